@@ -1,0 +1,1 @@
+"""One architecture, one file. Each offers `build(spec, classes, image) -> nn.Module`, `image` being (C, H, W)."""

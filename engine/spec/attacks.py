@@ -1,0 +1,132 @@
+"""Threat models and attacks, as data. The union `AttackSpec` is the registry of attacks.
+
+`name` in a preset is the column of the table; `module` is the file under `engine/attacks` that climbs.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from engine.spec.base import Many, NonNegative, Positive, Spec, Steps
+from engine.spec.scalars import Pixels
+
+Start = Literal["clean", "uniform", "gaussian"]
+
+
+class ThreatModel(Spec):
+    """What the adversary may do: move each pixel by at most epsilon, and stay in [0, 1]."""
+
+    norm: Literal["linf"] = "linf"
+    epsilon: Pixels = Pixels(8 / 255)
+    """Radius of the ball, in pixel units of [0, 1]."""
+
+
+class Ascent(Spec):
+    """How an adversary climbs: projected gradient ascent by signs."""
+
+    steps: Steps = 20
+    step_size: Pixels = Pixels(2 / 255)
+    """Length of one step, in pixel units."""
+    start: Start = "uniform"
+    """Where the climb begins: the image itself, uniform in the ball, or 0.001 x normal noise around it."""
+
+
+class _Attack(Spec):
+    module: ClassVar[str]
+    title: ClassVar[str]
+    label: str = Field(default="", max_length=40, pattern=r"^[A-Za-z0-9_.+-]*$")
+    """Column name, when the suite holds the same attack twice."""
+
+    @property
+    def key(self) -> str:
+        """The name of this attack's column, file and events."""
+        return self.label or str(getattr(self, "name"))  # noqa: B009  each subclass has its own literal
+
+
+class FGSM(_Attack):
+    """One sign step of length epsilon on the cross-entropy. Goodfellow et al. 2015, arXiv:1412.6572."""
+
+    module: ClassVar[str] = "fgsm"
+    title: ClassVar[str] = "FGSM"
+    name: Literal["fgsm"] = "fgsm"
+
+
+class _PGD(_Attack, Ascent):
+    module: ClassVar[str] = "pgd"
+    restarts: Annotated[int, Field(ge=1, le=100)] = 1
+    """An image counts as robust only when it survives every restart."""
+
+
+class PGD(_PGD):
+    """Projected gradient descent on the cross-entropy, free to choose. Madry et al. 2018, arXiv:1706.06083."""
+
+    title: ClassVar[str] = "PGD"
+    name: Literal["pgd"] = "pgd"
+
+
+class PGDSAT(_PGD):
+    """PGD as standard adversarial training evaluates: 20 steps of 2/255 from a uniform start."""
+
+    title: ClassVar[str] = "PGD-SAT"
+    name: Literal["pgd_sat"] = "pgd_sat"
+
+
+class PGDTRADES(_PGD):
+    """PGD as TRADES and RSLAD evaluate: 20 steps of 0.003 from a uniform start; weaker than PGD-SAT."""
+
+    title: ClassVar[str] = "PGD-TRADES"
+    name: Literal["pgd_trades"] = "pgd_trades"
+    step_size: Pixels = Pixels(0.003)
+
+
+class CWInf(_PGD):
+    """PGD on the margin, which the field calls CW_inf; blind to the scale of the logits."""
+
+    module: ClassVar[str] = "margin"
+    title: ClassVar[str] = "CW-inf"
+    name: Literal["cw_inf"] = "cw_inf"
+    steps: Steps = 30
+
+
+class PGDRescaled(_PGD):
+    """PGD on the cross-entropy of rescaled logits s * z, worst case over the scales: undoes logit-scale masking."""
+
+    module: ClassVar[str] = "rescaled"
+    title: ClassVar[str] = "PGD rescaled"
+    name: Literal["pgd_rescaled"] = "pgd_rescaled"
+    scales: Annotated[Many[Positive], Field(min_length=1, max_length=20)] = (0.1, 1.0, 2.0, 5.0, 10.0, 100.0)
+
+
+class CW2(_Attack):
+    """Minimal-L2 attack. Carlini and Wagner 2017, arXiv:1608.04644. Accuracy = share whose distance exceeds `radius`.
+
+    `radius = 0` counts any success, however far: what papers print as CW_2 with a fixed constant
+    (`search_steps = 1`, `initial_constant = 0.1`, `confidence = 0.01`). It is then no robustness, only laziness.
+    """
+
+    module: ClassVar[str] = "cw2"
+    title: ClassVar[str] = "CW-2"
+    name: Literal["cw_2"] = "cw_2"
+    steps: Steps = 1000
+    learning_rate: Positive = 0.01
+    confidence: NonNegative = 0.0
+    """The margin, in logits, by which the wrong class must lead."""
+    search_steps: Annotated[int, Field(ge=1, le=20)] = 9
+    """Bisections of the constant c."""
+    initial_constant: Positive = 1e-3
+    radius: Annotated[float, Field(ge=0.0)] = 0.5
+    """L2 budget that turns distances into an accuracy; 0 = unbounded."""
+
+
+class AutoAttack(_Attack):
+    """The standard ensemble APGD-CE, APGD-T, FAB-T, Square. Croce and Hein 2020, arXiv:2003.01690."""
+
+    module: ClassVar[str] = "autoattack"
+    title: ClassVar[str] = "AutoAttack"
+    name: Literal["autoattack"] = "autoattack"
+    version: Literal["standard"] = "standard"
+
+
+AttackSpec = Annotated[
+    FGSM | PGD | PGDSAT | PGDTRADES | CWInf | PGDRescaled | CW2 | AutoAttack, Field(discriminator="name")
+]

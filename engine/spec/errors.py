@@ -1,0 +1,39 @@
+"""Every error a user may cause, with what is wrong, where, and what to do about it."""
+
+from collections.abc import Sequence
+
+
+class CrdndError(Exception):
+    """A mistake the user can mend: `what` is wrong, `where`, and what to do (`hint`)."""
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__("\n  ".join(part for part in (where and f"{where}:", what, hint) if part))
+        self.what, self.where, self.hint = what, where, hint
+
+
+class ConfigError(CrdndError):
+    """A preset says things that cannot be run; `problems` holds one line for each of them."""
+
+    def __init__(self, problems: Sequence[str], *, where: str = "") -> None:
+        super().__init__("\n  ".join(problems), where=where)
+        self.problems = tuple(problems)
+
+
+class RunFolderError(CrdndError):
+    """The folder is not a run, is damaged, or is in use by another engine."""
+
+
+class TeacherError(CrdndError):
+    """A teacher is missing, unreadable, or not what the preset says."""
+
+
+class DataError(CrdndError):
+    """A data set is missing, damaged, or not what the preset says."""
+
+
+class CheckpointError(CrdndError):
+    """A checkpoint is damaged, or belongs to another run."""
+
+
+class DivergedError(CrdndError):
+    """A loss stopped being a finite number."""

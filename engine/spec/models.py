@@ -1,0 +1,119 @@
+"""Models, as data: one entry for each architecture under `engine/models`. The union `ModelSpec` is the registry."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from engine.spec.base import Spec
+
+Normalization = Literal["none", "cifar10", "cifar100"]
+Depth = Annotated[int, Field(ge=10, le=200)]
+Width = Annotated[int, Field(ge=1, le=64)]
+Channels = Annotated[int, Field(ge=4, le=256)]
+
+
+class _Model(Spec):
+    module: ClassVar[str]
+    normalization: Normalization = "none"
+    """Mean and standard deviation taken off the pixels by the model's own first layer; students have none."""
+
+    @property
+    def title(self) -> str:
+        """How tables call this model."""
+        raise NotImplementedError
+
+
+class ResNet18(_Model):
+    """ResNet-18 for 32 x 32 images: no max-pool. He et al. 2016, arXiv:1512.03385."""
+
+    module: ClassVar[str] = "resnet"
+    name: Literal["resnet18"] = "resnet18"
+
+    @property
+    def title(self) -> str:
+        return "ResNet-18"
+
+
+class MobileNetV2(_Model):
+    """MobileNetV2 for 32 x 32 images: ReLU, early strides 1. Sandler et al. 2018, arXiv:1801.04381."""
+
+    module: ClassVar[str] = "mobilenet_v2"
+    name: Literal["mobilenet_v2"] = "mobilenet_v2"
+
+    @property
+    def title(self) -> str:
+        return "MobileNetV2"
+
+
+class PreActResNet18(_Model):
+    """Pre-activation ResNet-18, in the three forms that public checkpoints have. He et al. 2016, arXiv:1603.05027."""
+
+    module: ClassVar[str] = "preact_resnet"
+    name: Literal["preact_resnet18"] = "preact_resnet18"
+    variant: Literal["kuangliu", "rice", "deepmind"] = "kuangliu"
+    """kuangliu: no final batch norm; rice: final batch norm and ReLU; deepmind: Swish, 3 x 3 shortcuts."""
+
+    @property
+    def title(self) -> str:
+        return "PreActResNet-18"
+
+
+class WideResNet(_Model):
+    """Wide ResNet as TRADES publishes it. Zagoruyko and Komodakis 2016, arXiv:1605.07146."""
+
+    module: ClassVar[str] = "wide_resnet"
+    name: Literal["wide_resnet"] = "wide_resnet"
+    depth: Depth = 34
+    width: Width = 10
+    sub_block: bool = False
+    """Keep the unused copy of block1 that TRADES' checkpoints carry."""
+
+    @property
+    def title(self) -> str:
+        return f"WRN-{self.depth}-{self.width}"
+
+
+class WideResNetSiLU(_Model):
+    """DeepMind's Wide ResNet: SiLU, right-bottom padding at strides. Gowal et al. 2020, arXiv:2010.03593."""
+
+    module: ClassVar[str] = "wide_resnet_silu"
+    name: Literal["wide_resnet_silu"] = "wide_resnet_silu"
+    depth: Depth = 28
+    width: Width = 10
+    normalization: Normalization = "cifar10"
+
+    @property
+    def title(self) -> str:
+        return f"WRN-{self.depth}-{self.width} SiLU"
+
+
+class SmallResNet(_Model):
+    """A basic-block ResNet of three stages for CPU work and small images."""
+
+    module: ClassVar[str] = "small_resnet"
+    name: Literal["small_resnet"] = "small_resnet"
+    width: Channels = 16
+    blocks: Annotated[int, Field(ge=1, le=9)] = 1
+    """Residual blocks in each of the three stages."""
+
+    @property
+    def title(self) -> str:
+        return f"SmallResNet-{6 * self.blocks + 2}x{self.width}"
+
+
+class SmallCNN(_Model):
+    """Two convolutions and a linear layer: the smallest student."""
+
+    module: ClassVar[str] = "small_cnn"
+    name: Literal["small_cnn"] = "small_cnn"
+    width: Channels = 16
+
+    @property
+    def title(self) -> str:
+        return f"SmallCNN-{self.width}"
+
+
+ModelSpec = Annotated[
+    ResNet18 | MobileNetV2 | PreActResNet18 | WideResNet | WideResNetSiLU | SmallResNet | SmallCNN,
+    Field(discriminator="name"),
+]

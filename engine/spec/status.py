@@ -1,0 +1,58 @@
+"""status.json: where a run stands, replaced atomically. All that a list of runs has to read."""
+
+import time
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+Phase = Literal["starting", "teacher", "training", "evaluation", "done", "stopped", "failed"]
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """A snapshot; `heartbeat` says when the engine last lived."""
+
+    run: str
+    phase: Phase
+    reason: str = ""  # why it stopped or failed
+    name: str = ""
+    method: str = ""
+    student: str = ""
+    teacher: str = ""
+    data: str = ""
+    seed: int = 0
+    config_hash: str = ""
+    group_hash: str = ""
+    epsilon: str = ""
+    epoch: int = 0  # finished epochs
+    epochs: int = 0
+    step: int = 0
+    total_steps: int = 0
+    images_per_second: float = 0.0
+    seconds_per_step: float = 0.0
+    eta_seconds: float | None = None  # of the training
+    loss: float | None = None
+    best_epoch: int = 0
+    validation: dict[str, float] = {}
+    results: dict[str, dict[str, float]] = {}  # checkpoint -> attack -> accuracy, fractions
+    results_n: int = 0
+    warnings: int = 0
+    attack: str = ""  # being run now: "best autoattack apgd-ce 120/597"
+    pid: int = 0
+    host: str = ""
+    created: float = 0.0  # unix seconds
+    heartbeat: float = msgspec.field(default_factory=time.time)
+    events_bytes: int = 0
+
+
+_decoder: msgspec.json.Decoder[Status] = msgspec.json.Decoder(Status)
+
+
+def encode(status: Status) -> bytes:
+    """The file's content."""
+    return msgspec.json.encode(status)
+
+
+def decode(content: bytes) -> Status:
+    """ValueError (msgspec's errors are) when the content is no status."""
+    return _decoder.decode(content)

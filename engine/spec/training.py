@@ -1,0 +1,127 @@
+"""How a student is trained, validated and judged, as data."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from engine.spec.attacks import (
+    FGSM,
+    PGD,
+    PGDSAT,
+    PGDTRADES,
+    Ascent,
+    AttackSpec,
+    AutoAttack,
+    CWInf,
+    PGDRescaled,
+    Start,
+)
+from engine.spec.base import Count, Many, NonNegative, Positive, Seed, Spec, Steps
+
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class Inner(Ascent):
+    """The inner maximisation of training: how x_adv is found."""
+
+    steps: Steps = 10
+    start: Start = "gaussian"
+    student_mode: Literal["eval", "train"] = "eval"
+    """Batch norm of the student during the attack: running statistics, or those of each adversarial batch."""
+
+
+class Constant(Spec):
+    """The same learning rate throughout."""
+
+    name: Literal["constant"] = "constant"
+
+
+class MultiStep(Spec):
+    """The rate times `factor` after each of these epochs, counted from 1."""
+
+    name: Literal["multistep"] = "multistep"
+    milestones: Many[Epochs] = (215, 260, 285)
+    factor: Positive = 0.1
+
+
+class Cosine(Spec):
+    """From the learning rate to 0 along half a cosine, renewed per epoch. Loshchilov and Hutter 2017."""
+
+    name: Literal["cosine"] = "cosine"
+
+
+ScheduleSpec = Annotated[Constant | MultiStep | Cosine, Field(discriminator="name")]
+
+
+class Training(Spec):
+    """Stochastic gradient descent with momentum."""
+
+    epochs: Epochs = 300
+    batch_size: Annotated[int, Field(ge=2, le=65_536)] = 128
+    drop_last: bool = False
+    """Leave out the last, smaller batch of an epoch."""
+    learning_rate: Positive = 0.1
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    weight_decay: NonNegative = 2e-4
+    nesterov: bool = False
+    warmup_epochs: Count = 0
+    """Epochs over which the rate rises linearly from a tenth."""
+    schedule: ScheduleSpec = MultiStep()
+
+
+class Selection(Spec):
+    """Which epoch is `best`: judged on the validation images, never on the test split."""
+
+    every: Epochs = 1
+    """Validate after each `every`-th epoch, and after the last."""
+    by: str = "cw_inf"
+    """The attack whose robust accuracy selects, or `clean`."""
+    attacks: Many[AttackSpec] = (PGD(steps=10), CWInf(steps=10))
+    batch_size: Annotated[int, Field(ge=1)] = 500
+
+    @model_validator(mode="after")
+    def _attacks_fit(self) -> "Selection":
+        keys = _distinct(self.attacks)
+        if self.by not in {"clean", *keys}:
+            raise ValueError(f"by = {self.by!r} is not measured; it may be one of clean, {', '.join(keys)}")
+        return self
+
+
+class Evaluation(Spec):
+    """The judgement on the test split, after training."""
+
+    checkpoints: Annotated[Many[Literal["best", "last"]], Field(min_length=1)] = ("best", "last")
+    images: Count = 0
+    """Judge on a seeded subset of so many test images, stratified by class; 0 = the whole split."""
+    batch_size: Annotated[int, Field(ge=1)] = 500
+    """AutoAttack draws its noise per batch, so this belongs to the protocol."""
+    seed: Seed = 0
+    gallery: Annotated[int, Field(ge=0, le=256)] = 20
+    """Adversarial examples kept per attack."""
+    suspect: bool = True
+    """Probe the model for signs of masked gradients, and mark numbers that cannot be believed."""
+    attacks: Many[AttackSpec] = (
+        FGSM(),
+        PGDSAT(),
+        PGDTRADES(),
+        CWInf(),
+        PGDRescaled(),
+        AutoAttack(),
+    )
+
+    @model_validator(mode="after")
+    def _attacks_fit(self) -> "Evaluation":
+        _distinct(self.attacks)
+        if len(set(self.checkpoints)) < len(self.checkpoints):
+            raise ValueError("a checkpoint is listed twice")
+        return self
+
+
+def _distinct(attacks: tuple[AttackSpec, ...]) -> list[str]:
+    keys = [attack.key for attack in attacks]
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise ValueError(f"two attacks are called `{twice[0]}`; give one of them a `label`")
+    if "clean" in keys or "worst" in keys:
+        raise ValueError("`clean` and `worst` are columns of their own and cannot be labels")
+    return keys
