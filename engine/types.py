@@ -36,8 +36,8 @@ class Nets(NamedTuple):
 class Loss(NamedTuple):
     """The scalar to minimise, and its named parts for the log.
 
-    `answers` are the logits that were computed on the way (clean, adversarial; B K, detached), for the accuracies
-    per class that an epoch reports; a method that never sees one of them leaves it None.
+    `clean` and `robust` are the student's logits on x and x_adv (B K, detached), for the accuracies
+    per class that an epoch reports; a method that never computes one of them leaves it None.
     """
 
     total: Tensor
@@ -49,10 +49,10 @@ class Loss(NamedTuple):
 class ClassReport(NamedTuple):
     """What a method learnt about its teacher during an epoch, for the log: fractions per class and matrices."""
 
-    teacher_clean: list[float] = []
-    teacher_robust: list[float] = []
-    acm_clean: list[list[float]] = []
-    acm_robust: list[list[float]] = []
+    teacher_clean: Sequence[float] = ()
+    teacher_robust: Sequence[float] = ()
+    acm_clean: Sequence[Sequence[float]] = ()
+    acm_robust: Sequence[Sequence[float]] = ()
 
 
 class TrainingMethod(ABC):

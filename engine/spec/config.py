@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -75,6 +75,34 @@ class RunConfig(Spec):
                 return self.teacher.run
             case PresetTeacher():
                 return self.teacher.config.student.title if self.teacher.config else self.teacher.preset
+
+
+class JudgeConfig(Spec):
+    """No training: a saved student, or any checkpoint, judged (again) by `crdnd evaluate`."""
+
+    kind: Literal["evaluation"] = "evaluation"
+    name: Annotated[str, Field(max_length=120)] = ""
+    data: DataSpec
+    subject: TeacherSpec
+    """Where the judged weights come from, written like a teacher; a preset is not one of its sources."""
+    threat_model: ThreatModel = ThreatModel()
+    evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _subject_exists(self) -> "JudgeConfig":
+        if isinstance(self.subject, PresetTeacher):
+            raise ValueError("a preset has no weights to judge: run it, then evaluate the run")
+        return self
+
+    def to_table(self) -> dict[str, Any]:
+        """Plain TOML values with every default written out."""
+        table: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
+        return table
+
+    @property
+    def config_hash(self) -> str:
+        """SHA-256 of all that can change the numbers."""
+        return _digest(_nameless(self.to_table()))
 
 
 def _nameless(table: dict[str, Any]) -> dict[str, Any]:

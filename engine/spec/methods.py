@@ -85,7 +85,7 @@ class RSLAD(_Method):
     clean_share: Share = 1 / 6
     kl_reduction: Reduction = "batchmean"
     loss_scale: Positive = 0.1
-    """The public code is 0.1 x batchmean on CIFAR-10 and CIFAR-100 alike; with batch norm and weight decay it matters."""
+    """The public code is 0.1 x batchmean on both CIFARs; with batch norm and weight decay the constant matters."""
 
 
 class CRDND(_Method):

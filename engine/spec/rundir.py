@@ -14,9 +14,7 @@ class RunDir:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.preset = path / "preset.toml"  # as the user wrote it
-        self.config = (
-            path / "config.toml"
-        )  # resolved, every default written out; made before the engine starts
+        self.config = path / "config.toml"  # resolved, every default written out; made before the engine starts
         self.machine = path / "machine.json"
         self.provenance = path / "provenance.json"
         self.events = path / "events.jsonl"
@@ -62,12 +60,8 @@ def find(runs: Path, name: str) -> RunDir:
             return RunDir(starts[0])
         if len(starts) > 1:
             names = ", ".join(p.name for p in starts[:5])
-            raise RunFolderError(
-                f"`{name}` may mean {len(starts)} runs: {names}", hint="Write more of the id."
-            )
+            raise RunFolderError(f"`{name}` may mean {len(starts)} runs: {names}", hint="Write more of the id.")
     path = Path(name).expanduser()
     if (path / "config.toml").is_file():
         return RunDir(path.resolve())
-    raise RunFolderError(
-        f"no run `{name}` in {runs}", hint="`crdnd runs` lists them; --runs names another folder."
-    )
+    raise RunFolderError(f"no run `{name}` in {runs}", hint="`crdnd runs` lists them; --runs names another folder.")

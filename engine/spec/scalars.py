@@ -39,9 +39,7 @@ class Pixels(float):
         )
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {
             "anyOf": [{"type": "string", "pattern": r"^[0-9.]+(/[0-9]+)?$"}, {"type": "number"}],
             "description": "a distance in pixel units of [0, 1], such as '8/255'",

@@ -1,0 +1,6 @@
+"""Shared by all tests: one thread, so that two workers do not fight over two cores."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
