@@ -26,6 +26,15 @@ def kl(logits: Logits, soft_labels: Probs, temperature: float = 1.0) -> PerExamp
     return F.kl_div(log_probs, soft_labels, reduction="none").sum(dim=1)
 
 
+def kl_between(logits: Logits, target: Logits) -> PerExample:
+    """KL(softmax(target) || softmax(logits)), with a gradient into both.
+
+    It stays in log space: `kl` with a live target has gradient 0 / 0 where a probability underflows to 0.
+    """
+    log_target = F.log_softmax(target, dim=1)  # B K
+    return (log_target.exp() * (log_target - F.log_softmax(logits, dim=1))).sum(dim=1)
+
+
 def reduce(per_example: PerExample, reduction: Reduction, classes: int) -> Scalar:
     """Mean over the batch; `elmean` divides by the K classes, too, as old `nn.KLDivLoss()` did."""
     mean = per_example.mean()

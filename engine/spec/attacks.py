@@ -5,7 +5,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from engine.spec.base import Many, NonNegative, Positive, Spec, Steps
 from engine.spec.scalars import Pixels
@@ -31,9 +31,13 @@ class Ascent(Spec):
     """Where the climb begins: the image itself, uniform in the ball, or 0.001 x normal noise around it."""
 
 
+RESERVED = frozenset({"gallery", "suspect"})  # files beside the results of the attacks
+
+
 class _Attack(Spec):
     module: ClassVar[str]
     title: ClassVar[str]
+    bounded: ClassVar[bool] = True  # x_adv lies in the ball of the threat model
     label: str = Field(default="", max_length=40, pattern=r"^[A-Za-z0-9_.+-]*$")
     """Column name, when the suite holds the same attack twice."""
 
@@ -41,6 +45,13 @@ class _Attack(Spec):
     def key(self) -> str:
         """The name of this attack's column, file and events."""
         return self.label or str(getattr(self, "name"))  # noqa: B009  each subclass has its own literal
+
+    @field_validator("label")
+    @classmethod
+    def _free(cls, label: str) -> str:
+        if label in RESERVED:
+            raise ValueError(f"`{label}` is the name of another file of the evaluation; choose another label")
+        return label
 
 
 class FGSM(_Attack):
@@ -106,6 +117,7 @@ class CW2(_Attack):
 
     module: ClassVar[str] = "cw2"
     title: ClassVar[str] = "CW-2"
+    bounded: ClassVar[bool] = False
     name: Literal["cw_2"] = "cw_2"
     steps: Steps = 1000
     learning_rate: Positive = 0.01

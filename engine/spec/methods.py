@@ -110,7 +110,7 @@ class CRDND(_Method):
     space: Literal["logits", "logits_centered", "probs"] = "logits"
     """What M maps and the cosine compares: raw logits, logits less their mean, or softmax on both sides."""
     matrix_convention: Literal["column", "row"] = "column"
-    """column: M v, columns of M sum to 1 (eq. 2); row: the public code's v M with rows that sum to 1."""
+    """What sums to 1 in the M of M v: its columns, as eq. (2) writes it, or its rows, as the text says beside it."""
     recall: Literal["per_class", "running", "global"] = "per_class"
     """a_j: counted per true class over an epoch and used in the next; a running mean per batch; one for all."""
     recall_prior: NonNegative = 10.0

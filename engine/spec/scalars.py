@@ -1,7 +1,7 @@
 """Numbers with a unit. Pixels live in [0, 1]; papers write radii as n/255, and so do we."""
 
 from fractions import Fraction
-from typing import Any, Self
+from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -11,7 +11,7 @@ class Pixels(float):
     """A distance between images whose pixels lie in [0, 1], read and shown as `8/255`."""
 
     @classmethod
-    def parse(cls, value: object) -> Self:
+    def parse(cls, value: object) -> "Pixels":
         """A radius from `"8/255"`, `"0.031"` or a number; ValueError if it is none, or outside [0, 1]."""
         try:
             if isinstance(value, bool) or not isinstance(value, str | int | float) or len(str(value)) > 40:

@@ -1,0 +1,1 @@
+"""The terminal half: starts engines, reads run folders, prints. It never imports torch."""

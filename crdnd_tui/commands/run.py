@@ -1,0 +1,165 @@
+"""crdnd run, resume, stop, watch: engines are started, followed and asked to stop."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.text import Text
+
+from crdnd_tui import launch, library, presets, report, results, vitals
+from crdnd_tui.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, Outcome, log_tail
+from crdnd_tui.commands import output
+from crdnd_tui.text import display, one_line
+from crdnd_tui.views import JsonView, LiveView, PlainView, View
+from engine.spec import folders, rundir, toml
+from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.machine import Machine
+from engine.spec.rundir import RunDir
+
+
+def run(
+    preset: str, overrides: Sequence[str], seed: int | None, name: str, machine: Machine, *, detach: bool, as_json: bool
+) -> int:
+    """A preset becomes a run; returns the exit code."""
+    path = presets.resolve(preset)
+    named = [f"name={json.dumps(name)}"] if name else []
+    config = toml.load(path, [*overrides, *named], seed)
+    folder = folders.create(config, path.read_text(encoding="utf-8"), machine)
+    return go(folder, detach=detach, as_json=as_json)
+
+
+def resume(name: str, runs: Path, *, detach: bool, as_json: bool) -> int:
+    """An interrupted run goes on where its last checkpoint is."""
+    folder = rundir.find(runs, name)
+    row = library.summary(folder)
+    if row is not None and row.state == "done":
+        output.say(f"{row.id} is done already.")
+        if not as_json:
+            output.show(_table(folder))
+        return DONE
+    return go(folder, detach=detach, as_json=as_json, again=True)
+
+
+def stop(name: str, runs: Path, *, kill: bool) -> int:
+    """Asks the engine to save and leave, or kills it."""
+    folder = rundir.find(runs, name)
+    if not vitals.alive(folder):
+        row = library.summary(folder)
+        if row is None or row.state not in library.LIVING:
+            raise RunFolderError(
+                f"no engine is at work in {display(folder.id)}; it is {row.state if row else 'no run'}"
+            )
+    launch.ask_to_stop(folder)
+    if not kill:
+        output.say(f"{folder.id} stops after this step and saves; `crdnd resume {folder.id}` goes on.")
+        return DONE
+    state = results.load(folder)
+    if launch.kill(folder):
+        launch.kill_teacher(folder, state)
+        output.say(f"{folder.id} is killed; `crdnd resume {folder.id}` goes on from its last checkpoint.")
+        return DONE
+    output.say(
+        f"{folder.id}: its engine is not a process of this machine that could be killed; `stop` was left for it."
+    )
+    return FAILED
+
+
+def watch(name: str, runs: Path, *, as_json: bool) -> int:
+    """Looks on until the engine leaves; Ctrl-C leaves the run alone."""
+    folder = rundir.find(runs, name)
+    view = _view(folder, as_json)
+    outcome = Attachment(folder, view, from_start=True).follow()
+    if outcome.code == INTERRUPTED:
+        output.say(f"{folder.id} goes on without a watcher.")
+        return INTERRUPTED
+    return _finish(folder, outcome, as_json)
+
+
+def go(folder: RunDir, *, detach: bool, as_json: bool, again: bool = False) -> int:
+    """Starts the engine of a run folder and follows it, or leaves it alone once it has spoken."""
+    process = launch.start(folder)
+    if detach:
+        return _detached(folder, process)
+    view = _view(folder, as_json)
+    outcome = Attachment(folder, view, process, from_start=not again).follow()
+    return _finish(folder, outcome, as_json)
+
+
+def _detached(folder: RunDir, process: subprocess.Popen[bytes]) -> int:
+    code = launch.wait_started(folder, process)
+    if code in (None, DONE):
+        sys.stdout.write(folder.id + "\n")
+        sys.stdout.flush()
+        return DONE
+    _complain(folder, code or 0)
+    return code if code in (FAILED, USAGE, STOPPED) else FAILED
+
+
+def _view(folder: RunDir, as_json: bool) -> View:
+    console = output.narration()
+    if as_json:
+        return JsonView(console)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveView(console, _title(folder))
+    return PlainView(console)
+
+
+def _title(folder: RunDir) -> str:
+    """What the run is, in one line."""
+    try:
+        config = toml.read(folder.config)
+    except ConfigError:
+        return ""
+    return describe(config)
+
+
+def describe(config: RunConfig | JudgeConfig) -> str:
+    """Method, student, teacher, data, radius, seed."""
+    epsilon = f"epsilon {config.threat_model.epsilon}"
+    if isinstance(config, JudgeConfig):
+        return f"evaluation \u00b7 {config.data.title} \u00b7 {epsilon}"
+    of = f" \u2190 {config.teacher_title}" if config.teacher else ""
+    parts = [config.method.title, f"{config.student.title}{of}", config.data.title, epsilon, f"seed {config.seed}"]
+    return one_line(" \u00b7 ".join(parts), 160)
+
+
+def _finish(folder: RunDir, outcome: Outcome, as_json: bool) -> int:
+    """The table, the run's id and where it lies; or what went wrong and how to go on."""
+    if outcome.code in (FAILED, USAGE) or outcome.killed:
+        _complain(folder, outcome.code, outcome)
+    elif outcome.code in (STOPPED, INTERRUPTED):
+        output.say(f"stopped at step {outcome.state.step:,} and saved; `crdnd resume {folder.id}` goes on", "yellow")
+    if not as_json:
+        lines = _table(folder)
+        if lines:
+            title = _title(folder)
+            output.show([Text(), Text(f"  {title}", "bold"), Text(), *lines, Text()])
+        output.show([Text(f"run     {display(folder.id)}"), Text(f"folder  {display(str(folder.path))}")])
+    return outcome.code
+
+
+def _table(folder: RunDir) -> list[Text]:
+    console = output.data()
+    return report.table(results.load(folder), min(console.width, 100), ascii_only=output.is_ascii(console))
+
+
+def _complain(folder: RunDir, code: int, outcome: Outcome | None = None) -> None:
+    """Why the engine left: its own last event where there is one, else the end of its log."""
+    state = outcome.state if outcome else results.load(folder)
+    if state.phase == "failed":
+        output.say(f"failed: {state.reason}", "red")
+        if state.hint:
+            output.say(f"  {state.hint}")
+        return
+    if outcome is not None and outcome.code == INTERRUPTED:
+        output.say(f"killed; `crdnd resume {folder.id}` goes on from the last checkpoint", "yellow")
+        return
+    what = "the engine refused the run" if code == USAGE else "the engine died without a word"
+    output.say(f"{what}; the end of {folder.log}:", "red")
+    for line in log_tail(folder):
+        output.say(f"  {line}")
+    if code != USAGE:
+        output.say(f"`crdnd resume {folder.id}` goes on from the last checkpoint.")

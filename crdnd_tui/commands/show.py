@@ -1,0 +1,74 @@
+"""crdnd runs, show: what there is, and how it is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from crdnd_tui import library, pages
+from crdnd_tui.commands import output
+from crdnd_tui.state import RunState
+from engine.spec import rundir
+from engine.spec.errors import ConfigError, RunFolderError
+
+
+def runs(folder: Path, states: Sequence[str], *, as_json: bool) -> int:
+    """All runs of the folder, newest first."""
+    unknown = [state for state in states if state not in library.STATES]
+    if unknown:
+        raise ConfigError([f"no state `{unknown[0]}`; it may be one of {', '.join(library.STATES)}"])
+    rows = [row for row in library.runs(folder) if not states or row.state in states]
+    if as_json:
+        output.show_json([row.to_json() for row in rows])
+    elif rows:
+        console = output.data()
+        output.show(pages.run_list(rows, console.width, ascii_only=output.is_ascii(console)))
+    else:
+        for line in pages.empty_list(str(folder)):
+            output.say(line.plain)
+    return 0
+
+
+def show(name: str, folder: Path, *, as_json: bool) -> int:
+    """One run: how it is, its table, its warnings."""
+    from crdnd_tui import report, results  # noqa: PLC0415  the list of runs does without the registry of attacks
+
+    run = rundir.find(folder, name)
+    row = library.summary(run)
+    if row is None:
+        raise RunFolderError(f"{run.path} holds no run")
+    state = results.load(run)
+    if as_json:
+        output.show_json(row.to_json() | _details(state, results.rows(state)))
+        return 0
+    console = output.data()
+    lines = pages.facts(row)
+    if state.teacher is not None:
+        t = state.teacher
+        clean, robust = f"{100 * t.clean:.1f}", f"{100 * t.robust:.1f}"
+        lines.append(Text(f"  teacher {t.model}: clean {clean}, PGD-10 {robust} on {t.n} images"))
+    table = report.table(state, min(console.width, 100), ascii_only=output.is_ascii(console))
+    lines += [Text(), *table] if table else []
+    if state.damaged or state.unknown:
+        lines.append(Text(f"  {state.damaged} damaged lines and {state.unknown} events of a newer engine passed over"))
+    output.show(lines)
+    return 0
+
+
+def _details(state: RunState, cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """What only the log knows."""
+    return {
+        "results": cells,
+        "warned": [
+            {"code": w.code, "message": w.message, "checkpoint": w.checkpoint, "attack": w.attack}
+            for w in state.warnings
+        ],
+        "validations": [
+            {"epoch": v.epoch, "n": v.n, "accuracy": v.accuracy, "by": v.by, "best": v.best} for v in state.validations
+        ],
+        "classes": state.training.classes if state.training else [],
+        "resumes": state.resumes,
+        "damaged_lines": state.damaged,
+        "unknown_events": state.unknown,
+    }

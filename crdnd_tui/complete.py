@@ -1,0 +1,58 @@
+"""What the shell offers at a Tab: ids of runs, names of presets. Reads folder names only, so that Tab is quick."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from crdnd_tui import presets
+from engine.spec.rundir import RUN_ID
+
+
+def runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of runs in the runs folder, newest first."""
+    folder = ctx.params.get("runs") or os.environ.get("CRDND_RUNS") or "runs"
+    try:
+        with os.scandir(Path(folder).expanduser()) as entries:
+            names = [e.name for e in entries if RUN_ID.fullmatch(e.name) and e.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    return [name for name in sorted(names, reverse=True) if name.startswith(incomplete)]
+
+
+def preset(incomplete: str) -> list[str]:
+    """Names of shipped presets, and TOML files where the word points to."""
+    names = [name for name in presets.shipped() if name.startswith(incomplete)]
+    return [*names, *_files(incomplete)]
+
+
+def _files(incomplete: str) -> Iterator[str]:
+    folder, _, _ = incomplete.rpartition("/")
+    start = f"{folder}/" if folder or incomplete.startswith("/") else ""
+    try:
+        with os.scandir(start or ".") as entries:
+            for entry in sorted(entries, key=lambda e: e.name):
+                word = start + entry.name
+                if word.startswith(incomplete) and word.isprintable() and not entry.name.startswith("."):
+                    if entry.is_dir():
+                        yield word + "/"
+                    elif word.endswith(".toml"):
+                        yield word
+    except OSError:
+        return
+
+
+def attacks(incomplete: str) -> list[str]:
+    """Names of attacks; a test holds this list to the registry, which is too slow to import at a Tab."""
+    return [name for name in ATTACKS if name.startswith(incomplete)]
+
+
+ATTACKS = ("fgsm", "pgd", "pgd_sat", "pgd_trades", "cw_inf", "pgd_rescaled", "cw_2", "autoattack")
+STATES = ("queued", "starting", "running", "stopping", "done", "stopped", "failed", "killed", "preempted", "stalled",
+          "lost", "damaged")  # fmt: skip
+
+
+def states(incomplete: str) -> list[str]:
+    """States of runs."""
+    return [name for name in STATES if name.startswith(incomplete)]

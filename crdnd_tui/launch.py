@@ -1,0 +1,100 @@
+"""Run folder -> detached engine; ask it to stop, or kill it.
+
+The engine gets a session of its own: the death of a viewer or of the terminal does not reach it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from crdnd_tui import vitals
+from crdnd_tui.state import RunState
+from engine.spec import rundir
+from engine.spec.errors import RunFolderError
+from engine.spec.rundir import RUN_ID, RunDir
+
+ROOT = Path(rundir.__file__).resolve().parents[2]  # where the package `engine` lies
+
+
+def engine_command(run: RunDir) -> list[str]:
+    """How the engine of a run is started; -P, so that no `engine` of the working folder is mistaken for ours."""
+    return [sys.executable, "-P", "-m", "engine", str(run.path)]
+
+
+def start(run: RunDir) -> subprocess.Popen[bytes]:
+    """The engine of this run, detached; what it prints is appended to engine.log."""
+    if vitals.alive(run):
+        raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"`crdnd watch {run.id}` shows it.")
+    run.stop.unlink(missing_ok=True)
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        log = os.open(run.log, flags, 0o644)
+    except OSError as error:
+        raise RunFolderError(f"engine.log cannot be written: {error.strerror}", where=str(run.path)) from None
+    try:
+        return subprocess.Popen(
+            engine_command(run),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+        )
+    finally:
+        os.close(log)
+
+
+def ask_to_stop(run: RunDir) -> None:
+    """The engine finishes its step, saves and leaves."""
+    run.stop.touch()
+
+
+def kill(run: RunDir, *, patience: float = 10.0) -> bool:
+    """SIGTERM, and SIGKILL to the whole group after `patience` seconds; False when no engine was there."""
+    process = vitals.holder(run)
+    if process is None:
+        return False
+    if patience > 0:
+        _signal(process, signal.SIGTERM)
+        if vitals.wait_gone(process, patience):
+            return True
+    _signal(process, signal.SIGKILL)
+    return vitals.wait_gone(process, 10.0)
+
+
+def kill_teacher(run: RunDir, state: RunState) -> bool:
+    """The engine that works on this run's teacher, unless it is another student's, too."""
+    if not RUN_ID.fullmatch(state.teacher_run) or state.teacher_waiting:
+        return False
+    return kill(RunDir(run.path.parent / state.teacher_run), patience=0.0)
+
+
+def _signal(process: vitals.Holder, number: signal.Signals) -> None:
+    """To the engine's group when it leads one, as ours do; to it alone otherwise. Never to another process."""
+    if not vitals.same(process):
+        return
+    try:
+        if number == signal.SIGKILL and os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, number)
+        else:
+            os.kill(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+def wait_started(run: RunDir, process: subprocess.Popen[bytes], seconds: float = 60.0) -> int | None:
+    """Until the engine has spoken; its exit code when it died first, None while it lives."""
+    end = time.monotonic() + seconds
+    before = run.events.stat().st_size if run.events.exists() else 0
+    while time.monotonic() < end:
+        code = process.poll()
+        if code is not None:
+            return code
+        if run.events.exists() and run.events.stat().st_size != before:
+            return None
+        time.sleep(0.05)
+    return process.poll()

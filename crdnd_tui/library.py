@@ -1,0 +1,170 @@
+"""The runs on disk and how they are, honestly. Reads status.json and tries the lock; never opens an event log whole.
+
+A run that is damaged is a row that says so, never an error.
+"""
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from crdnd_tui import files, vitals
+from crdnd_tui.text import display
+from engine.spec import status as spec_status
+from engine.spec.events import RunFailed, RunFinished, RunStopped, decode
+from engine.spec.rundir import RunDir
+from engine.spec.status import Status
+
+State = Literal[
+    "queued", "starting", "running", "stopping", "done", "stopped", "failed", "killed", "preempted", "stalled", "lost",
+    "damaged",
+]  # fmt: skip
+STATES: tuple[State, ...] = State.__args__  # type: ignore[attr-defined]
+LIVING: frozenset[State] = frozenset({"starting", "running", "stopping", "stalled"})
+RESUMABLE: frozenset[State] = frozenset({"queued", "stopped", "failed", "killed", "preempted", "lost", "damaged"})
+
+STALLED_AFTER = 90.0  # seconds without a heartbeat
+LOST_AFTER = 600.0  # on another host, where no lock can be tried
+STARTING_FOR = 30.0  # seconds that an engine may need before its first status
+FRESH = 5.0  # seconds in which a living engine may still be writing its last words
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """One row of the list of runs."""
+
+    id: str
+    path: Path
+    state: State
+    why: str = ""  # reason of the state, safe to show
+    status: Status | None = None
+    age: float = 0.0  # seconds since the last heartbeat
+
+    @property
+    def name(self) -> str:
+        """What people call the run."""
+        return display(self.status.name) if self.status else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """What scripts read; at least id, state, name."""
+        s = self.status or Status(run=self.id, phase="starting", heartbeat=0.0)
+        return {
+            "id": self.id, "state": self.state, "name": s.name, "reason": self.why, "path": str(self.path),
+            "method": s.method, "student": s.student, "teacher": s.teacher, "data": s.data, "seed": s.seed,
+            "epsilon": s.epsilon, "epoch": s.epoch, "epochs": s.epochs, "step": s.step, "total_steps": s.total_steps,
+            "eta_seconds": s.eta_seconds, "validation": s.validation, "results": s.results, "n": s.results_n,
+            "warnings": s.warnings, "attack": s.attack, "created": s.created, "heartbeat": s.heartbeat,
+            "config_hash": s.config_hash, "group_hash": s.group_hash, "host": s.host, "pid": s.pid,
+        }  # fmt: skip
+
+
+def runs(folder: Path, *, now: float | None = None) -> list[Summary]:
+    """All runs of a folder, newest first by their ids; an absent folder holds none."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    rows = (summary(RunDir(folder / name), now=now) for name in sorted(names, reverse=True))
+    return [row for row in rows if row is not None]
+
+
+def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
+    """How a run is; None when the folder is no run at all."""
+    now = time.time() if now is None else now
+    name = display(run.id)
+    content = files.read(run.status)
+    has_config = _is_regular(run.config)
+    if content is None and not has_config and not _is_regular(run.events):
+        return None
+    if not has_config:
+        return Summary(id=name, path=run.path, state="damaged", why="config.toml is missing or no regular file")
+    if content is None and os.path.lexists(run.status):
+        return Summary(id=name, path=run.path, state="damaged", why="status.json cannot be read as a small regular file")
+    if content is None:
+        state, why = _without_status(run, now)
+        return Summary(id=name, path=run.path, state=state, why=why)
+    try:
+        status = _shown(spec_status.decode(content))
+    except (ValueError, RecursionError):
+        if vitals.alive(run):
+            return Summary(id=name, path=run.path, state="running", why="status.json is damaged")
+        return Summary(id=name, path=run.path, state="damaged", why="status.json is damaged")
+    state, why = _state(run, status, now)
+    return Summary(id=name, path=run.path, state=state, why=why, status=status, age=max(0.0, now - status.heartbeat))
+
+
+def _state(run: RunDir, status: Status, now: float) -> tuple[State, str]:
+    """From the engine's last words, the lock and the clock."""
+    age = now - status.heartbeat
+    living = vitals.alive(run)
+    if status.phase in ("done", "stopped", "failed"):
+        if living and age > FRESH:
+            return "starting", ""  # resumed: the last words are an earlier engine's
+        return _ended(status.phase, status.reason)
+    if living:
+        if age > STALLED_AFTER:
+            return "stalled", f"no sign of life for {age:.0f} s"
+        if run.stop.exists():
+            return "stopping", "asked to stop"
+        return ("starting" if status.phase == "starting" else "running"), status.attack
+    if status.host and status.host != platform.node():
+        if age > LOST_AFTER:
+            return "lost", f"on {status.host}, silent for {age / 60:.0f} min"
+        return ("stalled" if age > STALLED_AFTER else "running"), f"on {status.host}"
+    return _last_words(run) or ("killed", "the engine died without a word; `crdnd resume` goes on")
+
+
+def _ended(phase: str, reason: str) -> tuple[State, str]:
+    match phase:
+        case "done":
+            return "done", ""
+        case "failed":
+            return "failed", reason
+        case _:
+            return ("preempted" if "SIGUSR" in reason else "stopped"), reason
+
+
+def _last_words(run: RunDir) -> tuple[State, str] | None:
+    """The end that the events tell of, when the status was not written any more."""
+    events = decode(files.tail(run.events).split(b"\n")).events
+    match events[-1] if events else None:
+        case RunFinished():
+            return _ended("done", "")
+        case RunStopped(reason=reason):
+            return _ended("stopped", display(reason))
+        case RunFailed(message=message):
+            return _ended("failed", display(message))
+        case _:
+            return None
+
+
+def _without_status(run: RunDir, now: float) -> tuple[State, str]:
+    if vitals.alive(run):
+        return "starting", ""
+    try:
+        log = run.log.stat(follow_symlinks=False)
+    except OSError:
+        return "queued", "not started yet"
+    if now - log.st_mtime < STARTING_FOR and not log.st_size:
+        return "starting", ""
+    return _last_words(run) or ("killed", "the engine died while it started; see engine.log")
+
+
+def _shown(status: Status) -> Status:
+    """The same status with its words safe to show."""
+    safe = {key: display(value) for key in Status.__struct_fields__ if isinstance(value := getattr(status, key), str)}
+    results = {display(c): {display(a): v for a, v in row.items()} for c, row in status.results.items()}
+    validation = {display(attack): value for attack, value in status.validation.items()}
+    fields = {key: getattr(status, key) for key in Status.__struct_fields__}
+    return Status(**fields | safe | {"results": results, "validation": validation})
+
+
+def _is_regular(path: Path) -> bool:
+    descriptor = files.open_regular(path)
+    if descriptor is None:
+        return False
+    os.close(descriptor)
+    return True

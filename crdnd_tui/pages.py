@@ -1,0 +1,96 @@
+"""The list of runs, and one run on a page, as text."""
+
+import time
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from crdnd_tui.library import Summary
+from crdnd_tui.text import count, duration, number, one_line, pad, percent, plain
+
+SIGNS = {
+    "queued": ("\u25cc", "dim"), "starting": ("\u25d0", "cyan"), "running": ("\u25cf", "green"),
+    "stopping": ("\u25d0", "yellow"), "done": ("\u2713", "green"), "stopped": ("\u25cb", "yellow"),
+    "failed": ("\u2717", "red"), "killed": ("\u2717", "red"), "preempted": ("\u25cb", "yellow"),
+    "stalled": ("!", "yellow"), "lost": ("?", "red"), "damaged": ("!", "red"),
+}  # fmt: skip
+_STRONGEST = ("worst", "autoattack")
+
+
+def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = False) -> list[Text]:
+    """One line for each run: sign and state, id, progress, clean and strongest accuracy of `best`."""
+    wide = max((len(row.id) for row in rows), default=0)
+    room = max(16, min(wide, width - 37))
+    shorter = width < 66
+    head = f"  {'state':<9} {pad('run', room)}  {'epoch':>7}  {'clean':>6} {'robust':>6}"
+    lines = [Text(head[:width].rstrip() if not shorter else f"  {'state':<9} run", "bold")]
+    for row in rows:
+        sign, style = SIGNS[row.state]
+        line = Text("")
+        line.append(f"{sign} ", style)
+        line.append(f"{row.state:<9} ", style)
+        line.append(pad(one_line(row.id, room), room) if not shorter else one_line(row.id, max(8, width - 12)))
+        if not shorter:
+            line.append("  " + _progress(row).rjust(7))
+            line.append(_accuracies(row))
+        line.rstrip()
+        lines.append(line)
+        if row.why and row.state not in ("done", "running", "starting"):
+            lines.append(Text(" " * 12 + one_line(row.why, max(10, width - 14)), "dim"))
+    return [Text(plain(line.plain)) for line in lines] if ascii_only else lines
+
+
+def _progress(row: Summary) -> str:
+    status = row.status
+    if status is None or not status.epochs:
+        return ""
+    if row.state == "running" and status.phase == "evaluation":
+        return "judging"
+    return f"{status.epoch}/{status.epochs}"
+
+
+def _accuracies(row: Summary) -> str:
+    """Clean accuracy and the strongest attack's, on the test split; nothing while it was not judged."""
+    results = (row.status.results if row.status else {}) or {}
+    of = results.get("best") or results.get("last") or {}
+    strongest = next((of[a] for a in _STRONGEST if a in of), None)
+    n = row.status.results_n if row.status else 0
+    return f"  {percent(of.get('clean'), n):>6} {percent(strongest, n):>6}"
+
+
+def empty_list(folder: str) -> list[Text]:
+    """What to do when there is no run yet."""
+    return [Text(f"No runs in {one_line(folder, 120)} yet."), Text("Start one:  crdnd run quickstart", "bold")]
+
+
+def facts(row: Summary, now: float | None = None) -> list[Text]:
+    """Head of a run's page: what it is, how it is, where it lies."""
+    sign, style = SIGNS[row.state]
+    head = Text()
+    head.append(f"{sign} {row.state}", style)
+    head.append("  ")
+    head.append(row.id, "bold")
+    lines = [head]
+    if row.why:
+        lines.append(Text(f"  {one_line(row.why, 300)}", style))
+    status = row.status
+    if status is not None:
+        of = f" from {status.teacher}" if status.teacher not in ("", "-") else ""
+        lines.append(
+            Text(f"  {one_line(f'{status.method}: {status.student}{of} on {status.data}, seed {status.seed}', 200)}")
+        )
+        if status.name:
+            lines.append(Text(f"  called {one_line(status.name, 120)}", "dim"))
+        if status.epochs:
+            pace = f", {status.images_per_second:,.0f} images/s" if status.images_per_second else ""
+            left = f", {duration(status.eta_seconds)} left" if row.state == "running" and status.eta_seconds else ""
+            loss = f", loss {number(status.loss)}" if status.loss is not None else ""
+            best = f", best {status.best_epoch}" if status.best_epoch else ""
+            lines.append(Text(f"  epoch {count(status.epoch)} of {count(status.epochs)}{best}{loss}{pace}{left}"))
+        if status.validation:
+            said = "  ".join(f"{one_line(k, 20)} {percent(v)}" for k, v in status.validation.items())
+            lines.append(Text(f"  validation  {said}"))
+        if row.state == "stalled":
+            silent = duration((now or time.time()) - status.heartbeat)
+            lines.append(Text(f"  last sign of life {silent} ago", "yellow"))
+    return [*lines, Text(f"  {one_line(str(row.path), 300)}", "dim")]

@@ -1,0 +1,35 @@
+"""Where a preset lies: a path, or the bare name of one that is shipped."""
+
+from pathlib import Path
+
+from crdnd_tui.text import display
+from engine.spec.errors import ConfigError
+
+_HERE = Path(__file__).resolve().parent
+FOLDERS = (_HERE.parent / "presets", _HERE / "_presets")  # the source tree's, the wheel's
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> path of the presets that came with the program."""
+    found: dict[str, Path] = {}
+    for folder in FOLDERS:
+        if (folder / "quickstart.toml").is_file() or folder.name == "_presets":
+            for path in sorted(folder.rglob("*.toml")):
+                found.setdefault(path.stem, path)
+    return found
+
+
+def resolve(name: str) -> Path:
+    """The file of this preset; ConfigError with the nearest names when there is none."""
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    known = shipped()
+    bare = path.stem if path.parent.name in ("", "presets") else ""
+    if bare in known:
+        return known[bare]
+    import difflib  # noqa: PLC0415  only a mistake pays for it
+
+    near = difflib.get_close_matches(bare or name, known, n=3)
+    hint = f"Did you mean {' or '.join(near)}?" if near else "Shipped presets: " + ", ".join(sorted(known)[:12])
+    raise ConfigError([f"no preset `{display(name, 200)}`: neither a file nor a shipped name", hint])

@@ -1,0 +1,191 @@
+"""Events -> what is shown of a run. Pure: the same events give the same state, live or saved.
+
+Series grow once a batch and facts once an event, so that a log of 100,000 steps opens at once.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, assert_never
+
+from engine.spec.events import (
+    AttackProgressed,
+    AttackStarted,
+    CheckpointSaved,
+    DeviceSampled,
+    EpochDone,
+    Evaluated,
+    EvaluationStarted,
+    Event,
+    RunFailed,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+    StageStarted,
+    StepDone,
+    TeacherChecked,
+    TeacherRunStarted,
+    TrainingStarted,
+    Validated,
+    Warned,
+)
+
+Phase = Literal["waiting", "running", "finished", "stopped", "failed"]
+ENDED = frozenset({"finished", "stopped", "failed"})
+Table = Mapping[str, Mapping[str, Evaluated]]  # checkpoint -> attack -> cell
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunState:
+    """Everything that is known of a run from its events."""
+
+    phase: Phase = "waiting"
+    run: str = ""
+    name: str = ""
+    config_hash: str = ""
+    host: str = ""
+    pid: int = 0
+    stage: str = ""
+    started: float = 0.0  # unix seconds, of the first engine
+    last: float = 0.0  # unix seconds, of the latest event
+    seconds: float | None = None  # of the engine that finished
+    reason: str = ""  # why it stopped or failed
+    hint: str = ""
+    resumes: int = 0
+
+    teacher_run: str = ""  # a run that is worked on first, while it is
+    teacher_waiting: bool = False
+    teacher: TeacherChecked | None = None
+
+    training: TrainingStarted | None = None
+    steps: tuple[StepDone, ...] = ()
+    epochs: tuple[EpochDone, ...] = ()
+    validations: tuple[Validated, ...] = ()
+    saved: CheckpointSaved | None = None
+    device: DeviceSampled | None = None
+
+    evaluation: EvaluationStarted | None = None
+    attack: AttackStarted | AttackProgressed | None = None  # the one under way
+    attack_since: float = 0.0  # unix seconds
+    table: Table = field(default_factory=dict)
+    warnings: tuple[Warned, ...] = ()
+
+    unknown: int = 0  # events of a newer engine
+    damaged: int = 0  # lines that are no event
+
+    @property
+    def step(self) -> int:
+        """The last step that is known to be done."""
+        return max((series[-1].step for series in (self.steps, self.epochs) if series), default=0)
+
+    @property
+    def total_steps(self) -> int:
+        """Of the whole training; 0 before it is known."""
+        return self.training.epochs * self.training.steps_per_epoch if self.training else 0
+
+    @property
+    def best(self) -> Validated | None:
+        """The validation of the best epoch so far."""
+        return next((v for v in reversed(self.validations) if v.best), None)
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Of the training, at the pace of the last steps."""
+        if self.training is None or not self.steps or self.steps[-1].images_per_second <= 0:
+            return None
+        images_per_step = self.training.images / max(1, self.training.steps_per_epoch)
+        return max(0, self.total_steps - self.step) * images_per_step / self.steps[-1].images_per_second
+
+    @property
+    def attacks(self) -> list[str]:
+        """Rows of the table in the order of the suite: clean first, the worst case last."""
+        suite = list(self.evaluation.attacks) if self.evaluation else []
+        seen = [attack for row in self.table.values() for attack in row]
+        inner = [a for a in dict.fromkeys([*suite, *seen]) if a not in ("clean", "worst")]
+        return [
+            *(["clean"] if suite or "clean" in seen else []),
+            *inner,
+            *(["worst"] if suite or "worst" in seen else []),
+        ]
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """Columns of the table."""
+        return list(dict.fromkeys([*(self.evaluation.checkpoints if self.evaluation else []), *self.table]))
+
+    def marks(self, checkpoint: str, attack: str) -> list[Warned]:
+        """Warnings that concern one cell."""
+        return [w for w in self.warnings if w.attack == attack and w.checkpoint in ("", checkpoint)]
+
+
+def fold(events: Iterable[Event], state: RunState | None = None, *, unknown: int = 0, damaged: int = 0) -> RunState:
+    """The state after these events; `unknown` and `damaged` count lines that were passed over."""
+    state = state or RunState()
+    steps: list[StepDone] = []
+    last = state.last
+    for event in events:
+        last = event.time
+        if isinstance(event, StepDone):
+            steps.append(event)
+        else:
+            state = _after(state, event)
+    return replace(
+        state,
+        steps=(*state.steps, *steps) if steps else state.steps,
+        last=last,
+        unknown=state.unknown + unknown,
+        damaged=state.damaged + damaged,
+    )
+
+
+def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case for each kind of event
+    match event:
+        case RunStarted():
+            return replace(
+                state, phase="running", run=event.run, name=event.name, config_hash=event.config_hash,
+                pid=event.pid, host=event.host, started=state.started or event.time,
+            )  # fmt: skip
+        case RunResumed():
+            return replace(
+                state, phase="running", pid=event.pid, host=event.host, resumes=state.resumes + 1, reason="", hint="",
+                teacher_run="", attack=None,
+            )  # fmt: skip
+        case StageStarted():
+            return replace(state, stage=event.stage, teacher_run="" if event.stage != "teacher" else state.teacher_run)
+        case TeacherRunStarted():
+            return replace(state, teacher_run=event.run, teacher_waiting=event.waiting)
+        case TeacherChecked():
+            return replace(state, teacher=event, teacher_run="")
+        case TrainingStarted():
+            return replace(state, training=event, teacher_run="")
+        case StepDone():
+            return replace(state, steps=(*state.steps, event))
+        case EpochDone():
+            return replace(state, epochs=(*state.epochs, event))
+        case Validated():
+            return replace(state, validations=(*state.validations, event))
+        case CheckpointSaved():
+            return replace(state, saved=event)
+        case EvaluationStarted():
+            return replace(state, evaluation=event, teacher_run="")
+        case AttackStarted():
+            return replace(state, attack=event, attack_since=event.time)
+        case AttackProgressed():
+            return replace(state, attack=event)
+        case Evaluated():
+            row = {**state.table.get(event.checkpoint, {}), event.attack: event}
+            return replace(state, table={**state.table, event.checkpoint: row}, attack=None)
+        case Warned():
+            return replace(state, warnings=(*state.warnings, event))
+        case DeviceSampled():
+            return replace(state, device=event)
+        case RunFinished():
+            return replace(state, phase="finished", seconds=event.seconds, attack=None, teacher_run="")
+        case RunStopped():
+            return replace(state, phase="stopped", reason=event.reason, attack=None, teacher_run="")
+        case RunFailed():
+            return replace(
+                state, phase="failed", reason=event.message or event.kind, hint=event.hint, attack=None, teacher_run=""
+            )
+        case _:
+            assert_never(event)

@@ -1,0 +1,132 @@
+"""Words and numbers as a terminal may show them. Whatever comes from a file passes `display` before it is shown."""
+
+import re
+import unicodedata
+
+from rich.cells import cell_len, set_cell_size
+
+MARK = "\ufffd"  # stands for a character that could steer a terminal or hide in a line
+MAX_TEXT = 4096  # characters of any one string that a file may show
+MAX_COMBINING = 4  # marks stacked on one character
+
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and newline, DEL, C1
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0"  # soft hyphen and invisible letters
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # zero width, separators, bidirectional
+    "\ud800-\udfff\U000e0000-\U000e0fff]"  # lone surrogates, tags
+)
+
+
+def display(text: str, limit: int = MAX_TEXT) -> str:
+    """The text with every character that could steer a terminal replaced by a visible mark, and not too long.
+
+    Tab and newline stay; `one_line` takes them, too.
+    """
+    if len(text) > limit:
+        text = text[: limit - 1] + "\u2026"
+    text = _STEERING.sub(MARK, text)
+    return text if text.isascii() else _unstacked(text)
+
+
+def _unstacked(text: str) -> str:
+    """At most a few combining marks on each character."""
+    kept: list[str] = []
+    stacked = 0
+    for character in text:
+        stacked = stacked + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        if stacked <= MAX_COMBINING:
+            kept.append(character)
+    return "".join(kept)
+
+
+def one_line(text: str, width: int = 200) -> str:
+    """The text on one line of at most `width` cells, shortened in its middle, where names differ least."""
+    flat = " ".join(display(text).split())
+    if cell_len(flat) <= width:
+        return flat
+    if width < 8:
+        return set_cell_size(flat, max(0, width))
+    head = (width - 1) // 2
+    tail = width - 1 - head
+    end = flat
+    while cell_len(end) > tail:
+        end = end[1:]
+    return set_cell_size(flat, head).rstrip() + "\u2026" + end.lstrip()
+
+
+def pad(text: str, width: int) -> str:
+    """The text filled with spaces to `width` cells, or cut to them."""
+    return set_cell_size(text, width)
+
+
+def percent(fraction: float | None, n: int = 0) -> str:
+    """A fraction in per cent without the sign: one decimal, or two when 10,000 images and more can carry them."""
+    if fraction is None:
+        return "\u2013"
+    return f"{100 * fraction:.{2 if n >= 10_000 else 1}f}"
+
+
+def count(number: int) -> str:
+    """With thousands set apart."""
+    return f"{number:,}"
+
+
+def number(value: float | None) -> str:
+    """Four significant digits; a value that is not finite reached us as None."""
+    return "nan" if value is None else f"{value:.4g}"
+
+
+def duration(seconds: float | None) -> str:
+    """`41 s`, `4:05`, `1:08:12` or `2 d 03:10`."""
+    if seconds is None:
+        return "\u2013"
+    whole = max(0, round(min(seconds, 1e12)))
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days} d {hour:02}:{minute:02}"
+    if hours:
+        return f"{hours}:{minute:02}:{second:02}"
+    return f"{minute}:{second:02}" if minutes else f"{second} s"
+
+
+def size(count_of_bytes: float) -> str:
+    """In binary units, three digits."""
+    value, unit = float(count_of_bytes), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1000 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def bar(fraction: float | None, width: int, *, ascii_only: bool = False) -> str:
+    """A horizontal bar, in eighths of a cell where the terminal has them."""
+    share = min(1.0, max(0.0, fraction or 0.0))
+    if ascii_only:
+        return ("#" * round(share * width)).ljust(width)
+    eighths = round(share * width * 8)
+    whole, rest = divmod(eighths, 8)
+    return ("\u2588" * whole + (" ", "\u258f", "\u258e", "\u258d", "\u258c", "\u258b", "\u258a", "\u2589")[rest])[
+        :width
+    ].ljust(width)
+
+
+_ASCII = {
+    "\u2013": "-", "\u2014": "-", "\u2212": "-", "\u2500": "-", "\u2501": "=", "\u2026": "...", "\u00b1": "+-",
+    "\u00b7": "|", "\u2190": "<-", "\u2192": "->", "\u25cf": "*", "\u25cb": "o", "\u2713": "+", "\u2717": "x",
+    "\u25d0": "~", "\u25cc": ".", "\u00d7": "x", "\u2588": "#", "\u03b5": "eps", "\u26a0": "!", "\u221e": "inf",
+    "\ufffd": "?", "\u2502": "|",
+}  # fmt: skip
+_SUPERSCRIPTS = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+
+
+def plain(text: str) -> str:
+    """The same in ASCII, for terminals that have nothing else."""
+    return "".join(_ASCII.get(c, c if c.isascii() else "?") for c in text)
+
+
+def footnote(index: int, *, ascii_only: bool = False) -> str:
+    """The mark of a footnote, counted from 1."""
+    return f"({index})" if ascii_only else str(index).translate(_SUPERSCRIPTS)

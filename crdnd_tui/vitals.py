@@ -1,0 +1,83 @@
+"""Is the engine of a run alive, and which process is it? The lock says so; a process number alone never does."""
+
+import fcntl
+import json
+import os
+import time
+from typing import NamedTuple
+
+import psutil
+
+from crdnd_tui import files
+from engine.spec.rundir import RunDir
+
+
+class Holder(NamedTuple):
+    """The process that holds a run's lock."""
+
+    pid: int
+    started: float  # unix seconds
+
+
+def alive(run: RunDir) -> bool:
+    """Whether an engine holds the lock. The kernel frees it at any death, so this cannot be stale."""
+    descriptor = files.open_regular(run.lock)
+    if descriptor is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # a file system without locks: the heartbeat has to do
+    finally:
+        os.close(descriptor)  # gives the shared lock back
+    return False
+
+
+def holder(run: RunDir) -> Holder | None:
+    """The living process that holds the lock; None when there is none, or another process now has its number."""
+    if not alive(run):
+        return None
+    pid = _pid(files.read(run.lock, 4096) or b"")
+    if pid <= 1 or pid == os.getpid():
+        return None
+    try:
+        process = psutil.Process(pid)
+        started = process.create_time()
+        written = run.lock.stat().st_mtime
+        mine = process.uids().real == os.getuid()
+    except (psutil.Error, OSError):
+        return None
+    return Holder(pid, started) if mine and started <= written + 2.0 else None
+
+
+def same(process: Holder) -> bool:
+    """Whether that very process still lives; a zombie does not."""
+    try:
+        now = psutil.Process(process.pid)
+        return bool(abs(now.create_time() - process.started) < 0.5 and now.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def wait_gone(process: Holder, seconds: float) -> bool:
+    """Whether the process left within so many seconds."""
+    end = time.monotonic() + seconds
+    while same(process):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _pid(content: bytes) -> int:
+    """The lock's text is JSON with a `pid`, or begins with the number."""
+    text = content.decode("ascii", "replace").strip()
+    try:
+        value = json.loads(text)
+        if isinstance(value, dict):
+            value = value.get("pid")
+    except ValueError:
+        value = text.split()[0] if text.split() else ""
+    return int(value) if str(value).isdecimal() and len(str(value)) < 10 else 0

@@ -1,0 +1,26 @@
+"""python -m engine RUN_DIR: exit 0 finished, 1 failed, 2 bad config or folder, 3 stopped."""
+
+import sys
+import time
+from pathlib import Path
+
+from engine import job
+from engine.spec.errors import CrdndError
+from engine.spec.rundir import RunDir
+
+
+def main() -> int:
+    """Run what the folder holds. Whoever reads the screen sees one sentence; the log has the rest."""
+    if len(sys.argv) != 2:
+        print("usage: python -m engine RUN_DIR", file=sys.stderr)  # noqa: T201  there is no run to tell it
+        return 2
+    run = RunDir(Path(sys.argv[1]).resolve())
+    try:
+        return job.work(run, time.monotonic())
+    except CrdndError as error:
+        print(error, file=sys.stderr)  # noqa: T201  the folder is not ours to write into
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""The bench on which a network is judged: the network, watched, and the images with their labels.
+
+Pixels become float32 in [0, 1] here and nowhere else; a prediction of -1 stands for logits that are not finite.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from engine.partial import Partial
+from engine.spec.attacks import ThreatModel
+from engine.types import Images, Labels
+
+Pause = Callable[[], None]
+Progress = Callable[[str, int, int, float], None]  # part, images done, images in the part, accuracy so far
+
+
+class Watched(nn.Module):
+    """A network that asks, before every forward pass, whether somebody wants to stop; `pause` may raise.
+
+    Its answer is a tensor of its own: Square Attack writes into the logits it is given.
+    """
+
+    def __init__(self, net: nn.Module, pause: Pause) -> None:
+        super().__init__()
+        self.net = net
+        self.pause = pause
+        self.train(net.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.pause()
+        logits: Tensor = self.net(x).clone()
+        return logits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What is judged, on what, and by which protocol. `net` is on `device`, in eval mode, and watched."""
+
+    net: nn.Module
+    images: Tensor  # uint8 N C H W
+    labels: Tensor  # int64 N
+    classes: int
+    device: torch.device
+    threat_model: ThreatModel
+    batch_size: int
+    seed: int
+
+    @property
+    def n(self) -> int:
+        """How many images are judged."""
+        return len(self.labels)
+
+    def batch(self, positions: Int[Tensor, " B"]) -> tuple[Images, Labels]:
+        """Pixels in [0, 1] and labels of these images, on the device."""
+        chosen = positions.to(self.images.device)
+        x = self.images[chosen].to(self.device).float() / 255
+        return x, self.labels[positions.to(self.labels.device)].to(self.device)
+
+
+class Struck(NamedTuple):
+    """What one attack did to N images; all tensors on the CPU."""
+
+    robust: Bool[Tensor, " N"]  # right before and after
+    predicted: Int[Tensor, " N"]  # the class under attack, -1 when the logits were not finite
+    finite: Bool[Tensor, " N"]
+    distance: Float[Tensor, " N"]  # L2 from x to x_adv, infinite where the class never changed
+    reach: Float[Tensor, " N"]  # largest change of a pixel
+    seconds: float
+    details: dict[str, float]
+    marks: tuple[str, ...] = ()
+
+
+class Keeping(NamedTuple):
+    """Where batches survive a kill, and whose adversarial images the gallery wants."""
+
+    partial: Partial | None = None
+    gallery: Tensor = torch.zeros(0, dtype=torch.int64)  # sorted positions
+
+
+class Assault(NamedTuple):
+    """The outcome of an attack on a bench, and the adversarial images that the gallery asked for."""
+
+    struck: Struck
+    kept: Tensor  # float32, G C H W, in the order of Keeping.gallery
+
+
+@torch.no_grad()
+def predict(net: nn.Module, x: Images) -> Labels:
+    """The class of every image; -1 where a logit is not finite, which is always wrong."""
+    logits = net(x)
+    finite = torch.isfinite(logits).all(dim=1)
+    predicted: Tensor = torch.where(finite, logits.argmax(dim=1), -1)
+    return predicted

@@ -1,0 +1,288 @@
+"""The judgement of one checkpoint: every attack on every image, kept as bits, resumed where it was, and suspected.
+
+What is finished on the disk is never computed again: it is said again, so that a resumed run tells the same story.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from engine import autoattack, gallery, outcomes, suspect
+from engine.bench import Assault, Bench, Keeping, Pause, Progress, Watched
+from engine.fence import exact, fenced, judged
+from engine.gallery import Visitors
+from engine.outcomes import Identity
+from engine.partial import Partial
+from engine.runtime import generator_for
+from engine.spec.attacks import CW2, AttackSpec, AutoAttack, ThreatModel
+from engine.spec.events import AttackProgressed, AttackStarted, Evaluated, Event, Warned
+from engine.spec.outcomes import Outcome, worst_case
+from engine.spec.rundir import RunDir
+from engine.spec.training import Evaluation
+from engine.strata import stratified
+from engine.strike import look, strike_all
+from engine.suspect import CLIMB, Finding, Suspect
+from engine.types import Split
+
+Say = Callable[[Event], None]
+
+
+class Subject(NamedTuple):
+    """What is judged: a network that is the student at `checkpoint`, and the images, already chosen by `subset`."""
+
+    net: nn.Module
+    teacher: nn.Module | None  # looks at the gallery; may be None
+    checkpoint: str  # best or last
+    images: Split  # uint8 N C H W and int64 N, on the CPU or the device
+    classes: tuple[str, ...]
+    of: int  # size of the whole split
+    indices: Tensor  # N, places in the whole split
+    data_sha256: str
+    weights_sha256: str
+    device: torch.device
+
+
+def subset(labels: Tensor, images: int, seed: int) -> Tensor:
+    """Sorted places of the images to judge: all for 0, else a seeded choice with the whole split's class shares."""
+    if images == 0 or images >= len(labels):
+        return torch.arange(len(labels))
+    return stratified(labels.cpu(), images, seed, "evaluation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Court:
+    """All that one evaluation passes around."""
+
+    subject: Subject
+    evaluation: Evaluation
+    bench: Bench
+    identity: Identity
+    visitors: Visitors
+    folder: RunDir
+    say: Say
+
+    def keeping(self, attack: str, spec: dict[str, Any]) -> Keeping:
+        """Where the batches of this attack survive a kill."""
+        print_ = outcomes.fingerprint(spec, self.bench, self.identity, self.visitors.positions)
+        folder = self.folder.partial(self.subject.checkpoint, attack)
+        return Keeping(Partial(folder, print_), self.visitors.positions)
+
+    def progress(self, attack: str) -> Progress:
+        """Says how far the attack is."""
+
+        def said(part: str, done: int, total: int, robust: float) -> None:
+            checkpoint = self.subject.checkpoint
+            self.say(
+                AttackProgressed(checkpoint=checkpoint, attack=attack, part=part, done=done, total=total, robust=robust)
+            )
+
+        return said
+
+
+def evaluate(
+    subject: Subject,
+    evaluation: Evaluation,
+    threat_model: ThreatModel,
+    folder: RunDir,
+    say: Say,
+    pause: Pause,
+) -> None:
+    """Judge the clean images, then each attack, then the worst case, then suspect; say each as it is known.
+
+    `pause` is called before every forward pass and may raise; called again afterwards, the evaluation goes on.
+    Raises CrdndError when the network changes itself, AssertionError when an attack leaves its threat model.
+    """
+    teacher = subject.teacher or nn.Identity()
+    with fenced(), exact(), judged(subject.net), judged(teacher):
+        court = _open(subject, evaluation, threat_model, folder, say, pause)
+        clean = _clean(court)
+        results = {"clean": clean}
+        for spec in evaluation.attacks:
+            say(AttackStarted(checkpoint=subject.checkpoint, attack=spec.key))
+            results[spec.key] = _attack(court, spec, torch.tensor(clean.predicted))
+            say(_evaluated(results[spec.key]))
+        worst = worst_case([clean, *_budgeted(results, evaluation)], subject.images.labels.tolist())
+        found = _suspect(court, results)
+        for outcome in (*results.values(), worst):
+            marks = sorted({f.code for f in found if f.attack in {"", outcome.attack}} | set(outcome.marks))
+            _store(court, msgspec.structs.replace(outcome, marks=marks))
+        say(_evaluated(worst))
+        for finding in found:
+            say(
+                Warned(
+                    code=finding.code,
+                    message=finding.message,
+                    checkpoint=subject.checkpoint,
+                    attack=finding.attack,
+                )
+            )
+
+
+def accuracies(  # noqa: PLR0913, PLR0917  the parts of a judgement, each of its own kind
+    net: nn.Module,
+    split: Split,
+    attacks: Sequence[AttackSpec],
+    threat_model: ThreatModel,
+    batch_size: int,
+    seed: int,
+    device: torch.device,
+    pause: Pause,
+) -> dict[str, tuple[float, list[float]]]:
+    """Accuracy and accuracy per class, `clean` and under each attack, with the same noise at every call.
+
+    The lighter judgement of validation: nothing is kept. Classes without images have accuracy 0.
+    """
+    with fenced(), exact(), judged(net):
+        classes = max(int(split.labels.max()) + 1, _outputs(net, split, device))
+        bench = Bench(
+            net=Watched(net, pause),
+            images=split.images,
+            labels=split.labels,
+            classes=classes,
+            device=device,
+            threat_model=threat_model,
+            batch_size=batch_size,
+            seed=seed,
+        )
+        before = look(bench)
+        robust = {"clean": before.robust}
+        for spec in attacks:
+            robust[spec.key] = _assail(bench, spec, before.predicted, Keeping(), _silent).struck.robust
+    labels = split.labels.cpu()
+    counts = torch.bincount(labels, minlength=classes).clamp(min=1)
+    return {
+        key: (
+            int(bits.sum()) / len(labels),
+            (torch.bincount(labels[bits], minlength=classes) / counts).tolist(),
+        )
+        for key, bits in robust.items()
+    }
+
+
+@torch.no_grad()
+def _outputs(net: nn.Module, split: Split, device: torch.device) -> int:
+    logits: Tensor = net(split.images[:1].to(device).float() / 255)
+    return logits.shape[1]
+
+
+def _silent(_part: str, _done: int, _total: int, _robust: float) -> None:
+    """Validation says its result, not its progress."""
+
+
+def _open(
+    subject: Subject, evaluation: Evaluation, threat_model: ThreatModel, folder: RunDir, say: Say, pause: Pause
+) -> _Court:
+    bench = Bench(
+        net=Watched(subject.net, pause),
+        images=subject.images.images,
+        labels=subject.images.labels,
+        classes=len(subject.classes),
+        device=subject.device,
+        threat_model=threat_model,
+        batch_size=evaluation.batch_size,
+        seed=evaluation.seed,
+    )
+    hashes = (outcomes.hash_indices(subject.indices), subject.data_sha256, subject.weights_sha256)
+    labels = subject.images.labels.cpu()
+    shown = min(evaluation.gallery, bench.n)
+    positions = stratified(labels, shown, evaluation.seed, "gallery") if shown else torch.zeros(0, dtype=torch.int64)
+    return _Court(
+        subject=subject,
+        evaluation=evaluation,
+        bench=bench,
+        identity=Identity(subject.of, *hashes),
+        visitors=Visitors(bench, subject.teacher, subject.classes, positions, subject.indices.cpu()),
+        folder=folder,
+        say=say,
+    )
+
+
+def _clean(court: _Court) -> Outcome:
+    """The clean images; said."""
+    spec = outcomes.describe(None, court.bench)
+    done = outcomes.read(court.folder.result(court.subject.checkpoint, "clean"), spec, court.identity)
+    outcome = done or outcomes.record(
+        look(court.bench), spec, court.bench, court.identity, court.subject.checkpoint, "clean"
+    )
+    if done is None:
+        _store(court, outcome)
+    court.say(_evaluated(outcome))
+    return outcome
+
+
+def _attack(court: _Court, spec: AttackSpec, clean: Tensor) -> Outcome:
+    """The attack's record, from the disk if it is there: pixels first, then the record, then the batches go."""
+    described, checkpoint = outcomes.describe(spec, court.bench), court.subject.checkpoint
+    keeping = court.keeping(spec.key, described)
+    path = court.folder.result(checkpoint, spec.key)
+    outcome = outcomes.read(path, described, court.identity)
+    if outcome is None:
+        assault = _assail(court.bench, spec, clean, keeping, court.progress(spec.key))
+        gallery.hang(court.folder.gallery(checkpoint), spec.key, assault, court.visitors, court.identity)
+        outcome = outcomes.record(assault.struck, described, court.bench, court.identity, checkpoint, spec.key)
+        _store(court, outcome)
+    if keeping.partial:
+        keeping.partial.discard()
+    return outcome
+
+
+def _assail(bench: Bench, spec: AttackSpec, clean: Tensor, keeping: Keeping, progress: Progress) -> Assault:
+    if isinstance(spec, AutoAttack):
+        return autoattack.run(bench, clean, keeping, progress)
+    return strike_all(bench, spec, clean, keeping, progress)
+
+
+def _budgeted(results: dict[str, Outcome], evaluation: Evaluation) -> list[Outcome]:
+    """Attacks with a budget. An L2 attack of radius 0 may move an image anywhere, which no model survives."""
+    return [results[spec.key] for spec in evaluation.attacks if not (isinstance(spec, CW2) and spec.radius == 0)]
+
+
+def _suspect(court: _Court, results: dict[str, Outcome]) -> list[Finding]:
+    """What the attacks noticed and what the probes find; the probes' findings are kept like an attack's record."""
+    judged_by = list(court.evaluation.attacks)
+    found = suspect.findings(list(results.values()))
+    if not court.evaluation.suspect:
+        return found
+    found += suspect.compare(results, judged_by)
+    asked = {"probes": [[o.spec, o.robust] for o in results.values()]}
+    keeping = court.keeping("suspect", asked)._replace(gallery=torch.zeros(0, dtype=torch.int64))
+    path = court.folder.evaluation / court.subject.checkpoint / "suspect.json"
+    digest = hashlib.sha256(json.dumps([asked, court.identity], sort_keys=True).encode()).hexdigest()
+    probed = suspect.recall(path, digest)
+    if probed is None:
+        labels, seed = court.subject.images.labels.cpu(), court.evaluation.seed
+        order = stratified(labels, min(CLIMB, court.bench.n), seed, "suspect")
+        order = order[torch.randperm(len(order), generator=generator_for(seed, "suspect", "order"))]
+        accused = Suspect(court.bench, results, judged_by, torch.tensor(results["clean"].predicted), order)
+        probed = suspect.probe(accused, keeping, court.progress("suspect"))
+        suspect.remember(path, digest, probed)
+    if keeping.partial:
+        keeping.partial.discard()
+    known = {(finding.code, finding.attack) for finding in found}
+    return found + [finding for finding in probed if (finding.code, finding.attack) not in known]
+
+
+def _store(court: _Court, outcome: Outcome) -> None:
+    outcomes.write(court.folder.result(outcome.checkpoint, outcome.attack), outcome)
+
+
+def _evaluated(outcome: Outcome) -> Evaluated:
+    return Evaluated(
+        checkpoint=outcome.checkpoint,
+        attack=outcome.attack,
+        accuracy=outcome.accuracy,
+        n=outcome.n,
+        of=outcome.of,
+        low=outcome.low,
+        high=outcome.high,
+        seconds=outcome.seconds,
+        spec=outcome.spec,
+        per_class=outcome.per_class,
+        details=outcome.details,
+    )

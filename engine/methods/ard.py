@@ -1,0 +1,54 @@
+"""ARD: adversarially robust distillation. Goldblum et al. 2020, AAAI, arXiv:1905.09747.
+
+The attack uses labels; the teacher is asked about clean images only. Public code: 30 as temperature, elmean.
+"""
+
+from typing import Any
+
+from engine.losses import ask, cross_entropy, kl, reduce, soften
+from engine.recall import Recall
+from engine.spec.methods import ARD
+from engine.types import ClassReport, Images, Labels, Loss, Maximise, Nets, TrainingMethod
+
+
+class Method(TrainingMethod):
+    """The student says about x' what the teacher says about x."""
+
+    def __init__(self, hp: ARD, nets: Nets) -> None:
+        assert nets.teacher is not None, "ARD learns from a teacher"
+        self.hp = hp
+        self.student, self.teacher, self.classes = nets.student, nets.teacher, nets.classes
+        self.recall = Recall(nets.classes, nets.device)
+
+    def loss(self, x: Images, y: Labels, maximise: Maximise) -> Loss:
+        """alpha tau^2 KL( T(x) || S(x') at tau )  +  (1 - alpha) CE( S(x), y ),  x' maximising CE( S(x'), y )."""
+        alpha, tau = self.hp.alpha, self.hp.temperature
+        x_adv = maximise(lambda x_adv: cross_entropy(self.student(x_adv), y), x)
+        t = ask(self.teacher, x)  # B K
+        self.recall.count(t, y)
+
+        s_adv = self.student(x_adv)  # B K
+        robust = tau**2 * reduce(kl(s_adv, soften(t, tau), tau), self.hp.kl_reduction, self.classes)
+        if alpha == 1:  # the public code runs S(x) all the same, with weight 0
+            return Loss(robust, {"robust": robust.detach()}, robust=s_adv.detach())
+
+        s = self.student(x)  # B K
+        clean = cross_entropy(s, y).mean()
+        terms = {"clean": clean.detach(), "robust": robust.detach()}
+        return Loss(alpha * robust + (1 - alpha) * clean, terms, s.detach(), s_adv.detach())
+
+    def report(self) -> ClassReport:
+        """How often the teacher was right on x."""
+        return ClassReport(teacher_clean=self.recall.listed())
+
+    def epoch_ended(self) -> None:
+        """Count anew."""
+        self.recall.renew()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counts of the epoch."""
+        return {"recall": self.recall.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse."""
+        self.recall.load_state_dict(state["recall"])

@@ -1,0 +1,140 @@
+"""CRDND: contrastive relation denoising distillation, ICASSP 2023.
+
+"Adversarial Contrastive Distillation with Adaptive Denoising"; equation numbers are that text's.
+Cosines do not see the scale of the logits, which is free to shrink: believe margin attacks, not cross-entropy ones.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import Adam, Optimizer
+
+from engine.acm import ACM
+from engine.losses import ask, kl, margin, soften
+from engine.relations import SMALLEST_NORM, Views, contrast
+from engine.spec.methods import CRDND
+from engine.types import (
+    ClassReport,
+    Images,
+    Labels,
+    Logits,
+    Loss,
+    Maximise,
+    Nets,
+    Objective,
+    PerExample,
+    TrainingMethod,
+)
+
+
+class Method(TrainingMethod):
+    """The student learns who resembles whom in the batch, blurred as its teacher is blurred."""
+
+    def __init__(self, hp: CRDND, nets: Nets) -> None:
+        assert nets.teacher is not None, "CRDND learns from a teacher"
+        self.hp = hp
+        self.student, self.teacher = nets.student, nets.teacher
+        self.acm_clean = ACM(hp, nets.classes, nets.device)  # M1
+        self.acm_robust = ACM(hp, nets.classes, nets.device)  # M2
+        learned = [theta for acm in (self.acm_clean, self.acm_robust) for theta in acm.parameters()]
+        trains = hp.compensate and bool(learned)
+        self.adam = Adam(learned, lr=hp.off_diagonal_learning_rate, fused=True) if trains else None
+
+    def loss(self, x: Images, y: Labels, maximise: Maximise) -> Loss:
+        """lambda L_clean + (1 - lambda) L_robust, eq. (8).
+
+        S(x) follows the attack. The public code asks it before, which only lets the attack's batch norm know
+        this batch already; afterwards, no graph waits in memory while x' is sought.
+        """
+        t = ask(self.teacher, x)  # B K
+        x_adv = maximise(self.objective(t, y), x)
+        t_adv = ask(self.teacher, x_adv)  # B K
+
+        s, s_adv = self.student(x), self.student(x_adv)  # B K, B K
+        clean_views = Views(self.represent(t), self.compensate(self.acm_clean, s))
+        robust_views = Views(self.represent(t_adv), self.compensate(self.acm_robust, s_adv))
+
+        clean = contrast(clean_views, robust_views, self.hp.temperature_clean, self.hp)  # eqs. (4), (5)
+        robust = contrast(robust_views, clean_views, self.hp.temperature_robust, self.hp)  # eqs. (6), (7)
+
+        self.acm_clean.observe(t, y)
+        self.acm_robust.observe(t_adv, y)
+        share = self.hp.clean_share
+        terms = {"clean": clean.detach(), "robust": robust.detach()}
+        return Loss(share * clean + (1 - share) * robust, terms, s.detach(), s_adv.detach())
+
+    def objective(self, t: Logits, y: Labels) -> Objective:
+        """What the adversary climbs. The text leaves it open; only the public code's margin needs labels."""
+        match self.hp.inner:
+            case "kl":  # RSLAD's
+                soft_labels = soften(t)  # B K
+                return lambda x_adv: kl(self.student(x_adv), soft_labels)
+            case "margin":  # less than 0 until another class leads by kappa
+                return lambda x_adv: (margin(self.student(x_adv), y) - self.hp.margin_kappa).clamp(max=0.0)
+            case "neg_cos":  # blind to the scale of the logits, as the outer loss is
+                return lambda x_adv: self.dissimilarity(self.student(x_adv), t)
+            case "kl_rescaled":
+                scale = self.hp.inner_scale
+                rescaled = soften(scale * unit(t))  # B K
+                return lambda x_adv: kl(scale * unit(self.student(x_adv)), rescaled)
+
+    def dissimilarity(self, s_adv: Logits, t: Logits) -> PerExample:
+        """1 - cos( M2 S(x'), T(x) )."""
+        mine, its = self.compensate(self.acm_robust, s_adv), self.represent(t)
+        return 1 - (unit(mine) * unit(its)).sum(dim=1)
+
+    def represent(self, logits: Logits) -> Logits:
+        """The vectors that are compared, student's and teacher's in the same space; float32 at least."""
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        match self.hp.space:
+            case "logits":
+                return logits
+            case "logits_centered":
+                return logits - logits.mean(dim=1, keepdim=True)
+            case "probs":
+                return soften(logits)
+
+    def compensate(self, acm: ACM, logits: Logits) -> Logits:
+        """The student as its teacher would garble it: M S."""
+        v = self.represent(logits)  # B K
+        return acm(v) if self.hp.compensate else v
+
+    def optimizers(self) -> Sequence[Optimizer]:
+        """Adam of the learned off-diagonals."""
+        return () if self.adam is None else (self.adam,)
+
+    def report(self) -> ClassReport:
+        """Both teachers' accuracies per class in this epoch, and M1 and M2 where they are in use."""
+        clean, robust = self.acm_clean, self.acm_robust
+        accuracies = ClassReport(clean.counts.listed(), robust.counts.listed())
+        if not self.hp.compensate:
+            return accuracies
+        return accuracies._replace(acm_clean=listed(clean.matrix), acm_robust=listed(robust.matrix))
+
+    def epoch_ended(self) -> None:
+        """The next epoch uses what the teacher got right in this one."""
+        self.acm_clean.renew()
+        self.acm_robust.renew()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both compensations; the optimiser is saved with the student's, by who trains."""
+        return {"clean": self.acm_clean.state_dict(), "robust": self.acm_robust.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse."""
+        self.acm_clean.load_state_dict(state["clean"])
+        self.acm_robust.load_state_dict(state["robust"])
+
+
+def unit(logits: Logits) -> Logits:
+    """Of norm 1."""
+    return F.normalize(logits, dim=1, eps=SMALLEST_NORM)
+
+
+def listed(matrix: Tensor) -> list[list[float]]:
+    """Row by row, to six decimals: with 100 classes the log holds 20,000 of these numbers per epoch."""
+    rows: list[list[float]] = matrix.detach().double().tolist()
+    return [[round(entry, 6) for entry in row] for row in rows]

@@ -1,0 +1,79 @@
+"""MobileNetV2 for small images. Sandler et al. 2018, arXiv:1801.04381.
+
+As the public CIFAR code has it, not as the paper: ReLU for ReLU6, stride 1 in the stem and the second stage,
+and a shortcut at every stride 1, through a 1 x 1 convolution where the width changes.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.normalize import Normalize
+from engine.spec.models import MobileNetV2
+from engine.types import Images, Logits
+
+STAGES = (  # expansion, width, blocks, stride of the first block
+    (1, 16, 1, 1),
+    (6, 24, 2, 1),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+
+class InvertedResidual(nn.Module):
+    """Widen by 1 x 1, filter each channel by 3 x 3, narrow by 1 x 1 without activation."""
+
+    def __init__(self, inputs: int, width: int, expansion: int, stride: int) -> None:
+        super().__init__()
+        self.has_residual = stride == 1
+        hidden = expansion * inputs
+        self.conv1 = nn.Conv2d(inputs, hidden, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(hidden)
+        self.conv2 = nn.Conv2d(hidden, hidden, 3, stride, padding=1, groups=hidden, bias=False)
+        self.bn2 = nn.BatchNorm2d(hidden)
+        self.conv3 = nn.Conv2d(hidden, width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(width)
+        self.shortcut = nn.Sequential()
+        if self.has_residual and inputs != width:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width))
+
+    def forward(self, x: Images) -> Tensor:
+        """B C H W to B width H/stride W/stride."""
+        out = F.relu(self.bn1(self.conv1(x)))
+        out = F.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        result: Tensor = out + self.shortcut(x) if self.has_residual else out
+        return result
+
+
+class MobileNet(nn.Module):
+    """Seventeen inverted residuals, a 1 x 1 convolution to 1280 channels, global average pooling."""
+
+    def __init__(self, spec: MobileNetV2, classes: int, channels: int) -> None:
+        super().__init__()
+        self.normalize = Normalize(spec.normalization, channels)
+        self.conv1 = nn.Conv2d(channels, 32, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(32)
+        blocks, inputs = [], 32
+        for expansion, width, count, stride in STAGES:
+            for i in range(count):
+                blocks.append(InvertedResidual(inputs, width, expansion, stride if i == 0 else 1))
+                inputs = width
+        self.layers = nn.Sequential(*blocks)
+        self.conv2 = nn.Conv2d(inputs, 1280, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(1280)
+        self.linear = nn.Linear(1280, classes)
+
+    def forward(self, x: Images) -> Logits:
+        """Images in [0, 1] to logits."""
+        out = F.relu(self.bn1(self.conv1(self.normalize(x))))
+        out = F.relu(self.bn2(self.conv2(self.layers(out))))
+        logits: Tensor = self.linear(out.mean(dim=(2, 3)))
+        return logits
+
+
+def build(spec: MobileNetV2, classes: int, image: tuple[int, int, int]) -> nn.Module:
+    """The model for `image` = (C, H, W), with PyTorch's own initialisation."""
+    return MobileNet(spec, classes, image[0])

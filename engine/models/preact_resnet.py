@@ -1,0 +1,113 @@
+"""Pre-activation ResNet-18 for small images, as three families of public checkpoints have it. arXiv:1603.05027.
+
+The families differ in the end of the network, in where a shortcut begins, and in every name of the state dict.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.normalize import Normalize
+from engine.padding import SameConv2d
+from engine.spec.models import PreActResNet18
+from engine.types import Images, Logits
+
+
+class Block(nn.Module):
+    """Batch norm and ReLU before each 3 x 3 convolution; a 1 x 1 shortcut begins behind the first ReLU."""
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.shortcut: nn.Module | None = None
+        if stride != 1 or inputs != width:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, width, 1, stride, bias=False))
+
+    def forward(self, x: Images) -> Tensor:
+        """B C H W to B width H/stride W/stride."""
+        out = F.relu(self.bn1(x))
+        residual = x if self.shortcut is None else self.shortcut(out)
+        out = self.conv2(F.relu(self.bn2(self.conv1(out))))
+        result: Tensor = out + residual
+        return result
+
+
+class PreActResNet(nn.Module):
+    """kuangliu: the last sum is pooled as it is; rice: behind one more batch norm and ReLU."""
+
+    def __init__(self, spec: PreActResNet18, classes: int, channels: int) -> None:
+        super().__init__()
+        self.normalize = Normalize(spec.normalization, channels)
+        self.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
+        self.layer1 = _stage(Block, 64, 64, stride=1)
+        self.layer2 = _stage(Block, 64, 128, stride=2)
+        self.layer3 = _stage(Block, 128, 256, stride=2)
+        self.layer4 = _stage(Block, 256, 512, stride=2)
+        self.bn = nn.BatchNorm2d(512) if spec.variant == "rice" else None
+        self.linear = nn.Linear(512, classes)
+
+    def forward(self, x: Images) -> Logits:
+        """Images in [0, 1] to logits."""
+        out = self.conv1(self.normalize(x))
+        out = self.layer4(self.layer3(self.layer2(self.layer1(out))))
+        if self.bn is not None:
+            out = F.relu(self.bn(out))
+        logits: Tensor = self.linear(out.mean(dim=(2, 3)))
+        return logits
+
+
+class DeepMindBlock(nn.Module):
+    """SiLU, SAME padding, and a 3 x 3 shortcut that begins at the raw input."""
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.batchnorm_0 = nn.BatchNorm2d(inputs)
+        self.conv_2d_1 = SameConv2d(inputs, width, stride)
+        self.batchnorm_1 = nn.BatchNorm2d(width)
+        self.conv_2d_2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.shortcut: nn.Module | None = None
+        if stride != 1 or inputs != width:
+            self.shortcut = SameConv2d(inputs, width, stride)
+
+    def forward(self, x: Images) -> Tensor:
+        """B C H W to B width H/stride W/stride."""
+        residual = x if self.shortcut is None else self.shortcut(x)
+        out = self.conv_2d_1(F.silu(self.batchnorm_0(x)))
+        out = self.conv_2d_2(F.silu(self.batchnorm_1(out)))
+        result: Tensor = out + residual
+        return result
+
+
+class DeepMindPreActResNet(nn.Module):
+    """The variant of Gowal et al. 2020, arXiv:2010.03593, and Rade and Moosavi-Dezfooli 2021."""
+
+    def __init__(self, spec: PreActResNet18, classes: int, channels: int) -> None:
+        super().__init__()
+        self.normalize = Normalize(spec.normalization, channels)
+        self.conv_2d = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
+        self.layer_0 = _stage(DeepMindBlock, 64, 64, stride=1)
+        self.layer_1 = _stage(DeepMindBlock, 64, 128, stride=2)
+        self.layer_2 = _stage(DeepMindBlock, 128, 256, stride=2)
+        self.layer_3 = _stage(DeepMindBlock, 256, 512, stride=2)
+        self.batchnorm = nn.BatchNorm2d(512)
+        self.logits = nn.Linear(512, classes)
+
+    def forward(self, x: Images) -> Logits:
+        """Images in [0, 1] to logits."""
+        out = self.conv_2d(self.normalize(x))
+        out = self.layer_3(self.layer_2(self.layer_1(self.layer_0(out))))
+        out = F.silu(self.batchnorm(out))
+        logits: Tensor = self.logits(out.mean(dim=(2, 3)))
+        return logits
+
+
+def build(spec: PreActResNet18, classes: int, image: tuple[int, int, int]) -> nn.Module:
+    """The model for `image` = (C, H, W), with PyTorch's own initialisation."""
+    family = DeepMindPreActResNet if spec.variant == "deepmind" else PreActResNet
+    return family(spec, classes, image[0])
+
+
+def _stage(block: type[Block] | type[DeepMindBlock], inputs: int, width: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(block(inputs, width, stride), block(width, width, stride=1))

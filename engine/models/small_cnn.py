@@ -1,0 +1,37 @@
+"""Two convolutions with batch norm and a linear layer: the smallest student.
+
+The linear layer sees every position, so its weights fit images of one size only.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.normalize import Normalize
+from engine.spec.models import SmallCNN
+from engine.types import Images, Logits
+
+
+class SmallConvNet(nn.Module):
+    """`width` channels at full size, twice as many at half size."""
+
+    def __init__(self, spec: SmallCNN, classes: int, image: tuple[int, int, int]) -> None:
+        super().__init__()
+        channels, height, width = image
+        self.normalize = Normalize(spec.normalization, channels)
+        self.conv1 = nn.Conv2d(channels, spec.width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(spec.width)
+        self.conv2 = nn.Conv2d(spec.width, 2 * spec.width, 3, stride=2, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(2 * spec.width)
+        self.linear = nn.Linear(2 * spec.width * -(-height // 2) * -(-width // 2), classes)  # halves rounded up
+
+    def forward(self, x: Images) -> Logits:
+        """Images in [0, 1] to logits."""
+        out = F.relu(self.bn1(self.conv1(self.normalize(x))))
+        out = F.relu(self.bn2(self.conv2(out)))
+        logits: Tensor = self.linear(out.flatten(start_dim=1))
+        return logits
+
+
+def build(spec: SmallCNN, classes: int, image: tuple[int, int, int]) -> nn.Module:
+    """The model for `image` = (C, H, W), with PyTorch's own initialisation."""
+    return SmallConvNet(spec, classes, image)

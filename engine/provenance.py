@@ -1,0 +1,82 @@
+"""Where a run's numbers come from: code, packages, hardware, and the hashes of what went in."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.spec.files import write_atomically
+from engine.types import Dataset
+
+PACKAGES = ("crdnd-tui", "torch", "torchvision", "numpy", "pyautoattack", "scikit-learn", "safetensors", "pydantic")
+
+
+def collect(device: torch.device) -> dict[str, Any]:
+    """Facts of code and machine. No environment variables: they hold secrets."""
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "git": _git(Path(__file__).parent.parent),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "slurm": {key: os.environ[key] for key in ("SLURM_JOB_ID", "SLURM_ARRAY_TASK_ID") if key in os.environ},
+        "device": str(device),
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        facts["gpu"] = {
+            "name": properties.name,
+            "memory": properties.total_memory,
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "tf32": torch.backends.cudnn.allow_tf32,
+        }
+    return facts
+
+
+def write(path: Path, facts: dict[str, Any]) -> None:
+    """As JSON, whole or not at all."""
+    write_atomically(path, json.dumps(facts, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def data_digest(dataset: Dataset) -> dict[str, str]:
+    """SHA-256 of each split's pixels and labels."""
+    digests: dict[str, str] = {}
+    for name, split in (("train", dataset.train), ("test", dataset.test)):
+        digest = hashlib.sha256(repr(tuple(split.images.shape)).encode())
+        digest.update(split.images.contiguous().numpy().data)
+        digest.update(split.labels.contiguous().numpy().data)
+        digests[name] = digest.hexdigest()
+    return digests
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _git(folder: Path) -> dict[str, Any]:
+    """The commit, and whether files differ from it. Hooks and monitors of the repository are not run."""
+    git = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+    try:
+        if not (folder / ".git").exists():
+            return {"commit": None}
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
+        changes = subprocess.run(
+            [*git, "status", "--porcelain"], capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return {"commit": None, "reason": type(error).__name__}
+    return {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())}

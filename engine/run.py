@@ -1,0 +1,274 @@
+"""The one file that knows everything: names become things, then train, then the final evaluation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import nn
+
+from engine import checkpoint, provenance, runtime, teachers, weights
+from engine.augment import Feed
+from engine.evaluate import Subject, evaluate, subset
+from engine.interrupt import Interrupt
+from engine.reporter import Reporter
+from engine.runtime import seed_for
+from engine.selection import Selector
+from engine.spec.attacks import ThreatModel
+from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.data import DataSpec
+from engine.spec.errors import CheckpointError, DataError, TeacherError
+from engine.spec.events import CheckpointSaved, EvaluationStarted, StageStarted, TrainingStarted, Warned
+from engine.spec.machine import Machine
+from engine.spec.models import ModelSpec
+from engine.spec.rundir import RunDir
+from engine.spec.training import Evaluation
+from engine.strata import stratified
+from engine.teachers import Source
+from engine.train import Hooks, Trainer
+from engine.types import Dataset, Nets, Split, TrainingMethod
+
+KEYS = frozenset(
+    [
+        "config_hash",
+        "events",
+        "best",
+        "data",
+        "teacher",
+        "student",
+        "optimizer",
+        "method",
+        "method_optimizers",
+        "epoch",
+        "batch",
+        "step",
+        "ledger",
+    ]
+)
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """What every part of a run works with: the folder, the machine, the device, the listener, the interrupter."""
+
+    run: RunDir
+    machine: Machine
+    reporter: Reporter
+    interrupt: Interrupt
+
+    def __post_init__(self) -> None:
+        self.device, self.notes = runtime.prepare(self.machine)
+        self.format = runtime.layout(self.machine)
+
+    def load_data(self, spec: DataSpec) -> tuple[Dataset, dict[str, str]]:
+        """The official splits and their hashes."""
+        dataset: Dataset = import_module(f"engine.data.{spec.module}").load(spec, self.machine.data_folder)
+        return dataset, provenance.data_digest(dataset)
+
+    def build(self, spec: ModelSpec, dataset: Dataset) -> nn.Module:
+        """A fresh net on the device, initialised by the global generator."""
+        _n, channels, height, width = dataset.train.images.shape
+        module = import_module(f"engine.models.{spec.module}")
+        net: nn.Module = module.build(spec, len(dataset.classes), (channels, height, width))
+        return runtime.place(net, self.device, self.format)
+
+
+def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loaded | None) -> None:
+    """The whole run, from where its last checkpoint left it."""
+    say = stage.reporter.say
+    if loaded is None:
+        say(StageStarted(stage="data"))
+    dataset, data_hashes = stage.load_data(config.data)
+    training, validation = split_training(config.data, dataset)
+
+    torch.manual_seed(seed_for(config.seed, "student"))
+    student = stage.build(config.student, dataset)
+    source, teacher = load_teacher(config, stage, dataset)
+    if loaded is None and source is not None and teacher is not None:
+        say(StageStarted(stage="check"))
+        shown = validation if len(validation.labels) >= teachers.IMAGES else dataset.train
+        checked = teachers.check(teacher, source, shown, config.threat_model, stage.device, config.seed)
+        for event in (checked.event, *checked.warnings):
+            say(event)
+    _write_provenance(config, stage, data_hashes, source, dataset)
+
+    nets = Nets(student, teacher, len(dataset.classes), stage.device)
+    method: TrainingMethod = import_module(f"engine.methods.{config.method.name}").Method(config.method, nets)
+    feed = Feed(training, config.data, stage.device, stage.format, config.training.batch_size)
+    facts = {"data": data_hashes["train"], "teacher": source.sha256 if source else ""}
+    selector = Selector(config, student, validation, stage.run, stage.device, stage.interrupt.pause)
+    trainer = Trainer(config, nets, method, feed, _hooks(config, stage, selector, facts))
+    if loaded is not None:
+        _restore(trainer, selector, loaded, facts)
+    elif not trainer.steps_per_epoch:
+        raise DataError(f"{len(feed)} training images are less than one batch of {feed.batch_size}")
+    if not trainer.finished:
+        if loaded is None:
+            _announce(config, stage, trainer, student, dataset)
+        trainer.run()
+    weights.save(stage.run.weights_of("last"), student, selector.facts("last", config.training.epochs))
+    judge(config.evaluation, config.threat_model, stage, dataset, data_hashes["test"], student, teacher)
+
+
+def split_training(spec: DataSpec, dataset: Dataset) -> tuple[Split, Split]:
+    """Training and validation images, both out of the official training split."""
+    images, labels = dataset.train
+    if spec.validation >= len(labels):
+        raise DataError(f"data.validation = {spec.validation} leaves none of the {len(labels)} training images")
+    held_out = torch.zeros(len(labels), dtype=torch.bool)
+    held_out[stratified(labels, spec.validation, spec.split_seed, "validation split")] = True
+    training = Split(images[~held_out], labels[~held_out])
+    if spec.train_images:
+        if spec.train_images > len(training.labels):
+            raise DataError(f"data.train_images = {spec.train_images} of {len(training.labels)} training images")
+        chosen = stratified(training.labels, spec.train_images, spec.split_seed, "training subset")
+        training = Split(training.images[chosen], training.labels[chosen])
+    return training, Split(images[held_out], labels[held_out])
+
+
+def load_teacher(config: RunConfig, stage: Stage, dataset: Dataset) -> tuple[Source | None, nn.Module | None]:
+    """The frozen teacher, and where it came from."""
+    if config.teacher is None:
+        return None, None
+    source = teachers.locate(
+        config.teacher,
+        runs=stage.machine.runs_folder,
+        data=stage.machine.data_folder,
+        dataset=config.data.name,
+    )
+    teacher, notes = teachers.load(source, lambda spec: stage.build(spec, dataset), stage.device)
+    stage.notes += [f"teacher: {note}" for note in notes]
+    return source, teacher
+
+
+def judge(
+    evaluation: Evaluation,
+    threat_model: ThreatModel,
+    stage: Stage,
+    dataset: Dataset,
+    test_sha256: str,
+    net: nn.Module,
+    teacher: nn.Module | None,
+) -> None:
+    """Every attack on every checkpoint that the evaluation names, on the test split."""
+    indices = subset(dataset.test.labels, evaluation.images, evaluation.seed)
+    images = Split(dataset.test.images[indices], dataset.test.labels[indices])
+    stage.reporter.say(StageStarted(stage="evaluation"))
+    stage.reporter.say(
+        EvaluationStarted(
+            checkpoints=list(evaluation.checkpoints),
+            attacks=["clean", *(attack.key for attack in evaluation.attacks), "worst"],
+            n=len(indices),
+            of=len(dataset.test.labels),
+        )
+    )
+    for name in evaluation.checkpoints:
+        state, facts = weights.load(stage.run.weights_of(name))
+        weights.fit(net, state, where=str(stage.run.weights_of(name)))
+        subject = Subject(
+            net=net,
+            teacher=teacher,
+            checkpoint=name,
+            images=images,
+            classes=dataset.classes,
+            of=len(dataset.test.labels),
+            indices=indices,
+            data_sha256=test_sha256,
+            weights_sha256=facts["digest"],
+            device=stage.device,
+        )
+        evaluate(subject, evaluation, threat_model, stage.run, stage.reporter.say, stage.interrupt.pause)
+
+
+def judge_only(config: JudgeConfig, stage: Stage) -> None:
+    """`crdnd evaluate`: weights from elsewhere, judged here."""
+    stage.reporter.say(StageStarted(stage="data"))
+    dataset, data_hashes = stage.load_data(config.data)
+    source = teachers.locate(
+        config.subject, runs=stage.machine.runs_folder, data=stage.machine.data_folder, dataset=config.data.name
+    )
+    net, notes = teachers.load(source, lambda spec: stage.build(spec, dataset), stage.device)
+    facts = provenance.collect(stage.device) | {"data_sha256": data_hashes, "subject_sha256": source.sha256, "notes": notes}
+    provenance.write(stage.run.provenance, facts)
+    for name in config.evaluation.checkpoints:
+        weights.save(stage.run.weights_of(name), net, {"source": source.label, "source_sha256": source.sha256})
+    judge(config.evaluation, config.threat_model, stage, dataset, data_hashes["test"], net, None)
+
+
+def _hooks(config: RunConfig, stage: Stage, selector: Selector, facts: dict[str, str]) -> Hooks:
+    def save(state: dict[str, Any]) -> None:
+        stage.reporter.sync()
+        whole = (
+            state
+            | facts
+            | {
+                "config_hash": config.config_hash,
+                "events": list(stage.reporter.position),
+                "best": selector.state_dict(),
+            }
+        )
+        assert set(whole) == KEYS
+        path = checkpoint.save(stage.run.checkpoints, whole)
+        say_saved(stage, path.name, whole)
+
+    return Hooks(
+        say=stage.reporter.say,
+        wanted_stop=lambda: stage.interrupt.reason,
+        validate=selector.validate,
+        save=save,
+        save_every=stage.machine.checkpoint_seconds,
+    )
+
+
+def say_saved(stage: Stage, file: str, state: dict[str, Any]) -> None:
+    """The checkpoint is on disk: said after it is, and said again by an engine that resumes from it."""
+    size = (stage.run.checkpoints / file).stat().st_size
+    stage.reporter.say(CheckpointSaved(step=state["step"], epoch=state["epoch"] - 1, file=file, bytes=size))
+
+
+def _restore(trainer: Trainer, selector: Selector, loaded: checkpoint.Loaded, facts: dict[str, str]) -> None:
+    for name, kind in (("data", DataError), ("teacher", TeacherError)):
+        if loaded.state[name] != facts[name]:
+            raise kind(
+                f"the {name} is not what this run began with (sha256 {loaded.state[name][:12]}, now {facts[name][:12]})"
+            )
+    try:
+        trainer.load_state_dict(loaded.state)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"does not fit: {error}", where=loaded.file) from error
+    selector.load_state_dict(loaded.state["best"])
+
+
+def _announce(config: RunConfig, stage: Stage, trainer: Trainer, student: nn.Module, dataset: Dataset) -> None:
+    """Say what begins, and make it resumable."""
+    say: Callable[..., None] = stage.reporter.say
+    say(StageStarted(stage="training"))
+    say(
+        TrainingStarted(
+            epochs=config.training.epochs,
+            steps_per_epoch=trainer.steps_per_epoch,
+            images=len(trainer.feed),
+            classes=list(dataset.classes),
+            device=str(stage.device),
+            student_parameters=sum(p.numel() for p in student.parameters()),
+            notes=[*stage.notes, "images on the device" if trainer.feed.resident else "images in host memory"],
+        )
+    )
+    if config.data.train_images:
+        say(Warned(code="train_subset", message=f"trained on {len(trainer.feed)} images only, not on the whole split"))
+    trainer.hooks.save(trainer.state_dict())
+
+
+def _write_provenance(
+    config: RunConfig, stage: Stage, data_hashes: dict[str, str], source: Source | None, dataset: Dataset
+) -> None:
+    facts = provenance.collect(stage.device) | {
+        "config_hash": config.config_hash,
+        "group_hash": config.group_hash,
+        "seed": config.seed,
+        "data_sha256": data_hashes,
+        "images": {"train": len(dataset.train.labels), "test": len(dataset.test.labels)},
+        "teacher": {"source": source.label, "sha256": source.sha256} if source else None,
+    }
+    provenance.write(stage.run.provenance, facts)

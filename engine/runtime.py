@@ -1,0 +1,67 @@
+"""Device, precision and randomness, decided once and said aloud.
+
+Every random draw of a run comes from a seed made of the run's seed and what the draw is for, so a resumed run
+needs no generator state: step 1000 draws the same numbers whatever happened before it.
+"""
+
+import hashlib
+import os
+
+import torch
+from torch import nn
+
+from engine.spec.errors import CrdndError
+from engine.spec.machine import Machine
+
+
+def seed_for(seed: int, *purpose: str | int) -> int:
+    """A 63-bit seed for one purpose of one run; different purposes are independent."""
+    text = "/".join(str(part) for part in (seed, *purpose))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def generator_for(seed: int, *purpose: str | int) -> torch.Generator:
+    """A CPU generator for one purpose: the same draws on every device."""
+    return torch.Generator().manual_seed(seed_for(seed, *purpose))
+
+
+def choose_device(machine: Machine) -> torch.device:
+    """The device that the machine names; CrdndError when it is not there."""
+    wanted = machine.device
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda"):
+        index = int(wanted.partition(":")[2] or 0)
+        if index >= torch.cuda.device_count():
+            raise CrdndError(
+                f"there is no device {wanted}: {torch.cuda.device_count()} GPUs are visible",
+                hint="Use --device cpu, or check the driver with `crdnd doctor`.",
+            )
+        wanted = f"cuda:{index}"
+    return torch.device(wanted)
+
+
+def prepare(machine: Machine) -> tuple[torch.device, list[str]]:
+    """Set the process up; returns the device and what was decided, in words."""
+    device = choose_device(machine)
+    threads = machine.threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32 = machine.tf32
+    torch.backends.cuda.matmul.allow_tf32 = machine.tf32
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    notes = [f"torch {torch.__version__}", f"{threads} threads", "channels_last" if machine.channels_last else "NCHW"]
+    if device.type == "cuda":
+        notes += [torch.cuda.get_device_name(device), "TF32 training" if machine.tf32 else "float32"]
+    else:
+        notes += ["float32"]
+    return device, notes
+
+
+def layout(machine: Machine) -> torch.memory_format:
+    """Of images and weights."""
+    return torch.channels_last if machine.channels_last else torch.contiguous_format
+
+
+def place(net: nn.Module, device: torch.device, memory_format: torch.memory_format) -> nn.Module:
+    """The net on its device, its convolutions in this layout."""
+    return net.to(device=device, memory_format=memory_format)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,137 @@
+"""What a validation error means to the person who wrote the preset: file, line, key, what is allowed."""
+
+import re
+import types
+import typing
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from engine.spec.base import Spec
+from engine.spec.lines import Path
+from engine.spec.teachers import SOURCES
+
+Origins = Mapping[Path, str]  # key path -> "file:line" or "--set"
+
+
+def explain(error: ValidationError, kind: type[Spec], table: dict[str, Any], origins: Origins) -> list[str]:
+    """One line for each mistake, in the order of the preset's lines where there are any."""
+    problems: list[str] = []
+    for detail in error.errors():
+        path, specs = _walk(detail["loc"], kind, table)
+        key = ".".join(str(part) for part in path) or "preset"
+        line = f"{_origin(path, origins)}: {key}: {_message(detail, specs)}"
+        if line not in problems:
+            problems.append(line)
+    return problems
+
+
+def in_file_order(problems: list[str]) -> list[str]:
+    """Sorted by file and line; what has no line stays last, in the order found."""
+
+    def place(problem: str) -> tuple[str, int]:
+        match = re.match(r"(.*?):(\d+):", problem)
+        return (match[1], int(match[2])) if match else ("\uffff", 0)
+
+    return sorted(problems, key=place)
+
+
+def _walk(loc: tuple[str | int, ...], kind: type[Spec], table: object) -> tuple[Path, list[type[Spec]]]:
+    """The key path without pydantic's union tags, and the specs that may stand at its parent."""
+    path: list[str | int] = []
+    annotation: object = kind
+    node: object = table
+    parents: list[type[Spec]] = [kind]
+    rest = list(loc)
+    while rest:
+        specs = _specs(annotation)
+        if len(specs) > 1 and _is_tagged(specs):  # the next part of loc is the tag
+            tag = rest.pop(0)
+            annotation = next((spec for spec in specs if tag in (_tag(spec), *_sources(spec))), specs[0])
+            continue
+        parents = specs or parents
+        part = rest.pop(0)
+        path.append(part)
+        annotation = _inside(annotation, part)
+        node = node[part] if isinstance(node, dict) and part in node else None
+    return tuple(path), parents
+
+
+def _specs(annotation: object) -> list[type[Spec]]:
+    """The specs that an annotation allows, whatever Annotated, unions and tuples surround them."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return [annotation] if issubclass(annotation, Spec) else []
+    found: list[type[Spec]] = []
+    origin = typing.get_origin(annotation)
+    parts = typing.get_args(annotation)
+    for part in parts[:1] if origin is typing.Annotated else parts:
+        if origin in (typing.Annotated, typing.Union, types.UnionType):
+            found += _specs(part)
+    return found
+
+
+def _inside(annotation: object, part: str | int) -> object:
+    """The annotation of a field, or of an array's items."""
+    if isinstance(part, int):
+        while typing.get_origin(annotation) is typing.Annotated:
+            annotation = typing.get_args(annotation)[0]
+        parts = typing.get_args(annotation)
+        return parts[0] if parts else None
+    for spec in _specs(annotation):
+        if part in spec.model_fields:
+            return spec.model_fields[part].annotation
+    return None
+
+
+def _tag(spec: type[Spec]) -> str:
+    return str(spec.model_fields["name"].default) if "name" in spec.model_fields else ""
+
+
+def _sources(spec: type[Spec]) -> list[str]:
+    return [source for source in SOURCES if source in spec.model_fields]
+
+
+def _is_tagged(specs: list[type[Spec]]) -> bool:
+    return all(_tag(spec) or _sources(spec) for spec in specs)
+
+
+def _origin(path: Path, origins: Origins) -> str:
+    """Where the key, or the nearest table around it, is written."""
+    for end in range(len(path), -1, -1):
+        if path[:end] in origins:
+            return origins[path[:end]]
+    return "preset"
+
+
+def _message(detail: ErrorDetails, parents: list[type[Spec]]) -> str:
+    given, context = detail["input"], detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            known = sorted({key for spec in parents for key in spec.model_fields})
+            key = str(detail["loc"][-1])
+            close = get_close_matches(key, known, n=1, cutoff=0.6) or [name for name in known if name.startswith(key)]
+            return "unknown key, " + (f"did you mean `{close[0]}`?" if close else f"known are {', '.join(known)}")
+        case "missing":
+            return "is missing"
+        case "union_tag_invalid":
+            allowed = [name.strip(" '") for name in str(context["expected_tags"]).split(",")]
+            close = get_close_matches(str(context["tag"]), allowed, n=1, cutoff=0.5)
+            hint = f"did you mean `{close[0]}`? " if close else ""
+            return f"unknown name {str(context['tag'])!r}; {hint}Allowed are {', '.join(allowed)}"
+        case "union_tag_not_found":
+            return "needs a `name` that says which one it is"
+        case "literal_error":
+            return f"{given!r} is not one of {context['expected']}"
+        case "value_error":
+            return str(context["error"])
+        case "teacher_source":
+            return detail["msg"]
+        case "tuple_type":
+            return "should be an array"
+        case "model_type" | "model_attributes_type":
+            return "should be a table"
+    text = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"should be {text}, not {given!r:.60}" if not isinstance(given, dict | list) else f"should be {text}"

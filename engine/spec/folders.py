@@ -1,0 +1,86 @@
+"""Run folders as a whole: making one, and finding those of an equal config."""
+
+import re
+import secrets
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+from engine.spec import status as status_file
+from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.machine import Machine
+from engine.spec.rundir import RunDir
+from engine.spec.status import Status
+from engine.spec.teachers import CheckpointTeacher, RunTeacher
+from engine.spec.toml import dump, read
+
+
+def create(config: RunConfig | JudgeConfig, preset_text: str, machine: Machine) -> RunDir:
+    """A new run folder, which appears complete or not at all; RunFolderError when it cannot be written."""
+    folder = machine.runs_folder
+    settled = machine.model_copy(update={"data": str(machine.data_folder), "runs": str(folder)})
+    fresh = folder / f".new-{secrets.token_hex(8)}"
+    try:
+        fresh.mkdir(parents=True)
+        inside = RunDir(fresh)
+        inside.preset.write_text(preset_text, encoding="utf-8")
+        inside.config.write_text(dump(config), encoding="utf-8")
+        inside.machine.write_text(settled.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        while True:
+            path = folder / new_id(config)
+            if not path.exists():
+                fresh.rename(path)
+                return RunDir(path)
+    except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise RunFolderError(
+            f"no run folder can be made here: {error.strerror}", where=str(folder), hint="--runs names another folder."
+        ) from None
+
+
+def new_id(config: RunConfig | JudgeConfig) -> str:
+    """`<YYYYMMDD-HHMMSS>-<method>-<student>-s<seed>-<4 hex>`; an evaluation names its subject instead."""
+    if isinstance(config, RunConfig):
+        parts, seed = f"{config.method.name}-{config.student.name}", config.seed
+    else:
+        match config.subject:
+            case RunTeacher(run=subject):
+                word = Path(subject).name[16:]  # without its own date
+            case CheckpointTeacher(model=model):
+                word = model.name
+            case other:
+                word = str(getattr(other, "robustbench", "model"))
+        parts, seed = f"eval-{word}", config.evaluation.seed
+    words = re.sub(r"[^a-z0-9_]+", "-", parts.lower()).strip("-")[:60]
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{words}-s{seed}-{secrets.token_hex(2)}"
+
+
+def equal_runs(runs: Path, config: RunConfig) -> list[tuple[RunDir, Status | None]]:
+    """Runs of this very config, newest first. The hash in a status is only a hint: the config itself is compared."""
+    wanted = config.config_hash
+    found: list[tuple[RunDir, Status | None]] = []
+    for path in sorted(runs.glob("[0-9]*"), reverse=True):
+        run = RunDir(path)
+        status = status_of(run)
+        if status is not None and status.config_hash not in ("", wanted):
+            continue
+        try:
+            if run.config.is_file() and read(run.config).config_hash == wanted:
+                found.append((run, status))
+        except ConfigError:  # a damaged run, or one of a newer engine, is not this one
+            continue
+    return found
+
+
+def finished_run(runs: Path, config: RunConfig) -> RunDir | None:
+    """The newest finished run of this config."""
+    return next((run for run, status in equal_runs(runs, config) if status and status.phase == "done"), None)
+
+
+def status_of(run: RunDir) -> Status | None:
+    """The last status; None when there is none that can be read."""
+    try:
+        return status_file.decode(run.status.read_bytes())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,57 @@
+"""Index of the adversarial examples that a run keeps; their pixels lie beside it, raw, in `<attack>.f32`.
+
+A pixel file holds little-endian float32, C x H x W per image, first the clean image, then the adversarial one.
+"""
+
+import msgspec
+from msgspec import Struct
+
+Probabilities = list[float | None]  # one per class; None where the model gave no finite number
+
+
+class Example(Struct, frozen=True, kw_only=True):
+    """One image, before and under the attack. Offsets count bytes in the attack's pixel file."""
+
+    index: int  # place in the test split
+    label: int
+    clean_offset: int
+    adversarial_offset: int
+    predicted_clean: int  # -1 when the logits were not finite
+    predicted_adversarial: int
+    fooled: bool  # False: the attack failed, and its image is none that fools
+    student_clean: Probabilities
+    student_adversarial: Probabilities
+    teacher_clean: Probabilities = []  # empty without a teacher
+    teacher_adversarial: Probabilities = []
+
+
+class Shelf(Struct, frozen=True, kw_only=True):
+    """The examples of one attack."""
+
+    file: str  # name of the pixel file beside the index
+    sha256: str
+    examples: list[Example]
+
+
+class Gallery(Struct, frozen=True, kw_only=True):
+    """All examples of one checkpoint: the same images for every attack."""
+
+    v: int = 1
+    shape: tuple[int, int, int]  # C, H, W
+    classes: list[str]
+    weights_sha256: str
+    indices_sha256: str
+    attacks: dict[str, Shelf] = {}
+
+
+_decoder: msgspec.json.Decoder[Gallery] = msgspec.json.Decoder(Gallery)
+
+
+def encode(gallery: Gallery) -> bytes:
+    """The file's content."""
+    return msgspec.json.encode(gallery) + b"\n"
+
+
+def decode(content: bytes) -> Gallery:
+    """ValueError (msgspec's errors are) when the content is no gallery."""
+    return _decoder.decode(content)

@@ -1,0 +1,193 @@
+"""What an attack did to every image, as a record that is kept for ever, and the arithmetic on such records.
+
+One bit per image and attack: every table, interval and paired test is computed from these bits.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+Z = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+
+
+class Outcome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """One attack on one checkpoint. Fractions are in [0, 1]; image i is the i-th of the judged ones, in test order."""
+
+    v: Literal[1] = 1
+    checkpoint: str  # best or last
+    attack: str  # clean, an attack's key, or worst
+    spec: dict[str, Any]  # the attack in full, with epsilon, norm, seed and batch_size
+    accuracy: float
+    n: int
+    of: int  # size of the whole split
+    low: float  # Wilson 95 % interval
+    high: float
+    per_class: list[float]  # 0.0 where no image of the class was judged
+    counts: list[int]  # images per class
+    confusion: list[list[int]]  # K rows of true classes, K columns of classes predicted under attack
+    robust: str  # bits in hexadecimal, image 0 is the highest bit of the first digit, zeros pad the last byte
+    predicted: list[int]  # class per image under attack; -1 for logits that are not finite
+    indices_sha256: str  # of the images' places in the split
+    data_sha256: str
+    weights_sha256: str
+    seconds: float
+    device: str
+    dtype: str = "float32"
+    versions: dict[str, str] = {}
+    details: dict[str, float] = {}
+    marks: list[str] = []  # codes of engine.spec.marks
+
+
+class Interval(NamedTuple):
+    """Two fractions."""
+
+    low: float
+    high: float
+
+
+class McNemar(NamedTuple):
+    """A paired comparison of two attacks or models on the same images."""
+
+    only_first: int  # images right under the first only
+    only_second: int
+    p: float  # two-sided, exact
+
+
+def wilson(correct: int, n: int) -> Interval:
+    """95 % interval of a share (Wilson 1927); 0 of 100 gives [0, 3.70 %]. Nothing measured is [0, 1]."""
+    if not 0 <= correct <= n:
+        raise ValueError(f"{correct} of {n} is no share")
+    if n == 0:
+        return Interval(0.0, 1.0)
+    share, square = correct / n, Z * Z
+    centre = (share + square / (2 * n)) / (1 + square / n)
+    half = Z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    return Interval(0.0 if correct == 0 else centre - half, 1.0 if correct == n else centre + half)
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
+    """Exact McNemar test: were it a coin, how often would the discordant images split at least so unevenly?"""
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} images are not pairs")
+    b = sum(1 for one, two in zip(first, second, strict=True) if one and not two)
+    c = sum(1 for one, two in zip(first, second, strict=True) if two and not one)
+    tail = sum(math.comb(b + c, k) for k in range(min(b, c) + 1))
+    return McNemar(b, c, min(1.0, 2 * tail / 2 ** (b + c)))
+
+
+def pack(bits: Sequence[bool]) -> str:
+    """Bits as hexadecimal, first bit first; the last byte is padded with zeros."""
+    padded = [*bits, *([False] * (-len(bits) % 8))]
+    return bytes(
+        sum(128 >> place for place in range(8) if padded[start + place]) for start in range(0, len(padded), 8)
+    ).hex()
+
+
+def unpack(text: str, n: int) -> list[bool]:
+    """The inverse of `pack`; ValueError when the text does not hold n bits."""
+    content = bytes.fromhex(text)
+    if len(content) != -(-n // 8):
+        raise ValueError(f"{len(content)} bytes do not hold {n} bits")
+    bits = [bool(byte & (128 >> place)) for byte in content for place in range(8)]
+    if any(bits[n:]):
+        raise ValueError("the padding holds bits")
+    return bits[:n]
+
+
+def confusion(labels: Sequence[int], predicted: Sequence[int], classes: int) -> list[list[int]]:
+    """Counts of (true class, predicted class); predictions of -1 have no column."""
+    matrix = [[0] * classes for _ in range(classes)]
+    for label, guess in zip(labels, predicted, strict=True):
+        if guess >= 0:
+            matrix[label][guess] += 1
+    return matrix
+
+
+def worst_case(outcomes: Sequence[Outcome], labels: Sequence[int]) -> Outcome:
+    """Of each image, the worst that any of these attacks did; its prediction is the first attack's that fooled.
+
+    ValueError when the outcomes are not of the same images, data and weights.
+    """
+    first = outcomes[0]
+    if len({(o.n, o.indices_sha256, o.data_sha256, o.weights_sha256) for o in outcomes}) > 1:
+        raise ValueError("outcomes of different images or weights have no common worst case")
+    rows = [unpack(outcome.robust, outcome.n) for outcome in outcomes]
+    robust = [all(column) for column in zip(*rows, strict=True)]
+    predicted = [
+        next((o.predicted[i] for o, row in zip(outcomes, rows, strict=True) if not row[i]), first.predicted[i])
+        for i in range(first.n)
+    ]
+    base = {key: first.spec[key] for key in ("norm", "epsilon", "seed", "batch_size") if key in first.spec}
+    figures = summarise(labels, predicted, robust, len(first.counts))
+    return msgspec.structs.replace(
+        first,
+        attack="worst",
+        spec={"name": "worst", "attacks": [outcome.attack for outcome in outcomes], **base},
+        accuracy=figures.accuracy,
+        low=figures.interval.low,
+        high=figures.interval.high,
+        per_class=figures.per_class,
+        confusion=figures.confusion,
+        robust=pack(robust),
+        predicted=predicted,
+        seconds=sum(outcome.seconds for outcome in outcomes),
+        details={},
+        marks=[],
+    )
+
+
+class Figures(NamedTuple):
+    """What follows from labels, predictions and bits."""
+
+    accuracy: float
+    interval: Interval
+    per_class: list[float]
+    counts: list[int]
+    confusion: list[list[int]]
+
+
+def summarise(labels: Sequence[int], predicted: Sequence[int], robust: Sequence[bool], classes: int) -> Figures:
+    """Accuracy, its interval, and both per class."""
+    counts, right = [0] * classes, [0] * classes
+    for label, survives in zip(labels, robust, strict=True):
+        counts[label] += 1
+        right[label] += survives
+    per_class = [good / count if count else 0.0 for good, count in zip(right, counts, strict=True)]
+    n = len(labels)
+    return Figures(
+        sum(right) / n if n else 0.0, wilson(sum(right), n), per_class, counts, confusion(labels, predicted, classes)
+    )
+
+
+def encode(outcome: Outcome) -> bytes:
+    """The file's content."""
+    return msgspec.json.encode(outcome) + b"\n"
+
+
+_decoder: msgspec.json.Decoder[Outcome] = msgspec.json.Decoder(Outcome)
+
+
+def decode(content: bytes) -> Outcome:
+    """A record whose figures agree with its own bits; ValueError (msgspec's errors are) when they do not."""
+    outcome = _decoder.decode(content)
+    right = sum(unpack(outcome.robust, outcome.n))
+    classes = len(outcome.counts)
+    if not (
+        0 < outcome.n <= outcome.of
+        and math.isclose(outcome.accuracy, right / outcome.n, abs_tol=1e-12)
+        and sum(outcome.counts) == outcome.n == len(outcome.predicted)
+        and len(outcome.per_class) == len(outcome.confusion) == classes
+        and all(len(row) == classes for row in outcome.confusion)
+        and sum(outcome.confusion[c][c] for c in range(classes)) == right
+        and all(
+            math.isclose(share * count, row[c], abs_tol=1e-6)
+            for c, (share, count, row) in enumerate(
+                zip(outcome.per_class, outcome.counts, outcome.confusion, strict=True)
+            )
+        )
+    ):
+        raise ValueError(f"the figures of {outcome.checkpoint} {outcome.attack} do not agree with its bits")
+    return outcome

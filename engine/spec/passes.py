@@ -1,0 +1,71 @@
+"""How often networks are asked: in one training step of each method, and by each attack for one image.
+
+Counts are of what this engine does, not of the public codes, which repeat some passes.
+"""
+
+from dataclasses import dataclass
+
+from engine.spec.attacks import CW2, FGSM, AttackSpec, AutoAttack, PGDRescaled
+from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, MethodSpec, Natural
+
+SURVIVING = 0.5  # assumed share of images that no part of AutoAttack fools; they are nearly its whole cost
+AUTOATTACK_SURVIVOR = 9_720  # forwards: APGD-CE 202, APGD-T 1818, FAB-T 2700, Square 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passes:
+    """Of one training step, each over the whole batch."""
+
+    student_forward: int
+    input_backward: int  # to the pixels alone; costs about one forward
+    full_backward: int  # to the weights, too; costs about two forwards
+    teacher_forward: int = 0
+
+    @property
+    def student_equivalents(self) -> int:
+        """The student's passes, in forwards."""
+        return self.student_forward + self.input_backward + 2 * self.full_backward
+
+
+def passes_per_step(method: MethodSpec, steps: int, introspects: bool = True) -> Passes:
+    """With an inner maximisation of so many steps; `introspects` is False in IAD's first epochs."""
+    match method:
+        case Natural():
+            return Passes(student_forward=1, input_backward=0, full_backward=1)
+        case PGDAT():
+            return _passes(steps, views=1)
+        case TRADES():  # p(x) of the attack is one forward more: it is taken in the attack's batch-norm mode
+            return _passes(steps, views=2, targets=1)
+        case ARD():
+            return _passes(steps, views=1 if method.alpha == 1 else 2, teacher=1)
+        case IAD():
+            return _passes(steps, views=2, teacher=2) if introspects else _passes(steps, views=1, teacher=1)
+        case RSLAD():
+            return _passes(steps, views=2, teacher=1)
+        case CRDND():
+            return _passes(steps, views=2, teacher=2)
+
+
+def _passes(steps: int, views: int, targets: int = 0, teacher: int = 0) -> Passes:
+    """`views`: which of x and x' the student learns from; `targets`: its forwards without gradient."""
+    return Passes(
+        student_forward=steps + views + targets, input_backward=steps, full_backward=views, teacher_forward=teacher
+    )
+
+
+def attack_forwards(attack: AttackSpec) -> int:
+    """Forwards per image, an input backward counted as one, the closing judgement included.
+
+    An upper bound but for AutoAttack, where `SURVIVING` is an assumption: it leaves an image when it is fooled.
+    """
+    match attack:
+        case FGSM():
+            return 3
+        case CW2():
+            return 2 * attack.search_steps * attack.steps + 1
+        case AutoAttack():
+            return round(SURVIVING * AUTOATTACK_SURVIVOR) + 1
+        case PGDRescaled():
+            return len(attack.scales) * attack.restarts * (2 * attack.steps + 1)
+        case _:
+            return attack.restarts * (2 * attack.steps + 1)

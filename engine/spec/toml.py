@@ -1,0 +1,220 @@
+"""preset.toml <-> RunConfig. All mistakes of a preset are found at once, each with its file, line and key.
+
+`extends = "other.toml"` lays a preset over another: tables merge, all else is replaced; a table that names
+another kind (`[method] name = ...`) starts afresh.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli
+import tomlkit
+from pydantic import ValidationError
+
+from engine.spec import lines
+from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.errors import ConfigError
+from engine.spec.explain import explain, in_file_order
+
+MAX_BYTES = 64 * 1024
+MAX_DEPTH = 8  # a preset has no more levels, and deep nesting is how a file attacks its reader
+
+
+@dataclass
+class _Draft:
+    """A preset on its way: the merged table, where each key was written, and what is wrong so far."""
+
+    table: dict[str, Any] = field(default_factory=dict)
+    origins: dict[lines.Path, str] = field(default_factory=dict)
+    folders: dict[lines.Path, Path] = field(default_factory=dict)  # which file's folder a key's path is relative to
+    problems: list[str] = field(default_factory=list)
+
+
+def load(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> RunConfig:
+    """The run that a preset asks for, with `key.path=value` overrides; ConfigError with every mistake."""
+    settings = [*overrides, *([] if seed is None else [f"seed={seed}"])]
+    draft = _draft(path, settings, above=())
+    try:
+        config = RunConfig.model_validate(draft.table)
+    except ValidationError as error:
+        draft.problems += explain(error, RunConfig, draft.table, draft.origins)
+    if draft.problems:
+        raise ConfigError(in_file_order(draft.problems))
+    return config
+
+
+def read(path: Path) -> RunConfig | JudgeConfig:
+    """The resolved config of a run folder."""
+    table = _parse(path)
+    kind = JudgeConfig if table.get("kind") == "evaluation" else RunConfig
+    try:
+        return kind.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError(explain(error, kind, table, {(): str(path)})) from error
+
+
+def dump(config: RunConfig | JudgeConfig) -> str:
+    """TOML with every default written out."""
+    return tomlkit.dumps(_names_first(config.to_table()))
+
+
+def _names_first(value: Any) -> Any:  # noqa: ANN401  any TOML value
+    """Tables that say what they are before anything else; plain values before tables, as TOML wants them."""
+    if isinstance(value, list):
+        return [_names_first(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    keys = sorted(value, key=lambda key: (isinstance(value[key], dict), key not in ("kind", "name")))
+    return {key: _names_first(value[key]) for key in keys}
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of a preset, for editors."""
+    described = RunConfig.model_json_schema()
+    described["properties"]["extends"] = {"type": "string", "description": "another preset that this one is laid over"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "crdnd preset", **described}
+
+
+def _draft(path: Path, overrides: Sequence[str], above: tuple[Path, ...]) -> _Draft:
+    """A preset merged with those it extends and its overrides, its teacher's preset laid in."""
+    draft = _extended(path, above)
+    early = [text for text in overrides if not text.startswith("teacher.config.")]
+    for text in early:
+        _override(draft, text)
+    teacher = draft.table.get("teacher")
+    if isinstance(teacher, dict) and isinstance(teacher.get("preset"), str):
+        _lay_in_teacher(draft, teacher, (*above, path.resolve()))
+    for text in overrides:
+        if text.startswith("teacher.config."):
+            _override(draft, text)
+    return draft
+
+
+def _extended(path: Path, above: tuple[Path, ...]) -> _Draft:
+    resolved = path.resolve()
+    if resolved in above:
+        chain = " -> ".join(p.name for p in (*above[above.index(resolved) :], resolved))
+        raise ConfigError([f"{path}: presets lead in a circle: {chain}"])
+    table = _parse(path)
+    where = lines.lines_of(path.read_text(encoding="utf-8"))
+    base = table.pop("extends", None)
+    if base is None:
+        draft = _Draft()
+    elif isinstance(base, str):
+        below = resolved.parent / base
+        if not below.is_file():
+            raise ConfigError([f"{path}:{where.get(('extends',), 1)}: extends: there is no preset {base!r}"])
+        draft = _extended(below, (*above, resolved))
+    else:
+        raise ConfigError([f"{path}:{where.get(('extends',), 1)}: extends: should be the path of a preset"])
+    draft.origins[()] = str(path)
+    _merge(draft.table, table)
+    for key, line in where.items():
+        draft.origins[key] = f"{path}:{line}"
+        draft.folders[key] = resolved.parent
+    return draft
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> None:
+    """Lay one table over another, in place."""
+    for key, value in above.items():
+        found = below.get(key)
+        if isinstance(value, dict) and isinstance(found, dict) and not _other_kind(found, value, key):
+            _merge(found, value)
+        else:
+            below[key] = value
+
+
+def _other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> bool:
+    """Whether a table names something else than the one it is laid over, whose keys then do not apply."""
+    if key == "teacher":
+        return any(source in above for source in ("checkpoint", "robustbench", "run", "preset"))
+    return "name" in above and above["name"] != below.get("name")
+
+
+def _override(draft: _Draft, text: str) -> None:
+    """Lay `key.path=value` over the preset; the value is TOML, or else a string."""
+    name, equals, value = text.partition("=")
+    keys = [int(part) if part.isdigit() else part for part in name.strip().split(".")]
+    if not equals or "" in keys or len(keys) > MAX_DEPTH:
+        draft.problems.append(f"--set: {text!r} should read key.path=value")
+        return
+    node: Any = draft.table
+    for position, key in enumerate(keys[:-1]):
+        if isinstance(node, dict) and key not in node and isinstance(keys[position + 1], int):
+            draft.problems.append(f"--set: {name}: the preset lists no {'.'.join(map(str, keys[: position + 1]))}")
+            return
+        if isinstance(node, list) and isinstance(key, int) and key < len(node):
+            node = node[key]
+        elif isinstance(node, dict) and isinstance(key, str):
+            node = node.setdefault(key, {})
+        else:
+            where = ".".join(str(part) for part in keys[: position + 1])
+            draft.problems.append(f"--set: {name}: there is no {where} to go into")
+            return
+    last, parsed = keys[-1], _value(value.strip())
+    if isinstance(node, dict) and isinstance(last, str):
+        if last == "name" and len(keys) > 1 and node.get("name") != parsed:
+            node.clear()
+        node[last] = parsed
+    elif isinstance(node, list) and isinstance(last, int) and last < len(node):
+        node[last] = parsed
+    else:
+        draft.problems.append(f"--set: {name}: there is no such place")
+        return
+    draft.origins[tuple(keys)] = "--set"
+    draft.folders[tuple(keys)] = Path.cwd()
+
+
+def _value(text: str) -> Any:  # noqa: ANN401  any TOML value
+    try:
+        return tomli.loads(f"value = {text}")["value"]
+    except (tomli.TOMLDecodeError, RecursionError, ValueError):
+        return text
+
+
+def _lay_in_teacher(draft: _Draft, teacher: dict[str, Any], above: tuple[Path, ...]) -> None:
+    """Read the preset that a [teacher] names, and make it part of this one."""
+    key: lines.Path = ("teacher", "preset")
+    path = draft.folders.get(key, Path.cwd()) / teacher["preset"]
+    if not path.is_file():
+        draft.problems.append(f"{draft.origins.get(key, 'preset')}: teacher.preset: no such file {teacher['preset']!r}")
+        teacher["config"] = None
+        return
+    try:
+        of_teacher = _draft(path, (), above)
+    except ConfigError as error:
+        draft.problems += error.problems
+        teacher["config"] = None
+        return
+    draft.problems += of_teacher.problems
+    teacher["config"] = of_teacher.table
+    for inner, origin in of_teacher.origins.items():
+        draft.origins[("teacher", "config", *inner)] = origin
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    """The table of one file; ConfigError when it cannot be read."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError([f"{path}: larger than {MAX_BYTES // 1024} KiB, so it is no preset"])
+        table = tomli.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except tomli.TOMLDecodeError as error:
+        raise ConfigError([f"{path}:{error.lineno}:{error.colno}: not valid TOML: {error.msg}"]) from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, endless digits, endless brackets
+        raise ConfigError([f"{path}: not valid TOML: {str(error)[:100] or 'nested too deeply'}"]) from error
+    if _depth(table) > MAX_DEPTH * 2:
+        raise ConfigError([f"{path}: nested deeper than any preset"])
+    return table
+
+
+def _depth(value: object) -> int:
+    if isinstance(value, dict):
+        return 1 + max((_depth(item) for item in value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max((_depth(item) for item in value), default=0)
+    return 0

@@ -1,0 +1,132 @@
+"""One attack on a batch, and on all batches: seeded, asserted to be inside, and judged anew by the network.
+
+Batch k of an attack draws from a seed made of the evaluation's seed, the attack's key and k, so a batch can be done
+again alone. An image that is wrong before the attack, or whose logits are not finite, is never robust.
+"""
+
+import importlib
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from engine.ascent import assert_inside
+from engine.bench import Assault, Bench, Keeping, Progress, Struck, predict
+from engine.fence import sow
+from engine.runtime import seed_for
+from engine.spec.attacks import CW2, AttackSpec
+from engine.types import Images, Labels
+
+Batch = dict[str, Tensor]  # what is kept of a batch: see `strike`
+
+
+def look(bench: Bench) -> Struck:
+    """The clean images, judged without any attack; `max_logit` is the largest |z|, the scale of the logits."""
+    began = time.perf_counter()
+    predicted, largest = [], 0.0
+    for positions in torch.arange(bench.n).split(bench.batch_size):
+        x, _ = bench.batch(positions)
+        with torch.no_grad():
+            logits = bench.net(x)
+        finite = torch.isfinite(logits).all(dim=1)
+        predicted.append(torch.where(finite, logits.argmax(dim=1), -1).cpu())
+        largest = max([largest, *logits[finite].abs().amax(dim=1).tolist()])
+    classes = torch.cat(predicted)
+    return Struck(
+        robust=classes == bench.labels.cpu(),
+        predicted=classes,
+        finite=classes >= 0,
+        distance=torch.full((bench.n,), torch.inf),
+        reach=torch.zeros(bench.n),
+        seconds=time.perf_counter() - began,
+        details={"max_logit": largest},
+        marks=() if bool((classes >= 0).all()) else ("non_finite",),
+    )
+
+
+def strike(bench: Bench, x: Images, y: Labels, clean: Labels, spec: AttackSpec) -> tuple[Batch, Images]:
+    """One batch under attack; `clean` is what the net predicts before. The caller seeds.
+
+    An adversarial image that is not finite cannot be judged: it counts as wrong and is replaced by the clean image.
+    """
+    attack: Callable[..., Images] = importlib.import_module(f"engine.attacks.{spec.module}").attack
+    right = clean == y
+    x_adv = x.clone()
+    with torch.enable_grad():
+        if spec.bounded:
+            x_adv = attack(bench.net, x, y, bench.threat_model, spec)
+        elif bool(right.any()):  # a search for the nearest mistake has nothing to find at an image that is one
+            x_adv[right] = attack(bench.net, x[right], y[right], bench.threat_model, spec)
+    sane = torch.isfinite(x_adv).flatten(1).all(dim=1)
+    x_adv = torch.where(sane[:, None, None, None], x_adv.detach(), x)
+    if spec.bounded:
+        assert_inside(x_adv, x, bench.threat_model)
+    elif float(x_adv.min()) < 0.0 or float(x_adv.max()) > 1.0:
+        raise AssertionError("an adversarial image leaves [0, 1]")
+
+    answer = torch.where(sane, predict(bench.net, x_adv), -1)  # B
+    delta = (x_adv - x).flatten(1)
+    distance = torch.where(answer != y, delta.norm(dim=1), torch.inf)
+    fooled = answer != y
+    if isinstance(spec, CW2) and spec.radius > 0:
+        fooled = fooled & (~sane | (distance <= spec.radius))
+    batch = {
+        "robust": right & ~fooled,
+        "predicted": torch.where(fooled, answer, clean),
+        "finite": (answer >= 0) & (clean >= 0),
+        "distance": distance,
+        "reach": delta.abs().amax(dim=1),
+    }
+    return batch, x_adv
+
+
+def strike_all(bench: Bench, spec: AttackSpec, clean: Tensor, keeping: Keeping, progress: Progress) -> Assault:
+    """Every image of the bench under one attack; `clean` (N) is what `look` predicted.
+
+    With a folder to keep batches in, those that are there already are not done again.
+    """
+    y = bench.labels.cpu()
+    batches: list[Batch] = []
+    robust = clean == y  # N, corrected batch by batch
+    for k, positions in enumerate(torch.arange(bench.n).split(bench.batch_size)):
+        name = f"{spec.key}-{k:05d}"
+        batch = keeping.partial.load(name) if keeping.partial else None
+        if batch is None:
+            began = time.perf_counter()
+            sow(seed_for(bench.seed, "attack", spec.key, k))
+            x, labels = bench.batch(positions)
+            batch, x_adv = strike(bench, x, labels, clean[positions].to(bench.device), spec)
+            batch["kept"] = x_adv[torch.isin(positions, keeping.gallery).to(x_adv.device)]
+            batch = {key: value.cpu() for key, value in batch.items()}
+            batch["seconds"] = torch.tensor(time.perf_counter() - began, dtype=torch.float64)
+            if keeping.partial:
+                keeping.partial.save(name, batch)
+        batches.append(batch)
+        robust[positions] = batch["robust"]
+        progress("", int(positions[-1]) + 1, bench.n, float(robust.float().mean()))
+    whole = {key: torch.cat([batch[key] for batch in batches]) for key in batches[0] if key != "seconds"}
+    struck = Struck(
+        robust=whole["robust"],
+        predicted=whole["predicted"],
+        finite=whole["finite"],
+        distance=whole["distance"],
+        reach=whole["reach"],
+        seconds=float(sum(float(batch["seconds"]) for batch in batches)),
+        details=_details(whole, clean == y, bounded=spec.bounded),
+        marks=() if bool(whole["finite"].all()) else ("non_finite",),
+    )
+    return Assault(struck, whole["kept"])
+
+
+def _details(whole: Batch, right: Tensor, *, bounded: bool) -> dict[str, float]:
+    """Of the images that were right before. The median distance counts a failed search as infinite."""
+    details = {"largest_change": float(whole["reach"].max())} if bounded else {}
+    distances = whole["distance"][right]
+    found = distances.isfinite()
+    if not bounded and len(distances):
+        details["found"] = float(found.float().mean())
+        median = float(distances.sort().values[(len(distances) - 1) // 2])
+        if found.any() and median < float("inf"):
+            details["median_l2"] = median
+    return details

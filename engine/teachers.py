@@ -1,0 +1,292 @@
+"""Teachers: found, loaded, frozen for good, and measured before the first step.
+
+A teacher that silently sees its images normalized twice costs a whole run: it is measured on images that were held
+out of the student's training set, and refused when it misses what its source claims.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from engine import download, weights
+from engine.ascent import ascend
+from engine.augment import to_pixels
+from engine.losses import ask, cross_entropy
+from engine.runtime import seed_for
+from engine.spec import robustbench, rundir, status, toml
+from engine.spec.attacks import Ascent, ThreatModel
+from engine.spec.config import RunConfig
+from engine.spec.errors import CrdndError, TeacherError
+from engine.spec.events import TeacherChecked, Warned
+from engine.spec.models import ModelSpec
+from engine.spec.rundir import RunDir
+from engine.spec.scalars import Pixels
+from engine.spec.teachers import CheckpointTeacher, PresetTeacher, RobustBenchTeacher, RunTeacher, TeacherSpec
+from engine.strata import stratified
+from engine.types import Images, Logits, Split
+
+IMAGES = 512  # measured before the first step
+STEPS = 10
+ERRORS = 2.0  # standard errors of the sample that a figure may lie below its claim, beside the tolerance
+_MAX_STATUS = 1 << 20  # bytes; a longer file is no status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a teacher's weights lie, what model they fit, and what their source claims of them."""
+
+    path: Path
+    model: ModelSpec
+    label: str
+    sha256: str
+    expected_clean: float | None = None  # fraction
+    expected_robust: float | None = None  # fraction under PGD-10, or a lower bound of it
+    expected_epsilon: float | None = None  # radius of `expected_robust`; None = that of the run
+    tolerance: float = 0.03
+
+
+class Checked(NamedTuple):
+    """What the measurement says, and what a reader of the run's numbers must know."""
+
+    event: TeacherChecked
+    warnings: list[Warned]
+
+
+class Teacher(nn.Module):
+    """A net that stays as it is: always in eval mode, whatever mode its parent is put in, and without gradients."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> "Teacher":
+        """Eval mode, for any `mode`."""
+        return super().train(False)
+
+    def forward(self, x: Images) -> Logits:
+        """The net's logits."""
+        logits: Logits = self.net(x)
+        return logits
+
+
+def locate(spec: TeacherSpec, *, runs: Path, data: Path, dataset: str) -> Source:
+    """The weights that the spec names, on this machine; RobustBench models are downloaded once.
+
+    `data` is the folder that relative checkpoints are in and downloads go to, `runs` that of run folders.
+    TeacherError when they are missing or not what the spec says.
+    """
+    match spec:
+        case CheckpointTeacher():
+            return _checkpoint(spec, data)
+        case RobustBenchTeacher():
+            return _robustbench(spec, data, dataset)
+        case RunTeacher():
+            return _of_run(rundir.find(runs, spec.run), spec)
+        case PresetTeacher():
+            return _of_preset(spec, runs)
+
+
+def _checkpoint(spec: CheckpointTeacher, data: Path) -> Source:
+    path = data / Path(spec.checkpoint).expanduser()
+    if not path.is_file():
+        hint = "`checkpoint` is relative to the data folder, or absolute."
+        raise TeacherError("there is no such checkpoint", where=str(path), hint=hint)
+    found = weights.sha256(path)
+    if spec.sha256 and found != spec.sha256:
+        what = f"the SHA-256 of this file is {found[:16]}..., the preset says {spec.sha256[:16]}..."
+        raise TeacherError(what, where=str(path), hint="It is another file than the preset was written for.")
+    return Source(
+        path=path,
+        model=spec.model,
+        label=path.name,
+        sha256=found,
+        expected_clean=spec.expected_clean,
+        expected_robust=spec.expected_robust,
+        tolerance=spec.tolerance,
+    )
+
+
+def _robustbench(spec: RobustBenchTeacher, data: Path, dataset: str) -> Source:
+    entry = robustbench.lookup(dataset, spec.robustbench)
+    path = data / "teachers" / "robustbench" / dataset / f"{spec.robustbench}.pt"
+    record = path.with_name(f"{path.name}.sha256")
+    recorded = record.read_text().strip() if record.is_file() and path.is_file() else ""
+    found = download.fetch(
+        entry.source,
+        path,
+        expected_sha256=entry.sha256 or recorded,
+        min_bytes=entry.min_bytes,
+        max_bytes=entry.max_bytes,
+    )
+    if not recorded:
+        with contextlib.suppress(PermissionError):  # a shared data folder may be read-only: then nothing is pinned
+            record.write_text(f"{found}\n")
+    claimed = spec.expected_robust
+    return Source(
+        path=path,
+        model=entry.model,
+        label=spec.robustbench,
+        sha256=found,
+        expected_clean=entry.clean if spec.expected_clean is None else spec.expected_clean,
+        expected_robust=entry.autoattack if claimed is None else claimed,  # PGD-10 never finds more than AutoAttack
+        expected_epsilon=entry.epsilon if claimed is None else None,
+        tolerance=spec.tolerance,
+    )
+
+
+def _of_preset(spec: PresetTeacher, runs: Path) -> Source:
+    if spec.config is None:
+        raise TeacherError("the teacher's preset was not read", where=spec.preset)
+    run = find_run(spec.config, runs)
+    if run is None:
+        raise TeacherError(f"the teacher's preset has no finished run in {runs}", where=spec.preset)
+    return _of_run(run, spec)
+
+
+def _of_run(run: RunDir, spec: RunTeacher | PresetTeacher) -> Source:
+    config = toml.read(run.config)
+    if not isinstance(config, RunConfig):
+        raise TeacherError("this run is an evaluation: it has no student", where=str(run.path))
+    path = run.weights_of(spec.weights)
+    if not path.is_file():
+        raise TeacherError(f"this run has no `{spec.weights}` weights yet", where=str(run.path))
+    return Source(
+        path=path,
+        model=config.student,
+        label=f"{run.id} ({spec.weights})",
+        sha256=weights.sha256(path),
+        expected_clean=spec.expected_clean,
+        expected_robust=spec.expected_robust,
+        tolerance=spec.tolerance,
+    )
+
+
+def find_run(config: RunConfig, runs: Path) -> RunDir | None:
+    """The newest finished run of this very experiment whose weights are whole, or None."""
+    wanted = config.config_hash
+    found: list[tuple[float, RunDir]] = []
+    for path in runs.glob("*/status.json"):
+        said = _status(path)
+        if said is not None and said.phase == "done" and said.config_hash == wanted:
+            found.append((said.created, RunDir(path.parent)))
+    found.sort(key=lambda pair: (pair[0], pair[1].id), reverse=True)
+    return next((run for _, run in found if _is_whole(run, wanted)), None)
+
+
+def _status(path: Path) -> status.Status | None:
+    try:
+        if path.stat().st_size > _MAX_STATUS:
+            return None
+        return status.decode(path.read_bytes())
+    except (OSError, ValueError):  # a damaged folder is passed over: a sound one may follow
+        return None
+
+
+def _is_whole(run: RunDir, config_hash: str) -> bool:
+    """Whether the config is the one that the status claims, and both weights can be read."""
+    try:
+        if toml.read(run.config).config_hash != config_hash:
+            return False
+        for which in ("best", "last"):
+            weights.load(run.weights_of(which))
+    except (OSError, CrdndError):
+        return False
+    return True
+
+
+def load(source: Source, build: Callable[[ModelSpec], nn.Module], device: torch.device) -> tuple[Teacher, list[str]]:
+    """The frozen teacher on its device, and notes of what was tolerated in its file.
+
+    `build` makes a fresh net of the spec for the data set's classes. The random state is as before.
+    """
+    with torch.random.fork_rng(devices=[]):
+        net = build(source.model)
+    notes = weights.fit(net, weights.read_foreign(source.path), where=str(source.path))
+    return Teacher(net).to(device), notes
+
+
+def check(
+    teacher: nn.Module, source: Source, split: Split, threat_model: ThreatModel, device: torch.device, seed: int
+) -> Checked:
+    """Measure the teacher on up to 512 images of `split`, stratified: clean, and under PGD-10 in the threat model.
+
+    `split` holds validation images: the test split is touched once, after training. Published figures are of the
+    test split, and a teacher may have been trained on these very images, so only a figure *below* its claim, by more
+    than the tolerance and two standard errors of the sample, is held against it. TeacherError for the clean one, a
+    warning for the robust one. Neither the random state nor any other net is touched.
+    """
+    n = min(IMAGES, len(split.labels))
+    chosen = stratified(split.labels.cpu(), n, seed, "teacher check").to(split.labels.device)
+    images, labels = split.images[chosen], split.labels[chosen]
+    spec = Ascent(steps=STEPS, step_size=Pixels(float(threat_model.epsilon) / 4), start="uniform")
+    clean = robust = 0
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed_for(seed, "teacher check", "start"))
+        for some, of in zip(images.split(128), labels.split(128), strict=True):
+            x, y = to_pixels(some.to(device)), of.to(device)
+            logits = ask(teacher, x)
+            if not bool(torch.isfinite(logits).all()):
+                raise TeacherError("the teacher's logits are not finite numbers", where=source.label)
+            right = logits.argmax(dim=1) == y
+            clean += int(right.sum())
+            if bool(right.any()):
+                robust += _survivors(teacher, x[right], y[right], threat_model, spec)
+    event = TeacherChecked(
+        source=source.label,
+        model=source.model.title,
+        sha256=source.sha256,
+        clean=clean / n,
+        robust=robust / n,
+        n=n,
+        expected_clean=source.expected_clean,
+        expected_robust=_robust_claim(source, threat_model),
+    )
+    if source.expected_clean is not None and _misses(event.clean, source.expected_clean, n, source.tolerance):
+        claimed = _percent(source.expected_clean)
+        raise TeacherError(
+            f"the teacher is right on {_percent(event.clean)} of {n} clean images; its source says {claimed}",
+            where=str(source.path),
+            hint="Usual causes: wrong checkpoint; input normalization applied twice, or not at all (`normalization` "
+            "of its model); another padding (WideResNetSiLU for DeepMind's, WideResNet for TRADES'); another data set.",
+        )
+    return Checked(event, _warnings(event, int(split.labels.max()) + 1, source.tolerance))
+
+
+def _survivors(teacher: nn.Module, x: Images, y: Tensor, threat_model: ThreatModel, spec: Ascent) -> int:
+    x_adv = ascend(lambda z: cross_entropy(teacher(z), y), x, threat_model, spec)
+    return int((ask(teacher, x_adv).argmax(dim=1) == y).sum())
+
+
+def _robust_claim(source: Source, threat_model: ThreatModel) -> float | None:
+    """What the source claims within this radius; a claim for a smaller one says nothing."""
+    if source.expected_epsilon is not None and source.expected_epsilon < float(threat_model.epsilon) - 0.001:
+        return None
+    return source.expected_robust
+
+
+def _misses(accuracy: float, claim: float, n: int, tolerance: float) -> bool:
+    return accuracy < claim - tolerance - ERRORS * math.sqrt(claim * (1 - claim) / n)
+
+
+def _warnings(event: TeacherChecked, classes: int, tolerance: float) -> list[Warned]:
+    warnings = []
+    if event.expected_robust is not None and _misses(event.robust, event.expected_robust, event.n, tolerance):
+        found, claim = _percent(event.robust), _percent(event.expected_robust)
+        text = f"the teacher is right on {found} of {event.n} images under PGD-10; its source says {claim}"
+        warnings.append(Warned(code="teacher_less_robust", message=text))
+    if event.expected_clean is None and event.clean <= 1 / classes + ERRORS * math.sqrt(1 / classes / event.n):
+        text = f"the teacher is right on {_percent(event.clean)} of {event.n} clean images, hardly more than chance"
+        warnings.append(Warned(code="teacher_at_chance", message=text))
+    return warnings
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"

@@ -1,0 +1,306 @@
+"""Every command and every exit code, with an engine that trains nothing."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.spec.rundir import RUN_ID
+from tests.cli.conftest import Crdnd
+
+
+def only_run(crdnd: Crdnd) -> Path:
+    (run,) = [path for path in crdnd.runs.iterdir() if not path.name.startswith(".")]
+    return run
+
+
+def until(what: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it never came to pass"
+        time.sleep(0.05)
+
+
+def begun(crdnd: Crdnd, kind: str = "step_done") -> Callable[[], bool]:
+    return lambda: any(f'"{kind}"' in p.read_text() for p in crdnd.runs.glob("*/events.jsonl"))
+
+
+def test_run_ends_with_the_table_the_id_and_the_folder(crdnd: Crdnd) -> None:
+    done = crdnd("run", str(crdnd.preset), plan={"epochs": 3})
+    assert done.returncode == 0, done.stderr
+    run = only_run(crdnd)
+    assert RUN_ID.fullmatch(run.name)
+    assert "natural-small_cnn-s0" in run.name
+    assert "AutoAttack      71.1" in done.stdout
+    assert f"run     {run.name}\nfolder  {run}\n" in done.stdout
+    assert done.stderr.count("epoch ") == 3  # one line for each, and nothing of it on stdout
+    assert "epoch " not in done.stdout
+    for name in ("preset.toml", "config.toml", "machine.json"):
+        assert (run / name).is_file()
+    assert (run / "preset.toml").read_text() == crdnd.preset.read_text()
+    assert "epochs = 300" in (run / "config.toml").read_text()  # defaults are written out
+
+
+def test_json_of_a_run_is_its_events_one_per_line(crdnd: Crdnd) -> None:
+    done = crdnd("run", str(crdnd.preset), "--json", plan={"teacher": "teacher-run"})
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert (events[0]["event"], events[-1]["event"]) == ("run_started", "run_finished")
+    assert done.stdout.isascii()
+
+
+def test_a_teacher_that_is_trained_first_is_followed_in_its_own_folder(crdnd: Crdnd) -> None:
+    done = crdnd("run", str(crdnd.preset), plan={"teacher": "teacher-run", "seconds": 0.05})
+    assert done.returncode == 0
+    assert "the teacher comes first: training teacher-run" in done.stderr
+    assert done.stderr.count("teacher: epoch ") == 2
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "said"),
+    [("fail", 1, "not finite at step 8"), ("die", 1, "died without a word"), ("refuse", 2, "no such thing"), ("mute", 1, "died")],
+)
+def test_how_an_engine_ends_is_the_exit_code(crdnd: Crdnd, end: str, code: int, said: str) -> None:
+    done = crdnd("run", str(crdnd.preset), plan={"end": end, "epochs": 1})
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert "Traceback" not in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr  # though the engine's log and event hold escapes
+
+
+def test_detach_prints_the_id_alone_and_the_engine_goes_on(crdnd: Crdnd) -> None:
+    done = crdnd("run", str(crdnd.preset), "--detach", plan={"seconds": 0.05})
+    run = only_run(crdnd)
+    assert (done.returncode, done.stdout) == (0, f"{run.name}\n")
+    watched = crdnd("watch", run.name)
+    assert watched.returncode == 0
+    assert "worst case" in watched.stdout
+    assert crdnd("run", str(crdnd.preset), "--detach", plan={"end": "mute"}).returncode == 1
+
+
+def test_stop_asks_and_resume_goes_on(crdnd: Crdnd) -> None:
+    name = crdnd("run", str(crdnd.preset), "--detach", plan={"seconds": 0.1, "epochs": 50}).stdout.strip()
+    assert crdnd("stop", name).returncode == 0
+    assert crdnd("watch", name).returncode == 3
+    row = json.loads(crdnd("show", name, "--json").stdout)
+    assert (row["state"], row["reason"]) == ("stopped", "stop file")
+    assert crdnd("stop", name).returncode == 2  # nobody is there
+    resumed = crdnd("resume", name[:24], plan={"epochs": 1})
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resumed at step" in resumed.stderr
+    assert resumed.stderr.count(" started") == 0  # the past is not told again
+    assert crdnd("resume", name).returncode == 0  # done already: says so, shows the table
+
+
+def test_stop_kill_ends_an_engine_that_does_not_listen(crdnd: Crdnd) -> None:
+    plan = {"seconds": 0.1, "epochs": 500}
+    name = crdnd("run", str(crdnd.preset), "--detach", plan=plan).stdout.strip()
+    assert crdnd("stop", name, "--kill").returncode == 0
+    assert json.loads(crdnd("show", name, "--json").stdout)["state"] in ("stopped", "killed")
+
+
+def test_ctrl_c_once_stops_and_saves_and_is_130(crdnd: Crdnd) -> None:
+    viewer = crdnd.start("run", str(crdnd.preset), plan={"seconds": 0.1, "epochs": 500})
+    until(begun(crdnd))
+    viewer.send_signal(signal.SIGINT)
+    out, err = viewer.communicate(timeout=20)
+    assert viewer.returncode == 130
+    assert "Stopping after this step" in err and "crdnd resume" in err
+    assert only_run(crdnd).name in out
+    assert json.loads((only_run(crdnd) / "status.json").read_text())["phase"] == "stopped"
+
+
+def test_ctrl_c_twice_kills_an_engine_that_does_not_listen(crdnd: Crdnd) -> None:
+    viewer = crdnd.start("run", str(crdnd.preset), plan={"seconds": 0.1, "epochs": 500, "deaf": True})
+    until(begun(crdnd))
+    viewer.send_signal(signal.SIGINT)
+    until((only_run(crdnd) / "stop").exists)
+    time.sleep(0.3)
+    viewer.send_signal(signal.SIGINT)
+    viewer.communicate(timeout=20)
+    assert viewer.returncode == 130
+    assert json.loads(crdnd("runs", "--json").stdout)[0]["state"] == "killed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_the_engine_survives_its_viewer(crdnd: Crdnd, number: signal.Signals) -> None:
+    viewer = crdnd.start("run", str(crdnd.preset), plan={"seconds": 0.05, "epochs": 4})
+    until(begun(crdnd))
+    viewer.send_signal(number)
+    viewer.communicate(timeout=20)
+    until(begun(crdnd, "run_finished"))
+    seqs = [json.loads(line)["seq"] for line in (only_run(crdnd) / "events.jsonl").read_text().splitlines()]
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
+def test_watching_leaves_a_run_alone(crdnd: Crdnd) -> None:
+    name = crdnd("run", str(crdnd.preset), "--detach", plan={"seconds": 0.1, "epochs": 500}).stdout.strip()
+    viewer = crdnd.start("watch", name, "--json")
+    assert viewer.stdout is not None
+    viewer.stdout.readline()
+    viewer.send_signal(signal.SIGINT)
+    viewer.communicate(timeout=20)
+    assert viewer.returncode == 130
+    assert json.loads(crdnd("show", name, "--json").stdout)["state"] == "running"
+    crdnd("stop", name, "--kill")
+
+
+def test_lists_for_scripts(crdnd: Crdnd) -> None:
+    assert json.loads(crdnd("runs", "--json").stdout) == []
+    crdnd("run", str(crdnd.preset), "--name", "my [bold]run[/]", plan={"name": "my [bold]run[/]", "n": 120})
+    (row,) = json.loads(crdnd("runs", "--json").stdout)
+    assert (row["state"], row["name"]) == ("done", "my [bold]run[/]")
+    assert json.loads(crdnd("runs", "--json", "--state", "failed").stdout) == []
+    page = json.loads(crdnd("show", row["id"], "--json").stdout)
+    cells = {(cell["checkpoint"], cell["attack"]): cell for cell in page["results"]}
+    assert len(cells) == 16
+    assert cells["best", "autoattack"]["accuracy"] == 0.711
+    assert cells["best", "autoattack"]["n"] == 120
+    assert [mark["code"] for mark in cells["best", "pgd_sat"]["marks"]] == ["margin_gap"]
+    text = crdnd("show", row["id"]).stdout
+    assert "my [bold]run[/]" in text  # no markup
+    assert "120 of 360 test images" in text
+    assert row["id"] in crdnd("runs").stdout
+
+
+def test_results_are_read_from_their_files_when_the_log_lost_them(crdnd: Crdnd) -> None:
+    crdnd("run", str(crdnd.preset))
+    run = only_run(crdnd)
+    lines = [line for line in (run / "events.jsonl").read_bytes().splitlines(True) if b'"fgsm"' not in line]
+    (run / "events.jsonl").write_bytes(b"".join(lines))
+    folder = run / "evaluation" / "best"
+    folder.mkdir(parents=True)
+    (folder / "fgsm.json").write_text('{"accuracy": 0.5, "n": 10, "marks": ["few_images"], "robust": "ff"}')
+    (folder / "gallery.json").write_text("[]")
+    (folder / "torn.json").write_text('{"accuracy": 0.')
+    cells = json.loads(crdnd("show", run.name, "--json").stdout)["results"]
+    (cell,) = [cell for cell in cells if cell["attack"] == "fgsm"]
+    assert (cell["accuracy"], cell["n"], cell["marks"][0]["code"]) == (0.5, 10, "few_images")
+
+
+def test_mistakes_are_told_at_once_and_are_2(crdnd: Crdnd) -> None:
+    bad = crdnd.home / "bad.toml"
+    bad.write_text('[data]\nname = "digits"\nflop = 1\n[student]\nname = "small_cnn"\n[methd]\nname = "natural"\n')
+    for command in ("run", "check"):
+        done = crdnd(command, str(bad))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "flop" in done.stderr and "methd" in done.stderr and "Traceback" not in done.stderr
+    assert not crdnd.runs.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "no-such-preset"],
+        ["run", "tiny.toml", "--device", "gpu"],
+        ["run", "tiny.toml", "--set", "nonsense"],
+        ["run", "tiny.toml", "--threads", "-1"],
+        ["run", "tiny.toml", "--seed", "x"],
+        ["run"],
+        ["frobnicate"],
+        ["show", "nothing"],
+        ["show", "../../etc"],
+        ["show", "\x1b[31m"],
+        ["resume", "nothing"],
+        ["stop", "nothing"],
+        ["watch", "nothing"],
+        ["runs", "--state", "happy"],
+        ["evaluate", "nothing"],
+        ["evaluate", "tiny.toml"],
+        ["evaluate", "tiny.toml", "--model", "small_cnn:width=x", "--data-set", "digits"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_makes_no_sense_is_2_without_a_traceback(crdnd: Crdnd, arguments: list[str]) -> None:
+    done = crdnd(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip() and "Traceback" not in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_check_prints_the_resolved_config_and_the_cost(crdnd: Crdnd) -> None:
+    done = crdnd("check", str(crdnd.preset), "--set", "training.epochs=7", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    assert "epochs = 7" in done.stdout and "seed = 3" in done.stdout
+    assert "FLOP" in done.stderr
+    page = json.loads(crdnd("check", str(crdnd.preset), "--json").stdout)
+    assert page["config"]["training"]["epochs"] == 300
+    assert page["estimate"]["steps"] > 0
+
+
+def test_schema_is_a_json_schema(crdnd: Crdnd) -> None:
+    assert "properties" in json.loads(crdnd("schema").stdout)
+
+
+def test_doctor_says_what_it_found(crdnd: Crdnd) -> None:
+    checks = {check["name"]: check["level"] for check in json.loads(crdnd("doctor", "--json").stdout)}
+    assert checks["locks"] == "ok" and checks["torch"] == "ok"
+    assert "locks" in crdnd("doctor").stdout
+
+
+def test_evaluate_judges_a_run_with_its_own_protocol(crdnd: Crdnd) -> None:
+    crdnd("run", str(crdnd.preset), "--set", 'threat_model.epsilon="1/10"')
+    trained = only_run(crdnd)
+    done = crdnd("evaluate", trained.name, "--attack", "pgd:steps=100,label=long", "--attack", "fgsm", "--weights", "last",
+                 "--images", "50")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (judged,) = [path for path in crdnd.runs.iterdir() if path != trained and not path.name.startswith(".")]
+    config = (judged / "config.toml").read_text()
+    for words in ('kind = "evaluation"', "steps = 100", 'label = "long"', f'run = "{trained.name}"', 'weights = "last"', "images = 50"):
+        assert words in config
+    assert "-eval-" in judged.name
+
+
+def test_evaluate_judges_a_checkpoint_file(crdnd: Crdnd) -> None:
+    (crdnd.home / "net.pt").write_bytes(b"weights")
+    done = crdnd("evaluate", "net.pt", "--model", "small_cnn:width=8", "--data-set", "digits", "--epsilon", "4/255",
+                 "--attack", "pgd_rescaled:scales=1|10", "--detach")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    config = (only_run(crdnd) / "config.toml").read_text()
+    assert "width = 8" in config and 'epsilon = "4/255"' in config and "scales = [1.0, 10.0]" in config
+
+
+def test_two_engines_never_work_on_one_run(crdnd: Crdnd) -> None:
+    name = crdnd("run", str(crdnd.preset), "--detach", plan={"seconds": 0.1, "epochs": 500}).stdout.strip()
+    again = crdnd("resume", name)
+    assert again.returncode == 2 and "at work" in again.stderr
+    crdnd("stop", name, "--kill")
+
+
+def test_environment_variables_are_the_machines_defaults(crdnd: Crdnd) -> None:
+    elsewhere = crdnd.home / "elsewhere"
+    done = crdnd("run", str(crdnd.preset), "--detach", CRDND_RUNS=str(elsewhere), CRDND_DEVICE="cpu", CRDND_DATA="sets")
+    machine = json.loads((elsewhere / done.stdout.strip() / "machine.json").read_text())
+    assert (machine["device"], machine["data"]) == ("cpu", str(crdnd.home / "sets"))
+
+
+def test_a_reader_that_leaves_early_is_no_traceback(crdnd: Crdnd) -> None:
+    viewer = crdnd.start("run", str(crdnd.preset), "--json", plan={"seconds": 0.02})
+    assert viewer.stdout is not None and viewer.stderr is not None
+    viewer.stdout.readline()
+    viewer.stdout.close()
+    assert viewer.wait(timeout=20) == -signal.SIGPIPE
+    assert "Traceback" not in viewer.stderr.read()
+    viewer.stderr.close()
+    until(begun(crdnd, "run_finished"))
+
+
+def test_hostile_run_folders_put_no_escape_on_the_screen(crdnd: Crdnd) -> None:
+    crdnd("run", str(crdnd.preset), plan={"name": "\x1b]0;pwned\x07\u202e[red]"})
+    run = only_run(crdnd)
+    hostile = run.with_name("20990101-\x1b[2J-evil")
+    os.rename(run, hostile)
+    (hostile / "engine.log").write_bytes(b"\x1b[2J\x9b31m")
+    for arguments in (["runs"], ["show", str(hostile)], ["watch", str(hostile)], ["runs", "--json"], ["show", str(hostile), "--json"]):
+        done = crdnd(*arguments)
+        assert not set("\x1b\x07\x9b\u202e") & set(done.stdout + done.stderr), arguments
+
+
+def test_an_ascii_locale_gets_ascii(crdnd: Crdnd) -> None:
+    done = crdnd("run", str(crdnd.preset), PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert done.returncode == 0
+    assert done.stdout.isascii() and done.stderr.isascii()
+    assert "AutoAttack" in done.stdout

@@ -1,0 +1,158 @@
+"""The reader of a growing log: cut anywhere, damaged anywhere, truncated under its feet."""
+
+import os
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crdnd_tui.follow import Follower
+from crdnd_tui.state import RunState, fold
+from engine.spec.events import MAX_LINE, EpochDone, Event, RunFinished, RunStarted, StageStarted, StepDone, Warned, encode
+
+texts = st.text(max_size=20)
+some_events = st.one_of(
+    st.builds(StageStarted, stage=texts),
+    st.builds(StepDone, step=st.integers(0, 99), epoch=st.just(1), loss=st.floats(0, 1), terms=st.just({}),
+              learning_rate=st.just(0.1), images_per_second=st.just(1.0)),
+    st.builds(Warned, code=texts, message=texts),
+)  # fmt: skip
+
+
+def step(n: int) -> StepDone:
+    return StepDone(step=n, epoch=1, loss=1.0, terms={}, learning_rate=0.1, images_per_second=1.0)
+
+
+def everything(follower: Follower) -> list[Event]:
+    events: list[Event] = []
+    while True:
+        batch = follower.read()
+        events += batch.events
+        if not batch.more:
+            return events
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(some_events, max_size=8), st.lists(st.integers(0, 2000), max_size=6))
+def test_wherever_the_stream_is_cut_each_event_arrives_once_and_in_order(events: list[Event], cuts: list[int]) -> None:
+    stream = b"".join(map(encode, events))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "events.jsonl"
+        follower, seen, at = Follower(path), [], 0
+        for cut in [*sorted(min(c, len(stream)) for c in cuts), len(stream)]:
+            with path.open("ab") as log:
+                log.write(stream[at:cut])
+            at = cut
+            seen += everything(follower)
+    assert [type(event) for event in seen] == [type(event) for event in events]
+    assert [e.step for e in seen if isinstance(e, StepDone)] == [e.step for e in events if isinstance(e, StepDone)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=300))
+def test_no_bytes_raise_and_good_lines_survive_them(noise: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "events.jsonl"
+        path.write_bytes(encode(step(1)) + noise + b"\n" + encode(step(2)))
+        steps = [e.step for e in everything(Follower(path)) if isinstance(e, StepDone)]
+    assert steps[0] == 1 and steps[-1] == 2
+
+
+def test_a_half_written_line_waits_for_its_end(tmp_path: Path) -> None:
+    path, line = tmp_path / "events.jsonl", encode(step(7))
+    follower = Follower(path)
+    path.write_bytes(line[:-5])
+    assert follower.read().events == []
+    with path.open("ab") as log:
+        log.write(line[-5:])
+    assert [e.step for e in follower.read().events if isinstance(e, StepDone)] == [7]
+
+
+def test_a_log_that_was_cut_back_is_read_again_from_its_start(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(encode(step(n)) for n in range(5)))
+    follower = Follower(path)
+    follower.read()
+    os.truncate(path, len(encode(step(0))))
+    batch = follower.read()
+    assert batch.reset
+    assert len(batch.events) == 1
+
+
+def test_a_cut_is_seen_even_when_the_log_has_grown_beyond_our_place_again(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"".join(encode(step(n)) for n in range(3)))
+    follower = Follower(path)
+    follower.read()
+    with path.open("r+b") as log:
+        log.truncate(len(encode(step(0))))
+        log.seek(0, os.SEEK_END)
+        log.write(b"".join(encode(step(n)) for n in range(50, 60)))
+    batch = follower.read()
+    assert batch.reset
+    assert len(batch.events) == 11
+
+
+def test_a_replaced_log_is_read_from_its_start(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(encode(step(1)))
+    follower = Follower(path)
+    follower.read()
+    (tmp_path / "new").write_bytes(encode(step(2)) + encode(step(3)))
+    (tmp_path / "new").replace(path)
+    batch = follower.read()
+    assert batch.reset and len(batch.events) == 2
+
+
+def test_a_line_too_long_for_an_event_is_passed_over_and_counted_once(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(encode(step(1)) + b"x" * (2 * MAX_LINE))
+    follower = Follower(path)
+    first = follower.read()
+    with path.open("ab") as log:
+        log.write(b"y" * (2 * MAX_LINE) + b"\n" + encode(step(2)))
+    second = follower.read()
+    assert (len(first.events), len(second.events), first.damaged + second.damaged) == (1, 1, 1)
+
+
+def test_pipes_links_and_absent_files_are_no_logs(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    (tmp_path / "real").write_bytes(encode(step(1)))
+    (tmp_path / "indirect").symlink_to(tmp_path / "real")
+    for name in ("pipe", "link", "absent", "indirect"):
+        began = time.monotonic()
+        assert Follower(tmp_path / name).read().events == []
+        assert time.monotonic() - began < 5  # a pipe would block for ever
+
+
+def test_strings_are_safe_to_show_as_soon_as_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(encode(Warned(code="a\x1b]0;x\x07", message="b\u202ec\x7f\x9b")) + b'{"event":"stage_started","stage":"\x7f"}\n')
+    warned, stage = Follower(path).read().events
+    assert isinstance(warned, Warned) and isinstance(stage, StageStarted)
+    assert not set("\x1b\x07\x7f\x9b\u202e") & set(warned.code + warned.message + stage.stage)
+
+
+def test_events_of_a_newer_engine_are_counted_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"event":"danced","v":9}\n{"event":\n' + encode(step(1)))
+    batch = Follower(path).read()
+    assert (len(batch.events), batch.unknown, batch.damaged) == (1, 1, 1)
+
+
+def test_folding_in_parts_is_folding_at_once() -> None:
+    events: list[Event] = [
+        RunStarted(run="r", name="", config_hash="", pid=1, host="h"),
+        *[step(n) for n in range(4)],
+        EpochDone(epoch=1, step=4, loss=1.0, terms={}, learning_rate=0.1, seconds=1.0),
+        *[step(n) for n in range(4, 8)],
+        RunFinished(seconds=1.0),
+    ]
+    at_once = fold(events)
+    for cut in range(len(events)):
+        assert fold(events[cut:], fold(events[:cut])) == at_once
+    assert (at_once.phase, at_once.step, len(at_once.steps)) == ("finished", 7, 8)
+    assert fold([]) == RunState()

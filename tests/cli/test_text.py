@@ -1,0 +1,72 @@
+"""Nothing that a file says can steer a terminal."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from crdnd_tui import text
+
+
+@given(st.text())
+def test_no_character_that_could_steer_a_terminal_survives(words: str) -> None:
+    for character in text.display(words):
+        assert character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cs")
+        assert not "\u202a" <= character <= "\u202e"
+        assert not "\u200b" <= character <= "\u200f"
+        assert not "\u2066" <= character <= "\u2069"
+
+
+@given(st.text(), st.integers(8, 60))
+def test_one_line_is_one_line_and_fits(words: str, width: int) -> None:
+    line = text.one_line(words, width)
+    assert "\n" not in line
+    assert cell_len(line) <= width
+
+
+@pytest.mark.parametrize("mark", ["\x1b[2J", "\x9b31m", "\r", "\x7f", "\u202e", "\u200b", "\ud800", "\ufeff"])
+def test_each_kind_of_steering_leaves_a_visible_mark(mark: str) -> None:
+    assert text.display(f"a{mark}b").startswith("a\ufffd")
+
+
+def test_marks_do_not_pile_up_on_a_character() -> None:
+    assert len(text.display("e" + "\u0301" * 500)) == 1 + text.MAX_COMBINING
+
+
+def test_a_text_is_not_longer_than_allowed() -> None:
+    assert len(text.display("x" * 10**6)) == text.MAX_TEXT
+
+
+def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
+    short = text.one_line("20261122-192530-crdnd-mobilenet_v2-s0-aae2", 30)
+    assert short.startswith("20261122") and short.endswith("s0-aae2")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "\u2013"), (0, "0 s"), (59.4, "59 s"), (61, "1:01"), (3725, "1:02:05"), (180_000, "2 d 02:00")],
+)
+def test_durations(seconds: float | None, shown: str) -> None:
+    assert text.duration(seconds) == shown
+
+
+def test_percentages_have_the_decimals_that_their_images_can_carry() -> None:
+    assert (text.percent(0.51064, 10_000), text.percent(0.51064, 9_999), text.percent(None)) == ("51.06", "51.1", "\u2013")
+
+
+def test_sizes_are_binary() -> None:
+    assert [text.size(n) for n in (0, 999, 1024, 1536, 5 << 30)] == ["0 B", "999 B", "1.0 KiB", "1.5 KiB", "5.0 GiB"]
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.01, 0.5, 0.999, 1.0, None])
+def test_a_bar_has_its_width(fraction: float | None) -> None:
+    assert {len(text.bar(fraction, 10)), len(text.bar(fraction, 10, ascii_only=True))} == {10}
+    assert text.bar(1.0, 4) == "\u2588" * 4
+    assert text.bar(0.5, 4, ascii_only=True) == "##  "
+
+
+@given(st.text())
+def test_plain_is_ascii(words: str) -> None:
+    assert text.plain(words).isascii()

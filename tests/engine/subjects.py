@@ -1,0 +1,96 @@
+"""Small networks and images on which attacks have something to do: noisy prototypes of ten classes, 1 x 8 x 8."""
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from engine.evaluate import Subject, subset
+from engine.fence import state_hash
+from engine.spec.rundir import RunDir
+from engine.types import Split
+
+CLASSES = tuple("abcdefghij")
+
+
+@cache
+def _drawn() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    prototypes = torch.rand(10, 1, 8, 8, generator=generator)
+    y = torch.arange(600) % 10
+    x = (0.2 + 0.6 * prototypes[y] + 0.12 * torch.randn(600, 1, 8, 8, generator=generator)).clamp(0, 1)
+    return (x * 255).round().to(torch.uint8), y
+
+
+def images(n: int) -> Split:
+    """n images of the ten classes in turn."""
+    x, y = _drawn()
+    return Split(x[:n].clone(), y[:n].clone())
+
+
+def pixels(n: int) -> tuple[Tensor, Tensor]:
+    """The same as an attack sees them."""
+    split = images(n)
+    return split.images.float() / 255, split.labels
+
+
+class Small(nn.Module):
+    """One hidden layer behind batch norm, with dropout, so that train mode would be noticed."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Linear(64, 32), nn.BatchNorm1d(32)
+        self.drop, self.last = nn.Dropout(0.2), nn.Linear(32, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.drop(self.norm(self.first(x.flatten(1))).relu()))
+
+
+@cache
+def _trained(robust: bool) -> dict[str, Tensor]:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        net = Small()
+        x, y = pixels(600)
+        optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
+        for _ in range(60):
+            x_in = x
+            if robust:
+                x_in = x.clone().requires_grad_()
+                (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(net(x_in), y), x_in)
+                x_in = (x + 0.1 * gradient.sign()).clamp(0, 1)
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(x_in), y).backward()
+            optimizer.step()
+    return net.state_dict()
+
+
+def trained(*, robust: bool = False) -> Small:
+    """A net that knows the prototypes, in eval mode; with or without single-step adversarial training."""
+    net = Small()
+    net.load_state_dict(_trained(robust))
+    return net.eval()
+
+
+def subject(net: nn.Module, n: int, *, of: int | None = None, teacher: nn.Module | None = None) -> Subject:
+    """The net before n images."""
+    split = images(n)
+    return Subject(
+        net=net,
+        teacher=teacher,
+        checkpoint="best",
+        images=split,
+        classes=CLASSES,
+        of=of or n,
+        indices=subset(split.labels, 0, 0),
+        data_sha256="d" * 64,
+        weights_sha256=state_hash(net),
+        device=torch.device("cpu"),
+    )
+
+
+def folder(path: Path) -> RunDir:
+    """A run folder that exists."""
+    path.mkdir(parents=True, exist_ok=True)
+    return RunDir(path)

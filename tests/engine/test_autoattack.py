@@ -1,0 +1,199 @@
+"""Our loop around AutoAttack gives pyautoattack's own bits, whatever interrupts it, and reports its flags."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from pyautoattack import AutoAttack as Original
+from pyautoattack import checks
+from torch import Tensor, nn
+
+from engine import autoattack
+from engine.bench import Assault, Bench, Keeping, Watched
+from engine.fence import fenced, judged
+from engine.partial import Partial
+from engine.spec.attacks import ThreatModel
+from engine.spec.scalars import Pixels
+from engine.strike import look
+from tests.engine.subjects import images, pixels, trained
+
+EPSILON = Pixels(0.1)
+
+
+class Cut(BaseException):
+    """Somebody pulled the plug."""
+
+
+def bench(net: nn.Module, n: int, *, after: int | None = None, batch_size: int = 10) -> Bench:
+    left = [after]
+
+    def pause() -> None:
+        if left[0] is not None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Cut
+
+    split = images(n)
+    return Bench(
+        net=Watched(net, pause),
+        images=split.images,
+        labels=split.labels,
+        classes=10,
+        device=torch.device("cpu"),
+        threat_model=ThreatModel(epsilon=EPSILON),
+        batch_size=batch_size,
+        seed=3,
+    )
+
+
+def attacked(on: Bench, folder: Path | None = None, print_: str = "a") -> Assault:
+    with fenced(), judged(on.net):
+        keeping = Keeping(Partial(folder, print_) if folder else None, torch.arange(on.n))
+        return autoattack.run(on, look(on).predicted, keeping, lambda *_: None)
+
+
+@pytest.fixture
+def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same attacks with few iterations: what is tested is the loop."""
+    assemble = autoattack.assemble
+
+    def short(on: Bench, outputs: int, ear: autoattack.Ear) -> dict[str, object]:
+        parts = assemble(on, outputs, ear)
+        for name, part in parts.items():
+            if name == "square":
+                part.n_queries = 20
+            else:
+                part.n_iter = part.n_iter_orig = 4
+            if name in {"apgd-t", "fab-t"}:
+                part.n_target_classes = 2
+        return parts
+
+    monkeypatch.setattr(autoattack, "assemble", short)
+
+
+def test_the_images_are_those_of_pyautoattack_bit_for_bit() -> None:
+    net, (x, y) = trained(robust=True), pixels(24)
+    ours = attacked(bench(net, 24, batch_size=16))
+    with fenced():
+        suite = Original(net, norm="Linf", eps=float(EPSILON), seed=3, version="standard", device="cpu")
+        theirs, labels = suite.run_standard_evaluation(x, y, batch_size=16)
+    net.zero_grad()
+    assert torch.equal(ours.kept, theirs)
+    assert torch.equal(ours.struck.predicted, labels)
+    assert 0 < int(ours.struck.robust.sum()) < int(ours.struck.details["after_apgd-ce"] * 24 + 0.5) <= 24
+    torch.testing.assert_close(ours.struck.reach, (theirs - x).abs().amax(dim=(1, 2, 3)))
+
+
+@pytest.mark.usefixtures("shortened")
+def test_an_interrupted_attack_ends_in_the_same_bits(tmp_path: Path) -> None:
+    net = trained(robust=True)
+    whole = attacked(bench(net, 24))
+    cuts = 0
+    for after in (0, 1, 7, 12, 25, 30, 33, 47, 60, 75, 90, 120):
+        folder = tmp_path / str(after)
+        torch.manual_seed(after)
+        state = torch.get_rng_state()
+        try:
+            attacked(bench(net, 24, after=after), folder)
+        except Cut:
+            cuts += 1
+        assert torch.equal(torch.get_rng_state(), state)
+        again = attacked(bench(net, 24), folder)
+        assert torch.equal(again.kept, whole.kept)
+        assert torch.equal(again.struck.robust, whole.struck.robust)
+        assert torch.equal(again.struck.predicted, whole.struck.predicted)
+        assert again.struck.marks == whole.struck.marks and again.struck.details == whole.struck.details
+    assert cuts > 8
+
+
+@pytest.mark.usefixtures("shortened")
+def test_finished_batches_are_not_done_again_and_damaged_or_foreign_ones_are(tmp_path: Path) -> None:
+    net = trained(robust=True)
+    whole = attacked(bench(net, 24), tmp_path)
+    attacked(bench(net, 24, after=3), tmp_path)  # the clean look: three batches, and not one pass more
+    damaged = sorted(tmp_path.glob("apgd-ce-*.batch"))[1]
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(bytes(content))
+    with pytest.raises(Cut):
+        attacked(bench(net, 24, after=3), tmp_path)
+    assert torch.equal(attacked(bench(net, 24), tmp_path).kept, whole.kept)
+    with pytest.raises(Cut):
+        attacked(bench(net, 24, after=3), tmp_path, print_="other weights")
+
+
+class Four(nn.Module):
+    def __init__(self, net: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.net, self.classes = net, classes
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)[:, : self.classes]
+
+
+def few(classes: int) -> Assault:
+    split = images(30)
+    some = split.labels < classes
+    on = bench(Four(trained(), classes), 30)
+    on = Bench(**{**on.__dict__, "images": split.images[some], "labels": split.labels[some], "classes": classes})
+    return attacked(on)
+
+
+@pytest.mark.usefixtures("shortened")
+def test_below_four_classes_the_targeted_dlr_loss_is_left_out_and_marked() -> None:
+    three, four = few(3), few(4)
+    assert "autoattack_few_classes" in three.struck.marks and "after_apgd-t" not in three.struck.details
+    assert "autoattack_few_classes" not in four.struck.marks
+
+
+def test_the_number_of_targets_fits_the_classes() -> None:
+    for outputs, targets in ((4, 3), (10, 9), (100, 9)):
+        parts = autoattack.assemble(bench(trained(), 5), outputs, autoattack.Ear())
+        assert parts["apgd-t"].n_target_classes == parts["fab-t"].n_target_classes == targets
+
+
+@pytest.mark.usefixtures("shortened")
+def test_flags_become_marks_and_an_honest_model_afterwards_has_none() -> None:
+    net = trained()
+
+    class Soft(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return net(x).softmax(1)
+
+    class Rounded(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return net((x * 3).round() / 3)
+
+    class Noisy(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return net(x + 0.3 * torch.randn_like(x))
+
+    class Dynamic(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.enable_grad():
+                z = x.detach().clone().requires_grad_()
+                (gradient,) = torch.autograd.grad(net(z).sum(), z)
+            return net(x) + 0 * gradient.sum()
+
+    assert "autoattack_probabilities" in attacked(bench(Soft(), 20)).struck.marks
+    assert "autoattack_zero_gradient" in attacked(bench(Rounded(), 20)).struck.marks
+    assert "autoattack_randomised" in attacked(bench(Noisy(), 20)).struck.marks
+    assert "autoattack_dynamic" in attacked(bench(Dynamic(), 20)).struck.marks
+    assert attacked(bench(net, 20)).struck.marks == ()
+    assert set(checks.funcs.values()) == {0}
+
+
+@pytest.mark.usefixtures("shortened")
+def test_a_tracer_survives() -> None:
+    def tracer(*_: object) -> None:
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        attacked(bench(trained(), 10))
+        kept = sys.gettrace()
+    finally:
+        sys.settrace(before)
+    assert kept is tracer

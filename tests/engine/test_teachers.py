@@ -1,0 +1,262 @@
+"""Laws of teachers: found where the spec says, frozen for good, and refused when they are not what they claim."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from engine import teachers, weights
+from engine.normalize import Normalize
+from engine.spec import status, toml
+from engine.spec.attacks import ThreatModel
+from engine.spec.config import RunConfig
+from engine.spec.data import Digits
+from engine.spec.errors import CrdndError, TeacherError
+from engine.spec.methods import Natural
+from engine.spec.models import ModelSpec, Normalization, SmallCNN
+from engine.spec.robustbench import lookup
+from engine.spec.rundir import RunDir
+from engine.spec.scalars import Pixels
+from engine.spec.teachers import CheckpointTeacher, PresetTeacher, RobustBenchTeacher, RunTeacher
+from engine.teachers import Source, Teacher
+from engine.types import Split
+
+LEVELS = (0.2, 0.4, 0.6, 0.8)
+CPU = torch.device("cpu")
+
+
+class Bands(nn.Module):
+    """Tells four brightnesses apart, exactly: the nearest of LEVELS. A band is 0.1 wide on either side."""
+
+    def __init__(self, normalization: Normalization = "none") -> None:
+        super().__init__()
+        self.normalize = Normalize(normalization, 3)
+        self.register_buffer("levels", torch.tensor(LEVELS))
+        self.bn = nn.BatchNorm2d(3)
+        self.asked = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.asked += len(x)
+        brightness = self.normalize(x).mean(dim=(1, 2, 3))  # B
+        return -100 * (brightness[:, None] - self.levels).square() + 0 * self.bn(x).sum()
+
+
+def _split(n: int = 400, wrong: int = 0) -> Split:
+    labels = torch.arange(n) % 4
+    images = (torch.tensor(LEVELS)[labels] * 255).round().to(torch.uint8).view(n, 1, 1, 1).repeat(1, 3, 4, 4)
+    labels[:wrong] = (labels[:wrong] + 1) % 4
+    return Split(images, labels)
+
+
+def _source(clean: float | None = None, robust: float | None = None, tolerance: float = 0.03) -> Source:
+    return Source(
+        path=Path("w.pt"),
+        model=SmallCNN(),
+        label="bands",
+        sha256="ab",
+        expected_clean=clean,
+        expected_robust=robust,
+        tolerance=tolerance,
+    )
+
+
+def _check(net: nn.Module, source: Source, split: Split, epsilon: float = 8 / 255, seed: int = 0) -> teachers.Checked:
+    return teachers.check(Teacher(net), source, split, ThreatModel(epsilon=Pixels(epsilon)), CPU, seed)
+
+
+@pytest.mark.parametrize(("epsilon", "robust"), [(8 / 255, 1.0), (0.09, 1.0), (0.15, 0.0)])
+def test_accuracies_are_those_known_by_hand(epsilon: float, robust: float) -> None:
+    event = _check(Bands(), _source(), _split(), epsilon).event
+    assert (event.clean, event.robust, event.n) == (1.0, robust, 400)
+    assert (event.source, event.model, event.sha256) == ("bands", "SmallCNN-16", "ab")
+
+
+def test_an_image_that_is_wrong_unperturbed_is_not_robust() -> None:
+    event = _check(Bands(), _source(), _split(400, wrong=100)).event
+    assert (event.clean, event.robust) == (0.75, 0.75)
+
+
+def test_512_images_are_measured_equally_many_of_each_class() -> None:
+    net = Bands()
+    assert _check(net, _source(), _split(2000)).event.n == 512
+    assert net.asked == 512 * (1 + 10 + 1)  # once clean, ten steps, once at the end
+
+
+@pytest.mark.parametrize("normalization", ["cifar10", "cifar100"])
+def test_a_normalization_too_many_is_an_error_with_its_usual_causes(normalization: Normalization) -> None:
+    with pytest.raises(TeacherError) as caught:
+        _check(Bands(normalization), _source(clean=0.95), _split())
+    text = str(caught.value)
+    assert "clean images; its source says 95.0 %" in text and "w.pt" in text
+    for cause in ("wrong checkpoint", "normalization", "padding", "another data set"):
+        assert cause in text
+
+
+def test_a_figure_may_miss_its_claim_by_the_tolerance_and_two_standard_errors() -> None:
+    # claim 0.9 of 400 images: 0.9 - 0.03 - 2 sqrt(0.09 / 400) = 0.84
+    assert _check(Bands(), _source(clean=0.9), _split(400, wrong=60)).event.clean == 0.85
+    with pytest.raises(TeacherError, match=r"right on 83\.0 % of 400"):
+        _check(Bands(), _source(clean=0.9), _split(400, wrong=68))
+    _check(Bands(), _source(clean=0.9, tolerance=0.05), _split(400, wrong=68))
+
+
+def test_a_figure_above_its_claim_is_no_error_for_the_images_may_be_known_to_the_teacher() -> None:
+    assert _check(Bands(), _source(clean=0.5, robust=0.2), _split()).warnings == []
+
+
+def test_a_robust_miss_is_a_warning() -> None:
+    checked = _check(Bands(), _source(clean=1.0, robust=0.5), _split(), epsilon=0.15)
+    assert [warning.code for warning in checked.warnings] == ["teacher_less_robust"]
+    assert "0.0 % of 400 images under PGD-10; its source says 50.0 %" in checked.warnings[0].message
+
+
+def test_a_claim_for_a_smaller_radius_says_nothing() -> None:
+    source = dataclasses.replace(_source(robust=0.5), expected_epsilon=8 / 255)
+    checked = _check(Bands(), source, _split(), epsilon=0.15)
+    assert checked.event.expected_robust is None and checked.warnings == []
+    assert _check(Bands(), source, _split(), epsilon=8 / 255).event.expected_robust == 0.5
+
+
+def test_a_teacher_at_chance_without_a_claim_is_a_warning() -> None:
+    checked = _check(Bands(), _source(), _split(400, wrong=300))
+    assert [warning.code for warning in checked.warnings] == ["teacher_at_chance"]
+
+
+def test_logits_that_are_not_finite_are_an_error() -> None:
+    net = Bands()
+    net.levels.fill_(torch.nan)
+    with pytest.raises(TeacherError, match="not finite"):
+        _check(net, _source(), _split())
+
+
+def test_the_check_is_repeatable_and_leaves_the_random_state_alone() -> None:
+    events = []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)
+        before = torch.get_rng_state()
+        events.append(_check(Bands(), _source(), _split(2000), epsilon=0.11).event)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert (events[0].clean, events[0].robust) == (events[1].clean, events[1].robust)
+
+
+def test_a_teacher_stays_in_eval_mode_and_has_no_gradients() -> None:
+    net = Bands().train()
+    parent = nn.Module()
+    parent.teacher = Teacher(net)
+    parent.train()
+    assert parent.training and not any(module.training for module in parent.teacher.modules())
+    assert not any(parameter.requires_grad for parameter in parent.parameters())
+    before = net.bn.running_mean.clone()
+    x = torch.rand(4, 3, 4, 4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(parent.teacher(x).sum(), x)
+    assert bool(gradient.any())  # an attack may look through it
+    assert torch.equal(net.bn.running_mean, before)
+
+
+def test_a_checkpoint_is_loaded_frozen_without_touching_the_random_state(tmp_path: Path) -> None:
+    def build(spec: ModelSpec) -> nn.Module:
+        assert spec == SmallCNN()
+        return nn.Linear(3, 2)
+
+    state = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
+    torch.save({"state_dict": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "w.pt")
+    before = torch.get_rng_state()
+    teacher, notes = teachers.load(dataclasses.replace(_source(), path=tmp_path / "w.pt"), build, CPU)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert notes == [] and not teacher.training
+    assert torch.equal(teacher.net.weight, state["weight"])
+
+
+def _run(runs: Path, name: str, config: RunConfig, created: float, phase: status.Phase = "done") -> RunDir:
+    run = RunDir(runs / name)
+    run.weights.mkdir(parents=True)
+    run.config.write_text(toml.dump(config))
+    said = status.Status(run=name, phase=phase, config_hash=config.config_hash, created=created)
+    run.status.write_bytes(status.encode(said))
+    for which in ("best", "last"):
+        weights.save(run.weights_of(which), nn.Linear(3, 2), {"checkpoint": which})
+    return run
+
+
+CONFIG = RunConfig(name="teacher", data=Digits(), student=SmallCNN(), method=Natural())
+
+
+def test_the_newest_finished_run_of_the_same_experiment_is_found(tmp_path: Path) -> None:
+    assert teachers.find_run(CONFIG, tmp_path / "none") is None
+    _run(tmp_path, "old", CONFIG, created=1.0)
+    _run(tmp_path, "new", CONFIG.model_copy(update={"name": "another name"}), created=2.0)
+    _run(tmp_path, "other", CONFIG.model_copy(update={"seed": 1}), created=3.0)
+    _run(tmp_path, "failed", CONFIG, created=4.0, phase="failed")
+    found = teachers.find_run(CONFIG, tmp_path)
+    assert found is not None and found.id == "new"
+
+
+def test_damaged_runs_are_passed_over(tmp_path: Path) -> None:
+    _run(tmp_path, "good", CONFIG, created=1.0)
+    bad = [_run(tmp_path, f"bad{i}", CONFIG, created=2.0 + i) for i in range(5)]
+    bad[0].status.write_bytes(b"{")
+    bad[1].config.write_text(toml.dump(CONFIG.model_copy(update={"seed": 1})))
+    bad[2].config.write_text("nonsense")
+    content = bytearray(bad[3].weights_of("last").read_bytes())
+    content[-1] ^= 1
+    bad[3].weights_of("last").write_bytes(content)
+    bad[4].weights_of("best").unlink()
+    found = teachers.find_run(CONFIG, tmp_path)
+    assert found is not None and found.id == "good"
+
+
+def test_a_run_and_a_preset_lead_to_their_students_weights(tmp_path: Path) -> None:
+    run = _run(tmp_path, "run1", CONFIG, created=1.0)
+    for spec in (RunTeacher(run="run1", weights="last"), PresetTeacher(preset="t.toml", weights="last", config=CONFIG)):
+        source = teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="digits")
+        assert source.path == run.weights_of("last")
+        assert source.sha256 == weights.sha256(source.path)
+        assert source.model == CONFIG.student
+        assert weights.read_foreign(source.path).keys() == {"weight", "bias"}
+
+
+def test_what_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    def locate(spec: CheckpointTeacher | RunTeacher | PresetTeacher | RobustBenchTeacher) -> Source:
+        return teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="cifar10")
+
+    with pytest.raises(TeacherError, match="no such checkpoint"):
+        locate(CheckpointTeacher(checkpoint="w.pt", model=SmallCNN()))
+    with pytest.raises(CrdndError, match="no run `run1`"):
+        locate(RunTeacher(run="run1"))
+    with pytest.raises(TeacherError, match="no finished run"):
+        locate(PresetTeacher(preset="t.toml", config=CONFIG))
+    with pytest.raises(TeacherError, match="unknown RobustBench model"):
+        locate(RobustBenchTeacher(robustbench="Nobody2020"))
+    run = _run(tmp_path, "run1", CONFIG, created=1.0)
+    run.weights_of("best").unlink()
+    with pytest.raises(TeacherError, match="no `best` weights"):
+        locate(RunTeacher(run="run1"))
+
+
+def test_a_checkpoint_is_relative_to_the_data_folder_and_may_be_pinned(tmp_path: Path) -> None:
+    (tmp_path / "w.pt").write_bytes(b"abc")
+    found = weights.sha256(tmp_path / "w.pt")
+    for name in ("w.pt", str(tmp_path / "w.pt")):
+        spec = CheckpointTeacher(checkpoint=name, model=SmallCNN(), sha256=found, expected_clean=0.9, tolerance=0.01)
+        source = teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="digits")
+        assert (source.path, source.sha256) == (tmp_path / "w.pt", found)
+        assert (source.expected_clean, source.tolerance) == (0.9, 0.01)
+    other = CheckpointTeacher(checkpoint="w.pt", model=SmallCNN(), sha256="0" * 64)
+    with pytest.raises(TeacherError, match="the preset says 0000"):
+        teachers.locate(other, runs=tmp_path, data=tmp_path, dataset="digits")
+
+
+def test_a_robustbench_file_laid_by_hand_is_used_recorded_and_pinned(tmp_path: Path) -> None:
+    spec = RobustBenchTeacher(robustbench="Chen2021LTD_WRN34_10")
+    path = tmp_path / "teachers" / "robustbench" / "cifar10" / "Chen2021LTD_WRN34_10.pt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"first")
+    source = teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="cifar10")
+    entry = lookup("cifar10", "Chen2021LTD_WRN34_10")
+    assert (source.path, source.model, source.sha256) == (path, entry.model, weights.sha256(path))
+    assert (source.expected_clean, source.expected_robust) == (entry.clean, entry.autoattack)
+    path.write_bytes(b"second")
+    with pytest.raises(TeacherError, match="SHA-256"):
+        teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="cifar10")
