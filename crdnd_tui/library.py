@@ -82,7 +82,9 @@ def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
     if not has_config:
         return Summary(id=name, path=run.path, state="damaged", why="config.toml is missing or no regular file")
     if content is None and os.path.lexists(run.status):
-        return Summary(id=name, path=run.path, state="damaged", why="status.json cannot be read as a small regular file")
+        return Summary(
+            id=name, path=run.path, state="damaged", why="status.json cannot be read as a small regular file"
+        )
     if content is None:
         state, why = _without_status(run, now)
         return Summary(id=name, path=run.path, state=state, why=why)

@@ -29,10 +29,10 @@ def frame(
         parts = [training, _teacher(state, width), _classes(state, width, room, ascii_only), _warnings(state, width)]
     for part in filter(None, parts):
         lines += [Text(), *part]
-    lines = lines[:height]
+    lines = [_ascii(line) if ascii_only else line for line in lines[:height]]
     for line in lines:
-        line.truncate(width, overflow="ellipsis")
-    return [_ascii(line) for line in lines] if ascii_only else lines
+        line.truncate(width, overflow="crop" if ascii_only else "ellipsis")
+    return lines
 
 
 def _ascii(line: Text) -> Text:
@@ -147,7 +147,9 @@ def _attack(state: RunState, width: int) -> list[Text]:
     """How far the judgement is, and the attack under way."""
     cells = len(state.attacks) * len(state.checkpoints)
     done = sum(len(row) for row in state.table.values())
-    lines = [_meter(f"judging {done} of {cells} cells", done / max(1, cells), f"{100 * done / max(1, cells):3.0f} %", width)]
+    lines = [
+        _meter(f"judging {done} of {cells} cells", done / max(1, cells), f"{100 * done / max(1, cells):3.0f} %", width)
+    ]
     attack = state.attack
     if isinstance(attack, AttackProgressed):
         part = f" {attack.part}" if attack.part not in ("", attack.attack) else ""

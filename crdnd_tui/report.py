@@ -120,11 +120,11 @@ def _below(state: RunState, columns: Sequence[str], width: int) -> list[Text]:
         f"all {count(n)} {cells[0].split} images" if n == of else f"{count(n)} of {count(of)} {cells[0].split} images"
     )
     radius = f"Linf, epsilon {one_line(epsilon, 12)} \u00b7 " if epsilon else ""
-    lines = [Text(f"  {radius}accuracy in % with 95 % intervals on {images}", "dim")]
+    lines = _wrapped(f"{radius}% right of {images}, 95 % intervals", width, "dim")
     gaps = [(c, _gap(state.table.get(c, {}))) for c in columns]
     if any(gap is not None for _, gap in gaps):
         said = ", ".join(f"{gap:+.1f} points ({c})" for c, gap in gaps if gap is not None)
-        lines += _wrapped(f"PGD-SAT minus CW-inf: {said}; a wide gap is logit scale, not robustness", width, "dim")
+        lines += _wrapped(f"PGD-SAT minus CW-inf: {said}", width, "dim")
     for column in columns:
         for attack in state.attacks:
             cell = state.table.get(column, {}).get(attack)

@@ -72,7 +72,9 @@ def _record(content: bytes | None) -> _Record | None:
 
 
 def _mark(code: str, checkpoint: str, attack: str) -> Warned:
-    return Warned(code=display(code, 80), message=MARKS.get(code, display(code, 80)), checkpoint=checkpoint, attack=attack)
+    return Warned(
+        code=display(code, 80), message=MARKS.get(code, display(code, 80)), checkpoint=checkpoint, attack=attack
+    )
 
 
 def _cell(checkpoint: str, attack: str, record: _Record) -> Evaluated:

@@ -130,3 +130,8 @@ def plain(text: str) -> str:
 def footnote(index: int, *, ascii_only: bool = False) -> str:
     """The mark of a footnote, counted from 1."""
     return f"({index})" if ascii_only else str(index).translate(_SUPERSCRIPTS)
+
+
+def encodes_unicode(encoding: str | None) -> bool:
+    """Whether a stream of this encoding can carry bars and rules."""
+    return (encoding or "ascii").lower().replace("_", "-").startswith(("utf-8", "utf8"))

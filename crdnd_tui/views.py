@@ -14,15 +14,10 @@ from rich.text import Text
 from crdnd_tui import live
 from crdnd_tui.narrate import Narrator
 from crdnd_tui.state import RunState
-from crdnd_tui.text import display, plain
+from crdnd_tui.text import display, encodes_unicode, plain
 from engine.spec.events import Event
 
 FRAME_SECONDS = 0.25
-
-
-def encodes_unicode(encoding: str | None) -> bool:
-    """Whether a stream of this encoding can carry bars and rules."""
-    return (encoding or "ascii").lower().replace("_", "-").startswith(("utf-8", "utf8"))
 
 
 class View(Protocol):

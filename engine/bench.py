@@ -22,7 +22,8 @@ Progress = Callable[[str, int, int, float], None]  # part, images done, images i
 class Watched(nn.Module):
     """A network that asks, before every forward pass, whether somebody wants to stop; `pause` may raise.
 
-    Its answer is a tensor of its own: Square Attack writes into the logits it is given.
+    Its answer is a tensor of its own: Square Attack writes into the logits it is given. An answer that is cut off from
+    x gets a gradient of zero, which is what it has, so that attacks meet a zero gradient and not an error.
     """
 
     def __init__(self, net: nn.Module, pause: Pause) -> None:
@@ -34,6 +35,8 @@ class Watched(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.pause()
         logits: Tensor = self.net(x).clone()
+        if x.requires_grad and torch.is_grad_enabled() and not logits.requires_grad:
+            logits = logits + 0.0 * x.flatten(1).sum(dim=1, keepdim=True)
         return logits
 
 
@@ -58,7 +61,7 @@ class Bench:
     def batch(self, positions: Int[Tensor, " B"]) -> tuple[Images, Labels]:
         """Pixels in [0, 1] and labels of these images, on the device."""
         chosen = positions.to(self.images.device)
-        x = self.images[chosen].to(self.device).float() / 255
+        x = self.images[chosen].to(self.device).contiguous().float() / 255  # pyautoattack views gradients as rows
         return x, self.labels[positions.to(self.labels.device)].to(self.device)
 
 

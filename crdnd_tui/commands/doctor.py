@@ -15,8 +15,7 @@ from typing import Literal
 from rich.text import Text
 
 from crdnd_tui.commands import output
-from crdnd_tui.text import one_line, size
-from crdnd_tui.views import encodes_unicode
+from crdnd_tui.text import encodes_unicode, one_line, size
 
 Level = Literal["ok", "note", "bad"]
 _SIGNS = {"ok": ("\u2713", "green"), "note": ("\u00b7", "yellow"), "bad": ("\u2717", "red")}

@@ -8,8 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from crdnd_tui.text import display, plain
-from crdnd_tui.views import encodes_unicode
+from crdnd_tui.text import display, encodes_unicode, plain
 
 
 def narration() -> Console:

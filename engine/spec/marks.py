@@ -35,8 +35,8 @@ MARKS: dict[str, str] = {
     "attacks. Look for masked gradients.",
     "autoattack_dynamic": "The model computes gradients in its own forward pass; AutoAttack may be too weak. Attack "
     "the whole procedure instead.",
-    "autoattack_few_classes": "The targeted DLR loss needs four classes, so APGD-T was left out: this is not the "
-    "standard AutoAttack.",
+    "autoattack_few_classes": "The targeted DLR loss needs four classes, so APGD-T was left out of the "
+    "standard suite. Compare the figure only with others of as few classes.",
     "rescored_differently": "Asked again about adversarial images, the model answered differently about some. Look "
     "for randomness, or answers that depend on the batch.",
 }

@@ -73,7 +73,8 @@ def _names_first(value: Any) -> Any:  # noqa: ANN401  any TOML value
 def schema() -> dict[str, Any]:
     """JSON Schema of a preset, for editors."""
     described = RunConfig.model_json_schema()
-    described["properties"]["extends"] = {"type": "string", "description": "another preset that this one is laid over"}
+    root = described["$defs"]["RunConfig"] if "$ref" in described else described  # a teacher's preset is one, too
+    root["properties"]["extends"] = {"type": "string", "description": "another preset that this one is laid over"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "crdnd preset", **described}
 
 

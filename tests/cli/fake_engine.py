@@ -83,7 +83,9 @@ class Fake:
             self.seq = self.run.events.read_bytes().count(b"\n")
             self.say(RunResumed(step=0, discarded=0, checkpoint="", pid=os.getpid(), host=HOST))
         else:
-            self.say(RunStarted(run=self.run.id, name=self.status.name, config_hash="0" * 64, pid=os.getpid(), host=HOST))
+            self.say(
+                RunStarted(run=self.run.id, name=self.status.name, config_hash="0" * 64, pid=os.getpid(), host=HOST)
+            )
         self.note()
         if plan.get("end") == "refuse":
             sys.stderr.write("preset: \x1b[31mno such thing\x1b[0m\n")
@@ -121,14 +123,22 @@ class Fake:
                 self.pause()
                 loss = 2.3 / (1 + 0.1 * step)
                 terms = {"clean": loss / 2, "robust": loss}
-                self.say(StepDone(step=step, epoch=epoch, loss=loss, terms=terms, learning_rate=0.1, images_per_second=8310.0))
+                self.say(
+                    StepDone(
+                        step=step, epoch=epoch, loss=loss, terms=terms, learning_rate=0.1, images_per_second=8310.0
+                    )
+                )
                 self.note(phase="training", step=step, total_steps=epochs * STEPS, epoch=epoch - 1, epochs=epochs)
             low = [0.6 + 0.03 * k for k in range(10)]
             self.say(EpochDone(epoch=epoch, step=epoch * STEPS, loss=loss, terms=terms, learning_rate=0.1, seconds=0.4,
                                teacher_clean=[0.95 + 0.004 * k for k in range(10)], teacher_robust=low))  # fmt: skip
             robust = 0.5 + 0.3 * epoch / epochs
             accuracy = {"clean": 0.9 + 0.06 * epoch / epochs, "pgd": robust + 0.01, "cw_inf": robust}
-            self.say(Validated(epoch=epoch, step=epoch * STEPS, n=150, accuracy=accuracy, by="cw_inf", best=True, seconds=0.1))
+            self.say(
+                Validated(
+                    epoch=epoch, step=epoch * STEPS, n=150, accuracy=accuracy, by="cw_inf", best=True, seconds=0.1
+                )
+            )
             self.say(CheckpointSaved(step=epoch * STEPS, epoch=epoch, file="a", bytes=10))
             self.note(epoch=epoch, best_epoch=epoch, validation=accuracy, loss=loss)
 

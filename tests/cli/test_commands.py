@@ -62,7 +62,12 @@ def test_a_teacher_that_is_trained_first_is_followed_in_its_own_folder(crdnd: Cr
 
 @pytest.mark.parametrize(
     ("end", "code", "said"),
-    [("fail", 1, "not finite at step 8"), ("die", 1, "died without a word"), ("refuse", 2, "no such thing"), ("mute", 1, "died")],
+    [
+        ("fail", 1, "not finite at step 8"),
+        ("die", 1, "died without a word"),
+        ("refuse", 2, "no such thing"),
+        ("mute", 1, "died"),
+    ],
 )
 def test_how_an_engine_ends_is_the_exit_code(crdnd: Crdnd, end: str, code: int, said: str) -> None:
     done = crdnd("run", str(crdnd.preset), plan={"end": end, "epochs": 1})
@@ -232,7 +237,8 @@ def test_check_prints_the_resolved_config_and_the_cost(crdnd: Crdnd) -> None:
 
 
 def test_schema_is_a_json_schema(crdnd: Crdnd) -> None:
-    assert "properties" in json.loads(crdnd("schema").stdout)
+    schema = json.loads(crdnd("schema").stdout)
+    assert "extends" in schema["$defs"]["RunConfig"]["properties"]
 
 
 def test_doctor_says_what_it_found(crdnd: Crdnd) -> None:
@@ -249,7 +255,14 @@ def test_evaluate_judges_a_run_with_its_own_protocol(crdnd: Crdnd) -> None:
     assert done.returncode == 0, done.stderr
     (judged,) = [path for path in crdnd.runs.iterdir() if path != trained and not path.name.startswith(".")]
     config = (judged / "config.toml").read_text()
-    for words in ('kind = "evaluation"', "steps = 100", 'label = "long"', f'run = "{trained.name}"', 'weights = "last"', "images = 50"):
+    for words in (
+        'kind = "evaluation"',
+        "steps = 100",
+        'label = "long"',
+        f'run = "{trained.name}"',
+        'weights = "last"',
+        "images = 50",
+    ):
         assert words in config
     assert "-eval-" in judged.name
 
@@ -294,7 +307,13 @@ def test_hostile_run_folders_put_no_escape_on_the_screen(crdnd: Crdnd) -> None:
     hostile = run.with_name("20990101-\x1b[2J-evil")
     os.rename(run, hostile)
     (hostile / "engine.log").write_bytes(b"\x1b[2J\x9b31m")
-    for arguments in (["runs"], ["show", str(hostile)], ["watch", str(hostile)], ["runs", "--json"], ["show", str(hostile), "--json"]):
+    for arguments in (
+        ["runs"],
+        ["show", str(hostile)],
+        ["watch", str(hostile)],
+        ["runs", "--json"],
+        ["show", str(hostile), "--json"],
+    ):
         done = crdnd(*arguments)
         assert not set("\x1b\x07\x9b\u202e") & set(done.stdout + done.stderr), arguments
 

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from crdnd_tui.follow import Follower
 from crdnd_tui.state import RunState, fold
-from engine.spec.events import MAX_LINE, EpochDone, Event, RunFinished, RunStarted, StageStarted, StepDone, Warned, encode
+from engine.spec.events import (
+    MAX_LINE,
+    EpochDone,
+    Event,
+    RunFinished,
+    RunStarted,
+    StageStarted,
+    StepDone,
+    Warned,
+    encode,
+)
 
 texts = st.text(max_size=20)
 some_events = st.one_of(
@@ -130,7 +140,9 @@ def test_pipes_links_and_absent_files_are_no_logs(tmp_path: Path) -> None:
 
 def test_strings_are_safe_to_show_as_soon_as_they_are_read(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    path.write_bytes(encode(Warned(code="a\x1b]0;x\x07", message="b\u202ec\x7f\x9b")) + b'{"event":"stage_started","stage":"\x7f"}\n')
+    path.write_bytes(
+        encode(Warned(code="a\x1b]0;x\x07", message="b\u202ec\x7f\x9b")) + b'{"event":"stage_started","stage":"\x7f"}\n'
+    )
     warned, stage = Follower(path).read().events
     assert isinstance(warned, Warned) and isinstance(stage, StageStarted)
     assert not set("\x1b\x07\x7f\x9b\u202e") & set(warned.code + warned.message + stage.stage)

@@ -118,11 +118,15 @@ def test_one_damaged_run_leaves_the_others_shown(tmp_path: Path) -> None:
     rows = {row.id: row.state for row in library.runs(tmp_path)}
     assert sum(row == "done" for row in rows.values()) == 20
     assert {name for name in rows if not name.startswith(("good", "bad"))} == set()
-    assert {rows[f"bad-{name}"] for name in ("torn", "binary", "deep", "types", "empty", "huge", "pipe", "link", "config")} == {"damaged"}
+    assert {
+        rows[f"bad-{name}"] for name in ("torn", "binary", "deep", "types", "empty", "huge", "pipe", "link", "config")
+    } == {"damaged"}
 
 
 def test_words_of_a_status_are_safe_to_show(tmp_path: Path) -> None:
-    run = make(tmp_path, "a", "failed", reason="\x1b[2J", name="n\u202e", attack="\x9b", results={"best\x1b": {"x\x07": 0.5}})
+    run = make(
+        tmp_path, "a", "failed", reason="\x1b[2J", name="n\u202e", attack="\x9b", results={"best\x1b": {"x\x07": 0.5}}
+    )
     row = library.summary(run, now=NOW)
     assert row is not None and row.status is not None
     shown = row.why + row.name + row.status.attack + str(row.status.results)

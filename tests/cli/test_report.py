@@ -38,18 +38,17 @@ JUDGED: list[Event] = [
     Warned(code="slow", message="The disk is slow."),
 ]  # fmt: skip
 GOLDEN = """\
-                best                    last                   worst class
-  ───────────────────────────────────────────────────────────────────────
-  clean         83.41  [82.41, 84.41]   85.12  [84.12, 86.12]    63.4 cat
-  PGD-SAT       51.06¹ [50.06, 52.06]   48.03¹ [47.03, 49.03]    31.1 cat
-  CW-inf        48.99  [47.99, 49.99]       –                    29.0 cat
-  AutoAttack    46.55  [45.55, 47.55]       –                    26.6 cat
-  ───────────────────────────────────────────────────────────────────────
-  worst case    46.55  [45.55, 47.55]       –                    26.6 cat
+                best                     last                    worst class
+  ──────────────────────────────────────────────────────────────────────────
+  clean         83.41  [82.41, 84.41]    85.12  [84.12, 86.12]    63.4 cat
+  PGD-SAT       51.06¹ [50.06, 52.06]    48.03¹ [47.03, 49.03]    31.1 cat
+  CW-inf        48.99  [47.99, 49.99]       –                     29.0 cat
+  AutoAttack    46.55  [45.55, 47.55]       –                     26.6 cat
+  ──────────────────────────────────────────────────────────────────────────
+  worst case    46.55  [45.55, 47.55]       –                     26.6 cat
 
-  Linf, epsilon 8/255 · accuracy in % with 95 % intervals on all 10,000 test images
-  PGD-SAT minus CW-inf: +2.1 points (best); a wide gap is logit scale, not
-    robustness
+  Linf, epsilon 8/255 · % right of all 10,000 test images, 95 % intervals
+  PGD-SAT minus CW-inf: +2.1 points (best)
   ¹ Believe AutoAttack.
   ! The disk is slow."""
 
@@ -77,7 +76,7 @@ def test_an_ascii_table_is_ascii_and_as_aligned() -> None:
 
 
 def test_a_subset_says_so() -> None:
-    assert "on 500 of 10,000 test images" in text(fold([TRAINING, cell("best", "clean", 0.5, n=500)]))
+    assert "% right of 500 of 10,000 test images" in text(fold([TRAINING, cell("best", "clean", 0.5, n=500)]))
     assert " 50.0 " in text(fold([TRAINING, cell("best", "clean", 0.5, n=500)]))  # one decimal is all it can carry
 
 

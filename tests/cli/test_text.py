@@ -53,7 +53,11 @@ def test_durations(seconds: float | None, shown: str) -> None:
 
 
 def test_percentages_have_the_decimals_that_their_images_can_carry() -> None:
-    assert (text.percent(0.51064, 10_000), text.percent(0.51064, 9_999), text.percent(None)) == ("51.06", "51.1", "\u2013")
+    assert (text.percent(0.51064, 10_000), text.percent(0.51064, 9_999), text.percent(None)) == (
+        "51.06",
+        "51.1",
+        "\u2013",
+    )
 
 
 def test_sizes_are_binary() -> None:

@@ -72,6 +72,7 @@ def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(autoattack, "assemble", short)
 
 
+@pytest.mark.slow
 def test_the_images_are_those_of_pyautoattack_bit_for_bit() -> None:
     net, (x, y) = trained(robust=True), pixels(24)
     ours = attacked(bench(net, 24, batch_size=16))

@@ -29,7 +29,7 @@ QUICK = Evaluation(
         FGSM(),
         PGDSAT(steps=4, step_size=Pixels(0.04)),
         CWInf(steps=4, step_size=Pixels(0.04)),
-        CW2(steps=6, search_steps=2, initial_constant=1.0),
+        CW2(steps=8, search_steps=2, initial_constant=10.0, learning_rate=0.05),
     ),
     batch_size=20,
     gallery=5,
@@ -95,7 +95,7 @@ def test_every_attack_has_a_record_and_an_event_and_the_worst_case_is_below_them
     for key in keys:
         record = decode(run.result("best", key).read_bytes())
         assert record.accuracy == cells[key].accuracy and (record.n, record.of) == (50, 50)
-        assert record.low < record.accuracy < record.high and sum(record.counts) == 50
+        assert record.low < record.accuracy <= record.high and sum(record.counts) == 50
         robust[key] = torch.tensor(unpack(record.robust, 50))
         assert not bool((robust[key] & ~robust["clean"]).any())
     assert torch.equal(robust["worst"], torch.stack(list(robust.values())[:-1]).all(0))
@@ -140,7 +140,7 @@ def test_a_killed_evaluation_ends_in_the_same_files_and_events(tmp_path: Path, m
 
     judge(who, folder(tmp_path / "counted"), evaluation, count)
     generator = random.Random(0)
-    for place in sorted(generator.sample(range(passes[0]), 10)):
+    for place in sorted(generator.sample(range(passes[0]), 7)):
         run = folder(tmp_path / str(place))
         with pytest.raises(Cut):
             judge(who, run, evaluation, cutter(place))
@@ -150,7 +150,7 @@ def test_a_killed_evaluation_ends_in_the_same_files_and_events(tmp_path: Path, m
 
 def test_a_repeatedly_killed_evaluation_loses_no_finished_batch(tmp_path: Path) -> None:
     run, who = folder(tmp_path), subject(trained(robust=True), 45)
-    longest = 3 + 2 * 8  # passes: the clean look, or a batch of an attack with its answers, with room
+    longest = 3 + 2 * 10  # passes: the clean look, or a batch of an attack with its answers, with room
     for _ in range(60):
         try:
             story = judge(who, run, QUICK, cutter(longest))
@@ -197,11 +197,8 @@ def test_images_without_a_finite_answer_are_wrong_and_marked(tmp_path: Path) -> 
             return net(x) * torch.nan
 
     run = folder(tmp_path / "never")
-    said = judge(
-        subject(Never(), 20),
-        run,
-        QUICK.model_copy(update={"suspect": True, "attacks": (FGSM(), AutoAttack(), QUICK.attacks[3])}),
-    )
+    suspicious = QUICK.model_copy(update={"suspect": True, "attacks": (FGSM(), AutoAttack(), QUICK.attacks[3])})
+    said = judge(subject(Never(), 20), run, suspicious)
     assert all(event.accuracy == 0.0 for event in said if isinstance(event, Evaluated))
     assert [event.code for event in said if isinstance(event, Warned) and event.attack == ""].count("non_finite") == 1
     said = judge(subject(Partly(), 40), folder(tmp_path / "partly"))
