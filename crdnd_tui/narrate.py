@@ -115,6 +115,7 @@ def _epoch_line(epoch: EpochDone | None, validated: Validated | None, state: Run
     if validated:
         words += [f"{title(attack)} {percent(value)}" for attack, value in validated.accuracy.items()]
         words.append("best" if validated.best else "")
-    if epoch and total > at and epoch.seconds > 0:
-        words.append(f"{duration((total - at) * epoch.seconds)} left")
+    recent = [e.seconds for e in state.epochs if at - 10 < e.epoch <= at]
+    if epoch and total > at and recent:
+        words.append(f"{duration((total - at) * sum(recent) / len(recent))} left")
     return "  ".join(word for word in words if word)

@@ -90,11 +90,13 @@ class RunState:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Of the training, at the pace of the last steps."""
-        if self.training is None or not self.steps or self.steps[-1].images_per_second <= 0:
+        """Of the training, at the mean pace of the last steps."""
+        paces = [event.images_per_second for event in self.steps[-20:] if event.images_per_second > 0]
+        if self.training is None or not paces:
             return None
         images_per_step = self.training.images / max(1, self.training.steps_per_epoch)
-        return max(0, self.total_steps - self.step) * images_per_step / self.steps[-1].images_per_second
+        seconds_per_image = sum(1 / pace for pace in paces) / len(paces)
+        return max(0, self.total_steps - self.step) * images_per_step * seconds_per_image
 
     @property
     def attacks(self) -> list[str]:

@@ -1,5 +1,6 @@
 """python -m engine RUN_DIR: exit 0 finished, 1 failed, 2 bad config or folder, 3 stopped."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ def main() -> int:
         print("usage: python -m engine RUN_DIR", file=sys.stderr)  # noqa: T201  there is no run to tell it
         return 2
     run = RunDir(Path(sys.argv[1]).resolve())
+    # Two cores that others use, too: a thread that waits must not burn the core it waits for.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return job.work(run, time.monotonic())
     except CrdndError as error:

@@ -40,7 +40,6 @@ def work(run: RunDir, began: float) -> int:
     if status is not None and status.phase == "done":
         return FINISHED
     files.sweep(run.path)
-    run.stop.unlink(missing_ok=True)
     logging.basicConfig(filename=run.log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     reporter = Reporter(run, _first_status(run, config))
     try:

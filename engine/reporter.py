@@ -1,6 +1,7 @@
 """The only writer of events.jsonl and status.json. One write per line; a full disk never leaves half of one."""
 
 import errno
+import logging
 import os
 import socket
 import time
@@ -28,8 +29,10 @@ from engine.spec.rundir import RunDir
 from engine.spec.status import Phase, Status
 
 STATUS_SECONDS = 2.0
+MAX_LOGGED = 400  # characters of an event in engine.log; events.jsonl has it whole
 RESERVE_BYTES = 64 * 1024  # given up when the disk is full, so that the failure itself can be written
 
+log = logging.getLogger("crdnd")
 _PHASES: dict[str, Phase] = {"teacher": "teacher", "training": "training", "evaluation": "evaluation"}
 
 
@@ -40,7 +43,7 @@ class Reporter:
         self._run = run
         self._clock = clock
         self._written = float("-inf")
-        self._seconds_per_step = 0.0
+        self._timed = (0, 0.0)  # the last step and when it was said
         self.status = status
         self._reserve = run.path / ".reserve"
         if not self._reserve.exists():
@@ -80,6 +83,8 @@ class Reporter:
             self.say(event)
             raise OSError(error.errno, "the disk is full", str(self._run.events)) from error
         self._follow(event)
+        if not isinstance(event, StepDone | AttackProgressed):
+            log.info("%s", line.decode().strip()[:MAX_LOGGED])
 
     def update(self, *, now: bool = False, **changes: object) -> None:
         """Change the status; it reaches the disk at most every two seconds, or `now`."""
@@ -104,6 +109,16 @@ class Reporter:
         self.update(now=True)
         os.close(self._log)
 
+    def _time(self, step: int) -> None:
+        """Seconds per step, validations and all, as a running mean; the training's remaining time follows from it."""
+        now, (before, earlier) = self._clock(), self._timed
+        self._timed = (step, now)
+        if before < step and earlier:
+            latest = (now - earlier) / (step - before)
+            mean = 0.95 * self.status.seconds_per_step + 0.05 * latest if self.status.seconds_per_step else latest
+            left = max(0, self.status.total_steps - step) * mean
+            self.status = msgspec.structs.replace(self.status, seconds_per_step=mean, eta_seconds=left)
+
     def _give_up_reserve(self) -> bool:
         if not self._reserve.exists():
             return False
@@ -122,6 +137,7 @@ class Reporter:
                 total = event.epochs * event.steps_per_epoch
                 self.update(now=True, epochs=event.epochs, total_steps=total)
             case StepDone():
+                self._time(event.step)
                 self.update(step=event.step, loss=event.loss, images_per_second=event.images_per_second)
             case Validated():
                 best = event.epoch if event.best else status.best_epoch

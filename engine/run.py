@@ -17,6 +17,7 @@ from engine.runtime import seed_for
 from engine.selection import Selector
 from engine.spec.attacks import ThreatModel
 from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.cost import model_cost
 from engine.spec.data import DataSpec
 from engine.spec.errors import CheckpointError, DataError, TeacherError
 from engine.spec.events import CheckpointSaved, EvaluationStarted, StageStarted, TrainingStarted, Warned
@@ -66,6 +67,12 @@ class Stage:
         dataset: Dataset = import_module(f"engine.data.{spec.module}").load(spec, self.machine.data_folder)
         return dataset, provenance.data_digest(dataset)
 
+    def share_threads(self, spec: ModelSpec, dataset: Dataset, batch_size: int) -> None:
+        """CPU threads by the size of this model's batches."""
+        _n, channels, height, width = dataset.train.images.shape
+        macs = model_cost(spec, len(dataset.classes), (channels, height, width)).macs
+        self.notes.append(runtime.share_threads(self.machine, macs * batch_size))
+
     def build(self, spec: ModelSpec, dataset: Dataset) -> nn.Module:
         """A fresh net on the device, initialised by the global generator."""
         _n, channels, height, width = dataset.train.images.shape
@@ -82,6 +89,7 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     dataset, data_hashes = stage.load_data(config.data)
     training, validation = split_training(config.data, dataset)
 
+    stage.share_threads(config.student, dataset, config.training.batch_size)
     torch.manual_seed(seed_for(config.seed, "student"))
     student = stage.build(config.student, dataset)
     source, teacher = load_teacher(config, stage, dataset)
@@ -89,8 +97,9 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
         say(StageStarted(stage="check"))
         shown = validation if len(validation.labels) >= teachers.IMAGES else dataset.train
         checked = teachers.check(teacher, source, shown, config.threat_model, stage.device, config.seed)
-        for event in (checked.event, *checked.warnings):
-            say(event)
+        say(checked.event)
+        for warning in checked.warnings:
+            say(warning)
     _write_provenance(config, stage, data_hashes, source, dataset)
 
     nets = Nets(student, teacher, len(dataset.classes), stage.device)
@@ -188,12 +197,17 @@ def judge_only(config: JudgeConfig, stage: Stage) -> None:
     source = teachers.locate(
         config.subject, runs=stage.machine.runs_folder, data=stage.machine.data_folder, dataset=config.data.name
     )
+    stage.share_threads(source.model, dataset, config.evaluation.batch_size)
     net, notes = teachers.load(source, lambda spec: stage.build(spec, dataset), stage.device)
-    facts = provenance.collect(stage.device) | {"data_sha256": data_hashes, "subject_sha256": source.sha256, "notes": notes}
+    facts = provenance.collect(stage.device) | {
+        "data_sha256": data_hashes,
+        "subject_sha256": source.sha256,
+        "notes": notes,
+    }
     provenance.write(stage.run.provenance, facts)
     for name in config.evaluation.checkpoints:
-        weights.save(stage.run.weights_of(name), net, {"source": source.label, "source_sha256": source.sha256})
-    judge(config.evaluation, config.threat_model, stage, dataset, data_hashes["test"], net, None)
+        weights.save(stage.run.weights_of(name), net.net, {"source": source.label, "source_sha256": source.sha256})
+    judge(config.evaluation, config.threat_model, stage, dataset, data_hashes["test"], net.net, None)
 
 
 def _hooks(config: RunConfig, stage: Stage, selector: Selector, facts: dict[str, str]) -> Hooks:

@@ -13,6 +13,8 @@ from torch import nn
 from engine.spec.errors import CrdndError
 from engine.spec.machine import Machine
 
+SMALL_BATCH = 500_000_000  # multiply-accumulates of a forward pass; ResNet-18 at 128 images has 71 thousand million
+
 
 def seed_for(seed: int, *purpose: str | int) -> int:
     """A 63-bit seed for one purpose of one run; different purposes are independent."""
@@ -44,17 +46,26 @@ def choose_device(machine: Machine) -> torch.device:
 def prepare(machine: Machine) -> tuple[torch.device, list[str]]:
     """Set the process up; returns the device and what was decided, in words."""
     device = choose_device(machine)
-    threads = machine.threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1
-    torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = machine.tf32
     torch.backends.cuda.matmul.allow_tf32 = machine.tf32
     torch.backends.cudnn.benchmark = device.type == "cuda"
-    notes = [f"torch {torch.__version__}", f"{threads} threads", "channels_last" if machine.channels_last else "NCHW"]
+    notes = [f"torch {torch.__version__}", "channels_last" if machine.channels_last else "NCHW"]
     if device.type == "cuda":
         notes += [torch.cuda.get_device_name(device), "TF32 training" if machine.tf32 else "float32"]
     else:
         notes += ["float32"]
     return device, notes
+
+
+def share_threads(machine: Machine, macs: int) -> str:
+    """Set the CPU threads for batches of so many multiply-accumulates; returns the choice in words.
+
+    Small batches get one thread: two would spend their time waiting for each other.
+    """
+    small = macs < SMALL_BATCH
+    threads = machine.threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or (1 if small else os.cpu_count() or 1)
+    torch.set_num_threads(threads)
+    return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
 def layout(machine: Machine) -> torch.memory_format:

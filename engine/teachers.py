@@ -19,11 +19,12 @@ from engine.ascent import ascend
 from engine.augment import to_pixels
 from engine.losses import ask, cross_entropy
 from engine.runtime import seed_for
-from engine.spec import robustbench, rundir, status, toml
+from engine.spec import robustbench, rundir, toml
 from engine.spec.attacks import Ascent, ThreatModel
 from engine.spec.config import RunConfig
-from engine.spec.errors import CrdndError, TeacherError
+from engine.spec.errors import TeacherError
 from engine.spec.events import TeacherChecked, Warned
+from engine.spec.folders import finished_run
 from engine.spec.models import ModelSpec
 from engine.spec.rundir import RunDir
 from engine.spec.scalars import Pixels
@@ -34,7 +35,6 @@ from engine.types import Images, Logits, Split
 IMAGES = 512  # measured before the first step
 STEPS = 10
 ERRORS = 2.0  # standard errors of the sample that a figure may lie below its claim, beside the tolerance
-_MAX_STATUS = 1 << 20  # bytes; a longer file is no status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ def _robustbench(spec: RobustBenchTeacher, data: Path, dataset: str) -> Source:
 def _of_preset(spec: PresetTeacher, runs: Path) -> Source:
     if spec.config is None:
         raise TeacherError("the teacher's preset was not read", where=spec.preset)
-    run = find_run(spec.config, runs)
+    run = finished_run(runs, spec.config)
     if run is None:
         raise TeacherError(f"the teacher's preset has no finished run in {runs}", where=spec.preset)
     return _of_run(run, spec)
@@ -167,39 +167,6 @@ def _of_run(run: RunDir, spec: RunTeacher | PresetTeacher) -> Source:
         expected_robust=spec.expected_robust,
         tolerance=spec.tolerance,
     )
-
-
-def find_run(config: RunConfig, runs: Path) -> RunDir | None:
-    """The newest finished run of this very experiment whose weights are whole, or None."""
-    wanted = config.config_hash
-    found: list[tuple[float, RunDir]] = []
-    for path in runs.glob("*/status.json"):
-        said = _status(path)
-        if said is not None and said.phase == "done" and said.config_hash == wanted:
-            found.append((said.created, RunDir(path.parent)))
-    found.sort(key=lambda pair: (pair[0], pair[1].id), reverse=True)
-    return next((run for _, run in found if _is_whole(run, wanted)), None)
-
-
-def _status(path: Path) -> status.Status | None:
-    try:
-        if path.stat().st_size > _MAX_STATUS:
-            return None
-        return status.decode(path.read_bytes())
-    except (OSError, ValueError):  # a damaged folder is passed over: a sound one may follow
-        return None
-
-
-def _is_whole(run: RunDir, config_hash: str) -> bool:
-    """Whether the config is the one that the status claims, and both weights can be read."""
-    try:
-        if toml.read(run.config).config_hash != config_hash:
-            return False
-        for which in ("best", "last"):
-            weights.load(run.weights_of(which))
-    except (OSError, CrdndError):
-        return False
-    return True
 
 
 def load(source: Source, build: Callable[[ModelSpec], nn.Module], device: torch.device) -> tuple[Teacher, list[str]]:

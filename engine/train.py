@@ -217,6 +217,8 @@ class Trainer:
                 seconds=self.ledger.seconds,
                 teacher_clean=list(learnt.teacher_clean),
                 teacher_robust=list(learnt.teacher_robust),
+                recall_clean=list(learnt.recall_clean),
+                recall_robust=list(learnt.recall_robust),
                 acm_clean=[list(row) for row in learnt.acm_clean],
                 acm_robust=[list(row) for row in learnt.acm_robust],
                 student_clean=self.ledger.accuracy("clean"),

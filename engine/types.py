@@ -51,6 +51,8 @@ class ClassReport(NamedTuple):
 
     teacher_clean: Sequence[float] = ()
     teacher_robust: Sequence[float] = ()
+    recall_clean: Sequence[float] = ()
+    recall_robust: Sequence[float] = ()
     acm_clean: Sequence[Sequence[float]] = ()
     acm_robust: Sequence[Sequence[float]] = ()
 

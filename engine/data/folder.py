@@ -26,7 +26,10 @@ def _images(root: Path, size: int) -> ImageFolder:
     def read(path: str) -> torch.Tensor:
         try:
             with Image.open(path) as image:
-                return pil_to_tensor(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
+                pixels: torch.Tensor = pil_to_tensor(
+                    image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+                )
+                return pixels
         except (UnidentifiedImageError, OSError) as error:
             raise DataError("is no readable image", where=path) from error
 

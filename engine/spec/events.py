@@ -101,7 +101,9 @@ class EpochDone(_Event, frozen=True, kw_only=True, tag="epoch_done"):
     seconds: float
     teacher_clean: list[float] = []  # accuracy per class on clean images, which ACM's M1 uses next; fractions
     teacher_robust: list[float] = []  # on the student's adversarial images, M2
-    acm_clean: list[list[float]] = []  # M1, row by row
+    recall_clean: list[float] = []  # a_j that M1 is made of now, eq. (2); learnt in the epoch before
+    recall_robust: list[float] = []  # of M2
+    acm_clean: list[list[float]] = []  # M1, row by row; left out where it has over 400 entries
     acm_robust: list[list[float]] = []  # M2
     student_clean: list[float] = []  # the student's own training accuracies per class, in train mode
     student_robust: list[float] = []

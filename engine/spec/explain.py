@@ -22,7 +22,7 @@ def explain(error: ValidationError, kind: type[Spec], table: dict[str, Any], ori
     problems: list[str] = []
     for detail in error.errors():
         path, specs = _walk(detail["loc"], kind, table)
-        key = ".".join(str(part) for part in path) or "preset"
+        key = _printable(".".join(str(part) for part in path)) or "preset"
         line = f"{_origin(path, origins)}: {key}: {_message(detail, specs)}"
         if line not in problems:
             problems.append(line)
@@ -120,11 +120,11 @@ def _message(detail: ErrorDetails, parents: list[type[Spec]]) -> str:
             allowed = [name.strip(" '") for name in str(context["expected_tags"]).split(",")]
             close = get_close_matches(str(context["tag"]), allowed, n=1, cutoff=0.5)
             hint = f"did you mean `{close[0]}`? " if close else ""
-            return f"unknown name {str(context['tag'])!r}; {hint}Allowed are {', '.join(allowed)}"
+            return f"unknown name {str(context['tag'])!r:.60}; {hint}Allowed are {', '.join(allowed)}"
         case "union_tag_not_found":
             return "needs a `name` that says which one it is"
         case "literal_error":
-            return f"{given!r} is not one of {context['expected']}"
+            return f"{_shown(given)} is not one of {context['expected']}"
         case "value_error":
             return str(context["error"])
         case "teacher_source":
@@ -134,4 +134,16 @@ def _message(detail: ErrorDetails, parents: list[type[Spec]]) -> str:
         case "model_type" | "model_attributes_type":
             return "should be a table"
     text = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"should be {text}, not {given!r:.60}" if not isinstance(given, dict | list) else f"should be {text}"
+    return f"should be {text}, not {_shown(given)}" if not isinstance(given, dict | list) else f"should be {text}"
+
+
+def _shown(given: object) -> str:
+    """The value, cut short; an integer may have more digits than Python writes out."""
+    if isinstance(given, int) and given.bit_length() > 200:
+        return "a number of so many digits"
+    return f"{given!r:.60}"
+
+
+def _printable(key: str) -> str:
+    """A key may hold anything between quotes; a terminal is shown none of it raw, and never two lines."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in key)[:200]

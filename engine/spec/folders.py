@@ -60,7 +60,7 @@ def equal_runs(runs: Path, config: RunConfig) -> list[tuple[RunDir, Status | Non
     """Runs of this very config, newest first. The hash in a status is only a hint: the config itself is compared."""
     wanted = config.config_hash
     found: list[tuple[RunDir, Status | None]] = []
-    for path in sorted(runs.glob("[0-9]*"), reverse=True):
+    for path in runs.glob("[a-z0-9]*"):
         run = RunDir(path)
         status = status_of(run)
         if status is not None and status.config_hash not in ("", wanted):
@@ -70,12 +70,13 @@ def equal_runs(runs: Path, config: RunConfig) -> list[tuple[RunDir, Status | Non
                 found.append((run, status))
         except ConfigError:  # a damaged run, or one of a newer engine, is not this one
             continue
-    return found
+    return sorted(found, key=lambda pair: (pair[1].created if pair[1] else 0.0, pair[0].id), reverse=True)
 
 
 def finished_run(runs: Path, config: RunConfig) -> RunDir | None:
-    """The newest finished run of this config."""
-    return next((run for run, status in equal_runs(runs, config) if status and status.phase == "done"), None)
+    """The newest finished run of this config that has its weights."""
+    done = [run for run, status in equal_runs(runs, config) if status is not None and status.phase == "done"]
+    return next((run for run in done if all(run.weights_of(name).is_file() for name in ("best", "last"))), None)
 
 
 def status_of(run: RunDir) -> Status | None:

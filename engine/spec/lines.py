@@ -10,6 +10,7 @@ _PATH = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _HEADER = re.compile(rf"^\s*(\[\[?)\s*({_PATH})\s*\]\]?")
 _PAIR = re.compile(rf"^\s*({_PATH})\s*=(.*)$")
 _INLINE = re.compile(rf"[{{,]\s*({_PATH})\s*=")
+_STRING = re.compile(r'''"""(?:[^\\]|\\.)*?(?:"""|\\?$)|'{3}.*?(?:'{3}|$)|"(?:[^"\\]|\\.)*"|'[^']*'|#.*''')
 
 Path = tuple[str | int, ...]
 
@@ -22,19 +23,20 @@ def lines_of(text: str) -> dict[Path, int]:
     key: Path = ()
     depth = 0  # open brackets of a value that spans lines
     quote = ""  # open multi-line string
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):  # no other newlines in TOML
+        value = line
         if quote:
-            quote = "" if quote in line else quote
-            continue
-        if depth == 0 and (header := _HEADER.match(line)):
+            _, closed, value = line.partition(quote)
+            if not closed:
+                continue
+        elif depth == 0 and (header := _HEADER.match(line)):
             table = _within(_split(header[2]), counts)
             if header[1] == "[[":
                 counts[table] = counts.get(table, -1) + 1
                 table = (*table, counts[table])
             found.setdefault(table, number)
             continue
-        value = line
-        if depth == 0 and (pair := _PAIR.match(line)):
+        elif depth == 0 and (pair := _PAIR.match(line)):
             key = (*table, *_split(pair[1]))
             for end in range(len(table) + 1, len(key) + 1):
                 found.setdefault(key[:end], number)
@@ -42,8 +44,8 @@ def lines_of(text: str) -> dict[Path, int]:
         if key:
             for inline in _INLINE.finditer(value):
                 found.setdefault((*key, *_split(inline[1])), number)
-        bare = _without_strings(value)
-        quote = next((mark for mark in ('"""', "'''") if bare.count(mark) % 2), "")
+        bare = _STRING.sub(_opened, value)
+        quote = next((mark for mark in ('"""', "'''") if mark in bare), "")
         depth = max(0, depth + sum(bare.count(c) for c in "[{") - sum(bare.count(c) for c in "]}"))
     return found
 
@@ -62,10 +64,8 @@ def _within(path: Path, counts: dict[Path, int]) -> Path:
     return full
 
 
-def _without_strings(value: str) -> str:
-    """The value less its strings and comment, so that brackets in them do not count."""
-    value = re.sub(r'"""|\'\'\'', lambda mark: mark[0], value)
-    if '"""' in value or "'''" in value:
-        return value
-    value = re.sub(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'', "", value)
-    return value.split("#", 1)[0]
+def _opened(match: re.Match[str]) -> str:
+    """Nothing of a string or comment, so that brackets in them do not count; the mark of a string left open."""
+    text = match[0]
+    mark = text[:3]
+    return mark if mark in ('"""', "'''") and not (len(text) >= 6 and text.endswith(mark)) else ""

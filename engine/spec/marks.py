@@ -1,8 +1,8 @@
 """Marks: why a number may not mean what it says, one sentence of cause and one of remedy for each code."""
 
 MARKS: dict[str, str] = {
-    "margin_below_ce": "The margin attack finds far more adversarial images than the cross-entropy attack, whose "
-    "gradients probably vanish because the logits are large. Believe CW-inf or AutoAttack.",
+    "margin_below_ce": "The margin attack finds far more adversarial images than the cross-entropy attack, which the "
+    "scale of the logits probably misleads. Believe CW-inf or AutoAttack.",
     "suite_below_pgd": "AutoAttack finds far more adversarial images than PGD, which this model probably "
     "misleads. Believe AutoAttack.",
     "rescaled_below_ce": "Rescaling the logits makes the cross-entropy attack much stronger, so their scale hides "

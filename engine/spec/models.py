@@ -2,12 +2,20 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from engine.spec.base import Spec
 
 Normalization = Literal["none", "cifar10", "cifar100"]
-Depth = Annotated[int, Field(ge=10, le=200)]
+
+
+def _three_stages(depth: int) -> int:
+    if (depth - 4) % 6:
+        raise ValueError(f"a wide ResNet has 6 n + 4 layers: depth may be 10, 16, 22, 28, 34, ..., not {depth}")
+    return depth
+
+
+Depth = Annotated[int, Field(ge=10, le=200), AfterValidator(_three_stages)]
 Width = Annotated[int, Field(ge=1, le=64)]
 Channels = Annotated[int, Field(ge=4, le=256)]
 

@@ -5,7 +5,7 @@ Keyed by data set and id, for the same id exists for both. Verified against Robu
 https addresses and the DeepMind figures against DeepMind's own table. Parameters are computed from the architecture.
 NOT verified, for nobody publishes them: sizes in bytes and SHA-256. They stay empty here; the SHA-256 of the first
 download is written beside the file and every later use is compared with it. The Google Drive ids of
-Cui2023Decoupled and of Wang2023Better (CIFAR-100) come from a copy of the zoo that is newer than its last release.
+Cui2023Decoupled come from a fork of the zoo, that of Wang2023Better (CIFAR-100) from a copy newer than its release.
 """
 
 import difflib

@@ -1,10 +1,13 @@
 """Numbers with a unit. Pixels live in [0, 1]; papers write radii as n/255, and so do we."""
 
+import re
 from fractions import Fraction
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+
+_TEXT = re.compile(r"[0-9]{1,20}(\.[0-9]{0,20})?(e-?[0-9]{1,3})?|[0-9]{1,9}/[0-9]{1,9}")  # no exponent that takes hours
 
 
 class Pixels(float):
@@ -14,13 +17,15 @@ class Pixels(float):
     def parse(cls, value: object) -> "Pixels":
         """A radius from `"8/255"`, `"0.031"` or a number; ValueError if it is none, or outside [0, 1]."""
         try:
-            if isinstance(value, bool) or not isinstance(value, str | int | float) or len(str(value)) > 40:
+            if isinstance(value, bool) or not isinstance(value, str | int | float):
+                raise ValueError
+            if isinstance(value, str) and not _TEXT.fullmatch(value):
                 raise ValueError
             radius = float(Fraction(value))
         except (ValueError, OverflowError, ZeroDivisionError):
-            raise ValueError(f"{str(value)[:40]!r} is no radius; write '8/255' or 0.031") from None
+            raise ValueError(f"{_short(value)} is no radius; write '8/255' or 0.031") from None
         if not 0.0 <= radius <= 1.0:
-            raise ValueError(f"{value!r} lies outside the image range [0, 1]; 8 grey levels are '8/255'")
+            raise ValueError(f"{_short(value)} lies outside the image range [0, 1]; 8 grey levels are '8/255'")
         return cls(radius)
 
     def __str__(self) -> str:
@@ -41,6 +46,13 @@ class Pixels(float):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {
-            "anyOf": [{"type": "string", "pattern": r"^[0-9.]+(/[0-9]+)?$"}, {"type": "number"}],
+            "anyOf": [{"type": "string", "pattern": f"^({_TEXT.pattern})$"}, {"type": "number"}],
             "description": "a distance in pixel units of [0, 1], such as '8/255'",
         }
+
+
+def _short(value: object) -> str:
+    """As the preset has it, cut short; an integer may have more digits than Python writes out."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "so large a number"
+    return repr(value)[:60]

@@ -4,6 +4,7 @@
 another kind (`[method] name = ...`) starts afresh.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from engine.spec.explain import explain, in_file_order
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8  # a preset has no more levels, and deep nesting is how a file attacks its reader
+MAX_DOTS = 500  # in one line: a key of 20,000 parts keeps a parser busy for seconds
+_INDEX = re.compile("[0-9]{1,4}")
 
 
 @dataclass
@@ -30,6 +33,12 @@ class _Draft:
     origins: dict[lines.Path, str] = field(default_factory=dict)
     folders: dict[lines.Path, Path] = field(default_factory=dict)  # which file's folder a key's path is relative to
     problems: list[str] = field(default_factory=list)
+
+    def forget(self, replaced: lines.Path) -> None:
+        """What lay inside a value that is replaced was written nowhere any more."""
+        for noted in (self.origins, self.folders):
+            for key in [key for key in noted if key[: len(replaced)] == replaced]:
+                del noted[key]
 
 
 def load(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> RunConfig:
@@ -105,27 +114,28 @@ def _extended(path: Path, above: tuple[Path, ...]) -> _Draft:
         draft = _Draft()
     elif isinstance(base, str):
         below = resolved.parent / base
-        if not below.is_file():
+        if not _is_file(below):
             raise ConfigError([f"{path}:{where.get(('extends',), 1)}: extends: there is no preset {base!r}"])
         draft = _extended(below, (*above, resolved))
     else:
         raise ConfigError([f"{path}:{where.get(('extends',), 1)}: extends: should be the path of a preset"])
     draft.origins[()] = str(path)
-    _merge(draft.table, table)
+    _merge(draft, draft.table, table, ())
     for key, line in where.items():
         draft.origins[key] = f"{path}:{line}"
         draft.folders[key] = resolved.parent
     return draft
 
 
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> None:
-    """Lay one table over another, in place."""
+def _merge(draft: _Draft, below: dict[str, Any], above: dict[str, Any], at: lines.Path) -> None:
+    """Lay one table over another, in place; `at` is where both lie in the draft."""
     for key, value in above.items():
         found = below.get(key)
         if isinstance(value, dict) and isinstance(found, dict) and not _other_kind(found, value, key):
-            _merge(found, value)
+            _merge(draft, found, value, (*at, key))
         else:
             below[key] = value
+            draft.forget((*at, key))
 
 
 def _other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> bool:
@@ -138,7 +148,7 @@ def _other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> bool:
 def _override(draft: _Draft, text: str) -> None:
     """Lay `key.path=value` over the preset; the value is TOML, or else a string."""
     name, equals, value = text.partition("=")
-    keys = [int(part) if part.isdigit() else part for part in name.strip().split(".")]
+    keys = [int(part) if _INDEX.fullmatch(part) else part for part in name.strip().split(".")]
     if not equals or "" in keys or len(keys) > MAX_DEPTH:
         draft.problems.append(f"--set: {text!r} should read key.path=value")
         return
@@ -159,20 +169,24 @@ def _override(draft: _Draft, text: str) -> None:
     if isinstance(node, dict) and isinstance(last, str):
         if last == "name" and len(keys) > 1 and node.get("name") != parsed:
             node.clear()
+            draft.forget(tuple(keys[:-1]))
+            draft.origins[tuple(keys[:-1])] = "--set"
         node[last] = parsed
     elif isinstance(node, list) and isinstance(last, int) and last < len(node):
         node[last] = parsed
     else:
         draft.problems.append(f"--set: {name}: there is no such place")
         return
+    draft.forget(tuple(keys))
     draft.origins[tuple(keys)] = "--set"
     draft.folders[tuple(keys)] = Path.cwd()
 
 
 def _value(text: str) -> Any:  # noqa: ANN401  any TOML value
     try:
-        return tomli.loads(f"value = {text}")["value"]
-    except (tomli.TOMLDecodeError, RecursionError, ValueError):
+        table = tomli.loads(f"value = {text}")
+        return table["value"] if len(table) == 1 and _depth(table) <= MAX_DEPTH else text
+    except (RecursionError, ValueError):  # tomli's errors are ValueErrors
         return text
 
 
@@ -180,7 +194,7 @@ def _lay_in_teacher(draft: _Draft, teacher: dict[str, Any], above: tuple[Path, .
     """Read the preset that a [teacher] names, and make it part of this one."""
     key: lines.Path = ("teacher", "preset")
     path = draft.folders.get(key, Path.cwd()) / teacher["preset"]
-    if not path.is_file():
+    if not _is_file(path):
         draft.problems.append(f"{draft.origins.get(key, 'preset')}: teacher.preset: no such file {teacher['preset']!r}")
         teacher["config"] = None
         return
@@ -201,16 +215,28 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError([f"{path}: larger than {MAX_BYTES // 1024} KiB, so it is no preset"])
-        table = tomli.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if any(line.count(".") > MAX_DOTS for line in text.splitlines()):
+            raise ConfigError([f"{path}: a line of more than {MAX_DOTS} dots, so it is no preset"])
+        table = tomli.loads(text)
+        too_deep = _depth(table) > MAX_DEPTH * 2
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except tomli.TOMLDecodeError as error:
         raise ConfigError([f"{path}:{error.lineno}:{error.colno}: not valid TOML: {error.msg}"]) from error
     except (ValueError, RecursionError) as error:  # not UTF-8, endless digits, endless brackets
         raise ConfigError([f"{path}: not valid TOML: {str(error)[:100] or 'nested too deeply'}"]) from error
-    if _depth(table) > MAX_DEPTH * 2:
+    if too_deep:
         raise ConfigError([f"{path}: nested deeper than any preset"])
     return table
+
+
+def _is_file(path: Path) -> bool:
+    """False, too, for names that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _depth(value: object) -> int:

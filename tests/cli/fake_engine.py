@@ -159,12 +159,12 @@ class Fake:
                             self.note(phase="evaluation", attack=f"{checkpoint} autoattack {part} {done}/{n}")
                 if attack == "cw_inf" and checkpoint == "best":
                     self.say(Warned(code="margin_gap", checkpoint="best", attack="pgd_sat",
-                                    message="The margin attack finds more than cross-entropy: judge by AutoAttack."))  # fmt: skip
+                                    message="The margin attack finds more: judge by AutoAttack."))  # fmt: skip
                 accuracy = ACCURACY[attack] - (0.008 if checkpoint == "last" and attack != "clean" else 0)
                 self.say(Evaluated(checkpoint=checkpoint, attack=attack, accuracy=accuracy, n=n, of=of,
                                    low=accuracy - 0.045, high=accuracy + 0.04, seconds=2.0,
-                                   spec={"name": attack, "epsilon": "1/10"}, per_class=[accuracy + 0.01 * (k - 8)
-                                                                                       for k in range(10)]))  # fmt: skip
+                                   spec={"name": attack, "epsilon": "1/10"},
+                                   per_class=[accuracy + 0.01 * (k - 8) for k in range(10)]))  # fmt: skip
                 results.setdefault(checkpoint, {})[attack] = accuracy
                 self.note(phase="evaluation", results=results, results_n=n, attack="")
 

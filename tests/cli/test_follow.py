@@ -32,7 +32,7 @@ some_events = st.one_of(
 
 
 def step(n: int) -> StepDone:
-    return StepDone(step=n, epoch=1, loss=1.0, terms={}, learning_rate=0.1, images_per_second=1.0)
+    return StepDone(time=1.0, step=n, epoch=1, loss=1.0, terms={}, learning_rate=0.1, images_per_second=1.0)
 
 
 def everything(follower: Follower) -> list[Event]:

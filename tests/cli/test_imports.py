@@ -21,8 +21,9 @@ from crdnd_tui.cli import main
 main()
 """
     root = Path(__file__).parent.parent.parent
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60,
-                          check=False, env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", **environment})  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True,
+                          timeout=60, check=False,
+                          env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", **environment})  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stderr.rpartition("LOADED:")[2]
 

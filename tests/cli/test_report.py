@@ -50,7 +50,7 @@ GOLDEN = """\
   Linf, epsilon 8/255 · % right of all 10,000 test images, 95 % intervals
   PGD-SAT minus CW-inf: +2.1 points (best)
   ¹ Believe AutoAttack.
-  ! The disk is slow."""
+  ! The disk is slow."""  # noqa: RUF001  dashes stand where no number is yet
 
 
 def text(state: RunState, width: int = 80, *, ascii_only: bool = False) -> str:
@@ -93,8 +93,8 @@ RUNNING: list[Event] = [
     RunStarted(run="20261122-192645-crdnd-small_cnn-s0-033d", name="", config_hash="", pid=1, host="h"),
     StageStarted(stage="training"),
     TRAINING,
-    *[StepDone(step=n, epoch=1, loss=2.0 / n, terms={"clean": None, "robust": 1.0}, learning_rate=0.1, images_per_second=50.0)
-      for n in (1, 2)],
+    *[StepDone(step=n, epoch=1, loss=2.0 / n, terms={"clean": None, "robust": 1.0}, learning_rate=0.1,
+               images_per_second=50.0) for n in (1, 2)],
     EpochDone(epoch=1, step=2, loss=1.0, terms={}, learning_rate=0.1, seconds=1.0, teacher_clean=[0.9, 0.8, 1.0],
               teacher_robust=[0.5, 0.4, 0.6]),
     Validated(epoch=1, step=2, n=9, accuracy={"clean": 0.8, "cw_inf": 0.4}, by="cw_inf", best=True, seconds=1.0),

@@ -244,7 +244,7 @@ def test_normalization_leaves_no_trace_in_the_state_dict_and_survives_the_meta_d
     }
 
 
-@pytest.mark.parametrize("spec", [WideResNet(depth=12), WideResNetSiLU(depth=12)], ids=title)
+@pytest.mark.parametrize("spec", [kind.model_construct(depth=12) for kind in (WideResNet, WideResNetSiLU)], ids=title)
 def test_a_wide_resnet_refuses_depths_that_are_not_6n_plus_4(spec) -> None:
     with pytest.raises(ConfigError, match="6 n"):
         build(spec, device="meta")

@@ -1,0 +1,96 @@
+"""Our feed (uint8, one gather per batch) against torchvision's crop, flip and ToTensor on PIL images.
+
+    python -m benchmarks.data
+
+First that both give the same bits for the same draws, then images per second.
+"""
+
+import argparse
+import sys
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import Compose, RandomCrop, RandomHorizontalFlip, ToTensor
+from torchvision.transforms import functional as transform
+
+from benchmarks.interleave import clock_of, interleave, machine_facts, save
+from engine.augment import Draws, Feed
+from engine.spec.data import CIFAR10
+from engine.types import Split
+
+CPU = torch.device("cpu")
+SIZE, PADDING = 32, 4
+
+
+def main() -> int:
+    """Check, time, write, print. 0 when the bits are equal, 1 when they are not."""
+    wanted = arguments()
+    torch.set_num_threads(wanted.threads)
+    torch.manual_seed(wanted.seed)
+    images = torch.randint(0, 256, (wanted.images, 3, SIZE, SIZE), dtype=torch.uint8)
+    labels = torch.randint(0, 10, (wanted.images,))
+    pictures = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images]
+    feed = Feed(Split(images, labels), CIFAR10(), CPU, torch.contiguous_format, wanted.batch)
+    count = -(-wanted.images // wanted.batch)
+
+    if not same_bits(feed, pictures, feed.draw(wanted.seed, 1), count):
+        print("the two differ for the same draws")
+        return 1
+    random = Compose([RandomCrop(SIZE, padding=PADDING), RandomHorizontalFlip(), ToTensor()])
+    epochs = iter(range(1, 10**9))
+
+    def ours() -> None:
+        for _batch in feed.batches(feed.draw(wanted.seed, next(epochs)), 0, count):
+            pass
+
+    def theirs() -> None:
+        for chosen in torch.randperm(wanted.images).split(wanted.batch):
+            torch.stack([random(pictures[i]) for i in chosen.tolist()])
+
+    rounds = interleave(ours, theirs, wanted.rounds, clock_of(CPU))
+    facts = {
+        "images": wanted.images,
+        "batch": wanted.batch,
+        "same_bits": True,
+        "machine": machine_facts(CPU),
+        **rounds.facts(wanted.images),
+    }
+    path = save("data_cpu", facts)
+    print(f"{facts['machine']['processor']}, {wanted.threads} thread(s), {facts['machine']['clock']}")
+    print(f"  ours        {facts['ours_samples_per_second']:10.0f} images/s")
+    print(f"  torchvision {facts['theirs_samples_per_second']:10.0f} images/s")
+    print(f"  ours is faster by {rounds.row()}")
+    print(f"written to {path.relative_to(path.parents[2])}")
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def same_bits(feed: Feed, pictures: list[Image.Image], draws: Draws, count: int) -> bool:
+    """Whether every batch of an epoch equals what torchvision makes of the pictures by the same draws."""
+    at = torch.arange(len(feed)).split(feed.batch_size)
+    return all(torch.equal(feed.batch(draws, n)[0], by_torchvision(pictures, draws, at[n])) for n in range(count))
+
+
+def by_torchvision(pictures: list[Image.Image], draws: Draws, places: Tensor) -> Tensor:
+    """The images at these places of the epoch (B C H W), padded, cropped, flipped and scaled one by one."""
+    made = []
+    for place in places.tolist():
+        padded = transform.pad(pictures[int(draws.order[place])], [PADDING])
+        cropped = transform.crop(padded, int(draws.dy[place]), int(draws.dx[place]), SIZE, SIZE)
+        made.append(transform.to_tensor(transform.hflip(cropped) if draws.flip[place] else cropped))
+    return torch.stack(made)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
