@@ -37,6 +37,7 @@ STUDENTS: dict[str, ModelSpec] = {
     "small_resnet": SmallResNet(),
 }
 LAYOUTS = {"channels_last": torch.channels_last, "nchw": torch.contiguous_format}
+DEFAULT_LAYOUT = "channels_last"  # what runs have unless the machine says otherwise
 
 
 def main() -> int:
@@ -63,7 +64,8 @@ def main() -> int:
         "relative_differences": equal,
         **rounds.facts(wanted.batch),
     }
-    path = save(f"step_{device.type}_{wanted.student}", facts)
+    suffix = "" if wanted.layout == DEFAULT_LAYOUT else f"_{wanted.layout}"
+    path = save(f"step_{device.type}_{wanted.student}{suffix}", facts)
     print(table(facts, rounds))
     print(f"written to {path.relative_to(path.parents[2])}")
     return 0 if is_equal(equal) else 1
@@ -77,7 +79,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--layout", choices=sorted(LAYOUTS), default="channels_last", help="of ours")
+    parser.add_argument("--layout", choices=sorted(LAYOUTS), default=DEFAULT_LAYOUT, help="of ours")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()

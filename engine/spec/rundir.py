@@ -61,7 +61,10 @@ def find(runs: Path, name: str) -> RunDir:
         if len(starts) > 1:
             names = ", ".join(p.name for p in starts[:5])
             raise RunFolderError(f"`{name}` may mean {len(starts)} runs: {names}", hint="Write more of the id.")
-    path = Path(name).expanduser()
-    if (path / "config.toml").is_file():
-        return RunDir(path.resolve())
+    try:
+        path = Path(name).expanduser()
+        if (path / "config.toml").is_file():
+            return RunDir(path.resolve())
+    except (OSError, ValueError, RuntimeError):  # no path at all: too long, a zero byte, nobody's home
+        pass
     raise RunFolderError(f"no run `{name}` in {runs}", hint="`crdnd runs` lists them; --runs names another folder.")

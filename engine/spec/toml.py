@@ -18,6 +18,7 @@ from engine.spec import lines
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.explain import explain, in_file_order
+from engine.spec.teachers import SOURCES
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8  # a preset has no more levels, and deep nesting is how a file attacks its reader
@@ -82,8 +83,9 @@ def _names_first(value: Any) -> Any:  # noqa: ANN401  any TOML value
 def schema() -> dict[str, Any]:
     """JSON Schema of a preset, for editors."""
     described = RunConfig.model_json_schema()
-    root = described["$defs"]["RunConfig"] if "$ref" in described else described  # a teacher's preset is one, too
+    root = described["$defs"]["RunConfig"]  # among the definitions, for a teacher's preset is one, too
     root["properties"]["extends"] = {"type": "string", "description": "another preset that this one is laid over"}
+    root["anyOf"] = [{"required": root.pop("required")}, {"required": ["extends"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "crdnd preset", **described}
 
 
@@ -141,7 +143,7 @@ def _merge(draft: _Draft, below: dict[str, Any], above: dict[str, Any], at: line
 def _other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> bool:
     """Whether a table names something else than the one it is laid over, whose keys then do not apply."""
     if key == "teacher":
-        return any(source in above for source in ("checkpoint", "robustbench", "run", "preset"))
+        return any(source in above for source in SOURCES)
     return "name" in above and above["name"] != below.get("name")
 
 
@@ -167,7 +169,9 @@ def _override(draft: _Draft, text: str) -> None:
             return
     last, parsed = keys[-1], _value(value.strip())
     if isinstance(node, dict) and isinstance(last, str):
-        if last == "name" and len(keys) > 1 and node.get("name") != parsed:
+        other_name = last == "name" and len(keys) > 1 and keys[-2] != "config" and node.get("name") != parsed
+        other_source = keys[:-1] == ["teacher"] and last in SOURCES and last not in node
+        if other_name or other_source:
             node.clear()
             draft.forget(tuple(keys[:-1]))
             draft.origins[tuple(keys[:-1])] = "--set"
@@ -240,8 +244,10 @@ def _is_file(path: Path) -> bool:
 
 
 def _depth(value: object) -> int:
-    if isinstance(value, dict):
-        return 1 + max((_depth(item) for item in value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max((_depth(item) for item in value), default=0)
-    return 0
+    """Levels of tables and arrays; walked level by level, for a file may nest deeper than functions can."""
+    depth, level = 0, [value]
+    while any(isinstance(item, dict | list) for item in level):
+        depth += 1
+        inside = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
+        level = [item for items in inside for item in items]
+    return depth

@@ -29,8 +29,12 @@ def test_a_radius_is_the_number_that_is_written(written: object, value: float) -
 
 @pytest.mark.parametrize(
     "written",
-    [True, None, [8], {}, "", "8", "8/255 ", "1e999", "8/0", "-1/255", -0.1, 1.01, 2, "nan", "inf", float("nan")]
-    + [float("inf"), "8/255/1", "1e99999999", "1" * 50, "٨/255", "0x8", "8,5", 10**6000, "1_0/255"],
+    [
+        *(True, None, [8], {}, -0.1, 1.01, 2, float("nan"), float("inf"), 10**6000),
+        *("", "8", "8/255 ", "1e999", "8/0", "-1/255", "nan", "inf", "8/255/1", "0x8", "8,5", "1_0/255"),
+        *("1e99999999", "1" * 50, "\u0668/255"),
+    ],
+    ids=lambda written: ascii(written)[:20] if not isinstance(written, int) else "int",
 )
 def test_what_is_no_radius_is_a_value_error(written: object) -> None:
     with pytest.raises(ValueError, match=r"is no radius; write '8/255' or 0\.031|lies outside the image range"):

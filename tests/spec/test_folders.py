@@ -1,0 +1,184 @@
+"""Run folders: made whole, found by id or by config, and never outside their folder by name alone."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.spec import folders, status, toml
+from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.data import Digits
+from engine.spec.errors import RunFolderError
+from engine.spec.machine import Machine
+from engine.spec.methods import Natural
+from engine.spec.models import SmallCNN
+from engine.spec.rundir import RUN_ID, RunDir, find
+from engine.spec.status import Status
+from engine.spec.teachers import CheckpointTeacher, RobustBenchTeacher, RunTeacher, TeacherSpec
+
+CONFIG = RunConfig(name="mine", data=Digits(), student=SmallCNN(), method=Natural(), seed=4)
+OTHER = CONFIG.model_copy(update={"seed": 5})
+
+
+def made(
+    runs: Path, config: RunConfig = CONFIG, phase: str = "", config_hash: str | None = None, created: float = 0.0
+) -> RunDir:
+    run = folders.create(config, "# mine\n", Machine(runs=str(runs), data=str(runs / "data")))
+    if phase:
+        hashed = config.config_hash if config_hash is None else config_hash
+        said = Status(run=run.id, phase=phase, config_hash=hashed, created=created)  # type: ignore[arg-type]
+        run.status.write_bytes(status.encode(said))
+    return run
+
+
+def test_a_new_run_holds_preset_config_and_machine_and_nothing_else(tmp_path: Path) -> None:
+    run = made(tmp_path / "deep" / "runs")
+    assert sorted(path.name for path in run.path.iterdir()) == ["config.toml", "machine.json", "preset.toml"]
+    assert run.preset.read_text() == "# mine\n"
+    assert toml.read(run.config) == CONFIG
+    machine = Machine.model_validate_json(run.machine.read_text())
+    assert Path(machine.runs).is_absolute() and machine.runs_folder == (tmp_path / "deep" / "runs").resolve()
+    assert [path.name for path in run.path.parent.iterdir()] == [run.id]  # no half-made folder is left
+
+
+def test_an_id_tells_date_method_student_and_seed(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    assert re.fullmatch(r"\d{8}-\d{6}-natural-small_cnn-s4-[0-9a-f]{4}", run.id)
+    assert RUN_ID.fullmatch(run.id)
+    assert len({folders.new_id(CONFIG) for _ in range(20)}) > 15
+
+
+@pytest.mark.parametrize(
+    ("subject", "word"),
+    [
+        (RunTeacher(run="20260101-120000-rslad-resnet18-s0-ab12"), "rslad-resnet18-s0-ab12"),
+        (RunTeacher(run="/x/../20260101-120000-ard-s0-ab12/"), "ard-s0-ab12"),
+        (CheckpointTeacher(checkpoint="../../a b.pt", model=SmallCNN()), "small_cnn"),
+        (RobustBenchTeacher(robustbench="Wang2023Better_WRN-28-10"), "wang2023better_wrn-28-10"),
+        (RobustBenchTeacher(robustbench="../" * 50 + "\x1b[31m"), "31m"),
+    ],
+)
+def test_an_evaluation_is_named_after_its_subject_and_stays_a_plain_name(subject: TeacherSpec, word: str) -> None:
+    name = folders.new_id(JudgeConfig(data=Digits(), subject=subject))
+    assert RUN_ID.fullmatch(name)
+    assert f"-eval-{word}-s0-" in name
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(min_size=1, max_size=300))
+def test_whatever_the_subject_is_called_the_id_is_a_plain_name(name: str) -> None:
+    assert RUN_ID.fullmatch(folders.new_id(JudgeConfig(data=Digits(), subject=RobustBenchTeacher(robustbench=name))))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(RunFolderError, match="no run folder can be made here: Permission denied"):
+        made(tmp_path / "runs")
+
+
+def test_a_file_where_the_runs_should_lie_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(RunFolderError, match="no run folder can be made here"):
+        made(tmp_path / "runs")
+
+
+def test_equal_runs_are_those_of_this_very_config_newest_first(tmp_path: Path) -> None:
+    second = made(tmp_path, phase="done", created=2.0)
+    third = made(tmp_path, phase="failed", created=3.0)
+    first = made(tmp_path, CONFIG.model_copy(update={"name": "other words"}), phase="done", created=1.0)
+    unborn = made(tmp_path)  # its engine has said nothing yet
+    unborn.path.rename(tmp_path / "renamed-by-hand")
+    made(tmp_path, OTHER, phase="done")
+    found = [run.id for run, _ in folders.equal_runs(tmp_path, CONFIG)]
+    assert found == [third.id, second.id, first.id, "renamed-by-hand"]
+
+
+def test_the_hash_in_a_status_is_only_a_hint(tmp_path: Path) -> None:
+    made(tmp_path, OTHER, phase="done", config_hash=CONFIG.config_hash)  # a status that lies
+    assert folders.equal_runs(tmp_path, CONFIG) == []
+    run = made(tmp_path, phase="done", config_hash="")
+    assert [found.id for found, _ in folders.equal_runs(tmp_path, CONFIG)] == [run.id]
+
+
+def test_damaged_runs_are_nobody_s_equal(tmp_path: Path) -> None:
+    for name, content in (("1-empty", None), ("2-broken", b"[[["), ("3-strange", b"seed = 'x'"), ("4-bytes", b"\xff")):
+        folder = tmp_path / name
+        folder.mkdir()
+        if content is not None:
+            (folder / "config.toml").write_bytes(content)
+    run = made(tmp_path)
+    run.status.write_bytes(b"{half")
+    assert [(found.id, status) for found, status in folders.equal_runs(tmp_path, CONFIG)] == [(run.id, None)]
+
+
+def test_a_finished_run_is_the_newest_that_is_done_and_has_its_weights(tmp_path: Path) -> None:
+    assert folders.finished_run(tmp_path / "nowhere", CONFIG) is None
+    runs = [made(tmp_path, phase=phase, created=9.0) for phase in ("stopped", "failed", "training")]
+    older, newer, bare = (made(tmp_path, phase="done", created=created) for created in (1.0, 2.0, 3.0))
+    for run in (*runs, older, newer):
+        run.weights.mkdir()
+        run.weights_of("best").touch()
+    for run in (*runs, older):
+        run.weights_of("last").touch()
+    assert bare.id and folders.finished_run(tmp_path, CONFIG).path == older.path  # type: ignore[union-attr]
+    newer.weights_of("last").touch()
+    assert folders.finished_run(tmp_path, CONFIG).path == newer.path  # type: ignore[union-attr]
+    assert folders.finished_run(tmp_path, OTHER) is None
+
+
+def folder(runs: Path, name: str) -> Path:
+    (runs / name).mkdir(parents=True)
+    (runs / name / "config.toml").write_text("")
+    return runs / name
+
+
+def test_a_run_is_found_by_its_id_by_its_beginning_and_by_its_path(tmp_path: Path) -> None:
+    path = folder(tmp_path, "20260101-a")
+    folder(tmp_path, "20260101-ab")
+    folder(tmp_path, "20260202-c")
+    assert find(tmp_path, "20260101-a").path == path  # the whole id, though another begins with it
+    assert find(tmp_path, "20260202").id == "20260202-c"
+    assert find(tmp_path / "elsewhere", str(path)).path == path.resolve()
+
+
+def test_a_beginning_of_several_ids_is_ambiguous(tmp_path: Path) -> None:
+    folder(tmp_path, "20260101-a")
+    folder(tmp_path, "20260101-b")
+    with pytest.raises(RunFolderError, match=r"`2026` may mean 2 runs: 20260101-a, 20260101-b"):
+        find(tmp_path, "2026")
+
+
+@pytest.mark.parametrize(
+    "name", ["gone", "", ".", "*", "2026*", "[0-9]", "a\x00b", "a" * 5000, "~nobody-at-all/x", "-"]
+)
+def test_what_is_no_run_is_not_found(tmp_path: Path, name: str) -> None:
+    folder(tmp_path, "20260101-a")
+    with pytest.raises(RunFolderError, match="no run"):
+        find(tmp_path, name)
+
+
+def test_an_id_never_leads_out_of_the_folder_of_runs(tmp_path: Path) -> None:
+    folder(tmp_path, "secret")
+    (tmp_path / "runs").mkdir()
+    for name in ("../secret", "..", "x/../../secret"):
+        assert RUN_ID.fullmatch(name) is None
+        with pytest.raises(RunFolderError, match="no run"):
+            find(tmp_path / "runs", name)
+
+
+def test_a_folder_without_a_config_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "20260101-a").mkdir()
+    with pytest.raises(RunFolderError):
+        find(tmp_path, "20260101-a")
+
+
+def test_every_file_of_a_run_lies_in_its_folder(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "r")
+    paths = [value for value in vars(run).values() if isinstance(value, Path)]
+    paths += [run.weights_of("best"), run.result("best", "cw_inf"), run.gallery("last"), run.partial("last", "x")]
+    assert len(set(paths)) == len(paths) > 12
+    assert all(path.is_relative_to(run.path) for path in paths)
