@@ -14,7 +14,7 @@ def shipped() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in FOLDERS:
         if (folder / "quickstart.toml").is_file() or folder.name == "_presets":
-            for path in sorted(folder.rglob("*.toml")):
+            for path in sorted(folder.glob("*.toml")):
                 found.setdefault(path.stem, path)
     return found
 
