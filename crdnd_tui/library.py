@@ -101,13 +101,14 @@ def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
 def _state(run: RunDir, status: Status, now: float) -> tuple[State, str]:
     """From the engine's last words, the lock and the clock."""
     age = now - status.heartbeat
+    patience = max(STALLED_AFTER, 3 * status.seconds_per_step)
     living = vitals.alive(run)
     if status.phase in ("done", "stopped", "failed"):
         if living and age > FRESH:
             return "starting", ""  # resumed: the last words are an earlier engine's
         return _ended(status.phase, status.reason)
     if living:
-        if age > STALLED_AFTER:
+        if age > patience:
             return "stalled", f"no sign of life for {age:.0f} s"
         if run.stop.exists():
             return "stopping", "asked to stop"
@@ -115,7 +116,7 @@ def _state(run: RunDir, status: Status, now: float) -> tuple[State, str]:
     if status.host and status.host != platform.node():
         if age > LOST_AFTER:
             return "lost", f"on {status.host}, silent for {age / 60:.0f} min"
-        return ("stalled" if age > STALLED_AFTER else "running"), f"on {status.host}"
+        return ("stalled" if age > patience else "running"), f"on {status.host}"
     return _last_words(run) or ("killed", "the engine died without a word; `crdnd resume` goes on")
 
 

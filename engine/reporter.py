@@ -96,7 +96,8 @@ class Reporter:
 
     def beat(self) -> None:
         """Say that the engine lives, at most every two seconds."""
-        self.update()
+        if self._clock() - self._written >= STATUS_SECONDS:
+            self.update()
 
     def sync(self) -> None:
         """Make all that was said survive a power cut."""

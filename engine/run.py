@@ -62,6 +62,11 @@ class Stage:
         self.device, self.notes = runtime.prepare(self.machine)
         self.format = runtime.layout(self.machine)
 
+    def pause(self) -> None:
+        """Say that the engine lives, and leave if somebody wants it to; called at every forward pass of an attack."""
+        self.reporter.beat()
+        self.interrupt.pause()
+
     def load_data(self, spec: DataSpec) -> tuple[Dataset, dict[str, str]]:
         """The official splits and their hashes."""
         dataset: Dataset = import_module(f"engine.data.{spec.module}").load(spec, self.machine.data_folder)
@@ -106,7 +111,7 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     method: TrainingMethod = import_module(f"engine.methods.{config.method.name}").Method(config.method, nets)
     feed = Feed(training, config.data, stage.device, stage.format, config.training.batch_size)
     facts = {"data": data_hashes["train"], "teacher": source.sha256 if source else ""}
-    selector = Selector(config, student, validation, stage.run, stage.device, stage.interrupt.pause)
+    selector = Selector(config, student, validation, stage.run, stage.device, stage.pause)
     trainer = Trainer(config, nets, method, feed, _hooks(config, stage, selector, facts))
     if loaded is not None:
         _restore(trainer, selector, loaded, facts)
@@ -187,7 +192,7 @@ def judge(
             weights_sha256=facts["digest"],
             device=stage.device,
         )
-        evaluate(subject, evaluation, threat_model, stage.run, stage.reporter.say, stage.interrupt.pause)
+        evaluate(subject, evaluation, threat_model, stage.run, stage.reporter.say, stage.pause)
 
 
 def judge_only(config: JudgeConfig, stage: Stage) -> None:
@@ -231,6 +236,7 @@ def _hooks(config: RunConfig, stage: Stage, selector: Selector, facts: dict[str,
         wanted_stop=lambda: stage.interrupt.reason,
         validate=selector.validate,
         save=save,
+        beat=stage.reporter.beat,
         save_every=stage.machine.checkpoint_seconds,
     )
 

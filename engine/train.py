@@ -27,7 +27,7 @@ from engine.spec.config import RunConfig
 from engine.spec.errors import DivergedError
 from engine.spec.events import DeviceSampled, EpochDone, Event, StepDone, Validated
 from engine.spec.training import Inner
-from engine.types import Images, Labels, Loss, Maximise, Nets, Objective, TrainingMethod
+from engine.types import Images, Labels, Loss, Maximise, Nets, Objective, PerExample, TrainingMethod
 
 REPORTS_PER_EPOCH = 100
 
@@ -54,12 +54,21 @@ def guarded_step(optimizer: torch.optim.Optimizer, broken: torch.Tensor) -> None
     optimizer.step()
 
 
-def maximiser(student: nn.Module, threat_model: ThreatModel, inner: Inner) -> Maximise:
-    """The adversary of training: climbs while batch norm stands as `inner.student_mode` says."""
+def maximiser(
+    student: nn.Module, threat_model: ThreatModel, inner: Inner, beat: Callable[[], None] = lambda: None
+) -> Maximise:
+    """The adversary of training: climbs while batch norm stands as `inner.student_mode` says.
+
+    `beat` is called at each step of the climb: on a slow machine a batch takes minutes, and the engine lives.
+    """
 
     def maximise(objective: Objective, x: Images) -> Images:
+        def watched(x_adv: Images) -> PerExample:
+            beat()
+            return objective(x_adv)
+
         with mode(student, training=inner.student_mode == "train"):
-            return ascend(objective, x, threat_model, inner)
+            return ascend(watched, x, threat_model, inner)
 
     return maximise
 
@@ -84,6 +93,7 @@ class Hooks:
     wanted_stop: Callable[[], str]  # the reason, or empty
     validate: Callable[[int, int], Validated | None]  # epoch, step -> what was found, or None when none is due
     save: Callable[[dict[str, Any]], None]
+    beat: Callable[[], None] = lambda: None  # says that the engine lives
     save_every: float = 600.0  # seconds, within an epoch
     clock: Callable[[], float] = time.monotonic
 
@@ -95,7 +105,7 @@ class Trainer:
         self.config, self.nets, self.method, self.feed, self.hooks = config, nets, method, feed, hooks
         self.optimizer: SGD = optim.build(nets.student, config.training)
         self.optimizers = [self.optimizer, *method.optimizers()]
-        self.maximise = maximiser(nets.student, config.threat_model, config.inner)
+        self.maximise = maximiser(nets.student, config.threat_model, config.inner, hooks.beat)
         whole, rest = divmod(len(feed), feed.batch_size)
         # a last batch of one image has no batch statistics
         self.steps_per_epoch = whole + (not config.training.drop_last and rest > 1)
