@@ -1,70 +1,142 @@
 """The robustness table as text: one row for each attack, one column for each checkpoint.
 
-A number that cannot be believed bears a mark, and each mark has its sentence below the table.
+A number that cannot be believed bears a letter, and each letter has its sentence below the table.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 from rich.text import Text
 
 from crdnd_tui.state import RunState
-from crdnd_tui.text import count, footnote, number, one_line, pad, percent, plain
+from crdnd_tui.text import bar, count, number, one_line, pad, percent, plain
 from engine.spec.attacks import AttackSpec
-from engine.spec.events import Evaluated, Warned
+from engine.spec.events import Evaluated
+from engine.spec.marks import MARKS
 
 CLEAN, WORST = "clean", "worst"
+_KINDS = {kind.model_fields["name"].default: kind for kind in get_args(get_args(AttackSpec)[0])}
 TITLES: Mapping[str, str] = {
     CLEAN: "clean",
-    WORST: "worst case",
-    **{kind.model_fields["name"].default: kind.title for kind in get_args(get_args(AttackSpec)[0])},
+    WORST: "worst of L-inf",
+    "suspect": "cross-checks",
+    **{name: kind.title for name, kind in _KINDS.items()},
 }
+_PARTS = {"apgd-ce": "APGD-CE", "apgd-t": "APGD-T", "fab-t": "FAB-T", "square": "Square"}
+_READ_OFF = frozenset({"margin_below_ce", "suite_below_pgd", "rescaled_below_ce", "fgsm_below_pgd", "subset"})
+_NAMES = 16  # cells of an attack's name
+_BARS = 24  # cells of the longest bar
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def title(attack: str, cell: Evaluated | None = None) -> str:
-    """How the table calls an attack: its name in papers, or the label that the preset gave it."""
-    return one_line(TITLES.get(attack, attack), 16)
+    """How the table calls an attack: its name in papers, or the label that the preset gave it; CW_2 with its budget."""
+    name = one_line(TITLES.get(attack, attack), _NAMES)
+    if cell is None or is_within(attack, cell):
+        return name
+    radius = cell.spec.get("radius")
+    budget = f", L2 {radius:.4g}" if isinstance(radius, int | float) and radius > 0 else ", any L2"
+    return name + budget
 
 
-def table(state: RunState, width: int = 80, *, ascii_only: bool = False) -> list[Text]:
-    """The robustness table with its notes; nothing when there is no cell yet."""
+def is_within(attack: str, cell: Evaluated | None) -> bool:
+    """Whether the attack stays in the run's ball, and so belongs to the worst case."""
+    kind = _KINDS.get(str(cell.spec.get("name", attack)) if cell else attack)
+    return kind is None or kind.bounded
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """One line of the table; `cells` holds one cell, or None, for each checkpoint."""
+
+    attack: str
+    title: str
+    cells: tuple[Evaluated | None, ...]
+    marks: tuple[str, ...]
+
+    @property
+    def first(self) -> Evaluated | None:
+        return next((cell for cell in self.cells if cell is not None), None)
+
+
+def table(state: RunState, width: int = 80, *, ascii_only: bool = False, height: int = 1000) -> list[Text]:
+    """The robustness table with its notes, shortened to `height` lines; nothing when there is no cell yet."""
     if not any(state.table.values()):
         return []
-    notes = _Notes(state, ascii_only)
+    notes = _Notes(state)
+    rows, beyond = _rows(state, notes)
+    lines = _body(state, [*rows, *beyond], len(beyond), width, ascii_only=ascii_only)
+    below = [Text(), *_below(state, width), *notes.lines(width)]
+    if len(lines) + len(below) > height:
+        below = below[: height - len(lines)] if len(lines) + 1 < height else []
+    if len(lines) > height:
+        known = [row for row in rows if row.first is not None]
+        lines = _body(state, known, 0, width, ascii_only=ascii_only, rules=False)
+        lines = [*lines[:2], *lines[2:][-max(1, height - 2) :]][:height] if len(lines) > height else lines
+    lines += below
+    return [Text.assemble(*_ascii_parts(line)) for line in lines] if ascii_only else lines
+
+
+def _rows(state: RunState, notes: "_Notes") -> tuple[list[_Row], list[_Row]]:
+    """Rows within the threat model, the worst case last; and those of another one."""
+    within: list[_Row] = []
+    beyond: list[_Row] = []
+    for attack in state.attacks:
+        cells = tuple(state.table.get(checkpoint, {}).get(attack) for checkpoint in state.checkpoints)
+        cell = next((cell for cell in cells if cell is not None), None)
+        marks = tuple(notes.of(checkpoint, attack) for checkpoint in state.checkpoints)
+        row = _Row(attack=attack, title=title(attack, cell), cells=cells, marks=marks)
+        (within if is_within(attack, cell) else beyond).append(row)
+    return within, beyond
+
+
+def _body(
+    state: RunState, rows: Sequence[_Row], beyond: int, width: int, *, ascii_only: bool, rules: bool = True
+) -> list[Text]:
+    """Head, rule, attacks, rule, worst case, and what lies beyond the ball; bars where there is room for them."""
     columns = state.checkpoints
-    class_room = width >= 30 + 22 * len(columns)
-    body = [(attack, [_cell(state, c, attack, notes) for c in columns]) for attack in state.attacks]
-    roomy = width >= 18 + 22 * len(columns)
-    widths = [
-        max([len(c), *(len(cells[i][0] + (cells[i][1] if roomy else "")) for _, cells in body)])
-        for i, c in enumerate(columns)
-    ]
-    label = max(len(title(attack)) for attack, _ in body)
-    worst = {attack: _worst_class(state, columns, attack) for attack, _ in body} if class_room else {}
+    label = max(len(row.title) for row in rows)
+    room = max((len(mark) for row in rows for mark in row.marks), default=0)
+    digits = 6 if any(cell.n >= 10_000 for row in rows for cell in row.cells if cell) else 5
+    value = digits + (1 + room if room else 0)
+    interval = 2 * digits + 4 if width >= 2 + label + len(columns) * (3 + value + 2 * digits + 4) else 0
+    used = 2 + label + len(columns) * (3 + value + interval)
+    classes = {row.attack: _worst_class(state, row) for row in rows} if interval else {}
+    class_width = max((len(text) for text in classes.values()), default=0)
+    if used + 3 + class_width > width:
+        classes, class_width = {}, 0
+    used += 3 + max(class_width, len("worst class")) if class_width else 0
+    length = min(_BARS, width - used - 3) if len(columns) == 1 else 0
+    used += 3 + length if length >= 8 else 0
 
-    head = Text("  " + pad("", label))
-    for name, column in zip(columns, widths, strict=True):
-        head.append("   " + pad(name.rjust(5), column), "bold")
-    if any(worst.values()):
-        head.append("   worst class", "dim")
-    rule = Text("  " + "\u2500" * min(width - 2, max(head.cell_len, _longest(worst, label, widths)) - 2), "dim")
-
-    lines = [head, rule]
-    for attack, cells in body:
-        if attack == WORST and len(body) > 1:
-            lines.append(rule)
+    head = Text("  " + " " * label)
+    for name in columns:
+        head.append("   " + pad(" " * (digits - 4) + name, value + interval), "bold")
+    head.append("   worst class" if class_width else "", "dim")
+    head.rstrip()
+    rule = [Text("  " + "\u2500" * (used - 2), "dim")] if rules else []
+    lines = [head, *rule]
+    for index, row in enumerate(rows):
+        if row.attack == WORST and index:
+            lines += rule
         line = Text("  ")
-        line.append(pad(title(attack), label), "bold" if attack == WORST else "")
-        for (value, interval), column in zip(cells, widths, strict=True):
+        line.append(pad(row.title, label), "bold" if row.attack == WORST else "")
+        for cell, mark in zip(row.cells, row.marks, strict=True):
             line.append("   ")
-            line.append(value, "bold" if attack in (CLEAN, WORST) else "")
-            line.append(pad(interval if roomy else "", column - len(value)), "dim")
-        if worst.get(attack):
-            line.append("   " + worst[attack], "dim")
+            line.append(
+                (percent(cell.accuracy, cell.n) if cell else "\u2013").rjust(digits),
+                "bold" if row.attack in (CLEAN, WORST) else "" if cell else "dim",
+            )
+            line.append(" " + mark.ljust(room) if room else "", "yellow")
+            line.append(pad(_interval(cell) if interval else "", interval), "dim")
+        line.append("   " + classes.get(row.attack, "").ljust(max(class_width, 11)) if class_width else "", "dim")
+        if length >= 8 and row.first is not None:
+            style = "yellow" if any(row.marks) else "dim" if index >= len(rows) - beyond else "bright_blue"
+            line.append("   " + bar(row.first.accuracy, length, ascii_only=ascii_only), style)
         line.rstrip()
         lines.append(line)
-    lines += [Text(), *_below(state, columns, width), *notes.lines(width)]
-    return [Text.assemble(*_ascii_parts(line)) for line in lines] if ascii_only else lines
+    return lines
 
 
 def _ascii_parts(line: Text) -> list[tuple[str, str]]:
@@ -78,26 +150,17 @@ def _cuts(line: Text) -> list[int]:
     return sorted({edge for span in line.spans for edge in (span.start, span.end)})
 
 
-def _longest(worst: Mapping[str, str], label: int, widths: Sequence[int]) -> int:
-    last = max((len(text) for text in worst.values()), default=0)
-    return 2 + label + sum(3 + width for width in widths) + (3 + last if last else 0)
-
-
-def _cell(state: RunState, checkpoint: str, attack: str, notes: "_Notes") -> tuple[str, str]:
-    """The number with its marks, and its interval."""
-    cell = state.table.get(checkpoint, {}).get(attack)
+def _interval(cell: Evaluated | None) -> str:
     if cell is None:
-        return "    \u2013", ""
-    value = percent(cell.accuracy, cell.n)
+        return ""
     digits = 6 if cell.n >= 10_000 else 5
-    marks = "".join(footnote(i, ascii_only=notes.ascii_only) for i in notes.of(checkpoint, attack))
-    low, high = percent(cell.low, cell.n), percent(cell.high, cell.n)
-    return value.rjust(digits) + marks.ljust(notes.room), f" [{low}, {high}]"
+    low, high = percent(cell.low, cell.n).rjust(digits - 1), percent(cell.high, cell.n).rjust(digits - 1)
+    return f" [{low}, {high}]"
 
 
-def _worst_class(state: RunState, columns: Sequence[str], attack: str) -> str:
-    """Name and accuracy of the class that fares worst, of the first checkpoint that was judged."""
-    cell = next((state.table[c][attack] for c in columns if attack in state.table.get(c, {})), None)
+def _worst_class(state: RunState, row: _Row) -> str:
+    """Accuracy and name of the class that fares worst, of the first checkpoint that was judged."""
+    cell = row.first
     if cell is None or not cell.per_class:
         return ""
     index = min(range(len(cell.per_class)), key=cell.per_class.__getitem__)
@@ -111,79 +174,112 @@ def class_name(state: RunState, index: int, width: int = 14) -> str:
     return f"class {name}" if name.isdecimal() else one_line(name, width)
 
 
-def _below(state: RunState, columns: Sequence[str], width: int) -> list[Text]:
-    """On which images, in which ball; how far the margin attack goes below the cross-entropy attack."""
+def _below(state: RunState, width: int) -> list[Text]:
+    """On which images, in which ball; how far the cross-entropy attack reads too high; what the rows mean."""
     cells = [cell for row in state.table.values() for cell in row.values()]
     n, of = max((cell.n, cell.of) for cell in cells)
     epsilon = next((str(e) for cell in cells if (e := cell.spec.get("epsilon"))), "")
-    images = (
-        f"all {count(n)} {cells[0].split} images" if n == of else f"{count(n)} of {count(of)} {cells[0].split} images"
-    )
-    radius = f"Linf, epsilon {one_line(epsilon, 12)} \u00b7 " if epsilon else ""
-    lines = _wrapped(f"{radius}% right of {images}, 95 % intervals", width, "dim")
-    gaps = [(c, _gap(state.table.get(c, {}))) for c in columns]
-    if any(gap is not None for _, gap in gaps):
-        said = ", ".join(f"{gap:+.1f} points ({c})" for c, gap in gaps if gap is not None)
-        lines += _wrapped(f"PGD-SAT minus CW-inf: {said}", width, "dim")
-    for column in columns:
-        for attack in state.attacks:
-            cell = state.table.get(column, {}).get(attack)
-            if cell is not None and cell.details and attack == "cw_2":
-                said = ", ".join(f"{one_line(k, 30).replace('_', ' ')} {number(v)}" for k, v in cell.details.items())
-                lines += _wrapped(f"{title(attack)} ({column}): {said}", width, "dim")
-    return lines
+    split = cells[0].split
+    images = f"all {count(n)} {split} images" if n == of else f"{count(n)} of {count(of)} {split} images"
+    radius = f"L-inf, epsilon {one_line(epsilon, 12)} \u00b7 " if epsilon else ""
+    said = [f"{radius}% right of {images}, 95 % intervals"]
+    beyond = sorted({title(cell.attack) for cell in cells if not is_within(cell.attack, cell)})
+    if any(cell.attack == WORST for cell in cells):
+        apart = f"; {' and '.join(beyond)} is another threat model and left out" if beyond else ""
+        said.append(f"{TITLES[WORST]}: image by image, the worst of these attacks{apart}")
+    for checkpoint in state.checkpoints:
+        row = state.table.get(checkpoint, {})
+        of_it = f" ({one_line(checkpoint, 20)})" if len(state.checkpoints) > 1 else ""
+        said += [words for words in (_gaps(row, of_it), *(_detail(cell, of_it) for cell in row.values())) if words]
+    return [line for words in said for line in wrapped(words, width, "dim")]
 
 
-def _gap(row: Mapping[str, Evaluated]) -> float | None:
-    """PGD on the cross-entropy minus PGD on the margin, in points."""
-    if "pgd_sat" not in row or "cw_inf" not in row:
-        return None
-    return 100 * (row["pgd_sat"].accuracy - row["cw_inf"].accuracy)
+def _gaps(row: Mapping[str, Evaluated], of_it: str) -> str:
+    """PGD on the cross-entropy minus the attacks that are blind to the scale of logits, in points."""
+    if "pgd_sat" not in row:
+        return ""
+    gaps = [
+        f"{100 * (row['pgd_sat'].accuracy - row[other].accuracy):+.1f} points above {TITLES[other]}"
+        for other in ("cw_inf", "pgd_rescaled", "autoattack")
+        if other in row
+    ]
+    return f"{TITLES['pgd_sat']}{of_it}: {', '.join(gaps)}" if gaps else ""
 
 
-def _wrapped(text: str, width: int, style: str = "", indent: str = "  ") -> list[Text]:
+def _detail(cell: Evaluated, of_it: str) -> str:
+    """What a number rests on: distance and budget of CW_2, version and parts of AutoAttack."""
+    details, name = cell.details, cell.spec.get("name", cell.attack)
+    if name == "cw_2":
+        found, median = details.get("found"), details.get("median_l2")
+        words = [f"median L2 distance {number(median)}"] if median is not None else []
+        words += [f"a mistake found for {percent(found)} %"] if found is not None else []
+        return f"{title(cell.attack, cell)}{of_it}: {', '.join(words)}" if words else ""
+    if name == "autoattack":
+        after = [f"{words} {percent(details[f'after_{part}'], cell.n)}" for part, words in _PARTS.items()
+                 if f"after_{part}" in details]  # fmt: skip
+        kind = " ".join(one_line(str(cell.spec[key]), 30) for key in ("version", "package") if key in cell.spec)
+        return f"{title(cell.attack)} {kind}{of_it}: after {', '.join(after)}" if after else ""
+    return ""
+
+
+def wrapped(text: str, width: int, style: str = "", indent: str = "  ", hang: str = "    ") -> list[Text]:
+    """The text in lines of at most `width` cells."""
     lines: list[Text] = []
     line = indent
     for word in text.split():
         if len(line) + len(word) + 1 > width and line.strip():
             lines.append(Text(line, style))
-            line = "    "
+            line = hang
         line += (" " if line.strip() else "") + word
     return [*lines, Text(line, style)]
 
 
 class _Notes:
-    """Footnotes: equal sentences share a number, in the order in which they are met."""
+    """Footnotes: one letter for each kind of mark, in the order in which they are met; its figures are gathered."""
 
-    def __init__(self, state: RunState, ascii_only: bool) -> None:
-        self.ascii_only = ascii_only
+    def __init__(self, state: RunState) -> None:
         self._state = state
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._figures: dict[tuple[str, str], list[str]] = {}  # (code, sentence) -> what was measured
+        self._loose: dict[tuple[str, str], list[str]] = {}
         for attack in state.attacks:
             for checkpoint in state.checkpoints:
                 for warning in state.marks(checkpoint, attack):
-                    self._number(warning)
-        cells = [(c, a) for c in state.checkpoints for a in state.attacks]
-        self.room = max(
-            (sum(len(footnote(i, ascii_only=ascii_only)) for i in self.of(*cell)) for cell in cells), default=0
-        )
+                    self._note(self._figures, warning.code, warning.message)
+        for warning in state.warnings:
+            if _sentence(warning.code, warning.message) not in self._figures:
+                self._note(self._loose, warning.code, warning.message)
 
-    def _number(self, warning: Warned) -> int:
-        return self._numbers.setdefault((warning.code, warning.message), len(self._numbers) + 1)
+    @staticmethod
+    def _note(notes: dict[tuple[str, str], list[str]], code: str, message: str) -> None:
+        key = _sentence(code, message)
+        said = notes.setdefault(key, [])
+        figures = message[: len(message) - len(key[1])].strip().rstrip(".")
+        if figures and figures not in said and code not in _READ_OFF:
+            said.append(figures)
 
-    def of(self, checkpoint: str, attack: str) -> list[int]:
-        """Numbers beside one cell."""
-        return sorted({self._number(warning) for warning in self._state.marks(checkpoint, attack)})
+    def of(self, checkpoint: str, attack: str) -> str:
+        """Letters beside one cell."""
+        order = list(self._figures)
+        places = {order.index(_sentence(w.code, w.message)) for w in self._state.marks(checkpoint, attack)}
+        return "".join(_LETTERS[place % len(_LETTERS)] for place in sorted(places))
 
     def lines(self, width: int) -> list[Text]:
-        """Each mark with its sentence, then the warnings that concern no cell."""
+        """Each letter with its sentence, then the warnings that concern no cell."""
         shown: list[Text] = []
-        for (_, message), index in self._numbers.items():
-            mark = footnote(index, ascii_only=self.ascii_only)
-            shown += _wrapped(f"{mark} {one_line(message, 600)}", width, "yellow")
-        cells = {(w.code, w.message) for w in self._state.warnings if (w.code, w.message) in self._numbers}
-        for warning in self._state.warnings:
-            if (warning.code, warning.message) not in cells:
-                cells.add((warning.code, warning.message))
-                shown += _wrapped(f"! {one_line(warning.message, 600)}", width, "yellow")
+        letters = [_LETTERS[index % len(_LETTERS)] for index in range(len(self._figures))]
+        for letter, notes in [
+            *zip(letters, self._figures.items(), strict=True),
+            *(("!", n) for n in self._loose.items()),
+        ]:
+            (_, sentence), figures = notes
+            measured = f"{'; '.join(figures)}. " if figures else ""
+            lines = wrapped(f"{letter} {one_line(measured + sentence, 600)}", width)
+            lines[0].stylize("yellow", 2, 3)
+            shown += lines
         return shown
+
+
+def _sentence(code: str, message: str) -> tuple[str, str]:
+    """The code, and what is always said of it: the end of the message, after its figures."""
+    known = MARKS.get(code, "")
+    return code, known if known and message.endswith(known) else message

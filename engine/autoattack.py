@@ -51,6 +51,7 @@ def run(bench: Bench, clean: Tensor, keeping: Keeping, progress: Progress) -> As
         if len(survivors) == 0:
             break
         done = 0
+        progress(name, 0, len(survivors), _share(robust))
         for k, positions in enumerate(survivors.split(bench.batch_size)):
             batch = _strike(bench, part, positions, keeping, f"{name}-{k:05d}", ear)
             fallen = positions[batch["fooled"]]

@@ -41,10 +41,10 @@ def save(folder: Path, state: dict[str, Any]) -> Path:
     return path
 
 
-def load(folder: Path, keys: frozenset[str], config_hash: str) -> Loaded | None:
-    """The newest checkpoint that is whole, or None when there is none at all.
+def load(folder: Path, keys: frozenset[str], config_hash: str) -> Loaded:
+    """The newest checkpoint that is whole.
 
-    Damaged files are renamed to `*.damaged`, never deleted. CheckpointError when all are damaged, when one lacks
+    Damaged files are renamed to `*.damaged`, never deleted. CheckpointError when none is whole, when one lacks
     a part of the state, or when it belongs to another config.
     """
     damaged: list[str] = []
@@ -62,11 +62,7 @@ def load(folder: Path, keys: frozenset[str], config_hash: str) -> Loaded | None:
                 "belongs to a run with another config", where=str(path), hint="config.toml was changed after the start."
             )
         return Loaded(state, path.name, damaged)
-    if damaged:
-        raise CheckpointError(
-            f"all {len(damaged)} checkpoints are damaged", where=str(folder), hint="Start the run anew from its preset."
-        )
-    return None
+    raise CheckpointError("all checkpoints are damaged", where=str(folder), hint="Start the run anew from its preset.")
 
 
 def _files(folder: Path) -> list[tuple[int, Path]]:

@@ -20,7 +20,7 @@ from engine.gallery import Visitors
 from engine.outcomes import Identity
 from engine.partial import Partial
 from engine.runtime import generator_for
-from engine.spec.attacks import CW2, AttackSpec, AutoAttack, ThreatModel
+from engine.spec.attacks import AttackSpec, AutoAttack, ThreatModel
 from engine.spec.events import AttackProgressed, AttackStarted, Evaluated, Event, Warned
 from engine.spec.outcomes import Outcome, worst_case
 from engine.spec.rundir import RunDir
@@ -93,7 +93,7 @@ def evaluate(
     say: Say,
     pause: Pause,
 ) -> None:
-    """Judge the clean images, then each attack, then the worst case, then suspect; say each as it is known.
+    """Judge the clean images, then each attack, then the worst case within the ball; suspect; say each as it is known.
 
     `pause` is called before every forward pass and may raise; called again afterwards, the evaluation goes on.
     Raises CrdndError when the network changes itself, AssertionError when an attack leaves its threat model.
@@ -107,7 +107,7 @@ def evaluate(
             say(AttackStarted(checkpoint=subject.checkpoint, attack=spec.key))
             results[spec.key] = _attack(court, spec, torch.tensor(clean.predicted))
             say(_evaluated(results[spec.key]))
-        worst = worst_case([clean, *_budgeted(results, evaluation)], subject.images.labels.tolist())
+        worst = worst_case([clean, *_within(results, evaluation)], subject.images.labels.tolist())
         found = _suspect(court, results)
         for outcome in (*results.values(), worst):
             marks = sorted({f.code for f in found if f.attack in {"", outcome.attack}} | set(outcome.marks))
@@ -238,9 +238,9 @@ def _assail(bench: Bench, spec: AttackSpec, clean: Tensor, keeping: Keeping, pro
     return strike_all(bench, spec, clean, keeping, progress)
 
 
-def _budgeted(results: dict[str, Outcome], evaluation: Evaluation) -> list[Outcome]:
-    """Attacks with a budget. An L2 attack of radius 0 may move an image anywhere, which no model survives."""
-    return [results[spec.key] for spec in evaluation.attacks if not (isinstance(spec, CW2) and spec.radius == 0)]
+def _within(results: dict[str, Outcome], evaluation: Evaluation) -> list[Outcome]:
+    """Attacks within the run's threat model. CW_2 may leave the ball: its number answers another question."""
+    return [results[spec.key] for spec in evaluation.attacks if spec.bounded]
 
 
 def _suspect(court: _Court, results: dict[str, Outcome]) -> list[Finding]:

@@ -6,8 +6,10 @@ torch is imported late, after the lock and the first event, so that a viewer hea
 import errno
 import logging
 import os
+import sys
 import time
 
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from engine import prerequisite
@@ -33,19 +35,27 @@ def work(run: RunDir, began: float) -> int:
     if not run.config.is_file():
         raise RunFolderError("is no run folder: config.toml is missing", where=str(run.path))
     config, machine = toml.read(run.config), _machine(run)
-    Lock(run.lock).take()
+    lock = Lock(run.lock)
+    lock.take()
     interrupt = Interrupt(run.stop)
     interrupt.listen()
     status = status_of(run)
     if status is not None and status.phase == "done":
         return FINISHED
-    files.sweep(run.path)
-    logging.basicConfig(filename=run.log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    reporter = Reporter(run, _first_status(run, config))
+    logging.raiseExceptions = False  # a log that cannot be written must not fill the screen
     try:
-        code = _guarded(run, config, machine, reporter, interrupt, began)
-    finally:
+        files.sweep(run.path)
+        logging.basicConfig(filename=run.log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        reporter = Reporter(run, _first_status(run, config, status.created if status else time.time()))
+    except OSError as error:
+        raise RunFolderError(f"cannot be written: {error.strerror}", where=str(run.path)) from error
+    code = _guarded(run, config, machine, reporter, interrupt, began)
+    try:
+        run.stop.unlink(missing_ok=True)  # whatever was asked, the engine is leaving
         reporter.close()
+    except OSError as error:
+        log.error("the last status could not be written: %s", error)
+        return code or FAILED
     return code
 
 
@@ -59,12 +69,7 @@ def _guarded(
 ) -> int:
     """The run, and its end in words."""
     try:
-        _go(run, config, machine, reporter, interrupt)
-    except Stopped as stop:
-        reporter.say(RunStopped(reason=stop.reason, step=reporter.status.step))
-        reporter.update(phase="stopped", reason=stop.reason)
-        run.stop.unlink(missing_ok=True)
-        return STOPPED
+        return _go_until_stopped(run, config, machine, reporter, interrupt, began)
     except CrdndError as error:
         log.error("%s", error)
         what = f"{error.where}: {error.what}" if error.where else error.what
@@ -74,14 +79,31 @@ def _guarded(
         log.exception("the run failed")
         if error.errno in FULL:
             hint = "Free some space; `crdnd resume` goes on from the last checkpoint."
-            return _fail(reporter, "DiskFull", f"the disk is full: {error.filename or run.path}", hint)
+            return _fail(reporter, "DiskFull", f"the disk is full: {error.strerror} in {run.path}", hint)
         return _fail(reporter, "Unreadable", f"{error.strerror or error}: {error.filename or ''}", "")
     except Exception as error:
         log.exception("the run failed")
-        if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+        if _is_out_of_memory(error):
             return _fail(reporter, "OutOfMemory", _first_line(error), _less_memory(config))
         hint = f"This is a defect of crdnd, or of its machine; the traceback is in {run.log.name}."
         return _fail(reporter, type(error).__name__, _first_line(error), hint)
+
+
+def _go_until_stopped(
+    run: RunDir,
+    config: RunConfig | JudgeConfig,
+    machine: Machine,
+    reporter: Reporter,
+    interrupt: Interrupt,
+    began: float,
+) -> int:
+    """The run, to its end or until somebody asks; either is said."""
+    try:
+        _go(run, config, machine, reporter, interrupt)
+    except Stopped as stop:
+        reporter.say(RunStopped(reason=stop.reason, step=reporter.status.step))
+        reporter.update(phase="stopped", reason=stop.reason)
+        return STOPPED
     reporter.say(RunFinished(seconds=time.monotonic() - began))
     reporter.update(phase="done", reason="", attack="")
     return FINISHED
@@ -90,7 +112,7 @@ def _guarded(
 def _go(
     run: RunDir, config: RunConfig | JudgeConfig, machine: Machine, reporter: Reporter, interrupt: Interrupt
 ) -> None:
-    begun = isinstance(config, RunConfig) and any(run.checkpoints.glob("*.pt"))
+    begun = isinstance(config, RunConfig) and any(run.checkpoints.glob("[0-9]*-*"))  # whole or damaged
     if not begun:
         reporter.cut_back(0, 0)
         reporter.say(
@@ -98,6 +120,7 @@ def _go(
                 run=run.id, name=reporter.status.name, config_hash=config.config_hash, pid=os.getpid(), host=host()
             )
         )
+    reporter.beat()
     if isinstance(config, RunConfig):
         prerequisite.ensure_teacher(config, machine, reporter.say, reporter.beat, interrupt)
 
@@ -112,12 +135,15 @@ def _go(
     if loaded is not None:
         size, seq = loaded.state["events"]
         discarded = reporter.cut_back(size, seq)
+        lost = size - reporter.position[0]
         say_saved(stage, loaded.file, loaded.state)
         reporter.say(
             RunResumed(
                 step=loaded.state["step"], discarded=discarded, checkpoint=loaded.file, pid=os.getpid(), host=host()
             )
         )
+        if lost:
+            reporter.say(Warned(code="events_lost", message=f"{lost} bytes of the log of events are gone"))
         for name in loaded.damaged:
             reporter.say(
                 Warned(
@@ -128,9 +154,22 @@ def _go(
 
 
 def _fail(reporter: Reporter, kind: str, message: str, hint: str, code: int = FAILED) -> int:
-    reporter.update(phase="failed", reason=message)
-    reporter.say(RunFailed(kind=kind, message=message, hint=hint))
+    """Say why the run cannot go on: in events and status, or where those cannot be written, on stderr."""
+    reporter.status = replace(reporter.status, phase="failed", reason=message)
+    try:
+        if kind == "DiskFull":
+            reporter.give_up_reserve()
+        reporter.say(RunFailed(kind=kind, message=message, hint=hint))
+    except OSError as error:
+        log.error("this could not be said: %s: %s", message, error)
+        sys.stderr.write(f"{message}\n  {hint}\n")
     return code
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """torch says it in a class of its own on CUDA, and in words on the CPU."""
+    named = type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError)
+    return named or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
 
 
 def _machine(run: RunDir) -> Machine:
@@ -143,9 +182,8 @@ def _machine(run: RunDir) -> Machine:
         raise ConfigError([f"{run.machine}: {error}"]) from error
 
 
-def _first_status(run: RunDir, config: RunConfig | JudgeConfig) -> Status:
+def _first_status(run: RunDir, config: RunConfig | JudgeConfig, created: float) -> Status:
     """What a list of runs shows of this one before anything has happened."""
-    now = time.time()
     if isinstance(config, JudgeConfig):
         return Status(
             run=run.id,
@@ -155,7 +193,9 @@ def _first_status(run: RunDir, config: RunConfig | JudgeConfig) -> Status:
             data=config.data.name,
             config_hash=config.config_hash,
             epsilon=str(config.threat_model.epsilon),
-            created=now,
+            created=created,
+            pid=os.getpid(),
+            host=host(),
         )
     return Status(
         run=run.id,
@@ -170,7 +210,9 @@ def _first_status(run: RunDir, config: RunConfig | JudgeConfig) -> Status:
         group_hash=config.group_hash,
         epsilon=str(config.threat_model.epsilon),
         epochs=config.training.epochs,
-        created=now,
+        created=created,
+        pid=os.getpid(),
+        host=host(),
     )
 
 

@@ -19,16 +19,19 @@ class Lock:
         self._file = -1
 
     def take(self) -> None:
-        """Hold the lock; RunFolderError when another engine does."""
-        self._file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        end = time.monotonic() + PATIENCE
-        while not self._try():
-            if time.monotonic() > end:
-                holder = os.pread(self._file, 200, 0).decode("utf-8", "replace").strip()
-                raise RunFolderError(f"another engine is at work here: {holder}", where=str(self._path.parent))
-            time.sleep(0.05)
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, json.dumps({"pid": os.getpid()}).encode() + b"\n", 0)
+        """Hold the lock; RunFolderError when another engine does, or the folder cannot be locked."""
+        try:
+            self._file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            end = time.monotonic() + PATIENCE
+            while not self._try():
+                if time.monotonic() > end:
+                    holder = os.pread(self._file, 200, 0).decode("utf-8", "replace").strip()
+                    raise RunFolderError(f"another engine is at work here: {holder}", where=str(self._path.parent))
+                time.sleep(0.05)
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, json.dumps({"pid": os.getpid()}).encode() + b"\n", 0)
+        except OSError as error:
+            raise RunFolderError(f"cannot be locked: {error.strerror}", where=str(self._path.parent)) from error
 
     def _try(self) -> bool:
         try:

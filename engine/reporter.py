@@ -1,5 +1,6 @@
 """The only writer of events.jsonl and status.json. One write per line; a full disk never leaves half of one."""
 
+import contextlib
 import errno
 import logging
 import os
@@ -22,6 +23,7 @@ from engine.spec.events import (
     TrainingStarted,
     Validated,
     Warned,
+    decode,
     encode,
 )
 from engine.spec.files import write_atomically
@@ -32,6 +34,7 @@ STATUS_SECONDS = 2.0
 MAX_LOGGED = 400  # characters of an event in engine.log; events.jsonl has it whole
 RESERVE_BYTES = 64 * 1024  # given up when the disk is full, so that the failure itself can be written
 
+_AT_ONCE = (RunStarted, RunResumed, StageStarted, TrainingStarted, Validated, AttackStarted, Evaluated)
 log = logging.getLogger("crdnd")
 _PHASES: dict[str, Phase] = {"teacher": "teacher", "training": "training", "evaluation": "evaluation"}
 
@@ -44,12 +47,14 @@ class Reporter:
         self._clock = clock
         self._written = float("-inf")
         self._timed = (0, 0.0)  # the last step and when it was said
-        self.status = status
+        self._first = status
         self._reserve = run.path / ".reserve"
         if not self._reserve.exists():
-            self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
+            with contextlib.suppress(OSError):  # the disk is full already: the first event will say so
+                self._reserve.write_bytes(os.urandom(RESERVE_BYTES))  # zeros may take no room at all
         self._log = os.open(run.events, os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o644)
         self._seq = 0
+        self._take_up(os.fstat(self._log).st_size)
 
     @property
     def position(self) -> tuple[int, int]:
@@ -57,31 +62,41 @@ class Reporter:
         return os.fstat(self._log).st_size, self._seq
 
     def cut_back(self, size: int, seq: int) -> int:
-        """Forget all that was said after this position, keeping a copy; returns how many events that were."""
+        """Forget all that was said after this position, keeping a copy; returns how many events that were.
+
+        The status becomes what follows from the events that are left. A log that is shorter than that stays short.
+        """
         content = _read(self._log, size)
-        discarded = content.count(b"\n")
         if content:
             with self._run.discarded.open("ab") as kept:
-                kept.write(content if content.endswith(b"\n") else content + b"\n")
-        os.ftruncate(self._log, size)
+                kept.write(content)
+        self._take_up(size)
         os.fsync(self._log)
         self._seq = seq
-        return discarded
+        return content.count(b"\n")
+
+    def _take_up(self, size: int) -> None:
+        """Go on behind the last whole line of the first `size` bytes: a killed engine may leave half of one."""
+        content = os.pread(self._log, size, 0)
+        whole = content.rfind(b"\n") + 1
+        os.ftruncate(self._log, whole)
+        self.status = self._first
+        for event in decode(content[:whole].splitlines()).events:
+            self._seq, self.status = event.seq, _after(self.status, event)
+        own = self._first
+        self.status = msgspec.structs.replace(self.status, phase=own.phase, pid=own.pid, host=own.host, reason="")
 
     def say(self, event: Event) -> None:
-        """Append one event. OSError when the disk is full, with no half line left behind."""
+        """Append one event. OSError when the disk is full: then nothing of it is in the log."""
         self._seq += 1
         line = encode(msgspec.structs.replace(event, seq=self._seq))
         before = os.fstat(self._log).st_size
         try:
             _write_whole(self._log, line)
-        except OSError as error:
+        except OSError:
             os.ftruncate(self._log, before)
             self._seq -= 1
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._give_up_reserve():
-                raise
-            self.say(event)
-            raise OSError(error.errno, "the disk is full", str(self._run.events)) from error
+            raise
         self._follow(event)
         if not isinstance(event, StepDone | AttackProgressed):
             log.info("%s", line.decode().strip()[:MAX_LOGGED])
@@ -103,12 +118,18 @@ class Reporter:
         """Make all that was said survive a power cut."""
         os.fsync(self._log)
 
-    def close(self) -> None:
-        """Write the last status and let go of the log."""
-        self.sync()
+    def give_up_reserve(self) -> None:
+        """Make room for a few last words."""
         self._reserve.unlink(missing_ok=True)
-        self.update(now=True)
-        os.close(self._log)
+
+    def close(self) -> None:
+        """Write the last status and let go of the log. OSError when the status cannot be written."""
+        self.give_up_reserve()
+        try:
+            self.sync()
+            self.update(now=True)
+        finally:
+            os.close(self._log)
 
     def _time(self, step: int) -> None:
         """Seconds per step, validations and all, as a running mean; the training's remaining time follows from it."""
@@ -120,42 +141,46 @@ class Reporter:
             left = max(0, self.status.total_steps - step) * mean
             self.status = msgspec.structs.replace(self.status, seconds_per_step=mean, eta_seconds=left)
 
-    def _give_up_reserve(self) -> bool:
-        if not self._reserve.exists():
-            return False
-        self._reserve.unlink()
-        return True
-
     def _follow(self, event: Event) -> None:
-        """The status after this event."""
-        status = self.status
-        match event:
-            case RunStarted() | RunResumed():
-                self.update(now=True, phase="starting", pid=event.pid, host=event.host, reason="")
-            case StageStarted():
-                self.update(now=True, phase=_PHASES.get(event.stage, "starting"), attack="")
-            case TrainingStarted():
-                total = event.epochs * event.steps_per_epoch
-                self.update(now=True, epochs=event.epochs, total_steps=total)
-            case StepDone():
-                self._time(event.step)
-                self.update(step=event.step, loss=event.loss, images_per_second=event.images_per_second)
-            case Validated():
-                best = event.epoch if event.best else status.best_epoch
-                self.update(now=True, epoch=event.epoch, validation=event.accuracy, best_epoch=best)
-            case AttackStarted():
-                self.update(now=True, attack=f"{event.checkpoint} {event.attack}")
-            case AttackProgressed():
-                where = " ".join(filter(None, (event.checkpoint, event.attack, event.part)))
-                self.update(attack=f"{where} {event.done}/{event.total}")
-            case Evaluated():
-                table = {**status.results, event.checkpoint: {**status.results.get(event.checkpoint, {})}}
-                table[event.checkpoint][event.attack] = event.accuracy
-                self.update(now=True, results=table, results_n=event.n)
-            case Warned():
-                self.update(warnings=status.warnings + 1)
-            case _:
-                self.beat()
+        """The status after this event; what a viewer waits for reaches the disk at once."""
+        if isinstance(event, StepDone):
+            self._time(event.step)
+        self.status = _after(self.status, event)
+        if isinstance(event, _AT_ONCE):
+            self.update(now=True)
+        else:
+            self.beat()
+
+
+def _after(status: Status, event: Event) -> Status:
+    """What follows for the status from one event."""
+    change = msgspec.structs.replace
+    match event:
+        case RunStarted():
+            return change(status, phase="starting", pid=event.pid, host=event.host, reason="")
+        case RunResumed():  # there is a checkpoint, so training had begun
+            return change(status, phase="training", pid=event.pid, host=event.host, reason="", attack="")
+        case StageStarted():
+            return change(status, phase=_PHASES.get(event.stage, "starting"), attack="")
+        case TrainingStarted():
+            return change(status, epochs=event.epochs, total_steps=event.epochs * event.steps_per_epoch)
+        case StepDone():
+            return change(status, step=event.step, loss=event.loss, images_per_second=event.images_per_second)
+        case Validated():
+            best = event.epoch if event.best else status.best_epoch
+            return change(status, epoch=event.epoch, validation=event.accuracy, best_epoch=best)
+        case AttackStarted():
+            return change(status, attack=f"{event.checkpoint} {event.attack}")
+        case AttackProgressed():
+            where = " ".join(filter(None, (event.checkpoint, event.attack, event.part)))
+            return change(status, attack=f"{where} {event.done}/{event.total}")
+        case Evaluated():
+            row = {**status.results.get(event.checkpoint, {}), event.attack: event.accuracy}
+            return change(status, results={**status.results, event.checkpoint: row}, results_n=event.n)
+        case Warned():
+            return change(status, warnings=status.warnings + 1)
+        case _:
+            return status
 
 
 def host() -> str:

@@ -255,9 +255,9 @@ def _restore(trainer: Trainer, selector: Selector, loaded: checkpoint.Loaded, fa
             )
     try:
         trainer.load_state_dict(loaded.state)
+        selector.load_state_dict(loaded.state["best"])
     except (KeyError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"does not fit: {error}", where=loaded.file) from error
-    selector.load_state_dict(loaded.state["best"])
 
 
 def _announce(config: RunConfig, stage: Stage, trainer: Trainer, student: nn.Module, dataset: Dataset) -> None:

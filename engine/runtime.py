@@ -5,14 +5,17 @@ needs no generator state: step 1000 draws the same numbers whatever happened bef
 """
 
 import hashlib
+import logging
 import os
 
+import pynvml
 import torch
 from torch import nn
 
 from engine.spec.errors import CrdndError
 from engine.spec.machine import Machine
 
+log = logging.getLogger("crdnd")
 SMALL_BATCH = 500_000_000  # multiply-accumulates of a forward pass; ResNet-18 at 128 images has 71 thousand million
 
 
@@ -66,6 +69,15 @@ def share_threads(machine: Machine, macs: int) -> str:
     threads = machine.threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or (1 if small else os.cpu_count() or 1)
     torch.set_num_threads(threads)
     return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
+def utilisation(device: torch.device) -> int | None:
+    """Per cent of the last second in which the GPU worked; None where the driver does not tell (MIG, containers)."""
+    try:
+        return torch.cuda.utilization(device)
+    except (pynvml.NVMLError, RuntimeError, ModuleNotFoundError) as error:
+        log.debug("no GPU utilisation: %s", error)
+        return None
 
 
 def layout(machine: Machine) -> torch.memory_format:

@@ -21,7 +21,7 @@ from engine.ascent import ascend
 from engine.augment import Draws, Feed
 from engine.interrupt import Stopped
 from engine.ledger import Ledger
-from engine.runtime import seed_for
+from engine.runtime import seed_for, utilisation
 from engine.spec.attacks import ThreatModel
 from engine.spec.config import RunConfig
 from engine.spec.errors import DivergedError
@@ -30,17 +30,19 @@ from engine.spec.training import Inner
 from engine.types import Images, Labels, Loss, Maximise, Nets, Objective, PerExample, TrainingMethod
 
 REPORTS_PER_EPOCH = 100
+DIVERGED = "The last good checkpoint is kept. Lower training.learning_rate, or add warmup_epochs."
 
 
 def train_step(
     method: TrainingMethod, maximise: Maximise, optimizers: Sequence[torch.optim.Optimizer], x: Images, y: Labels
 ) -> Loss:
-    """One batch: the method finds x_adv and compares; the student steps, if the loss is a finite number."""
+    """One batch: the method finds x_adv and compares; the student steps, if loss and gradient are finite numbers."""
     loss = method.loss(x, y, maximise)
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     loss.total.backward()
-    broken = (~torch.isfinite(loss.total.detach())).float()
+    gradients = [p.grad for o in optimizers for group in o.param_groups for p in group["params"] if p.grad is not None]
+    broken = (~torch.isfinite(loss.total.detach() + nn.utils.get_total_norm(gradients))).float()
     for optimizer in optimizers:
         guarded_step(optimizer, broken)
     return loss
@@ -176,10 +178,12 @@ class Trainer:
                 reported, images = now, 0
             if reason := self.hooks.wanted_stop():
                 self._check()
+                self._check_weights()
                 self.hooks.save(self.state_dict())
                 raise Stopped(reason)
             if self.hooks.clock() - saved > self.hooks.save_every and self.batch < self.steps_per_epoch:
                 self._check()
+                self._check_weights()
                 self.hooks.save(self.state_dict())
                 saved = self.hooks.clock()
 
@@ -188,11 +192,18 @@ class Trainer:
 
     def _check(self) -> None:
         """Stop at a loss that is not a finite number; the weights are those before its step."""
+        where = f"in epoch {self.epoch}, step {self.step}"
         if broken := self.ledger.broken():
-            raise DivergedError(
-                f"the loss is not a finite number: {', '.join(broken)} in epoch {self.epoch}, step {self.step}",
-                hint="The last good checkpoint is kept. Lower training.learning_rate, or add warmup_epochs.",
-            )
+            raise DivergedError(f"the loss is not a finite number: {', '.join(broken)} {where}", hint=DIVERGED)
+        if any(float(getattr(optimizer, "found_inf", 0.0)) for optimizer in self.optimizers):
+            raise DivergedError(f"the gradient is not finite, though the loss is, {where}", hint=DIVERGED)
+
+    def _check_weights(self) -> None:
+        """Stop before weights or batch statistics that are not finite numbers replace a good checkpoint."""
+        state = self.nets.student.state_dict()
+        if broken := [name for name, value in state.items() if not bool(torch.isfinite(value).all())]:
+            named = ", ".join(broken[:3]) + ", ..." * (len(broken) > 3)
+            raise DivergedError(f"the student is not finite: {named} at step {self.step}", hint=DIVERGED)
 
     def _say_step(self, rate: float, images_per_second: float) -> None:
         loss, terms = self.ledger.since_report()
@@ -209,6 +220,7 @@ class Trainer:
 
     def _end_epoch(self, rate: float) -> None:
         """Validate, report, let the method learn from its epoch, and save."""
+        self._check_weights()
         try:
             validated = self.hooks.validate(self.epoch, self.step)
         except Stopped:
@@ -248,4 +260,5 @@ class Trainer:
     def _say_device(self) -> None:
         free, total = torch.cuda.mem_get_info(self.nets.device)
         name = torch.cuda.get_device_name(self.nets.device)
-        self.hooks.say(DeviceSampled(name=name, used=total - free, total=total))
+        busy = utilisation(self.nets.device)
+        self.hooks.say(DeviceSampled(name=name, used=total - free, total=total, utilisation=busy))

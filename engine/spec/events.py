@@ -164,7 +164,7 @@ class Evaluated(_Event, frozen=True, kw_only=True, tag="evaluated"):
     """One cell of the robustness table."""
 
     checkpoint: str  # best or last
-    attack: str  # clean, an attack's key, or worst (over all attacks)
+    attack: str  # clean, an attack's key, or worst (over all attacks within the threat model)
     accuracy: float  # fraction in [0, 1]
     n: int
     of: int  # size of the whole split

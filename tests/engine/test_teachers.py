@@ -14,10 +14,10 @@ from engine.spec.attacks import ThreatModel
 from engine.spec.config import RunConfig
 from engine.spec.data import Digits
 from engine.spec.errors import CrdndError, TeacherError
+from engine.spec.folders import finished_run
 from engine.spec.methods import Natural
 from engine.spec.models import ModelSpec, Normalization, SmallCNN
 from engine.spec.robustbench import lookup
-from engine.spec.folders import finished_run
 from engine.spec.rundir import RunDir
 from engine.spec.scalars import Pixels
 from engine.spec.teachers import CheckpointTeacher, PresetTeacher, RobustBenchTeacher, RunTeacher

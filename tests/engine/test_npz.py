@@ -1,0 +1,152 @@
+"""npz files: both layouts are read, nothing in them is executed, and each mistake is one sentence."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.data.npz import load
+from engine.spec.data import Npz
+from engine.spec.errors import DataError
+
+
+def drawn(n: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(n).integers(0, 256, (n, *shape), dtype=np.uint8)
+
+
+def arrays(**changed) -> dict[str, np.ndarray]:
+    whole = {"x_train": drawn(12, 8, 6, 3), "y_train": np.arange(12) % 3,
+             "x_test": drawn(6, 8, 6, 3), "y_test": np.arange(6) % 3}  # fmt: skip
+    return {name: value for name, value in (whole | changed).items() if value is not None}
+
+
+def refused(path: Path) -> DataError:
+    with pytest.raises(DataError) as caught:
+        load(Npz(path=path.name), path.parent)
+    assert caught.value.where == str(path)
+    return caught.value
+
+
+def saved(tmp_path: Path, **changed) -> Path:
+    np.savez(tmp_path / "set.npz", **arrays(**changed))
+    return tmp_path / "set.npz"
+
+
+class Bomb:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return Path.touch, (self.trace,)
+
+
+def test_channels_come_from_the_last_axis(tmp_path):
+    path = saved(tmp_path)
+    found = load(Npz(path="set.npz"), tmp_path)
+    with np.load(path) as raw:
+        assert found.train.images.shape == (12, 3, 8, 6)
+        assert found.train.images[4, 2, 7, 5] == raw["x_train"][4, 7, 5, 2]
+        assert found.test.labels.tolist() == raw["y_test"].tolist()
+    assert found.classes == ("0", "1", "2")
+
+
+def test_grey_images_without_a_channel_axis_get_one(tmp_path):
+    saved(tmp_path, x_train=drawn(12, 8, 6), x_test=drawn(6, 8, 6))
+    found = load(Npz(path="set.npz"), tmp_path)
+    assert found.train.images.shape == (12, 1, 8, 6)
+    assert found.train.images[3, 0].tolist() == drawn(12, 8, 6)[3].tolist()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.uint64, np.int64])
+def test_whole_numbers_of_every_width_are_labels(kind, tmp_path):
+    saved(tmp_path, y_train=(np.arange(12) % 3).astype(kind))
+    assert load(Npz(path="set.npz"), tmp_path).train.labels.dtype == torch.int64
+
+
+def test_a_compressed_file_gives_the_same(tmp_path):
+    saved(tmp_path)
+    np.savez_compressed(tmp_path / "small.npz", **arrays())
+    plain, small = (load(Npz(path=name), tmp_path) for name in ("set.npz", "small.npz"))
+    assert torch.equal(plain.train.images, small.train.images)
+
+
+def test_an_absolute_path_is_taken_as_it_is(tmp_path):
+    path = saved(tmp_path)
+    assert len(load(Npz(path=str(path)), tmp_path / "elsewhere").test.labels) == 6
+
+
+def test_pickled_objects_are_refused_and_not_executed(tmp_path):
+    trace = tmp_path / "executed"
+    path = saved(tmp_path, y_train=np.array([Bomb(trace)] * 12, dtype=object))
+    assert "ickle" in str(refused(path))
+    assert not trace.exists()
+
+
+def test_a_bare_pickle_is_refused_and_not_executed(tmp_path):
+    path, trace = tmp_path / "set.npz", tmp_path / "executed"
+    path.write_bytes(pickle.dumps(Bomb(trace)))
+    refused(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("name", ["x_train", "y_train", "x_test", "y_test"])
+def test_a_missing_array_is_named(name, tmp_path):
+    assert name in refused(saved(tmp_path, **{name: None})).what
+
+
+WRONG = {
+    "floats": {"x_train": drawn(12, 8, 6, 3) / 255},
+    "too few axes": {"x_train": drawn(12, 144)},
+    "channels first": {"x_train": drawn(12, 3, 8, 6), "x_test": drawn(6, 3, 8, 6)},
+    "no images": {"x_test": drawn(0, 8, 6, 3), "y_test": np.zeros(0, dtype=np.int64)},
+    "no pixels": {"x_train": drawn(12, 0, 6, 3), "x_test": drawn(6, 0, 6, 3)},
+    "labels as floats": {"y_train": np.arange(12) % 3 + 0.5},
+    "one label too many": {"y_train": np.arange(13) % 3},
+    "labels in a matrix": {"y_train": np.eye(12, dtype=np.int64)},
+    "a negative label": {"y_train": np.arange(12) % 3 - 1},
+    "a test label that was never trained": {"y_test": np.arange(6)},
+    "a class without images": {"y_train": np.arange(12) % 3 * 2},
+    "a label of 10 to the 18": {"y_train": np.array([10**18, *range(11)])},
+    "a label beyond 63 bits": {"y_train": np.array([2**64 - 1, *range(11)], dtype=np.uint64)},
+    "another size in the test split": {"x_test": drawn(6, 6, 8, 3)},
+}
+
+
+@pytest.mark.parametrize("case", sorted(WRONG))
+def test_what_is_no_data_set_is_refused(case, tmp_path):
+    refused(saved(tmp_path, **WRONG[case]))
+
+
+@pytest.mark.parametrize("keep", [0, 1, 40, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed], ids=["stored", "compressed"])
+def test_a_truncated_file_is_refused(save, keep, tmp_path):
+    path = tmp_path / "set.npz"
+    save(path, **arrays())
+    content = path.read_bytes()
+    path.write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
+    refused(path)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed], ids=["stored", "compressed"])
+def test_a_flipped_byte_in_an_array_is_refused(save, tmp_path):
+    path = tmp_path / "set.npz"
+    save(path, **arrays())
+    content = bytearray(path.read_bytes())
+    content[600] ^= 0xFF
+    path.write_bytes(content)
+    refused(path)
+
+
+def test_a_single_array_is_no_data_set(tmp_path):
+    np.save(tmp_path / "x.npy", drawn(3, 8, 8))
+    refused(tmp_path / "x.npy")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    assert "no such file" in refused(tmp_path / "nowhere.npz").what.lower()
+    (tmp_path / "folder.npz").mkdir()
+    refused(tmp_path / "folder.npz")
