@@ -4,29 +4,40 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from crdnd_tui import report
+from crdnd_tui import classes, report
 from crdnd_tui.state import ENDED, RunState
-from crdnd_tui.text import bar, count, duration, number, one_line, pad, percent, plain, size
+from crdnd_tui.text import count, duration, number, one_line, pad, percent, plain, size
 from engine.spec.events import AttackProgressed
 
 _SPARKS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _ACCENT = "bright_blue"
+TABLE_WIDTH = 100  # cells; a wider table is harder to read
 
 
 def frame(
-    state: RunState, title: str, width: int, height: int, *, ascii_only: bool = False, living: bool = True
+    state: RunState,
+    title: str,
+    width: int,
+    height: int,
+    *,
+    ascii_only: bool = False,
+    living: bool = True,
+    now: float = 0.0,
 ) -> list[Text]:
-    """At most `height` lines of at most `width` cells."""
-    width, height = max(20, width), max(3, height)
-    lines = _head(state, title, width, living)
+    """At most `height` lines of at most `width` cells; `now` in unix seconds, else the time of the latest event."""
+    width, height, now = max(20, width), max(3, height), now or state.last
+    lines = _head(state, title, width, living, now)
     training = _training(state, width, ascii_only)
     if state.evaluation is not None or state.table:
-        parts = [_attack(state, width), report.table(state, width)]
+        attack = _attack(state, width, now)
+        table = report.table(state, min(width, TABLE_WIDTH), height=height - len(lines) - len(attack) - 2)
+        parts = [attack, table]
         if len(lines) + sum(len(part) + 1 for part in [*parts, training]) <= height:
             parts.insert(0, training)
     else:
-        room = height - len(lines) - len(training) - 4
-        parts = [training, _teacher(state, width), _classes(state, width, room, ascii_only), _warnings(state, width)]
+        warnings = _warnings(state, width)
+        room = height - len(lines) - len(training) - 2 - (len(warnings) + 1 if warnings else 0)
+        parts = [training, classes.lines(state, min(width, TABLE_WIDTH), room, ascii_only=ascii_only), warnings]
     for part in filter(None, parts):
         lines += [Text(), *part]
     lines = [_ascii(line) if ascii_only else line for line in lines[:height]]
@@ -39,19 +50,23 @@ def _ascii(line: Text) -> Text:
     return line if line.plain.isascii() else Text(plain(line.plain))
 
 
-def _head(state: RunState, title: str, width: int, living: bool) -> list[Text]:
+def _head(state: RunState, title: str, width: int, living: bool, now: float) -> list[Text]:
     stage = "resuming" if state.phase in ENDED and living else (state.stage or "starting")
     if state.phase in ENDED and not living:
         stage = state.phase
+    clock = f"  {duration(now - state.since)}" if state.since and living else ""
+    right = one_line(stage, 15) + clock
+    room = width - 8 - len(right)
     head = Text()
     head.append("crdnd ", f"bold {_ACCENT}")
-    head.append(pad(one_line(state.run or "starting", width - 22), width - 22), "bold")
-    head.append(f"{one_line(stage, 15):>15}", "green" if state.phase != "failed" else "red")
+    head.append(pad(one_line(state.run or "the engine starts", room), room) + "  ", "bold")
+    head.append(one_line(stage, 15), "green" if state.phase != "failed" else "red")
+    head.append(clock, "dim")
     return [head, Text(one_line(title, width), "dim")] if title else [head]
 
 
 def _training(state: RunState, width: int, ascii_only: bool) -> list[Text]:
-    """Progress, losses and validation of the student."""
+    """Progress, losses and validation of the student; what its teacher can do."""
     if state.training is None:
         return []
     done = state.step / max(1, state.total_steps)
@@ -65,15 +80,19 @@ def _training(state: RunState, width: int, ascii_only: bool) -> list[Text]:
             after += f"  {latest.images_per_second:,.0f} images/s"
     lines = [_meter(said, done, after, width)]
     if latest is not None:
-        terms = [f"{one_line(k, 16)} {number(v)}" for k, v in latest.terms.items()]
-        words = "   ".join([number(latest.loss), *terms, f"lr {number(latest.learning_rate)}"])
+        terms = [f"{one_line(k, 16)} {number(v, fixed=True)}" for k, v in latest.terms.items()]
+        words = "   ".join([number(latest.loss, fixed=True), *terms, f"lr {number(latest.learning_rate)}"])
         lines.append(_named("loss", words, _spark([e.loss for e in state.epochs], width - 14 - len(words), ascii_only)))
     if state.validations:
         now, best = state.validations[-1], state.best
         words = "   ".join(f"{report.title(k)} {percent(v)}" for k, v in now.accuracy.items())
-        words += f"   best epoch {best.epoch}" if best else ""
+        words += f"   best {'epoch ' if width >= 70 else ''}{best.epoch}" if best else ""
         series = [v.accuracy.get(v.by) for v in state.validations]
         lines.append(_named("validation", words, _spark(series, width - 14 - len(words), ascii_only)))
+    if state.teacher is not None:
+        t = state.teacher
+        words = f"clean {percent(t.clean)}   PGD-10 {percent(t.robust)}   {one_line(t.model, 24)}"
+        lines.append(_named("teacher", words + (f" on {count(t.n)} images" if width >= 70 else ""), ""))
     if state.device is not None and width >= 60:
         busy = f"   busy {state.device.utilisation} %" if state.device.utilisation is not None else ""
         words = f"{one_line(state.device.name, 30)}   {size(state.device.used)} of {size(state.device.total)}{busy}"
@@ -110,56 +129,23 @@ def _spark(series: Sequence[float | None], width: int, ascii_only: bool) -> str:
     return "".join(" " if v is None else _SPARKS[round(7 * (v - low) / span)] for v in values)
 
 
-def _teacher(state: RunState, width: int) -> list[Text]:
-    teacher = state.teacher
-    if teacher is None:
-        return []
-    words = f"{one_line(teacher.model, 24)}   clean {percent(teacher.clean)}   PGD-10 {percent(teacher.robust)}"
-    return [_named("teacher", words + (f"   on {count(teacher.n)} images" if width >= 70 else ""), "")]
-
-
-def _classes(state: RunState, width: int, room: int, ascii_only: bool) -> list[Text]:
-    """What the method learnt of its teacher, class by class: the diagonals of ACM's matrices."""
-    latest = next((e for e in reversed(state.epochs) if e.teacher_clean or e.teacher_robust), None)
-    if latest is None or width < 44 or room < 3:
-        return []
-    clean, robust = latest.teacher_clean, latest.teacher_robust
-    classes = max(len(clean), len(robust))
-    order = list(range(classes))
-    if classes > room - 1:
-        order = sorted(order, key=lambda k: robust[k] if k < len(robust) else clean[k])[: room - 1]
-    label = max(len(report.class_name(state, k, 12)) for k in order) if order else 0
-    length = min(32, max(6, (width - label - 20) // 2))
-    what = "teacher per class" if classes == len(order) else f"the teacher's {len(order)} hardest of {classes} classes"
-    lines = [Text(f"{what}: on clean images, on the student's adversarial ones", "dim")]
-    for k in order:
-        line = Text(f"{pad(report.class_name(state, k, 12), label)}  ")
-        for series, style in ((clean, "cyan"), (robust, "yellow")):
-            value = series[k] if k < len(series) else None
-            line.append(bar(value, length, ascii_only=ascii_only), style)
-            line.append(f" {percent(value):>5}   ")
-        line.rstrip()
-        lines.append(line)
-    return lines
-
-
-def _attack(state: RunState, width: int) -> list[Text]:
+def _attack(state: RunState, width: int, now: float) -> list[Text]:
     """How far the judgement is, and the attack under way."""
-    cells = len(state.attacks) * len(state.checkpoints)
+    rows = len(state.attacks) * len(state.checkpoints)
     done = sum(len(row) for row in state.table.values())
-    lines = [
-        _meter(f"judging {done} of {cells} cells", done / max(1, cells), f"{100 * done / max(1, cells):3.0f} %", width)
-    ]
+    lines = [_meter(f"judged {done}/{rows}", done / max(1, rows), f"{100 * done / max(1, rows):3.0f} %", width)]
     attack = state.attack
+    if attack is None:
+        return lines
+    words, over, total, stand = "", 0, state.evaluation.n if state.evaluation else 0, ""
     if isinstance(attack, AttackProgressed):
-        part = f" {attack.part}" if attack.part not in ("", attack.attack) else ""
-        said = one_line(f"{attack.checkpoint} {report.title(attack.attack)}{part}", max(12, width // 2))
-        after = f"{count(attack.done)}/{count(attack.total)}"
-        after += f"  {percent(attack.robust)} % stand" if width >= 50 else ""
-        lines.append(_meter(said, attack.done / max(1, attack.total), after, width))
-    elif attack is not None:
-        lines.append(Text(f"{attack.checkpoint} {report.title(attack.attack)} begins", "dim"))
-    return lines
+        words = f" {report.PARTS.get(attack.part, attack.part)}" if attack.part not in ("", attack.attack) else ""
+        over, total = attack.done, attack.total
+        stand = f"  {percent(attack.robust)} % stand" if width >= 50 else ""
+    where = f"{attack.checkpoint} " if len(state.checkpoints) > 1 else ""
+    said = one_line(f"{where}{report.title(attack.attack)}{words}", max(12, width // 2))
+    after = f"{count(over)}/{count(total)}{stand}  {duration(max(0.0, now - state.attack_since))}"
+    return [*lines, _meter(said, over / max(1, total), after, width)]
 
 
 def _warnings(state: RunState, width: int) -> list[Text]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crdnd_tui.report import title
+from crdnd_tui.report import PARTS, title
 from crdnd_tui.state import RunState
 from crdnd_tui.text import count, duration, number, one_line, percent
 from engine.spec.events import (
@@ -80,7 +80,7 @@ class Narrator:
             case Evaluated():
                 seconds = f"   {duration(event.seconds)}" if event.seconds >= 1 else ""
                 return (
-                    f"{event.checkpoint:<4}  {title(event.attack):<12} {percent(event.accuracy, event.n):>6} % "
+                    f"{event.checkpoint:<4}  {title(event.attack, event):<14} {percent(event.accuracy, event.n):>6} % "
                     f"[{percent(event.low, event.n)}, {percent(event.high, event.n)}]{seconds}"
                 )
             case Warned():
@@ -102,7 +102,8 @@ class Narrator:
         if part == self._part or event.part in ("", event.attack):
             return ""
         self._part = part
-        return f"{event.checkpoint:<4}  {title(event.attack)}: {event.part} on {count(event.total)} images"
+        words = PARTS.get(event.part, event.part)
+        return f"{event.checkpoint:<4}  {title(event.attack)}: {words} on {count(event.total)} images"
 
 
 def _epoch_line(epoch: EpochDone | None, validated: Validated | None, state: RunState) -> str:
@@ -111,7 +112,7 @@ def _epoch_line(epoch: EpochDone | None, validated: Validated | None, state: Run
     width = len(count(total))
     words = [f"epoch {count(at):>{width}}/{count(total)}" if total else f"epoch {count(at)}"]
     if epoch:
-        words.append(f"loss {number(epoch.loss)}")
+        words.append(f"loss {number(epoch.loss, fixed=True)}")
     if validated:
         words += [f"{title(attack)} {percent(value)}" for attack, value in validated.accuracy.items()]
         words.append("best" if validated.best else "")

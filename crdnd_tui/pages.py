@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from crdnd_tui.library import Summary
@@ -15,14 +16,20 @@ SIGNS = {
     "stalled": ("!", "yellow"), "lost": ("?", "red"), "damaged": ("!", "red"),
 }  # fmt: skip
 _STRONGEST = ("worst", "autoattack")
+_DOING = {"teacher": "teacher", "evaluation": "judging"}  # in place of the epoch
+_LONGEST_NAME = 32  # cells
 
 
 def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = False) -> list[Text]:
-    """One line for each run: sign and state, id, progress, clean and strongest accuracy of `best`."""
+    """One line for each run: sign and state, id, progress, clean and strongest accuracy of `best`, and its name."""
     wide = max((len(row.id) for row in rows), default=0)
     room = max(16, min(wide, width - 37))
     shorter = width < 66
-    head = f"  {'state':<9} {pad('run', room)}  {'epoch':>7}  {'clean':>6} {'robust':>6}"
+    names = (
+        0 if shorter else min(_LONGEST_NAME, width - room - 39, max((cell_len(row.name) for row in rows), default=0))
+    )
+    names = 0 if names < 8 and names < max((cell_len(row.name) for row in rows), default=0) else names
+    head = f"  {'state':<9} {pad('run', room)}  {'epoch':>7}  {'clean':>6} {'robust':>6}" + ("  name" if names else "")
     lines = [Text(head[:width].rstrip() if not shorter else f"  {'state':<9} run", "bold")]
     for row in rows:
         sign, style = SIGNS[row.state]
@@ -33,6 +40,7 @@ def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = Fal
         if not shorter:
             line.append("  " + _progress(row).rjust(7))
             line.append(_accuracies(row))
+            line.append(f"  {one_line(row.name, names)}" if names and row.name else "", "dim")
         line.rstrip()
         lines.append(line)
         if row.why and row.state not in ("done", "running", "starting"):
@@ -42,10 +50,12 @@ def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = Fal
 
 def _progress(row: Summary) -> str:
     status = row.status
-    if status is None or not status.epochs:
+    if status is None:
         return ""
-    if row.state == "running" and status.phase == "evaluation":
-        return "judging"
+    if row.state == "running" and status.phase in _DOING:
+        return _DOING[status.phase]
+    if not status.epochs:
+        return ""
     return f"{status.epoch}/{status.epochs}"
 
 

@@ -5,28 +5,29 @@ A number that cannot be believed bears a letter, and each letter has its sentenc
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from itertools import cycle
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from crdnd_tui.state import RunState
 from crdnd_tui.text import bar, count, number, one_line, pad, percent, plain
-from engine.spec.attacks import AttackSpec
+from engine.spec import attacks
 from engine.spec.events import Evaluated
 from engine.spec.marks import MARKS
 
 CLEAN, WORST = "clean", "worst"
-_KINDS = {kind.model_fields["name"].default: kind for kind in get_args(get_args(AttackSpec)[0])}
 TITLES: Mapping[str, str] = {
     CLEAN: "clean",
     WORST: "worst of L-inf",
     "suspect": "cross-checks",
-    **{name: kind.title for name, kind in _KINDS.items()},
+    **attacks.TITLES,
 }
-_PARTS = {"apgd-ce": "APGD-CE", "apgd-t": "APGD-T", "fab-t": "FAB-T", "square": "Square"}
+PARTS = {"apgd-ce": "APGD-CE", "apgd-t": "APGD-T", "fab-t": "FAB-T", "square": "Square"}
 _READ_OFF = frozenset({"margin_below_ce", "suite_below_pgd", "rescaled_below_ce", "fgsm_below_pgd", "subset"})
 _NAMES = 16  # cells of an attack's name
 _BARS = 24  # cells of the longest bar
+_GLUE = "\u00a0"  # a space at which no line is broken
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -42,7 +43,7 @@ def title(attack: str, cell: Evaluated | None = None) -> str:
 
 def is_within(attack: str, cell: Evaluated | None) -> bool:
     """Whether the attack stays in the run's ball, and so belongs to the worst case."""
-    kind = _KINDS.get(str(cell.spec.get("name", attack)) if cell else attack)
+    kind = attacks.KINDS.get(str(cell.spec.get("name", attack)) if cell else attack)
     return kind is None or kind.bounded
 
 
@@ -67,7 +68,7 @@ def table(state: RunState, width: int = 80, *, ascii_only: bool = False, height:
     notes = _Notes(state)
     rows, beyond = _rows(state, notes)
     lines = _body(state, [*rows, *beyond], len(beyond), width, ascii_only=ascii_only)
-    below = [Text(), *_below(state, width), *notes.lines(width)]
+    below = [Text(), *_caption(state, width), *notes.lines(width), *_below(state, width)]
     if len(lines) + len(below) > height:
         below = below[: height - len(lines)] if len(lines) + 1 < height else []
     if len(lines) > height:
@@ -174,15 +175,21 @@ def class_name(state: RunState, index: int, width: int = 14) -> str:
     return f"class {name}" if name.isdecimal() else one_line(name, width)
 
 
-def _below(state: RunState, width: int) -> list[Text]:
-    """On which images, in which ball; how far the cross-entropy attack reads too high; what the rows mean."""
+def _caption(state: RunState, width: int) -> list[Text]:
+    """In which ball, on which images."""
     cells = [cell for row in state.table.values() for cell in row.values()]
     n, of = max((cell.n, cell.of) for cell in cells)
     epsilon = next((str(e) for cell in cells if (e := cell.spec.get("epsilon"))), "")
     split = cells[0].split
     images = f"all {count(n)} {split} images" if n == of else f"{count(n)} of {count(of)} {split} images"
     radius = f"L-inf, epsilon {one_line(epsilon, 12)} \u00b7 " if epsilon else ""
-    said = [f"{radius}% right of {images}, 95 % intervals"]
+    return wrapped(f"{radius}% right of {images}, 95{_GLUE}% intervals", width, "dim")
+
+
+def _below(state: RunState, width: int) -> list[Text]:
+    """What the rows mean; how far the cross-entropy attack reads too high; what single numbers rest on."""
+    cells = [cell for row in state.table.values() for cell in row.values()]
+    said = []
     beyond = sorted({title(cell.attack) for cell in cells if not is_within(cell.attack, cell)})
     if any(cell.attack == WORST for cell in cells):
         apart = f"; {' and '.join(beyond)} is another threat model and left out" if beyond else ""
@@ -199,11 +206,11 @@ def _gaps(row: Mapping[str, Evaluated], of_it: str) -> str:
     if "pgd_sat" not in row:
         return ""
     gaps = [
-        f"{100 * (row['pgd_sat'].accuracy - row[other].accuracy):+.1f} points above {TITLES[other]}"
+        f"minus {TITLES[other]} {100 * (row['pgd_sat'].accuracy - row[other].accuracy):+.1f}{_GLUE}points"
         for other in ("cw_inf", "pgd_rescaled", "autoattack")
         if other in row
     ]
-    return f"{TITLES['pgd_sat']}{of_it}: {', '.join(gaps)}" if gaps else ""
+    return f"{TITLES['pgd_sat']}{of_it} {', '.join(gaps)}" if gaps else ""
 
 
 def _detail(cell: Evaluated, of_it: str) -> str:
@@ -212,10 +219,10 @@ def _detail(cell: Evaluated, of_it: str) -> str:
     if name == "cw_2":
         found, median = details.get("found"), details.get("median_l2")
         words = [f"median L2 distance {number(median)}"] if median is not None else []
-        words += [f"a mistake found for {percent(found)} %"] if found is not None else []
+        words += [f"a mistake found for {percent(found)}{_GLUE}% of the images"] if found is not None else []
         return f"{title(cell.attack, cell)}{of_it}: {', '.join(words)}" if words else ""
     if name == "autoattack":
-        after = [f"{words} {percent(details[f'after_{part}'], cell.n)}" for part, words in _PARTS.items()
+        after = [f"{words} {percent(details[f'after_{part}'], cell.n)}" for part, words in PARTS.items()
                  if f"after_{part}" in details]  # fmt: skip
         kind = " ".join(one_line(str(cell.spec[key]), 30) for key in ("version", "package") if key in cell.spec)
         return f"{title(cell.attack)} {kind}{of_it}: after {', '.join(after)}" if after else ""
@@ -226,11 +233,11 @@ def wrapped(text: str, width: int, style: str = "", indent: str = "  ", hang: st
     """The text in lines of at most `width` cells."""
     lines: list[Text] = []
     line = indent
-    for word in text.split():
-        if len(line) + len(word) + 1 > width and line.strip():
+    for word in text.split(" "):
+        if cell_len(line) + cell_len(word) + 1 > width and line.strip():
             lines.append(Text(line, style))
             line = hang
-        line += (" " if line.strip() else "") + word
+        line += (" " if line.strip() else "") + word.replace(_GLUE, " ")
     return [*lines, Text(line, style)]
 
 
@@ -266,12 +273,8 @@ class _Notes:
     def lines(self, width: int) -> list[Text]:
         """Each letter with its sentence, then the warnings that concern no cell."""
         shown: list[Text] = []
-        letters = [_LETTERS[index % len(_LETTERS)] for index in range(len(self._figures))]
-        for letter, notes in [
-            *zip(letters, self._figures.items(), strict=True),
-            *(("!", n) for n in self._loose.items()),
-        ]:
-            (_, sentence), figures = notes
+        lettered = zip(cycle(_LETTERS), self._figures.items(), strict=False)
+        for letter, ((_, sentence), figures) in [*lettered, *(("!", note) for note in self._loose.items())]:
             measured = f"{'; '.join(figures)}. " if figures else ""
             lines = wrapped(f"{letter} {one_line(measured + sentence, 600)}", width)
             lines[0].stylize("yellow", 2, 3)

@@ -47,6 +47,7 @@ class RunState:
     pid: int = 0
     stage: str = ""
     started: float = 0.0  # unix seconds, of the first engine
+    since: float = 0.0  # unix seconds, of the engine at work
     last: float = 0.0  # unix seconds, of the latest event
     seconds: float | None = None  # of the engine that finished
     reason: str = ""  # why it stopped or failed
@@ -145,12 +146,12 @@ def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one cas
         case RunStarted():
             return replace(
                 state, phase="running", run=event.run, name=event.name, config_hash=event.config_hash,
-                pid=event.pid, host=event.host, started=state.started or event.time,
+                pid=event.pid, host=event.host, started=state.started or event.time, since=event.time,
             )  # fmt: skip
         case RunResumed():
             return replace(
                 state, phase="running", pid=event.pid, host=event.host, resumes=state.resumes + 1, reason="", hint="",
-                teacher_run="", attack=None,
+                teacher_run="", attack=None, since=event.time,
             )  # fmt: skip
         case StageStarted():
             return replace(state, stage=event.stage, teacher_run="" if event.stage != "teacher" else state.teacher_run)

@@ -71,9 +71,9 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
-def number(value: float | None) -> str:
-    """Four significant digits; a value that is not finite reached us as None."""
-    return "nan" if value is None else f"{value:.4g}"
+def number(value: float | None, *, fixed: bool = False) -> str:
+    """Four significant digits, zeros at the end only when `fixed`; a value that is not finite reached us as None."""
+    return "nan" if value is None else f"{value:#.4g}" if fixed else f"{value:.4g}"
 
 
 def duration(seconds: float | None) -> str:

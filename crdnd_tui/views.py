@@ -39,8 +39,8 @@ class View(Protocol):
 class LiveView:
     """A picture on the terminal, redrawn four times a second; it leaves nothing behind."""
 
-    def __init__(self, console: Console, title: str) -> None:
-        self._console, self._title = console, display(title)
+    def __init__(self, console: Console, title: str, keys: str) -> None:
+        self._console, self._title, self._keys = console, display(title), keys
         self._ascii = not encodes_unicode(console.encoding)
         self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._live.start()
@@ -69,16 +69,18 @@ class LiveView:
     def _draw(self) -> None:
         self._drawn = time.monotonic()
         width, height = self._console.size
-        room = height - 2
+        room, now = height - 3, time.time()
         if self._teacher is not None:
             title = f"the teacher comes first; then {self._title}"
-            lines = live.frame(self._teacher, title, width, room, ascii_only=self._ascii)
+            lines = live.frame(self._teacher, title, width, room, ascii_only=self._ascii, now=now)
         else:
-            lines = live.frame(self._state, self._title, width, room, ascii_only=self._ascii, living=self._living)
-        words = self._said or "Ctrl-C: stop after this step and save; twice: kill"
+            lines = live.frame(
+                self._state, self._title, width, room, ascii_only=self._ascii, living=self._living, now=now
+            )
+        words = self._said or self._keys
         footer = Text(words if not self._ascii else plain(words), "yellow" if self._said else "dim")
         footer.truncate(width)
-        self._live.update(Group(*lines, footer), refresh=True)
+        self._live.update(Group(*lines, Text(), footer), refresh=True)
 
 
 class PlainView:

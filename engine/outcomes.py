@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.bench import Bench, Struck
-from engine.spec.attacks import AttackSpec
+from engine.spec.attacks import AttackSpec, AutoAttack
 from engine.spec.files import write_atomically
 from engine.spec.outcomes import Outcome, decode, encode, pack, summarise
 
@@ -31,8 +31,10 @@ class Identity(NamedTuple):
 def describe(spec: AttackSpec | None, bench: Bench) -> dict[str, Any]:
     """The attack in full, as it is recorded; None is no attack."""
     own = spec.model_dump(mode="json") if spec else {"name": "clean"}
+    package = {"package": f"pyautoattack {versions()['pyautoattack']}"} if isinstance(spec, AutoAttack) else {}
     return {
         **own,
+        **package,
         "norm": bench.threat_model.norm,
         "epsilon": str(bench.threat_model.epsilon),
         "seed": bench.seed,

@@ -66,7 +66,7 @@ def share_threads(machine: Machine, macs: int) -> str:
     Small batches get one thread: two would spend their time waiting for each other.
     """
     small = macs < SMALL_BATCH
-    threads = machine.threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or (1 if small else os.cpu_count() or 1)
+    threads = machine.threads or _omp_threads() or (1 if small else os.cpu_count() or 1)
     torch.set_num_threads(threads)
     return f"{threads} thread{'s' if threads > 1 else ''}"
 
@@ -78,6 +78,12 @@ def utilisation(device: torch.device) -> int | None:
     except (pynvml.NVMLError, RuntimeError, ModuleNotFoundError) as error:
         log.debug("no GPU utilisation: %s", error)
         return None
+
+
+def _omp_threads() -> int:
+    """The first count in OMP_NUM_THREADS, which may list one for each level of nesting; 0 when there is none."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() else 0
 
 
 def layout(machine: Machine) -> torch.memory_format:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from engine.bench import Bench, Keeping, Progress
 from engine.losses import cross_entropy
-from engine.spec.attacks import AttackSpec, CWInf, ThreatModel
+from engine.spec.attacks import TITLES, AttackSpec, CWInf, ThreatModel
 from engine.spec.files import write_atomically
 from engine.spec.marks import MARKS
 from engine.spec.outcomes import Outcome, mcnemar, unpack, wilson
@@ -121,7 +121,9 @@ def _weaker(climb: Outcome, others: Sequence[Outcome], code: str, gap: float) ->
     """A mark on `climb` when one of the others leaves significantly fewer images, by more than `gap`."""
     for other in others:
         if _drops(unpack(climb.robust, climb.n), unpack(other.robust, other.n), gap):
-            figures = f"{climb.attack} leaves {climb.accuracy:.1%}, {other.attack} {other.accuracy:.1%}."
+            figures = (
+                f"{_called(climb)} leaves {_percent(climb.accuracy)}, {_called(other)} {_percent(other.accuracy)}."
+            )
             return [_finding(code, figures, climb.attack)]
     return []
 
@@ -143,7 +145,8 @@ def _look_at_logits(suspect: Suspect) -> list[Finding]:
         found.append(_finding("non_deterministic"))
     elif _depends_on_the_batch(bench.net, x, logits, scale):
         found.append(_finding("train_mode"))
-    if len(x) > 1 and float((logits - logits[:1]).abs().max()) <= 1e-6 * scale:
+    same = len(x) > 1 and float((logits - logits[:1]).abs().max()) <= 1e-6 * scale
+    if same or (len(suspect.clean.unique()) == 1 and len(bench.labels.unique()) > 1):
         found.append(_finding("constant_output"))
     sums = logits.sum(dim=1)
     if float(logits.min()) >= -1e-5 and float(logits.max()) <= 1 + 1e-5 and bool(((sums - 1).abs() < 1e-4).all()):
@@ -187,7 +190,8 @@ def _more_steps(suspect: Suspect, keeping: Keeping, progress: Progress) -> list[
     after = strike_all(bench, longer, clean, keeping, _named(progress, "more steps")).struck.robust
     if not _drops(bits.tolist(), after.tolist(), STEP_GAP):
         return []
-    figures = f"{float(bits.float().mean()):.1%} fall to {float(after.float().mean()):.1%} of {bench.n} images."
+    before, now = _percent(float(bits.float().mean())), _percent(float(after.float().mean()))
+    figures = f"{before} fall to {now} of {bench.n} images."
     return [_finding("steps_help", figures, spec.key)]
 
 
@@ -213,6 +217,15 @@ def _choose(suspect: Suspect, images: int) -> tuple[Bench, Tensor]:
 
 def _named(progress: Progress, part: str) -> Progress:
     return lambda _part, done, total, robust: progress(part, done, total, robust)
+
+
+def _called(outcome: Outcome) -> str:
+    """The attack as the table calls it."""
+    return outcome.spec.get("label") or TITLES.get(str(outcome.spec.get("name")), outcome.attack)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _finding(code: str, figures: str = "", attack: str = "") -> Finding:

@@ -19,6 +19,9 @@ from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 
+OWNER_KEYS = "Ctrl-C: stop after this step and save; twice: kill"
+WATCHER_KEYS = "Ctrl-C: leave; the run goes on"
+
 
 def run(
     preset: str, overrides: Sequence[str], seed: int | None, name: str, machine: Machine, *, detach: bool, as_json: bool
@@ -70,7 +73,7 @@ def stop(name: str, runs: Path, *, kill: bool) -> int:
 def watch(name: str, runs: Path, *, as_json: bool) -> int:
     """Looks on until the engine leaves; Ctrl-C leaves the run alone."""
     folder = rundir.find(runs, name)
-    view = _view(folder, as_json)
+    view = _view(folder, as_json, WATCHER_KEYS)
     outcome = Attachment(folder, view, from_start=True).follow()
     if outcome.code == INTERRUPTED:
         output.say(f"{folder.id} goes on without a watcher.")
@@ -83,7 +86,7 @@ def go(folder: RunDir, *, detach: bool, as_json: bool, again: bool = False) -> i
     process = launch.start(folder)
     if detach:
         return _detached(folder, process)
-    view = _view(folder, as_json)
+    view = _view(folder, as_json, OWNER_KEYS)
     outcome = Attachment(folder, view, process, from_start=not again).follow()
     return _finish(folder, outcome, as_json)
 
@@ -98,12 +101,12 @@ def _detached(folder: RunDir, process: subprocess.Popen[bytes]) -> int:
     return code if code in (FAILED, USAGE, STOPPED) else FAILED
 
 
-def _view(folder: RunDir, as_json: bool) -> View:
+def _view(folder: RunDir, as_json: bool, keys: str) -> View:
     console = output.narration()
     if as_json:
         return JsonView(console)
     if console.is_terminal and not console.is_dumb_terminal:
-        return LiveView(console, _title(folder))
+        return LiveView(console, _title(folder), keys)
     return PlainView(console)
 
 

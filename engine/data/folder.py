@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torchvision.datasets import ImageFolder
 from torchvision.transforms.functional import pil_to_tensor
 
 from engine.spec.data import Folder
 from engine.spec.errors import DataError
 from engine.types import Dataset, Split
+
+_TORN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises at damaged files
 
 
 def load(spec: Folder, folder: Path) -> Dataset:
@@ -30,12 +32,12 @@ def _images(root: Path, size: int) -> ImageFolder:
                     image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
                 )
                 return pixels
-        except (UnidentifiedImageError, OSError) as error:
-            raise DataError("is no readable image", where=path) from error
+        except _TORN as error:
+            raise DataError(f"is no readable image: {error}", where=path) from error
 
     try:
         return ImageFolder(str(root), loader=read)
-    except FileNotFoundError as error:
+    except OSError as error:
         raise DataError(
             f"no image folder: {error}", where=str(root), hint="Expected are train/<class>/ and test/<class>/."
         ) from error

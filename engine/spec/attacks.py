@@ -3,7 +3,7 @@
 `name` in a preset is the column of the table; `module` is the file under `engine/attacks` that climbs.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, field_validator
 
@@ -142,3 +142,10 @@ class AutoAttack(_Attack):
 AttackSpec = Annotated[
     FGSM | PGD | PGDSAT | PGDTRADES | CWInf | PGDRescaled | CW2 | AutoAttack, Field(discriminator="name")
 ]
+
+KINDS: dict[str, type[_Attack]] = {
+    str(kind.model_fields["name"].default): kind for kind in get_args(get_args(AttackSpec)[0])
+}
+"""Attacks by their names in presets."""
+TITLES: dict[str, str] = {name: kind.title for name, kind in KINDS.items()}
+"""What papers call them."""

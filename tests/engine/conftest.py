@@ -1,0 +1,32 @@
+"""Fixtures of the tests that break runs: a warm parent of engines, data, and a run that nobody broke."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.spec.rundir import RunDir
+from tests.engine.broken_runs import FINISHED, Nursery, make, write_data, write_teacher
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    warm = Nursery(tmp_path_factory.mktemp("nursery"))
+    yield warm
+    warm.close()
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_data(folder)
+    write_teacher(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def whole(nursery: Nursery, data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A run that was never broken."""
+    run = make(tmp_path_factory.mktemp("whole"), data)
+    assert nursery.work(run) == FINISHED, nursery.screen.read_text()
+    return run

@@ -1,0 +1,288 @@
+"""The reporter: a log without gaps or halves, a status that follows from it, and room to say that the disk is full."""
+
+import errno
+import os
+import time
+
+import msgspec
+import pytest
+
+from engine import reporter as module
+from engine.reporter import RESERVE_BYTES, Reporter
+from engine.spec import status as status_file
+from engine.spec.events import (
+    AttackProgressed,
+    AttackStarted,
+    Evaluated,
+    RunResumed,
+    RunStarted,
+    StageStarted,
+    StepDone,
+    TrainingStarted,
+    Validated,
+    Warned,
+    decode,
+)
+from engine.spec.rundir import RunDir
+from engine.spec.status import Status
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Desk:
+    """A reporter on an empty folder, its clock, and what lies on the disk."""
+
+    def __init__(self, path) -> None:
+        self.run, self.clock = RunDir(path), Clock()
+        self.reporter = Reporter(self.run, Status(run="r", phase="starting"), clock=self.clock)
+        self.say = self.reporter.say
+
+    def lines(self) -> list[bytes]:
+        return self.run.events.read_bytes().splitlines(keepends=True)
+
+    def events(self):
+        found = decode(self.lines())
+        assert (found.unknown, found.damaged) == (0, 0)
+        return found.events
+
+    def status(self) -> Status:
+        return status_file.decode(self.run.status.read_bytes())
+
+
+@pytest.fixture
+def desk(tmp_path) -> Desk:
+    return Desk(tmp_path)
+
+
+def step(number: int, loss: float = 1.0) -> StepDone:
+    return StepDone(step=number, epoch=1, loss=loss, terms={}, learning_rate=0.1, images_per_second=10.0)
+
+
+def validated(epoch: int, clean: float, *, best: bool) -> Validated:
+    return Validated(epoch=epoch, step=epoch, n=10, accuracy={"clean": clean}, by="clean", best=best, seconds=1.0)
+
+
+def evaluated(checkpoint: str, attack: str, accuracy: float) -> Evaluated:
+    return Evaluated(checkpoint=checkpoint, attack=attack, accuracy=accuracy, n=5, of=10, low=0, high=1, seconds=1)
+
+
+# The log
+
+
+def test_seq_counts_from_1_without_gaps(desk):
+    for number in range(5):
+        desk.say(step(number))
+    assert [event.seq for event in desk.events()] == [1, 2, 3, 4, 5]
+
+
+def test_each_event_is_one_write_of_one_line_at_the_end(desk, monkeypatch):
+    written = []
+
+    def write(file: int, line: bytes, write=os.write) -> int:
+        written.append(line)
+        return write(file, line)
+
+    monkeypatch.setattr(os, "write", write)
+    for number in range(3):
+        desk.say(step(number))
+    assert written == desk.lines()
+    assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in written)
+
+
+def test_text_with_line_breaks_stays_one_line(desk):
+    desk.say(Warned(code="x", message="one\ntwo\r\x1b[31m\u2028three"))
+    assert len(desk.lines()) == 1
+    assert b"\x1b" not in desk.lines()[0]
+    assert desk.events()[0].message == "one\ntwo\r\x1b[31m\u2028three"
+
+
+def test_cutting_back_keeps_what_was_said_after_and_goes_on_counting(desk):
+    desk.say(step(1))
+    position = desk.reporter.position
+    desk.say(step(2))
+    desk.say(step(3))
+    cut = desk.lines()[1:]
+    assert desk.reporter.cut_back(*position) == 2
+    desk.say(step(2))
+    assert [(event.seq, event.step) for event in desk.events()] == [(1, 1), (2, 2)]
+    assert desk.run.discarded.read_bytes() == b"".join(cut)
+
+
+def test_what_is_cut_off_twice_is_kept_twice(desk):
+    for _ in range(2):
+        desk.say(step(1))
+        desk.reporter.cut_back(0, 0)
+    assert desk.run.events.read_bytes() == b""
+    assert len(decode(desk.run.discarded.read_bytes().splitlines()).events) == 2
+
+
+def test_half_a_line_that_a_kill_left_is_kept_as_a_line_of_its_own(desk):
+    desk.say(step(1))
+    position = desk.reporter.position
+    with desk.run.events.open("ab") as log:
+        log.write(b'{"event":"step_do')
+    assert desk.reporter.cut_back(*position) == 0
+    assert len(desk.events()) == 1
+    assert desk.run.discarded.read_bytes() == b'{"event":"step_do\n'
+
+
+def test_a_log_that_was_lost_is_not_filled_up_with_zeros(desk):
+    desk.say(step(1))
+    size, seq = desk.reporter.position
+    os.truncate(desk.run.events, 0)
+    desk.reporter.cut_back(size, seq)
+    desk.say(step(2))
+    assert [event.seq for event in desk.events()] == [2]
+
+
+# A full disk
+
+
+def full(after: int, code: int = errno.ENOSPC):
+    """os.write that takes `after` bytes and no more, until the reserve is given up."""
+
+    def write(file: int, line: bytes, write=os.write) -> int:
+        if full.reserve.exists():
+            if after:
+                return write(file, line[:after])
+            raise OSError(code, os.strerror(code))
+        return write(file, line)
+
+    return write
+
+
+@pytest.mark.parametrize("after", [0, 1, 20])
+def test_a_full_disk_leaves_no_half_line_and_no_gap_and_the_reserve_takes_the_event(desk, monkeypatch, after):
+    desk.say(step(1))
+    full.reserve = desk.run.path / ".reserve"
+    assert full.reserve.stat().st_size == RESERVE_BYTES
+    monkeypatch.setattr(os, "write", full(after))
+    with pytest.raises(OSError, match="the disk is full") as caught:
+        desk.say(step(2))
+    assert caught.value.errno == errno.ENOSPC
+    assert not full.reserve.exists()
+    desk.say(step(3))
+    assert [(event.seq, event.step) for event in desk.events()] == [(1, 1), (2, 2), (3, 3)]
+
+
+def test_when_even_the_reserve_does_not_help_the_log_still_ends_in_a_whole_line(desk, monkeypatch):
+    desk.say(step(1))
+    monkeypatch.setattr(module, "_write_whole", lambda _log, _line: (_ for _ in ()).throw(OSError(errno.ENOSPC, "x")))
+    with pytest.raises(OSError, match="x"):
+        desk.say(step(2))
+    assert [event.seq for event in desk.events()] == [1]
+    assert desk.reporter.position[1] == 1
+
+
+def test_another_error_keeps_the_reserve(desk, monkeypatch):
+    full.reserve = desk.run.path / ".reserve"
+    monkeypatch.setattr(os, "write", full(0, errno.EIO))
+    with pytest.raises(OSError) as caught:  # noqa: PT011  its errno is compared
+        desk.say(step(1))
+    assert caught.value.errno == errno.EIO
+    assert full.reserve.exists()
+    assert desk.reporter.position == (0, 0)
+
+
+def test_a_closed_reporter_leaves_no_reserve_and_a_last_status(desk):
+    desk.say(step(7))
+    desk.reporter.close()
+    assert not (desk.run.path / ".reserve").exists()
+    assert desk.status().step == 7
+
+
+# The status
+
+
+def test_the_status_follows_the_events(desk):
+    desk.say(RunStarted(run="r", name="n", config_hash="c", pid=12, host="here"))
+    assert (desk.status().phase, desk.status().pid, desk.status().host) == ("starting", 12, "here")
+    desk.say(StageStarted(stage="training"))
+    desk.say(TrainingStarted(epochs=3, steps_per_epoch=5, images=9, classes=[], device="cpu", student_parameters=1))
+    assert (desk.status().phase, desk.status().epochs, desk.status().total_steps) == ("training", 3, 15)
+    desk.say(validated(1, 0.5, best=True))
+    desk.say(validated(2, 0.4, best=False))
+    desk.say(Warned(code="x", message="y"))
+    desk.say(StageStarted(stage="evaluation"))
+    assert (desk.status().epoch, desk.status().best_epoch, desk.status().warnings) == (2, 1, 1)
+    assert desk.status().validation == {"clean": 0.4}
+    desk.say(AttackStarted(checkpoint="best", attack="fgsm"))
+    assert (desk.status().phase, desk.status().attack) == ("evaluation", "best fgsm")
+    desk.say(evaluated("best", "clean", 0.9))
+    desk.say(evaluated("best", "fgsm", 0.5))
+    desk.say(evaluated("last", "clean", 0.8))
+    assert desk.status().results == {"best": {"clean": 0.9, "fgsm": 0.5}, "last": {"clean": 0.8}}
+    assert desk.status().results_n == 5
+
+
+def test_the_status_knows_how_far_the_log_reaches_and_when_the_engine_lived(desk):
+    before = time.time()
+    desk.say(StageStarted(stage="data"))
+    assert desk.status().events_bytes == desk.run.events.stat().st_size
+    assert before <= desk.status().heartbeat <= time.time()
+
+
+def test_progress_of_an_attack_names_its_part(desk):
+    desk.clock.now += 10
+    desk.say(AttackProgressed(checkpoint="last", attack="autoattack", part="square", done=3, total=9, robust=0.5))
+    assert desk.status().attack == "last autoattack square 3/9"
+
+
+def test_steps_reach_the_disk_at_most_every_two_seconds(desk):
+    desk.reporter.update(now=True)
+    seen = []
+    for number in range(1, 9):
+        desk.clock.now += 0.5
+        desk.say(step(number))
+        seen.append(desk.status().step)
+    assert seen == [0, 0, 0, 4, 4, 4, 4, 8]
+
+
+def test_a_beat_writes_what_has_waited_long_enough(desk):
+    desk.say(step(1))
+    before = desk.status().heartbeat
+    desk.clock.now += 1.9
+    desk.reporter.beat()
+    assert desk.status().heartbeat == before
+    desk.clock.now += 0.2
+    desk.reporter.beat()
+    assert desk.status().heartbeat > before
+
+
+def test_the_remaining_time_is_the_running_mean_times_the_steps_left(desk):
+    desk.say(TrainingStarted(epochs=2, steps_per_epoch=50, images=9, classes=[], device="cpu", student_parameters=1))
+    desk.say(step(10))
+    assert desk.reporter.status.eta_seconds is None
+    desk.clock.now += 20.0  # 10 steps in 20 s
+    desk.say(step(20))
+    assert desk.reporter.status.seconds_per_step == pytest.approx(2.0)
+    assert desk.reporter.status.eta_seconds == pytest.approx(80 * 2.0)
+    desk.clock.now += 40.0  # 10 steps in 40 s: 0.95 * 2 + 0.05 * 4 = 2.1
+    desk.say(step(30))
+    assert desk.reporter.status.seconds_per_step == pytest.approx(2.1)
+    assert desk.reporter.status.eta_seconds == pytest.approx(70 * 2.1)
+
+
+def test_a_status_that_a_resumed_engine_begins_with_follows_from_the_events_it_keeps(tmp_path):
+    before = Desk(tmp_path)
+    before.say(RunStarted(run="r", name="n", config_hash="c", pid=12, host="here"))
+    before.say(TrainingStarted(epochs=3, steps_per_epoch=5, images=9, classes=[], device="cpu", student_parameters=1))
+    before.say(step(5, 0.25))
+    before.say(validated(1, 0.5, best=True))
+    before.say(Warned(code="x", message="y"))
+    position = before.reporter.position
+    before.say(step(6))
+    before.say(validated(2, 0.7, best=True))
+    after = Desk(tmp_path)
+    after.reporter.cut_back(*position)
+    after.say(RunResumed(step=5, discarded=2, checkpoint="c", pid=13, host="there"))
+    kept = msgspec.structs.asdict(after.status())
+    expected = {"pid": 13, "host": "there", "epochs": 3, "total_steps": 15, "step": 5, "loss": 0.25, "epoch": 1,
+                "best_epoch": 1, "validation": {"clean": 0.5}, "warnings": 1}  # fmt: skip
+    assert {key: kept[key] for key in expected} == expected
