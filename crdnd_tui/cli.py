@@ -4,6 +4,7 @@ Exit codes: 0 ok, 1 the run failed, 2 usage or config, 3 stopped, 130 interrupte
 """
 
 import os
+import re
 import signal
 import sys
 from importlib import metadata
@@ -14,7 +15,7 @@ import typer
 
 from crdnd_tui import complete
 from crdnd_tui.text import display
-from engine.spec.errors import CrdndError
+from engine.spec.errors import ConfigError, CrdndError
 
 app = typer.Typer(
     name="crdnd",
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # Typer carries its own click, or uses the installed one
 USAGE = 2
+_PLACED = re.compile(r"\S+: ")  # file:line: or --set:
 
 Preset = Annotated[
     str, typer.Argument(help="A preset file, or the name of a shipped one.", autocompletion=complete.preset)
@@ -200,6 +202,8 @@ def _called() -> int:
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
+    except ConfigError as error:
+        return _complain(_mistakes(error), USAGE)
     except CrdndError as error:
         return _complain(str(error), USAGE)
     except _UsageError as error:
@@ -210,6 +214,13 @@ def _called() -> int:
         named = f": {error.filename}" if error.filename else ""
         return _complain(f"{error.strerror or error}{named}", 1)
     return code if isinstance(code, int) else 0
+
+
+def _mistakes(error: ConfigError) -> str:
+    """Several mistakes that each say where they are get a head line; a mistake and its hint do not."""
+    if len(error.problems) < 2 or not all(_PLACED.match(problem) for problem in error.problems):
+        return str(error)
+    return "\n  ".join([f"{len(error.problems)} mistakes:", *error.problems])
 
 
 def _complain(words: str, code: int) -> int:

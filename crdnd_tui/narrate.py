@@ -87,9 +87,9 @@ class Narrator:
                 return f"warning: {one_line(event.message, 600)}"
             case RunFinished():
                 return f"finished after {duration(event.seconds)}"
-            case RunStopped():
+            case RunStopped() if self.prefix:  # of the run itself, the end tells more
                 return f"stopped ({event.reason}) at step {count(event.step)}; everything is saved"
-            case RunFailed():
+            case RunFailed() if self.prefix:
                 return f"failed: {one_line(event.message or event.kind, 600)}" + (
                     f" {one_line(event.hint, 400)}" if event.hint else ""
                 )

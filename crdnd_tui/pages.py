@@ -1,7 +1,7 @@
 """The list of runs, and one run on a page, as text."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -25,10 +25,9 @@ def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = Fal
     wide = max((len(row.id) for row in rows), default=0)
     room = max(16, min(wide, width - 37))
     shorter = width < 66
-    names = (
-        0 if shorter else min(_LONGEST_NAME, width - room - 39, max((cell_len(row.name) for row in rows), default=0))
-    )
-    names = 0 if names < 8 and names < max((cell_len(row.name) for row in rows), default=0) else names
+    longest = max((cell_len(row.name) for row in rows), default=0)
+    spare = 0 if shorter else min(_LONGEST_NAME, width - room - 39)
+    names = min(spare, longest) if spare >= min(8, longest) else 0
     head = f"  {'state':<9} {pad('run', room)}  {'epoch':>7}  {'clean':>6} {'robust':>6}" + ("  name" if names else "")
     lines = [Text(head[:width].rstrip() if not shorter else f"  {'state':<9} run", "bold")]
     for row in rows:
@@ -36,7 +35,7 @@ def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = Fal
         line = Text("")
         line.append(f"{sign} ", style)
         line.append(f"{row.state:<9} ", style)
-        line.append(pad(one_line(row.id, room), room) if not shorter else one_line(row.id, max(8, width - 12)))
+        line.append(pad(_id(row.id, room), room) if not shorter else _id(row.id, max(8, width - 12)))
         if not shorter:
             line.append("  " + _progress(row).rjust(7))
             line.append(_accuracies(row))
@@ -46,6 +45,11 @@ def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = Fal
         if row.why and row.state not in ("done", "running", "starting"):
             lines.append(Text(" " * 12 + one_line(row.why, max(10, width - 14)), "dim"))
     return [Text(plain(line.plain)) for line in lines] if ascii_only else lines
+
+
+def _id(text: str, room: int) -> str:
+    """Shortened at its end: every command takes the beginning of an id."""
+    return text if cell_len(text) <= room else pad(text, room - 1).rstrip() + "\u2026"
 
 
 def _progress(row: Summary) -> str:
@@ -73,8 +77,8 @@ def empty_list(folder: str) -> list[Text]:
     return [Text(f"No runs in {one_line(folder, 120)} yet."), Text("Start one:  crdnd run quickstart", "bold")]
 
 
-def facts(row: Summary, now: float | None = None) -> list[Text]:
-    """Head of a run's page: what it is, how it is, where it lies."""
+def facts(row: Summary, titles: Mapping[str, str] | None = None, now: float | None = None) -> list[Text]:
+    """Head of a run's page: what it is, how it is, where it lies; `titles` are what attacks are called."""
     sign, style = SIGNS[row.state]
     head = Text()
     head.append(f"{sign} {row.state}", style)
@@ -98,7 +102,9 @@ def facts(row: Summary, now: float | None = None) -> list[Text]:
             best = f", best {status.best_epoch}" if status.best_epoch else ""
             lines.append(Text(f"  epoch {count(status.epoch)} of {count(status.epochs)}{best}{loss}{pace}{left}"))
         if status.validation:
-            said = "  ".join(f"{one_line(k, 20)} {percent(v)}" for k, v in status.validation.items())
+            said = "  ".join(
+                f"{one_line((titles or {}).get(k, k), 20)} {percent(v)}" for k, v in status.validation.items()
+            )
             lines.append(Text(f"  validation  {said}"))
         if row.state == "stalled":
             silent = duration((now or time.time()) - status.heartbeat)

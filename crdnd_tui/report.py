@@ -214,13 +214,16 @@ def _gaps(row: Mapping[str, Evaluated], of_it: str) -> str:
 
 
 def _detail(cell: Evaluated, of_it: str) -> str:
-    """What a number rests on: distance and budget of CW_2, version and parts of AutoAttack."""
+    """What a number rests on: distance and budget of CW_2, version and parts of AutoAttack, steps of a PGD."""
     details, name = cell.details, cell.spec.get("name", cell.attack)
     if name == "cw_2":
         found, median = details.get("found"), details.get("median_l2")
         words = [f"median L2 distance {number(median)}"] if median is not None else []
         words += [f"a mistake found for {percent(found)}{_GLUE}% of the images"] if found is not None else []
         return f"{title(cell.attack, cell)}{of_it}: {', '.join(words)}" if words else ""
+    if name == "pgd" or (cell.attack not in TITLES and "steps" in cell.spec):
+        climb = f"{cell.spec.get('steps')} steps of {cell.spec.get('step_size')}, {cell.spec.get('start')} start"
+        return f"{title(cell.attack)}{of_it}: {one_line(climb, 80)}"
     if name == "autoattack":
         after = [f"{words} {percent(details[f'after_{part}'], cell.n)}" for part, words in PARTS.items()
                  if f"after_{part}" in details]  # fmt: skip

@@ -11,6 +11,7 @@ from crdnd_tui import files
 from crdnd_tui.follow import Follower
 from crdnd_tui.state import RunState, fold
 from crdnd_tui.text import display
+from engine.spec.attacks import KINDS
 from engine.spec.events import Evaluated, Warned
 from engine.spec.marks import MARKS
 from engine.spec.rundir import RunDir
@@ -34,6 +35,7 @@ class _Record(Struct, kw_only=True):
 
 
 _decoder = msgspec.json.Decoder(_Record)
+_ORDER = {name: place for place, name in enumerate(KINDS)}  # of the suite, where no log tells it
 
 
 def load(run: RunDir) -> RunState:
@@ -54,7 +56,7 @@ def _with_files(run: RunDir, state: RunState) -> RunState:
         folder = run.evaluation / checkpoint
         if not folder.is_dir() or folder.is_symlink():
             continue
-        for path in sorted(folder.glob("*.json")):
+        for path in sorted(folder.glob("*.json"), key=lambda path: (_ORDER.get(path.stem, len(_ORDER)), path.stem)):
             attack = display(path.stem, 80)
             if attack != "gallery" and attack not in table.get(checkpoint, {}):
                 record = _record(files.read(path, files.RESULT_CAP))
@@ -81,8 +83,13 @@ def _cell(checkpoint: str, attack: str, record: _Record) -> Evaluated:
     return Evaluated(
         checkpoint=checkpoint, attack=attack, accuracy=record.accuracy, n=record.n, of=record.of or record.n,
         low=record.low, high=record.high, seconds=record.seconds, per_class=record.per_class,
-        details={display(key): value for key, value in record.details.items()},
+        details={display(key): value for key, value in record.details.items()}, spec=_shown(record.spec),
     )  # fmt: skip
+
+
+def _shown(spec: dict[str, Any]) -> dict[str, Any]:
+    """The attack's settings with their words safe to show."""
+    return {display(key): display(value) if isinstance(value, str) else value for key, value in spec.items()}
 
 
 def rows(state: RunState) -> list[dict[str, Any]]:

@@ -108,7 +108,7 @@ class RunState:
         return [
             *(["clean"] if suite or "clean" in seen else []),
             *inner,
-            *(["worst"] if suite or "worst" in seen else []),
+            *(["worst"] if "worst" in seen or (suite and self.phase not in ENDED) else []),
         ]
 
     @property
@@ -174,7 +174,8 @@ def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one cas
         case AttackStarted():
             return replace(state, attack=event, attack_since=event.time)
         case AttackProgressed():
-            return replace(state, attack=event)
+            same = state.attack is not None and state.attack.attack == event.attack
+            return replace(state, attack=event, attack_since=state.attack_since if same else event.time)
         case Evaluated():
             row = {**state.table.get(event.checkpoint, {}), event.attack: event}
             return replace(state, table={**state.table, event.checkpoint: row}, attack=None)

@@ -5,6 +5,7 @@ A file's name ends in the hash of its content, and appears by one rename: what i
 
 import hashlib
 import io
+import pickle
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,7 +55,7 @@ def load(folder: Path, keys: frozenset[str], config_hash: str) -> Loaded:
             path.rename(path.with_suffix(".damaged"))
             damaged.append(path.name)
             continue
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        state = _unpacked(content, path)
         if missing := keys - set(state):
             raise CheckpointError(f"lacks {', '.join(sorted(missing))}", where=str(path))
         if state["config_hash"] != config_hash:
@@ -63,6 +64,17 @@ def load(folder: Path, keys: frozenset[str], config_hash: str) -> Loaded:
             )
         return Loaded(state, path.name, damaged)
     raise CheckpointError("all checkpoints are damaged", where=str(folder), hint="Start the run anew from its preset.")
+
+
+def _unpacked(content: bytes, path: Path) -> dict[str, Any]:
+    """The state, by torch's unpickler of plain tensors: code in a file is refused, never run."""
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError):
+        state = None  # whole, as its hash says, so somebody put it there
+    if not isinstance(state, dict):
+        raise CheckpointError("is not a checkpoint of ours", where=str(path), hint="Remove it and resume.")
+    return state
 
 
 def _files(folder: Path) -> list[tuple[int, Path]]:

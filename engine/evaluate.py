@@ -107,12 +107,14 @@ def evaluate(
             say(AttackStarted(checkpoint=subject.checkpoint, attack=spec.key))
             results[spec.key] = _attack(court, spec, torch.tensor(clean.predicted))
             say(_evaluated(results[spec.key]))
-        worst = worst_case([clean, *_within(results, evaluation)], subject.images.labels.tolist())
+        within = _within(results, evaluation)
+        worst = [worst_case([clean, *within], subject.images.labels.tolist())] if within else []
         found = _suspect(court, results)
-        for outcome in (*results.values(), worst):
+        for outcome in (*results.values(), *worst):
             marks = sorted({f.code for f in found if f.attack in {"", outcome.attack}} | set(outcome.marks))
             _store(court, msgspec.structs.replace(outcome, marks=marks))
-        say(_evaluated(worst))
+        for outcome in worst:
+            say(_evaluated(outcome))
         for finding in found:
             say(
                 Warned(

@@ -42,7 +42,10 @@ def hang(index: Path, attack: str, assault: Assault, visitors: Visitors, identit
     size = len(content) // (2 * len(positions))  # bytes of one image
     student = [_probabilities(bench.net, x), _probabilities(bench.net, x_adv)]
     teacher = [_probabilities(visitors.teacher, x), _probabilities(visitors.teacher, x_adv)]
-    guesses = [_guess(row) for row in student[0]]
+    guesses, answers = ([_guess(row) for row in rows] for rows in student)
+    fooled = [
+        guesses[i] == int(y[i]) and not bool(assault.struck.robust[place]) for i, place in enumerate(positions.tolist())
+    ]
     examples = [
         Example(
             index=int(visitors.indices[place]),
@@ -50,8 +53,9 @@ def hang(index: Path, attack: str, assault: Assault, visitors: Visitors, identit
             clean_offset=2 * i * size,
             adversarial_offset=(2 * i + 1) * size,
             predicted_clean=guesses[i],
-            predicted_adversarial=int(assault.struck.predicted[place]),
-            fooled=guesses[i] == int(y[i]) and not bool(assault.struck.robust[place]),
+            # the record of an attack that failed holds the clean answer, whatever the image that it tried last says
+            predicted_adversarial=int(assault.struck.predicted[place]) if fooled[i] else answers[i],
+            fooled=fooled[i],
             student_clean=student[0][i],
             student_adversarial=student[1][i],
             teacher_clean=teacher[0][i],

@@ -45,8 +45,8 @@ def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, subprocess.Pope
     """The unfinished or new run of the teacher, and its engine unless another process has started one."""
     runs = machine.runs_folder
     with _only_one(runs):
-        unfinished = equal_runs(runs, wanted)
-        run = unfinished[0][0] if unfinished else create(wanted, toml.dump(wanted), machine)
+        unfinished = [run for run, status in equal_runs(runs, wanted) if status is None or status.phase != "done"]
+        run = unfinished[0] if unfinished else create(wanted, toml.dump(wanted), machine)
         if is_held(run.lock):
             return run, None
         run.stop.unlink(missing_ok=True)

@@ -23,6 +23,11 @@ from engine.strike import strike_all
 
 SIGNIFICANT = 0.05
 MARGIN_GAP, SUITE_GAP, RESCALED_GAP, STEP_GAP = 0.05, 0.10, 0.03, 0.02  # fractions of the images
+UNHIDDEN = (  # attacks that the scale of the logits does not mislead
+    ("margin", "margin_below_ce", MARGIN_GAP),
+    ("autoattack", "suite_below_pgd", SUITE_GAP),
+    ("rescaled", "rescaled_below_ce", RESCALED_GAP),
+)
 ZERO_SHARE, UNBOUNDED_SHARE = 0.01, 0.02
 FEW = 96  # fewer, and the widest 95 % interval is over ten points to each side
 LOOK, CLIMB, FAR = 256, 512, 256  # images for looking at logits, for more steps, for the large radius
@@ -90,16 +95,22 @@ def remember(path: Path, digest: str, found: list[Finding]) -> None:
 
 
 def compare(outcomes: Mapping[str, Outcome], specs: Sequence[AttackSpec]) -> list[Finding]:
-    """Attacks against each other, on the images that all of them met."""
+    """Attacks against each other, on the images that all of them met.
+
+    What the scale of the logits hides, it hides from every climb on the cross-entropy: only when the strongest is far
+    behind are they marked. The short steps of PGD-TRADES alone cost an honest model over three points.
+    """
     by_module = {
         module: [outcomes[spec.key] for spec in specs if spec.module == module]
-        for module in ("fgsm", "pgd", "margin", "rescaled", "autoattack")
+        for module in ("fgsm", "pgd", *(module for module, _, _ in UNHIDDEN))
     }
+    climbs = by_module["pgd"]
     found = []
-    for climb in by_module["pgd"]:
-        found += _weaker(climb, by_module["margin"], "margin_below_ce", MARGIN_GAP)
-        found += _weaker(climb, by_module["autoattack"], "suite_below_pgd", SUITE_GAP)
-        found += _weaker(climb, by_module["rescaled"], "rescaled_below_ce", RESCALED_GAP)
+    for module, code, gap in UNHIDDEN:
+        strongest = min(climbs, key=lambda climb: climb.accuracy, default=None)
+        if strongest is not None and _weaker(strongest, by_module[module], code, gap):
+            found += [finding for climb in climbs for finding in _weaker(climb, by_module[module], code, gap)]
+    for climb in climbs:
         found += _weaker(climb, by_module["fgsm"], "fgsm_below_pgd", STEP_GAP)
     return found
 

@@ -123,7 +123,8 @@ def describe(config: RunConfig | JudgeConfig) -> str:
     """Method, student, teacher, data, radius, seed."""
     epsilon = f"epsilon {config.threat_model.epsilon}"
     if isinstance(config, JudgeConfig):
-        return f"evaluation \u00b7 {config.data.title} \u00b7 {epsilon}"
+        parts = [f"evaluation of {config.name}" if config.name else "evaluation", config.data.title, epsilon]
+        return one_line(" \u00b7 ".join(parts), 160)
     of = f" \u2190 {config.teacher_title}" if config.teacher else ""
     parts = [config.method.title, f"{config.student.title}{of}", config.data.title, epsilon, f"seed {config.seed}"]
     return one_line(" \u00b7 ".join(parts), 160)
@@ -134,7 +135,9 @@ def _finish(folder: RunDir, outcome: Outcome, as_json: bool) -> int:
     if outcome.code in (FAILED, USAGE) or outcome.killed:
         _complain(folder, outcome.code, outcome)
     elif outcome.code in (STOPPED, INTERRUPTED):
-        output.say(f"stopped at step {outcome.state.step:,} and saved; `crdnd resume {folder.id}` goes on", "yellow")
+        reason = f" ({outcome.state.reason})" if outcome.state.reason else ""
+        at = f"stopped at step {outcome.state.step:,}{reason} and saved"
+        output.say(f"{at}; `crdnd resume {folder.id}` goes on", "yellow")
     if not as_json:
         lines = _table(folder)
         if lines:

@@ -11,6 +11,7 @@ from crdnd_tui.commands import output
 from crdnd_tui.state import RunState
 from engine.spec import rundir
 from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.rundir import RunDir
 
 
 def runs(folder: Path, states: Sequence[str], *, as_json: bool) -> int:
@@ -34,7 +35,7 @@ def show(name: str, folder: Path, *, as_json: bool) -> int:
     """One run: how it is, its table, its warnings."""
     from crdnd_tui import report, results  # noqa: PLC0415  the list of runs does without the registry of attacks
 
-    run = rundir.find(folder, name)
+    run = _find(folder, name)
     row = library.summary(run)
     if row is None:
         raise RunFolderError(f"{run.path} holds no run")
@@ -43,17 +44,28 @@ def show(name: str, folder: Path, *, as_json: bool) -> int:
         output.show_json(row.to_json() | _details(state, results.rows(state)))
         return 0
     console = output.data()
-    lines = pages.facts(row)
+    lines = pages.facts(row, report.TITLES)
     if state.teacher is not None:
         t = state.teacher
         clean, robust = f"{100 * t.clean:.1f}", f"{100 * t.robust:.1f}"
-        lines.append(Text(f"  teacher {t.model}: clean {clean}, PGD-10 {robust} on {t.n} images"))
+        lines.insert(-1, Text(f"  teacher     clean {clean}  PGD-10 {robust}  {t.model} on {t.n} images"))
     table = report.table(state, min(console.width, 100), ascii_only=output.is_ascii(console))
     lines += [Text(), *table] if table else []
     if state.damaged or state.unknown:
         lines.append(Text(f"  {state.damaged} damaged lines and {state.unknown} events of a newer engine passed over"))
     output.show(lines)
     return 0
+
+
+def _find(folder: Path, name: str) -> RunDir:
+    """A run, damaged or not: one without its config is in the list, so it has a page, too."""
+    try:
+        return rundir.find(folder, name)
+    except RunFolderError:
+        run = RunDir(folder / name)
+        if rundir.RUN_ID.fullmatch(name) and library.summary(run) is not None:
+            return run
+        raise
 
 
 def _details(state: RunState, cells: list[dict[str, Any]]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ class Example(Struct, frozen=True, kw_only=True):
     clean_offset: int
     adversarial_offset: int
     predicted_clean: int  # -1 when the logits were not finite
-    predicted_adversarial: int
+    predicted_adversarial: int  # of the image that is kept, also where the attack failed
     fooled: bool  # False: the attack failed, and its image is none that fools
     student_clean: Probabilities
     student_adversarial: Probabilities

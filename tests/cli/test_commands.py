@@ -20,7 +20,7 @@ def test_run_ends_with_the_table_the_id_and_the_folder(crdnd: Crdnd) -> None:
     run = only_run(crdnd)
     assert RUN_ID.fullmatch(run.name)
     assert "natural-small_cnn-s0" in run.name
-    assert "AutoAttack      71.1" in done.stdout
+    assert "AutoAttack        71.1" in done.stdout
     assert f"run     {run.name}\nfolder  {run}\n" in done.stdout
     assert done.stderr.count("epoch ") == 3  # one line for each, and nothing of it on stdout
     assert "epoch " not in done.stdout
@@ -58,6 +58,7 @@ def test_how_an_engine_ends_is_the_exit_code(crdnd: Crdnd, end: str, code: int, 
     done = crdnd("run", str(crdnd.preset), plan={"end": end, "epochs": 1})
     assert (done.returncode, said in done.stderr) == (code, True), done.stderr
     assert "Traceback" not in done.stderr
+    assert done.stderr.count("not finite") <= 1  # told once
     assert "\x1b" not in done.stdout + done.stderr  # though the engine's log and event hold escapes
 
 
@@ -94,6 +95,26 @@ def test_results_are_read_from_their_files_when_the_log_lost_them(crdnd: Crdnd) 
     assert (cell["accuracy"], cell["n"], cell["marks"][0]["code"]) == (0.5, 10, "few_images")
 
 
+def test_a_run_that_lost_its_config_has_a_page(crdnd: Crdnd) -> None:
+    crdnd("run", str(crdnd.preset))
+    run = only_run(crdnd)
+    (run / "config.toml").unlink()
+    (row,) = json.loads(crdnd("runs", "--json").stdout)
+    page = json.loads(crdnd("show", run.name, "--json").stdout)
+    assert row["state"] == page["state"] == "damaged"
+    assert len(page["results"]) == 16
+
+
+def test_results_without_a_log_stand_in_the_order_of_the_suite(crdnd: Crdnd) -> None:
+    name = crdnd("run", str(crdnd.preset), "--detach", plan={"end": "fail", "epochs": 0}).stdout.strip()
+    folder = crdnd.runs / name / "evaluation" / "best"
+    folder.mkdir(parents=True)
+    for attack in ("autoattack", "clean", "fgsm", "worst", "mine"):
+        (folder / f"{attack}.json").write_text('{"accuracy": 0.5, "n": 10}')
+    cells = json.loads(crdnd("show", name, "--json").stdout)["results"]
+    assert [cell["attack"] for cell in cells] == ["clean", "fgsm", "autoattack", "mine", "worst"]
+
+
 def test_mistakes_are_told_at_once_and_are_2(crdnd: Crdnd) -> None:
     bad = crdnd.home / "bad.toml"
     bad.write_text('[data]\nname = "digits"\nflop = 1\n[student]\nname = "small_cnn"\n[methd]\nname = "natural"\n')
@@ -101,6 +122,7 @@ def test_mistakes_are_told_at_once_and_are_2(crdnd: Crdnd) -> None:
         done = crdnd(command, str(bad))
         assert (done.returncode, done.stdout) == (2, "")
         assert "flop" in done.stderr and "methd" in done.stderr and "Traceback" not in done.stderr
+        assert done.stderr.startswith("3 mistakes:\n  ")
     assert not crdnd.runs.exists()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui import complete, library
-from crdnd_tui.report import TITLES
+from engine.spec.attacks import KINDS
 
 HEAVY = ("torch", "numpy", "textual", "sklearn")
 
@@ -53,5 +53,5 @@ def test_completion_knows_runs_and_presets_and_loads_little(tmp_path: Path) -> N
 
 
 def test_completion_offers_what_the_registries_hold() -> None:
-    assert set(complete.ATTACKS) == set(TITLES) - {"clean", "worst"}
+    assert set(complete.ATTACKS) == set(KINDS)
     assert complete.STATES == library.STATES

@@ -28,7 +28,7 @@ def test_detach_prints_the_id_alone_and_the_engine_goes_on(crdnd: Crdnd) -> None
     assert (done.returncode, done.stdout) == (0, f"{run.name}\n")
     watched = crdnd("watch", run.name)
     assert watched.returncode == 0
-    assert "worst case" in watched.stdout
+    assert "worst of L-inf" in watched.stdout
     assert crdnd("run", str(crdnd.preset), "--detach", plan={"end": "mute"}).returncode == 1
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.spec.rundir import RunDir
-from tests.engine.broken_runs import FINISHED, Nursery, make, write_data, write_teacher
+from tests.engine.broken_runs import FINISHED, Nursery, make, short, write_data, write_teacher
 
 
 @pytest.fixture(scope="session")
@@ -28,5 +28,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(nursery: Nursery, data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """A run that was never broken."""
     run = make(tmp_path_factory.mktemp("whole"), data)
+    assert nursery.work(run) == FINISHED, nursery.screen.read_text()
+    return run
+
+
+@pytest.fixture(scope="session")
+def whole_short(nursery: Nursery, data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """A shorter one."""
+    run = make(tmp_path_factory.mktemp("whole_short"), data, short())
     assert nursery.work(run) == FINISHED, nursery.screen.read_text()
     return run

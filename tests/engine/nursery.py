@@ -36,6 +36,10 @@ def main() -> None:
     torch.set_num_threads(1)
     facts = provenance.collect(torch.device("cpu"))  # asks git and all packages: a second, once
     provenance.collect = lambda _device: facts
+    net = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, fused=True)  # the first one imports for seconds
+    net(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
     with open(sys.argv[1], "r+b") as file:  # noqa: PTH123
         shared = mmap.mmap(file.fileno(), 8)
     print("ready", flush=True)  # noqa: T201

@@ -85,7 +85,7 @@ def files(run: RunDir) -> dict[str, object]:
     return found
 
 
-def test_every_attack_has_a_record_and_an_event_and_the_worst_case_is_below_them_all(tmp_path: Path) -> None:
+def test_every_attack_has_a_record_and_an_event_and_the_worst_case_is_that_of_the_ball(tmp_path: Path) -> None:
     run, who = folder(tmp_path), subject(trained(robust=True), 50, teacher=trained())
     said = judge(who, run)
     keys = ["clean", "fgsm", "pgd_sat", "cw_inf", "cw_2", "worst"]
@@ -98,7 +98,9 @@ def test_every_attack_has_a_record_and_an_event_and_the_worst_case_is_below_them
         assert record.low < record.accuracy <= record.high and sum(record.counts) == 50
         robust[key] = torch.tensor(unpack(record.robust, 50))
         assert not bool((robust[key] & ~robust["clean"]).any())
-    assert torch.equal(robust["worst"], torch.stack(list(robust.values())[:-1]).all(0))
+    within = ["clean", "fgsm", "pgd_sat", "cw_inf"]  # CW_2 has another ball
+    assert torch.equal(robust["worst"], torch.stack([robust[key] for key in within]).all(0))
+    assert cells["worst"].spec["attacks"] == within
     assert cells["fgsm"].spec["epsilon"] == str(NEAR.epsilon) and cells["cw_2"].details["median_l2"] > 0
     assert cells["clean"].details["max_logit"] > 1
     assert not list(run.evaluation.rglob("*.partial"))
@@ -106,6 +108,17 @@ def test_every_attack_has_a_record_and_an_event_and_the_worst_case_is_below_them
         assert cells["clean"].accuracy == float(
             (trained(robust=True)(pixels(50)[0]).argmax(1) == pixels(50)[1]).float().mean()
         )
+
+
+def test_an_attack_outside_the_threat_model_has_no_part_in_the_worst_case(tmp_path: Path) -> None:
+    anywhere = CW2(steps=60, search_steps=2, initial_constant=100.0, learning_rate=0.1, radius=0)
+    evaluation = Evaluation(attacks=(FGSM(), anywhere), batch_size=20, gallery=0, suspect=False)
+    said = judge(subject(trained(robust=True), 20), folder(tmp_path), evaluation)
+    accuracy = {event.attack: event.accuracy for event in said if isinstance(event, Evaluated)}
+    assert accuracy["cw_2"] < accuracy["fgsm"] == accuracy["worst"]
+    said = judge(subject(trained(robust=True), 20), folder(tmp_path / "alone"), evaluation.model_copy(
+        update={"attacks": (anywhere,)}))  # fmt: skip
+    assert [event.attack for event in said if isinstance(event, Evaluated)] == ["clean", "cw_2"]  # no worst case at all
 
 
 def test_what_is_finished_is_said_again_and_not_done_again(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.evaluate import evaluate
-from engine.spec.attacks import FGSM, PGD, ThreatModel
+from engine.spec.attacks import CW2, FGSM, PGD, ThreatModel
 from engine.spec.gallery import decode
 from engine.spec.outcomes import decode as decode_outcome
 from engine.spec.outcomes import unpack
@@ -74,6 +74,16 @@ def test_the_same_two_images_of_every_class_hang_under_every_attack(tmp_path: Pa
     assert places[0] == places[1]
     assert torch.bincount(images(60).labels[places[0]]).tolist() == [2] * 10
     assert all(example.teacher_clean == [] for example in gallery.attacks["fgsm"].examples)
+
+
+def test_the_prediction_is_of_the_image_that_hangs_there_also_where_the_attack_failed(tmp_path: Path) -> None:
+    too_far = CW2(steps=40, search_steps=2, initial_constant=1.0, learning_rate=0.05, radius=1e-6)
+    run = shown(tmp_path, trained(), None, SHOWN.model_copy(update={"attacks": (too_far,)}))
+    examples = decode(run.gallery("best").read_bytes()).attacks["cw_2"].examples
+    answers = [example.student_adversarial.index(max(example.student_adversarial)) for example in examples]
+    assert not any(example.fooled for example in examples)
+    assert any(answer != example.label for answer, example in zip(answers, examples, strict=True))
+    assert [example.predicted_adversarial for example in examples] == answers
 
 
 def test_no_gallery_is_no_file(tmp_path: Path) -> None:

@@ -1,16 +1,99 @@
 """A run killed at any moment and resumed ends with the same bits as one that was never killed."""
 
 import random
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from engine.spec.rundir import RunDir
-from tests.engine.broken_runs import FINISHED, KILLED, Nursery, assert_same, make
+from tests.engine.broken_runs import FINISHED, KILLED, Nursery, assert_same, make, said, short
+from tests.engine.nursery import BUSY
+
+KILLS, MOST = 40, 160
+POINTS = 44  # crash points that are tried, of all calls that change the disk
 
 
-def test_two_unbroken_runs_are_equal(nursery: Nursery, data: Path, whole: RunDir, tmp_path: Path) -> None:
-    run = make(tmp_path, data)
+@pytest.mark.slow
+def test_random_kills_change_nothing(nursery: Nursery, data: Path, whole: RunDir, tmp_path: Path) -> None:
+    chance, hits, attempts, runs = random.Random(1), Counter[str](), 0, 0
+    evaluation = [event["time"] for event in said(whole, "evaluation_started") + said(whole, "run_finished")]
+    longest = {"starting": 0.1, "training": 0.1, "validation": 0.03, "checkpoint": 0.004}
+    longest["evaluation"] = evaluation[1] - evaluation[0]
+    while hits.total() < KILLS or set(hits) < set(BUSY):
+        run, code, runs = make(tmp_path / str(runs), data), KILLED, runs + 1
+        while code == KILLED:
+            attempts += 1
+            assert attempts < MOST, hits
+            if hits.total() >= KILLS and set(hits) == set(BUSY):
+                code = nursery.work(run)
+                break
+            wanted = chance.choice(list(BUSY))
+            times = 1 if wanted == "evaluation" else chance.randint(1, 2)
+            pid = nursery.start(run)
+            busy, code = nursery.kill(pid, wanted, times, chance.uniform(0, longest[wanted]))
+            hits[busy] += code == KILLED
+        assert code == FINISHED, nursery.screen.read_text()
+        assert_same(run, whole)
+    assert min(hits.values()) >= 1
+    assert runs > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["die", "half"])
+def test_death_at_any_call_of_the_disk_changes_nothing(
+    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path, how: str
+) -> None:
+    counted = tmp_path / "calls"
+    run = make(tmp_path / "counted", data, short())
+    assert nursery.work(run, at="disk", do="count", into=str(counted)) == FINISHED
+    assert_same(run, whole_short)
+    calls = int(counted.read_text())
+    points = random.Random(how).sample(range(1, calls + 1), POINTS // 2)
+    for k in points:
+        run = make(tmp_path / str(k), data, short())
+        assert nursery.work(run, at="disk", do=how, k=k) == KILLED
+        assert nursery.work(run) == FINISHED, (k, nursery.screen.read_text())
+        assert_same(run, whole_short)
+
+
+def test_a_run_that_dies_again_and_again_gets_to_its_end(
+    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path
+) -> None:
+    run, deaths = make(tmp_path, data, short()), 0
+    while (code := nursery.work(run, at="disk", do="half", k=40)) == KILLED:
+        deaths += 1
+    assert code == FINISHED
+    assert deaths >= 2
+    assert_same(run, whole_short)
+
+
+def test_checkpoints_within_an_epoch_change_nothing(
+    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path
+) -> None:
+    run = make(tmp_path, data, short(), checkpoint_seconds=0.0)
+    assert nursery.work(run, at="step", do="die", k=4) == KILLED
     assert nursery.work(run) == FINISHED
-    assert_same(run, whole)
+    (resumed,) = said(run, "run_resumed")
+    assert resumed["step"] == 3  # the checkpoint after the first batch of the second epoch
+    assert_same(run, whole_short)
+
+
+def test_a_cold_engine_killed_while_it_imports_or_trains_goes_on(
+    data: Path, whole_short: RunDir, tmp_path: Path
+) -> None:
+    run, command = make(tmp_path, data, short()), [sys.executable, "-P", "-m", "engine"]
+    for moment in ("run_started", "step_done"):
+        engine = subprocess.Popen([*command, str(run.path)])
+        end = time.monotonic() + 60
+        while moment.encode() not in (run.events.read_bytes() if run.events.exists() else b""):
+            assert time.monotonic() < end and engine.poll() is None
+            time.sleep(0.002)
+        engine.send_signal(signal.SIGKILL)
+        assert engine.wait() == KILLED
+    assert subprocess.run([*command, str(run.path)], check=False).returncode == FINISHED
+    assert_same(run, whole_short)

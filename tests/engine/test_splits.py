@@ -67,10 +67,10 @@ def test_a_smaller_training_subset_lies_within_a_larger_one():
 
 @pytest.mark.parametrize("validation", [200, 201, 5000])
 def test_a_validation_split_that_leaves_nothing_is_refused(validation):
-    with pytest.raises(DataError, match=f"data.validation = {validation} leaves none of the 200"):
+    with pytest.raises(DataError, match=rf"data\.validation = {validation} leaves none of the 200"):
         split_training(spec(validation=validation), numbered(100, 100))
 
 
 def test_a_training_subset_larger_than_what_is_left_is_refused():
-    with pytest.raises(DataError, match="data.train_images = 181 of 180"):
+    with pytest.raises(DataError, match=r"data\.train_images = 181 of 180"):
         split_training(spec(validation=20, train_images=181), numbered(100, 100))

@@ -72,6 +72,13 @@ class Constant(Around):
         return torch.arange(10.0).expand(len(x), 10)
 
 
+class Collapsed(Around):
+    """Its logits differ from image to image, its answer never does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x) + 1e4 * (torch.arange(10) == 3)
+
+
 class Noisy(Around):
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x + 0.1 * torch.randn_like(x))
@@ -110,6 +117,7 @@ def test_rounding_has_no_gradient_and_no_radius_helps(tmp_path: Path) -> None:
         (Soft(), "probabilities"),
         (Never(), "non_finite"),
         (Constant(), "constant_output"),
+        (Collapsed(), "constant_output"),
         (Noisy(), "non_deterministic"),
         (Together(), "train_mode"),
     ],

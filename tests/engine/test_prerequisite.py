@@ -1,0 +1,143 @@
+"""A student whose teacher is a preset: the teacher's run comes first, once, and is used ever after. Real engines."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine import prerequisite
+from engine.interrupt import Interrupt
+from engine.spec import toml
+from engine.spec.config import RunConfig
+from engine.spec.events import RunFailed, RunResumed, StageStarted, TeacherRunStarted, decode
+from engine.spec.folders import create, equal_runs, status_of
+from engine.spec.machine import Machine
+from engine.spec.rundir import RunDir
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("engines")]
+ROOT = Path(__file__).parent.parent.parent
+JUDGED = {"checkpoints": ["best"], "images": 20, "gallery": 0, "suspect": False, "attacks": [{"name": "fgsm"}]}
+SELECTED = {"by": "clean", "attacks": [], "every": 100_000}
+
+
+def table(method: str, seed: int = 0, *, epochs: int = 1, **data) -> dict:
+    return {
+        "seed": seed,
+        "data": {"name": "digits", "train_images": 64} | data,
+        "student": {"name": "small_cnn", "width": 4},
+        "method": {"name": method},
+        "inner": {"steps": 1},
+        "training": {"epochs": epochs, "batch_size": 32, "learning_rate": 0.01},
+        "selection": SELECTED,
+        "evaluation": JUDGED,
+    }
+
+
+class Lab:
+    """A runs folder, a teacher's config, and engines that are started for students."""
+
+    def __init__(self, home: Path, **teacher) -> None:
+        self.machine = Machine(runs=str(home / "runs"), data=str(home / "data"), device="cpu", threads=1)
+        self.teacher = RunConfig.model_validate(table("natural", **teacher))
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def student(self, seed: int) -> RunDir:
+        source = {"preset": "teacher.toml", "config": self.teacher.to_table()}
+        config = RunConfig.model_validate(table("rslad", seed) | {"teacher": source})
+        return create(config, toml.dump(config), self.machine)
+
+    def start(self, run: RunDir) -> subprocess.Popen[bytes]:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        engine = subprocess.Popen([sys.executable, "-m", "engine", str(run.path)], env=environment, cwd=run.path.parent,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+        self.started.append(engine)
+        return engine
+
+    def teachers(self) -> list[RunDir]:
+        return [run for run, _ in equal_runs(self.machine.runs_folder, self.teacher)]
+
+
+def ended(engine: subprocess.Popen[bytes]) -> tuple[int, str]:
+    said = engine.communicate(timeout=200)[0].decode()
+    return engine.returncode, said
+
+
+def events(run: RunDir, kind: type) -> list:
+    return [event for event in decode(run.events.read_bytes().splitlines()).events if isinstance(event, kind)]
+
+
+def wait_until(condition, seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "this never happened"
+        time.sleep(0.02)
+
+
+def test_two_students_at_once_train_their_teacher_once_and_a_third_uses_it(tmp_path):
+    lab = Lab(tmp_path)
+    students = [lab.student(seed) for seed in (0, 1, 2)]
+    assert [ended(engine) for engine in [lab.start(students[0]), lab.start(students[1])]] == [(0, "")] * 2
+    assert ended(lab.start(students[2])) == (0, "")
+    (teacher,) = lab.teachers()
+    assert status_of(teacher).phase == "done"
+    assert [status_of(student).phase for student in students] == ["done"] * 3
+    waited = [event.waiting for student in students for event in events(student, TeacherRunStarted)]
+    assert waited.count(False) == 1
+    assert {event.run for student in students for event in events(student, TeacherRunStarted)} == {teacher.id}
+    assert "teacher" not in [event.stage for event in events(students[2], StageStarted)]
+    assert len(list(lab.machine.runs_folder.glob("[a-z0-9]*"))) == 4
+
+
+def test_a_teacher_that_fails_is_one_sentence_with_its_run(tmp_path):
+    lab = Lab(tmp_path, validation=5000)  # more than there are
+    student = lab.student(0)
+    assert ended(lab.start(student)) == (1, "")
+    (teacher,) = lab.teachers()
+    (failed,) = events(student, RunFailed)
+    assert failed.kind == "Teacher"
+    assert failed.message.startswith(f"the teacher's run {teacher.id} failed: data.validation = 5000 leaves none")
+    assert f"crdnd show {teacher.id}" in failed.hint
+    assert status_of(student).phase == "failed"
+
+
+def test_stopping_a_student_stops_its_teacher_and_resuming_it_goes_on_with_the_same_one(tmp_path):
+    lab = Lab(tmp_path, epochs=600)
+    student = lab.student(0)
+    engine = lab.start(student)
+    wait_until(lambda: any((status := status_of(run)) and status.step > 0 for run in lab.teachers()))
+    student.stop.touch()
+    assert ended(engine) == (3, "")
+    (teacher,) = lab.teachers()
+    assert (status_of(teacher).phase, status_of(student).phase) == ("stopped", "stopped")
+    assert not teacher.stop.exists()
+    assert not student.stop.exists()
+    assert ended(lab.start(student)) == (0, "")
+    assert [run.id for run in lab.teachers()] == [teacher.id]
+    assert len(events(teacher, RunResumed)) == 1
+    assert status_of(teacher).phase == status_of(student).phase == "done"
+
+
+def test_a_finished_teacher_whose_weights_were_removed_is_trained_anew(tmp_path, monkeypatch):
+    lab = Lab(tmp_path)
+    finished = create(lab.teacher, toml.dump(lab.teacher), lab.machine)
+    assert ended(lab.start(finished)) == (0, "")
+    shutil.rmtree(finished.weights)
+    student = toml.read(lab.student(0).config)
+    said = []
+    prerequisite.ensure_teacher(student, lab.machine, said.append, lambda: None, Interrupt(tmp_path / "stop"))
+    begun = [event.run for event in said if isinstance(event, TeacherRunStarted)]
+    assert len(begun) == 1
+    assert begun[0] != finished.id
+    assert status_of(RunDir(lab.machine.runs_folder / begun[0])).phase == "done"
+
+
+def test_a_method_without_a_preset_for_its_teacher_waits_for_nothing(tmp_path):
+    lab = Lab(tmp_path)
+    said = []
+    prerequisite.ensure_teacher(lab.teacher, lab.machine, said.append, lambda: None, Interrupt(tmp_path / "stop"))
+    assert said == []
+    assert not lab.machine.runs_folder.exists()

@@ -1,0 +1,178 @@
+"""Asked to stop, an engine finishes its step, saves, says why, and leaves with 3; resumed, it changes nothing."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.interrupt import Interrupt, Stopped
+from engine.lock import Lock, is_held
+from engine.spec.errors import RunFolderError
+from engine.spec.rundir import RunDir
+from engine.spec.teachers import PresetTeacher
+from tests.engine.broken_runs import (
+    FINISHED,
+    REFUSED,
+    STOPPED,
+    Nursery,
+    assert_same,
+    make,
+    newest,
+    said,
+    short,
+    state,
+    status,
+    tiny,
+)
+
+SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2")
+
+
+@pytest.mark.parametrize("how", [*SIGNALS, "stop file"])
+def test_training_stops_after_its_step(
+    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path, how: str
+) -> None:
+    run = make(tmp_path, data, short())
+    assert nursery.work(run, at="step", do=how, k=3) == STOPPED
+    (stopped,) = said(run, "run_stopped")
+    assert (stopped["reason"], stopped["step"]) == (how, 3)
+    assert [event["step"] for event in said(run, "step_done")] == [1, 2, 3]
+    assert state(newest(run))["step"] == 3
+    assert (status(run).phase, status(run).reason) == ("stopped", how)
+    assert not run.stop.exists()
+    assert nursery.work(run) == FINISHED
+    assert said(run, "run_resumed")[0]["step"] == 3
+    assert_same(run, whole_short)
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "stop file"])
+def test_validation_stops_and_is_done_again(
+    nursery: Nursery, data: Path, whole: RunDir, tmp_path: Path, how: str
+) -> None:
+    run = make(tmp_path, data)
+    assert nursery.work(run, at="forward", do=how, k=3) == STOPPED
+    assert said(run, "validated") == []
+    assert said(run, "run_stopped")[0]["step"] == state(newest(run))["step"] == 6  # all batches of the epoch
+    assert nursery.work(run) == FINISHED
+    assert_same(run, whole)
+
+
+def test_evaluation_stops_and_goes_on(nursery: Nursery, data: Path, whole: RunDir, tmp_path: Path) -> None:
+    run = make(tmp_path, data)
+    deaths = 0
+    for k in (60, 40, 40):
+        assert nursery.work(run, at="forward", do="SIGUSR1", k=k) == STOPPED
+        deaths += bool(said(run, "evaluation_started"))
+        assert status(run).phase == "stopped"
+    assert deaths >= 2
+    assert nursery.work(run) == FINISHED
+    assert_same(run, whole)
+
+
+def test_a_closed_terminal_means_nothing(nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path) -> None:
+    run = make(tmp_path, data, short())
+    assert nursery.work(run, at="step", do="SIGHUP", k=2) == FINISHED
+    assert_same(run, whole_short)
+
+
+def test_a_finished_run_is_left_as_it_is(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+    run = make(tmp_path, data, short())
+    assert nursery.work(run) == FINISHED
+    before = {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file() and p != run.lock}
+    assert nursery.work(run) == FINISHED
+    assert {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file() and p != run.lock} == before
+
+
+def test_a_second_engine_is_refused_and_writes_nothing(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+    run = make(tmp_path, data, short())
+    Lock(run.lock).take()
+    temporary = run.path / ".crdnd-tmp-of-the-first"
+    temporary.touch()
+    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in run.path.rglob("*") if p.is_file()}
+    assert nursery.work(run) == REFUSED
+    screen = nursery.screen.read_text()
+    assert f'another engine is at work here: {{"pid":{os.getpid()}' in screen.replace(" ", "").replace(
+        "anotherengineisatworkhere:", "another engine is at work here: "
+    )
+    assert "Traceback" not in screen
+    assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in run.path.rglob("*") if p.is_file()} == before
+
+
+def test_the_lock_of_a_killed_engine_is_free(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+    run = make(tmp_path, data, short())
+    nursery.work(run, at="step", do="die", k=1)
+    assert run.lock.read_text()  # the dead engine's process id
+    assert not is_held(run.lock)
+    Lock(run.lock).take()
+    assert is_held(run.lock)
+
+
+def test_probing_viewers_do_not_keep_an_engine_out(tmp_path: Path) -> None:
+    path, done = tmp_path / "engine.lock", threading.Event()
+    path.touch()
+
+    def probe() -> None:
+        while not done.is_set():
+            file = os.open(path, os.O_RDONLY)
+            fcntl.flock(file, fcntl.LOCK_SH)
+            time.sleep(0.02)
+            os.close(file)
+            time.sleep(0.02)
+
+    viewer = threading.Thread(target=probe)
+    viewer.start()
+    try:
+        Lock(path).take()
+    finally:
+        done.set()
+    assert path.read_text()  # ours now
+    viewer.join(5)
+
+
+def test_a_folder_that_cannot_be_locked_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "engine.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunFolderError, match="cannot be locked"):
+        Lock(tmp_path / "engine.lock").take()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_first_reason_to_stop_is_the_one_that_is_told(tmp_path: Path) -> None:
+    interrupt = Interrupt(tmp_path / "stop", clock=lambda: 0.0)
+    interrupt.pause()
+    interrupt._handle(signal.SIGUSR1, None)
+    interrupt._handle(signal.SIGTERM, None)
+    with pytest.raises(Stopped) as stopped:
+        interrupt.pause()
+    assert stopped.value.reason == "SIGUSR1"
+
+
+def test_nothing_swallows_a_stop() -> None:
+    assert not issubclass(Stopped, Exception)
+
+
+@pytest.mark.slow
+def test_a_stop_while_the_teacher_is_trained_stops_both(data: Path, tmp_path: Path) -> None:
+    teacher = short().model_copy(update={"method": tiny(method={"name": "natural"}, teacher=None).method})
+    teacher = teacher.model_copy(update={"teacher": None, "name": "its teacher"})
+    student = short().model_copy(update={"teacher": PresetTeacher(preset="teacher.toml", config=teacher)})
+    run = make(tmp_path, data, student)
+    command = [sys.executable, "-P", "-m", "engine", str(run.path)]
+    engine, end = subprocess.Popen(command), time.monotonic() + 60
+    while b"teacher_run_started" not in (run.events.read_bytes() if run.events.exists() else b""):
+        assert time.monotonic() < end and engine.poll() is None
+        time.sleep(0.01)
+    engine.send_signal(signal.SIGTERM)
+    assert engine.wait(60) == STOPPED
+    assert (status(run).phase, status(run).reason) == ("stopped", "SIGTERM")
+    other = RunDir(run.path.parent / said(run, "teacher_run_started")[0]["run"])
+    assert not is_held(other.lock)
+    assert status(other).phase in ("stopped", "done")  # it may have been quicker
+    assert subprocess.run(command, check=False, timeout=100).returncode == FINISHED
+    assert status(other).phase == "done"
+    assert [event["run"] for event in said(run, "teacher_run_started")] in ([], [other.id])
