@@ -11,6 +11,7 @@ from engine.spec.events import AttackProgressed
 
 _SPARKS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _ACCENT = "bright_blue"
+LEAVING = 5.0  # seconds that an engine may need to leave
 TABLE_WIDTH = 100  # cells; a wider table is harder to read
 
 
@@ -51,9 +52,9 @@ def _ascii(line: Text) -> Text:
 
 
 def _head(state: RunState, title: str, width: int, living: bool, now: float) -> list[Text]:
-    stage = "resuming" if state.phase in ENDED and living else (state.stage or "starting")
-    if state.phase in ENDED and not living:
-        stage = state.phase
+    stage = state.stage or "starting"
+    if state.phase in ENDED:  # an engine that said its last word just now is leaving, not coming
+        stage = "resuming" if living and now - state.last > LEAVING else state.phase
     clock = f"  {duration(now - state.since)}" if state.since and living else ""
     right = one_line(stage, 15) + clock
     room = width - 8 - len(right)

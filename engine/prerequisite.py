@@ -70,6 +70,7 @@ class _only_one:  # noqa: N801  reads as a statement
         self._path = runs / ".teachers.lock"
 
     def __enter__(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         fcntl.flock(self._file, fcntl.LOCK_EX)
 

@@ -45,8 +45,13 @@ def collect(device: torch.device) -> dict[str, Any]:
 
 
 def write(path: Path, facts: dict[str, Any]) -> None:
-    """As JSON, whole or not at all."""
-    write_atomically(path, json.dumps(facts, indent=2, sort_keys=True).encode() + b"\n")
+    """As JSON, whole or not at all. What earlier engines of the run wrote stays, under `earlier`, where it differs."""
+    before = _read(path)
+    earlier = before.pop("earlier", [])
+    if before and before != facts:
+        earlier = [*earlier, before]
+    content = facts | ({"earlier": earlier} if earlier else {})
+    write_atomically(path, json.dumps(content, indent=2, sort_keys=True).encode() + b"\n")
 
 
 def data_digest(dataset: Dataset) -> dict[str, str]:
@@ -58,6 +63,15 @@ def data_digest(dataset: Dataset) -> dict[str, str]:
         digest.update(split.labels.contiguous().numpy().data)
         digests[name] = digest.hexdigest()
     return digests
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What an earlier engine wrote; empty when nobody did, or it is damaged."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _version(package: str) -> str:

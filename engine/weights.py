@@ -57,8 +57,18 @@ def save(path: Path, net: nn.Module, facts: dict[str, str]) -> str:
     metadata = facts | {"format": FORMAT}
     found = digest(tensors, metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, safetensors.torch.save(tensors, metadata | {"digest": found}))
+    write_atomically(path, _in_order(safetensors.torch.save(tensors, metadata | {"digest": found})))
     return found
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its facts by name: the library writes them in another order each time."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -106,7 +106,8 @@ def test_a_run_that_lost_its_config_has_a_page(crdnd: Crdnd) -> None:
 
 
 def test_results_without_a_log_stand_in_the_order_of_the_suite(crdnd: Crdnd) -> None:
-    name = crdnd("run", str(crdnd.preset), "--detach", plan={"end": "fail", "epochs": 0}).stdout.strip()
+    crdnd("run", str(crdnd.preset), plan={"end": "fail", "epochs": 1})
+    name = only_run(crdnd).name
     folder = crdnd.runs / name / "evaluation" / "best"
     folder.mkdir(parents=True)
     for attack in ("autoattack", "clean", "fgsm", "worst", "mine"):

@@ -57,9 +57,7 @@ class Nursery:
         """Fork an engine; its process id."""
         self.screen.write_bytes(b"")
         assert self._process.stdin is not None
-        self._process.stdin.write(
-            json.dumps({"run": str(run.path), "fault": fault, "screen": str(self.screen)}) + "\n"
-        )
+        self._process.stdin.write(json.dumps({"run": str(run.path), "fault": fault, "screen": str(self.screen)}) + "\n")
         self._process.stdin.flush()
         return int(self._read())
 

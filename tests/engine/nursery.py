@@ -22,15 +22,6 @@ CALLS = ("write", "fsync", "ftruncate", "replace", "rename", "unlink", "rmdir") 
 def main() -> None:
     import torch
 
-    import engine.attacks.fgsm
-    import engine.attacks.margin
-    import engine.attacks.pgd
-    import engine.data.npz
-    import engine.methods.crdnd
-    import engine.methods.natural
-    import engine.methods.rslad
-    import engine.models.small_cnn
-    import engine.run
     from engine import job, provenance  # noqa: F401
 
     torch.set_num_threads(1)

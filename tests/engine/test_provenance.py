@@ -86,3 +86,17 @@ def test_no_repository_and_no_git_are_no_error(tmp_path, monkeypatch):
     assert provenance._git(tmp_path)["commit"] is None
     monkeypatch.setenv("PATH", "")
     assert provenance._git(tmp_path) == {"commit": None, "reason": "FileNotFoundError"}
+
+
+def test_a_resumed_run_keeps_what_its_earlier_engines_were(tmp_path):
+    path = tmp_path / "provenance.json"
+    for facts in ({"commit": "a"}, {"commit": "b"}, {"commit": "b"}, {"commit": "c"}):
+        provenance.write(path, facts)
+    assert json.loads(path.read_bytes()) == {"commit": "c", "earlier": [{"commit": "a"}, {"commit": "b"}]}
+
+
+def test_a_damaged_record_is_replaced(tmp_path):
+    path = tmp_path / "provenance.json"
+    path.write_bytes(b"{")
+    provenance.write(path, {"commit": "a"})
+    assert json.loads(path.read_bytes()) == {"commit": "a"}

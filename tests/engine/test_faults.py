@@ -1,0 +1,310 @@
+"""What goes wrong is said in one sentence, in the events and not on the screen, and nothing is lost by it."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine import checkpoint
+from engine.run import KEYS
+from engine.spec import files
+from engine.spec.config import RunConfig
+from engine.spec.errors import CheckpointError
+from engine.spec.rundir import RunDir
+from engine.spec.toml import dump
+from tests.engine.broken_runs import (
+    FAILED,
+    FINISHED,
+    KILLED,
+    REFUSED,
+    STOPPED,
+    Nursery,
+    assert_same,
+    make,
+    newest,
+    said,
+    short,
+    status,
+    write_data,
+    write_teacher,
+)
+
+
+def failure(nursery: Nursery, run: RunDir) -> dict[str, Any]:
+    """The last event, which says why; the status agrees, and the screen shows no traceback."""
+    event = said(run, "run_failed")[-1]
+    assert event["seq"] == len(run.events.read_bytes().splitlines())
+    assert (status(run).phase, status(run).reason) == ("failed", event["message"])
+    assert "\n" not in event["message"]
+    assert nursery.screen.read_text() == ""
+    return event
+
+
+@pytest.mark.parametrize(("at", "k"), [("step", 2), ("forward", 30)])
+def test_out_of_memory_is_one_sentence_and_the_run_goes_on_later(
+    nursery: Nursery, data: Path, whole: RunDir, tmp_path: Path, at: str, k: int
+) -> None:
+    run = make(tmp_path, data)
+    assert nursery.work(run, at=at, do="out of memory", k=k) == FAILED
+    event = failure(nursery, run)
+    assert event["kind"] == "OutOfMemory"
+    assert event["message"] == "CUDA out of memory. Tried to allocate 2.00 GiB."
+    assert "batch_size" in event["hint"]
+    assert "Traceback" in run.log.read_text()
+    assert nursery.work(run) == FINISHED
+    assert_same(run, whole)
+
+
+def test_a_defect_leaves_its_traceback_in_the_log_alone(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+    run = make(tmp_path, data, short())
+    assert nursery.work(run, at="step", do="defect", k=1) == FAILED
+    event = failure(nursery, run)
+    assert (event["kind"], event["message"]) == ("ZeroDivisionError", "planted")
+    assert run.log.read_text().count("Traceback") == 1
+
+
+def test_a_loss_that_overflows_stops_the_run_before_the_update(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+    table = short().to_table()
+    run = make(
+        tmp_path, data, RunConfig.model_validate({**table, "training": {**table["training"], "learning_rate": 1e30}})
+    )
+    assert nursery.work(run) == FAILED
+    event = failure(nursery, run)
+    assert event["kind"] == "Diverged"
+    assert "not a finite number" in event["message"] or "not finite" in event["message"]
+    student = torch.load(newest(run), weights_only=True)["student"]
+    assert all(bool(torch.isfinite(value).all()) for value in student.values())
+
+
+@pytest.mark.parametrize("do", ["full", "once"])
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_with_room(
+    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path, do: str
+) -> None:
+    counted = tmp_path / "calls"
+    run = make(tmp_path / "counted", data, short())
+    assert nursery.work(run, at="disk", do="count", into=str(counted)) == FINISHED
+    calls, kinds = int(counted.read_text()), set()
+    for k in random.Random(do).sample(range(3, calls), 10):
+        run = make(tmp_path / str(k), data, short())
+        code = nursery.work(run, at="disk", do=do, k=k)
+        screen = nursery.screen.read_text()
+        assert "Traceback" not in screen, (k, screen)
+        if code == FAILED and do == "once" and (told := said(run, "run_failed")):
+            kinds.add(told[-1]["kind"])
+        if code != FINISHED:  # `once` may meet a call that writes nothing
+            assert code in (FAILED, REFUSED)
+            assert b"\0" not in run.events.read_bytes()
+            assert nursery.work(run) == FINISHED, (k, nursery.screen.read_text())
+        assert_same(run, whole_short)
+    assert kinds <= {"DiskFull"}
+    assert do == "full" or kinds
+
+
+@pytest.mark.parametrize("limit", [3_000, 20_000])
+def test_a_limit_on_file_sizes_is_a_full_disk(
+    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path, limit: int
+) -> None:
+    run = make(tmp_path, data, short())
+    assert nursery.work(run, file_size=limit) == FAILED
+    assert "Traceback" not in nursery.screen.read_text()
+    assert list(run.path.rglob(f"{files.TEMPORARY}*")) == []
+    assert not run.weights_of("last").exists()
+    assert nursery.work(run) == FINISHED
+    assert_same(run, whole_short)
+
+
+def test_the_last_words_of_a_full_disk_are_the_failure(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+    run = make(tmp_path, data, short())
+    assert nursery.work(run, file_size=20_000) == FAILED  # the checkpoint is larger, the events are not
+    event = failure(nursery, run)
+    assert event["kind"] == "DiskFull"
+    assert "File too large" in event["message"]
+
+
+def damage(path: Path, how: str) -> None:
+    content = bytearray(path.read_bytes())
+    if how == "a flipped bit":
+        content[len(content) // 2] ^= 1
+    elif how == "cut off":
+        del content[len(content) // 2 :]
+    else:
+        content.clear()
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["a flipped bit", "cut off", "empty"])
+def test_a_damaged_checkpoint_is_kept_and_the_one_before_it_used(
+    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path, how: str
+) -> None:
+    run = make(tmp_path, data, short())
+    assert nursery.work(run, at="step", do="SIGTERM", k=3) == STOPPED
+    bad = newest(run)
+    damage(bad, how)
+    assert nursery.work(run) == FINISHED
+    (warning,) = [event for event in said(run, "warned") if event["code"] == "checkpoint_damaged"]
+    assert bad.name in warning["message"]
+    assert bad.with_suffix(".damaged").is_file()
+    assert said(run, "run_resumed")[0]["step"] == 2
+    assert_same(run, whole_short)
+
+
+def test_a_run_without_a_whole_checkpoint_is_refused_each_time(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+    run = make(tmp_path, data, short())
+    assert nursery.work(run, at="step", do="SIGTERM", k=3) == STOPPED
+    for path in run.checkpoints.glob("*.pt"):
+        damage(path, "cut off")
+    for _ in range(2):
+        assert nursery.work(run) == FAILED
+        assert failure(nursery, run)["kind"] == "Checkpoint"
+        assert [event["step"] for event in said(run, "step_done")] == [1, 2, 3]
+    assert len(list(run.checkpoints.glob("*.damaged"))) == 2
+
+
+def test_every_part_of_a_checkpoint_is_needed(tmp_path: Path) -> None:
+    whole: dict[str, Any] = {key: torch.zeros(1) for key in KEYS} | {"config_hash": "c"}
+    for key in sorted(KEYS):
+        folder = tmp_path / key
+        checkpoint.save(folder, {name: value for name, value in whole.items() if name != key})
+        with pytest.raises(CheckpointError, match=f"lacks {key}"):
+            checkpoint.load(folder, KEYS, "c")
+    checkpoint.save(tmp_path / "whole", whole)
+    assert checkpoint.load(tmp_path / "whole", KEYS, "c").damaged == []
+    with pytest.raises(CheckpointError, match="another config"):
+        checkpoint.load(tmp_path / "whole", KEYS, "d")
+
+
+def test_two_checkpoints_are_kept_and_no_flipped_bit_passes(tmp_path: Path) -> None:
+    for step in range(4):
+        checkpoint.save(tmp_path, {"step": step, "config_hash": "c"})
+    paths = sorted(tmp_path.iterdir())
+    assert [path.name[:6] for path in paths] == ["000003", "000004"]
+    content, chance = paths[1].read_bytes(), random.Random(0)
+    for _ in range(200):
+        bad = bytearray(content)
+        bad[chance.randrange(len(bad))] ^= 1 << chance.randrange(8)
+        paths[1].write_bytes(bad)
+        found = checkpoint.load(tmp_path, frozenset(["step"]), "c")
+        assert (found.state["step"], found.damaged) == (2, [paths[1].name])
+
+
+def change_config(run: RunDir, _data: Path) -> None:
+    table = short().to_table()
+    run.config.write_text(dump(RunConfig.model_validate({**table, "seed": 1})))
+
+
+def change_data(_run: RunDir, data: Path) -> None:
+    write_data(data, seed=6)
+
+
+def change_teacher(_run: RunDir, data: Path) -> None:
+    content = (data / "teacher.safetensors").read_bytes()
+    (data / "teacher.safetensors").unlink()
+    write_data(data, seed=6)
+    write_teacher(data)
+    write_data(data)
+    assert (data / "teacher.safetensors").read_bytes() != content
+
+
+def remove_data(_run: RunDir, data: Path) -> None:
+    (data / "tiny.npz").unlink()
+
+
+def damage_data(_run: RunDir, data: Path) -> None:
+    damage(data / "tiny.npz", "cut off")
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        (change_config, "Checkpoint", "belongs to a run with another config"),
+        (change_data, "Data", "the data is not what this run began with"),
+        (change_teacher, "Teacher", "the teacher is not what this run began with"),
+        (remove_data, "Data", "tiny.npz"),
+        (damage_data, "Data", "tiny.npz"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_things(
+    nursery: Nursery, tmp_path: Path, change: Callable[[RunDir, Path], None], kind: str, words: str
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    write_data(data)
+    write_teacher(data)
+    run = make(tmp_path, data, short())
+    assert nursery.work(run, at="step", do="die", k=3) == KILLED
+    change(run, data)
+    assert nursery.work(run) == FAILED
+    event = failure(nursery, run)
+    assert event["kind"] == kind
+    assert words in event["message"]
+
+
+@pytest.mark.parametrize("content", [None, "name = ", "nonsense = 1\n", '[data]\nname = "digits"\n'])
+def test_a_folder_without_a_config_is_refused_with_exit_2(
+    nursery: Nursery, data: Path, tmp_path: Path, content: str | None
+) -> None:
+    run = make(tmp_path, data)
+    if content is None:
+        run.config.unlink()
+    else:
+        run.config.write_text(content)
+    before = sorted(run.path.iterdir())
+    assert nursery.work(run) == REFUSED
+    screen = nursery.screen.read_text()
+    assert "config.toml" in screen
+    assert "Traceback" not in screen
+    assert sorted(run.path.iterdir()) == before
+
+
+def test_an_unreadable_machine_is_refused_with_exit_2(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+    run = make(tmp_path, data)
+    run.machine.write_text("{")
+    assert nursery.work(run) == REFUSED
+    assert "machine.json" in nursery.screen.read_text()
+    assert "Traceback" not in nursery.screen.read_text()
+
+
+def test_what_killed_writers_left_is_swept_and_nothing_else(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+    run = make(tmp_path, data, short())
+    ours, theirs = run.path / f"{files.TEMPORARY}x", run.path / "tmp-of-someone"
+    for path in (ours, theirs):
+        path.touch()
+    link = run.path / f"{files.TEMPORARY}link"
+    link.symlink_to(theirs)
+    assert files.sweep(run.path) == 1
+    assert [path.exists() for path in (ours, theirs, link)] == [False, True, True]
+
+
+def test_half_a_line_of_a_killed_engine_is_cut_off(
+    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path
+) -> None:
+    run = make(tmp_path, data, short())
+    assert nursery.work(run, at="step", do="die", k=3) == KILLED
+    with run.events.open("ab") as log:
+        log.write(b'{"event":"step_d')
+    run.checkpoints.rename(tmp_path / "aside")
+    run.checkpoints.mkdir()
+    (run.checkpoints / f"000009-{32 * '0'}.pt").touch()
+    assert nursery.work(run) == FAILED  # said behind whole lines, though no position is known
+    assert failure(nursery, run)["kind"] == "Checkpoint"
+    for path in run.checkpoints.iterdir():
+        path.unlink()
+    run.checkpoints.rmdir()
+    (tmp_path / "aside").rename(run.checkpoints)
+    assert nursery.work(run) == FINISHED
+    assert_same(run, whole_short)
+
+
+def test_a_log_that_lost_events_is_never_filled_with_zeros(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+    run = make(tmp_path, data, short())
+    assert nursery.work(run, at="step", do="die", k=3) == KILLED
+    content = run.events.read_bytes()
+    run.events.write_bytes(content[: len(content) // 3])
+    assert nursery.work(run) == FINISHED
+    told = [json.loads(line) for line in run.events.read_bytes().splitlines()]
+    assert [event["code"] for event in told if event["event"] == "warned"][-1] == "events_lost"
+    assert status(run).phase == "done"
