@@ -3,6 +3,7 @@
 Ctrl-C once touches `stop`, twice kills. Whoever only watches just leaves.
 """
 
+import re
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ from engine.spec.rundir import RUN_ID, RunDir
 POLL_SECONDS = 0.1
 LOCK_SECONDS = 1.0  # between looks at a lock that is not our child's
 
+_EVENT = re.compile(r' INFO \{"event":')
 DONE, FAILED, USAGE, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -146,6 +148,8 @@ class Attachment:
 
 
 def log_tail(run: RunDir, lines: int = 8) -> list[str]:
-    """The last words of the engine's log, safe to show."""
+    """What the engine's log says after the last event in it, safe to show; events are told elsewhere."""
     text = files.tail(run.log).decode("utf-8", "replace")
-    return [display(line, 400) for line in text.splitlines() if line.strip()][-lines:]
+    said = [line for line in text.splitlines() if line.strip()]
+    after = next((place for place in range(len(said), 0, -1) if _EVENT.search(said[place - 1])), 0)
+    return [display(line, 400) for line in said[after:]][-lines:]

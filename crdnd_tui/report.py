@@ -192,8 +192,8 @@ def _below(state: RunState, width: int) -> list[Text]:
     said = []
     beyond = sorted({title(cell.attack) for cell in cells if not is_within(cell.attack, cell)})
     if any(cell.attack == WORST for cell in cells):
-        apart = f"; {' and '.join(beyond)} is another threat model and left out" if beyond else ""
-        said.append(f"{TITLES[WORST]}: image by image, the worst of these attacks{apart}")
+        apart = f"; {' and '.join(beyond)} is another threat model, left out" if beyond else ""
+        said.append(f"{TITLES[WORST]}: worst case per image{apart}")
     for checkpoint in state.checkpoints:
         row = state.table.get(checkpoint, {})
         of_it = f" ({one_line(checkpoint, 20)})" if len(state.checkpoints) > 1 else ""
@@ -206,11 +206,11 @@ def _gaps(row: Mapping[str, Evaluated], of_it: str) -> str:
     if "pgd_sat" not in row:
         return ""
     gaps = [
-        f"minus {TITLES[other]} {100 * (row['pgd_sat'].accuracy - row[other].accuracy):+.1f}{_GLUE}points"
+        f"{TITLES[other]} {100 * (row['pgd_sat'].accuracy - row[other].accuracy):+.1f}"
         for other in ("cw_inf", "pgd_rescaled", "autoattack")
         if other in row
     ]
-    return f"{TITLES['pgd_sat']}{of_it} {', '.join(gaps)}" if gaps else ""
+    return f"{TITLES['pgd_sat']}{of_it} minus {', '.join(gaps)}{_GLUE}points" if gaps else ""
 
 
 def _detail(cell: Evaluated, of_it: str) -> str:
@@ -219,7 +219,7 @@ def _detail(cell: Evaluated, of_it: str) -> str:
     if name == "cw_2":
         found, median = details.get("found"), details.get("median_l2")
         words = [f"median L2 distance {number(median)}"] if median is not None else []
-        words += [f"a mistake found for {percent(found)}{_GLUE}% of the images"] if found is not None else []
+        words += [f"a mistake found for {percent(found)}{_GLUE}%"] if found is not None else []
         return f"{title(cell.attack, cell)}{of_it}: {', '.join(words)}" if words else ""
     if name == "pgd" or (cell.attack not in TITLES and "steps" in cell.spec):
         climb = f"{cell.spec.get('steps')} steps of {cell.spec.get('step_size')}, {cell.spec.get('start')} start"
@@ -227,7 +227,7 @@ def _detail(cell: Evaluated, of_it: str) -> str:
     if name == "autoattack":
         after = [f"{words} {percent(details[f'after_{part}'], cell.n)}" for part, words in PARTS.items()
                  if f"after_{part}" in details]  # fmt: skip
-        kind = " ".join(one_line(str(cell.spec[key]), 30) for key in ("version", "package") if key in cell.spec)
+        kind = " of ".join(one_line(str(cell.spec[key]), 30) for key in ("version", "package") if key in cell.spec)
         return f"{title(cell.attack)} {kind}{of_it}: after {', '.join(after)}" if after else ""
     return ""
 

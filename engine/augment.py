@@ -16,7 +16,7 @@ from engine.runtime import generator_for
 from engine.spec.data import DataSpec
 from engine.types import Images, Labels, Split
 
-RESIDENT_SHARE = 0.5  # of the GPU's free memory; a larger set stays in pinned host memory
+RESIDENT_SHARE = 0.5  # of the GPU's free memory; a larger set stays in host memory
 
 
 class Draws(NamedTuple):

@@ -122,7 +122,7 @@ def probe(suspect: Suspect, keeping: Keeping, progress: Progress) -> list[Findin
         return found  # nothing can be climbed
     return [
         *found,
-        *_zero_gradients(suspect),
+        *_gradients(suspect),
         *_more_steps(suspect, keeping, progress),
         *_large_radius(suspect, keeping, progress),
     ]
@@ -172,8 +172,9 @@ def _depends_on_the_batch(net: nn.Module, x: Tensor, logits: Tensor, scale: floa
     return float((net(x[:some]) - logits[:some]).abs().max()) > AGREE * scale
 
 
-def _zero_gradients(suspect: Suspect) -> list[Finding]:
-    bench, zero, right = suspect.bench, 0, 0
+def _gradients(suspect: Suspect) -> list[Finding]:
+    """Gradients that lead nowhere: all zero, or not finite, of which the sign is zero, so that attacks stand still."""
+    bench, zero, lost, right = suspect.bench, 0, 0, 0
     places = suspect.order[suspect.clean[suspect.order] == bench.labels.cpu()[suspect.order]]
     for positions in places.split(bench.batch_size):
         x, y = bench.batch(positions)
@@ -182,10 +183,14 @@ def _zero_gradients(suspect: Suspect) -> list[Finding]:
             loss = cross_entropy(bench.net(x), y).sum()
             (gradient,) = torch.autograd.grad(loss, x)
         zero += int((gradient == 0).flatten(1).all(dim=1).sum())
+        lost += int((~torch.isfinite(gradient)).flatten(1).any(dim=1).sum())
         right += len(positions)
-    if wilson(zero, right).low <= ZERO_SHARE:
-        return []
-    return [_finding("zero_gradient", f"{zero} of {right} images that are right.")]
+    found = []
+    if lost:
+        found.append(_finding("non_finite", f"The gradients of {lost} of {right} images that are right."))
+    if wilson(zero, right).low > ZERO_SHARE:
+        found.append(_finding("zero_gradient", f"{zero} of {right} images that are right."))
+    return found
 
 
 def _more_steps(suspect: Suspect, keeping: Keeping, progress: Progress) -> list[Finding]:

@@ -164,8 +164,9 @@ def _complain(folder: RunDir, code: int, outcome: Outcome | None = None) -> None
         output.say(f"killed; `crdnd resume {folder.id}` goes on from the last checkpoint", "yellow")
         return
     what = "the engine refused the run" if code == USAGE else "the engine died without a word"
-    output.say(f"{what}; the end of {folder.log}:", "red")
-    for line in log_tail(folder):
+    last_words = log_tail(folder)
+    output.say(f"{what}; " + (f"the end of {folder.log}:" if last_words else f"its log is {folder.log}"), "red")
+    for line in last_words:
         output.say(f"  {line}")
     if code != USAGE:
         output.say(f"`crdnd resume {folder.id}` goes on from the last checkpoint.")

@@ -13,12 +13,23 @@ from engine.spec.scalars import Pixels
 Start = Literal["clean", "uniform", "gaussian"]
 
 
+def _positive(distance: Pixels, otherwise: str) -> Pixels:
+    if distance <= 0.0:
+        raise ValueError(otherwise)
+    return distance
+
+
 class ThreatModel(Spec):
     """What the adversary may do: move each pixel by at most epsilon, and stay in [0, 1]."""
 
     norm: Literal["linf"] = "linf"
     epsilon: Pixels = Pixels(8 / 255)
     """Radius of the ball, in pixel units of [0, 1]."""
+
+    @field_validator("epsilon")
+    @classmethod
+    def _has_room(cls, epsilon: Pixels) -> Pixels:
+        return _positive(epsilon, "within a radius of 0 nobody is attacked")
 
 
 class Ascent(Spec):
@@ -29,6 +40,11 @@ class Ascent(Spec):
     """Length of one step, in pixel units."""
     start: Start = "uniform"
     """Where the climb begins: the image itself, uniform in the ball, or 0.001 x normal noise around it."""
+
+    @field_validator("step_size")
+    @classmethod
+    def _climbs(cls, step_size: Pixels) -> Pixels:
+        return _positive(step_size, "by steps of length 0 nobody is attacked")
 
 
 RESERVED = frozenset({"gallery", "suspect"})  # files beside the results of the attacks

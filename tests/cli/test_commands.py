@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.spec.rundir import RUN_ID
+from crdnd_tui.attach import log_tail
+from engine.spec.rundir import RUN_ID, RunDir
 from tests.cli.conftest import Crdnd
 
 
@@ -60,6 +61,15 @@ def test_how_an_engine_ends_is_the_exit_code(crdnd: Crdnd, end: str, code: int, 
     assert "Traceback" not in done.stderr
     assert done.stderr.count("not finite") <= 1  # told once
     assert "\x1b" not in done.stdout + done.stderr  # though the engine's log and event hold escapes
+
+
+def test_the_last_words_of_a_dead_engine_are_those_after_its_last_event(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    told = '2026-01-01 00:00:00,000 INFO {"event":"epoch_done","v":1}\n'
+    run.log.write_text(f"old trouble\n{told}")
+    assert log_tail(run) == []
+    run.log.write_text(f"{told}Traceback:\n\x1b[2JMemoryError\n")
+    assert log_tail(run) == ["Traceback:", "\ufffd[2JMemoryError"]
 
 
 def test_lists_for_scripts(crdnd: Crdnd) -> None:

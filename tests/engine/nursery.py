@@ -59,7 +59,7 @@ def _child(order: dict[str, Any], shared: mmap.mmap) -> None:
     code = 70
     try:
         code = engine_main()
-    except BaseException:
+    except BaseException:  # noqa: BLE001  a forked child must not go on as its parent
         import traceback
 
         traceback.print_exc()

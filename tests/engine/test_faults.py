@@ -88,7 +88,7 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_with_room(
     run = make(tmp_path / "counted", data, short())
     assert nursery.work(run, at="disk", do="count", into=str(counted)) == FINISHED
     calls, kinds = int(counted.read_text()), set()
-    for k in random.Random(do).sample(range(3, calls), 10):
+    for k in random.Random(do).sample(range(3, calls), 7):
         run = make(tmp_path / str(k), data, short())
         code = nursery.work(run, at="disk", do=do, k=k)
         screen = nursery.screen.read_text()
@@ -306,5 +306,5 @@ def test_a_log_that_lost_events_is_never_filled_with_zeros(nursery: Nursery, dat
     run.events.write_bytes(content[: len(content) // 3])
     assert nursery.work(run) == FINISHED
     told = [json.loads(line) for line in run.events.read_bytes().splitlines()]
-    assert [event["code"] for event in told if event["event"] == "warned"][-1] == "events_lost"
+    assert "events_lost" in [event["code"] for event in told if event["event"] == "warned"]
     assert status(run).phase == "done"

@@ -63,7 +63,8 @@ def test_names_and_places_of_presets_do_not_change_the_hash(tmp_path: Path) -> N
     config = toml.load(TAUGHT_BY_PRESET)
     assert toml.load(TAUGHT_BY_PRESET, ["name=other"]).config_hash == config.config_hash
     assert toml.load(TAUGHT_BY_PRESET, ["teacher.config.name=other"]).config_hash == config.config_hash
-    for name in ("quickstart.toml", "quickstart_teacher.toml"):
+    (tmp_path / "base").mkdir()
+    for name in ("quickstart.toml", "quickstart_teacher.toml", "base/digits.toml"):
         (tmp_path / name).write_bytes((FOLDER / name).read_bytes())
     (tmp_path / "quickstart_teacher.toml").rename(tmp_path / "elsewhere.toml")
     moved = (tmp_path / "quickstart.toml").read_text().replace("quickstart_teacher", "elsewhere")

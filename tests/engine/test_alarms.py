@@ -1,10 +1,17 @@
-"""Published figures of honest models get no mark for hidden gradients; those of a CRDND student do."""
+"""False alarms and missed ones: published figures of honest models get no mark, and a gradient of NaN gets one."""
+
+from pathlib import Path
 
 import pytest
+from torch import Tensor, nn
 
-from engine.spec.attacks import FGSM, PGDSAT, PGDTRADES, AutoAttack, CWInf, PGDRescaled
+from engine.evaluate import evaluate
+from engine.spec.attacks import FGSM, PGDSAT, PGDTRADES, AutoAttack, CWInf, PGDRescaled, ThreatModel
+from engine.spec.events import Warned
 from engine.spec.outcomes import Outcome, pack
+from engine.spec.training import Evaluation
 from engine.suspect import compare
+from tests.engine.subjects import folder, subject, trained
 
 N = 10_000
 SUITE = (FGSM(), PGDSAT(), PGDTRADES(), CWInf(), PGDRescaled(), AutoAttack())
@@ -64,3 +71,20 @@ def test_the_log_of_a_crdnd_student_is_marked_on_every_climb():
 
 def test_a_single_weak_climb_is_judged_by_itself():
     assert marks(53.68, 48.0, suite=(PGDTRADES(), CWInf())) == {("margin_below_ce", "pgd_trades")}
+
+
+def test_a_gradient_that_is_not_finite_is_marked_for_its_sign_is_zero_and_the_attack_stands_still(tmp_path: Path):
+    class Steep(nn.Module):
+        """The logits of an honest net, with the slope of a square root at 0."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = trained()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.net(x) + (x - x.detach()).flatten(1).abs().sqrt().sum(dim=1, keepdim=True)
+
+    said = []
+    suite = Evaluation(attacks=(PGDSAT(steps=2),), batch_size=60, gallery=0)
+    evaluate(subject(Steep(), 100), suite, ThreatModel(), folder(tmp_path), said.append, lambda: None)
+    assert ("non_finite", "") in {(event.code, event.attack) for event in said if isinstance(event, Warned)}
