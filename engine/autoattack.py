@@ -67,9 +67,7 @@ def run(bench: Bench, clean: Tensor, keeping: Keeping, progress: Progress) -> As
     ear.listening_for = "autoattack_square"
     checks.check_square_sr(accuracy, logger=ear)
     finite = predicted >= 0
-    marks = (
-        ear.codes | ({"rescored_differently"} if differently else set()) | (set() if finite.all() else {"non_finite"})
-    )
+    marks = ear.codes | (set() if finite.all() else {"non_finite"})
     details = {f"after_{name}": share for name, share in accuracy.items() if name != "clean"}
     if differently:
         marks.add("rescored_differently")

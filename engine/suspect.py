@@ -22,7 +22,8 @@ from engine.spec.scalars import Pixels
 from engine.strike import strike_all
 
 SIGNIFICANT = 0.05
-MARGIN_GAP, SUITE_GAP, RESCALED_GAP, STEP_GAP = 0.05, 0.10, 0.03, 0.02  # fractions of the images
+# Fractions of the images. Published students lose up to 7 points from PGD-20 to AutoAttack; CRDND's rows lose 8 to 12.
+MARGIN_GAP, SUITE_GAP, RESCALED_GAP, STEP_GAP = 0.05, 0.08, 0.03, 0.02
 UNHIDDEN = (  # attacks that the scale of the logits does not mislead
     ("margin", "margin_below_ce", MARGIN_GAP),
     ("autoattack", "suite_below_pgd", SUITE_GAP),

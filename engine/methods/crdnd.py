@@ -15,6 +15,7 @@ from torch.optim import Adam, Optimizer
 from engine.acm import ACM
 from engine.losses import ask, kl, margin, soften
 from engine.relations import SMALLEST_NORM, Views, contrast
+from engine.spec.errors import ConfigError
 from engine.spec.methods import CRDND
 from engine.types import (
     ClassReport,
@@ -37,6 +38,8 @@ class Method(TrainingMethod):
 
     def __init__(self, hp: CRDND, nets: Nets) -> None:
         assert nets.teacher is not None, "CRDND learns from a teacher"
+        if hp.compensate and nets.classes < 3:  # any recall above 1 / K is above the lower clamp 2 / K = 1
+            raise ConfigError(["method.compensate: the ACM needs three classes or more; set it to false"])
         self.hp = hp
         self.student, self.teacher = nets.student, nets.teacher
         self.acm_clean = ACM(hp, nets.classes, nets.device)  # M1

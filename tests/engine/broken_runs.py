@@ -133,7 +133,7 @@ def write_teacher(folder: Path) -> Path:
 
 
 def tiny(**changes: Any) -> RunConfig:
-    """Three epochs of six batches, validated each, judged twice on 24 images in batches of 8."""
+    """Three epochs of six batches, validated each, judged twice on 16 images in batches of 8."""
     table: dict[str, Any] = {
         "data": {"name": "npz", "path": "tiny.npz", "validation": 40, "train_images": 96, "crop_padding": 1},
         "student": {"name": "small_cnn", "width": 4},
@@ -144,7 +144,7 @@ def tiny(**changes: Any) -> RunConfig:
         "training": {"epochs": 3, "batch_size": 16, "learning_rate": 0.1, "schedule": {"name": "cosine"}},
         "selection": {"by": "pgd", "attacks": [{"name": "pgd", "steps": 3}], "batch_size": 16},
         "evaluation": {
-            "images": 24,
+            "images": 16,
             "batch_size": 8,
             "gallery": 2,
             "attacks": [{"name": "fgsm"}, {"name": "pgd", "steps": 3}],
@@ -237,6 +237,16 @@ def _shown(run: RunDir) -> dict[str, Any]:
     for clock in ("images_per_second", "seconds_per_step", "eta_seconds", "created", "heartbeat", "events_bytes"):
         shown.pop(clock)
     return {key: value for key, value in shown.items() if key not in ("pid", "warnings")}
+
+
+def failure(nursery: Nursery, run: RunDir) -> dict[str, Any]:
+    """The last event, which says why; the status agrees, and the screen shows no traceback."""
+    event = said(run, "run_failed")[-1]
+    assert event["seq"] == len(run.events.read_bytes().splitlines())
+    assert (status(run).phase, status(run).reason) == ("failed", event["message"])
+    assert "\n" not in event["message"]
+    assert nursery.screen.read_text() == ""
+    return event
 
 
 def assert_same(broken: RunDir, whole: RunDir) -> None:

@@ -24,6 +24,7 @@ from tests.engine.broken_runs import (
     STOPPED,
     Nursery,
     assert_same,
+    failure,
     make,
     newest,
     said,
@@ -32,16 +33,6 @@ from tests.engine.broken_runs import (
     write_data,
     write_teacher,
 )
-
-
-def failure(nursery: Nursery, run: RunDir) -> dict[str, Any]:
-    """The last event, which says why; the status agrees, and the screen shows no traceback."""
-    event = said(run, "run_failed")[-1]
-    assert event["seq"] == len(run.events.read_bytes().splitlines())
-    assert (status(run).phase, status(run).reason) == ("failed", event["message"])
-    assert "\n" not in event["message"]
-    assert nursery.screen.read_text() == ""
-    return event
 
 
 @pytest.mark.parametrize(("at", "k"), [("step", 2), ("forward", 30)])
@@ -67,19 +58,7 @@ def test_a_defect_leaves_its_traceback_in_the_log_alone(nursery: Nursery, data: 
     assert run.log.read_text().count("Traceback") == 1
 
 
-def test_a_loss_that_overflows_stops_the_run_before_the_update(nursery: Nursery, data: Path, tmp_path: Path) -> None:
-    table = short().to_table()
-    run = make(
-        tmp_path, data, RunConfig.model_validate({**table, "training": {**table["training"], "learning_rate": 1e30}})
-    )
-    assert nursery.work(run) == FAILED
-    event = failure(nursery, run)
-    assert event["kind"] == "Diverged"
-    assert "not a finite number" in event["message"] or "not finite" in event["message"]
-    student = torch.load(newest(run), weights_only=True)["student"]
-    assert all(bool(torch.isfinite(value).all()) for value in student.values())
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("do", ["full", "once"])
 def test_a_full_disk_is_one_sentence_and_the_run_goes_on_with_room(
     nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path, do: str
@@ -88,7 +67,7 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_with_room(
     run = make(tmp_path / "counted", data, short())
     assert nursery.work(run, at="disk", do="count", into=str(counted)) == FINISHED
     calls, kinds = int(counted.read_text()), set()
-    for k in random.Random(do).sample(range(3, calls), 7):
+    for k in random.Random(do).sample(range(3, calls), 5):
         run = make(tmp_path / str(k), data, short())
         code = nursery.work(run, at="disk", do=do, k=k)
         screen = nursery.screen.read_text()

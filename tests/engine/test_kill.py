@@ -15,7 +15,7 @@ from tests.engine.broken_runs import FINISHED, KILLED, Nursery, assert_same, mak
 from tests.engine.nursery import BUSY
 
 KILLS, MOST = 40, 160
-POINTS = 44  # crash points that are tried, of all calls that change the disk
+POINTS = 28  # crash points that are tried, of all calls that change the disk
 
 
 @pytest.mark.slow
@@ -66,7 +66,7 @@ def test_a_run_that_dies_again_and_again_gets_to_its_end(
 ) -> None:
     run, codes = make(tmp_path, data, short()), []
     while FINISHED not in codes:
-        codes.append(nursery.work(run, at="disk", do="half", k=70))
+        codes.append(nursery.work(run, at="disk", do="half", k=30 * (len(codes) + 1)))
         assert len(codes) < 12
     assert codes.count(KILLED) == len(codes) - 1 >= 1
     assert_same(run, whole_short)

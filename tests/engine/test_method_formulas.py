@@ -3,10 +3,14 @@
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import nn
 from torch.nn import functional as F
 
+from engine.methods import crdnd
 from engine.relations import Views, contrast
+from engine.spec.errors import ConfigError
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, Natural
+from engine.types import Nets
 from tests.engine.method_bench import CLASSES, batch, build
 
 X, Y = batch()
@@ -255,3 +259,10 @@ def test_the_adam_of_the_off_diagonals_obeys_the_guard_against_broken_losses():
 def test_readings_that_contradict_each_other_are_refused(reading):
     with pytest.raises(ValidationError, match=r"recall_min|teacher candidates"):
         CRDND(**reading)
+
+
+def test_two_classes_have_no_compensation_and_are_told_so():
+    nets = Nets(nn.Linear(1, 1), nn.Linear(1, 1), 2)
+    with pytest.raises(ConfigError, match="three classes"):
+        crdnd.Method(CRDND(), nets)
+    crdnd.Method(CRDND(compensate=False), nets)
