@@ -15,7 +15,7 @@ from tests.engine.broken_runs import FINISHED, KILLED, Nursery, assert_same, mak
 from tests.engine.nursery import BUSY
 
 KILLS, MOST = 40, 160
-POINTS = 28  # crash points that are tried, of all calls that change the disk
+POINTS = 20  # crash points that are tried, of all calls that change the disk
 
 
 @pytest.mark.slow
