@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 import torch
+from pydantic import BaseModel
 from torch import nn
 from torch.nn import functional as F
 
@@ -60,7 +61,10 @@ def build(spec: ModelSpec, classes: int = 10, image: tuple[int, int, int] = CIFA
 
 
 def title(value: object) -> str:
-    return f"{value.title}-{getattr(value, 'variant', '')}" if hasattr(value, "title") else str(value)
+    """A name for a case that is the same in every process: of models their title, of small values the value."""
+    if isinstance(value, BaseModel):
+        return "-".join([str(getattr(value, "title", type(value).__name__)), getattr(value, "variant", "")]).strip("-")
+    return str(value) if isinstance(value, int | str) else type(value).__name__
 
 
 def norm_shapes(name: str, width: int) -> dict[str, tuple[int, ...]]:
