@@ -125,7 +125,8 @@ def _go(
         prerequisite.ensure_teacher(config, machine, reporter.say, reporter.beat, interrupt)
 
     from engine import checkpoint  # noqa: PLC0415  torch takes seconds to import
-    from engine.run import KEYS, Stage, judge_only, say_saved, train_and_evaluate  # noqa: PLC0415
+    from engine.run import KEYS, judge_only, say_saved, train_and_evaluate  # noqa: PLC0415
+    from engine.stage import Stage  # noqa: PLC0415
 
     stage = Stage(run=run, machine=machine, reporter=reporter, interrupt=interrupt)
     if isinstance(config, JudgeConfig):

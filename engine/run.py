@@ -1,30 +1,25 @@
 """The one file that knows everything: names become things, then train, then the final evaluation."""
 
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import torch
 from torch import nn
 
-from engine import checkpoint, provenance, runtime, teachers, weights
+from engine import checkpoint, provenance, teachers, weights
 from engine.augment import Feed
 from engine.evaluate import Subject, evaluate, subset
-from engine.interrupt import Interrupt
-from engine.reporter import Reporter
 from engine.runtime import seed_for
 from engine.selection import Selector
 from engine.spec.attacks import ThreatModel
 from engine.spec.config import JudgeConfig, RunConfig
-from engine.spec.cost import model_cost
 from engine.spec.data import DataSpec
 from engine.spec.errors import CheckpointError, DataError, TeacherError
 from engine.spec.events import CheckpointSaved, EvaluationStarted, StageStarted, TrainingStarted, Warned
-from engine.spec.machine import Machine
-from engine.spec.models import ModelSpec
-from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation
+from engine.stage import Stage
 from engine.strata import stratified
 from engine.teachers import Source
 from engine.train import Hooks, Trainer
@@ -49,41 +44,7 @@ KEYS = frozenset(
 )
 
 
-@dataclass(kw_only=True)
-class Stage:
-    """What every part of a run works with: the folder, the machine, the device, the listener, the interrupter."""
-
-    run: RunDir
-    machine: Machine
-    reporter: Reporter
-    interrupt: Interrupt
-
-    def __post_init__(self) -> None:
-        self.device, self.notes = runtime.prepare(self.machine)
-        self.format = runtime.layout(self.machine)
-
-    def pause(self) -> None:
-        """Say that the engine lives, and leave if somebody wants it to; called at every forward pass of an attack."""
-        self.reporter.beat()
-        self.interrupt.pause()
-
-    def load_data(self, spec: DataSpec) -> tuple[Dataset, dict[str, str]]:
-        """The official splits and their hashes."""
-        dataset: Dataset = import_module(f"engine.data.{spec.module}").load(spec, self.machine.data_folder)
-        return dataset, provenance.data_digest(dataset)
-
-    def share_threads(self, spec: ModelSpec, dataset: Dataset, batch_size: int) -> None:
-        """CPU threads by the size of this model's batches."""
-        _n, channels, height, width = dataset.train.images.shape
-        macs = model_cost(spec, len(dataset.classes), (channels, height, width)).macs
-        self.notes.append(runtime.share_threads(self.machine, macs * batch_size))
-
-    def build(self, spec: ModelSpec, dataset: Dataset) -> nn.Module:
-        """A fresh net on the device, initialised by the global generator."""
-        _n, channels, height, width = dataset.train.images.shape
-        module = import_module(f"engine.models.{spec.module}")
-        net: nn.Module = module.build(spec, len(dataset.classes), (channels, height, width))
-        return runtime.place(net, self.device, self.format)
+DISK_CHECKPOINTS = 6  # two kept, one being written, best and last weights, and the evaluation
 
 
 def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loaded | None) -> None:
@@ -101,7 +62,9 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     if loaded is None and source is not None and teacher is not None:
         say(StageStarted(stage="check"))
         shown = validation if len(validation.labels) >= teachers.IMAGES else dataset.train
+        heard = teacher.register_forward_pre_hook(lambda _net, _x: stage.pause())  # a large teacher takes its time
         checked = teachers.check(teacher, source, shown, config.threat_model, stage.device, config.seed)
+        heard.remove()
         say(checked.event)
         for warning in checked.warnings:
             say(warning)
@@ -278,6 +241,9 @@ def _announce(config: RunConfig, stage: Stage, trainer: Trainer, student: nn.Mod
     if config.data.train_images:
         say(Warned(code="train_subset", message=f"trained on {len(trainer.feed)} images only, not on the whole split"))
     trainer.hooks.save(trainer.state_dict())
+    wanted, free = DISK_CHECKPOINTS * stage.checkpoint_bytes(), shutil.disk_usage(stage.run.path).free
+    if free < wanted:
+        say(Warned(code="disk_low", message=f"{free >> 20} MiB are free; the run may need {wanted >> 20} MiB"))
 
 
 def _write_provenance(

@@ -1,0 +1,60 @@
+"""What every part of a run works with: the folder, the machine, the device, who listens, who interrupts.
+
+Data sets and models are reached by name here; nothing else of the engine knows their files.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from torch import nn
+
+from engine import provenance, runtime
+from engine.interrupt import Interrupt
+from engine.reporter import Reporter
+from engine.spec.cost import model_cost
+from engine.spec.data import DataSpec
+from engine.spec.machine import Machine
+from engine.spec.models import ModelSpec
+from engine.spec.rundir import RunDir
+from engine.types import Dataset
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """The surroundings of a run."""
+
+    run: RunDir
+    machine: Machine
+    reporter: Reporter
+    interrupt: Interrupt
+
+    def __post_init__(self) -> None:
+        self.device, self.notes = runtime.prepare(self.machine)
+        self.format = runtime.layout(self.machine)
+
+    def pause(self) -> None:
+        """Say that the engine lives, and leave if somebody wants it to; called at every forward pass of an attack."""
+        self.reporter.beat()
+        self.interrupt.pause()
+
+    def load_data(self, spec: DataSpec) -> tuple[Dataset, dict[str, str]]:
+        """The official splits and their hashes."""
+        dataset: Dataset = import_module(f"engine.data.{spec.module}").load(spec, self.machine.data_folder)
+        return dataset, provenance.data_digest(dataset)
+
+    def share_threads(self, spec: ModelSpec, dataset: Dataset, batch_size: int) -> None:
+        """CPU threads by the size of this model's batches."""
+        _n, channels, height, width = dataset.train.images.shape
+        macs = model_cost(spec, len(dataset.classes), (channels, height, width)).macs
+        self.notes.append(runtime.share_threads(self.machine, macs * batch_size))
+
+    def build(self, spec: ModelSpec, dataset: Dataset) -> nn.Module:
+        """A fresh net on the device, initialised by the global generator."""
+        _n, channels, height, width = dataset.train.images.shape
+        module = import_module(f"engine.models.{spec.module}")
+        net: nn.Module = module.build(spec, len(dataset.classes), (channels, height, width))
+        return runtime.place(net, self.device, self.format)
+
+    def checkpoint_bytes(self) -> int:
+        """Of the largest checkpoint on disk; 0 when there is none."""
+        return max((path.stat().st_size for path in self.run.checkpoints.glob("*.pt")), default=0)
