@@ -3,13 +3,13 @@
 It counts on the device and in integers: no step waits for it, and the order of the batches does not matter.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from engine.types import Labels, Logits
+from engine.types import ClassReport, Labels, Logits, TrainingMethod
 
 CPU = torch.device("cpu")
 
@@ -61,3 +61,25 @@ class Recall(nn.Module):
         self.previous.copy_(self.accuracy)
         self.hits.zero_()
         self.seen.zero_()
+
+
+class CountsTeacher(TrainingMethod):
+    """A method that remembers nothing but how often its teacher was right on x, for the log."""
+
+    recall: Recall
+
+    def report(self) -> ClassReport:
+        """How often the teacher was right on x."""
+        return ClassReport(teacher_clean=self.recall.listed())
+
+    def epoch_ended(self) -> None:
+        """Count anew."""
+        self.recall.renew()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counts of the epoch."""
+        return {"recall": self.recall.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse."""
+        self.recall.load_state_dict(state["recall"])

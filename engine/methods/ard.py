@@ -3,15 +3,13 @@
 The attack uses labels; the teacher is asked about clean images only. Public code: 30 as temperature, elmean.
 """
 
-from typing import Any
-
 from engine.losses import ask, cross_entropy, kl, reduce, soften
-from engine.recall import Recall
+from engine.recall import CountsTeacher, Recall
 from engine.spec.methods import ARD
-from engine.types import ClassReport, Images, Labels, Loss, Maximise, Nets, TrainingMethod
+from engine.types import Images, Labels, Loss, Maximise, Nets
 
 
-class Method(TrainingMethod):
+class Method(CountsTeacher):
     """The student says about x' what the teacher says about x."""
 
     def __init__(self, hp: ARD, nets: Nets) -> None:
@@ -36,19 +34,3 @@ class Method(TrainingMethod):
         clean = cross_entropy(s, y).mean()
         terms = {"clean": clean.detach(), "robust": robust.detach()}
         return Loss(alpha * robust + (1 - alpha) * clean, terms, s.detach(), s_adv.detach())
-
-    def report(self) -> ClassReport:
-        """How often the teacher was right on x."""
-        return ClassReport(teacher_clean=self.recall.listed())
-
-    def epoch_ended(self) -> None:
-        """Count anew."""
-        self.recall.renew()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The counts of the epoch."""
-        return {"recall": self.recall.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse."""
-        self.recall.load_state_dict(state["recall"])

@@ -3,15 +3,13 @@
 No labels anywhere. S(x') and S(x) are two forwards, adversarial first: batch norm sees two batches, in that order.
 """
 
-from typing import Any
-
 from engine.losses import ask, kl, reduce, soften
-from engine.recall import Recall
+from engine.recall import CountsTeacher, Recall
 from engine.spec.methods import RSLAD
-from engine.types import ClassReport, Images, Labels, Loss, Maximise, Nets, TrainingMethod
+from engine.types import Images, Labels, Loss, Maximise, Nets
 
 
-class Method(TrainingMethod):
+class Method(CountsTeacher):
     """The robust teacher's soft labels on the clean image guide everything."""
 
     def __init__(self, hp: RSLAD, nets: Nets) -> None:
@@ -34,19 +32,3 @@ class Method(TrainingMethod):
         clean = self.hp.loss_scale * reduce(kl(s, soft_labels), self.hp.kl_reduction, self.classes)
         terms = {"clean": clean.detach(), "robust": robust.detach()}
         return Loss((1 - a) * robust + a * clean, terms, s.detach(), s_adv.detach())
-
-    def report(self) -> ClassReport:
-        """How often the teacher was right on x."""
-        return ClassReport(teacher_clean=self.recall.listed())
-
-    def epoch_ended(self) -> None:
-        """Count anew."""
-        self.recall.renew()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The counts of the epoch."""
-        return {"recall": self.recall.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse."""
-        self.recall.load_state_dict(state["recall"])
