@@ -15,7 +15,7 @@ from engine.spec.events import EpochDone
 NARROW, NO_CHANGES, NO_STUDENT = 44, 58, 76  # cells; below them nothing, no changes, no student
 LONGEST = 24  # cells of a bar
 _FLOORS = (0.9, 0.8, 0.5, 0.0)
-_STUDENT = "   student"
+_STUDENT = "    S(x) S(x')"  # the student's accuracies on clean and adversarial images
 
 
 def lines(state: RunState, width: int, room: int, *, ascii_only: bool) -> list[Text]:
