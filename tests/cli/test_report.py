@@ -182,7 +182,7 @@ LEARNT: list[Event] = [
 
 def test_classes_show_the_teachers_accuracies_their_changes_and_the_student() -> None:
     head, plane, cat, ship = [line.plain for line in classes.lines(fold(LEARNT), 80, 20, ascii_only=True)]
-    assert "80 to 100" in head and head.endswith("student")
+    assert "80 to 100" in head and head.endswith("S(x) S(x')") and len(head) == len(plane)
     assert plane.startswith("plane ") and plane.split()[1:] == ["########", "90.0", "####", "85.0", "50.0", "10.0"]
     assert [word for word in cat.split() if word[0] in "+-"] == ["+1.0", "-2.5"]
     assert [word for word in ship.split() if word[0] in "+-"] == ["-1.0"]
