@@ -20,8 +20,9 @@ from benchmarks.interleave import Rounds, clock_of, interleave, machine_facts, s
 from engine import optim
 from engine.ledger import Ledger
 from engine.methods import rslad
-from engine.runtime import place
+from engine.runtime import FORMATS, layout, place
 from engine.spec.attacks import ThreatModel
+from engine.spec.machine import Machine
 from engine.spec.methods import RSLAD
 from engine.spec.models import MobileNetV2, ModelSpec, ResNet18, SmallResNet, WideResNet
 from engine.spec.training import Inner, Training
@@ -36,8 +37,6 @@ STUDENTS: dict[str, ModelSpec] = {
     "mobilenet_v2": MobileNetV2(),
     "small_resnet": SmallResNet(),
 }
-LAYOUTS = {"channels_last": torch.channels_last, "nchw": torch.contiguous_format}
-DEFAULT_LAYOUT = "channels_last"  # what runs have unless the machine says otherwise
 
 
 def main() -> int:
@@ -53,18 +52,19 @@ def main() -> int:
     student = calibrated(build(STUDENTS[wanted.student]).to(device), x)
     teacher = calibrated(build(teacher_spec(wanted.teacher)).to(device), x).eval().requires_grad_(False)
 
+    chosen = layout(Machine(layout=wanted.layout), device, STUDENTS[wanted.student])
     equal = equality(student, teacher, x, y)
-    rounds = timing(student, teacher, x, y, wanted.rounds, LAYOUTS[wanted.layout])
+    rounds = timing(student, teacher, x, y, wanted.rounds, FORMATS[chosen])
     facts = {
         "student": wanted.student,
         "teacher": wanted.teacher,
         "batch": wanted.batch,
-        "our_layout": wanted.layout,
+        "our_layout": chosen,
         "machine": machine_facts(device),
         "relative_differences": equal,
         **rounds.facts(wanted.batch),
     }
-    suffix = "" if wanted.layout == DEFAULT_LAYOUT else f"_{wanted.layout}"
+    suffix = "" if wanted.layout == "auto" else f"_{wanted.layout}"
     path = save(f"step_{device.type}_{wanted.student}{suffix}", facts)
     print(table(facts, rounds))
     print(f"written to {path.relative_to(path.parents[2])}")
@@ -79,7 +79,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--layout", choices=sorted(LAYOUTS), default=DEFAULT_LAYOUT, help="of ours")
+    parser.add_argument("--layout", choices=["auto", *FORMATS], default="auto", help="of ours; auto is what runs have")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
@@ -126,12 +126,12 @@ def is_equal(found: dict[str, dict[str, float]]) -> bool:
 
 
 def timing(
-    student: nn.Module, teacher: nn.Module, x: Images, y: Labels, rounds: int, layout: torch.memory_format
+    student: nn.Module, teacher: nn.Module, x: Images, y: Labels, rounds: int, memory_format: torch.memory_format
 ) -> Rounds:
     """Both steps on students of their own, ours in this layout."""
-    our_student = place(deepcopy(student), x.device, layout).train()
-    our_teacher = place(deepcopy(teacher), x.device, layout)
-    our_x = x.contiguous(memory_format=layout)
+    our_student = place(deepcopy(student), x.device, memory_format).train()
+    our_teacher = place(deepcopy(teacher), x.device, memory_format)
+    our_x = x.contiguous(memory_format=memory_format)
     method = rslad.Method(RSLAD(), Nets(our_student, our_teacher, CLASSES, x.device))
     maximise = maximiser(our_student, ThreatModel(), Inner())
     optimizers = [optim.build(our_student, Training())]

@@ -41,7 +41,11 @@ Detach = Annotated[bool, typer.Option("--detach", help="Print the run's id and r
 Runs = Annotated[Path, typer.Option("--runs", envvar="CRDND_RUNS", help="Folder of the runs.")]
 Data = Annotated[Path, typer.Option("--data", envvar="CRDND_DATA", help="Folder of data sets and teachers.")]
 Device = Annotated[str, typer.Option(envvar="CRDND_DEVICE", help="auto, cpu, cuda, cuda:1 ...")]
-Threads = Annotated[int, typer.Option(help="CPU threads; 0 = all cores.", min=0)]
+Threads = Annotated[int, typer.Option(help="CPU threads; 0 = by the size of the model.", min=0)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--machine", metavar="KEY=VALUE", help="Of the machine: tf32, layout, checkpoint_seconds."),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -68,13 +72,14 @@ def run(  # noqa: PLR0913  options of a command line
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = 0,
+    settings: Settings = None,
     data: Data = Path("data"),
     runs: Runs = Path("runs"),
 ) -> None:
     """Run a preset, watch it, and print its robustness table. Ctrl-C stops and saves; twice kills."""
     from crdnd_tui.commands import machine, run  # noqa: PLC0415  paid for by this command alone
 
-    here = machine.machine(runs=str(runs), data=str(data), device=device, threads=threads)
+    here = machine.machine(runs=str(runs), data=str(data), device=device, threads=threads, settings=settings or ())
     raise typer.Exit(run.run(preset, overrides or [], seed, name, here, detach=detach, as_json=as_json))
 
 
@@ -167,13 +172,14 @@ def evaluate(  # noqa: PLR0913  options of a command line
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = 0,
+    settings: Settings = None,
     data: Data = Path("data"),
     runs: Runs = Path("runs"),
 ) -> None:
     """Judge a saved student, or any checkpoint, again; the judgement is a run of its own."""
     from crdnd_tui.commands import evaluate, machine  # noqa: PLC0415  paid for by this command alone
 
-    here = machine.machine(runs=str(runs), data=str(data), device=device, threads=threads)
+    here = machine.machine(runs=str(runs), data=str(data), device=device, threads=threads, settings=settings or ())
     changes = {"attacks": attack, "weights": weights, "model": model, "data_set": data_set, "epsilon": epsilon}
     raise typer.Exit(evaluate.evaluate(subject, changes | {"images": images}, here, detach=detach, as_json=as_json))
 

@@ -55,7 +55,7 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     dataset, data_hashes = stage.load_data(config.data)
     training, validation = split_training(config.data, dataset)
 
-    stage.share_threads(config.student, dataset, config.training.batch_size)
+    stage.settle(config.student, dataset, config.training.batch_size)
     torch.manual_seed(seed_for(config.seed, "student"))
     student = stage.build(config.student, dataset)
     source, teacher = load_teacher(config, stage, dataset)
@@ -165,7 +165,7 @@ def judge_only(config: JudgeConfig, stage: Stage) -> None:
     source = teachers.locate(
         config.subject, runs=stage.machine.runs_folder, data=stage.machine.data_folder, dataset=config.data.name
     )
-    stage.share_threads(source.model, dataset, config.evaluation.batch_size)
+    stage.settle(source.model, dataset, config.evaluation.batch_size)
     net, notes = teachers.load(source, lambda spec: stage.build(spec, dataset), stage.device)
     facts = provenance.collect(stage.device) | {
         "data_sha256": data_hashes,

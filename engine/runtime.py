@@ -14,7 +14,12 @@ from torch import nn
 
 from engine.spec.errors import CrdndError
 from engine.spec.machine import Machine
+from engine.spec.models import Layout, ModelSpec
 
+FORMATS: dict[Layout, torch.memory_format] = {
+    "channels_last": torch.channels_last,
+    "contiguous": torch.contiguous_format,
+}
 log = logging.getLogger("crdnd")
 SMALL_BATCH = 500_000_000  # multiply-accumulates of a forward pass; ResNet-18 at 128 images has 71 thousand million
 
@@ -52,7 +57,7 @@ def prepare(machine: Machine) -> tuple[torch.device, list[str]]:
     torch.backends.cudnn.allow_tf32 = machine.tf32
     torch.backends.cuda.matmul.allow_tf32 = machine.tf32
     torch.backends.cudnn.benchmark = device.type == "cuda"
-    notes = [f"torch {torch.__version__}", "channels_last" if machine.channels_last else "NCHW"]
+    notes = [f"torch {torch.__version__}"]
     if device.type == "cuda":
         notes += [torch.cuda.get_device_name(device), "TF32 training" if machine.tf32 else "float32"]
     else:
@@ -86,9 +91,11 @@ def _omp_threads() -> int:
     return int(first) if first.isdecimal() else 0
 
 
-def layout(machine: Machine) -> torch.memory_format:
-    """Of images and weights."""
-    return torch.channels_last if machine.channels_last else torch.contiguous_format
+def layout(machine: Machine, device: torch.device, spec: ModelSpec) -> Layout:
+    """In memory, of images and weights. A rule, no measurement: another layout may differ in the last bit."""
+    if machine.layout != "auto":
+        return machine.layout
+    return "channels_last" if device.type == "cuda" else spec.cpu_layout
 
 
 def place(net: nn.Module, device: torch.device, memory_format: torch.memory_format) -> nn.Module:

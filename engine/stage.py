@@ -6,11 +6,13 @@ Data sets and models are reached by name here; nothing else of the engine knows 
 from dataclasses import dataclass
 from importlib import import_module
 
+import torch
 from torch import nn
 
 from engine import provenance, runtime
 from engine.interrupt import Interrupt
 from engine.reporter import Reporter
+from engine.runtime import FORMATS
 from engine.spec.cost import model_cost
 from engine.spec.data import DataSpec
 from engine.spec.machine import Machine
@@ -30,7 +32,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.device, self.notes = runtime.prepare(self.machine)
-        self.format = runtime.layout(self.machine)
+        self.format = torch.contiguous_format  # until `settle`
 
     def pause(self) -> None:
         """Say that the engine lives, and leave if somebody wants it to; called at every forward pass of an attack."""
@@ -42,11 +44,13 @@ class Stage:
         dataset: Dataset = import_module(f"engine.data.{spec.module}").load(spec, self.machine.data_folder)
         return dataset, provenance.data_digest(dataset)
 
-    def share_threads(self, spec: ModelSpec, dataset: Dataset, batch_size: int) -> None:
-        """CPU threads by the size of this model's batches."""
+    def settle(self, spec: ModelSpec, dataset: Dataset, batch_size: int) -> None:
+        """CPU threads by the size of this model's batches, and its memory layout, which every other net shares."""
         _n, channels, height, width = dataset.train.images.shape
         macs = model_cost(spec, len(dataset.classes), (channels, height, width)).macs
-        self.notes.append(runtime.share_threads(self.machine, macs * batch_size))
+        layout = runtime.layout(self.machine, self.device, spec)
+        self.notes += [runtime.share_threads(self.machine, macs * batch_size), layout]
+        self.format = FORMATS[layout]
 
     def build(self, spec: ModelSpec, dataset: Dataset) -> nn.Module:
         """A fresh net on the device, initialised by the global generator."""

@@ -15,8 +15,8 @@ class Machine(Spec):
     """`auto` is CUDA where there is a GPU, else the CPU."""
     threads: Count = 0
     """CPU threads; 0 = as many as there are cores. Sums may differ in the last bit between thread counts."""
-    channels_last: bool = True
-    """Memory layout of images and weights."""
+    layout: Literal["auto", "channels_last", "contiguous"] = "auto"
+    """In memory, of images and weights; `auto` is channels_last on CUDA, and by the model on a CPU."""
     tf32: bool = False
     """TensorFloat-32 in training on CUDA; the evaluation is float32 always."""
     data: str = "data"
@@ -25,7 +25,6 @@ class Machine(Spec):
     """Folder of run folders."""
     checkpoint_seconds: Annotated[float, Field(ge=0.0)] = 600.0
     """Save within an epoch, too, when so much time has passed; every epoch ends with a checkpoint anyway."""
-    log: Literal["info", "debug"] = "info"
 
     @property
     def data_folder(self) -> Path:

@@ -20,8 +20,12 @@ Width = Annotated[int, Field(ge=1, le=64)]
 Channels = Annotated[int, Field(ge=4, le=256)]
 
 
+Layout = Literal["channels_last", "contiguous"]
+
+
 class _Model(Spec):
     module: ClassVar[str]
+    cpu_layout: ClassVar[Layout] = "contiguous"  # of images and weights, whichever measured no slower on a CPU
     normalization: Normalization = "none"
     """Mean and standard deviation taken off the pixels by the model's own first layer; students have none."""
 
@@ -46,6 +50,7 @@ class MobileNetV2(_Model):
     """MobileNetV2 for 32 x 32 images: ReLU, early strides 1. Sandler et al. 2018, arXiv:1801.04381."""
 
     module: ClassVar[str] = "mobilenet_v2"
+    cpu_layout: ClassVar[Layout] = "channels_last"
     name: Literal["mobilenet_v2"] = "mobilenet_v2"
 
     @property
@@ -99,6 +104,7 @@ class SmallResNet(_Model):
     """A basic-block ResNet of three stages for CPU work and small images."""
 
     module: ClassVar[str] = "small_resnet"
+    cpu_layout: ClassVar[Layout] = "channels_last"
     name: Literal["small_resnet"] = "small_resnet"
     width: Channels = 16
     blocks: Annotated[int, Field(ge=1, le=9)] = 1
@@ -113,6 +119,7 @@ class SmallCNN(_Model):
     """Two convolutions and a linear layer: the smallest student."""
 
     module: ClassVar[str] = "small_cnn"
+    cpu_layout: ClassVar[Layout] = "channels_last"
     name: Literal["small_cnn"] = "small_cnn"
     width: Channels = 16
 

@@ -144,6 +144,8 @@ def test_mistakes_are_told_at_once_and_are_2(crdnd: Crdnd) -> None:
         ["run", "tiny.toml", "--device", "gpu"],
         ["run", "tiny.toml", "--set", "nonsense"],
         ["run", "tiny.toml", "--threads", "-1"],
+        ["run", "tiny.toml", "--machine", "layuot=auto"],
+        ["run", "tiny.toml", "--machine", "layout=sideways"],
         ["run", "tiny.toml", "--seed", "x"],
         ["run"],
         ["frobnicate"],
@@ -165,6 +167,15 @@ def test_what_makes_no_sense_is_2_without_a_traceback(crdnd: Crdnd, arguments: l
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip() and "Traceback" not in done.stderr
     assert "\x1b" not in done.stderr
+
+
+def test_the_machine_is_settled_by_flags_and_never_part_of_the_config(crdnd: Crdnd) -> None:
+    done = crdnd("run", str(crdnd.preset), "--threads", "1", "--machine", "tf32=true", "--machine", "layout=contiguous")
+    assert done.returncode == 0, done.stderr
+    run = only_run(crdnd)
+    settled = json.loads((run / "machine.json").read_text())
+    assert (settled["threads"], settled["tf32"], settled["layout"]) == (1, True, "contiguous")
+    assert "tf32" not in (run / "config.toml").read_text()
 
 
 def test_check_prints_the_resolved_config_and_the_cost(crdnd: Crdnd) -> None:

@@ -6,6 +6,7 @@ import torch
 from engine import runtime
 from engine.spec.errors import CrdndError
 from engine.spec.machine import Machine
+from engine.spec.models import MobileNetV2, ResNet18
 
 
 @pytest.fixture
@@ -84,3 +85,12 @@ def test_precision_is_float32_unless_the_machine_says_otherwise():
     assert "float32" in notes
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_the_layout_goes_by_model_on_a_cpu_and_is_channels_last_on_a_gpu():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda:0")
+    assert runtime.layout(Machine(), cpu, ResNet18()) == "contiguous"
+    assert runtime.layout(Machine(), cpu, MobileNetV2()) == "channels_last"
+    assert runtime.layout(Machine(), gpu, ResNet18()) == "channels_last"
+    assert runtime.layout(Machine(layout="contiguous"), gpu, ResNet18()) == "contiguous"
+    assert runtime.layout(Machine(layout="channels_last"), cpu, ResNet18()) == "channels_last"
