@@ -103,5 +103,5 @@ def test_a_batch_arrives_on_the_device_wherever_the_images_lie(resident, monkeyp
 
 @pytest.mark.usefixtures("gpu")
 def test_the_gpu_that_is_not_there_refuses_what_a_gpu_refuses():
-    with pytest.raises(RuntimeError, match="same device|two different devices"):
+    with pytest.raises(RuntimeError, match=r"same device|two different devices"):
         torch.zeros(3, device=GPU) + torch.zeros(3, device=CPU)
