@@ -192,7 +192,7 @@ def _below(state: RunState, width: int) -> list[Text]:
     said = []
     beyond = sorted({title(cell.attack) for cell in cells if not is_within(cell.attack, cell)})
     if any(cell.attack == WORST for cell in cells):
-        apart = f"; {' and '.join(beyond)} is another threat model, left out" if beyond else ""
+        apart = f"; another threat model and left out: {', '.join(beyond)}" if beyond else ""
         said.append(f"{TITLES[WORST]}: worst case per image{apart}")
     for checkpoint in state.checkpoints:
         row = state.table.get(checkpoint, {})

@@ -87,7 +87,7 @@ GOLDEN_ALONE = """\
     probably misleads. Believe AutoAttack.
   b 9 fall to 5; 8 fall to 5. Five times the steps fool many more images, so the
     attack had not converged. Give it more steps.
-  worst of L-inf: worst case per image; CW-2 is another threat model, left out
+  worst of L-inf: worst case per image; another threat model and left out: CW-2
   PGD-SAT minus AutoAttack +10.0 points
   CW-2, L2 0.8: median L2 distance 0.6313, a mistake found for 100.0 %
   AutoAttack standard of pyautoattack 0.2.0: after APGD-CE 56.0, APGD-T 51.0,
