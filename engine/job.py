@@ -4,13 +4,13 @@ torch is imported late, after the lock and the first event, so that a viewer hea
 """
 
 import errno
+import json
 import logging
 import os
 import sys
 import time
 
 from msgspec.structs import replace
-from pydantic import ValidationError
 
 from engine import prerequisite
 from engine.interrupt import Interrupt, Stopped
@@ -174,13 +174,14 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _machine(run: RunDir) -> Machine:
-    """Where to compute; the defaults when the folder does not say."""
+    """Where to compute; the defaults for what the folder does not say, or an earlier version called otherwise."""
     try:
-        return Machine.model_validate_json(run.machine.read_bytes())
+        said = json.loads(run.machine.read_bytes())
+        return Machine.model_validate({key: said[key] for key in Machine.model_fields if key in said})
     except FileNotFoundError:
         return Machine(runs=str(run.path.parent))
-    except (OSError, ValidationError) as error:
-        raise ConfigError([f"{run.machine}: {error}"]) from error
+    except (OSError, ValueError, TypeError) as error:  # pydantic's and JSON's errors are ValueErrors
+        raise ConfigError([f"{run.machine}: {' '.join(str(error).split())[:200]}"]) from error
 
 
 def _first_status(run: RunDir, config: RunConfig | JudgeConfig, created: float) -> Status:

@@ -83,21 +83,31 @@ def watch(name: str, runs: Path, *, as_json: bool) -> int:
 
 def go(folder: RunDir, *, detach: bool, as_json: bool, again: bool = False) -> int:
     """Starts the engine of a run folder and follows it, or leaves it alone once it has spoken."""
+    before = _stamp(folder)
     process = launch.start(folder)
     if detach:
-        return _detached(folder, process)
+        return _detached(folder, process, before)
     view = _view(folder, as_json, OWNER_KEYS)
     outcome = Attachment(folder, view, process, from_start=not again).follow()
-    return _finish(folder, outcome, as_json)
+    return _finish(folder, outcome, as_json, spoke=_stamp(folder) != before)
 
 
-def _detached(folder: RunDir, process: subprocess.Popen[bytes]) -> int:
+def _stamp(folder: RunDir) -> tuple[int, int]:
+    """Changes when an engine says something; the last words of an earlier engine are not this one's."""
+    try:
+        found = folder.events.stat(follow_symlinks=False)
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def _detached(folder: RunDir, process: subprocess.Popen[bytes], before: tuple[int, int]) -> int:
     code = launch.wait_started(folder, process)
     if code in (None, DONE):
         sys.stdout.write(folder.id + "\n")
         sys.stdout.flush()
         return DONE
-    _complain(folder, code or 0)
+    _complain(folder, code or 0, spoke=_stamp(folder) != before)
     return code if code in (FAILED, USAGE, STOPPED) else FAILED
 
 
@@ -130,10 +140,10 @@ def describe(config: RunConfig | JudgeConfig) -> str:
     return one_line(" \u00b7 ".join(parts), 160)
 
 
-def _finish(folder: RunDir, outcome: Outcome, as_json: bool) -> int:
+def _finish(folder: RunDir, outcome: Outcome, as_json: bool, *, spoke: bool = True) -> int:
     """The table, the run's id and where it lies; or what went wrong and how to go on."""
     if outcome.code in (FAILED, USAGE) or outcome.killed:
-        _complain(folder, outcome.code, outcome)
+        _complain(folder, outcome.code, outcome, spoke=spoke)
     elif outcome.code in (STOPPED, INTERRUPTED):
         reason = f" ({outcome.state.reason})" if outcome.state.reason else ""
         at = f"stopped at step {outcome.state.step:,}{reason} and saved"
@@ -152,10 +162,10 @@ def _table(folder: RunDir) -> list[Text]:
     return report.table(results.load(folder), min(console.width, 100), ascii_only=output.is_ascii(console))
 
 
-def _complain(folder: RunDir, code: int, outcome: Outcome | None = None) -> None:
+def _complain(folder: RunDir, code: int, outcome: Outcome | None = None, *, spoke: bool) -> None:
     """Why the engine left: its own last event where there is one, else the end of its log."""
     state = outcome.state if outcome else results.load(folder)
-    if state.phase == "failed":
+    if state.phase == "failed" and spoke:
         output.say(f"failed: {state.reason}", "red")
         if state.hint:
             output.say(f"  {state.hint}")

@@ -228,6 +228,15 @@ def test_evaluate_judges_a_checkpoint_file(crdnd: Crdnd) -> None:
     assert "width = 8" in config and 'epsilon = "4/255"' in config and "scales = [1.0, 10.0]" in config
 
 
+def test_the_last_words_of_an_earlier_engine_are_not_told_as_those_of_the_next(crdnd: Crdnd) -> None:
+    assert crdnd("run", str(crdnd.preset), plan={"end": "fail"}).returncode == 1
+    name = only_run(crdnd).name
+    for arguments in (["resume", name], ["resume", name, "--detach"]):
+        again = crdnd(*arguments, plan={"end": "mute"})
+        assert again.returncode == 1
+        assert "without a word" in again.stderr and "not finite" not in again.stderr
+
+
 def test_two_engines_never_work_on_one_run(crdnd: Crdnd) -> None:
     name = crdnd("run", str(crdnd.preset), "--detach", plan={"seconds": 0.1, "epochs": 500}).stdout.strip()
     again = crdnd("resume", name)

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from engine import checkpoint
+from engine import checkpoint, job
 from engine.run import KEYS
 from engine.spec import files
 from engine.spec.config import RunConfig
 from engine.spec.errors import CheckpointError
+from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 from engine.spec.toml import dump
 from tests.engine.broken_runs import (
@@ -245,6 +246,12 @@ def test_an_unreadable_machine_is_refused_with_exit_2(nursery: Nursery, data: Pa
     assert nursery.work(run) == REFUSED
     assert "machine.json" in nursery.screen.read_text()
     assert "Traceback" not in nursery.screen.read_text()
+
+
+def test_a_machine_of_another_version_is_read_as_far_as_it_is_known(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.machine.write_text('{"threads": 3, "channels_last": true, "from_tomorrow": 1}')
+    assert job._machine(run) == Machine(threads=3)
 
 
 def test_what_killed_writers_left_is_swept_and_nothing_else(nursery: Nursery, data: Path, tmp_path: Path) -> None:
