@@ -23,7 +23,6 @@ State = Literal[
 ]  # fmt: skip
 STATES: tuple[State, ...] = State.__args__  # type: ignore[attr-defined]
 LIVING: frozenset[State] = frozenset({"starting", "running", "stopping", "stalled"})
-RESUMABLE: frozenset[State] = frozenset({"queued", "stopped", "failed", "killed", "preempted", "lost", "damaged"})
 
 STALLED_AFTER = 90.0  # seconds without a heartbeat
 LOST_AFTER = 600.0  # on another host, where no lock can be tried

@@ -119,17 +119,11 @@ _ASCII = {
     "\u25d0": "~", "\u25cc": ".", "\u00d7": "x", "\u2588": "#", "\u03b5": "eps", "\u26a0": "!", "\u221e": "inf",
     "\ufffd": "?", "\u2502": "|",
 }  # fmt: skip
-_SUPERSCRIPTS = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 
 
 def plain(text: str) -> str:
     """The same in ASCII, for terminals that have nothing else."""
     return "".join(_ASCII.get(c, c if c.isascii() else "?") for c in text)
-
-
-def footnote(index: int, *, ascii_only: bool = False) -> str:
-    """The mark of a footnote, counted from 1."""
-    return f"({index})" if ascii_only else str(index).translate(_SUPERSCRIPTS)
 
 
 def encodes_unicode(encoding: str | None) -> bool:

@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 from engine.spec.base import NonNegative, Positive, Share, Spec
 
 Reduction = Literal["batchmean", "elmean"]
-Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class _Method(Spec):
