@@ -19,10 +19,13 @@ X, Y = batch()
 def run(spec, epoch: int = 1):
     """The loss of one batch, and the live S(x), S(x'), T(x), T(x') that belong to it."""
     method, student, teacher, adversary = build(spec)
+    for net in filter(None, (student, teacher)):
+        net.double()  # float32 would lose at a temperature of 30 what one processor rounds unlike another
     method.epoch_started(epoch, 100)
-    loss = method.loss(X, Y, adversary)
-    x_adv = adversary.found[-1] if adversary.found else X
-    asked = (student(X), student(x_adv)) + ((teacher(X), teacher(x_adv)) if teacher is not None else (None, None))
+    x = X.double()
+    loss = method.loss(x, Y, adversary)
+    x_adv = adversary.found[-1] if adversary.found else x
+    asked = (student(x), student(x_adv)) + ((teacher(x), teacher(x_adv)) if teacher is not None else (None, None))
     return loss, student, *asked
 
 
