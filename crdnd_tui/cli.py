@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from crdnd_tui import complete
+from crdnd_tui import cli_queue, complete
 from crdnd_tui.text import display
 from engine.spec.errors import ConfigError, CrdndError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cli_queue.app, name="queue")
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # Typer carries its own click, or uses the installed one
 USAGE = 2
 _PLACED = re.compile(r"\S+: ")  # file:line: or --set:

@@ -5,13 +5,15 @@ A run that is damaged is a row that says so, never an error.
 
 import os
 import platform
+import stat
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from crdnd_tui import files, vitals
-from crdnd_tui.text import display
+from crdnd_tui.text import MAX_TEXT, display
 from engine.spec import status as spec_status
 from engine.spec.events import RunFailed, RunFinished, RunStopped, decode
 from engine.spec.rundir import RunDir
@@ -28,6 +30,11 @@ STALLED_AFTER = 90.0  # seconds without a heartbeat
 LOST_AFTER = 600.0  # on another host, where no lock can be tried
 STARTING_FOR = 30.0  # seconds that an engine may need before its first status
 FRESH = 5.0  # seconds in which a living engine may still be writing its last words
+
+# The columns of a list of runs, each with the attacks whose accuracy it may show: the first that was judged.
+ACCURACIES: Mapping[str, tuple[str, ...]] = {
+    "clean": ("clean",), "pgd": ("pgd_sat", "pgd", "pgd_trades"), "aa": ("autoattack",), "worst": ("worst",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +53,17 @@ class Summary:
         """What people call the run."""
         return display(self.status.name) if self.status else ""
 
+    @property
+    def judged(self) -> Mapping[str, float]:
+        """Attack -> accuracy on the test split, a fraction: of `best`, else of `last`; empty before it was judged."""
+        results = self.status.results if self.status else {}
+        return results.get("best") or results.get("last") or {}
+
+    def accuracy(self, column: str) -> float | None:
+        """The fraction that one of ACCURACIES shows; None while it was not judged."""
+        judged = self.judged
+        return next((judged[attack] for attack in ACCURACIES[column] if attack in judged), None)
+
     def to_json(self) -> dict[str, Any]:
         """What scripts read; at least id, state, name."""
         s = self.status or Status(run=self.id, phase="starting", heartbeat=0.0)
@@ -62,12 +80,18 @@ class Summary:
 def runs(folder: Path, *, now: float | None = None) -> list[Summary]:
     """All runs of a folder, newest first by their ids; an absent folder holds none."""
     try:
-        with os.scandir(folder) as entries:
-            names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+        found = names(folder)
     except OSError:
         return []
-    rows = (summary(RunDir(folder / name), now=now) for name in sorted(names, reverse=True))
+    rows = (summary(RunDir(folder / name), now=now) for name in found)
     return [row for row in rows if row is not None]
+
+
+def names(folder: Path) -> list[str]:
+    """Folders that may be runs, newest first; OSError when the folder cannot be listed."""
+    with os.scandir(folder) as entries:
+        found = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+    return sorted(found, reverse=True)
 
 
 def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
@@ -88,7 +112,8 @@ def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
         state, why = _without_status(run, now)
         return Summary(id=name, path=run.path, state=state, why=why)
     try:
-        status = _shown(spec_status.decode(content))
+        status = spec_status.decode(content)
+        status = status if _is_plain(content) else _shown(status)
     except (ValueError, RecursionError):
         if vitals.alive(run):
             return Summary(id=name, path=run.path, state="running", why="status.json is damaged")
@@ -164,9 +189,13 @@ def _shown(status: Status) -> Status:
     return Status(**fields | safe | {"results": results, "validation": validation})
 
 
+def _is_plain(content: bytes) -> bool:
+    """Whether no word of this JSON can need `display`: ASCII without escapes, each shorter than any cap."""
+    return len(content) < MAX_TEXT and content.isascii() and b"\\" not in content and b"\x7f" not in content
+
+
 def _is_regular(path: Path) -> bool:
-    descriptor = files.open_regular(path)
-    if descriptor is None:
+    try:
+        return stat.S_ISREG(path.stat(follow_symlinks=False).st_mode) and os.access(path, os.R_OK)
+    except OSError:
         return False
-    os.close(descriptor)
-    return True

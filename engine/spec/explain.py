@@ -3,7 +3,7 @@
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,6 +16,27 @@ from engine.spec.teachers import SOURCES
 
 Origins = Mapping[Path, str]  # key path -> "file:line" or "--set"
 
+_WANTED = {  # pydantic's kind of mistake -> what should be there instead
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "dict_type": "a table",
+    "greater_than_equal": "at least {ge:,}",
+    "greater_than": "above {gt:,}",
+    "less_than_equal": "at most {le:,}",
+    "less_than": "below {lt:,}",
+}
+_ONE_OF = re.compile(r"\^\((\w+(?:\|\w+)+)(\(:\\d\+\)\?)?\)\$")  # of a pattern: words, the last of which may go on
+_MADE_OF = re.compile(r"\^\[(.+)\]\*\$")
+_HEXADECIMAL = re.compile(r"\^\(\[0-9a-f\]\{(\d+)\}\)\?\$")
+
 
 def explain(error: ValidationError, kind: type[Spec], table: dict[str, Any], origins: Origins) -> list[str]:
     """One line for each mistake, in the order of the preset's lines where there are any."""
@@ -23,7 +44,7 @@ def explain(error: ValidationError, kind: type[Spec], table: dict[str, Any], ori
     for detail in error.errors():
         path, specs = _walk(detail["loc"], kind, table)
         key = _printable(".".join(str(part) for part in path)) or "preset"
-        line = f"{_origin(path, origins)}: {key}: {_message(detail, specs)}"
+        line = f"{_origin(path, origins)}: {key}: {message(detail, specs)}"
         if line not in problems:
             problems.append(line)
     return problems
@@ -106,7 +127,8 @@ def _origin(path: Path, origins: Origins) -> str:
     return "preset"
 
 
-def _message(detail: ErrorDetails, parents: list[type[Spec]]) -> str:
+def message(detail: ErrorDetails, parents: Sequence[type[Spec]] = ()) -> str:
+    """One mistake in plain words. `parents` are the specs whose keys might have been meant."""
     given, context = detail["input"], detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
@@ -133,8 +155,43 @@ def _message(detail: ErrorDetails, parents: list[type[Spec]]) -> str:
             return "should be an array"
         case "model_type" | "model_attributes_type":
             return "should be a table"
-    text = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"should be {text}, not {_shown(given)}" if not isinstance(given, dict | list) else f"should be {text}"
+    return _limit(detail, given)
+
+
+def _limit(detail: ErrorDetails, given: object) -> str:
+    """A value of the wrong kind or size."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    match kind:
+        case "string_too_short" if context["min_length"] == 1:
+            return "should not be empty"
+        case "too_short":
+            return "should list at least one" if context["min_length"] == 1 else f"should list {context['min_length']}"
+        case "too_long":
+            return f"should list at most {context['max_length']}"
+        case "string_too_long":
+            return f"should have at most {context['max_length']} characters"
+        case "string_pattern_mismatch":
+            return _pattern(str(context["pattern"]), given)
+    if kind in _WANTED:
+        wanted = _WANTED[kind].format_map(context)
+    else:
+        wanted = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    if given == "":
+        return f"should be {wanted}, not empty"
+    return f"should be {wanted}" if isinstance(given, dict | list) else f"should be {wanted}, not {_shown(given)}"
+
+
+def _pattern(pattern: str, given: object) -> str:
+    """What a regular expression asks for; the few that the spec uses, and any other as it is."""
+    if words := _ONE_OF.fullmatch(pattern):
+        *most, last = words[1].split("|")
+        return f"{_shown(given)} is not one of {', '.join(most)} or {last}{' with a number (' + last + ':0)' if words[2] else ''}"
+    if made := _MADE_OF.fullmatch(pattern):
+        rest = re.sub(r"A-Z|a-z|0-9", "", made[1])
+        return f"may hold letters, digits and {' '.join(rest)} only, not {_shown(given)}"
+    if digits := _HEXADECIMAL.fullmatch(pattern):
+        return f"should be {digits[1]} hexadecimal digits"
+    return f"should match {pattern}, not {_shown(given)}"
 
 
 def _shown(given: object) -> str:

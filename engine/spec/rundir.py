@@ -8,24 +8,35 @@ from engine.spec.errors import RunFolderError
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,119}")
 
 
+class _Inside:
+    """A path that is made when it is asked for: a list of 10,000 runs asks for few."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, run: "RunDir", _: object = None) -> Path:
+        return run.path / self._name
+
+
 class RunDir:
     """One run folder. One owner per file: the engine writes all of these but `stop` and `notes.toml`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.preset = path / "preset.toml"  # as the user wrote it
-        self.config = path / "config.toml"  # resolved, every default written out; made before the engine starts
-        self.machine = path / "machine.json"
-        self.provenance = path / "provenance.json"
-        self.events = path / "events.jsonl"
-        self.discarded = path / "events.discarded.jsonl"  # what a resumed engine cut off and did again
-        self.status = path / "status.json"
-        self.log = path / "engine.log"
-        self.lock = path / "engine.lock"
-        self.stop = path / "stop"  # touched by whoever wants the engine to stop after its step
-        self.checkpoints = path / "checkpoints"
-        self.weights = path / "weights"
-        self.evaluation = path / "evaluation"
+
+    preset = _Inside("preset.toml")  # as the user wrote it
+    config = _Inside("config.toml")  # resolved, every default written out; made before the engine starts
+    machine = _Inside("machine.json")
+    provenance = _Inside("provenance.json")
+    events = _Inside("events.jsonl")
+    discarded = _Inside("events.discarded.jsonl")  # what a resumed engine cut off and did again
+    status = _Inside("status.json")
+    log = _Inside("engine.log")
+    lock = _Inside("engine.lock")
+    stop = _Inside("stop")  # touched by whoever wants the engine to stop after its step
+    checkpoints = _Inside("checkpoints")
+    weights = _Inside("weights")
+    evaluation = _Inside("evaluation")
 
     @property
     def id(self) -> str:

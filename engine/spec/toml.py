@@ -27,7 +27,7 @@ _INDEX = re.compile("[0-9]{1,4}")
 
 
 @dataclass
-class _Draft:
+class Draft:
     """A preset on its way: the merged table, where each key was written, and what is wrong so far."""
 
     table: dict[str, Any] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class _Draft:
 def load(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> RunConfig:
     """The run that a preset asks for, with `key.path=value` overrides; ConfigError with every mistake."""
     settings = [*overrides, *([] if seed is None else [f"seed={seed}"])]
-    draft = _draft(path, settings, above=())
+    draft = merged(path, settings)
     try:
         config = RunConfig.model_validate(draft.table)
     except ValidationError as error:
@@ -57,7 +57,7 @@ def load(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> 
 
 def read(path: Path) -> RunConfig | JudgeConfig:
     """The resolved config of a run folder."""
-    table = _parse(path)
+    table = parse(path, _text(path))
     kind = JudgeConfig if table.get("kind") == "evaluation" else RunConfig
     try:
         return kind.model_validate(table)
@@ -89,34 +89,38 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "crdnd preset", **described}
 
 
-def _draft(path: Path, overrides: Sequence[str], above: tuple[Path, ...]) -> _Draft:
-    """A preset merged with those it extends and its overrides, its teacher's preset laid in."""
-    draft = _extended(path, above)
-    early = [text for text in overrides if not text.startswith("teacher.config.")]
-    for text in early:
-        _override(draft, text)
+def merged(path: Path, overrides: Sequence[str] = (), above: tuple[Path, ...] = (), text: str | None = None) -> Draft:
+    """A preset merged with those it extends and its overrides, its teacher's preset laid in.
+
+    With `text`, that stands in place of the file's content: a preset that is being written.
+    """
+    draft = _extended(path, above, text)
+    for setting in overrides:
+        if not setting.startswith("teacher.config."):
+            _override(draft, setting)
     teacher = draft.table.get("teacher")
-    if isinstance(teacher, dict) and isinstance(teacher.get("preset"), str):
+    if isinstance(teacher, dict) and isinstance(teacher.get("preset"), str) and teacher["preset"]:
         _lay_in_teacher(draft, teacher, (*above, path.resolve()))
-    for text in overrides:
-        if text.startswith("teacher.config."):
-            _override(draft, text)
+    for setting in overrides:
+        if setting.startswith("teacher.config."):
+            _override(draft, setting)
     return draft
 
 
-def _extended(path: Path, above: tuple[Path, ...]) -> _Draft:
+def _extended(path: Path, above: tuple[Path, ...], text: str | None = None) -> Draft:
     resolved = path.resolve()
     if resolved in above:
         chain = " -> ".join(p.name for p in (*above[above.index(resolved) :], resolved))
         raise ConfigError([f"{path}: presets lead in a circle: {chain}"])
-    table = _parse(path)
-    where = lines.lines_of(path.read_text(encoding="utf-8"))
+    text = _text(path) if text is None else text
+    table = parse(path, text)
+    where = lines.lines_of(text)
     base = table.pop("extends", None)
     if base is None:
-        draft = _Draft()
+        draft = Draft()
     elif isinstance(base, str):
         below = resolved.parent / base
-        if not _is_file(below):
+        if not is_file(below):
             raise ConfigError([f"{path}:{where.get(('extends',), 1)}: extends: there is no preset {base!r}"])
         draft = _extended(below, (*above, resolved))
     else:
@@ -129,25 +133,25 @@ def _extended(path: Path, above: tuple[Path, ...]) -> _Draft:
     return draft
 
 
-def _merge(draft: _Draft, below: dict[str, Any], above: dict[str, Any], at: lines.Path) -> None:
+def _merge(draft: Draft, below: dict[str, Any], above: dict[str, Any], at: lines.Path) -> None:
     """Lay one table over another, in place; `at` is where both lie in the draft."""
     for key, value in above.items():
         found = below.get(key)
-        if isinstance(value, dict) and isinstance(found, dict) and not _other_kind(found, value, key):
+        if isinstance(value, dict) and isinstance(found, dict) and not other_kind(found, value, key):
             _merge(draft, found, value, (*at, key))
         else:
             below[key] = value
             draft.forget((*at, key))
 
 
-def _other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> bool:
+def other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> bool:
     """Whether a table names something else than the one it is laid over, whose keys then do not apply."""
     if key == "teacher":
         return any(source in above for source in SOURCES)
     return "name" in above and above["name"] != below.get("name")
 
 
-def _override(draft: _Draft, text: str) -> None:
+def _override(draft: Draft, text: str) -> None:
     """Lay `key.path=value` over the preset; the value is TOML, or else a string."""
     name, equals, value = text.partition("=")
     keys = [int(part) if _INDEX.fullmatch(part) else part for part in name.strip().split(".")]
@@ -194,16 +198,16 @@ def _value(text: str) -> Any:  # noqa: ANN401  any TOML value
         return text
 
 
-def _lay_in_teacher(draft: _Draft, teacher: dict[str, Any], above: tuple[Path, ...]) -> None:
+def _lay_in_teacher(draft: Draft, teacher: dict[str, Any], above: tuple[Path, ...]) -> None:
     """Read the preset that a [teacher] names, and make it part of this one."""
     key: lines.Path = ("teacher", "preset")
     path = draft.folders.get(key, Path.cwd()) / teacher["preset"]
-    if not _is_file(path):
+    if not is_file(path):
         draft.problems.append(f"{draft.origins.get(key, 'preset')}: teacher.preset: no such file {teacher['preset']!r}")
         teacher["config"] = None
         return
     try:
-        of_teacher = _draft(path, (), above)
+        of_teacher = merged(path, (), above)
     except ConfigError as error:
         draft.problems += error.problems
         teacher["config"] = None
@@ -214,28 +218,37 @@ def _lay_in_teacher(draft: _Draft, teacher: dict[str, Any], above: tuple[Path, .
         draft.origins[("teacher", "config", *inner)] = origin
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    """The table of one file; ConfigError when it cannot be read."""
+def _text(path: Path) -> str:
+    """What a file holds; ConfigError when it cannot be read."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError([f"{path}: larger than {MAX_BYTES // 1024} KiB, so it is no preset"])
-        text = path.read_text(encoding="utf-8")
-        if any(line.count(".") > MAX_DOTS for line in text.splitlines()):
-            raise ConfigError([f"{path}: a line of more than {MAX_DOTS} dots, so it is no preset"])
-        table = tomli.loads(text)
-        too_deep = _depth(table) > MAX_DEPTH * 2
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    except ValueError as error:  # not UTF-8
+        raise ConfigError([f"{path}: not valid TOML: {str(error)[:100]}"]) from error
+
+
+def parse(path: Path, text: str) -> dict[str, Any]:
+    """The table that a text holds; ConfigError, which calls it `path`, when it is no preset."""
+    if len(text) > MAX_BYTES:
+        raise ConfigError([f"{path}: larger than {MAX_BYTES // 1024} KiB, so it is no preset"])
+    if any(line.count(".") > MAX_DOTS for line in text.splitlines()):
+        raise ConfigError([f"{path}: a line of more than {MAX_DOTS} dots, so it is no preset"])
+    try:
+        table = tomli.loads(text)
+        too_deep = _depth(table) > MAX_DEPTH * 2
     except tomli.TOMLDecodeError as error:
         raise ConfigError([f"{path}:{error.lineno}:{error.colno}: not valid TOML: {error.msg}"]) from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, endless digits, endless brackets
+    except (ValueError, RecursionError) as error:  # endless digits, endless brackets
         raise ConfigError([f"{path}: not valid TOML: {str(error)[:100] or 'nested too deeply'}"]) from error
     if too_deep:
         raise ConfigError([f"{path}: nested deeper than any preset"])
     return table
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
     """False, too, for names that no file can have."""
     try:
         return path.is_file()

@@ -1,0 +1,218 @@
+"""The app: which screens exist, the keys that work everywhere, themes, and what happens on leaving."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import work
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.events import ScreenResume
+from textual.filter import LineFilter
+from textual.reactive import reactive
+from textual.screen import Screen
+
+from crdnd_tui.dialogs.question import Question
+from crdnd_tui.palette import PALETTES
+from crdnd_tui.session import Session
+from crdnd_tui.themes import AsciiFilter, themes
+
+if TYPE_CHECKING:
+    from crdnd_tui.replay.demo import Replay
+
+SCREENS = {
+    "runs": "RunsScreen",
+    "new": "NewScreen",
+    "live": "LiveScreen",
+    "compare": "CompareScreen",
+    "examples": "ExamplesScreen",
+    "queue": "QueueScreen",
+}
+
+FIRST_LOOK = 0.3  # seconds
+
+
+def _screen(name: str) -> Screen[Any]:
+    """A screen is imported when it is first shown, so that the first paint waits for one only."""
+    made: Screen[Any] = getattr(import_module(f"crdnd_tui.screens.{name}.screen"), SCREENS[name])()
+    return made
+
+
+class LabApp(App[None]):
+    """crdnd-tui. Closing it, or losing its terminal, hurts no run."""
+
+    TITLE = "crdnd"
+    CSS_PATH = sorted((Path(__file__).parent / "styles").glob("*.tcss"))
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {name: partial(_screen, name) for name in SCREENS}
+    DEFAULT_MODE = "runs"
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(place), f"show('{name}')", name.title(), show=False, group=Binding.Group("Screens"))
+            for place, name in enumerate(SCREENS, 1)
+        ),
+        Binding("colon", "command_palette", "Palette", show=False),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("t", "next_theme", "Theme", show=False),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False),
+        Binding("q", "leave", "Quit"),
+        Binding("ctrl+q", "leave", "Quit", show=False, priority=True),
+        Binding("ctrl+c", "leave", "Quit", show=False),
+    ]
+
+    machine_note: reactive[str] = reactive("")
+
+    def __init__(self, session: Session, *, theme: str = "crdnd-dark", run: str = "") -> None:
+        super().__init__()
+        self.session = session
+        self.current = run
+        self.compared: tuple[str, ...] = ()
+        self.draft: tuple[str, Path | None] | None = None
+        self._replay: Replay | None = None
+        for ours in themes():
+            self.register_theme(ours)
+        self.theme = theme if theme in PALETTES else "crdnd-dark"
+
+    def on_mount(self) -> None:
+        """A run that was named is opened at once."""
+        if self.current:
+            self.show("live")
+        self.set_timer(FIRST_LOOK, self.look_at_the_machine)  # the runs themselves come first
+        self.set_interval(2.0, self.look_at_the_machine)
+        if not self.session.readonly:
+            self.go_on_with_the_queue()
+
+    @work(thread=True, group="queue")
+    def go_on_with_the_queue(self) -> None:
+        """Runs that wait get a worker again, when a restart of the machine took it away."""
+        from crdnd_tui.queueing import worker  # noqa: PLC0415  not needed for the first paint
+
+        worker.wake(self.session.runs)
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Enter by its name: its sign is in few fonts, and in no ASCII."""
+        return binding.key_display or "enter" if binding.key == "enter" else super().get_key_display(binding)
+
+    @work(thread=True, exclusive=True, group="machine")
+    def look_at_the_machine(self) -> None:
+        """GPU and living runs, for the head line."""
+        from crdnd_tui.machine_note import note  # noqa: PLC0415  not needed for the first paint
+
+        words = note(self.session)
+        self.call_from_thread(setattr, self, "machine_note", words)
+
+    def show(self, screen: str) -> None:
+        """Bring one of the screens to the front."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        if self.current_mode == screen:
+            self.screen.post_message(ScreenResume())  # it may have something else to show now
+        else:
+            self.switch_mode(screen)
+
+    def open_run(self, run: str, screen: str = "live") -> None:
+        """Show this run on `live` or `examples`."""
+        self.current = run
+        self.show(screen)
+
+    def compare_runs(self, runs: Sequence[str]) -> None:
+        """Lay these runs side by side."""
+        self.compared = tuple(runs)
+        self.show("compare")
+
+    def edit_preset(self, text: str, path: Path | None = None) -> None:
+        """The New screen with this preset."""
+        self.draft = (text, path)
+        self.show("new")
+
+    @work(exclusive=True, group="demo")
+    async def start_demo(self) -> None:
+        """Play a recorded run in a folder of its own, and show it; all screens see that folder from now on."""
+        from crdnd_tui.replay.demo import start_replay  # noqa: PLC0415  not needed for the first paint
+
+        if self._replay is None:
+            self._replay = await asyncio.to_thread(start_replay, self.session)
+            self.session, self.compared, self.draft = self._replay.session, (), None
+            before = self.current_mode
+            for name in SCREENS:
+                if name != before:
+                    await self._forget(name)
+            self.open_run(self._replay.id)
+            if before != "live":
+                await self._forget(before)
+        else:
+            self.open_run(self._replay.id)
+
+    async def _forget(self, screen: str) -> None:
+        """The screen is made anew when it is next shown."""
+        await self.remove_mode(screen)
+        self.add_mode(screen, self.MODES[screen])
+
+    def on_unmount(self) -> None:
+        """The demo's folder goes with the app."""
+        if self._replay is not None:
+            self._replay.close()
+
+    def action_show(self, screen: str) -> None:
+        """A digit was pressed."""
+        self.show(screen)
+
+    def action_next_theme(self) -> None:
+        """Dark, light, high contrast, the terminal's own colours, and round again."""
+        names = list(PALETTES)
+        self.theme = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
+        self.notify(f"theme {self.theme.removeprefix('crdnd-')}", timeout=1.5)
+
+    def action_help(self) -> None:
+        """All keys that work here."""
+        from crdnd_tui.help import HelpScreen  # noqa: PLC0415  not needed for the first paint
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.screen))
+
+    async def action_leave(self) -> None:
+        """At once when nothing is at work; else say what keeps running, first."""
+        from crdnd_tui.leaving import still_working  # noqa: PLC0415  not needed for the first paint
+
+        words = await asyncio.to_thread(still_working, self.session.runs)
+        if not words or isinstance(self.screen, Question):
+            self.exit()
+            return
+
+        def answered(word: str | None) -> None:
+            if word == "quit":
+                self.exit()
+
+        await self.push_screen(Question("Quit", words, [("q", "quit")]), answered)
+
+    async def action_quit(self) -> None:
+        """The palette's Quit says the same as the key's."""
+        await self.action_leave()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """ASCII last, when the terminal has nothing else."""
+        filters = super().get_line_filters()
+        return [*filters, AsciiFilter()] if self.session.ascii_only else filters
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette: screens, what can be done on this one, themes, help."""
+        for place, name in enumerate(SCREENS, 1):
+            yield SystemCommand(name.title(), f"the screen; key {place}", partial(self.show, name))
+        for _, binding, enabled, _ in screen.active_bindings.values():
+            ours = binding.action in ("leave", "help", "command_palette") or binding.action.startswith("show(")
+            if enabled and binding.description and not ours:
+                key = self.get_key_display(binding)
+                yield SystemCommand(
+                    binding.description,
+                    f"{binding.tooltip or 'on this screen'}; key {key}",
+                    partial(self.run_action, binding.action, screen),
+                )
+        for name in PALETTES:
+            word = name.removeprefix("crdnd-")
+            yield SystemCommand(f"Theme: {word}", "colours", partial(setattr, self, "theme", name))
+        yield SystemCommand("Help", "all keys of this screen; key ?", self.action_help)
+        yield SystemCommand("Quit", "runs go on; key q", self.action_leave)

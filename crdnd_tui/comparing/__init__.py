@@ -1,0 +1,1 @@
+"""Several runs as one: tables, curves, differences. Nothing here draws."""

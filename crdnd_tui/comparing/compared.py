@@ -1,0 +1,190 @@
+"""Reads the runs that are compared, and goes on reading while they grow. Nothing in a folder can raise.
+
+A folder that is gone, damaged or no run at all is a side that says so.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli
+from msgspec import Struct
+
+from crdnd_tui import files, library, report, results
+from crdnd_tui.comparing.comparison_side import Choice, Side, labels
+from crdnd_tui.follow import Follower
+from crdnd_tui.pages import SIGNS
+from crdnd_tui.session import Session
+from crdnd_tui.state import RunState, fold
+from crdnd_tui.text import display, one_line, percent
+from engine.spec.rundir import RUN_ID, RunDir
+
+MAX_RUNS = 8
+_NO_RESULTS = frozenset({"gallery", "suspect"})
+_MAX_DOTS = 500  # in one line: a key of 20,000 parts keeps the parser busy for seconds
+
+
+class _Record(Struct, kw_only=True):
+    indices_sha256: str = ""
+
+
+_decoder = msgspec.json.Decoder(_Record)
+
+
+class _Reader:
+    """One run."""
+
+    def __init__(self, run: RunDir) -> None:
+        self._run = run
+        self._follower = Follower(run.events)
+        self._state = RunState()
+        self._from_files: tuple[object, RunState] | None = None
+        self._config: tuple[object, Mapping[str, Any]] = (None, {})
+        self._indices: dict[tuple[str, str], str] = {}
+
+    def read(self, now: float) -> Side:
+        """How the run is now."""
+        summary = library.summary(self._run, now=now) if self._run.path.is_dir() else None
+        name = display(self._run.id)
+        if summary is None:
+            return _missing(name, "the folder holds no run" if self._run.path.is_dir() else "the folder is gone")
+        self._follow()
+        state = self._whole(living=summary.state in library.LIVING)
+        return Side(
+            id=name, sign=SIGNS[summary.state][0], word=summary.state, why=summary.why, config=self._table(),
+            group=summary.status.group_hash if summary.status else "", state=state, indices=self._images(state),
+        )  # fmt: skip
+
+    def _follow(self) -> None:
+        while True:
+            batch = self._follower.read()
+            start = RunState() if batch.reset else self._state
+            if batch.reset or batch.events or batch.unknown or batch.damaged:
+                self._state = fold(batch.events, start, unknown=batch.unknown, damaged=batch.damaged)
+            if not batch.more:
+                return
+
+    def _whole(self, *, living: bool) -> RunState:
+        """With the cells that only result files know of, once nobody writes any more."""
+        if living:
+            return self._state
+        if self._from_files is None or self._from_files[0] is not self._state:
+            known = {(c, a) for c, row in self._state.table.items() for a in row}
+            lacks = any((c, p.stem) not in known for c, p in self._result_files())
+            self._from_files = (self._state, results.load(self._run) if lacks else self._state)
+        return self._from_files[1]
+
+    def _result_files(self) -> Iterable[tuple[str, Path]]:
+        for checkpoint in ("best", "last"):
+            folder = self._run.evaluation / checkpoint
+            if folder.is_dir() and not folder.is_symlink():
+                yield from (
+                    (checkpoint, p) for p in sorted(folder.glob("*.json")) if p.stem not in ("gallery", "suspect")
+                )
+
+    def _table(self) -> Mapping[str, Any]:
+        content = files.read(self._run.config)
+        if self._config[0] != content:
+            self._config = (content, _parsed(content))
+        return self._config[1]
+
+    def _images(self, state: RunState) -> dict[tuple[str, str], str]:
+        """Which images each result is about, as its file says it; read once for each cell."""
+        for checkpoint, row in state.table.items():
+            for attack in row:
+                if (checkpoint, attack) not in self._indices and _is_name(checkpoint) and _is_name(attack):
+                    content = files.read(self._run.result(checkpoint, attack), files.RESULT_CAP)
+                    found = _indices(content)
+                    if found:
+                        self._indices[checkpoint, attack] = found
+        return dict(self._indices)
+
+
+def _missing(run: str, why: str) -> Side:
+    return Side(id=display(run), sign="!", word="missing", why=why)
+
+
+def choices(session: Session) -> list[Choice]:
+    """Runs that have something to compare, newest first; not those that wait or cannot be read."""
+    rows = library.runs(session.runs, now=session.now())
+    return [_choice(row) for row in rows if row.state not in ("queued", "damaged")]
+
+
+def _choice(row: library.Summary) -> Choice:
+    status = row.status
+    words, result = row.id, ""
+    if status is not None:
+        teacher = f" from {status.teacher}" if status.teacher not in ("", "-") else ""
+        method = status.method or "judged"
+        words = one_line(f"{method}: {status.student}{teacher} on {status.data}, seed {status.seed}", 160)
+        result = next(
+            (
+                f"{'worst' if attack == report.WORST else report.title(attack)} {percent(of[attack]):>5} %"
+                for of in (status.results.get("best") or status.results.get("last") or {},)
+                for attack in (report.WORST, "autoattack", "pgd_sat", "clean")
+                if attack in of
+            ),
+            "",
+        )
+    return Choice(id=row.id, sign=SIGNS[row.state][0], state=row.state, words=words, result=result)
+
+
+def _is_name(word: str) -> bool:
+    return bool(word) and "/" not in word and not word.startswith(".")
+
+
+def _indices(content: bytes | None) -> str:
+    try:
+        return display(_decoder.decode(content or b"").indices_sha256)
+    except (ValueError, RecursionError):
+        return ""  # damaged: the log's own words stand
+
+
+def _parsed(content: bytes | None) -> Mapping[str, Any]:
+    try:
+        text = (content or b"").decode()
+        if any(line.count(".") > _MAX_DOTS for line in text.splitlines()):
+            return {}
+        return tomli.loads(text)
+    except (ValueError, RecursionError):
+        return {}  # damaged: no keys to compare
+
+
+class Compared:
+    """The readers of the runs on the screen; runs that come and go keep what was read of the others."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._readers: dict[str, _Reader] = {}
+        self._before: list[Side] = []
+
+    def read(self, ids: Sequence[str]) -> tuple[list[Side], bool]:
+        """All sides in this order, and whether anything changed since the last call."""
+        runs, now = self._session.runs, self._session.now()
+        self._readers = {
+            run: self._readers.get(run) or _Reader(RunDir(runs / run))
+            for run in ids[:MAX_RUNS]
+            if RUN_ID.fullmatch(run)
+        }
+        sides = [
+            self._readers[run].read(now) if run in self._readers else _missing(run, "no run has such an id")
+            for run in ids[:MAX_RUNS]
+        ]
+        names = labels([(side.id, side.config) for side in sides])
+        sides = [replace(side, label=name) for side, name in zip(sides, names, strict=True)]
+        changed = not _same(sides, self._before)
+        self._before = sides
+        return sides, changed
+
+
+def _same(now: Sequence[Side], before: Sequence[Side]) -> bool:
+    """By identity where contents are large."""
+    return len(now) == len(before) and all(
+        one.state is two.state
+        and one.config is two.config
+        and (one.id, one.label, one.word, one.why, one.group, one.indices)
+        == (two.id, two.label, two.word, two.why, two.group, two.indices)
+        for one, two in zip(now, before, strict=True)
+    )

@@ -1,0 +1,124 @@
+"""What can be drawn of runs side by side: the measures that some of them have, and their points. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import NamedTuple
+
+from crdnd_tui import report
+from crdnd_tui.comparing.comparison import Row
+from crdnd_tui.comparing.comparison_side import Side
+from crdnd_tui.plots.series import Series
+from crdnd_tui.state import RunState
+from crdnd_tui.text import one_line
+
+Points = list[tuple[float, float | None]]
+SELECTING = "selecting"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One y axis."""
+
+    key: str
+    title: str
+    percent: bool = True
+    smooth: bool = False
+
+
+def measures(sides: Sequence[Side]) -> list[Measure]:
+    """Those that some run has, the accuracy that selects first."""
+    by = list(dict.fromkeys(report.title(v.by) for side in sides for v in side.state.validations[-1:]))
+    attacks = list(dict.fromkeys(a for side in sides for v in side.state.validations[-1:] for a in v.accuracy))
+    terms = list(dict.fromkeys(t for side in sides for s in side.state.steps[-1:] for t in s.terms))
+    learns = any(e.teacher_clean or e.teacher_robust for side in sides for e in side.state.epochs[-1:])
+    said = ", ".join(by)
+    return [
+        Measure(key=SELECTING, title=f"validation, selecting attack{f' ({said})' if said else ''}"),
+        *(Measure(key=f"val:{a}", title=f"validation, {report.title(a)}") for a in attacks),
+        Measure(key="loss", title="training loss", percent=False, smooth=True),
+        *(
+            Measure(key=f"term:{t}", title=f"loss term {one_line(t, 30)}", percent=False, smooth=True)
+            for t in terms
+            if len(terms) > 1
+        ),
+        *(
+            [
+                Measure(key="teacher_clean", title="teacher, clean, mean of classes"),
+                Measure(key="teacher_robust", title="teacher on S's x', mean of classes"),
+            ]
+            if learns
+            else []
+        ),
+    ]
+
+
+def points(side: Side, key: str) -> Points:
+    """(step, y) of one run; accuracies as fractions."""
+    state = side.state
+    kind, _, name = key.partition(":")
+    match kind:
+        case "selecting":
+            return [(v.step, v.accuracy.get(v.by)) for v in state.validations]
+        case "val":
+            return [(v.step, v.accuracy[name]) for v in state.validations if name in v.accuracy]
+        case "loss":
+            return [(s.step, s.loss) for s in state.steps]
+        case "term":
+            return [(s.step, s.terms[name]) for s in state.steps if name in s.terms]
+        case "teacher_clean":
+            return [(e.step, fmean(e.teacher_clean)) for e in state.epochs if e.teacher_clean]
+        case "teacher_robust":
+            return [(e.step, fmean(e.teacher_robust)) for e in state.epochs if e.teacher_robust]
+        case _:
+            return []
+
+
+def of_row(row: Row, key: str) -> Points:
+    """Of a run; or the mean of a group at the steps that all of its runs have reached."""
+    curves = [points(side, key) for side in row.sides]
+    if len(curves) == 1:
+        return curves[0]
+    tables: list[Mapping[float, float | None]] = [dict(curve) for curve in curves if curve]
+    shared = [x for x in (tables[0] if tables else {}) if all(x in table for table in tables)]
+    return [(x, _mean([table[x] for table in tables])) for x in shared]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
+
+
+def last(curve: Points, *, percent: bool) -> str:
+    """The newest value as the legend shows it."""
+    value = next((y for _, y in reversed(curve) if y is not None), None)
+    return "" if value is None else f"{100 * value:.1f} %" if percent else f"{value:.4g}"
+
+
+class Curve(NamedTuple):
+    """What is drawn of a row."""
+
+    series: Series
+    points: Points
+
+
+class Growing:
+    """Curves of the rows on the screen, extended while their runs grow, made anew where a run went back."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[tuple[RunState, ...], Curve]] = {}
+
+    def of(self, row: Row, key: str) -> Curve:
+        """All points of this row; nothing is worked out again while its runs say nothing new."""
+        name = ("+".join(side.id for side in row.sides), key)
+        states = tuple(side.state for side in row.sides)
+        before, curve = self._known.get(name, ((), Curve(Series(), [])))
+        if len(before) == len(states) and all(one is two for one, two in zip(before, states, strict=True)):
+            return curve
+        points = of_row(row, key)
+        old = len(curve.points)
+        if points[:old] != curve.points:
+            curve, old = Curve(Series(), []), 0
+        curve.series.extend(points[old:])
+        self._known[name] = (states, Curve(curve.series, points))
+        return self._known[name][1]

@@ -1,0 +1,104 @@
+"""What a user has chosen to see of a comparison, and what that makes of the runs. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from crdnd_tui import report
+from crdnd_tui.comparing import comparison, comparison_curves
+from crdnd_tui.comparing.comparison import DROP, Grid, Row
+from crdnd_tui.comparing.comparison_curves import Measure
+from crdnd_tui.comparing.comparison_side import Side
+from crdnd_tui.text import count, one_line
+
+PAGES = ("curves", "results", "config", "classes")
+
+
+@dataclass
+class Look:
+    """Kept while runs come and go; ids are those of any run of a row."""
+
+    measure: str = comparison_curves.SELECTING
+    checkpoint: str = "best"
+    attack: str = ""
+    baseline: str = ""
+    cursor: str = ""
+    grouped: bool = False
+    deltas: bool = False
+    all_keys: bool = False
+    apart: bool = False
+    page: str = "results"
+    hidden: set[str] = field(default_factory=set)
+
+
+class Shown:
+    """Runs as they are looked at. There is at least one."""
+
+    def __init__(self, sides: Sequence[Side], look: Look) -> None:
+        self.sides = tuple(sides)
+        self.look = look
+        self.grid: Grid = comparison.grid(
+            self.sides, wanted=look.checkpoint, baseline=look.baseline, grouped=look.grouped
+        )
+        self.rows = self.grid.rows
+        self.measures = comparison_curves.measures(self.sides)
+
+    def _holding(self, run: str) -> Row | None:
+        return next((row for row in self.rows if any(side.id == run for side in row.sides)), None)
+
+    @property
+    def base(self) -> Row:
+        """What the others are compared with."""
+        return self._holding(self.grid.baseline) or self.rows[0]
+
+    @property
+    def row(self) -> Row:
+        """Under the cursor; at first the first that is not the baseline."""
+        return self._holding(self.look.cursor) or next((r for r in self.rows if r.id != self.base.id), self.rows[0])
+
+    def beside(self, by: int) -> Row:
+        """The row so many below the cursor, as far as there are any."""
+        place = self.rows.index(self.row) + by
+        return self.rows[max(0, min(len(self.rows) - 1, place))]
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Rows whose curve is not drawn."""
+        return frozenset(row.id for row in self.rows if any(side.id in self.look.hidden for side in row.sides))
+
+    @property
+    def attacks(self) -> list[str]:
+        """Whose classes can be compared."""
+        return [a for a in (*self.grid.columns, *self.grid.apart) if a != DROP] or [report.CLEAN]
+
+    @property
+    def attack(self) -> str:
+        """Whose classes are compared: the chosen one, else the strongest judgement."""
+        known = self.attacks
+        strong = next((attack for attack in (report.WORST, comparison.SUITE) if attack in known), known[-1])
+        return self.look.attack if self.look.attack in known else strong
+
+    @property
+    def measure(self) -> Measure:
+        """What the curves show."""
+        return next((m for m in self.measures if m.key == self.look.measure), self.measures[0])
+
+    def measure_after(self, by: int) -> str:
+        """The key of the next measure, round and round."""
+        return self.measures[(self.measures.index(self.measure) + by) % len(self.measures)].key
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """That some run was judged at."""
+        known = dict.fromkeys(c for side in self.sides for c in side.state.checkpoints)
+        return sorted(known) or ["best"]
+
+    @property
+    def conditions(self) -> str:
+        """In which ball and on which images the baseline was judged."""
+        side = self.base.sides[0]
+        cell = next(iter(side.state.table.get(side.judged(self.look.checkpoint), {}).values()), None)
+        if cell is None:
+            return ""
+        epsilon = one_line(str(cell.spec.get("epsilon", "")), 12)
+        images = f"{count(cell.n)} {cell.split} images" if cell.n == cell.of else f"{count(cell.n)} of {count(cell.of)}"
+        return f"L-inf {epsilon} \u00b7 {images}" if epsilon else images

@@ -1,0 +1,1 @@
+"""What attacks did to single images: examples and confusion matrices, read without trust. Nothing here draws."""

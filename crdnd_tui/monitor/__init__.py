@@ -1,0 +1,1 @@
+"""One run as it is watched: read, folded into curves, told in words. Nothing here draws."""

@@ -1,0 +1,1 @@
+"""Curves as characters: points, dots, ticks, axes. Nothing here knows Textual."""

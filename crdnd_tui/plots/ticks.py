@@ -1,0 +1,100 @@
+"""Round numbers for axes: 1, 2 and 5 times a power of ten, written as short as they can be told apart."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_LIMIT = 1e300  # no axis goes further, so that its length is a number
+_SLACK = 1e-9  # of a step
+
+
+def nice_step(span: float, count: int, *, quarters: bool = False) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that cuts `span` into at most `count` pieces; 2.5 on request."""
+    raw = max(span, 1e-300) / max(1, count)
+    power: float = 10.0 ** math.floor(math.log10(raw))
+    factors = (1, 2, 2.5, 5) if quarters else (1, 2, 5)
+    return next((power * factor for factor in factors if power * factor >= raw * (1 - _SLACK)), 10 * power)
+
+
+def linear(low: float, high: float, count: int, *, quarters: bool = False) -> list[float]:
+    """Multiples of a nice step between the two ends."""
+    step = nice_step(high - low, count, quarters=quarters and high - low > 0.2)  # 25 %, but not 2.5 %
+    if step < 1e-15 * max(abs(low), abs(high)):
+        return []  # the ends are too close for floats to tell
+    first, last = math.ceil(low / step - _SLACK), math.floor(high / step + _SLACK)
+    return [_clean(k * step, step) for k in range(first, last + 1)]
+
+
+def logarithmic(low: float, high: float, count: int) -> list[float]:
+    """Powers of ten; 1, 2 and 5 times them where there is one only; a linear choice where that is not enough."""
+    first, last = math.ceil(math.log10(low) - _SLACK), math.floor(math.log10(high) + _SLACK)
+    if last > first and 3 * (last - first) > count - 2:
+        stride = -(-(last - first + 1) // max(1, count))
+        return [10.0**power for power in range(first, last + 1, stride)]
+    found = [
+        factor * 10.0**power
+        for power in range(first - 1, last + 2)
+        for factor in (1, 2, 5)
+        if low * (1 - _SLACK) <= factor * 10.0**power <= high * (1 + _SLACK)
+    ]
+    return found if len(found) > 1 else [tick for tick in linear(low, high, count) if tick > 0]
+
+
+def bounds(low: float, high: float, *, log: bool = False) -> tuple[float, float]:
+    """The two ends moved outward to quiet numbers, so that an axis does not tremble while a curve grows."""
+    low, high = max(low, -_LIMIT), min(high, _LIMIT)
+    if log:
+        low = max(low, 1 / _LIMIT)
+        down, up = math.floor(10 * math.log10(low) + _SLACK), math.ceil(10 * math.log10(max(low, high)) - _SLACK)
+        return 10 ** (down / 10), 10 ** ((up if up > down else down + 1) / 10)
+    if high - low <= 1e-12 * max(abs(low), abs(high)):
+        reach = abs(high) / 10 or 1.0
+        low, high = low - reach, high + reach
+    step = nice_step(high - low, 10)
+    return math.floor(low / step + _SLACK) * step, math.ceil(high / step - _SLACK) * step
+
+
+def labels(ticks: Sequence[float], *, percent: bool = False) -> list[str]:
+    """Linear ticks in one unit and with the same number of decimals; fractions in per cent when asked."""
+    values = [100 * tick for tick in ticks] if percent else list(ticks)
+    if not values:
+        return []
+    largest = max(map(abs, values))
+    step = min((b - a for a, b in pairwise(values)), default=largest) or 1.0
+    unit, sign = next(((size, sign) for size, sign in _UNITS if largest >= (1e4 if size == 1e3 else size)), (1.0, ""))
+    decimals = max(0, -math.floor(math.log10(step / unit) + 1e-6))
+    if decimals > 4 or largest >= 1e16:
+        return [scientific(value) for value in values]
+    return [f"{value / unit:.{decimals}f}{sign if value else ''}{'%' * percent}" for value in values]
+
+
+def short(value: float, *, percent: bool = False) -> str:
+    """One number by itself: `0.002`, `15.1k`, `2e-5`."""
+    if percent:
+        return f"{100 * value:.4g}%"
+    size = abs(value)
+    if value == 0 or 1e-3 <= size < 1e4:
+        return f"{value:.4g}"
+    if 1e4 <= size < 1e15:
+        unit, sign = next((unit, sign) for unit, sign in _UNITS if size >= unit)
+        return f"{value / unit:.4g}{sign}"
+    return scientific(value)
+
+
+def scientific(value: float) -> str:
+    """`2e-5`, without the zeros and the plus that Python writes."""
+    mantissa, _, power = f"{value:.3e}".partition("e")
+    mantissa = mantissa.rstrip("0").rstrip(".")
+    return "0" if value == 0 else f"{mantissa}e{int(power)}"
+
+
+def place(x: float) -> str:
+    """A position on the x axis: whole numbers with thousands set apart, as long as that is short."""
+    return f"{int(x):,}" if x == int(x) and abs(x) < 1e9 else short(x)
+
+
+def _clean(value: float, step: float) -> float:
+    """Without the dust of a multiplication."""
+    digits = 1 - math.floor(math.log10(step))
+    return round(value, digits) if -300 < digits < 300 else value

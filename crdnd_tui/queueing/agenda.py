@@ -1,0 +1,201 @@
+"""The queue as it is shown: what is at work on each device, what waits and when it may start, what became of the rest.
+
+A duration is the median of past runs that differ by their seed alone; without one nothing is foretold.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from crdnd_tui import files, gpu, library
+from crdnd_tui.home.scan import shared
+from crdnd_tui.library import Summary
+from crdnd_tui.queueing import occupancy, worker
+from crdnd_tui.queueing.queue import OPEN, Queue, Ticket
+from crdnd_tui.text import display, one_line
+from engine.spec.errors import ConfigError
+from engine.spec.rundir import RunDir
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class About:
+    """What a run is, by its config; safe to show."""
+
+    method: str = ""
+    student: str = ""
+    teacher: str = ""
+    data: str = ""
+    seed: int | None = None
+    name: str = ""
+    group: str = ""  # shared by the seeds of one experiment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A run on the agenda. Times are unix seconds, durations seconds; None when nobody knows."""
+
+    run: str  # its id
+    about: About
+    device: str
+    ticket: Ticket | None = None  # None when it was started by hand
+    row: Summary | None = None
+    takes: float | None = None  # in all
+    left: float | None = None  # of a run at work
+    starts: float | None = None  # of a run that waits
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Device:
+    """A GPU or the CPU, and its engines."""
+
+    name: str
+    title: str
+    jobs: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agenda:
+    """One look at the queue."""
+
+    devices: tuple[Device, ...] = ()
+    queued: tuple[Entry, ...] = ()  # waiting and held, in order
+    ended: tuple[Entry, ...] = ()  # the latest first
+    at_once: int = 1
+    worker: bool = False
+    all_done: float | None = None  # when the last waiting run will have ended
+    damaged: tuple[str, ...] = ()
+
+
+class Reader:
+    """Reads the agenda again and again; what cannot have changed is read once."""
+
+    def __init__(self, runs: Path) -> None:
+        self._runs, self._queue, self._scanner = runs, Queue(runs), shared(runs)
+        self._about: dict[str, About] = {}
+        self._alone = threading.Lock()
+
+    def read(self, now: float) -> Agenda:
+        """The agenda as of now."""
+        with self._alone:  # whoever asked before may have left without waiting for its thread
+            return self._read(now)
+
+    def _read(self, now: float) -> Agenda:
+        tickets = self._queue.tickets()
+        rows = self._rows(now)
+        takes = durations(rows.values())
+        entries = [self._entry(ticket.run, ticket, rows, takes, now) for ticket in tickets]
+        by_hand = self._by_hand(rows, {ticket.run for ticket in tickets if ticket.state == "running"})
+        atwork = [e for e in entries if e.ticket and e.ticket.state == "running"]
+        atwork += [self._entry(name, None, rows, takes, now) for name in by_hand]
+        room = self._queue.at_once
+        queued, all_done = plan([e for e in entries if e.ticket and e.ticket.state in OPEN], atwork, room, now)
+        return Agenda(
+            devices=devices(atwork, queued),
+            queued=tuple(queued),
+            ended=tuple(e for e in entries if e.ticket and e.ticket.ended and e.ticket.state not in (*OPEN, "running")),
+            at_once=room,
+            worker=worker.alive(self._runs),
+            all_done=all_done,
+            damaged=tuple(self._queue.damaged),
+        )
+
+    def _rows(self, now: float) -> dict[str, Summary]:
+        rows: dict[str, Summary] = {}
+        for scan in self._scanner.look(now):
+            rows = {row.id: row.summary for row in scan.rows}
+        return rows
+
+    def _by_hand(self, rows: Mapping[str, Summary], known: set[str]) -> list[str]:
+        """Living runs without a ticket; not those that only train a teacher for another."""
+        living = [RunDir(self._runs / name) for name, row in rows.items() if row.state in library.LIVING]
+        jobs = [occupancy.job(run) for run in living if occupancy.is_here(run)]
+        return sorted(job.run for job in occupancy.without_teachers(jobs) if job.run not in known)
+
+    def _entry(
+        self, run: str, ticket: Ticket | None, rows: Mapping[str, Summary], takes: Mapping[str, float], now: float
+    ) -> Entry:
+        row, about = rows.get(run), self.about(run)
+        named = ticket.device if ticket else occupancy.wanted(RunDir(self._runs / run))
+        whole = takes.get(about.group)
+        began = ticket.started if ticket else row.status.created if row and row.status else 0.0
+        living = ticket is None or ticket.state == "running"
+        left = max(0.0, whole - (now - began)) if whole is not None and began and living else None
+        return Entry(
+            run=run, about=about, device=occupancy.device(named), ticket=ticket, row=row, takes=whole, left=left
+        )  # fmt: skip
+
+    def about(self, run: str) -> About:
+        """By its config, which never changes; its id alone when that cannot be read."""
+        if run not in self._about:
+            self._about[run] = _about(RunDir(self._runs / run))
+        return self._about[run]
+
+
+def durations(rows: Iterable[Summary]) -> dict[str, float]:
+    """Group -> median seconds of its finished runs, from their first word to their last."""
+    known: dict[str, list[float]] = {}
+    for row in rows:
+        s = row.status
+        if row.state == "done" and s is not None and s.group_hash and s.heartbeat > s.created > 0:
+            known.setdefault(s.group_hash, []).append(s.heartbeat - s.created)
+    return {group: median(seconds) for group, seconds in known.items()}
+
+
+def plan(queued: list[Entry], atwork: list[Entry], room: int, now: float) -> tuple[list[Entry], float | None]:
+    """When each waiting run may start, and when the last of all will have ended; None from the first unknown on."""
+    free: dict[str, list[float | None]] = {}
+    for entry in atwork:
+        free.setdefault(entry.device, []).append(None if entry.left is None else now + entry.left)
+    told = []
+    for entry in queued:
+        if entry.ticket is None or entry.ticket.state == "held":
+            told.append(entry)
+            continue
+        slots = free.setdefault(entry.device, [])
+        starts: float | None = now
+        if len(slots) >= room:
+            starts = min((s for s in slots if s is not None), default=None) if None not in slots else None
+            slots.remove(starts)
+        slots.append(None if starts is None or entry.takes is None else starts + entry.takes)
+        told.append(replace(entry, starts=starts))
+    ends = [end for slots in free.values() for end in slots]
+    return told, max((e for e in ends if e is not None), default=None) if None not in ends else None
+
+
+def devices(atwork: Iterable[Entry], queued: Iterable[Entry]) -> tuple[Device, ...]:
+    """The GPUs, or the CPU where there is none, and whatever else has or awaits an engine."""
+    titles = {f"cuda:{card.index}": card.name for card in gpu.cards()} or {"cpu": ""}
+    jobs: dict[str, list[Entry]] = {name: [] for name in titles}
+    for entry in atwork:
+        jobs.setdefault(entry.device, []).append(entry)
+    for entry in queued:
+        jobs.setdefault(entry.device, [])
+    return tuple(
+        Device(name=display(name, 20), title=display(titles.get(name, ""), 40), jobs=tuple(entries))
+        for name, entries in jobs.items()
+    )
+
+
+def _about(run: RunDir) -> About:
+    from engine.spec import toml  # noqa: PLC0415  0.4 s that only a queue with runs pays for
+    from engine.spec.config import JudgeConfig  # noqa: PLC0415
+
+    if files.read(run.config) is None:  # gone, huge, a pipe
+        return About()
+    try:
+        config = toml.read(run.config)
+    except (ConfigError, OSError):
+        return About()
+    if isinstance(config, JudgeConfig):
+        return About(method="evaluation", data=one_line(config.data.title, 40), name=one_line(config.name, 80))
+    return About(
+        method=one_line(config.method.title, 20),
+        student=one_line(config.student.title, 40),
+        teacher=one_line(config.teacher_title, 40) if config.teacher else "",
+        data=one_line(config.data.title, 40),
+        seed=config.seed,
+        name=one_line(config.name, 80),
+        group=config.group_hash,
+    )

@@ -1,0 +1,173 @@
+"""What the worker does: which waiting run starts next, and what became of those that were started.
+
+Nothing is remembered that is not on disk: the next worker reads the same from tickets, locks and statuses.
+"""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from crdnd_tui import files, launch, library, vitals
+from crdnd_tui.queueing import occupancy
+from crdnd_tui.queueing.queue import OPEN, Queue, Ticket
+from crdnd_tui.text import one_line
+from engine.spec.errors import CrdndError, RunFolderError
+from engine.spec.rundir import RunDir
+
+UNSEEN = 30.0  # seconds in which an engine whose process is not known may take its lock
+
+Say = Callable[[str], None]
+
+
+class Dispatcher:
+    """One worker's eyes and hands: starts waiting runs, follows those at work, never stops one."""
+
+    def __init__(self, queue: Queue, say: Say) -> None:
+        self._queue, self._say = queue, say
+        self._engines: dict[str, subprocess.Popen[bytes]] = {}
+        self._scan = occupancy.Scan(queue.runs)
+        self._asked = False
+        self._trouble = ""
+
+    def go(self, poll: float, idle: float, leave: Callable[[], None]) -> None:
+        """Look, act, sleep; until nothing waited and nothing ran for `idle` seconds, or it was asked to leave.
+
+        `leave` is called while nobody can add a ticket: who adds one later sees that no worker is there.
+        """
+        last = time.monotonic()
+        while not self._asked and self._queue.folder.is_dir():
+            try:
+                if self._look():
+                    last = time.monotonic()
+                elif time.monotonic() - last >= idle:
+                    with self._queue.locked():
+                        if not self._busy(self._queue.tickets()):
+                            leave()
+                            return
+            except (CrdndError, OSError) as error:  # a full disk, a held lock: the next look may do better
+                if str(error) != self._trouble:
+                    self._say(str(error))
+                self._trouble = str(error)
+            time.sleep(poll)
+
+    def ask_to_leave(self, *_: object) -> None:
+        """After this look; a signal handler."""
+        self._asked = True
+
+    def _look(self) -> bool:
+        """One round; whether there is anything to wait for."""
+        for engine in self._engines.values():
+            engine.poll()  # reaped
+        for ticket in self._queue.tickets():
+            if ticket.state == "running":
+                self._follow(ticket)
+            elif ticket.state in OPEN:
+                self._check(ticket)
+        tickets = self._queue.tickets()
+        self._start_next(tickets)
+        return self._busy(tickets)
+
+    @staticmethod
+    def _busy(tickets: list[Ticket]) -> bool:
+        return any(ticket.state in ("waiting", "running") for ticket in tickets)
+
+    def _follow(self, ticket: Ticket) -> None:
+        """A run at work: still so, or how it ended."""
+        run, now = RunDir(self._queue.runs / ticket.run), time.time()
+        if vitals.alive(run):
+            holder = None if ticket.pid else vitals.holder(run)
+            if holder is not None:
+                self._set(ticket, pid=holder.pid, born=holder.started)
+            return
+        if ticket.pid and vitals.same(vitals.Holder(ticket.pid, ticket.born)):
+            return
+        if not ticket.pid and run.log.exists() and now - ticket.started < UNSEEN:
+            return
+        if not ticket.pid and not _spoke(run, ticket.started):  # the last worker died before it could start the engine
+            self._set(ticket, state="waiting", started=0.0)
+            return
+        self._engines.pop(ticket.run, None)
+        ended = outcome(run, ticket)
+        self._set(ticket, **ended, ended=now, pid=0, born=0.0)
+        self._say(f"{ticket.run}: {ended['state']} {ended['note']}".rstrip())
+
+    def _check(self, ticket: Ticket) -> None:
+        """A waiting run may have been started or thrown away by hand."""
+        run = RunDir(self._queue.runs / ticket.run)
+        if vitals.alive(run):
+            self._set(ticket, state="running", started=min(time.time(), _modified(run.lock) or time.time()))
+        elif not run.config.is_file():
+            self._set(ticket, state="cancelled", ended=time.time(), note="its folder is gone")
+
+    def _start_next(self, tickets: list[Ticket]) -> None:
+        """The first waiting run of each device that has room."""
+        room, full = self._queue.at_once, set()
+        for ticket in tickets:
+            device = occupancy.device(ticket.device)
+            if ticket.state != "waiting" or device in full:
+                continue
+            running = [t for t in self._queue.tickets() if t.state == "running"]
+            if self._scan.is_full(device, running, room):
+                full.add(device)
+            else:
+                self._start(ticket)
+
+    def _start(self, ticket: Ticket) -> None:
+        """Marked first, then started: who dies in between leaves a mark that the next worker understands."""
+        row = library.summary(RunDir(self._queue.runs / ticket.run))
+        if row is not None and row.state == "done":  # by hand, while it waited
+            self._set(ticket, state="done", ended=time.time())
+            return
+        marked = self._set(ticket, state="running", started=time.time(), ended=0.0, note="", pid=0, born=0.0)
+        if marked is None:
+            return
+        try:
+            engine = launch.start(RunDir(self._queue.runs / ticket.run))
+        except (RunFolderError, OSError) as error:
+            self._set(marked, state="failed", ended=time.time(), note=one_line(str(error), 300))
+            self._say(f"{ticket.run}: {error}")
+            return
+        self._engines[ticket.run] = engine
+        self._set(marked, pid=engine.pid, born=occupancy.born(engine.pid))
+        self._say(f"{ticket.run}: started on {occupancy.device(ticket.device)}")
+
+    def _set(self, ticket: Ticket, **changes: object) -> Ticket | None:
+        """The ticket with these changes; None when someone else changed it since it was read."""
+        try:
+            return self._queue.change(ticket.run, (ticket.state,), lambda now: msgspec.structs.replace(now, **changes))
+        except RunFolderError:
+            return None
+
+
+def outcome(run: RunDir, ticket: Ticket) -> dict[str, str]:
+    """State and note of a ticket whose engine left. The last words of an earlier engine are not this one's."""
+    row = library.summary(run)
+    if row is None:
+        return {"state": "cancelled", "note": "its folder is gone"}
+    silent = row.status is not None and row.status.heartbeat < ticket.started and row.state != "done"
+    if silent or row.state in ("queued", "killed", *library.LIVING):
+        lines = [line for line in files.tail(run.log).decode("utf-8", "replace").splitlines() if line.strip()]
+        said = lines and _modified(run.log) >= ticket.started - 0.1
+        return {"state": "failed", "note": one_line(lines[-1] if said else "the engine died without a word", 300)}
+    match row.state:
+        case "done":
+            return {"state": "done", "note": ""}
+        case "stopped" | "preempted":
+            return {"state": "stopped", "note": one_line(row.why, 300)}
+        case _:
+            return {"state": "failed", "note": one_line(row.why or row.state, 300)}
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _spoke(run: RunDir, since: float) -> bool:
+    """Whether an engine wrote anything since then; file times may lag the clock by a tick."""
+    return max(_modified(run.log), _modified(run.status)) > since - 0.1

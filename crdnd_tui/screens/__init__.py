@@ -1,0 +1,1 @@
+"""The screens. Each shows one thing; none knows another."""

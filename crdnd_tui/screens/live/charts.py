@@ -1,0 +1,67 @@
+"""The charts of the Live screen: which curves stand in which, and their colours."""
+
+from crdnd_tui.monitor.run_curves import Curves
+from crdnd_tui.palette import Palette
+from crdnd_tui.plots.series import Series
+from crdnd_tui.report import title
+from crdnd_tui.state import RunState
+from crdnd_tui.text import number, one_line
+from crdnd_tui.widgets.chart import Line
+
+_BEST = 7  # place of the best epoch's colour
+
+
+def loss_lines(curves: Curves, palette: Palette, *, teacher: bool) -> list[Line]:
+    """The terms, and upon them the total with its raw band; a single term is the total itself."""
+    who = "teacher's " if teacher else ""
+    total = Line(name=f"{who}loss", colour=palette.series[0], series=curves.loss, band=True, smooth=True)
+    terms = curves.terms if len(curves.terms) > 1 else {}
+    colours = palette.series
+    parts = [
+        Line(name=one_line(name, 16), colour=colours[place % len(colours)], series=series, smooth=True)
+        for place, (name, series) in enumerate(terms.items(), 1)
+    ]
+    return [*parts, total]
+
+
+def accuracy_lines(curves: Curves, palette: Palette) -> list[Line]:
+    """By epoch and raw: a mean would lag behind by many points."""
+    return [
+        Line(name=one_line(title(attack), 16), colour=palette.series[place % len(palette.series)], series=series)
+        for place, (attack, series) in enumerate(curves.accuracy.items())
+    ]
+
+
+def best_line(state: RunState, palette: Palette) -> list[Line]:
+    """A stroke at the best epoch, up to what it was chosen by; made anew only when another epoch is best."""
+    best = state.best
+    value = best.accuracy.get(best.by) if best else None
+    if best is None or value is None:
+        return []
+    low = min((v for event in state.validations for v in event.accuracy.values()), default=0.0)
+    series = Series([(best.epoch, min(low, value)), (best.epoch, value)])
+    return [Line(name="best", colour=palette.series[_BEST], series=series, value=f"epoch {best.epoch}")]
+
+
+def quantities(curves: Curves) -> list[str]:
+    """What the small chart can show, in the order of the key."""
+    known = {"throughput": curves.pace, "learning rate": curves.learning_rate, "GPU memory": curves.memory,
+             "GPU use": curves.busy}  # fmt: skip
+    return [name for name, series in known.items() if len(series) or name in ("throughput", "learning rate")]
+
+
+def pace_lines(curves: Curves, palette: Palette, quantity: str) -> list[Line]:
+    """One of the quantities."""
+    match quantity:
+        case "learning rate":
+            return [Line(name="learning rate", colour=palette.series[3], series=curves.learning_rate)]
+        case "GPU memory":
+            last = curves.memory.last
+            words = f"{number(last[1])} GiB" if last else ""
+            return [Line(name="GPU memory", colour=palette.series[2], series=curves.memory, value=words)]
+        case "GPU use":
+            last = curves.busy.last
+            words = f"{number(last[1])} %" if last else ""
+            return [Line(name="GPU use", colour=palette.series[1], series=curves.busy, value=words)]
+        case _:
+            return [Line(name="images/s", colour=palette.series[3], series=curves.pace, band=True, smooth=True)]

@@ -1,0 +1,227 @@
+"""What the Live screen says of a run: its standing, what is up, and why it does not go on. Pure, in words."""
+
+from crdnd_tui.monitor.live_plan import Kind
+from crdnd_tui.monitor.run_curves import eta
+from crdnd_tui.monitor.tracking import Look
+from crdnd_tui.pages import SIGNS
+from crdnd_tui.state import ENDED, RunState
+from crdnd_tui.text import count, duration, number, one_line, size
+from crdnd_tui.widgets.fate import Reason
+from crdnd_tui.widgets.status_line import Standing
+
+TROUBLE = frozenset({"failed", "killed", "lost", "damaged"})
+_ROLES = {"green": "good", "cyan": "accent", "yellow": "warn", "red": "bad"}
+LATE = 30.0  # seconds without an event after which its age is a worry
+_STAGES = {
+    "teacher": "getting the teacher",
+    "data": "reading the data",
+    "check": "checking the teacher",
+    "training": "building the student",
+    "evaluation": "beginning to judge",
+}
+_HIDE = frozenset({"suite_below_pgd", "subset", "few_images"})  # said below the table
+
+
+def kind(look: Look) -> Kind:
+    """Which panels tell most."""
+    if state_of(look) in TROUBLE:
+        return "trouble"
+    judged = look.state.evaluation is not None or look.state.table or look.facts.judges_only
+    return "judging" if judged else "training"
+
+
+def state_of(look: Look) -> str:
+    """The run's state; starting before anything was read."""
+    return look.summary.state if look.summary else "lost"
+
+
+def shown_state(look: Look) -> RunState:
+    """Whose curves are shown: the teacher's while it comes first."""
+    first = look.state.teacher_run and look.state.training is None
+    return look.teacher if first and look.teacher is not None else look.state
+
+
+def standing(look: Look, now: float, *, paused: bool) -> Standing:
+    """The two lines above the panels."""
+    facts, state = look.facts, look.state
+    pair = f"{facts.teacher} \u2192 {facts.student}" if facts.teacher else facts.student
+    words = [
+        pair,
+        facts.data,
+        f"L\u221e {facts.epsilon}" if facts.epsilon else "",
+        f"seed {facts.seed}" if facts.seed else "",
+    ]
+    right, late = _right(look, now)
+    meter, share, after = _progress(look, now)
+    return Standing(
+        state=state_of(look), sign=SIGNS[state_of(look)][0], role=role_of(state_of(look)),
+        head="evaluation" if facts.judges_only else facts.method,
+        facts=[word for word in words if word] or [one_line(look.id, 60)], right=right, late=late,
+        meter=meter, share=share, after=after if share is not None or state.training else (), paused=paused,
+    )  # fmt: skip
+
+
+def _right(look: Look, now: float) -> tuple[tuple[str, ...], bool]:
+    """Device, process and the age of the last event."""
+    state = look.state
+    if not state.last:
+        return (), False
+    age = max(0.0, now - state.last)
+    if not look.living:
+        return (f"{'ended' if state.phase in ENDED else 'last event'} {duration(age)} ago",), False
+    late = state_of(look) == "stalled" or age > LATE
+    device = one_line(state.training.device, 16) if state.training else ""
+    words = (device, f"pid {state.pid}" if state.pid else "", f"last event {duration(age)} ago")
+    return tuple(word for word in words if word), late
+
+
+def _progress(look: Look, now: float) -> tuple[str, float | None, tuple[tuple[str, bool], ...]]:
+    """Words before the bar, the share, words behind it."""
+    state = shown_state(look)
+    teacher = "teacher  " if state is not look.state else ""
+    if look.state.evaluation is not None and (look.living or state.phase not in ENDED):
+        return _judgement(look, now)
+    if state.training is None:
+        return _STAGES.get(state.stage, state.stage) if look.living else "", None, ()
+    share = state.step / max(1, state.total_steps)
+    per_epoch = max(1, state.training.steps_per_epoch)
+    epoch = min(state.training.epochs, state.step // per_epoch + (share < 1))
+    meter = f"{teacher}epoch {count(epoch)}/{count(state.training.epochs)}"
+    last = state.steps[-1] if state.steps else None
+    pace = f"{last.images_per_second:,.0f} images/s" if last else ""
+    rate = f"lr {number(last.learning_rate)}" if last else ""
+    if not look.living:
+        return meter, share, ((_took(state), False), (f"best epoch {state.best.epoch}" if state.best else "", False))
+    after = ((_left(state), True), (pace, False), (_elapsed(look, now), False), (rate, False), (_gpu(state), False))
+    return meter, share, after
+
+
+def _gpu(state: RunState) -> str:
+    """Use and memory at the last sample; nothing without a GPU."""
+    device = state.device
+    if device is None:
+        return ""
+    busy = f"{device.utilisation} %, " if device.utilisation is not None else ""
+    return f"GPU {busy}{size(device.used)} of {size(device.total)}"
+
+
+def _left(state: RunState) -> str:
+    """Median, and the range of nine tenths of the paces."""
+    time = eta(state)
+    if time is None:
+        return ""
+    spread = f" ({duration(time.low)} to {duration(time.high)})" if time.low is not None else ""
+    return f"{duration(time.median)} left{spread}"
+
+
+def _took(state: RunState) -> str:
+    seconds = state.seconds if state.seconds is not None else max(0.0, state.last - state.since)
+    return f"took {duration(seconds)}" if state.since else ""
+
+
+def _elapsed(look: Look, now: float) -> str:
+    return f"elapsed {duration(max(0.0, now - look.state.since))}" if look.state.since else ""
+
+
+def _judgement(look: Look, now: float) -> tuple[str, float, tuple[tuple[str, bool], ...]]:
+    state = look.state
+    whole = len(state.attacks) * len(state.checkpoints)
+    done = sum(len(row) for row in state.table.values())
+    images = f"{count(state.evaluation.n)} {state.evaluation.split} images" if state.evaluation else ""
+    return f"judged {done}/{whole}", done / max(1, whole), ((_elapsed(look, now), False), (images, False))
+
+
+def role_of(state: str) -> str:
+    """The palette's word for the colour of a state."""
+    return _ROLES.get(SIGNS[state][1], "")
+
+
+def notice(look: Look, now: float, *, fate_shown: bool) -> tuple[str, str]:
+    """The one thing that is up, and the role of its colour."""
+    said, state = _notice(look, now, fate_shown)
+    return said, role_of(state) if state else ""
+
+
+def _notice(look: Look, now: float, fate_shown: bool) -> tuple[str, str]:
+    """In words, and the state in whose colour they are said."""
+    state, how = look.state, state_of(look)
+    why = look.summary.why if look.summary else ""
+    if how in TROUBLE:
+        return ("" if fate_shown else f"{how}: {one_line(_why(look), 400)}"), how
+    if how == "stalled":
+        silent = duration(
+            max(0.0, now - (look.summary.status.heartbeat if look.summary and look.summary.status else now))
+        )
+        return f"! no sign of life for {silent}; the log may say why (l), ^k kills the engine, r resumes it then", how
+    if how == "stopping":
+        return "asked to stop: the engine finishes its step, saves and leaves; ^s again kills it", how
+    if how in ("stopped", "preempted"):
+        reason = f" ({one_line(state.reason, 60)})" if state.reason else ""
+        return f"{how} at step {count(state.step)}{reason}, and all is saved: r goes on from there", how
+    if how == "queued":
+        return "waiting to be started; 6 shows the queue", how
+    if state.teacher_run and look.living:
+        verb = "waiting for" if state.teacher_waiting else "training"
+        return f"the teacher comes first: {verb} {one_line(state.teacher_run, 60)}; T opens it", "starting"
+    return _odd(look, why)
+
+
+def _odd(look: Look, why: str) -> tuple[str, str]:
+    """What a reader must know while all is well."""
+    state = look.state
+    loose = [w for w in state.warnings if not w.attack and w.code not in _HIDE]
+    if loose and not state.table:
+        more = f"  ({len(loose)} warnings)" if len(loose) > 1 else ""
+        return f"! {one_line(loose[-1].message, 400)}{more}", "stalled"
+    lines = [
+        f"{state.damaged} damaged line{'s' * (state.damaged > 1)}" if state.damaged else "",
+        f"{state.unknown} event{'s' * (state.unknown > 1)} of a newer engine" if state.unknown else "",
+    ]
+    said = " and ".join(word for word in lines if word)
+    if said:
+        return f"! {said} passed over in events.jsonl", "stalled"
+    if why.startswith("on "):
+        return f"at work {one_line(why, 80)}: only its heartbeat can be seen from here", "starting"
+    return "", ""
+
+
+def _why(look: Look) -> str:
+    if look.summary is None:
+        return "this folder is no run any more"
+    return look.summary.why or look.state.reason or "it gave no reason"
+
+
+def reason(look: Look) -> Reason:
+    """Of a run that does not go on by itself."""
+    how, state = state_of(look), look.state
+    log = tuple(f"{line.time} {line.words}".strip() if line.time else line.words for line in look.log)
+    hints = {
+        "killed": "Its engine left without a word: a signal, or too little memory. What was saved is whole.",
+        "lost": "Its machine may be off, or this folder is a copy that grows no more.",
+        "damaged": "Nothing was changed. Restore the file, or start anew: C clones what can be read.",
+        "failed": state.hint,
+    }
+    gone = look.summary is None
+    can_resume = how in ("failed", "killed") and not gone
+    at = f" at step {count(state.step)} of {count(state.total_steps)}" if state.training else ""
+    if how == "lost" and gone:
+        hints["lost"] = "1 lists the runs that there are."
+    return Reason(
+        role=role_of(how),
+        title=f"{how.title()}{at}",
+        why=(state.reason if how == "failed" and state.reason else _why(look)),
+        hint=hints.get(how, ""),
+        command=f"crdnd resume {look.id}" if can_resume else "",
+        next=(("r", "resume"), ("C", "clone"), ("l", "whole log")) if can_resume else (("1", "runs"), ("C", "clone")),
+        log=log[-15:],
+    )
+
+
+EMPTY = Reason(
+    role="good",
+    title="Live",
+    why="No run yet",
+    hint="This screen shows one run: curves while it trains, its classes, and its robustness table.",
+    next=(("2", "new run"), ("1", "runs")),
+)
+"""What stands here while the folder has no run."""

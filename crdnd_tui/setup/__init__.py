@@ -1,0 +1,1 @@
+"""A preset on its way to a run: form, draft, cost, start. Nothing here draws."""

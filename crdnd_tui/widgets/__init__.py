@@ -1,0 +1,1 @@
+"""What screens are made of. A widget is handed values; it reads no files."""

@@ -1,0 +1,99 @@
+"""Accuracy per class as bars: teacher above, student below in each row, on one scale from 0 to 100."""
+
+from crdnd_tui.monitor.per_class import Images, PerClass, Side, at
+from crdnd_tui.palette import Palette
+from crdnd_tui.text import pad, percent
+from crdnd_tui.widgets.cells import Cells, Part, Row
+
+_BOTH = 84  # cells from which clean and adversarial stand side by side
+_SHORTEST = 6  # cells of a bar that is worth drawing
+_WORDS = {"clean": "clean x", "adversarial": "adversarial x'"}
+
+
+class ClassBars(Cells):
+    """What the teacher knows and the student has learnt, class by class; `show` takes the latest epoch."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id, title="Accuracy per class")
+        self._known: PerClass | None = None
+        self._images: Images = "adversarial"
+        self._who = "student"
+
+    def show(self, known: PerClass | None, images: Images, who: str = "student") -> None:
+        """Of these images, where there is no room for both; `who` is in training."""
+        if (known, images, who) != (self._known, self._images, self._who):
+            self._known, self._images, self._who = known, images, who
+            self.redraw()
+
+    def draw(self, width: int, height: int) -> list[Row]:
+        known, palette = self._known, self.palette
+        if known is None:
+            self.name_it("Accuracy per class")
+            return [[("waiting for the end of the first epoch", palette.muted)]]
+        both = width >= _BOTH and known.clean.known and known.adversarial.known
+        order = known.order(self._images, height)
+        label = min(10, max(len(known.names[k]) for k in order))
+        self._entitle(known, both, len(order), height)
+        kinds: list[Images] = ["clean", "adversarial"] if both else [self._images]
+        room = (width - label) // len(kinds) - (2 if both else 0)
+        rows: list[Row] = []
+        for k in order:
+            row: list[Part] = [(pad(known.names[k], label), palette.text)]
+            for place, images in enumerate(kinds):
+                row += [("  ", "")] if place else []
+                row += _row(known.side(images), k, room, palette, plain=self.app.no_color)
+            rows.append(row)
+        return rows
+
+    def _entitle(self, known: PerClass, both: bool, many: int, height: int) -> None:
+        side = known.side(self._images)
+        whose = "Accuracy" if side.teacher and side.student else "Teacher" if side.teacher else self._who.title()
+        shown = "clean" if side is known.clean else "adversarial"
+        images = "clean x | adversarial x'" if both else _WORDS[shown]
+        fits = many <= height
+        scale = f"\u25b2\u25bc since epoch {known.epoch - 1}" if known.epoch > 1 else ""
+        legend = "\u2580 teacher  \u2584 student" if side.teacher and side.student else ""
+        least = "" if fits else f"{many} classes, least known first"
+        words = "  ".join(word for word in (least or legend, scale) if word)
+        self.name_it(f"{whose} per class on {images}", words)
+
+
+def _row(side: Side, k: int, room: int, palette: Palette, *, plain: bool) -> list[Part]:
+    """Bars, the teacher's number with its change, the student's number."""
+    teacher, student = at(side.teacher, k), at(side.student, k)
+    own = teacher if side.teacher else student
+    numbers: list[Part] = [(f" {percent(own):>5}", f"bold {palette.text}")]
+    numbers += _change(at(side.teacher_change if side.teacher else side.student_change, k), palette)
+    if side.teacher and side.student:
+        numbers.append((f" {percent(student):>5}", palette.series[1]))
+    length = room - 1 - sum(len(words) for words, _ in numbers)
+    if length < _SHORTEST:
+        return numbers
+    bars = _bars(teacher, student, length, palette, plain=plain) if side.teacher else _bar(student, length, palette)
+    return [(" ", ""), *bars, *numbers]
+
+
+def _change(change: float | None, palette: Palette) -> list[Part]:
+    """Sign and points; blank where nothing moved."""
+    if change is None or f"{100 * abs(change):.1f}" == "0.0":
+        return [(" " * 6, "")]
+    sign, look = ("\u25b2", palette.accent) if change > 0 else ("\u25bc", palette.warn)
+    return [(f" {sign}{100 * abs(change):4.1f}", look)]
+
+
+def _bars(teacher: float | None, student: float | None, length: int, palette: Palette, *, plain: bool) -> list[Part]:
+    """Two bars in one row, by half-blocks."""
+    one, two = (round(length * min(1.0, max(0.0, value or 0.0))) for value in (teacher, student))
+    blue, orange = palette.series[0], palette.series[1]
+    both = min(one, two)
+    return [
+        (("\u2588" if plain else "\u2580") * both, f"{blue} on {orange}"),
+        ("\u2580" * (one - both), blue),
+        ("\u2584" * (two - both), orange),
+        ("\u00b7" * (length - max(one, two)), palette.faint),
+    ]
+
+
+def _bar(value: float | None, length: int, palette: Palette) -> list[Part]:
+    full = round(length * min(1.0, max(0.0, value or 0.0)))
+    return [("\u2584" * full, palette.series[1]), ("\u00b7" * (length - full), palette.faint)]

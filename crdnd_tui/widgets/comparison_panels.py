@@ -1,0 +1,114 @@
+"""The four panels of a comparison: curves, results, keys, classes. They are handed what is shown."""
+
+from typing import ClassVar
+
+from rich.markup import escape
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Container, Horizontal
+from textual.widgets import Static
+
+from crdnd_tui import report
+from crdnd_tui.comparing import comparison_config, comparison_curves
+from crdnd_tui.comparing.comparison_view import PAGES, Shown
+from crdnd_tui.palette import Palette, assign
+from crdnd_tui.widgets import differences, result_grid
+from crdnd_tui.widgets.chart import Line
+from crdnd_tui.widgets.curve_board import CurveBoard
+from crdnd_tui.widgets.text_sheet import RowSheet, TextSheet
+
+_BANDS = 2  # curves that keep their raw band; more would hide one another
+
+
+class ComparisonPanels(Container):
+    """All at once where there is room, else one page after the other under a bar that names them."""
+
+    DEFAULT_CSS: ClassVar[str] = "ComparisonPanels { height: 1fr; }"
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._growing = comparison_curves.Growing()
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="pages", markup=False)
+        yield CurveBoard(id="curves")
+        yield RowSheet(id="results", classes="panel")
+        with Horizontal(id="lower"):
+            yield TextSheet(id="config", classes="panel")
+            yield TextSheet(id="classes", classes="panel")
+
+    def on_mount(self) -> None:
+        """Until the runs are read."""
+        self.query_one("#results", TextSheet).show(lambda _width: [Text("Reading the runs ...", style="dim")])
+
+    def draw(self, shown: Shown, palette: Palette) -> None:
+        """Everything anew."""
+        colours = assign(palette, [side.id for side in shown.sides])
+        self.turn(shown.look.page, palette)
+        self._curves(shown, palette, colours)
+        self._results(shown, palette, colours)
+        self._config(shown, palette, colours)
+        self._per_class(shown, palette)
+
+    def turn(self, page: str, palette: Palette) -> None:
+        """Which page is in front where there is room for one only."""
+        text = Text(" ")
+        for name in PAGES:
+            here = name == page
+            text.append(f" {name.title()} ", f"bold underline {palette.accent}" if here else palette.muted)
+            text.append(" ")
+            self.set_class(here, f"-{name}")
+        text.append("  tab next", palette.faint)
+        self.query_one("#pages", Static).update(text)
+
+    def panel(self, page: str) -> TextSheet | CurveBoard:
+        """What a page shows."""
+        if page == "curves":
+            return self.query_one(CurveBoard)
+        return self.query_one(f"#{page}", TextSheet)
+
+    def _curves(self, shown: Shown, palette: Palette, colours: dict[str, str]) -> None:
+        measure, lines = shown.measure, []
+        for row in shown.rows:
+            curve = self._growing.of(row, measure.key)
+            if row.id in shown.hidden or not curve.points:
+                continue
+            lines.append(
+                Line(
+                    name=row.label, colour=colours[row.id], series=curve.series,
+                    band=measure.smooth and len(shown.rows) <= _BANDS, smooth=measure.smooth,
+                    value=comparison_curves.last(curve.points, percent=measure.percent),
+                )
+            )  # fmt: skip
+        title = measure.title + (", mean of seeds" if any(len(row.sides) > 1 for row in shown.rows) else "")
+        title += f" \u00b7 {shown.measures.index(measure) + 1} of {len(shown.measures)}"
+        board = self.query_one(CurveBoard)
+        board.show(title, lines, percent=measure.percent, apart=shown.look.apart, quiet=palette.faint)
+
+    def _results(self, shown: Shown, palette: Palette, colours: dict[str, str]) -> None:
+        look, grid = shown.look, shown.grid
+        view = result_grid.View(colours=colours, cursor=shown.row.id, deltas=look.deltas, hidden=shown.hidden)
+        sheet = self.query_one("#results", TextSheet)
+        sheet.show(lambda width: result_grid.lines(grid, view, palette, width))
+        unit = "points more than base" if look.deltas else "% right"
+        over = ", mean \u00b1 std over (n) seeds" if any(len(row.sides) > 1 for row in shown.rows) else ""
+        sheet.border_title = escape(f"Results: {look.checkpoint} checkpoint, {unit}{over}")
+        sheet.border_subtitle = escape(shown.conditions)
+
+    def _config(self, shown: Shown, palette: Palette, colours: dict[str, str]) -> None:
+        known = comparison_config.of_rows(shown.rows)
+        keys = known if shown.look.all_keys else [key for key in known if key.differs]
+        differ, all_keys = sum(key.differs for key in known), shown.look.all_keys
+        sheet = self.query_one("#config", TextSheet)
+        sheet.show(lambda width: differences.key_lines(keys, shown.rows, colours, palette, width))
+        only = f"only differences ({differ} of {len(known)} keys)"
+        sheet.border_title = f"Config: {f'all {len(known)} keys, {differ} differ' if all_keys else only}"
+
+    def _per_class(self, shown: Shown, palette: Palette) -> None:
+        row, base, attack = shown.row, shown.base, shown.attack
+        known, why = comparison_config.classes(row, base, shown.look.checkpoint, attack)
+        sheet = self.query_one("#classes", TextSheet)
+        sheet.show(lambda width: differences.class_lines(known, why, palette, width, sheet.size.height))
+        whose = f": {row.label} \u2212 {base.label}" if row.id != base.id else ""
+        sheet.border_title = escape(f"Classes, {report.title(attack)}{whose}")
+        sheet.border_subtitle = "points"

@@ -1,0 +1,64 @@
+"""Curves of several runs: all in one chart, or a chart for each with the others faint behind it, on the same axes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from textual.containers import Container
+from textual.events import Resize
+
+from crdnd_tui.widgets.chart import Chart, Line
+
+_LEAST = 38  # cells of a small chart
+
+
+class CurveBoard(Container):
+    """Charts are made anew for another measure or other runs; while runs grow, they are only fed."""
+
+    DEFAULT_CSS = "CurveBoard { layout: grid; grid-gutter: 0; height: 1fr; }"
+
+    def __init__(self, **names: Any) -> None:  # noqa: ANN401  id and classes
+        super().__init__(**names)
+        self._key: object = None
+        self._charts: list[Chart] = []
+        self.names: list[list[str]] = []  # of the curves in each chart
+
+    def show(self, title: str, lines: Sequence[Line], *, percent: bool, apart: bool, quiet: str) -> None:
+        """These curves; `quiet` is the colour of what stands behind."""
+        names = [line.name for line in lines]
+        titles = [f"{name}: {title}" for name in names] if apart and names else [title]
+        key = (titles, percent)
+        if key != self._key:
+            self._key = key
+            self._rebuild(titles, percent)
+        self.names = []
+        for place, chart in enumerate(self._charts):
+            behind = [replace(line, colour=quiet, band=False) for k, line in enumerate(lines) if k != place]
+            mine = [*behind, lines[place]] if apart and lines else list(lines)  # the last is drawn above the others
+            self.names.append([line.name for line in mine])
+            chart.show(mine)
+
+    def take_focus(self) -> None:
+        """To the first chart."""
+        if self._charts:
+            self._charts[0].focus()
+
+    def _rebuild(self, titles: Sequence[str], percent: bool) -> None:
+        focused = any(chart.has_focus for chart in self._charts)
+        for chart in self._charts:
+            chart.remove()
+        self._charts = [Chart(words, percent=percent, empty="no run has this yet") for words in titles]
+        self.mount_all(self._charts)
+        self._arrange()
+        if focused:
+            self._charts[0].focus()
+
+    def on_resize(self, event: Resize) -> None:
+        """As many charts side by side as stay readable."""
+        self._arrange()
+
+    def _arrange(self) -> None:
+        count, width = max(1, len(self._charts)), self.size.width or 80
+        rows = -(-count // max(1, min(count, width // _LEAST)))
+        self.styles.grid_size_columns = -(-count // rows)
+        self.styles.grid_size_rows = rows

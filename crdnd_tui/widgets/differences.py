@@ -1,0 +1,102 @@
+"""Keys that differ, and classes that differ, as lines of text."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.text import Text
+
+from crdnd_tui.comparing.comparison import Row
+from crdnd_tui.comparing.comparison_config import MISSING, ClassDifference, Key
+from crdnd_tui.palette import Palette
+from crdnd_tui.text import one_line, pad, percent
+from crdnd_tui.widgets.result_grid import signed
+
+_VALUE = 8  # cells that a value needs at least to stand in a column
+_TWO = 52  # cells from which classes stand in two columns
+_BOTH, _ARM, _LONGEST = 15, 5, 24  # cells of both accuracies, of a bar at least and at most
+
+
+def key_lines(
+    keys: Sequence[Key], rows: Sequence[Row], colours: Mapping[str, str], palette: Palette, width: int
+) -> list[Text]:
+    """A line for each key with one column for each row; or, where these find no room, its values on lines below."""
+    if not keys:
+        return [Text("The runs were asked for the same.", palette.muted)]
+    longest = max(len(key.path) for key in keys)
+    path = min(longest, max(16, width - len(rows) * (_VALUE + 2)))
+    room = (width - path) // max(1, len(rows)) - 2
+    if room < _VALUE:
+        return _stacked(keys, rows, colours, palette, width)
+    room = min(room, max([8, *(len(v) for key in keys for v in key.values), *(len(row.label) for row in rows)]))
+    path = min(longest, width - len(rows) * (room + 2))
+    head = Text(" " * path)
+    for row in rows:
+        head.append("  " + pad(one_line(row.label, room), room), colours.get(row.id, palette.text))
+    made = [head]
+    for key in keys:
+        line = Text(pad(one_line(key.path, path), path), palette.text if key.differs else palette.muted)
+        for value in key.values:
+            style = palette.faint if value == MISSING else palette.text if key.differs else palette.muted
+            line.append("  " + pad(one_line(value, room), room), style)
+        made.append(line)
+    return made
+
+
+def _stacked(
+    keys: Sequence[Key], rows: Sequence[Row], colours: Mapping[str, str], palette: Palette, width: int
+) -> list[Text]:
+    made: list[Text] = []
+    for key in keys:
+        made.append(Text(one_line(key.path, width), palette.text if key.differs else palette.muted))
+        for value in dict.fromkeys(key.values):
+            line = Text("  " + one_line(value, max(8, width // 2)), palette.faint if value == MISSING else palette.text)
+            if key.differs:
+                for row, own in zip(rows, key.values, strict=True):
+                    line.append(f"  {row.label}" if own == value else "", colours.get(row.id, palette.muted))
+            line.truncate(width, overflow="ellipsis")
+            made.append(line)
+    return made
+
+
+def class_lines(
+    known: Sequence[ClassDifference], why: str, palette: Palette, width: int, height: int = 0
+) -> list[Text]:
+    """A bar for each class, left of zero in blue and right of it in orange, with its signed number.
+
+    In two columns where one would be higher than `height` and there is room.
+    """
+    if not known:
+        return [Text(why, palette.muted)]
+    two = width >= _TWO and len(known) > max(1, height)
+    bars = _bars(known, palette, (width - 3) // 2 if two else width)
+    if not two:
+        return bars
+    half = -(-len(bars) // 2)
+    for left, right in zip(bars, bars[half:], strict=False):
+        left.append("   ")
+        left.append_text(right)
+    return bars[:half]
+
+
+def _bars(known: Sequence[ClassDifference], palette: Palette, width: int) -> list[Text]:
+    """Name, bar, signed points, and `28.3 -> 23.2`, the accuracies, where there is room. Zero stands where it must."""
+    label = max(len(one.name) for one in known)
+    room = width - label - 8 - _BOTH
+    beside = room >= 2 * _ARM
+    room = min(2 * _LONGEST, room if beside else room + _BOTH)
+    low, high = (max(0.0, *(sign * one.points for one in known)) for sign in (-1, 1))
+    scale = max(1.0, low + high) / max(2, room - 2)  # points in a cell
+    left, right = (-int(-end // scale) if end else 0 for end in (low, high))
+    made = []
+    for one in known:
+        whole, rest = divmod(round(2 * abs(one.points) / scale), 2)
+        ahead = one.points < 0
+        bar = ("\u2590" * rest + "\u2588" * whole) if ahead else ("\u2588" * whole + "\u258c" * rest)
+        line = Text(pad(one.name, label) + " ", palette.text)
+        line.append(bar[-left:].rjust(left) if ahead and left else " " * left, palette.below)
+        line.append("\u2502", palette.faint)
+        line.append(" " * right if ahead else bar[:right].ljust(right), palette.above)
+        line.append(signed(one.points).rjust(6), palette.text)
+        if beside:
+            line.append(f"  {percent(one.baseline):>5} \u2192 {percent(one.here):>5}", palette.muted)
+        made.append(line)
+    return made

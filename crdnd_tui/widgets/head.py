@@ -1,0 +1,61 @@
+"""The first line of every screen: where one is, and on the right what the machine and the runs are doing."""
+
+from rich.cells import cell_len
+from rich.text import Text
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from crdnd_tui.palette import named
+
+PLACES = (("1", "Runs"), ("2", "New"), ("3", "Live"), ("4", "Compare"), ("5", "Examples"), ("6", "Queue"))
+
+
+class Head(Widget):
+    """`1 Runs  2 New  ...` with the place in front lit, and a note at the right edge."""
+
+    DEFAULT_CSS = "Head { height: 1; dock: top; background: $surface; }"
+    note: reactive[str] = reactive("")  # right: GPU strip, runs at work
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self._place = place
+
+    def on_mount(self) -> None:
+        """Redraw with another theme, and with what the app learns of the machine."""
+        self.watch(self.app, "theme", self._redraw, init=False)
+        if hasattr(self.app, "machine_note"):
+            self.watch(self.app, "machine_note", self._noted)
+
+    def _redraw(self, _theme: str) -> None:
+        self.refresh()
+
+    def _noted(self, note: str) -> None:
+        self.note = note
+
+    def render(self) -> Text:
+        """As many names as the width carries; digits alone in a narrow terminal."""
+        palette, width = named(self.app.theme), self.size.width
+        line = Text(no_wrap=True)
+        line.append(" crdnd ", f"bold {palette.accent}")
+        for names in (True, False):
+            places = self._places(names)
+            if cell_len(line.plain) + cell_len(places.plain) <= width:
+                break
+        line.append_text(places)
+        room = width - cell_len(line.plain) - cell_len(self.note) - 1
+        if self.note and room > 0:
+            line.append(" " * room + self.note, palette.muted)
+        line.truncate(width)
+        return line
+
+    def _places(self, names: bool) -> Text:
+        palette, text = named(self.app.theme), Text()
+        known = any(name == self._place for _, name in PLACES)
+        for key, name in PLACES:
+            here = name == self._place
+            text.append(f" {key}", f"bold {palette.accent}" if here else palette.faint)
+            if names or here:
+                text.append(f" {name} ", f"bold {palette.text}" if here else palette.muted)
+        if not known:
+            text.append(f"  {self._place}", f"bold {palette.text}")
+        return text

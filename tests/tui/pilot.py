@@ -1,0 +1,107 @@
+"""Driving the app in tests: recorded runs, a stopped clock, and screenshots that are compared with those on disk."""
+
+import asyncio
+import gzip
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from crdnd_tui import gpu
+from crdnd_tui.app import LabApp
+from crdnd_tui.session import Session
+
+HERE = Path(__file__).parent
+RECORDED = HERE / "recorded"  # folders of real runs, without weights
+PICTURES = HERE / "pictures"
+NOW = 1_795_400_000.0  # the stopped clock, unix seconds; later than all recorded runs
+PATIENCE, STILL = 10.0, 0.3  # seconds
+SIZES = {"80x24": (80, 24), "120x36": (120, 36), "180x50": (180, 50)}
+
+Story = Callable[[LabApp, "Pilot[None]"], Awaitable[Any]]
+
+
+def recorded(folder: Path, *names: str) -> Path:
+    """A runs folder with copies of these recorded runs, or of all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for run in sorted(RECORDED.iterdir()):
+        if not names or any(name in run.name for name in names):
+            copy = folder / run.name
+            shutil.copytree(run, copy, ignore=shutil.ignore_patterns("*.gz"))
+            (copy / "events.jsonl").write_bytes(gzip.decompress((run / "events.jsonl.gz").read_bytes()))
+    return folder
+
+
+def drive(
+    story: Story,
+    runs: Path,
+    *,
+    size: tuple[int, int] = (120, 36),
+    theme: str = "crdnd-dark",
+    run: str = "",
+    **flags: Any,
+) -> Any:
+    """The app on these runs at this size; `story(app, pilot)` presses keys and looks."""
+    gpu._nvml[:] = [None]  # no screenshot shows this machine's cards
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+
+    async def go() -> Any:
+        session = Session(**{"runs": runs, "data": runs.parent / "data", "now": lambda: NOW} | flags)
+        app = LabApp(session, theme=theme, run=run)
+        async with app.run_test(size=size) as pilot:
+            await settle(pilot)
+            return await story(app, pilot)
+
+    return asyncio.run(go())
+
+
+async def settle(pilot: "Pilot[None]") -> None:
+    """Until the workers that read have read, and what they said is drawn."""
+    for _ in range(3):
+        await pilot.pause()
+        busy = [
+            w for w in pilot.app.workers if not w.is_finished and w.group != "machine" and not w.name.startswith("_")
+        ]
+        if not busy:
+            break
+        await pilot.pause(0.05)
+    await pilot.pause()
+
+
+async def same_picture(app: LabApp, name: str) -> None:
+    """The screen equals pictures/<name>.svg, at the latest after `PATIENCE`; CRDND_PICTURES=new writes it instead.
+
+    A slow machine draws late: borders, footer and what threads have read come some frames after the rest.
+    """
+    path, drawn = PICTURES / f"{name}.svg", await _still(app)
+    if os.environ.get("CRDND_PICTURES") == "new":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(drawn, encoding="utf-8")
+        return
+    assert path.is_file(), f"no picture {path.name}: CRDND_PICTURES=new pytest ... writes it; look at it"
+    wanted, end = path.read_text(encoding="utf-8"), time.monotonic() + PATIENCE
+    while drawn != wanted and time.monotonic() < end:
+        await asyncio.sleep(0.1)
+        drawn = app.export_screenshot(title="crdnd")
+    if drawn != wanted:
+        failed = Path(tempfile.gettempdir()) / "crdnd-pictures"
+        failed.mkdir(parents=True, exist_ok=True)
+        (failed / path.name).write_text(drawn, encoding="utf-8")
+        raise AssertionError(f"{name} looks otherwise; what was drawn: {failed / path.name}")
+
+
+async def _still(app: LabApp) -> str:
+    """The screen when it has not changed for a moment, or after `PATIENCE`."""
+    drawn, since, end = app.export_screenshot(title="crdnd"), time.monotonic(), time.monotonic() + PATIENCE
+    while time.monotonic() < min(end, since + STILL):
+        await asyncio.sleep(0.05)
+        now = app.export_screenshot(title="crdnd")
+        if now != drawn:
+            drawn, since = now, time.monotonic()
+    return drawn

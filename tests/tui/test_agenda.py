@@ -1,0 +1,58 @@
+"""The agenda: what is foretold, and the lines that say it."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from crdnd_tui.palette import DARK
+from crdnd_tui.queueing import agenda, queue_lines
+from crdnd_tui.queueing.agenda import About, Entry, plan
+from crdnd_tui.queueing.queue import Ticket
+from engine.spec import status as spec_status
+from tests.tui.busy_queue import busy_queue, past, still_machine  # noqa: F401  fixtures
+from tests.tui.pilot import NOW
+
+
+def test_durations_are_the_median_of_the_seeds_of_one_experiment(busy: Path) -> None:
+    found = agenda.Reader(busy).read(NOW)
+    spans = []
+    for seed in range(3):
+        status = spec_status.decode(past(busy, f"rslad-small_cnn-s{seed}").status.read_bytes())
+        spans.append(status.heartbeat - status.created)
+    (job,) = found.devices[0].jobs
+    assert job.takes == pytest.approx(sorted(spans)[1])
+    assert job.left == pytest.approx(max(0.0, job.takes - 60))
+    first, held, third = found.queued
+    assert first.starts == pytest.approx(NOW + job.left)
+    assert held.starts is None
+    assert third.starts == pytest.approx(first.starts + first.takes)
+    assert found.all_done == pytest.approx(third.starts + third.takes)
+
+
+def test_nothing_is_foretold_behind_an_unknown_duration() -> None:
+    def entry(run: str, takes: float | None, left: float | None = None) -> Entry:
+        return Entry(run=run, about=About(), device="cpu", ticket=Ticket(run=run), takes=takes, left=left)
+
+    told, end = plan([entry("b", 10.0), entry("c", None), entry("d", 5.0)], [entry("a", 8.0, 3.0)], 1, 100.0)
+    assert [e.starts for e in told] == [103.0, 113.0, None]
+    assert end is None
+    told, end = plan([entry("b", 10.0), entry("c", 4.0)], [entry("a", 8.0, 3.0)], 2, 100.0)
+    assert [e.starts for e in told] == [100.0, 103.0]
+    assert end == 110.0
+
+
+def test_clocks_say_the_day_when_it_is_another() -> None:
+    assert queue_lines.clock(None, NOW) == "\u2013"
+    assert queue_lines.clock(NOW + 3600, NOW) == time.strftime("%H:%M", time.gmtime(NOW + 3600))
+    assert queue_lines.clock(NOW + 2 * 86400, NOW)[:3].isalpha()
+    assert queue_lines.clock(NOW + 30 * 86400, NOW)[:2] == "20"
+
+
+def test_lines_never_exceed_their_width(busy: Path) -> None:
+    found = agenda.Reader(busy).read(NOW)
+    for width in (10, 20, 33, 48, 64, 90, 140):
+        lines = queue_lines.queued(found.queued, width, DARK, NOW)
+        lines += [line for of in queue_lines.ended(found.ended, width, DARK, NOW) for line in of]
+        lines += [line for d in found.devices for _, of in queue_lines.device(d, found, width, DARK) for line in of]
+        assert all(line.cell_len <= width for line in lines)

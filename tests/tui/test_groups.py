@@ -1,0 +1,43 @@
+"""Seeds of one experiment: who belongs together, and mean and deviation by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from crdnd_tui.home.groups import grouped, spread
+from crdnd_tui.library import Summary
+from engine.spec.status import Status
+
+
+def run(name: str, group: str, aa: float | None = None, state: str = "done") -> Summary:
+    results = {"best": {"autoattack": aa}} if aa is not None else {}
+    status = Status(run=name, phase="done", heartbeat=0.0, group_hash=group, results=results)
+    return Summary(id=name, path=Path(name), state=state, status=status)
+
+
+def test_mean_and_sample_deviation_by_hand() -> None:
+    found = spread([0.50, 0.52, 0.57])
+    assert found is not None
+    assert (found.n, found.mean) == (3, pytest.approx(0.53))
+    assert found.deviation == pytest.approx(((0.03**2 + 0.01**2 + 0.04**2) / 2) ** 0.5)
+    alone = spread([0.5])
+    assert alone is not None and alone.deviation is None
+    assert spread([]) is None
+
+
+def test_groups_come_in_the_order_of_their_first_runs() -> None:
+    groups = grouped([run("a", "x"), run("b", "y"), run("c", "x"), run("d", ""), run("e", "")])
+    assert [[member.id for member in group.runs] for group in groups] == [["a", "c"], ["b"], ["d"], ["e"]]
+
+
+def test_only_runs_that_are_done_count() -> None:
+    (group,) = grouped([run("a", "x", 0.5), run("b", "x", 0.9, state="running"), run("c", "x")])
+    found = group.spread("aa")
+    assert found is not None and (found.n, found.mean) == (1, 0.5)
+    assert group.spread("clean") is None
+
+
+def test_by_their_means_the_unmeasured_last() -> None:
+    runs = [run("a", "x"), run("b", "y", 0.4), run("c", "z", 0.6), run("d", "y", 0.9)]
+    assert [g.key for g in grouped(runs, "aa", falling=True)] == ["y", "z", "x"]
+    assert [g.key for g in grouped(runs, "aa", falling=False)] == ["z", "y", "x"]

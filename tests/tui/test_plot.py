@@ -1,0 +1,241 @@
+"""Tiny pictures drawn by hand, round numbers on axes, gaps, and who lies above whom."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdnd_tui.plots import ticks
+from crdnd_tui.plots.curves import Curve, View
+from crdnd_tui.plots.plot import Frame, draw, skeleton, spark, y_range
+from crdnd_tui.plots.raster import Raster
+from crdnd_tui.plots.series import Series, smooth
+
+EIGHT = View(x0=0, x1=8, y0=0, y1=8)
+RAMP = Series((float(k), float(k)) for k in range(9))
+
+
+def shown(rows):
+    return ["".join(text for text, _ in row) for row in rows]
+
+
+def picture(curves, view=EIGHT, size=(16, 6), markers="ascii", **frame):
+    return draw(curves, view, size, Frame(**frame), markers).rows
+
+
+def keys(row):
+    return {key for _, key in row}
+
+
+def test_a_raster_of_braille_dots():
+    raster = Raster(2, 1, "braille")
+    pen = raster.pen("a")
+    raster.column(0, 0, 3, pen)  # the left column of the first cell, all four
+    raster.column(3, 3, 9, pen)  # the lowest dot of the last column; what lies below is cut off
+    assert raster.runs(0) == [("\u2847\u2880", "a")]
+
+
+def test_a_bar_is_as_wide_as_a_cell_and_adds_to_what_is_its_own():
+    raster = Raster(1, 3, "braille")
+    pen = raster.pen("a")
+    raster.bar(0, 2, 8, pen)
+    raster.column(0, 0, 1, pen)
+    raster.bar(1, 0, 9, pen)  # beside the raster
+    assert [raster.runs(row) for row in range(3)] == [[("\u28e7", "a")], [("\u28ff", "a")], [("\u2809", "a")]]
+
+
+def test_a_raster_of_blocks():
+    raster = Raster(3, 1, "block")
+    pen = raster.pen("a")
+    raster.column(0, 0, 0, pen)
+    raster.column(1, 1, 1, pen)
+    raster.column(2, 0, 1, pen)
+    assert raster.runs(0) == [("\u2580\u2584\u2588", "a")]
+
+
+def test_a_later_curve_takes_the_cell_and_no_dot_of_the_earlier_one_stays():
+    raster = Raster(1, 1, "braille")
+    raster.column(0, 0, 3, raster.pen("early"))
+    raster.column(1, 0, 0, raster.pen("late"))
+    assert raster.runs(0) == [("\u2808", "late")]
+
+
+def test_a_ramp_in_ascii():
+    assert shown(picture([Curve(series=RAMP, key="line0")])) == [
+        " \u2502            **",
+        " \u2502         ***  ",
+        "5\u2524     ****     ",
+        " \u2502  ***         ",
+        "0\u2524**            ",
+        " \u25140 \u2500 step 4 \u2500 8",
+    ]
+
+
+def test_a_ramp_in_braille_joins_its_points():
+    assert shown(picture([Curve(series=RAMP, key="line0")], markers="braille"))[:5] == [
+        " \u2502           \u2880\u2824\u280a",
+        "5\u2524        \u2880\u2824\u280a\u2801  ",
+        " \u2502     \u2880\u2860\u280e\u2801     ",
+        " \u2502  \u2880\u2864\u2812\u2801        ",
+        "0\u2524\u2860\u2812\u2801           ",
+    ]
+
+
+def test_a_curve_stops_at_a_value_that_is_not_finite_and_says_where():
+    series = Series([(0, 0), (2, 4), (3, None), (5, 4), (8, 8)])
+    rows = picture([Curve(series=series, key="line0")], size=(26, 6), gap=(3, "NaN @ 3"))
+    assert shown(rows)[:5] == [
+        " \u2502         \u250aNaN @ 3    ***",
+        " \u2502         \u250a       ****   ",
+        "5\u2524     **  \u250a    ***       ",
+        " \u2502  ***    \u250a              ",
+        "0\u2524**       \u250a              ",
+    ]
+    assert "bad" in keys(rows[0])
+
+
+def test_what_is_not_positive_is_a_gap_on_a_log_axis():
+    series = Series([(0, 1.0), (2, 10.0), (4, 0.0), (6, 10.0), (8, 100.0)])
+    view = View(x0=0, x1=8, y0=1, y1=100, log_y=True)
+    rows = shown(picture([Curve(series=series, key="a")], view, (20, 8)))
+    assert [row[:4].strip() for row in rows[:7] if row[:3].strip()] == ["100\u2524", "10\u2524", "1\u2524"]
+    columns = {k for row in rows[:7] for k, c in enumerate(row) if c == "*"}
+    assert not columns & set(range(9, 14))
+
+
+def test_a_dense_curve_is_the_range_in_each_column():
+    series = Series((float(k), float(k % 2) * 8) for k in range(800))
+    rows = picture([Curve(series=series, key="a")], View(x0=0, x1=799, y0=0, y1=8), (12, 5))
+    assert all(row[2:] == "**********" for row in shown(rows)[:4])
+
+
+def test_a_band_lies_behind_lines_and_behind_the_crosshair():
+    series = Series((float(k), float(k % 9)) for k in range(900))
+    line = Curve(series=smooth(series, 0.99).series, key="line0", kind="ends")
+    band = Curve(series=series, key="band0", kind="band")
+    rows = picture([line, band], View(x0=0, x1=899, y0=0, y1=8), (20, 9), cross=450.0)
+    assert keys(rows[0]) >= {"band0", "cross"}
+    assert any("line0" in keys(row) for row in rows)
+    assert (
+        sum(character == "\u2502" for row in shown(rows)[:8] for character in row[3:]) == 7
+    )  # all but the line's cell
+
+
+def test_the_smoothed_line_is_one_dot_per_column():
+    mean = smooth(Series((float(k), float(k % 2)) for k in range(10_000)), 0.99).series
+    rows = picture([Curve(series=mean, key="a", kind="ends")], View(x0=0, x1=9_999, y0=0, y1=1), (30, 9))
+    assert sum(row.count("*") for row in shown(rows)) == pytest.approx(28, abs=3)
+
+
+def test_a_lone_point_can_be_seen():
+    rows = shown(picture([Curve(series=Series([(4, 4)]), key="a")], markers="braille"))
+    assert sum((ord(c) - 0x2800).bit_count() for row in rows for c in row if 0x2800 < ord(c) < 0x2900) == 4
+
+
+def test_a_line_to_a_point_outside_the_view_is_drawn_to_the_edge():
+    rows = shown(picture([Curve(series=Series([(-8, 0), (16, 8)]), key="a")]))
+    assert sum(row.count("*") for row in rows) == 14
+
+
+def test_levels_and_verticals_lie_under_the_curves():
+    rows = picture([Curve(series=RAMP, key="a")], levels=[(4, "mark")], verticals=[(4, "mark")])
+    assert sum("mark" in keys(row) for row in rows) >= 4
+    assert "a" in keys(rows[2])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "count", "expected"),
+    [
+        (0.0, 1.0, 5, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+        (4_840, 5_340, 5, ["4900", "5000", "5100", "5200", "5300"]),
+        (0, 15_050, 4, ["0", "5k", "10k", "15k"]),
+        (12_000, 12_500, 4, ["12.0k", "12.2k", "12.4k"]),
+        (0, 3e6, 5, ["0", "1M", "2M", "3M"]),
+        (-3, 3, 6, ["-3", "-2", "-1", "0", "1", "2", "3"]),
+        (1e-5, 8e-5, 4, ["2e-5", "4e-5", "6e-5", "8e-5"]),
+    ],
+)
+def test_ticks_are_round_and_equally_long(low, high, count, expected):
+    found = ticks.linear(low, high, count)
+    assert ticks.labels(found) == expected
+
+
+def test_percents():
+    assert ticks.labels([0.0, 0.2, 0.4], percent=True) == ["0%", "20%", "40%"]
+    assert ticks.short(0.5, percent=True) == "50%"
+
+
+def test_log_ticks_stand_at_decades():
+    assert ticks.logarithmic(1e-4, 10, 8) == pytest.approx([1e-4, 1e-3, 1e-2, 0.1, 1, 10])
+    assert ticks.logarithmic(1e-12, 1e3, 5)[:2] == pytest.approx([1e-12, 1e-8])
+    assert ticks.logarithmic(0.3, 4, 5) == pytest.approx([0.5, 1, 2])
+    assert ticks.logarithmic(2.1, 2.3, 4)[0] == pytest.approx(2.1)
+
+
+def test_numbers_are_short():
+    assert [ticks.short(v) for v in (0, 0.5, 1234, 15_050, 2e6, 1e-5, 3.25e-7, 1e20)] == [
+        "0", "0.5", "1234", "15.05k", "2M", "1e-5", "3.25e-7", "1e20",
+    ]  # fmt: skip
+    assert [ticks.place(x) for x in (15_050, 2e9, 0.5)] == ["15,050", "2G", "0.5"]
+
+
+def test_bounds_are_quiet():
+    assert ticks.bounds(0.0702, 2.74) == (0.0, 3.0)
+    assert ticks.bounds(0.0702, 2.75) == ticks.bounds(0.0702, 2.9)
+    assert ticks.bounds(0.0, 0.0) == (-1.0, 1.0)
+    low, high = ticks.bounds(0.3, 40.0, log=True)
+    assert 0 < low <= 0.3 and high >= 40
+
+
+def test_the_skeleton_waits_with_words():
+    assert shown(skeleton((14, 5), "waiting for it")) == [
+        " \u2502            ",
+        " \u2502  waiting   ",
+        " \u2502   for it   ",
+        " \u2502            ",
+        " \u2514" + "\u2500" * 12,
+    ]
+    assert "waiting for it" in shown(skeleton((40, 4), "waiting for it"))[1]
+
+
+def test_a_gap_says_less_where_there_is_less_room():
+    series = Series([(0, 1), (8, None)])
+    rows = shown(picture([Curve(series=series, key="a")], size=(12, 6), gap=(8, "NaN @ step 8")))
+    assert "NaN\u250a" in rows[0] and "step" not in rows[0]
+
+
+def test_a_spark_shows_the_newest_values():
+    assert spark([9.0, 1, 2, 3, None, 8], 5) == "\u2581\u2582\u2583 \u2588"
+    assert spark([], 5) == "" and spark([1.0], 0) == "" and spark([2.0, 2.0], 4) == "\u2581\u2581"
+
+
+def test_the_range_of_what_is_shown():
+    curves = [Curve(series=RAMP, key="a"), Curve(series=Series([(0, -3.0), (8, None)]), key="b")]
+    assert y_range(curves, 2, 5, log=False) == (-3.0, 5.0)  # the point beside the view counts: a line leads to it
+    assert y_range(curves, 2, 5, log=True) == (2.0, 5.0)
+    assert y_range([], 0, 1, log=False) is None
+
+
+wild = st.one_of(st.none(), st.floats(), st.floats(-1, 1), st.just(1e300), st.just(5e-324))
+
+
+@given(
+    st.lists(st.tuples(st.floats(), wild), max_size=60),
+    st.tuples(st.integers(1, 60), st.integers(1, 14)),
+    st.sampled_from(["braille", "block", "ascii"]),
+    st.tuples(st.booleans(), st.booleans()),
+    st.sampled_from(["line", "band", "ends"]),
+)
+def test_no_data_of_any_kind_breaks_the_picture(points, size, markers, logs, kind):
+    points = sorted(((x, y) for x, y in points if not math.isnan(x)), key=lambda point: point[0])
+    series = Series(points)
+    span = series.x_bounds(positive_only=logs[0])
+    if span is None or span[0] == span[1]:
+        return
+    curve = Curve(series=series, key="a", kind=kind)
+    low, high = ticks.bounds(*(y_range([curve], *span, log=logs[1]) or (0.1, 1.0)), log=logs[1])
+    view = View(x0=span[0], x1=span[1], y0=low, y1=high, log_x=logs[0], log_y=logs[1])
+    rows = draw([curve], view, size, Frame(cross=span[1], gap=(span[0], "NaN")), markers).rows
+    assert len(rows) == max(2, size[1])
+    assert len({sum(len(text) for text, _ in row) for row in rows[:-1]}) == 1

@@ -1,0 +1,248 @@
+"""The Queue screen: every key, and how it looks. Engines and workers are no processes here."""
+
+from pathlib import Path
+
+import pytest
+
+from crdnd_tui.app import LabApp
+from crdnd_tui.dialogs.question import Question
+from crdnd_tui.queueing import worker
+from crdnd_tui.queueing.queue import Queue
+from crdnd_tui.screens.queue.screen import QueueScreen
+from crdnd_tui.widgets.queue_list import QueueList
+from engine.spec.rundir import RunDir
+from tests.tui.busy_queue import (  # noqa: F401  two are fixtures
+    ATWORK,
+    FIRST,
+    SECOND,
+    THIRD,
+    busy_queue,
+    cursor,
+    keys,
+    order,
+    past,
+    state,
+    still_machine,
+    text,
+    told,
+)
+from tests.tui.pilot import drive, same_picture, settle
+
+
+def test_the_cursor_begins_on_the_next_run_and_walks_from_panel_to_panel(busy: Path) -> None:
+    done, failed = past(busy, "crdnd-small_cnn-s0").id, past(busy, "natural-").id
+    keys_pressed = (
+        "down",
+        "up",
+        "up",
+        "up",
+        "j",
+        "j",
+        "end",
+        "j",
+        "down",
+        "down",
+        "down",
+        "tab",
+        "shift+tab",
+        "k",
+        "g",
+    )
+    stopped = past(busy, "cnn-s1").id
+    below = [stopped, failed, done, done, ATWORK, done, failed, stopped]
+    assert drive(walk(*keys_pressed), busy) == [FIRST, SECOND, FIRST, ATWORK, ATWORK, FIRST, SECOND, THIRD, *below]
+
+
+def walk(*pressed: str):
+    """The run under the cursor at first and after each of these keys."""
+
+    async def story(app, pilot):
+        await pilot.press("6")
+        await settle(pilot)
+        seen = [app.screen._run]
+        for key in pressed:
+            await pilot.press(key)
+            await pilot.pause()
+            seen.append(app.screen._run)
+        return seen
+
+    return story
+
+
+def test_j_and_k_reorder_and_the_cursor_stays_on_its_run(busy: Path) -> None:
+    orders = []
+
+    def look(app):
+        orders.append("".join(name[-1] for name in order(busy)) + cursor(app)[-1])
+
+    drive(keys("J", "J", "J", "K", "T", "shift+down", "shift+up", on=FIRST, each=look), busy)
+    assert orders == ["2131", "2311", "2311", "2131", "1231", "2131", "1231"]
+
+
+def test_space_holds_and_releases(busy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensured, seen = [], []
+    monkeypatch.setattr(worker, "ensure", ensured.append)
+    drive(keys("space", "space", on=FIRST, each=lambda app: seen.append((state(busy, FIRST), len(ensured)))), busy)
+    assert seen[0][0] == "held"
+    assert seen[1] == ("waiting", seen[0][1] + 1)  # released: a worker is seen to
+    said = drive(keys("space", on=ATWORK, then=told), busy)
+    assert "Only a waiting run can be held" in said
+    assert state(busy, ATWORK) == "running"
+
+
+def test_x_asks_and_takes_a_waiting_run_off(busy: Path) -> None:
+    seen = []
+
+    def look(app):
+        seen.append((isinstance(app.screen, Question), state(busy, FIRST)))
+
+    drive(keys("x", "escape", "x", "y", on=FIRST, each=look), busy)
+    assert seen == [(True, "waiting"), (False, "waiting"), (True, "waiting"), (False, "gone")]
+    assert (busy / ".trash" / FIRST).is_dir()
+    said = drive(keys("x", on=ATWORK, then=told), busy)
+    assert "x on Runs stops it" in said
+    assert state(busy, ATWORK) == "running"
+
+
+def test_r_retries_what_failed_or_stopped(busy: Path) -> None:
+    failed = past(busy, "natural-").id
+    drive(keys("R", on=failed), busy)
+    assert order(busy)[-1] == failed
+    said = drive(keys("R", on=FIRST, then=told), busy)
+    assert "can be retried" in said
+
+
+def test_enter_opens_on_live_and_n_is_new(busy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(LabApp, "open_run", lambda app, run, screen="live": seen.append((run, screen)))
+    shown = LabApp.show
+    monkeypatch.setattr(LabApp, "show", lambda app, name: shown(app, name) if name == "queue" else seen.append(name))
+    drive(keys("enter", "n", on=FIRST), busy)
+    assert seen == [(FIRST, "live"), "new"]
+
+
+def test_plus_and_minus_set_how_many_run_at_once(busy: Path) -> None:
+    seen = []
+
+    def look(app):
+        seen.append(Queue(busy).at_once)
+        assert f"{seen[-1]} at once" in text(app)
+
+    drive(keys("plus", "plus", "minus", "minus", "minus", each=look), busy)
+    assert seen == [2, 3, 2, 1, 1]
+
+
+def test_c_forgets_those_that_ended(busy: Path) -> None:
+    assert "Ended" not in drive(keys("c", then=text), busy)
+    assert len(Queue(busy).tickets()) == 4
+
+
+def test_a_dead_worker_is_said_and_w_starts_one(busy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensured, seen = [], []
+    monkeypatch.setattr(worker, "ensure", lambda runs: ensured.append(runs) or True)
+    monkeypatch.setattr(worker, "alive", lambda runs: False)
+    said = drive(keys("space", "W", on=ATWORK, each=lambda app: seen.append(len(ensured)), then=text), busy)
+    assert "W starts one" in said
+    assert set(ensured) == {busy}  # coming here wakes it
+    assert seen[1] == seen[0] + 1
+
+
+def test_only_reading_changes_nothing(busy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "wake", lambda runs: pytest.fail("a worker was started"))
+    before = {path: path.stat().st_mtime_ns for path in busy.rglob("*")}
+    pressed = ("J", "K", "T", "space", "x", "R", "plus", "minus", "c", "W")
+    questions = []
+
+    def look(app):
+        questions.append(isinstance(app.screen, Question))
+
+    drive(keys(*pressed, "end", "down", *pressed, on=FIRST, each=look), busy, readonly=True)
+    assert not any(questions)
+    assert {path: path.stat().st_mtime_ns for path in busy.rglob("*")} == before
+
+
+def test_a_click_puts_the_cursor(busy: Path) -> None:
+    async def story(app, pilot):
+        await pilot.press("6")
+        await settle(pilot)
+        await pilot.click("#waiting", offset=(6, 3))
+        await settle(pilot)
+        return app.screen._run
+
+    assert drive(story, busy) == THIRD
+
+
+def test_the_cursor_goes_to_the_place_of_a_run_that_left(busy: Path) -> None:
+    async def story(app, pilot):
+        await pilot.press("6")
+        await settle(pilot)
+        app.screen._go_to(SECOND)
+        worker.cancel(busy, SECOND)
+        app.screen.look()
+        await settle(pilot)
+        return app.screen._run
+
+    assert drive(story, busy) == THIRD
+
+
+def test_every_key_is_in_the_help(busy: Path) -> None:
+    said = drive(keys("question_mark", then=text), busy, size=(150, 70))
+    for words in ("Hold", "Cancel", "Retry", "Later", "Earlier", "More at once", "Clear ended", "Start worker"):
+        assert words in said
+    assert sum(binding.show for binding in QueueScreen.BINDINGS) <= 6
+
+
+def test_hostile_names_and_damaged_tickets_are_shown_not_obeyed(busy: Path) -> None:
+    config = RunDir(busy / FIRST).config
+    config.write_text('name = "[red]x\\u001b[2J"\n' + "\n".join(config.read_text().splitlines()[1:]))
+    folder = busy / ".queue" / "tickets"
+    (folder / "[bold]evil.json").write_text("{")
+    (RunDir(busy / SECOND).config).write_text("[" * 1000)
+    said = drive(keys(then=text), busy)
+    assert "\x1b" not in said
+    assert "[bold]evil.json" in said
+    assert SECOND in said  # its id, for its config cannot be read
+
+
+def test_any_size_while_it_changes(busy: Path) -> None:
+    async def story(app, pilot):
+        await pilot.press("6")
+        for size in ((40, 10), (20, 5), (1, 1), (60, 14), (100, 20), (250, 70), (40, 10)):
+            await pilot.resize_terminal(*size)
+            await pilot.press("down", "down", "up")
+            await settle(pilot)
+        return text(app)
+
+    assert "\u2016" in drive(story, busy)  # held, told even in the smallest
+
+
+PICTURES = {
+    "busy-80x24": ((80, 24), "crdnd-dark"),
+    "busy-120x36": ((120, 36), "crdnd-dark"),
+    "busy-180x50": ((180, 50), "crdnd-dark"),
+    "busy-120x36-light": ((120, 36), "crdnd-light"),
+    "busy-40x10": ((40, 10), "crdnd-dark"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures(busy: Path, name: str) -> None:
+    size, theme = PICTURES[name]
+    drive(keys(then=lambda app: same_picture(app, f"queue-{name}")), busy, size=size, theme=theme)
+
+
+@pytest.mark.parametrize("name", ["80x24", "120x36"])
+def test_picture_of_an_empty_queue(tmp_path: Path, name: str) -> None:
+    size = (80, 24) if name == "80x24" else (120, 36)
+    (tmp_path / "runs").mkdir()
+    drive(keys(then=lambda app: same_picture(app, f"queue-empty-{name}")), tmp_path / "runs", size=size)
+
+
+def test_lists_have_the_focus_and_the_empty_screen_none(busy: Path, tmp_path: Path) -> None:
+    assert drive(keys(then=lambda app: app.focused.id), busy) == "waiting"
+    assert drive(keys(then=lambda app: app.focused), tmp_path / "none") is None
+    assert {of.id for of in drive(keys(then=lambda app: list(app.screen.query(QueueList))), busy)} == {
+        "devices",
+        "waiting",
+        "ended",
+    }
