@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.events import ScreenResume
+from textual.events import Key, ScreenResume
 from textual.filter import LineFilter
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -18,7 +19,9 @@ from textual.screen import Screen
 from crdnd_tui.dialogs.question import Question
 from crdnd_tui.palette import PALETTES
 from crdnd_tui.session import Session
+from crdnd_tui.text import display
 from crdnd_tui.themes import AsciiFilter, themes
+from engine.spec.errors import CrdndError
 
 if TYPE_CHECKING:
     from crdnd_tui.replay.demo import Replay
@@ -33,6 +36,7 @@ SCREENS = {
 }
 
 FIRST_LOOK = 0.3  # seconds
+SHELL_GONE = 0.1  # seconds
 
 
 def _screen(name: str) -> Screen[Any]:
@@ -57,7 +61,7 @@ class LabApp(App[None]):
         ),
         Binding("colon", "command_palette", "Palette", show=False),
         Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("t", "next_theme", "Theme", show=False),
+        Binding("t", "next_theme", "Theme", show=False, tooltip="the next one; the last one is remembered"),
         Binding("ctrl+z", "suspend_process", "Suspend", show=False),
         Binding("q", "leave", "Quit"),
         Binding("ctrl+q", "leave", "Quit", show=False, priority=True),
@@ -66,13 +70,17 @@ class LabApp(App[None]):
 
     machine_note: reactive[str] = reactive("")
 
-    def __init__(self, session: Session, *, theme: str = "crdnd-dark", run: str = "") -> None:
+    def __init__(
+        self, session: Session, *, theme: str = "crdnd-dark", run: str = "", before: Session | None = None
+    ) -> None:
+        """`before` is what D on Runs goes back to when `session` is the demo's."""
         super().__init__()
-        self.session = session
+        self.session, self._before = session, before
         self.current = run
         self.compared: tuple[str, ...] = ()
         self.draft: tuple[str, Path | None] | None = None
         self._replay: Replay | None = None
+        self._remembering, self._told = Lock(), False
         for ours in themes():
             self.register_theme(ours)
         self.theme = theme if theme in PALETTES else "crdnd-dark"
@@ -81,17 +89,26 @@ class LabApp(App[None]):
         """A run that was named is opened at once."""
         if self.current:
             self.show("live")
+        self.app_resume_signal.subscribe(self, self._back_from_the_shell)
         self.set_timer(FIRST_LOOK, self.look_at_the_machine)  # the runs themselves come first
         self.set_interval(2.0, self.look_at_the_machine)
         if not self.session.readonly:
             self.go_on_with_the_queue()
+
+    def _back_from_the_shell(self, _app: object) -> None:
+        """After ctrl+z and fg: Textual takes a line that has not changed for one that is still on the screen."""
+        self.set_timer(SHELL_GONE, partial(self.screen.refresh, layout=True))
 
     @work(thread=True, group="queue")
     def go_on_with_the_queue(self) -> None:
         """Runs that wait get a worker again, when a restart of the machine took it away."""
         from crdnd_tui.queueing import worker  # noqa: PLC0415  not needed for the first paint
 
-        worker.wake(self.session.runs)
+        try:
+            worker.wake(self.session.runs)
+        except (CrdndError, OSError) as error:
+            words = f"The queue stands still: {display(str(error), 200)}"
+            self.call_from_thread(self.notify, words, severity="warning", markup=False)
 
     def get_key_display(self, binding: Binding) -> str:
         """Enter by its name: its sign is in few fonts, and in no ASCII."""
@@ -136,16 +153,38 @@ class LabApp(App[None]):
 
         if self._replay is None:
             self._replay = await asyncio.to_thread(start_replay, self.session)
-            self.session, self.compared, self.draft = self._replay.session, (), None
+            self._before, self.session = self.session, self._replay.session
+            self.compared, self.draft = (), None
             before = self.current_mode
             for name in SCREENS:
                 if name != before:
                     await self._forget(name)
             self.open_run(self._replay.id)
+            self.notify("A recorded run plays. D on Runs goes back to your own.", timeout=5)
             if before != "live":
                 await self._forget(before)
         else:
             self.open_run(self._replay.id)
+
+    @property
+    def in_demo(self) -> bool:
+        """Whether the folder that is shown is the demo's."""
+        return self._before is not None
+
+    @work(exclusive=True, group="demo")
+    async def leave_demo(self) -> None:
+        """Back to the runs that were shown before; called while Runs is in front."""
+        if self._before is None:
+            return
+        self.session, self._before, self.current = self._before, None, ""
+        self.compared, self.draft = (), None
+        for name in SCREENS:
+            if name != self.current_mode:
+                await self._forget(name)
+        self.show("runs")
+        if self._replay is not None:
+            replay, self._replay = self._replay, None
+            await asyncio.to_thread(replay.close)
 
     async def _forget(self, screen: str) -> None:
         """The screen is made anew when it is next shown."""
@@ -157,6 +196,12 @@ class LabApp(App[None]):
         if self._replay is not None:
             self._replay.close()
 
+    def on_key(self, event: Key) -> None:
+        """What nobody took, because only reading is allowed, is answered."""
+        binding = self.screen.active_bindings.get(event.key) if self.session.readonly else None
+        if binding is not None and not binding.enabled:
+            self.notify(f"Read only: {binding.binding.description} is off.", markup=False, timeout=2)
+
     def action_show(self, screen: str) -> None:
         """A digit was pressed."""
         self.show(screen)
@@ -164,8 +209,28 @@ class LabApp(App[None]):
     def action_next_theme(self) -> None:
         """Dark, light, high contrast, the terminal's own colours, and round again."""
         names = list(PALETTES)
-        self.theme = names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0]
-        self.notify(f"theme {self.theme.removeprefix('crdnd-')}", timeout=1.5)
+        self.choose_theme(names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0])
+
+    def choose_theme(self, name: str) -> None:
+        """From now on, and in the next sitting."""
+        self.theme = name
+        self.notify(f"theme {name.removeprefix('crdnd-')}", timeout=1.5)
+        if self.session.settings is not None:
+            self._remember_theme(self.session.settings)
+
+    @work(thread=True, group="settings")
+    def _remember_theme(self, path: Path) -> None:
+        from crdnd_tui import settings  # noqa: PLC0415  not needed for the first paint
+
+        try:
+            with self._remembering:  # the last to write knows the last theme
+                settings.remember(path, "theme", self.theme.removeprefix("crdnd-"))
+        except OSError as error:
+            if self._told:
+                return
+            self._told = True
+            words = f"The theme cannot be remembered: {error.strerror or error}"
+            self.call_from_thread(partial(self.notify, words, severity="warning", markup=False, timeout=4))
 
     def action_help(self) -> None:
         """All keys that work here."""
@@ -202,17 +267,24 @@ class LabApp(App[None]):
         """The palette: screens, what can be done on this one, themes, help."""
         for place, name in enumerate(SCREENS, 1):
             yield SystemCommand(name.title(), f"the screen; key {place}", partial(self.show, name))
-        for _, binding, enabled, _ in screen.active_bindings.values():
-            ours = binding.action in ("leave", "help", "command_palette") or binding.action.startswith("show(")
-            if enabled and binding.description and not ours:
-                key = self.get_key_display(binding)
-                yield SystemCommand(
-                    binding.description,
-                    f"{binding.tooltip or 'on this screen'}; key {key}",
-                    partial(self.run_action, binding.action, screen),
-                )
+        from crdnd_tui.help import own  # noqa: PLC0415  not needed for the first paint
+
+        said: set[tuple[str, str]] = set()
+        for node, binding, enabled, _ in screen.active_bindings.values():
+            everywhere = binding.action in ("leave", "help", "command_palette") or binding.action.startswith("show(")
+            same = binding.action, binding.description
+            if not enabled or not binding.description or everywhere or same in said:
+                continue
+            if (binding.key, binding.action) not in {(one.key, one.action) for one in own(node)}:  # Textual's
+                continue
+            said.add(same)
+            yield SystemCommand(
+                binding.description,
+                f"{binding.tooltip or 'on this screen'}; key {self.get_key_display(binding)}",
+                partial(self.run_action, binding.action, node),
+            )
         for name in PALETTES:
             word = name.removeprefix("crdnd-")
-            yield SystemCommand(f"Theme: {word}", "colours", partial(setattr, self, "theme", name))
+            yield SystemCommand(f"Theme: {word}", "colours", partial(self.choose_theme, name))
         yield SystemCommand("Help", "all keys of this screen; key ?", self.action_help)
         yield SystemCommand("Quit", "runs go on; key q", self.action_leave)

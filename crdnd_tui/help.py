@@ -107,18 +107,18 @@ class HelpScreen(ModalScreen[None]):
         return [(title, list(rows.values())) for title, rows in found.items()]
 
     def _parts(self) -> Iterator[tuple[str, list[Binding], DOMNode]]:
-        yield "On this screen", _own(self._of), self._of
-        panels = [node for node in self._of.query("*") if _own(node)]
+        yield "On this screen", own(self._of), self._of
+        panels = [node for node in self._of.query("*") if own(node)]
         for node in sorted(panels, key=lambda node: not node.has_focus_within):
             title = _title(node)
-            yield f"In {title}" if title else "In its panels", _own(node), node
+            yield f"In {title}" if title else "In its panels", own(node), node
         focused = self._of.focused
-        if focused is not None and not _own(focused):
+        if focused is not None and not own(focused):
             title = _title(focused)
             yield f"In {title}" if title else f"In the {type(focused).__name__.lower()}", _all(focused), focused
-        everywhere = _own(self.app)
+        everywhere = own(self.app)
         yield "Screens", [one for one in everywhere if one.action.startswith("show(")], self.app
-        general = [one for one in _all(self._of) if one not in _own(self._of)]
+        general = [one for one in _all(self._of) if one not in own(self._of)]
         yield "Everywhere", [one for one in everywhere if not one.action.startswith("show(")] + general, self.app
 
     def _rows(self, bindings: Iterable[Binding], node: DOMNode) -> Iterator[Row]:
@@ -145,7 +145,7 @@ def _all(node: DOMNode) -> list[Binding]:
     return [binding for many in node._bindings.key_to_bindings.values() for binding in many]
 
 
-def _own(node: DOMNode) -> list[Binding]:
+def own(node: DOMNode) -> list[Binding]:
     """The bindings that our classes declare; what Textual's bring along, such as scrolling, is not said."""
     ours = [kind for kind in type(node).__mro__ if not kind.__module__.startswith("textual.")]
     declared = [one for kind in ours for one in Binding.make_bindings(vars(kind).get("BINDINGS", []))]

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from crdnd_tui import vitals
+from crdnd_tui import files, vitals
 from crdnd_tui.state import RunState
 from engine.spec import rundir
 from engine.spec.errors import RunFolderError
@@ -30,9 +30,8 @@ def start(run: RunDir) -> subprocess.Popen[bytes]:
         raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"`crdnd watch {run.id}` shows it.")
     run.stop.unlink(missing_ok=True)
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        log = os.open(run.log, flags, 0o644)
+        log = files.open_log(run.log)
     except OSError as error:
         raise RunFolderError(f"engine.log cannot be written: {error.strerror}", where=str(run.path)) from None
     try:
@@ -89,12 +88,19 @@ def _signal(process: vitals.Holder, number: signal.Signals) -> None:
 def wait_started(run: RunDir, process: subprocess.Popen[bytes], seconds: float = 60.0) -> int | None:
     """Until the engine has spoken; its exit code when it died first, None while it lives."""
     end = time.monotonic() + seconds
-    before = run.events.stat().st_size if run.events.exists() else 0
+    before = _size(run)
     while time.monotonic() < end:
         code = process.poll()
         if code is not None:
             return code
-        if run.events.exists() and run.events.stat().st_size != before:
+        if _size(run) != before:
             return None
         time.sleep(0.05)
     return process.poll()
+
+
+def _size(run: RunDir) -> int:
+    try:
+        return run.events.stat().st_size
+    except OSError:
+        return 0

@@ -3,17 +3,18 @@
 from pathlib import Path
 
 from crdnd_tui.at_work import at_work
+from crdnd_tui.home.run_rows import label
 from crdnd_tui.queueing.queue import Queue
 
 
 def still_working(runs: Path) -> list[str]:
-    """One line for each living run, under a head line, and how many wait; empty when nothing is at work. In a thread."""
+    """One line for each living run, under a head line, and how many wait; empty when nothing is at work. Reads."""
     engines = at_work(runs, recent=0.0).engines
     waiting = sum(ticket.state == "waiting" for ticket in Queue(runs).tickets())
     if not engines and not waiting:
         return []
     many = f"{len(engines)} runs go" if len(engines) > 1 else "1 run goes"
-    shown = [f"  {row.name or row.id}" for row in engines[:8]]
+    shown = [f"  {label(row)}" for row in engines[:8]]
     more = [f"  and {len(engines) - 8} more"] if len(engines) > 8 else []
     words = [f"{many} on in the background:", *shown, *more] if engines else []
     if waiting:

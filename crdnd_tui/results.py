@@ -54,7 +54,7 @@ def _with_files(run: RunDir, state: RunState) -> RunState:
     warnings = list(state.warnings)
     for checkpoint in ("best", "last"):
         folder = run.evaluation / checkpoint
-        if not folder.is_dir() or folder.is_symlink():
+        if not files.is_folder(folder):
             continue
         for path in sorted(folder.glob("*.json"), key=lambda path: (_ORDER.get(path.stem, len(_ORDER)), path.stem)):
             attack = display(path.stem, 80)

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from typing import ClassVar, cast
 
 from textual.app import ComposeResult
+from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from crdnd_tui.palette import Palette, named
 from crdnd_tui.session import Lab, Session
+from crdnd_tui.widgets.foot import Foot
 from crdnd_tui.widgets.head import Head
 
 
@@ -30,10 +31,12 @@ class LabScreen(Screen[None]):
         (34, "-tall"),
     ]
 
+    focused = Reactive[Widget | None](None, repaint=False)  # Textual draws the whole screen anew at every step
+
     def compose(self) -> ComposeResult:
         yield Head(self.NAME)
         yield from self.body()
-        yield Footer(show_command_palette=False)
+        yield Foot()
 
     def body(self) -> Iterable[Widget]:
         """What lies between head and footer."""

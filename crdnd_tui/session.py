@@ -19,6 +19,7 @@ class Session:
     machine: Mapping[str, Any] = field(default_factory=dict)  # further keys of engine.spec.machine.Machine
     readonly: bool = False
     ascii_only: bool = False
+    settings: Path | None = None  # where the theme is remembered; nowhere when None
     frames: float = 4.0  # per second, of the screen in front
     now: Callable[[], float] = time.time  # unix seconds; tests stop this clock
 

@@ -125,16 +125,35 @@ def fold(events: Iterable[Event], state: RunState | None = None, *, unknown: int
     """The state after these events; `unknown` and `damaged` count lines that were passed over."""
     state = state or RunState()
     steps: list[StepDone] = []
+    epochs: list[EpochDone] = []
+    validations: list[Validated] = []
+    warnings: list[Warned] = []
+    table: dict[str, dict[str, Evaluated]] = {}
     last = state.last
     for event in events:
         last = event.time
-        if isinstance(event, StepDone):
-            steps.append(event)
-        else:
-            state = _after(state, event)
+        match event:
+            case StepDone():
+                steps.append(event)
+            case EpochDone():
+                epochs.append(event)
+            case Validated():
+                validations.append(event)
+            case Warned():
+                warnings.append(event)
+            case Evaluated():
+                table.setdefault(event.checkpoint, {})[event.attack] = event
+                state = replace(state, attack=None)
+            case _:
+                state = _after(state, event)
+    rows = {checkpoint: {**state.table.get(checkpoint, {}), **row} for checkpoint, row in table.items()}
     return replace(
         state,
         steps=(*state.steps, *steps) if steps else state.steps,
+        epochs=(*state.epochs, *epochs) if epochs else state.epochs,
+        validations=(*state.validations, *validations) if validations else state.validations,
+        warnings=(*state.warnings, *warnings) if warnings else state.warnings,
+        table={**state.table, **rows} if rows else state.table,
         last=last,
         unknown=state.unknown + unknown,
         damaged=state.damaged + damaged,
@@ -161,12 +180,8 @@ def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one cas
             return replace(state, teacher=event, teacher_run="")
         case TrainingStarted():
             return replace(state, training=event, teacher_run="")
-        case StepDone():
-            return replace(state, steps=(*state.steps, event))
-        case EpochDone():
-            return replace(state, epochs=(*state.epochs, event))
-        case Validated():
-            return replace(state, validations=(*state.validations, event))
+        case StepDone() | EpochDone() | Validated() | Warned() | Evaluated():
+            return state  # `fold` gathers them, for there may be many
         case CheckpointSaved():
             return replace(state, saved=event)
         case EvaluationStarted():
@@ -176,11 +191,6 @@ def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one cas
         case AttackProgressed():
             same = state.attack is not None and state.attack.attack == event.attack
             return replace(state, attack=event, attack_since=state.attack_since if same else event.time)
-        case Evaluated():
-            row = {**state.table.get(event.checkpoint, {}), event.attack: event}
-            return replace(state, table={**state.table, event.checkpoint: row}, attack=None)
-        case Warned():
-            return replace(state, warnings=(*state.warnings, event))
         case DeviceSampled():
             return replace(state, device=event)
         case RunFinished():

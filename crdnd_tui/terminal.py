@@ -26,17 +26,28 @@ THEMES = ("dark", "light", "contrast", "ansi")
 PATIENCE = 1.5  # seconds for the app to leave in good order once it was told to
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata  # noqa: PLC0415  30 ms that nothing else needs
+
+        typer.echo(f"crdnd {metadata.version('crdnd-tui')}")
+        raise typer.Exit
+
+
 def run(  # noqa: PLR0913  options of a command line
     run: Annotated[
         str, typer.Argument(help="A run to open at once: its id or the beginning of it.", autocompletion=complete.runs)
     ] = "",
     *,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and leave.")] = False,
     demo: Annotated[bool, typer.Option("--demo", help="Replay a recorded run; nothing is computed.")] = False,
     speed: Annotated[float, typer.Option(min=0.1, max=100, help="Of the demo; 1 takes about 75 s.")] = 1.0,
     readonly: Annotated[
         bool, typer.Option("--readonly", help="Look only: nothing is started, stopped or written.")
     ] = False,
-    theme: Annotated[str, typer.Option(envvar="CRDND_THEME", help="dark, light, contrast or ansi.")] = "dark",
+    theme: Annotated[
+        str, typer.Option(envvar="CRDND_THEME", help="dark, light, contrast or ansi; else as t left it.")
+    ] = "",
     ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII only.")] = False,
     frames: Annotated[float, typer.Option("--fps", min=0.2, max=20, help="Pictures per second, at most.")] = 4.0,
     device: Annotated[
@@ -47,7 +58,7 @@ def run(  # noqa: PLR0913  options of a command line
     runs: Annotated[Path, typer.Option(envvar="CRDND_RUNS", help="Folder of the runs.")] = Path("runs"),
 ) -> None:
     """The terminal lab for adversarial robustness distillation: pick a pair, launch, watch, compare."""
-    if theme not in THEMES:
+    if theme and theme not in THEMES:
         _refuse(f"--theme may be {', '.join(THEMES[:-1])} or {THEMES[-1]}, not `{theme}`.")
     if not _is_terminal():
         _refuse("crdnd-tui draws on a terminal; `crdnd run`, `crdnd runs` and `crdnd show` need none.")
@@ -60,7 +71,10 @@ def run(  # noqa: PLR0913  options of a command line
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")  # read when Textual is imported
     from crdnd_tui.app import LabApp  # noqa: PLC0415  --help does not wait for it
     from crdnd_tui.session import Session  # noqa: PLC0415
+    from crdnd_tui.settings import place, remembered  # noqa: PLC0415
 
+    settings = place(os.environ)
+    theme = f"crdnd-{theme or remembered(settings, 'theme')}"  # the app takes what is no theme for dark
     session = Session(
         runs=opened.path.parent if opened else folder,  # a run of another folder is shown with its neighbours
         data=data.expanduser().resolve(),
@@ -68,14 +82,15 @@ def run(  # noqa: PLR0913  options of a command line
         readonly=readonly,
         ascii_only=ascii_only or not _shows_unicode(),
         frames=frames,
+        settings=None if readonly else settings,
     )
     if demo:
         from crdnd_tui.replay.demo import demonstration  # noqa: PLC0415
 
         with demonstration(session, speed) as (shown, first):
-            code = asyncio.run(_sit(LabApp(shown, theme=f"crdnd-{theme}", run=first)))
+            code = asyncio.run(_sit(LabApp(shown, theme=theme, run=first, before=session)))
     else:
-        code = asyncio.run(_sit(LabApp(session, theme=f"crdnd-{theme}", run=opened.id if opened else "")))
+        code = asyncio.run(_sit(LabApp(session, theme=theme, run=opened.id if opened else "")))
     raise typer.Exit(code)
 
 

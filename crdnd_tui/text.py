@@ -80,7 +80,7 @@ def duration(seconds: float | None) -> str:
     """`41 s`, `4:05`, `1:08:12` or `2 d 03:10`."""
     if seconds is None:
         return "\u2013"
-    whole = max(0, round(min(seconds, 1e12)))
+    whole = round(min(max(0.0, seconds), 1e12))
     minutes, second = divmod(whole, 60)
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)

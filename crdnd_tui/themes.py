@@ -18,7 +18,9 @@ _PLAIN = {
     "\u25b2": "^", "\u25bc": "v", "\u25b6": ">", "\u25c0": "<", "\u25b8": ">", "\u25be": "v", "\u23f8": "=",
     "\u2502": "|", "\u2503": "|", "\u03b4": "d", "\u0394": "D", "\u2605": "*", "\u2606": ".", "\u00a0": " ",
     "\u03c4": "t", "\u03bb": "l", "\u00d8": "0", "\u2265": ">", "\u2264": "<", "\u2248": "~", "\u2020": "+",
-    "\u2260": "#", "\u2016": "=", "\u2032": "'",
+    "\u2500": "-", "\u2501": "=", "\u2550": "=", "\u254d": "-", "\u2505": "~", "\u2504": "-", "\u2508": ".",
+    "\u2509": ".", "\u2575": "'", "\u2260": "#", "\u2016": "=", "\u2032": "'", "\u2022": "*",
+    "\u2039": "<", "\u203a": ">",
 }  # fmt: skip
 
 
@@ -90,7 +92,7 @@ class AsciiFilter(LineFilter):
 
 
 def ascii_cells(text: str) -> str:
-    """Cell for cell: rules become - and |, bars #, dots * and ., what is unknown ?."""
+    """Cell for cell: rules become -, = and |, bars #, dots * and ., what is unknown ?."""
     return "".join(c if c.isascii() else _cell(c) for c in text)
 
 
@@ -101,7 +103,7 @@ def _cell(character: str) -> str:
     if character in _PLAIN:
         return _PLAIN[character]
     if 0x2500 <= code < 0x2580:  # box drawing
-        return "|" if character in "\u2502\u2503\u2551\u258f" else "-" if character in "\u2500\u2501\u2550" else "+"
+        return "|" if character in "\u2502\u2503\u2551\u258f" else "+"
     if 0x2581 <= code <= 0x2588 or code in (0x2580, 0x2589, 0x258A, 0x258B, 0x258C):
         return "#"
     if 0x2800 <= code < 0x2900:  # Braille

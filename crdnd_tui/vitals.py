@@ -21,7 +21,7 @@ class Holder(NamedTuple):
 
 def alive(run: RunDir) -> bool:
     """Whether an engine holds the lock. The kernel frees it at any death, so this cannot be stale."""
-    descriptor = files.open_regular(run.lock)
+    descriptor = files.open_regular(f"{run.path}/engine.lock")  # of 10,000 runs, paths would cost more than asking
     if descriptor is None:
         return False
     try:
@@ -57,7 +57,7 @@ def same(process: Holder) -> bool:
     try:
         now = psutil.Process(process.pid)
         return bool(abs(now.create_time() - process.started) < 0.5 and now.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
+    except (psutil.Error, ValueError, OverflowError):  # no process has such a number
         return False
 
 

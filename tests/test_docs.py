@@ -38,10 +38,11 @@ def unsaid(wanted: list[str]) -> list[str]:
     return [name for name in wanted if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)]
 
 
-def test_the_layers_drawn_are_the_layers_enforced():
-    drawn = re.findall(r"^```layers\n(.*?)^```", (ROOT / "engine" / "README.md").read_text(), re.M | re.S)
+@pytest.mark.parametrize("package", ["engine", "crdnd_tui"])
+def test_the_layers_drawn_are_the_layers_enforced(package):
+    drawn = re.findall(r"^```layers\n(.*?)^```", (ROOT / package / "README.md").read_text(), re.M | re.S)
     contracts = tomli.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    (enforced,) = (c["layers"] for c in contracts if c["type"] == "layers" and c["containers"] == ["engine"])
+    (enforced,) = (c["layers"] for c in contracts if c["type"] == "layers" and c["containers"] == [package])
     assert len(drawn) == 1
     found = [sorted(re.findall(r"\w+", line)) for line in drawn[0].splitlines() if line.strip()]
     assert found == [sorted(layer.split(" | ")) for layer in enforced]

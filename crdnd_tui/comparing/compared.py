@@ -22,7 +22,7 @@ from crdnd_tui.text import display, one_line, percent
 from engine.spec.rundir import RUN_ID, RunDir
 
 MAX_RUNS = 8
-_NO_RESULTS = frozenset({"gallery", "suspect"})
+_NO_RESULTS = frozenset({"gallery", "suspect"})  # files beside the results
 _MAX_DOTS = 500  # in one line: a key of 20,000 parts keeps the parser busy for seconds
 
 
@@ -46,10 +46,11 @@ class _Reader:
 
     def read(self, now: float) -> Side:
         """How the run is now."""
-        summary = library.summary(self._run, now=now) if self._run.path.is_dir() else None
+        summary = library.summary(self._run, now=now) if files.is_folder(self._run.path) else None
         name = display(self._run.id)
         if summary is None:
-            return _missing(name, "the folder holds no run" if self._run.path.is_dir() else "the folder is gone")
+            there = files.is_folder(self._run.path)
+            return _missing(name, "the folder holds no run" if there else "the folder is gone")
         self._follow()
         state = self._whole(living=summary.state in library.LIVING)
         return Side(
@@ -79,10 +80,8 @@ class _Reader:
     def _result_files(self) -> Iterable[tuple[str, Path]]:
         for checkpoint in ("best", "last"):
             folder = self._run.evaluation / checkpoint
-            if folder.is_dir() and not folder.is_symlink():
-                yield from (
-                    (checkpoint, p) for p in sorted(folder.glob("*.json")) if p.stem not in ("gallery", "suspect")
-                )
+            if files.is_folder(folder):
+                yield from ((checkpoint, p) for p in sorted(folder.glob("*.json")) if p.stem not in _NO_RESULTS)
 
     def _table(self) -> Mapping[str, Any]:
         content = files.read(self._run.config)
@@ -106,9 +105,8 @@ def _missing(run: str, why: str) -> Side:
     return Side(id=display(run), sign="!", word="missing", why=why)
 
 
-def choices(session: Session) -> list[Choice]:
-    """Runs that have something to compare, newest first; not those that wait or cannot be read."""
-    rows = library.runs(session.runs, now=session.now())
+def choices(rows: Iterable[library.Summary]) -> list[Choice]:
+    """Runs that have something to compare, in this order; not those that wait or cannot be read."""
     return [_choice(row) for row in rows if row.state not in ("queued", "damaged")]
 
 

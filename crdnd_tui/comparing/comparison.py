@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from crdnd_tui import report
 from crdnd_tui.comparing.comparison_side import Side, across, reason
+from crdnd_tui.comparing.comparison_verdict import CE, SUITE, Verdict, verdict
 from crdnd_tui.text import one_line
 from engine.spec.attacks import KINDS
 from engine.spec.marks import MARKS
 
 DROP = "drop"  # the column AutoAttack minus PGD-SAT
-CE, SUITE = "pgd_sat", "autoattack"
 _ORDER = [report.CLEAN, *(name for name, kind in KINDS.items() if kind.bounded)]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -36,6 +36,7 @@ class Value:
     mean: float
     std: float | None = None  # sample standard deviation, of two runs and more
     runs: int = 1
+    of: int = 1  # runs of the row
     low: float = 0.0  # Wilson 95 % interval of one run; mean - std and mean + std of several
     high: float = 1.0
     n: int = 0
@@ -55,7 +56,7 @@ class Grid:
     baseline: str
     badges: Mapping[str, str]  # row id -> why the whole row cannot be compared
     notes: tuple[tuple[str, str], ...]  # letter, its sentence
-    verdict: str  # what PGD and AutoAttack say of the order
+    verdict: Verdict  # what PGD-SAT and AutoAttack say of the order
     empty: Mapping[str, str]  # row id -> why it has no numbers
 
 
@@ -97,11 +98,23 @@ def value(row: Row, wanted: str, attack: str, letters: Callable[[Side, str], str
     accuracies = [cell.accuracy for _, cell in have]
     first = have[0][1]
     if len(have) == 1:
-        return Value(mean=first.accuracy, low=first.low, high=first.high, n=first.n, letters=marked)
+        low, high = first.low, first.high
+        return Value(mean=first.accuracy, of=len(row.sides), low=low, high=high, n=first.n, letters=marked)
     mean, std = statistics.fmean(accuracies), statistics.stdev(accuracies)
     return Value(
-        mean=mean, std=std, runs=len(have), low=mean - std, high=mean + std, n=sum(c.n for _, c in have), letters=marked
-    )
+        mean=mean, std=std, runs=len(have), of=len(row.sides), low=mean - std, high=mean + std,
+        n=sum(c.n for _, c in have), letters=marked,
+    )  # fmt: skip
+
+
+def drop(row: Row, wanted: str) -> Value | None:
+    """AutoAttack minus PGD-SAT, over the runs that have been through both."""
+    both = [side for side in row.sides if side.cell(wanted, SUITE) and side.cell(wanted, CE)]
+    whole = Row(sides=tuple(both), label=row.label)
+    one, two = (value(whole, wanted, attack) if both else None for attack in (SUITE, CE))
+    if one is None or two is None:
+        return None
+    return Value(mean=one.mean - two.mean, runs=one.runs, of=len(row.sides), n=min(one.n, two.n))
 
 
 class Letters:
@@ -149,17 +162,23 @@ def grid(sides: Sequence[Side], *, wanted: str = "best", baseline: str = "", gro
             if why:
                 reasons[row.id, attack] = why
     for row in shown:
-        one, two = values.get((row.id, SUITE)), values.get((row.id, CE))
-        if one and two:
-            values[row.id, DROP] = Value(mean=one.mean - two.mean, runs=one.runs, n=min(one.n, two.n))
+        if (row.id, CE) in values and (found := drop(row, wanted)):
+            values[row.id, DROP] = found
     fair = {key: cell for key, cell in values.items() if key not in reasons}
     return Grid(
         rows=tuple(shown), columns=(*within, *([DROP] if any(c == DROP for _, c in values) else [])),
         apart=tuple(apart), values=values, reasons=reasons, best=_best(fair, [*within, *apart]),
         baseline=base.id if base else "", badges=badges, notes=tuple(letters.notes()),
-        verdict=verdict([(row.label, {a: v for (i, a), v in fair.items() if i == row.id}) for row in shown]),
+        verdict=verdict([(row.label, _even({a: v for (i, a), v in fair.items() if i == row.id})) for row in shown]),
         empty={row.id: why for row in shown if (why := _emptiness(row))},
     )  # fmt: skip
+
+
+def _even(cells: Mapping[str, Value]) -> Mapping[str, Value]:
+    """Without AutoAttack where it has not judged as many seeds as PGD-SAT: means of other runs have no difference."""
+    if CE in cells and SUITE in cells and cells[CE].runs != cells[SUITE].runs:
+        return {attack: cell for attack, cell in cells.items() if attack != SUITE}
+    return cells
 
 
 def _best(fair: Mapping[tuple[str, str], Value], attacks: Sequence[str]) -> frozenset[tuple[str, str]]:
@@ -181,7 +200,8 @@ def _emptiness(row: Row) -> str:
     if side.word in ("running", "starting", "stopping") and side.state.training:
         epochs = f"epoch {len(side.state.epochs)} of {side.state.training.epochs}"
         return f"{side.word}, {epochs}; nothing judged yet"
-    return f"{side.word}{f': {side.why}' if side.why else ''}; no results"
+    nothing = "nothing judged yet" if side.word in ("queued", "starting", "running", "stopping") else "no results"
+    return f"{side.word}{f': {side.why}' if side.why else ''}; {nothing}"
 
 
 def delta(grid_: Grid, row: str, attack: str) -> float | None:
@@ -189,33 +209,3 @@ def delta(grid_: Grid, row: str, attack: str) -> float | None:
     one, two = grid_.values.get((row, attack)), grid_.values.get((grid_.baseline, attack))
     barred = row in grid_.badges if attack == DROP else (row, attack) in grid_.reasons
     return None if one is None or two is None or barred else 100 * (one.mean - two.mean)
-
-
-def verdict(cells: Sequence[tuple[str, Mapping[str, Value]]]) -> str:
-    """Who leads under PGD-SAT and who under AutoAttack: a lead that does not survive the suite is none.
-
-    Rows whose intervals overlap are said to; no probability is claimed, for the runs share their images.
-    """
-    known = [(label, row[CE], row[SUITE]) for label, row in cells if CE in row and SUITE in row]
-    if len(known) < 2:
-        return ""
-    by_ce = sorted(known, key=lambda entry: -entry[1].mean)
-    by_suite = sorted(known, key=lambda entry: -entry[2].mean)
-    names = [[entry[0] for entry in order] for order in (by_ce, by_suite)]
-    several = any(entry[2].runs > 1 for entry in known)
-    range_ = "mean \u00b1 std of the first two" if several else "95 % intervals of the first two"
-    if names[0][0] != names[1][0]:
-        said = f"{names[0][0]} leads under PGD-SAT, {names[1][0]} under AutoAttack"
-    elif names[0] != names[1]:
-        said = f"{names[0][0]} leads under both; below it the order is another under AutoAttack"
-    else:
-        said = f"{names[0][0]} leads under PGD-SAT and under AutoAttack"
-    close = [
-        attack
-        for attack, first, second in (
-            ("PGD-SAT", by_ce[0][1], by_ce[1][1]),
-            ("AutoAttack", by_suite[0][2], by_suite[1][2]),
-        )
-        if second.high >= first.low
-    ]
-    return f"{said}; under {' and '.join(close)} the {range_} overlap" if close else said

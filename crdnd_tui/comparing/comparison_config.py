@@ -12,6 +12,7 @@ from crdnd_tui.text import one_line
 
 MISSING = "\u2013"
 MAX_DEPTH = 12
+_FOLD = 3  # keys at least that become one line
 _DECIMAL = re.compile(r"-?\d+\.\d{5,}|-?\d{7,}\.\d+")
 _WORDS = frozenset({"name", "teacher.preset", "teacher.config.name"})  # what things are called; no number hangs on it
 
@@ -68,7 +69,9 @@ def keys(tables: Sequence[Mapping[str, Any]]) -> list[Key]:
     flat = [flatten(table) for table in tables]
     paths = list(dict.fromkeys(path for table in flat for path in table))
     shared = [path for path in paths if all(path in table for table in flat)]
+    order = [path.partition(".")[0] for path in paths]
     some = [path for path in paths if not all(path in table for table in flat)]
+    some.sort(key=lambda path: order.index(path.partition(".")[0]))  # one table's keys stay together
     return [Key(path=p, values=_short([table.get(p, MISSING) for table in flat])) for p in [*shared, *some]]
 
 
@@ -86,10 +89,41 @@ def of_rows(rows: Sequence[Row]) -> list[Key]:
         place, values = 0, []
         for row in rows:
             inner = key.values[place : place + len(row.sides)]
-            values.append(", ".join(dict.fromkeys(inner)))
+            numbers = all(value.isdecimal() for value in inner)
+            values.append(", ".join(dict.fromkeys(sorted(inner, key=int) if numbers else inner)))
             place += len(row.sides)
         merged.append(Key(path=key.path, values=tuple(values)))
     return merged
+
+
+def folded(known: Sequence[Key]) -> list[Key]:
+    """Keys of one table that the same rows lack, and the others agree on, as one: `method.*`, `18 keys`, a dash.
+
+    What differs among those that have it stays on its own.
+    """
+    homes: dict[tuple[str, tuple[bool, ...]], list[Key]] = {}
+    for key in known:
+        homes.setdefault(_home(key), []).append(key)
+    shown: list[Key] = []
+    for key in known:
+        together = homes[_home(key)]
+        if not _agree(key) or sum(map(_agree, together)) < _FOLD:
+            shown.append(key)
+            continue
+        alike = [one for one in together if _agree(one)]
+        if key is alike[0]:
+            counted = tuple(MISSING if value == MISSING else f"{len(alike)} keys" for value in key.values)
+            shown.append(Key(path=f"{key.path.partition('.')[0]}.*", values=counted))
+    return shown
+
+
+def _home(key: Key) -> tuple[str, tuple[bool, ...]]:
+    return key.path.partition(".")[0], tuple(value == MISSING for value in key.values)
+
+
+def _agree(key: Key) -> bool:
+    """Whether somebody lacks the key, and all others have the same value."""
+    return MISSING in key.values and len(set(key.values)) == 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
 """What can be drawn of runs side by side: the measures that some of them have, and their points. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import NamedTuple
 
 from crdnd_tui import report
@@ -27,15 +28,19 @@ class Measure:
 
 
 def measures(sides: Sequence[Side]) -> list[Measure]:
-    """Those that some run has, the accuracy that selects first."""
-    by = list(dict.fromkeys(report.title(v.by) for side in sides for v in side.state.validations[-1:]))
-    attacks = list(dict.fromkeys(a for side in sides for v in side.state.validations[-1:] for a in v.accuracy))
+    """Those that some run has. First the accuracy by which they are selected, or, where they are by several, each.
+
+    Runs that are selected by different attacks never lie in one chart as if these were one.
+    """
+    last = [v for side in sides for v in side.state.validations[-1:]]
+    by = Counter(v.by for v in last)
+    attacks = dict.fromkeys((*(name for name, _ in by.most_common()), *(a for v in last for a in v.accuracy)))
     terms = list(dict.fromkeys(t for side in sides for s in side.state.steps[-1:] for t in s.terms))
     learns = any(e.teacher_clean or e.teacher_robust for side in sides for e in side.state.epochs[-1:])
-    said = ", ".join(by)
+    said = f", {report.title(next(iter(by)))} (selects)" if by else ""
     return [
-        Measure(key=SELECTING, title=f"validation, selecting attack{f' ({said})' if said else ''}"),
-        *(Measure(key=f"val:{a}", title=f"validation, {report.title(a)}") for a in attacks),
+        *([Measure(key=SELECTING, title=f"validation{said}")] if len(by) < 2 else []),
+        *(Measure(key=f"val:{a}", title=f"validation, {report.title(a)}") for a in attacks if [a] != list(by)),
         Measure(key="loss", title="training loss", percent=False, smooth=True),
         *(
             Measure(key=f"term:{t}", title=f"loss term {one_line(t, 30)}", percent=False, smooth=True)
@@ -89,10 +94,17 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if len(known) == len(values) else None
 
 
-def last(curve: Points, *, percent: bool) -> str:
-    """The newest value as the legend shows it."""
-    value = next((y for _, y in reversed(curve) if y is not None), None)
-    return "" if value is None else f"{100 * value:.1f} %" if percent else f"{value:.4g}"
+def last(row: Row, key: str, curve: Points, *, percent: bool) -> str:
+    """The newest value as the legend shows it; of a group its mean and sample deviation at the last common step."""
+    known = next(((x, y) for x, y in reversed(curve) if y is not None), None)
+    if known is None:
+        return ""
+    step, mean = known
+    seeds = [dict(points(side, key)).get(step) for side in row.sides] if len(row.sides) > 1 else []
+    values = [y for y in seeds if y is not None]
+    scale, form = (100.0, ".1f") if percent else (1.0, ".4g")
+    spread = f" \u00b1 {scale * stdev(values):{form if percent else '.2g'}}" if len(values) > 1 else ""
+    return f"{scale * mean:{form}}{spread}{' %' if percent else ''}"
 
 
 class Curve(NamedTuple):

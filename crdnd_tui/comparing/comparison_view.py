@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from crdnd_tui import report
-from crdnd_tui.comparing import comparison, comparison_curves
+from crdnd_tui.comparing import comparison, comparison_config, comparison_curves
 from crdnd_tui.comparing.comparison import DROP, Grid, Row
 from crdnd_tui.comparing.comparison_curves import Measure
 from crdnd_tui.comparing.comparison_side import Side
+from crdnd_tui.comparing.comparison_verdict import SUITE
 from crdnd_tui.text import count, one_line
 
 PAGES = ("curves", "results", "config", "classes")
@@ -25,6 +26,7 @@ class Look:
     grouped: bool = False
     deltas: bool = False
     all_keys: bool = False
+    unfolded: bool = False  # keys that only some runs have, one by one
     apart: bool = False
     page: str = "results"
     hidden: set[str] = field(default_factory=set)
@@ -66,6 +68,17 @@ class Shown:
         return frozenset(row.id for row in self.rows if any(side.id in self.look.hidden for side in row.sides))
 
     @property
+    def has_seeds(self) -> bool:
+        """Whether two of the runs are one experiment."""
+        return len(comparison.rows(self.sides, grouped=True)) < len(self.sides)
+
+    @property
+    def has_folds(self) -> bool:
+        """Whether some keys make one line together."""
+        known = comparison_config.of_rows(self.rows)
+        return len(comparison_config.folded(known)) < len(known)
+
+    @property
     def attacks(self) -> list[str]:
         """Whose classes can be compared."""
         return [a for a in (*self.grid.columns, *self.grid.apart) if a != DROP] or [report.CLEAN]
@@ -74,7 +87,7 @@ class Shown:
     def attack(self) -> str:
         """Whose classes are compared: the chosen one, else the strongest judgement."""
         known = self.attacks
-        strong = next((attack for attack in (report.WORST, comparison.SUITE) if attack in known), known[-1])
+        strong = next((attack for attack in (report.WORST, SUITE) if attack in known), known[-1])
         return self.look.attack if self.look.attack in known else strong
 
     @property

@@ -1,11 +1,11 @@
 """Columns, cells and lines of a table as plain values, and which columns a width carries. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.cells import cell_len, set_cell_size
 
-MARKS = 3  # cells before the first column: selected, pinned, a gap
+MARKS = 3  # cells before the first column: selected, pinned or in a group, a gap
 GAP, WIDEST_GAP = 2, 4
 
 
@@ -33,14 +33,15 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Cells by column; `says` stands in place of all columns from `says_from` on."""
+    """Cells by column; `says` stands in place of all columns from the first of `says_from` that is in sight on."""
 
     cells: Mapping[str, Cell] = field(default_factory=dict)
     selected: bool = False
     pinned: bool = False
     head: bool = False  # of a group
+    guide: str = ""  # before a run of a group: that it belongs to the head above
     says: Cell | None = None
-    says_from: str = ""
+    says_from: Collection[str] = ()
 
 
 def middle(text: str, width: int, keep: int = 0) -> str:

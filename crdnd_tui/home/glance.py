@@ -142,20 +142,20 @@ def _provenance(path: Path) -> tuple[str, dict[str, str]]:
     return one_line(git["commit"], 40)[:7] + ("+dirty" if git.get("dirty") else ""), facts
 
 
-def facts(glance: Glance, palette: Palette, now: float, width: int) -> Text:
+def facts(glance: Glance, palette: Palette, width: int) -> Text:
     """What the run is and how it is, in the order of what one asks first."""
     run, status, width = glance.run, glance.run.status, width or 40
     sign, style = SIGNS[run.state]
     colour = getattr(palette, ROLES[style])
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{sign} {run.state}", f"bold {colour}")
-    text.append(f"  {_progress(run, now)}\n", palette.text)
+    text.append(f"  {_progress(run, width - len(run.state) - 4)}\n", palette.text)
     if run.why and run.state != "done":
         _add(text, why(run), palette.bad if ROLES[style] == "bad" else palette.warn, width)
     if status is not None:
         text.append(f"{one_line(pair(run), width)}\n", palette.text)
-        words = (status.method, status.data, f"\u03b5 {status.epsilon}", f"seed {status.seed}")
-        text.append(one_line(" \u00b7 ".join(words), width) + "\n", palette.text)
+        words = (status.method, status.data, f"\u03b5\u00a0{status.epsilon}", f"seed\u00a0{status.seed}")
+        _add(text, " \u00b7 ".join(word for word in words if word), palette.text, width)
     if glance.notes.tags:
         _add(text, " ".join(f"#{tag}" for tag in glance.notes.tags), palette.accent, width)
     _add(text, glance.notes.note, palette.text, width)
@@ -174,7 +174,8 @@ def _add(text: Text, words: str, style: str, width: int) -> None:
         text.append(part.replace("\u00a0", " ") + "\n", style)
 
 
-def _progress(run: Summary, now: float) -> str:
+def _progress(run: Summary, width: int) -> str:
+    """As much as fits, what one asks first first."""
     status = run.status
     if status is None:
         return _SAYS.get(run.state, "")
@@ -188,6 +189,8 @@ def _progress(run: Summary, now: float) -> str:
             words.append(f"{status.images_per_second:,.0f} images/s")
     elif status.created:
         words.append(f"took {duration(status.heartbeat - status.created)}")
+    while len(words) > 1 and len(" \u00b7 ".join(words)) > width:
+        words.pop()
     return " \u00b7 ".join(words)
 
 
@@ -197,7 +200,8 @@ def results(glance: Glance, palette: Palette, width: int, *, ascii_only: bool = 
     text = Text(no_wrap=True, overflow="ellipsis")
     judged = run.judged
     if not judged or run.status is None:
-        text.append(_not_judged(run), palette.muted)
+        lines = [part for line in _not_judged(run).split("\n") for part in textwrap.wrap(line, max(8, width or 40))]
+        text.append("\n".join(lines), palette.muted)
         return text
     marked = {mark.attack for mark in glance.marks}
     order = sorted(judged, key=lambda attack: _FIRST.get(attack, len(_FIRST)))
@@ -225,7 +229,7 @@ def _not_judged(run: Summary) -> str:
         return "Attacks come after the training."
     if run.state == "queued":
         return "Waits in the queue; 6 shows it."
-    return "No attack came to judge it." + ("\nr resumes it." if run.state != "done" else "")
+    return "No attack came to judge it." + ("\nr resumes it." if run.state not in ("done", "damaged") else "")
 
 
 def title(glance: Glance) -> str:

@@ -106,7 +106,7 @@ def _name_teacher(run: RunDir, teacher: dict[str, Any]) -> None:
     del teacher["config"]
     if found is not None:
         teacher["preset"] = str(found)
-    elif match is not None and (run.path.parent / match[1] / "config.toml").is_file():
+    elif match is not None and files.is_file(run.path.parent / match[1] / "config.toml"):
         del teacher["preset"]
         teacher["run"] = match[1]
     else:

@@ -1,6 +1,8 @@
 """A list of runs as it is looked at: filtered, ordered, grouped, some selected. Pure; drawing it is the screen's."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from rich.text import Text
@@ -9,7 +11,7 @@ from crdnd_tui.home import query, run_rows
 from crdnd_tui.home.columns import Column, Line
 from crdnd_tui.home.groups import Group, grouped
 from crdnd_tui.home.query import Query
-from crdnd_tui.home.run_rows import NEWEST, near
+from crdnd_tui.home.run_rows import MEASURED, NEWEST, near
 from crdnd_tui.home.scan import Row, Scan
 from crdnd_tui.palette import Palette
 from crdnd_tui.text import one_line
@@ -34,7 +36,9 @@ class RunList:
         self._closed: frozenset[str] = frozenset()
         self._rows: dict[str, Row] = {}
         self._groups: dict[str, Group] = {}
+        self._guides: dict[str, str] = {}
         self._view = run_rows.View(now=0.0)
+        self._asked: object = None
 
     def found(self, scan: Scan, places: Mapping[str, str]) -> bool:
         """The folder was looked at; whether anything changed."""
@@ -56,20 +60,24 @@ class RunList:
         self.query, self.filtered = parsed, bool(words)
 
     def arrange(self, now: float) -> None:
-        """Which rows there are, in which order."""
-        rows = self.scan.rows if self.scan else ()
-        matches = self.query.matches
+        """Which rows there are, in which order; of 10,000 that is not asked again for a row that is selected."""
+        asked = (self.scan, self.query, self.column, self.falling, self.in_groups, self._closed)
+        if asked != self._asked:
+            self._asked = asked
+            self._order()
+        self._view = replace(self._view, now=now, selected=self.selected, places=self.places)
+        self.columns = run_rows.columns(list(islice(self._rows.values(), MEASURED)), self._view, self.hidden)
+
+    def _order(self) -> None:
+        rows, matches = self.scan.rows if self.scan else (), self.query.matches
         shown = run_rows.ordered(
             (row for row in rows if matches(row.summary, row.notes)), self.column, falling=self.falling
         )
         self._rows = {row.id: row for row in shown}
-        self._groups = {}
+        self._groups, self._guides = {}, {}
         self.keys = self._grouped(shown) if self.in_groups else list(self._rows)
-        self._view = run_rows.View(
-            now=now, selected=self.selected, places=self.places, best=run_rows.best(shown), spread=bool(self._groups),
-            fine=any(row.summary.status is not None and row.summary.status.results_n >= 10_000 for row in shown),
-        )  # fmt: skip
-        self.columns = run_rows.columns(shown, self._view, self.hidden)
+        fine = any(row.summary.status is not None and row.summary.status.results_n >= 10_000 for row in shown)
+        self._view = replace(self._view, best=run_rows.best(shown), spread=bool(self._groups), fine=fine)
 
     def _grouped(self, rows: Sequence[Row]) -> list[str]:
         keys: list[str] = []
@@ -80,6 +88,7 @@ class RunList:
                 keys.append(key)
                 if key in self._closed:
                     continue
+                self._guides |= {run.id: "\u2502" for run in group.runs} | {group.runs[-1].id: "\u2575"}
             keys += [run.id for run in group.runs]
         return keys
 
@@ -87,7 +96,7 @@ class RunList:
         """Of a run or of a group."""
         if key in self._groups:
             return run_rows.group_line(self._groups[key], self._view, is_open=key not in self._closed)
-        return run_rows.line(self._rows[key], self._view)
+        return replace(run_rows.line(self._rows[key], self._view), guide=self._guides.get(key, ""))
 
     def under(self, key: str) -> list[Row]:
         """The run of this key, or all of the group."""
@@ -153,6 +162,11 @@ class RunList:
     def is_empty(self) -> bool:
         """Whether a card should say why there is nothing."""
         return self.scan is not None and self.scan.whole and not self._rows
+
+    @property
+    def has_no_runs(self) -> bool:
+        """Whether even without the filter there is nothing."""
+        return self.is_empty and self.scan is not None and not self.scan.rows
 
 
 def card(scan: Scan, folder: Path, filter_text: str, palette: Palette) -> Text:

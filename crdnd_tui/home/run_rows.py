@@ -100,7 +100,8 @@ def pair(run: Summary) -> str:
 
 def why(run: Summary) -> str:
     """The reason of a state, as a person would say it."""
-    return {"stop file": "asked to stop, and saved"}.get(run.why, one_line(run.why, 300))
+    said = {"stop file": "asked to stop, and saved"}.get(run.why, one_line(run.why, 300))
+    return said.replace("`crdnd resume` goes on", "r resumes it")
 
 
 def _student(run: Summary) -> int:
@@ -159,7 +160,7 @@ def line(row: Row, view: View) -> Line:
         selected=run.id in view.selected,
         pinned=row.notes.pinned,
         says=Cell(why(run), role if role == "bad" else "muted") if silent else None,
-        says_from="clean" if silent else "",
+        says_from=tuple(ACCURACIES) if silent else (),
     )
 
 
@@ -191,7 +192,8 @@ def group_line(group: Group, view: View, *, is_open: bool) -> Line:
     name = one_line(first.status.name, 60) if first.status and first.status.name else _SEED.sub("", label(first))
     spreads = {key: group.spread(key) for key in ACCURACIES}
     most = max((spread.n for spread in spreads.values() if spread), default=0)
-    seeds = f"{count} seeds" if most == count else f"{most} of {count}"
+    different = len({run.status.seed for run in group.runs if run.status}) == count
+    seeds = f"{count} {'seeds' if different else 'runs'}" if most == count else f"{most} of {count}"
     living = sum(run.state in LIVING for run in group.runs)
     status = first.status
     cells = {

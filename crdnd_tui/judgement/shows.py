@@ -50,7 +50,7 @@ def runs_with_examples(folder: Path) -> list[str]:
     found: list[str] = []
     for name in sorted(names, reverse=True):
         run = RunDir(folder / name)
-        if any(run.gallery(checkpoint).is_file() for checkpoint in CHECKPOINTS):
+        if any(files.is_file(run.gallery(checkpoint)) for checkpoint in CHECKPOINTS):
             found.append(name)
             if len(found) == _MOST:
                 break
@@ -77,14 +77,14 @@ def load(folder: Path, name: str, checkpoint: str, now: float) -> Show:
         if not name:
             return Show(
                 why="No run keeps adversarial examples yet.",
-                how="Runs gather them while they are judged: press 2 and launch one with gallery above 0.",
+                how="Runs gather them while they are judged.\n2 launches one: its gallery is to be above 0.",
             )
     if not RUN_ID.fullmatch(name):
         return Show(run=one_line(name, 60), why="There is no run of this name.", how="o chooses another run.")
     run = RunDir(folder / name)
-    present = tuple(c for c in CHECKPOINTS if run.gallery(c).is_file() or run.result(c, "clean").is_file())
+    present = tuple(c for c in CHECKPOINTS if files.is_file(run.gallery(c)) or files.is_file(run.result(c, "clean")))
     if checkpoint not in present:
-        checkpoint = next((c for c in present if run.gallery(c).is_file()), present[0] if present else "")
+        checkpoint = next((c for c in present if files.is_file(run.gallery(c))), present[0] if present else "")
     base = Show(
         run=name,
         checkpoint=checkpoint,

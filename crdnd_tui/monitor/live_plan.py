@@ -37,6 +37,8 @@ class Ask:
     flat: bool = False
 
 
+_CHART = 7  # rows of the smallest chart that tells something
+
 Places = dict[str, Box]
 
 
@@ -66,7 +68,7 @@ def _page_names(ask: Ask) -> list[str]:
         case "curves":
             return ["loss", "accuracy", "pace"]
         case "acm":
-            return ["bars", "map"]
+            return ["bars", "map"] if ask.trains else ["bars"]
         case "table":
             return ["table"]
         case "log":
@@ -81,7 +83,7 @@ def _page(whole: Box, ask: Ask) -> Places:
         top, below = _cut_rows(whole, round(whole.height * 0.55))
         left, right = _cut_columns(below, below.width // 2)
         return {"loss": top, "accuracy": left, "pace": right}
-    if ask.page == "acm":
+    if ask.page == "acm" and ask.trains:
         top, below = _cut_rows(whole, min(ask.classes + 2, whole.height - 7))
         return {"bars": top, "map": below}
     if len(names) == 2:
@@ -121,12 +123,20 @@ def _side(side: Box, ask: Ask) -> Places:
 def _beside(left: Box, ask: Ask) -> Places:
     """What stands beside a table that is the point now: curves above, classes below."""
     if not ask.trains:
-        return {"log": left}
+        return _classes_and_log(left, ask)
     if not ask.knows_classes:
         return _rows(left, ["loss", "accuracy", "log"])
     bars = min(ask.classes + 2, left.height // 2)
     above, below = _cut_rows(left, left.height - bars)
     return _rows(above, ["loss", "accuracy"]) | {"bars": below}
+
+
+def _classes_and_log(box: Box, ask: Ask) -> Places:
+    """What a judgement without a training has to show beside its table."""
+    if not ask.knows_classes:
+        return {"log": box}
+    bars, log = _cut_rows(box, min(ask.classes + 2, box.height - 6))
+    return {"bars": bars, "log": log}
 
 
 def _huge(whole: Box, ask: Ask) -> Places:
@@ -135,12 +145,12 @@ def _huge(whole: Box, ask: Ask) -> Places:
     shares = (0.36, 0.28) if ask.kind == "judging" else (0.42, 0.3)
     left, rest = _cut_columns(whole, round(whole.width * shares[0]))
     middle, right = _cut_columns(rest, round(whole.width * shares[1]))
-    log = max(6, right.height // 4 if ask.kind == "judging" else right.height - 10)
+    log = max(6, right.height // 4 if ask.kind == "judging" else right.height - 7)
     table, last = _cut_rows(right, right.height - log)
     curves = _rows(left, ["loss", "accuracy", "pace"], first=0.44) if ask.trains else {}
     if not ask.trains:
         table = Box(0, 0, whole.width - right.width, whole.height)
-        return {"table": table, "log": right}
+        return {"table": table} | _classes_and_log(right, ask)
     if not ask.knows_classes:
         return _rows(Box(0, 0, left.width + middle.width, whole.height), ["loss", "accuracy", "pace"], first=0.5) | {
             "table": table,
@@ -148,9 +158,14 @@ def _huge(whole: Box, ask: Ask) -> Places:
         }
     bars, below = _cut_rows(middle, min(ask.classes + 2, middle.height // 2))
     classes = {"bars": bars, "map": below}
-    if below.height >= 2 * ask.classes + 6:
-        first, second = _cut_rows(below, (below.height + 1) // 2)
+    spare = below.height - 2 * (ask.classes + 3)  # each with a border and an axis
+    if spare >= 0:
+        first, second = _cut_rows(below, ask.classes + 3 if spare >= _CHART else (below.height + 1) // 2)
         classes |= {"map": first, "matrix": second}
+    if spare >= _CHART:
+        second, pace = _cut_rows(second, ask.classes + 3)
+        classes |= {"matrix": second, "pace": pace}
+        curves = _rows(left, ["loss", "accuracy"], first=0.56)
     return curves | classes | {"table": table, "log": last}
 
 

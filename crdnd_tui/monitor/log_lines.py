@@ -15,6 +15,7 @@ Weight = Literal["event", "plain", "warning", "error"]
 KEEP = 400  # lines
 
 _SEQ = re.compile(r'^\{"event":"[a-z_]+","v":\d+,"seq":(\d+),')
+_LEFT = re.compile(r"  [\d:]+( [a-z]+( [\d:]+)?)? left$")  # no news in an old line; the newest stands above the panels
 _HEAD = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) (.*)$")
 
 
@@ -46,7 +47,8 @@ def told(content: bytes, *, whole: bool, state: RunState) -> tuple[LogLine, ...]
             continue
         for event in decode([words.encode("utf-8", "replace")]).events or _found(words, known):
             weight: Weight = "warning" if isinstance(event, Warned) else "event"
-            shown += [LogLine(time, display(line, 1000), weight) for line in narrator.lines([event], state)]
+            told_now = narrator.lines([event], state)
+            shown += [LogLine(time, display(_LEFT.sub("", line), 1000), weight) for line in told_now]
     return tuple(shown[-KEEP:])
 
 

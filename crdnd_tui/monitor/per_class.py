@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from crdnd_tui.report import class_name
+from crdnd_tui.report import class_name, is_within, title
 from crdnd_tui.state import RunState
 from engine.spec.events import EpochDone
 
 Images = Literal["clean", "adversarial"]
 Values = tuple[float | None, ...]
-_NAME = 12  # cells
+_NAME = 24  # cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,7 @@ class PerClass:
     names: tuple[str, ...]
     clean: Side
     adversarial: Side
+    by: str = ""  # the attack that made the adversarial images, where it was no training that did
 
     def side(self, images: Images) -> Side:
         """The one of these images; the other where nothing is known of them."""
@@ -58,10 +59,11 @@ def at(values: Sequence[float | None], place: int) -> float | None:
 
 
 def latest(state: RunState) -> PerClass | None:
-    """At the last epoch; None before there is one. Without a method that counts, the validation's accuracies."""
+    """At the last epoch; None before there is one. Without a method that counts, the validation's accuracies;
+    without any training those of the table."""
     known = [e for e in state.epochs[-50:] if _counts(e)]
     if not known:
-        return _validated(state)
+        return _validated(state) or _judged(state)
     now, before = known[-1], known[-2] if len(known) > 1 else None
     many = max(map(len, (now.teacher_clean, now.teacher_robust, now.student_clean, now.student_robust)))
 
@@ -102,8 +104,24 @@ def _validated(state: RunState) -> PerClass | None:
     )
 
 
+def _judged(state: RunState) -> PerClass | None:
+    """Of the first checkpoint: clean, and the worst case, or the last attack that was run within the threat model."""
+    row = next(iter(state.table.values()), {})
+    cells = [row[a] for a in state.attacks if a in row and a != "clean" and is_within(a, row[a]) and row[a].per_class]
+    clean, robust = row["clean"].per_class if "clean" in row else [], cells[-1] if cells else None
+    if not clean and robust is None:
+        return None
+    return PerClass(
+        epoch=0,
+        names=names(state, max(len(clean), len(robust.per_class) if robust else 0)),
+        clean=Side(student=tuple(clean)),
+        adversarial=Side(student=tuple(robust.per_class) if robust else ()),
+        by=title(robust.attack, robust) if robust else "",
+    )
+
+
 def names(state: RunState, many: int) -> tuple[str, ...]:
-    """Of the data set, or numbers; short."""
+    """Of the data set, or numbers."""
     return tuple(class_name(state, k, _NAME).removeprefix("class ") for k in range(many))
 
 

@@ -73,6 +73,7 @@ class Tracker:
 
     def _poll(self, now: float, force: bool) -> Look | None:
         changed = self._source.read()
+        self._complete = self._complete and not changed  # a log that was cut may have lost cells
         teacher = self._read_teacher()
         summary, facts, log = self._look.summary, self._look.facts, self._look.log
         if force or abs(now - self._looked) >= LOOK_EVERY or changed:

@@ -61,6 +61,7 @@ class Curve:
     letter: str = "*"  # its dots in ASCII
 
 
+_STEEP = 3  # dots in one column from which a stroke has no gaps: it might lie in one of them as a whole
 _DENSE = 8  # points in a column of dots from which a band is drawn as bars
 
 
@@ -75,7 +76,7 @@ def trace(raster: Raster, curve: Curve, view: View) -> None:
     spans = _polyline(raster, curve, view) if sparse else _columns(raster, curve, view)
     on = max(1, 8 // curve.dash) if curve.dash else 0
     for x, top, bottom in spans:
-        if not on or (x % (on + max(1, on // 2))) < on:
+        if not on or bottom - top > _STEEP or (x % (on + max(1, on // 2))) < on:
             raster.column(x, top, bottom, pen)
 
 

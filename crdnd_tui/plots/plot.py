@@ -5,7 +5,7 @@ Later curves lie above earlier ones and take whole cells, so that no colour blee
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from crdnd_tui.plots import ticks
@@ -25,6 +25,7 @@ class Picture(NamedTuple):
 
 
 AXIS, LABEL, CROSS, BAD, MUTED = "axis", "label", "cross", "bad", "muted"  # keys of styles
+_STRETCH = 1.2  # of an axis, at most, for the sake of its ticks
 _EIGHTHS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 
 
@@ -62,6 +63,22 @@ def draw(
     rows = [_y_axis(at.get(row), gutter) + raster.runs(row) for row in range(raster.height)]
     rows.append(_x_axis(view, gutter, raster.width, frame.x_label))
     return Picture(rows, gutter + 1, raster.width)
+
+
+def settled(view: View, height: int, *, percent: bool) -> View:
+    """A little more of a linear y axis, where that puts whole rows between its ticks; `height` is with the axis."""
+    rows = height - 1 - 1 / 4  # between the first and the last dot, in Braille
+    numbers, _ = _y_ticks(view, height - 1, percent)
+    if view.log_y or len(numbers) < 2:
+        return view
+    step = numbers[1] - numbers[0]
+    apart = int(rows * step / (view.y1 - view.y0))
+    span = step * rows / max(1, apart)
+    if not apart or span > _STRETCH * (view.y1 - view.y0):
+        return view
+    if view.y1 - span >= 0 or view.y0 < 0:
+        return replace(view, y0=view.y1 - span)
+    return view if percent else replace(view, y1=view.y0 + span)
 
 
 def skeleton(size: tuple[int, int], words: str) -> list[Row]:
@@ -130,8 +147,8 @@ def _say_gap(raster: Raster, view: View, gap: tuple[float, str]) -> None:
 
 
 def _y_ticks(view: View, height: int, percent: bool) -> tuple[list[float], list[str]]:
-    """One in every two or three rows of a small chart, about eight in a large one."""
-    most = min(8, height // 2 + 1)
+    """At most one in two rows, a little closer in the smallest charts; about eight in a large one."""
+    most = min(8, max(2, height // 2 if height >= 8 else int(height / 1.75)))
     if view.log_y:
         numbers = ticks.logarithmic(view.y0, view.y1, most)
         return numbers, [ticks.short(number, percent=percent) for number in numbers]

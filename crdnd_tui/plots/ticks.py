@@ -27,7 +27,7 @@ def linear(low: float, high: float, count: int, *, quarters: bool = False) -> li
 
 
 def logarithmic(low: float, high: float, count: int) -> list[float]:
-    """Powers of ten; 1, 2 and 5 times them where there is one only; a linear choice where that is not enough."""
+    """Powers of ten; 1, 2 and 5 times them where there is one only; a linear choice where that tells too little."""
     first, last = math.ceil(math.log10(low) - _SLACK), math.floor(math.log10(high) + _SLACK)
     if last > first and 3 * (last - first) > count - 2:
         stride = -(-(last - first + 1) // max(1, count))
@@ -38,7 +38,8 @@ def logarithmic(low: float, high: float, count: int) -> list[float]:
         for factor in (1, 2, 5)
         if low * (1 - _SLACK) <= factor * 10.0**power <= high * (1 + _SLACK)
     ]
-    return found if len(found) > 1 else [tick for tick in linear(low, high, count) if tick > 0]
+    even = [tick for tick in linear(low, high, count) if tick > 0]
+    return found if len(found) >= min(3, max(2, len(even))) else even
 
 
 def bounds(low: float, high: float, *, log: bool = False) -> tuple[float, float]:
@@ -52,7 +53,8 @@ def bounds(low: float, high: float, *, log: bool = False) -> tuple[float, float]
         reach = abs(high) / 10 or 1.0
         low, high = low - reach, high + reach
     step = nice_step(high - low, 10)
-    return math.floor(low / step + _SLACK) * step, math.ceil(high / step - _SLACK) * step
+    down, up = math.floor(low / step + _SLACK), math.ceil(high / step - _SLACK)
+    return down * step, max(up, down + 1) * step
 
 
 def labels(ticks: Sequence[float], *, percent: bool = False) -> list[str]:

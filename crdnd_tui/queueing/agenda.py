@@ -16,7 +16,10 @@ from crdnd_tui.queueing import occupancy, worker
 from crdnd_tui.queueing.queue import OPEN, Queue, Ticket
 from crdnd_tui.text import display, one_line
 from engine.spec.errors import ConfigError
+from engine.spec.events import RunFinished, decode
 from engine.spec.rundir import RunDir
+
+PAUSE, PAUSES = 10.0, 0.05  # seconds, share of its time: a run that stood still for longer was interrupted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +77,7 @@ class Reader:
     def __init__(self, runs: Path) -> None:
         self._runs, self._queue, self._scanner = runs, Queue(runs), shared(runs)
         self._about: dict[str, About] = {}
+        self._worked: dict[tuple[str, float], float | None] = {}  # id and last heartbeat -> seconds
         self._alone = threading.Lock()
 
     def read(self, now: float) -> Agenda:
@@ -84,7 +88,7 @@ class Reader:
     def _read(self, now: float) -> Agenda:
         tickets = self._queue.tickets()
         rows = self._rows(now)
-        takes = durations(rows.values())
+        takes = self._durations(rows.values(), {self.about(ticket.run).group for ticket in tickets})
         entries = [self._entry(ticket.run, ticket, rows, takes, now) for ticket in tickets]
         by_hand = self._by_hand(rows, {ticket.run for ticket in tickets if ticket.state == "running"})
         atwork = [e for e in entries if e.ticket and e.ticket.state == "running"]
@@ -126,6 +130,21 @@ class Reader:
             run=run, about=about, device=occupancy.device(named), ticket=ticket, row=row, takes=whole, left=left
         )  # fmt: skip
 
+    def _durations(self, rows: Iterable[Summary], groups: set[str]) -> dict[str, float]:
+        """Group -> median seconds of its finished runs; of these groups only, for each costs a look at its events."""
+        known: dict[str, list[float]] = {}
+        for row in rows:
+            group = row.status.group_hash if row.status else ""
+            if row.state != "done" or not group or group not in groups or row.status is None:
+                continue
+            key = row.id, row.status.heartbeat
+            if key not in self._worked:
+                self._worked[key] = worked(row)
+            seconds = self._worked[key]
+            if seconds is not None:
+                known.setdefault(group, []).append(seconds)
+        return {group: median(seconds) for group, seconds in known.items()}
+
     def about(self, run: str) -> About:
         """By its config, which never changes; its id alone when that cannot be read."""
         if run not in self._about:
@@ -133,14 +152,15 @@ class Reader:
         return self._about[run]
 
 
-def durations(rows: Iterable[Summary]) -> dict[str, float]:
-    """Group -> median seconds of its finished runs, from their first word to their last."""
-    known: dict[str, list[float]] = {}
-    for row in rows:
-        s = row.status
-        if row.state == "done" and s is not None and s.group_hash and s.heartbeat > s.created > 0:
-            known.setdefault(s.group_hash, []).append(s.heartbeat - s.created)
-    return {group: median(seconds) for group, seconds in known.items()}
+def worked(row: Summary) -> float | None:
+    """Seconds that the engine of a finished run worked; None where it was interrupted, and a part alone is known."""
+    s = row.status
+    if row.state != "done" or s is None or s.created <= 0:
+        return None
+    events = decode(files.tail(RunDir(row.path).events).split(b"\n")).events
+    seconds = next((event.seconds for event in reversed(events) if isinstance(event, RunFinished)), 0.0)
+    whole = s.heartbeat - s.created
+    return seconds if seconds > 0.0 and whole - seconds < max(PAUSE, PAUSES * whole) else None
 
 
 def plan(queued: list[Entry], atwork: list[Entry], room: int, now: float) -> tuple[list[Entry], float | None]:

@@ -3,6 +3,7 @@
 Nothing is remembered that is not on disk: the next worker reads the same from tickets, locks and statuses.
 """
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -38,7 +39,7 @@ class Dispatcher:
         `leave` is called while nobody can add a ticket: who adds one later sees that no worker is there.
         """
         last = time.monotonic()
-        while not self._asked and self._queue.folder.is_dir():
+        while not self._asked and files.is_folder(self._queue.folder):
             try:
                 if self._look():
                     last = time.monotonic()
@@ -84,7 +85,7 @@ class Dispatcher:
             return
         if ticket.pid and vitals.same(vitals.Holder(ticket.pid, ticket.born)):
             return
-        if not ticket.pid and run.log.exists() and now - ticket.started < UNSEEN:
+        if not ticket.pid and _modified(run.log) and now - ticket.started < UNSEEN:
             return
         if not ticket.pid and not _spoke(run, ticket.started):  # the last worker died before it could start the engine
             self._set(ticket, state="waiting", started=0.0)
@@ -99,8 +100,9 @@ class Dispatcher:
         run = RunDir(self._queue.runs / ticket.run)
         if vitals.alive(run):
             self._set(ticket, state="running", started=min(time.time(), _modified(run.lock) or time.time()))
-        elif not run.config.is_file():
-            self._set(ticket, state="cancelled", ended=time.time(), note="its folder is gone")
+        elif not _modified(run.config):
+            note = "its config cannot be read" if os.path.lexists(run.path) else "its folder is gone"
+            self._set(ticket, state="cancelled", ended=time.time(), note=note)
 
     def _start_next(self, tickets: list[Ticket]) -> None:
         """The first waiting run of each device that has room."""

@@ -107,12 +107,12 @@ def born(pid: int) -> float:
     """When this process began, unix seconds; now when it is gone."""
     try:
         return psutil.Process(pid).create_time()
-    except psutil.Error:
+    except (psutil.Error, ValueError, OverflowError):  # no process has such a number
         return time.time()
 
 
 def _parent(pid: int) -> int:
     try:
         return int(psutil.Process(pid).ppid())
-    except psutil.Error:
+    except (psutil.Error, ValueError, OverflowError):  # no process has such a number
         return 0

@@ -208,11 +208,12 @@ def _stamp(entry: "os.DirEntry[str]") -> tuple[int, int, int]:
 
 
 def _ticket(path: Path) -> Ticket | None:
-    """None for a file that is no ticket: it is damaged, too large, a link, or called otherwise than its run."""
+    """None for a file that is no ticket: damaged, too large, a link, called otherwise than its run, of no time."""
     try:
         ticket = msgspec.json.decode(files.read(path, CAP) or b"", type=Ticket)
     except (ValueError, RecursionError):
         return None
-    if path.name != f"{ticket.run}.json" or not RUN_ID.fullmatch(ticket.run):
+    times = ticket.added, ticket.started, ticket.ended, ticket.born
+    if path.name != f"{ticket.run}.json" or not RUN_ID.fullmatch(ticket.run) or not all(0 <= t < 1e11 for t in times):
         return None
     return _with(ticket, place=0, note=display(ticket.note), device=display(ticket.device, 20))

@@ -1,5 +1,6 @@
 """The agenda in lines of a given width: pure words and colours, no widget."""
 
+import textwrap
 import time
 from collections.abc import Sequence
 
@@ -17,6 +18,8 @@ SIGNS = {
     "cancelled": ("\u25cb", "muted"),
 }  # fmt: skip
 BAR = 20  # cells
+END_OF_TIME = 4e9  # unix seconds; what lies behind is no time but damage
+NOTE = 2  # lines that say why a run ended, at most
 WORDY = 90  # columns from which figures are told what they are
 _GAP = "  "
 _PHASES = {"teacher": "its teacher first", "starting": "starting", "training": "training", "evaluation": "judging"}
@@ -47,7 +50,8 @@ def ended(entries: Sequence[Entry], width: int, palette: Palette, now: float) ->
         colour = palette.bad if ticket.state == "failed" else palette.muted
         indent = 12 if width >= 60 else 2
         note = _REASONS.get(ticket.note, ticket.note)
-        notes.append([Text.assemble((" " * indent + one_line(note, width - indent), colour))] if note else [])
+        told = textwrap.wrap(one_line(note, NOTE * (width - indent)), max(1, width - indent))[:NOTE]
+        notes.append([Text.assemble((" " * indent + line, colour)) for line in told])
     lines = _table(heads, entries, tails, width, palette)
     return [[line, *note] for line, note in zip(lines, notes, strict=True)]
 
@@ -85,7 +89,9 @@ def device(
 
 def worker(agenda: Agenda, palette: Palette) -> Text:
     """Whether someone starts what waits."""
-    if agenda.worker:
+    needed = any(entry.ticket and entry.ticket.state == "waiting" for entry in agenda.queued)
+    needed = needed or any(job.ticket for of in agenda.devices for job in of.jobs)
+    if agenda.worker and needed:
         return Text.assemble(
             ("worker ", palette.muted),
             ("\u25cf", palette.good),
@@ -98,9 +104,16 @@ def worker(agenda: Agenda, palette: Palette) -> Text:
     return Text.assemble(("worker ", palette.muted), ("\u25cb not needed now", palette.muted))
 
 
+def title(entry: Entry) -> str:
+    """What a run is, on one line and in few words; for questions and notes."""
+    about = entry.about
+    seed = "" if about.seed is None else f"seed {about.seed}"
+    return " \u00b7 ".join(filter(None, (about.name, about.method, seed))) or one_line(entry.run, 120)
+
+
 def clock(when: float | None, now: float) -> str:
     """`18:40` within a day, `Tue 07:00` within a week, else the date; a dash when nobody knows."""
-    if when is None:
+    if when is None or not 0 <= when < END_OF_TIME:
         return "\u2013"
     form = "%H:%M" if abs(when - now) < 20 * 3600 else "%a %H:%M" if abs(when - now) < 6 * 86400 else "%Y-%m-%d"
     return time.strftime(form, time.localtime(when))

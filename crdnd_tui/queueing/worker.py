@@ -107,10 +107,10 @@ def ensure(runs: Path) -> bool:
         return False
     folder = runs / ".queue"
     log = folder / "worker.log"
-    keep = os.O_APPEND if not log.exists() or log.stat().st_size < LOG_CAP else os.O_TRUNC
     path = os.pathsep.join(filter(None, [str(launch.ROOT), os.environ.get("PYTHONPATH", "")]))
     try:
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | keep, 0o644)
+        large = os.path.lexists(log) and log.lstat().st_size >= LOG_CAP
+        descriptor = files.open_log(log, anew=large)
     except OSError as error:
         raise RunFolderError(f"worker.log cannot be written: {error.strerror}", where=str(folder)) from None
     try:

@@ -15,6 +15,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array, InlineTable, Item, Table
 
 Key = tuple[str | int, ...]
+FAR = "../../"  # a relative path that climbs so far says less than a whole one
 NUMBER_CAP = 60  # characters of a number; more is no number that anybody means
 
 
@@ -71,7 +72,11 @@ class Draft:
         with _Edit(self) as edit:
             array = edit.parent(key)[key[-1]]
             if isinstance(array, AoT):
-                array.insert(min(place, len(array)), _table(item, spaced=True))
+                last = place >= len(array)  # the blank line between two tables belongs to the upper one
+                table = _table(item, spaced=last)
+                if not last:
+                    table.add(tomlkit.nl())
+                array.insert(min(place, len(array)), table)
             else:
                 inline = tomlkit.inline_table()
                 inline.update(item)
@@ -90,7 +95,8 @@ class Draft:
             named.append((("teacher", "preset"), teacher.get("preset")))
         for key, value in named:
             if isinstance(value, str) and value and not Path(value).is_absolute():
-                moved.set(key, os.path.relpath(here / value, folder.resolve()))
+                near = os.path.relpath(here / value, folder.resolve())
+                moved.set(key, str((here / value).resolve()) if near.startswith(FAR) else near)
         return moved
 
     def save(self, path: Path) -> None:

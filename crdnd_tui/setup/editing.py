@@ -16,6 +16,7 @@ from crdnd_tui.setup import form, kinds
 from crdnd_tui.setup.draft import Draft
 from crdnd_tui.setup.form import MACHINE, NONE, Entry, Form, Key, Sources
 from crdnd_tui.text import display
+from engine.spec import explain
 from engine.spec.config import RunConfig
 from engine.spec.machine import Machine
 from engine.spec.preset_text import Problem, Reading, understand
@@ -75,7 +76,7 @@ class Editing:
         try:
             Machine.model_validate({**self.flags, **self.machine})
         except ValidationError as error:
-            wrong = [(f"{MACHINE}.{detail['loc'][0]}", detail["msg"]) for detail in error.errors()]
+            wrong = [(f"{MACHINE}.{detail['loc'][0]}", explain.message(detail)) for detail in error.errors()]
             mine = [Problem(line=f"{key}: {message}", key=key, message=message) for key, message in wrong]
             return (*self.reading.problems, *mine)
         return self.reading.problems
@@ -124,6 +125,23 @@ class Editing:
         self._forget_equal(suite)
         self.read()
 
+    def copy(self, entry: Entry) -> Key:
+        """The same attack once more behind the first, under a label of its own; its key. Its settings are open."""
+        suite, last = entry.key[:-1], entry.key[-1]
+        if not isinstance(last, int):
+            self.tick(entry)
+            return (*suite, len(self._listed(suite)) - 1)
+        self._materialise(entry.key)
+        listed = self._listed(suite)
+        name = str(listed[last].get("name"))
+        taken = {str(item.get("label") or item.get("name")) for item in listed}
+        label = next(f"{name}_{n}" for n in range(2, len(listed) + 3) if f"{name}_{n}" not in taken)
+        rest = {key: value for key, value in listed[last].items() if key not in ("name", "label")}
+        self.draft.insert(suite, last + 1, {"name": name, "label": label, **rest})
+        self.opened = frozenset([*(key for key in self.opened if key[:-1] != suite), (*suite, last + 1)])
+        self.read()
+        return (*suite, last + 1)
+
     def unfold(self, entry: Entry) -> None:
         """The settings of a listed attack are shown, or hidden."""
         if entry.value:
@@ -160,7 +178,8 @@ class Editing:
     def short(self, problem: Problem) -> str:
         """Safe to show, with the preset's name in place of its path."""
         path = self.draft.path
-        return display(problem.line.replace(f"{path}:", f"{path.name}:", 1) if path else problem.line)
+        line = problem.line.replace(f"{MACHINE}.", "")
+        return display(line.replace(f"{path}:", f"{path.name}:", 1) if path else line)
 
     def mistakes(self) -> Counter[str]:
         """How many there are on each tab."""

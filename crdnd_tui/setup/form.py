@@ -161,9 +161,10 @@ class Form:
         match key[-1]:
             case "robustbench":
                 return tuple(
-                    Option(value=name, title=name, note=f"{model.title}, AutoAttack {100 * model.autoattack:.1f} %")
+                    Option(value=name, title=name, note=words, aside=words)
                     for (of, name), model in MODELS.items()
                     if of == data
+                    for words in [f"{model.title}, AutoAttack {100 * model.autoattack:.1f} %"]
                 )
             case "run":
                 return tuple(self.sources.runs)
@@ -220,7 +221,7 @@ class Form:
             spec = tagged.get(name)
             at = (*key, number)
             options = (kinds.option(name, spec),) if spec else ()
-            note = ", ".join(f"{k} {kinds.shown(v, short=True)}" for k, v in item.items() if k != "name")
+            note = ", ".join(f"{_words([k])} {kinds.shown(v, short=True)}" for k, v in item.items() if k != "name")
             label = options[0].title if options else name
             yield Entry(
                 key=at,

@@ -27,6 +27,7 @@ class Option:
     value: str
     title: str
     note: str = ""
+    aside: str = ""  # a few words to stand beside the title: the name in a preset, the paper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,9 @@ def shape_of(annotation: object, metadata: Sequence[object] = ()) -> Shape:
     limits = [*metadata, *found]
     if typing.get_origin(inner) is tuple:
         item = shape_of(typing.get_args(inner)[0])
-        return Shape(kind="list", specs=item.specs, listed=True, options=item.options, allowed=item.allowed)
+        each = f"any of {', '.join(option.value for option in item.options)}" if item.options else item.allowed
+        allowed = f"{each}; commas between them" if each else ""
+        return Shape(kind="list", specs=item.specs, listed=True, options=item.options, allowed=allowed)
     specs = _specs(inner)
     if specs:
         return Shape(specs=specs, nullable=nullable)
@@ -100,11 +103,13 @@ def _specs(annotation: object) -> tuple[type[Spec], ...]:
 
 def _allowed(metadata: Sequence[object]) -> str:
     """Limits in words; pydantic keeps them as attributes of annotated-types, or within a FieldInfo."""
-    words = []
+    limits: dict[str, str] = {}
     for item in metadata:
         for part in item.metadata if isinstance(item, FieldInfo) else [item]:
-            words += [f"{word} {_limit(getattr(part, name))}" for name, word in _LIMITS.items() if hasattr(part, name)]
-    return ", ".join(words)
+            limits |= {name: _limit(getattr(part, name)) for name in _LIMITS if hasattr(part, name)}
+    if limits.keys() == {"ge", "le"}:
+        return f"{limits['ge']} to {limits['le']}"
+    return ", ".join(f"{word} {limits[name]}" for name, word in _LIMITS.items() if name in limits)
 
 
 def _limit(value: float) -> str:
@@ -127,7 +132,9 @@ def option(name: str, spec: type[Spec], table: object = None) -> Option:
     first = doc(spec).partition("\n")[0]
     paper = str(getattr(spec, "paper", "")).strip("-")
     known = f"{paper}. " if paper and paper not in first else ""
-    return Option(value=name, title=_title(name, spec, table), note=known + first)
+    title = _title(name, spec, table)
+    aside = [*([name] if name not in (title, title.lower()) else []), *([paper] if paper else [])]
+    return Option(value=name, title=title, note=known + first, aside=", ".join(aside))
 
 
 def _title(name: str, spec: type[Spec], table: object) -> str:

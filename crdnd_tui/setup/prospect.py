@@ -1,10 +1,10 @@
 """What a new run will cost, in a few lines: time from past runs here, passes, FLOPs, memory, disk, equal runs."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crdnd_tui import library
+from crdnd_tui import files, library, presets
 from crdnd_tui.setup import forecast
 from crdnd_tui.setup.forecast import NOTHING, Forecast, Past
 from crdnd_tui.setup.kinds import Option
@@ -49,12 +49,28 @@ def saved_runs(runs: Path, *, now: float) -> list[Option]:
     found = []
     for row in library.runs(runs, now=now):
         known = row.status
-        if row.state != "done" or known is None or not (row.path / "weights" / "best.safetensors").is_file():
+        if row.state != "done" or known is None or not files.is_file(row.path / "weights" / "best.safetensors"):
             continue
         clean = known.results.get("best", known.results.get("last", {})).get("clean")
         note = f"{known.method} {known.student}, {known.data}" + (f", clean {100 * clean:.1f} %" if clean else "")
-        found.append(Option(value=row.id, title=row.id, note=one_line(note)))
+        found.append(Option(value=row.id, title=row.id, note=one_line(note), aside=one_line(note)))
     return found
+
+
+def shipped_presets() -> list[Option]:
+    """Presets that came with the program, quickstarts first, with what their first line says."""
+    found = []
+    for name, path in sorted(presets.shipped().items(), key=lambda item: (not item[0].startswith("quick"), item[0])):
+        first = path.read_text("utf-8").partition("\n")[0].lstrip("# ")
+        found.append(Option(value=name, title=name, note=one_line(first), aside=one_line(first.rstrip("."))))
+    return found
+
+
+def teachers(options: Sequence[Option], path: Path | None) -> list[Option]:
+    """Shipped presets as a preset at this path would name them."""
+    folder, shipped = (path or Path("preset")).resolve().parent, presets.shipped()
+    named = [(shipped[option.value], option) for option in options]
+    return [replace(option, value=at.name if at.parent == folder else str(at)) for at, option in named]
 
 
 def rows(config: RunConfig, prospect: Prospect | None) -> list[Row]:
@@ -67,7 +83,7 @@ def rows(config: RunConfig, prospect: Prospect | None) -> list[Row]:
     steps = f"{cost.steps:,} steps" if cost.steps is not None else "steps unknown before the data are read"
     evaluation = flops_text(cost.evaluation_flops)
     return [
-        *_time_rows(prospect),
+        _time_row(prospect),
         ("step", f"student {step}", teacher),
         (
             "compute",
@@ -76,6 +92,7 @@ def rows(config: RunConfig, prospect: Prospect | None) -> list[Row]:
             f"{steps}",
         ),
         ("memory", *_memory(cost)),
+        _equal_row(prospect),
     ]
 
 
@@ -85,26 +102,35 @@ def brief(config: RunConfig, prospect: Prospect | None) -> str:
     time = prospect.time if prospect else None
     words = time.words if time else NOTHING if prospect else "looking at past runs"
     memory = f"{size(cost.memory.peak)} memory" if cost.memory else "memory unknown"
-    equal = f"; equal run: {prospect.equal[0]}" if prospect and prospect.equal else ""
+    equal = f"; an equal run is {prospect.equal[0].rpartition(', ')[2]}" if prospect and prospect.equal else ""
     teacher = ", its teacher first" if prospect and prospect.trains_teacher else ""
     return f"{words}{teacher}; {memory}{equal}"
 
 
-def _time_rows(prospect: Prospect | None) -> list[Row]:
+def _time_row(prospect: Prospect | None) -> Row:
     if prospect is None:
-        return [("time", "\u2026", "looking at past runs")]
-    found: list[Row] = []
+        return ("time", "\u2026", "looking at past runs")
     time = prospect.time
     if time is None:
-        found.append(("time", "unknown", NOTHING.partition(":")[0]))
+        value, more = "unknown", NOTHING.partition(":")[0]
     else:
         value, _, source = time.words.partition(" from ")
         parts = f"training {duration(time.training)}, evaluation {duration(time.evaluation)}"
-        found.append(("time", value, f"from {source}; {parts}"))
+        more = f"from {source}; {parts}"
     if prospect.trains_teacher:
-        more = prospect.teacher.words if prospect.teacher else NOTHING.partition(":")[0] + " of its kind"
-        found.append(("teacher", "is trained first", more))
-    return found
+        words = prospect.teacher.words.partition(" from ")[0] if prospect.teacher else "for an unknown time"
+        more = f"plus its teacher first, {words}; {more}"
+    return ("time", value, more)
+
+
+def _equal_row(prospect: Prospect | None) -> Row:
+    """A run of the same config, if there is one: it need not be made again."""
+    if prospect is None:
+        return ("equal run", "\u2026", "")
+    if not prospect.equal:
+        return ("equal run", "none", "")
+    others = len(prospect.equal) - 1
+    return ("equal run", prospect.equal[0], f"and {others} more" if others else "")
 
 
 def _memory(cost: Estimate) -> tuple[str, str]:

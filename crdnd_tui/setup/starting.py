@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from crdnd_tui import launch
 from crdnd_tui.attach import DONE, log_tail
 from crdnd_tui.session import Session
-from engine.spec import folders
+from engine.spec import explain, folders
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.machine import Machine
@@ -32,7 +32,7 @@ def machine(session: Session, chosen: Mapping[str, Any]) -> Machine:
     try:
         return Machine.model_validate({**session.machine, **chosen, **folders_})
     except ValidationError as error:
-        raise ConfigError([f"{detail['loc'][0]}: {detail['msg']}" for detail in error.errors()]) from None
+        raise ConfigError([f"{detail['loc'][0]}: {explain.message(detail)}" for detail in error.errors()]) from None
 
 
 def create(config: RunConfig, text: str, where: Machine) -> Start:

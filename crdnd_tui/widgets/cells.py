@@ -49,6 +49,11 @@ class Cells(Widget, can_focus=True):
         """Of the theme that is on."""
         return named(self.app.theme)
 
+    @property
+    def ascii_only(self) -> bool:
+        """Whether the terminal has letters only."""
+        return bool(getattr(getattr(self.app, "session", None), "ascii_only", False))
+
     def on_mount(self) -> None:
         """Redraw with another theme."""
         self.watch(self.app, "theme", self._themed, init=False)

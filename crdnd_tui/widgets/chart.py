@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -23,7 +24,7 @@ from crdnd_tui.widgets.chart_sheet import How, Sheet
 from crdnd_tui.widgets.legend import Styles, few_rows, legend, title
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97, 0.99)
-_BORDERS = 4  # cells of a panel's edge that carry no words
+_BORDERS = 6  # cells of a panel's edge that carry no words: corners, a stroke and a space on each side
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +93,7 @@ class Chart(Widget, can_focus=True):
         self._said: object = None
         self._place = (0, 0)  # left edge and width of what lies between the axes, in cells
         self._held: tuple[int, bool] | None = None  # column of the pressed mouse, and whether it was dragged
-        self.border_title = title
+        self.border_title = Content(title)
         self.set_reactive(Chart.log_y, log_y)
 
     def on_mount(self) -> None:
@@ -149,6 +150,7 @@ class Chart(Widget, can_focus=True):
         if view is None:
             return plot.skeleton(size, sheet.why_empty(self._empty, how))
         frame = plot.Frame(x_label=sheet.x_label, percent=sheet.percent, cross=self.cursor, gap=sheet.gap(view))
+        view = plot.settled(view, size.height, percent=sheet.percent)
         picture = plot.draw(curves, view, size, frame, self.markers)
         self._place = picture.left, picture.width
         return picture.rows

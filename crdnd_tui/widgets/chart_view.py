@@ -28,7 +28,7 @@ class Window:
         if log:
             low, high = (max(low, whole[0]), high) if low <= 0 else (low, high)
             return (low, high) if high > low else (low / 2, low * 2)
-        reach = max(0.5, 1e-6 * abs(low))
+        reach = max(1.0, 1e-6 * abs(low))
         return (low, high) if high > low else (low - reach, low + reach)
 
     def zoom(self, factor: float, around: float, whole: Span, *, log: bool) -> None:

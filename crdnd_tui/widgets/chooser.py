@@ -48,6 +48,7 @@ class Chooser(Widget, can_focus=True):
         super().__init__(id=id, classes="panel")
         self._most = most
         self._choices: tuple[Choice, ...] | None = None
+        self._problem = ""  # why the folder could not be listed
         self._taken: list[str] = []
         self._top = 0
         self.border_title = "Compare which runs?"
@@ -56,12 +57,13 @@ class Chooser(Widget, can_focus=True):
         """Redraw with another theme."""
         self.watch(self.app, "theme", self._entitle, init=False)
 
-    def show(self, choices: Sequence[Choice]) -> None:
-        """The runs there are; the cursor stays on its run, what was taken and is gone is forgotten."""
+    def show(self, choices: Sequence[Choice], problem: str = "", *, whole: bool = True) -> None:
+        """The runs there are; the cursor stays on its run, what was taken and is gone from the whole is forgotten."""
+        self._problem = problem
         here = self._choices[self.cursor].id if self._choices and self.cursor < len(self._choices) else ""
         self._choices = tuple(choices)
         ids = [choice.id for choice in choices]
-        self._taken = [run for run in self._taken if run in ids]
+        self._taken = [run for run in self._taken if run in ids or not whole]
         self.cursor = ids.index(here) if here in ids else 0
         self._entitle()
 
@@ -79,6 +81,8 @@ class Chooser(Widget, can_focus=True):
         palette, width, height = named(self.app.theme), self.size.width, self.size.height
         if self._choices is None:
             return Text("Reading the runs ...", palette.muted)
+        if self._problem:
+            return Text(f"The runs folder cannot be read: {one_line(self._problem)}", palette.bad)
         if not self._choices:
             words = Text("No run has been started yet.\n\n", palette.text)
             words.append("2", f"bold {palette.accent}").append("  New run\n", palette.muted)
@@ -102,12 +106,13 @@ class Chooser(Widget, can_focus=True):
         longest = min(room, max(len(other.words) for other in self._choices or ()))
         line.append(pad(one_line(choice.words, longest), longest), f"bold {palette.text}" if taken else palette.text)
         rest = room - longest - 2
-        shown = one_line(choice.id, rest) if rest >= _ID else ""
+        shown = "" if rest < _ID else one_line(choice.id, rest) if len(choice.id) <= rest else _made(choice.id)
         line.append("  " + pad(shown, rest) if rest > 0 else " " * (room - longest), palette.muted)
         line.append(" " + choice.result.rjust(result), palette.muted)
         line.truncate(width, pad=True)
         if here:
             line.stylize(f"on {palette.selection}")
+            line.stylize(palette.text if palette.ansi else "")  # its quiet ink is the colour of the selection
         return line
 
     def action_move(self, by: int) -> None:
@@ -142,3 +147,8 @@ class Chooser(Widget, can_focus=True):
     def action_leave(self) -> None:
         """Back to where one came from."""
         self.post_message(self.Left())
+
+
+def _made(run: str) -> str:
+    """When a run was made, by its id."""
+    return one_line(f"{run[:4]}-{run[4:6]}-{run[6:8]} {run[9:11]}:{run[11:13]}", _ID)

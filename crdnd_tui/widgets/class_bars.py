@@ -2,11 +2,12 @@
 
 from crdnd_tui.monitor.per_class import Images, PerClass, Side, at
 from crdnd_tui.palette import Palette
-from crdnd_tui.text import pad, percent
+from crdnd_tui.text import one_line, pad, percent
 from crdnd_tui.widgets.cells import Cells, Part, Row
 
 _BOTH = 84  # cells from which clean and adversarial stand side by side
 _SHORTEST = 6  # cells of a bar that is worth drawing
+_ASCII = "#=-."  # both, the teacher alone, the student alone, neither
 _WORDS = {"clean": "clean x", "adversarial": "adversarial x'"}
 
 
@@ -32,33 +33,41 @@ class ClassBars(Cells):
             return [[("waiting for the end of the first epoch", palette.muted)]]
         both = width >= _BOTH and known.clean.known and known.adversarial.known
         order = known.order(self._images, height)
-        label = min(10, max(len(known.names[k]) for k in order))
+        label = min(12, max(len(known.names[k]) for k in order))
         self._entitle(known, both, len(order), height)
         kinds: list[Images] = ["clean", "adversarial"] if both else [self._images]
         room = (width - label) // len(kinds) - (2 if both else 0)
         rows: list[Row] = []
         for k in order:
-            row: list[Part] = [(pad(known.names[k], label), palette.text)]
+            row: list[Part] = [(pad(one_line(known.names[k], label), label), palette.text)]
             for place, images in enumerate(kinds):
                 row += [("  ", "")] if place else []
-                row += _row(known.side(images), k, room, palette, plain=self.app.no_color)
+                row += _row(known.side(images), k, room, palette, self._glyphs())
             rows.append(row)
         return rows
+
+    def _glyphs(self) -> str:
+        """Of two bars in one row: where both are, the teacher's alone, the student's alone, neither's."""
+        if self.ascii_only:
+            return _ASCII
+        return "\u2588\u2580\u2584\u00b7" if self.app.no_color else "\u2580\u2580\u2584\u00b7"
 
     def _entitle(self, known: PerClass, both: bool, many: int, height: int) -> None:
         side = known.side(self._images)
         whose = "Accuracy" if side.teacher and side.student else "Teacher" if side.teacher else self._who.title()
         shown = "clean" if side is known.clean else "adversarial"
         images = "clean x | adversarial x'" if both else _WORDS[shown]
+        images += f", {known.by}" if known.by and (both or shown == "adversarial") else ""
         fits = many <= height
         scale = f"\u25b2\u25bc since epoch {known.epoch - 1}" if known.epoch > 1 else ""
-        legend = "\u2580 teacher  \u2584 student" if side.teacher and side.student else ""
+        legend = "# both  = teacher  - student" if self.ascii_only else "\u2580 teacher  \u2584 student"
+        legend = legend if side.teacher and side.student else ""
         least = "" if fits else f"{many} classes, least known first"
         words = "  ".join(word for word in (least or legend, scale) if word)
         self.name_it(f"{whose} per class on {images}", words)
 
 
-def _row(side: Side, k: int, room: int, palette: Palette, *, plain: bool) -> list[Part]:
+def _row(side: Side, k: int, room: int, palette: Palette, glyphs: str) -> list[Part]:
     """Bars, the teacher's number with its change, the student's number."""
     teacher, student = at(side.teacher, k), at(side.student, k)
     own = teacher if side.teacher else student
@@ -69,7 +78,9 @@ def _row(side: Side, k: int, room: int, palette: Palette, *, plain: bool) -> lis
     length = room - 1 - sum(len(words) for words, _ in numbers)
     if length < _SHORTEST:
         return numbers
-    bars = _bars(teacher, student, length, palette, plain=plain) if side.teacher else _bar(student, length, palette)
+    if side.teacher:
+        return [(" ", ""), *_bars(teacher, student, length, palette, glyphs), *numbers]
+    bars = _bar(student, length, palette, glyphs)
     return [(" ", ""), *bars, *numbers]
 
 
@@ -81,19 +92,19 @@ def _change(change: float | None, palette: Palette) -> list[Part]:
     return [(f" {sign}{100 * abs(change):4.1f}", look)]
 
 
-def _bars(teacher: float | None, student: float | None, length: int, palette: Palette, *, plain: bool) -> list[Part]:
+def _bars(teacher: float | None, student: float | None, length: int, palette: Palette, glyphs: str) -> list[Part]:
     """Two bars in one row, by half-blocks."""
     one, two = (round(length * min(1.0, max(0.0, value or 0.0))) for value in (teacher, student))
     blue, orange = palette.series[0], palette.series[1]
     both = min(one, two)
     return [
-        (("\u2588" if plain else "\u2580") * both, f"{blue} on {orange}"),
-        ("\u2580" * (one - both), blue),
-        ("\u2584" * (two - both), orange),
-        ("\u00b7" * (length - max(one, two)), palette.faint),
+        (glyphs[0] * both, f"{blue} on {orange}"),
+        (glyphs[1] * (one - both), blue),
+        (glyphs[2] * (two - both), orange),
+        (glyphs[3] * (length - max(one, two)), palette.faint),
     ]
 
 
-def _bar(value: float | None, length: int, palette: Palette) -> list[Part]:
+def _bar(value: float | None, length: int, palette: Palette, glyphs: str) -> list[Part]:
     full = round(length * min(1.0, max(0.0, value or 0.0)))
-    return [("\u2584" * full, palette.series[1]), ("\u00b7" * (length - full), palette.faint)]
+    return [(glyphs[2] * full, palette.series[1]), (glyphs[3] * (length - full), palette.faint)]

@@ -58,7 +58,7 @@ class ComparisonPanels(Container):
             text.append(f" {name.title()} ", f"bold underline {palette.accent}" if here else palette.muted)
             text.append(" ")
             self.set_class(here, f"-{name}")
-        text.append("  tab next", palette.faint)
+        text.append("  tab next", palette.muted)
         self.query_one("#pages", Static).update(text)
 
     def panel(self, page: str) -> TextSheet | CurveBoard:
@@ -67,21 +67,29 @@ class ComparisonPanels(Container):
             return self.query_one(CurveBoard)
         return self.query_one(f"#{page}", TextSheet)
 
+    def reveal(self) -> None:
+        """The row under the cursor, where not all rows are in sight."""
+        self.query_one("#results", RowSheet).reveal(result_grid.CURSOR)
+
     def _curves(self, shown: Shown, palette: Palette, colours: dict[str, str]) -> None:
-        measure, lines = shown.measure, []
+        measure, lines, without = shown.measure, [], []
         for row in shown.rows:
             curve = self._growing.of(row, measure.key)
-            if row.id in shown.hidden or not curve.points:
+            if row.id in shown.hidden:
+                continue
+            if not curve.points:
+                without.append(row.label)
                 continue
             lines.append(
                 Line(
                     name=row.label, colour=colours[row.id], series=curve.series,
                     band=measure.smooth and len(shown.rows) <= _BANDS, smooth=measure.smooth,
-                    value=comparison_curves.last(curve.points, percent=measure.percent),
+                    value=comparison_curves.last(row, measure.key, curve.points, percent=measure.percent),
                 )
             )  # fmt: skip
         title = measure.title + (", mean of seeds" if any(len(row.sides) > 1 for row in shown.rows) else "")
-        title += f" \u00b7 {shown.measures.index(measure) + 1} of {len(shown.measures)}"
+        title += "" if shown.look.apart else f" \u00b7 {shown.measures.index(measure) + 1} of {len(shown.measures)}"
+        title += f" \u00b7 none of {', '.join(without)}" if lines and without else ""
         board = self.query_one(CurveBoard)
         board.show(title, lines, percent=measure.percent, apart=shown.look.apart, quiet=palette.faint)
 
@@ -91,18 +99,21 @@ class ComparisonPanels(Container):
         sheet = self.query_one("#results", TextSheet)
         sheet.show(lambda width: result_grid.lines(grid, view, palette, width))
         unit = "points more than base" if look.deltas else "% right"
-        over = ", mean \u00b1 std over (n) seeds" if any(len(row.sides) > 1 for row in shown.rows) else ""
+        mean = "mean" if look.deltas else "mean \u00b1 std"
+        over = f", {mean} over (n) seeds" if any(len(row.sides) > 1 for row in shown.rows) else ""
         sheet.border_title = escape(f"Results: {look.checkpoint} checkpoint, {unit}{over}")
         sheet.border_subtitle = escape(shown.conditions)
 
     def _config(self, shown: Shown, palette: Palette, colours: dict[str, str]) -> None:
-        known = comparison_config.of_rows(shown.rows)
-        keys = known if shown.look.all_keys else [key for key in known if key.differs]
-        differ, all_keys = sum(key.differs for key in known), shown.look.all_keys
+        known, look = comparison_config.of_rows(shown.rows), shown.look
+        differ = [key for key in known if key.differs]
+        keys = known if look.all_keys else differ
+        folded = keys if look.unfolded else comparison_config.folded(keys)
         sheet = self.query_one("#config", TextSheet)
-        sheet.show(lambda width: differences.key_lines(keys, shown.rows, colours, palette, width))
-        only = f"only differences ({differ} of {len(known)} keys)"
-        sheet.border_title = f"Config: {f'all {len(known)} keys, {differ} differ' if all_keys else only}"
+        sheet.show(lambda width: differences.key_lines(folded, shown.rows, colours, palette, width))
+        only = f"only differences ({len(differ)} of {len(known)} keys)"
+        sheet.border_title = f"Config: {f'all {len(known)} keys, {len(differ)} differ' if look.all_keys else only}"
+        sheet.border_subtitle = "f unfolds .*" if len(folded) < len(keys) else "f folds" if look.unfolded else ""
 
     def _per_class(self, shown: Shown, palette: Palette) -> None:
         row, base, attack = shown.row, shown.base, shown.attack

@@ -124,7 +124,7 @@ class Confusion(Easel):
                 value = matrix.rows[r][c]
                 text = number(value, matrix.mode).rjust(figures) if y == middle else ""
                 chosen = here and c == self.spot.predicted
-                framed = f"[{text}]" if len(text) + 2 <= cell else f"[{text.strip()}]"
+                framed = f"[{text.strip()}]".rjust(min(cell, len(text) + 2))  # its figures stay where they were
                 text = framed if chosen and y == middle and len(framed) <= cell else text
                 shown = text.center(cell)
                 line.append(Segment(shown[:cell], self._style(matrix, matrix.share(r, c), value, chosen=chosen)))
@@ -133,9 +133,10 @@ class Confusion(Easel):
 
     def _style(self, matrix: Matrix, share: float, value: int, *, chosen: bool) -> Style:
         palette = self.palette
-        if chosen:
-            ink = palette.accent_text if not palette.ansi else "black"
-            return Style(color=ink, bgcolor=palette.accent, bold=True)
+        if chosen and palette.ansi:
+            return Style(color="black", bgcolor=palette.accent, bold=True)
+        if chosen:  # in no colour that a value could have
+            return Style(color=palette.background, bgcolor=palette.text, bold=True)
         if value == 0:
             return Style(color=palette.faint, bgcolor=palette.background)
         painted = colour(palette, matrix, share)

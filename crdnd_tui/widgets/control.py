@@ -6,7 +6,9 @@ from typing import ClassVar
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -15,6 +17,7 @@ from crdnd_tui.setup.kinds import Option
 from crdnd_tui.text import one_line
 
 LONGEST = 400  # characters of one value
+ASIDE = 12  # cells; less room shows none of it
 
 
 class Edited(Message):
@@ -86,6 +89,10 @@ class Choice(Control):
             title, palette.muted if self.muted and not focused else f"bold {palette.text}" if focused else palette.text
         )
         text.append(" \u203a", ends)
+        room = self.size.width - text.cell_len - 2
+        if option is not None and option.aside and room > ASIDE:
+            text.append("  " + one_line(option.aside, 200), palette.muted)
+            text.truncate(self.size.width, overflow="ellipsis")
         return text
 
     def action_step(self, by: int) -> None:
@@ -156,7 +163,16 @@ class Tick(Control):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "tick", "Take in or out", show=False),
         Binding("enter,right,left,l,h", "unfold", "Settings", show=False),
+        Binding("plus", "copy", "Once more", show=False, key_display="+", tooltip="with other settings and a label"),
+        Binding("minus", "drop", "Take out", show=False, key_display="-"),
     ]
+
+    class Copied(Message):
+        """Once more, with other settings."""
+
+        def __init__(self, tick: "Tick") -> None:
+            super().__init__()
+            self.tick = tick
 
     class Ticked(Message):
         """In or out."""
@@ -189,12 +205,22 @@ class Tick(Control):
         text.append(self.label.ljust(15), f"bold {palette.accent}" if focused else colour)
         fold = (" \u25be " if self.opened else " \u25b8 ") if self.value else "   "
         text.append(fold, palette.accent if focused else palette.faint)
-        text.append(one_line(self.note, max(8, self.size.width - 21)), palette.muted)
+        text.append(one_line(self.note, 200), palette.muted)
+        text.truncate(self.size.width, overflow="ellipsis")
         return text
 
     def action_tick(self) -> None:
         """In or out."""
         self.post_message(self.Ticked(self))
+
+    def action_copy(self) -> None:
+        """A second one of its kind."""
+        self.post_message(self.Copied(self))
+
+    def action_drop(self) -> None:
+        """Out, if it is in."""
+        if self.value:
+            self.post_message(self.Ticked(self))
 
     def action_unfold(self) -> None:
         """Settings of an attack that is in; one that is out is taken in first."""
@@ -220,11 +246,20 @@ class Line(Input):
         Binding("ctrl+e", "screen.editor", "Edit as text", show=False),  # Input has its own use for both
         Binding("ctrl+w", "screen.write", "Write", show=False),
     ]
+    virtual_size = Reactive(Size(0, 0), layout=False)  # how long its text is moves nothing else
 
-    def __init__(self, value: str, placeholder: str) -> None:
+    def __init__(self, value: str, placeholder: str, *, wordless: bool = False) -> None:
         super().__init__(value, placeholder=placeholder, compact=True, max_length=LONGEST, select_on_focus=False)
+        self._wordless = wordless  # numbers: brackets are no part of them, and turn the tabs here, too
         self.cursor_blink = False
         self._said = value  # an Input tells its first value as a change, which nobody made
+
+    async def _on_key(self, event: events.Key) -> None:
+        by = {"[": -1, "]": 1}.get(event.character or "", 0) if self._wordless else 0
+        if by:
+            event.stop()
+            event.prevent_default()
+            await self.screen.run_action(f"tab({by})")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Each key counts."""

@@ -7,9 +7,23 @@ from typing import Any
 from textual.containers import Container
 from textual.events import Resize
 
+from crdnd_tui.plots import ticks
 from crdnd_tui.widgets.chart import Chart, Line
+from crdnd_tui.widgets.legend import legend
 
 _LEAST = 38  # cells of a small chart
+_BORDERS = 4  # cells of a panel's edge that carry no words
+
+
+class _Alone(Chart):
+    """One curve before the others. Only it is in the legend: those behind it have charts of their own."""
+
+    def _entitle(self) -> None:
+        super()._entitle()
+        if self.is_attached:
+            at = "" if self.cursor is None else f"{self._sheet.x_label} {ticks.place(self.cursor)}"
+            own = self._sheet.entries(self._how())[-1:]
+            self.border_subtitle = legend(own, at, self.palette, self.outer_size.width - _BORDERS)
 
 
 class CurveBoard(Container):
@@ -27,10 +41,10 @@ class CurveBoard(Container):
         """These curves; `quiet` is the colour of what stands behind."""
         names = [line.name for line in lines]
         titles = [f"{name}: {title}" for name in names] if apart and names else [title]
-        key = (titles, percent)
+        key = (titles, percent, apart)
         if key != self._key:
             self._key = key
-            self._rebuild(titles, percent)
+            self._rebuild(titles, percent, _Alone if apart and lines else Chart)
         self.names = []
         for place, chart in enumerate(self._charts):
             behind = [replace(line, colour=quiet, band=False) for k, line in enumerate(lines) if k != place]
@@ -43,11 +57,11 @@ class CurveBoard(Container):
         if self._charts:
             self._charts[0].focus()
 
-    def _rebuild(self, titles: Sequence[str], percent: bool) -> None:
+    def _rebuild(self, titles: Sequence[str], percent: bool, kind: type[Chart]) -> None:
         focused = any(chart.has_focus for chart in self._charts)
         for chart in self._charts:
             chart.remove()
-        self._charts = [Chart(words, percent=percent, empty="no run has this yet") for words in titles]
+        self._charts = [kind(words, percent=percent, empty="no run has this yet") for words in titles]
         self.mount_all(self._charts)
         self._arrange()
         if focused:

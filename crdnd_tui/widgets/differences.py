@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
+from crdnd_tui import report
 from crdnd_tui.comparing.comparison import Row
 from crdnd_tui.comparing.comparison_config import MISSING, ClassDifference, Key
 from crdnd_tui.palette import Palette
@@ -11,6 +12,7 @@ from crdnd_tui.text import one_line, pad, percent
 from crdnd_tui.widgets.result_grid import signed
 
 _VALUE = 8  # cells that a value needs at least to stand in a column
+_PATH, _ENOUGH = 16, 14  # cells of a key's path at least, and of a value before it shortens the path
 _TWO = 52  # cells from which classes stand in two columns
 _BOTH, _ARM, _LONGEST = 15, 5, 24  # cells of both accuracies, of a bar at least and at most
 
@@ -21,12 +23,11 @@ def key_lines(
     """A line for each key with one column for each row; or, where these find no room, its values on lines below."""
     if not keys:
         return [Text("The runs were asked for the same.", palette.muted)]
-    longest = max(len(key.path) for key in keys)
-    path = min(longest, max(16, width - len(rows) * (_VALUE + 2)))
-    room = (width - path) // max(1, len(rows)) - 2
+    longest, needed = max(len(key.path) for key in keys), _needed(keys, rows)
+    path = min(longest, max(_PATH, width - len(rows) * (min(needed, _ENOUGH) + 2)))
+    room = min(needed, (width - path) // max(1, len(rows)) - 2)
     if room < _VALUE:
         return _stacked(keys, rows, colours, palette, width)
-    room = min(room, max([8, *(len(v) for key in keys for v in key.values), *(len(row.label) for row in rows)]))
     path = min(longest, width - len(rows) * (room + 2))
     head = Text(" " * path)
     for row in rows:
@@ -39,6 +40,11 @@ def key_lines(
             line.append("  " + pad(one_line(value, room), room), style)
         made.append(line)
     return made
+
+
+def _needed(keys: Sequence[Key], rows: Sequence[Row]) -> int:
+    """Cells at which no value and no label is cut."""
+    return max([_VALUE, *(len(v) for key in keys for v in key.values), *(len(row.label) for row in rows)])
 
 
 def _stacked(
@@ -65,7 +71,7 @@ def class_lines(
     In two columns where one would be higher than `height` and there is room.
     """
     if not known:
-        return [Text(why, palette.muted)]
+        return report.wrapped(why, max(1, width), palette.muted, indent="", hang="")
     two = width >= _TWO and len(known) > max(1, height)
     bars = _bars(known, palette, (width - 3) // 2 if two else width)
     if not two:

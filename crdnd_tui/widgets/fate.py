@@ -8,7 +8,10 @@ from rich.text import Text
 from crdnd_tui.report import wrapped
 from crdnd_tui.text import one_line
 from crdnd_tui.widgets.cells import Cells, Row
+from crdnd_tui.widgets.log_tail import folded
 from crdnd_tui.widgets.status_line import colour_of
+
+_LEAST_OF_LOG = 15  # rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +59,18 @@ class Fate(Cells):
             rows += [[], line]
         if reason.log:
             rows += [[], [(reason.log_title, palette.muted)]]
-            rows += [[(words.expandtabs(4), palette.text)] for words in reason.log[-15:]]
+            room = max(_LEAST_OF_LOG, height - len(rows))  # its end is what counts
+            rows += [[(piece, palette.text)] for piece in _pieces(reason.log, width)[-room:]]
         return rows
+
+
+def _pieces(log: Sequence[str], width: int) -> list[str]:
+    """Its lines, folded."""
+    made: list[str] = []
+    for words in log:
+        first, *rest = folded(words.expandtabs(4), max(8, width - 2)) or [""]
+        made += [first, *(f"  {piece}" for piece in rest)]
+    return made
 
 
 def _lines(words: str, width: int) -> list[str]:

@@ -12,8 +12,9 @@ from crdnd_tui.setup.form import NONE, Entry
 from crdnd_tui.text import one_line, pad
 from crdnd_tui.widgets.control import Choice, Control, Line, Tick, Toggle
 
-LABEL = 30  # cells
+LABEL = 30  # cells; half of the row where that is little
 CONTROL = 24
+ROOM = 52  # cells of a row that has room for both
 
 
 class Field(Widget):
@@ -22,7 +23,7 @@ class Field(Widget):
     def __init__(self, entry: Entry, message: str = "", *, opened: bool = False) -> None:
         super().__init__(classes=f"-{entry.kind}")
         self.entry, self.message, self._opened = entry, message, opened
-        self._height = 1
+        self._height, self._indented = 1, LABEL
 
     def compose(self) -> ComposeResult:
         made = self._made()
@@ -38,8 +39,21 @@ class Field(Widget):
         self.refresh()
 
     def on_resize(self) -> None:
-        """A message may need more lines."""
+        """A message may need more lines; a short row has a short label."""
         self._fit()
+        label, control = self._label, self.control
+        if isinstance(control, Line | Choice | Toggle) and label != self._indented:
+            self._indented = label
+            sign = 2 if isinstance(control, Line) else 0  # cells before the value of other controls
+            short = label < LABEL or isinstance(control, Choice)
+            control.styles.width = "1fr" if short else CONTROL - sign
+            control.styles.margin = (0, 0, 0, label + 1 + sign)
+
+    @property
+    def _label(self) -> int:
+        """Cells of the label."""
+        width = self.size.width
+        return LABEL if width >= ROOM or not width else width // 2
 
     @property
     def control(self) -> Widget | None:
@@ -73,7 +87,10 @@ class Field(Widget):
         else:
             mark = "\u2717 " if self.message else "\u2022 " if entry.value is not None else "  "
             text.append("  " * min(entry.depth, 2) + mark, palette.bad if self.message else palette.accent)
-            text.append(one_line(entry.label, LABEL - 2), palette.text if entry.value is not None else palette.muted)
+            text.append(
+                one_line(entry.label, self._label - 2 - 2 * min(entry.depth, 2)),
+                palette.text if entry.value is not None else palette.muted,
+            )
             self._say_default(text, palette.muted)
         for line in self._lines():
             text.append("\n" + " " * 4 + line, palette.bad)
@@ -114,7 +131,8 @@ class Field(Widget):
                 return Toggle(_value(entry) == "true", muted=muted)
             case "choice" | "kind" | "source":
                 return Choice(entry.options, _value(entry), muted=muted)
-        return Line(kinds.shown(entry.value), _placeholder(entry))
+        wordless = entry.kind in ("number", "radius", "list")
+        return Line(kinds.shown(entry.value), _placeholder(entry), wordless=wordless)
 
 
 def _value(entry: Entry) -> str:

@@ -69,19 +69,28 @@ class FormPane(VerticalScroll, can_focus=True, inherit_bindings=False):
         focused = self.screen.focused
         return next((field for field in self.fields if field.control is not None and field.control is focused), None)
 
-    def go(self, by: int) -> None:
-        """Focus so many rows further; from outside, where it was last."""
+    def go(self, by: int) -> bool:
+        """Focus so many rows further; from outside, where it was last. False above the first."""
         reachable = [field for field in self.fields if field.control is not None]
         if not reachable:
-            return
+            return True
         current = self.current
         if current is None:
             near = next((field for field in reachable if field.entry.key == self._last), None)
             target = near or reachable[0 if by > 0 else -1]
+        elif by < 0 and current is reachable[0]:
+            return False
         else:
             target = reachable[min(max(reachable.index(current) + by, 0), len(reachable) - 1)]
         if target.control is not None:
             target.control.focus()
+        return True
+
+    def reach(self, key: Key) -> None:
+        """Focus the row of this key."""
+        field = next((field for field in self.fields if field.entry.key == key), None)
+        if field is not None and field.control is not None:
+            field.control.focus()
 
     def field_of(self, control: Widget) -> Field | None:
         """The row around a control."""

@@ -9,6 +9,8 @@ from crdnd_tui.palette import named
 
 PLACES = (("1", "Runs"), ("2", "New"), ("3", "Live"), ("4", "Compare"), ("5", "Examples"), ("6", "Queue"))
 
+GAP = "   "  # between the parts of a note
+
 
 class Head(Widget):
     """`1 Runs  2 New  ...` with the place in front lit, and a note at the right edge."""
@@ -42,9 +44,13 @@ class Head(Widget):
             if cell_len(line.plain) + cell_len(places.plain) <= width:
                 break
         line.append_text(places)
-        room = width - cell_len(line.plain) - cell_len(self.note) - 1
-        if self.note and room > 0:
-            line.append(" " * room + self.note, palette.muted)
+        room = width - cell_len(line.plain) - 1
+        parts = self.note.split(GAP)
+        while parts and cell_len(GAP.join(parts)) >= room:
+            parts.pop(0)  # what is last is what must be known
+        note = GAP.join(parts)
+        if note:
+            line.append(" " * (room - cell_len(note)) + note, palette.muted)
         line.truncate(width)
         return line
 

@@ -1,5 +1,6 @@
 """Class x epoch in colour. The value under the cursor is said in words, for colours alone say too little."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -7,7 +8,7 @@ from textual.binding import Binding, BindingType
 
 from crdnd_tui.monitor.per_class import History, Images, at
 from crdnd_tui.palette import sequence
-from crdnd_tui.text import pad, percent
+from crdnd_tui.text import one_line, pad, percent
 from crdnd_tui.widgets.cells import Cells, Part, Row
 
 _WORDS = {"clean": "clean x", "adversarial": "adversarial x'"}
@@ -64,7 +65,7 @@ class HeatMap(Cells):
         if known is None or not known.rows:
             self.name_it("Accuracy per class, by epoch")
             return [[("waiting for the end of the first epoch", palette.muted)]]
-        label = min(8, max(map(len, known.names)))
+        label = min(10, max(map(len, known.names)))
         cells = max(1, width - label - 1)
         chosen, column = self._cursor()
         low, high = _range(known.rows)
@@ -105,7 +106,12 @@ class HeatMap(Cells):
 
     def _label(self, name: str, width: int, chosen: bool) -> list[Part]:
         palette = self.palette
-        return [(pad(name, width) + ("\u25b8" if chosen else " "), palette.accent if chosen else palette.muted)]
+        return [
+            (
+                pad(one_line(name, width), width) + ("\u25b8" if chosen else " "),
+                palette.accent if chosen else palette.muted,
+            )
+        ]
 
     def _run(self, upper: Sequence[str], lower: Sequence[str] | None) -> list[Part]:
         """Neighbours of one look are one part. A look of one letter stands for itself, where there are no colours."""
@@ -113,7 +119,7 @@ class HeatMap(Cells):
         for place, colour in enumerate(upper):
             below = lower[place] if lower is not None else colour
             if not colour and not below:
-                words, look = "\u00b7", self.palette.faint
+                words, look = "." if self.ascii_only else "\u00b7", self.palette.faint
             elif len(colour) == 1:
                 words, look = colour, self.palette.text
             elif colour == below:
@@ -162,13 +168,13 @@ def _range(rows: Sequence[Sequence[float | None]]) -> tuple[float, float]:
 
 def _columns(known: History, cells: int) -> list[int]:
     """For each cell the place of its epoch, -1 where the run has not come to; the last epoch of those in a cell."""
-    places = {epoch: place for place, epoch in enumerate(known.epochs)}
+    epochs = sorted((epoch, place) for place, epoch in enumerate(known.epochs))
     total = max(1, known.total)
     made: list[int] = []
     for cell in range(cells):
         first, last = cell * total // cells + 1, max((cell + 1) * total // cells, cell * total // cells + 1)
-        found = [places[e] for e in range(last, first - 1, -1) if e in places]
-        made.append(found[0] if found else -1)
+        after = bisect_right(epochs, last, key=lambda pair: pair[0])
+        made.append(epochs[after - 1][1] if after and epochs[after - 1][0] >= first else -1)
     return made
 
 
@@ -177,6 +183,6 @@ def _colour(widget: HeatMap, value: float | None, low: float, high: float) -> st
     if value is None:
         return ""
     share = (value - low) / (high - low)
-    if widget.app.no_color or getattr(getattr(widget.app, "session", None), "ascii_only", False):
+    if widget.app.no_color or widget.ascii_only:
         return _RAMP[min(len(_RAMP) - 1, max(0, int(share * len(_RAMP))))]
     return sequence(widget.palette, share)

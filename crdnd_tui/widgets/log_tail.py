@@ -1,9 +1,16 @@
-"""The end of the engine's log. It stays at the end while more comes, until it is scrolled back."""
+"""The end of the engine's log. It stays at the end while more comes, until it is scrolled back.
+
+Where there is room lines are folded; else they end in an ellipsis, so that the newest ones are all in sight.
+"""
 
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
-from crdnd_tui.widgets.cells import Cells, Part, Row
+from rich.cells import cell_len, chop_cells
+
+from crdnd_tui.widgets.cells import Cells, Row
+
+_FOLDED_FROM = 12  # rows
 
 
 class Line(Protocol):
@@ -59,11 +66,42 @@ class LogTail(Cells):
         rows: list[Row] = []
         for line in self._lines:
             look = looks.get(line.weight, looks["plain"])
-            row: list[Part] = [(f"{line.time} ", palette.muted)] if line.time and width > 30 else []
+            time = f"{line.time} " if line.time and width > 30 else ""
+            sign = look.sign if line.time or line.weight == "warning" else ""
             words = line.words.expandtabs(4).replace("\n", " ")
             if line.weight == "warning":
                 words = words.removeprefix("warning: ")
-            rows.append(
-                [*row, (look.sign if line.time or line.weight == "warning" else "", look.colour), (words, look.colour)]
-            )
+            first, *rest = self._pieces(words, width - len(time) - len(sign), height)
+            rows.append([(time, palette.muted), (sign + first, look.colour)])
+            rows += [[(" " * len(time + sign) + piece, look.colour)] for piece in rest]
         return rows
+
+    @staticmethod
+    def _pieces(words: str, room: int, height: int) -> list[str]:
+        """The whole line in pieces, or as much of it as fits."""
+        if cell_len(words) <= room or room < 8:
+            return [words]
+        if height >= _FOLDED_FROM:
+            return folded(words, room)
+        close = words.replace("  ", " ") if words[0] != " " else words
+        return [close if cell_len(close) <= room else folded(words, room - 2)[0] + " \u2026"]
+
+
+def folded(words: str, room: int) -> list[str]:
+    """Pieces of at most `room` cells, broken between fields or words if possible; the first keeps its indent."""
+    pieces: list[str] = []
+    while cell_len(words) > room:
+        fits = chop_cells(words, room)[0]
+        end = _break(fits, words[len(fits)])
+        pieces.append(words[:end].rstrip())
+        words = words[end:].lstrip()
+    return [*pieces, words] if words else pieces
+
+
+def _break(fits: str, following: str) -> int:
+    """Where to end a line of which this much fits."""
+    field = len(fits.rstrip()) if fits.endswith(" ") and following == " " else fits.rfind("  ")
+    if field > len(fits) // 2:
+        return field
+    space = len(fits) if following == " " else fits.rfind(" ")
+    return space if fits[: max(0, space)].strip() else len(fits)

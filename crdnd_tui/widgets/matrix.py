@@ -1,14 +1,14 @@
 """The matrix M of the adaptive compensation module. Its diagonal and what lies beside it differ so much in size
-that each has a scale of its own; the entry under the cursor is said in words."""
+that each has a scale of its own: colour for the one, brightness of the numbers for the other."""
 
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
 from crdnd_tui.monitor.per_class import Images, Matrix
-from crdnd_tui.palette import difference, readable_on, sequence
+from crdnd_tui.palette import readable_on, sequence
 from crdnd_tui.text import pad
-from crdnd_tui.widgets.cells import Cells, Part, Row
+from crdnd_tui.widgets.cells import Cells, Part, Row, blend
 
 _WORDS = {"clean": "M1 on x (clean)", "adversarial": "M2 on x' (adversarial)"}
 
@@ -69,7 +69,7 @@ class MatrixMap(Cells):
         for k in range(first, min(many, first + room)):
             look = palette.accent if k == i else palette.muted
             row: list[Part] = [(pad(known.names[k], label) + ("\u25b8" if k == i else " "), look)]
-            rows.append(row + [self._cell(known, k, c, cell) for c in columns])
+            rows.append(row + [self._cell(known, k, c, cell, chosen=(k, c) == (i, j)) for c in columns])
         return rows
 
     def _head(self, known: Matrix, columns: range, label: int, cell: int, chosen: int) -> Row:
@@ -79,22 +79,29 @@ class MatrixMap(Cells):
             row.append((name.rjust(cell), palette.accent if c == chosen else palette.muted))
         return [(" " * (label + 1), ""), *row]
 
-    def _cell(self, known: Matrix, i: int, j: int, cell: int) -> Part:
-        """Diagonal on the scale of sequences, the rest from nothing to its largest."""
+    def _cell(self, known: Matrix, i: int, j: int, cell: int, *, chosen: bool) -> Part:
+        """The diagonal on the scale of sequences; the rest the brighter, the larger."""
         palette = self.palette
         value = known.rows[i][j] if j < len(known.rows[i]) else 0.0
-        diagonal = [row[k] for k, row in enumerate(known.rows) if k < len(row)]
+        words = _number(100 * value, cell + (i == j)).rjust(cell)
+        diagonal, most = _scales(known)
         if i == j:
-            low = min(diagonal)
-            share = (value - low) / (max(diagonal) - low) if max(diagonal) > low else 1.0
-            colour = sequence(palette, 0.45 + 0.55 * share)
-        else:
-            most = max((v for a, row in enumerate(known.rows) for b, v in enumerate(row) if a != b), default=0.0)
-            colour = difference(palette, 0.6 * value / most if most > 0 else 0.0)
-        words = _number(100 * value, cell + (i == j))
-        if palette.ansi:
-            return words.rjust(cell), f"bold {palette.text}" if i == j else palette.muted
-        return words.rjust(cell), f"{readable_on(colour)} on {colour}"
+            low, high = min(diagonal), max(diagonal)
+            colour = sequence(palette, 0.45 + 0.55 * ((value - low) / (high - low) if high > low else 1.0))
+            look = f"bold {palette.text}" if palette.ansi else f"{readable_on(colour)} on {colour}"
+            return words, f"{look} underline" if chosen else look
+        share = value / most if most > 0 else 0.0
+        if chosen:
+            return words, f"bold {palette.accent} underline"
+        if words.strip():
+            return words, blend(palette, palette.faint, palette.text, 0.25 + 0.6 * share)
+        return "\u2588" * cell, blend(palette, palette.background, palette.muted, 0.6 * share)
+
+
+def _scales(known: Matrix) -> tuple[list[float], float]:
+    """The diagonal, and the largest entry beside it."""
+    diagonal = [row[k] for k, row in enumerate(known.rows) if k < len(row)]
+    return diagonal, max((v for a, row in enumerate(known.rows) for b, v in enumerate(row) if a != b), default=0.0)
 
 
 def _number(value: float, cell: int) -> str:

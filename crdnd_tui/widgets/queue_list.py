@@ -8,6 +8,7 @@ from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -41,6 +42,7 @@ class QueueList(ScrollView, can_focus=True):
         self._lines: list[tuple[str, Text]] = []
         self._fill: Callable[[int], Rows] = lambda _: ()
         self.cursor = ""  # key of the row under it
+        self._words: tuple[str, Content | str] = ("", "")
 
     @property
     def keys(self) -> list[str]:
@@ -57,14 +59,26 @@ class QueueList(ScrollView, can_focus=True):
         self._build()
 
     def _build(self) -> None:
-        before = self.keys
+        """Only lines that changed are drawn again: a look at the queue every other second costs a terminal nothing."""
+        keys, lines, cursor = self.keys, self._lines, self.cursor
         self._rows = self._fill(max(10, self.scrollable_content_region.width))
-        self._lines = [(key, line) for key, lines in self._rows for line in lines]
+        self._lines = [(key, line) for key, of in self._rows for line in of]
         if self.cursor not in self.keys:
-            place = before.index(self.cursor) if self.cursor in before else 0
+            place = keys.index(self.cursor) if self.cursor in keys else 0
             self.cursor = self.keys[min(place, len(self.keys) - 1)] if self.keys else ""
-        self.virtual_size = Size(1, len(self._lines))
-        self.refresh()
+        if len(lines) != len(self._lines) or cursor != self.cursor:
+            self.virtual_size = Size(1, len(self._lines))
+            self.refresh()
+            return
+        for y, (old, new) in enumerate(zip(lines, self._lines, strict=True)):
+            if old != new or old[1].style != new[1].style:
+                self.refresh_lines(y)
+
+    def entitle(self, title: str, more: Content | str) -> None:
+        """Words in the border; drawn again only when they are others."""
+        if (title, more) != self._words:
+            self._words = title, more
+            self.border_title, self.border_subtitle = title, more
 
     def on_mount(self) -> None:
         """Redraw in another theme's colours."""

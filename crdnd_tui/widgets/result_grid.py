@@ -14,7 +14,8 @@ from crdnd_tui.palette import Palette
 from crdnd_tui.text import one_line, pad, percent
 
 UNLIKE = "\u2260"
-_LABEL = 22  # cells of a label at most
+CURSOR = "\u25b8"  # begins the row under the cursor
+_LABELS = ((100, 22), (56, 16), (0, 14))  # cells of a label at most, from so many cells of the panel on
 _ROOMY = 150  # cells from which intervals find a line of their own
 _TIGHT: Mapping[str, tuple[str, str]] = {
     "pgd_sat": ("PGD", "SAT"), "pgd_trades": ("PGD", "TRADES"), "cw_inf": ("CW", "inf"),
@@ -64,9 +65,9 @@ def title(column: str) -> str:
 
 
 def lines(grid: Grid, view: View, palette: Palette, width: int) -> list[Text]:
-    """Head, rows, and what must be said of them."""
+    """The judgement, which no table may push out of sight; head, rows, and what must be said of them."""
     plan = _plan(grid, view, width)
-    made = _heads(grid, plan, palette)
+    made = [*_verdict(grid, palette, width), *_heads(grid, plan, palette)]
     for row in grid.rows:
         made += _row(grid, view, palette, plan, row, width)
     return [*made, *_said(grid, plan, palette, width)]
@@ -74,7 +75,8 @@ def lines(grid: Grid, view: View, palette: Palette, width: int) -> list[Text]:
 
 def _plan(grid: Grid, view: View, width: int) -> _Plan:
     """The roomiest that fits: full titles with spreads, then tight titles, then fewer columns."""
-    label = min(_LABEL if width >= 100 else 14, max((len(_label(grid, row)) for row in grid.rows), default=8))
+    longest = next(label for least, label in _LABELS if width >= least or not least)
+    label = min(longest, max((len(_label(grid, row)) for row in grid.rows), default=8))
     columns = [*grid.columns, *grid.apart]
     plan = _sized(grid, columns, label, tight=True, inline=False)
     for tight, inline in ((False, True), (True, True), (False, False), (True, False)):
@@ -93,7 +95,7 @@ def _plan(grid: Grid, view: View, width: int) -> _Plan:
 def _spaced(grid: Grid, view: View, plan: _Plan, width: int) -> _Plan:
     """With spreads on a line of their own: deviations always, intervals where there is much room."""
     cells = {key: cell for key, cell in grid.values.items() if key[1] in plan.columns and key[1] != DROP}
-    deviates = any(cell.std is not None for cell in cells.values())
+    deviates = any(cell.std is not None or _seeds(cell) for cell in cells.values())
     if plan.inline or view.deltas or not (deviates or width >= _ROOMY):
         return plan
     under = {key: _below(cell, intervals=width >= _ROOMY) for key, cell in cells.items()}
@@ -129,18 +131,24 @@ def _used(plan: _Plan) -> int:
     return 5 + plan.label + sum(width + 2 for width in plan.widths.values())
 
 
+def _seeds(cell: Value) -> str:
+    """How many, where they are fewer than the row has."""
+    return f" ({cell.runs})" if cell.runs < cell.of else ""
+
+
 def _spread(cell: Value) -> str:
     if cell.std is not None:
-        return f" \u00b1{100 * cell.std:.1f}"
-    if cell.runs == 1 and cell.high > cell.low:
-        return f" [{percent(cell.low, cell.n)}, {percent(cell.high, cell.n)}]"
-    return ""
+        return f" \u00b1{100 * cell.std:.1f}{_seeds(cell)}"
+    if cell.high > cell.low:
+        return f" [{percent(cell.low, cell.n)}, {percent(cell.high, cell.n)}]{_seeds(cell)}"
+    return _seeds(cell)
 
 
 def _below(cell: Value, *, intervals: bool) -> str:
-    if cell.std is None:
-        return f"{percent(cell.low, cell.n)}\u2013{percent(cell.high, cell.n)}" if intervals else ""
-    return _spread(cell).strip()
+    if cell.std is not None:
+        return _spread(cell).strip()
+    span = f"{percent(cell.low, cell.n)}\u2013{percent(cell.high, cell.n)}" if intervals else ""
+    return f"{span}{_seeds(cell)}".strip()
 
 
 def _tails(grid: Grid, row: Row) -> list[str]:
@@ -171,7 +179,7 @@ def _heads(grid: Grid, plan: _Plan, palette: Palette) -> list[Text]:
 
 def _row(grid: Grid, view: View, palette: Palette, plan: _Plan, row: Row, width: int) -> list[Text]:
     here, hidden = row.id == view.cursor, row.id in view.hidden
-    line = Text("\u25b8" if here else " ", style=palette.accent)
+    line = Text(CURSOR if here else " ", style=palette.accent)
     line.append(
         " \u2504\u2504 " if hidden else " \u2501\u2501 ", palette.faint if hidden else view.colours.get(row.id, "")
     )
@@ -195,6 +203,7 @@ def _row(grid: Grid, view: View, palette: Palette, plan: _Plan, row: Row, width:
         part.truncate(width, pad=True)
         if here:
             part.stylize(f"on {palette.selection}")
+            part.stylize(palette.text if palette.ansi else "", 4)  # its quiet ink is the colour of the selection
     return made
 
 
@@ -237,11 +246,21 @@ def tone(palette: Palette, points: float) -> str:
     return palette.above if shown > 0 else palette.below if shown < 0 else palette.text
 
 
+def _verdict(grid: Grid, palette: Palette, width: int) -> list[Text]:
+    """Its sign and colour say whether a lead stands; its words say which."""
+    if not grid.verdict.words:
+        return []
+    kind = grid.verdict.kind
+    sign, colour = {"holds": ("\u2713", palette.good), "lost": ("\u2717", palette.bad)}.get(kind, ("~", palette.warn))
+    tone = f"bold {palette.bad}" if kind == "lost" else f"bold {palette.text}"
+    made = report.wrapped(f"{sign} {grid.verdict.words}", width, tone, indent=" ", hang="   ")
+    made[0].stylize(f"bold {colour}", 0, 3)
+    return made
+
+
 def _said(grid: Grid, plan: _Plan, palette: Palette, width: int) -> list[Text]:
-    """The judgement first, then why rows or cells are not comparable or empty, then letters and what is not shown."""
+    """Why rows or cells are not comparable or empty, then letters and what is not shown."""
     made: list[Text] = []
-    if grid.verdict:
-        made += report.wrapped(grid.verdict, width, f"bold {palette.text}", indent=" ", hang="   ")
     names = {row.id: row.label for row in grid.rows}
     for row, why in grid.badges.items():
         words = f"{UNLIKE} {names[row]} is not comparable with {names[grid.baseline]}: {why}"

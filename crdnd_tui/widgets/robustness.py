@@ -84,7 +84,7 @@ class Robustness(Cells):
             return []
         clock = duration(max(0.0, self._judged.now - self._judged.state.attack_since)) if self._judged.living else ""
         if not isinstance(attack, AttackProgressed):
-            return [[("\u25b8 begins  ", palette.accent), (clock, palette.muted)]]
+            return [[("\u25b8 under way  ", palette.accent), (clock, palette.muted)]]
         part = report.PARTS.get(attack.part, attack.part) if attack.part not in ("", attack.attack) else ""
         head = f"\u25b8 {part} ".replace("  ", " ")
         words = f" {count(attack.done)}/{count(attack.total)}  {percent(attack.robust)} % still standing  {clock}"

@@ -41,9 +41,10 @@ class LossCurve(Widget):
     def show(self, points: Points, words: Sequence[str], waits: str) -> None:
         """`words` stand in place of the curve; `waits` is said while there is neither."""
         self._series, self._words, self._waits = Series(points), words, waits
-        last = self._series.last
+        loss = points[-1][1] if points else None
+        last = "not finite" if points and loss is None else f"{loss:.4g}" if loss is not None else ""
         self.border_title = "Last words" if words else "Loss"
-        self.border_subtitle = Content(f"{last[1]:.4g}") if last and not words else ""
+        self.border_subtitle = "" if words else Content(last)
         self._redraw()
 
     def render_line(self, y: int) -> Strip:
@@ -65,14 +66,17 @@ class LossCurve(Widget):
         bounds = self._series.x_bounds()
         heights = self._series.y_bounds(*bounds) if bounds else None
         if bounds is None or heights is None or height < 3 or bounds[0] == bounds[1]:
-            rows = plot.skeleton((width, height), self._waits) if height >= 2 and width >= 12 else []
+            waits = "no finite loss" if bounds and heights is None else self._waits
+            rows = plot.skeleton((width, height), waits) if height >= 2 and width >= 12 else []
         else:
             low, high = heights
             room = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
             view = View(x0=bounds[0], x1=bounds[1], y0=low - room, y1=high + room)
             ascii_only = getattr(getattr(self.app, "session", None), "ascii_only", False)
             curve = Curve(series=self._series, key="loss")
-            rows = plot.draw([curve], view, (width, height), plot.Frame(), "ascii" if ascii_only else "braille").rows
+            gap = self._series.gap_in(*bounds)
+            frame = plot.Frame(gap=(gap[0], "not finite") if gap else None)
+            rows = plot.draw([curve], view, (width, height), frame, "ascii" if ascii_only else "braille").rows
         return [
             [
                 Segment(text, Style(color=colours.get(name, palette.muted), bgcolor=palette.background))

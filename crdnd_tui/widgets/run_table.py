@@ -238,12 +238,15 @@ class RunTable(ScrollView, can_focus=True):
         plain = Style(color=palette.text, bgcolor=palette.background if turned else ground, reverse=turned)
         segments = [
             Segment("\u258c" if line.selected else " ", plain if turned else plain + Style(color=palette.accent)),
-            Segment("\u2605 " if line.pinned else "  ", plain if turned else plain + Style(color=palette.warn)),
+            Segment(
+                f"{chr(0x2605) if line.pinned else line.guide or ' '} ",
+                plain if turned else plain + Style(color=palette.warn if line.pinned else palette.muted),
+            ),
         ]
         used = MARKS
         for place, (column, room) in enumerate(columns):
             space = gap if place else 0
-            if line.says is not None and column.key == line.says_from:
+            if line.says is not None and column.key in line.says_from:
                 rest = max(0, width - 1 - used - space)
                 cell = line.says
                 over = cell_len(cell.text) > rest
@@ -255,6 +258,6 @@ class RunTable(ScrollView, can_focus=True):
             colour = palette.text if turned else getattr(palette, cell.role)
             segments += [Segment(" " * space, plain), Segment(text, plain + Style(color=colour, bold=cell.strong))]
             used += space + room
-            if line.says is not None and column.key == line.says_from:
+            if line.says is not None and column.key in line.says_from:
                 break
         return Strip(segments).adjust_cell_length(width, plain)

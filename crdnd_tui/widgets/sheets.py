@@ -26,17 +26,20 @@ class Pick(ModalScreen[str | None]):
         Binding("pageup", "move('page_up')", "Page up", show=False, priority=True),
     ]
 
-    def __init__(self, title: str, options: Sequence[Option], value: str, *, free: bool = False) -> None:
+    def __init__(
+        self, title: str, options: Sequence[Option], value: str, *, free: bool = False, hint: str = ""
+    ) -> None:
         super().__init__()
+        self._hint = hint or ("type to narrow, or another value" if free else "type to narrow")
         self._title, self._options, self._value, self._free = title, list(options), value, free
         self._shown: list[Option] = []
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
             box.border_title = self._title
-            hint = "type to narrow, or another value" if self._free else "type to narrow"
-            yield Input(placeholder=hint, compact=True)
+            yield Input(placeholder=self._hint, compact=True)
             yield OptionList(compact=True)
+            yield Static(id="remark", markup=False)
             yield Static("\u2191\u2193 choose   enter take   esc back", classes="keys", markup=False)
 
     def on_mount(self) -> None:
@@ -59,6 +62,11 @@ class Pick(ModalScreen[str | None]):
         elif self._free and event.value.strip():
             self.dismiss(event.value.strip())
 
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """All that is known of the one under the cursor."""
+        if event.option_index < len(self._shown):
+            self.query_one("#remark", Static).update(display(self._shown[event.option_index].note))
+
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Chosen with the mouse, or with Enter on the list."""
         self.dismiss(self._shown[event.option_index].value)
@@ -71,16 +79,20 @@ class Pick(ModalScreen[str | None]):
         wanted = words.lower().split()
         self._shown = [o for o in self._options if all(w in f"{o.title} {o.value} {o.note}".lower() for w in wanted)]
         palette, choices = named(self.app.theme), self.query_one(OptionList)
-        width = max((len(option.title) for option in self._shown), default=0)
+        names = [f"{o.title} ({o.value})" if o.value in o.aside.split(", ") else o.title for o in self._shown]
+        width = max((len(name) for name in names), default=0)
         rows = []
-        for option in self._shown:
+        for option, name in zip(self._shown, names, strict=True):
             row = Text(no_wrap=True, overflow="ellipsis")
-            row.append(one_line(option.title, 40).ljust(min(width, 40)), palette.text)
-            row.append("  " + one_line(option.note), palette.muted)
+            row.append(one_line(name, 40).ljust(min(width, 40)), palette.text)
+            row.append("  " + one_line(option.note, 200), palette.muted)
             rows.append(row)
         choices.clear_options()
         choices.add_options(rows)
         choices.highlighted = 0 if rows else None
+        if not rows:
+            words = "nothing like it; enter takes what you typed" if self._free else "nothing like it"
+            self.query_one("#remark", Static).update(words)
 
 
 class Sheet(ModalScreen[None]):

@@ -112,9 +112,10 @@ class SpecimenPanel(Easel):
         palette = self.palette
         image = centred(self._image(one, which, scale), width, self.ground)
         if which == "delta":
-            parts = [part if len(part) <= width else part.split(" =")[0] for part in one.distance]
+            parts = [_short(part, width) for part in one.distance]
             words = [Text(part, palette.text if n == 0 else palette.muted) for n, part in enumerate(parts)]
-            title = f"\u03b4 \u00d7 {one.k}" if one.linf > 0 else "\u03b4 is 0 everywhere"
+            none = "grey is 0" if self.look == "colour" else "blank is 0"
+            title = f"\u03b4 \u00d7 {one.k}, {none}" if one.linf > 0 else "\u03b4 is 0 everywhere"
         elif which == "clean":
             words, title = self._answers(one, "x", width), "clean x"
         else:
@@ -202,3 +203,11 @@ class SpecimenPanel(Easel):
         ]
         beside_it = [self.text(word, max(1, width - across - _GAP)) for word in words[:height]]
         return beside([image, beside_it], [across, max(1, width - across - _GAP)], _GAP, self.ground)[:height]
+
+
+def _short(distance: str, width: int) -> str:
+    """`L-inf 40.0/255 = 1.00 epsilon`, else `L-inf 1.00 epsilon`, else `L-inf 40.0/255`."""
+    value, equals, share = distance.partition(" = ")
+    name = value.partition(" ")[0]
+    tries = (distance, f"{name} {share}" if equals and "epsilon" in share else value)
+    return next((words for words in tries if len(words) <= width), value)

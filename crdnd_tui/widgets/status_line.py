@@ -26,7 +26,7 @@ class Standing:
     role: str = ""  # the palette's word for its colour
     head: str = ""  # the method, in bold
     facts: Sequence[str] = ()
-    right: Sequence[str] = ()  # device, process, age of the last event; the last alone where room is short
+    right: Sequence[str] = ()  # device, process, age of the last event; where room is short, the process goes first
     late: bool = False  # the age is a reason to worry
     meter: str = ""  # before the bar
     share: float | None = None
@@ -95,11 +95,12 @@ def _first(standing: Standing, palette: Palette, width: int) -> Text:
 
 
 def _right(standing: Standing, room: int) -> str:
-    """All of it when the facts keep their room; else its end."""
-    words = " \u00b7 ".join(standing.right)
+    """All of it when the facts keep their room; else its two ends, or its end."""
     facts = sum(cell_len(fact) + 3 for fact in standing.facts)
-    if facts + cell_len(words) + 2 <= room:
-        return words
+    for kept in (standing.right, (*standing.right[:1], *standing.right[2:])):
+        words = " \u00b7 ".join(kept)
+        if facts + cell_len(words) + 2 <= room:
+            return words
     last = standing.right[-1] if standing.right else ""
     return last if cell_len(last) + 20 < room else ""
 

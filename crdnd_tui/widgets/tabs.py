@@ -29,11 +29,14 @@ class TabLine(Control):
     def __init__(self, names: Sequence[str], id: str | None = None) -> None:
         super().__init__(id=id)
         self.names, self.front, self._counts = list(names), names[0], dict[str, int]()
+        self._drawn = (self.front, self._counts)
 
     def show(self, front: str, counts: Mapping[str, int]) -> None:
         """Which is in front, and how many mistakes stand where."""
         self.front, self._counts = front, dict(counts)
-        self.refresh()
+        if self._drawn != (front, self._counts):
+            self._drawn = (front, self._counts)
+            self.refresh()
 
     def render(self) -> Text:
         palette, text = self.palette, Text(no_wrap=True, overflow="ellipsis")

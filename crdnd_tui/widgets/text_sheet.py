@@ -89,3 +89,14 @@ class RowSheet(TextSheet, inherit_bindings=False):
         Binding("pagedown", "page_down", "Page down", show=False),
         Binding("pageup", "page_up", "Page up", show=False),
     ]
+
+    def reveal(self, mark: str) -> None:
+        """Scroll as little as brings the line that begins so into sight."""
+        self.call_after_refresh(self._reveal, mark)
+
+    def _reveal(self, mark: str) -> None:
+        lines = self._page.lines(self._page.size.width)
+        place = next((y for y, line in enumerate(lines) if line.plain.startswith(mark)), 0)
+        top, room = self.scroll_offset.y, max(1, self.scrollable_content_region.height)
+        if not top <= place < top + room:
+            self.scroll_to(y=place if place < top else place - room + 1, animate=False)

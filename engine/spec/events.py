@@ -6,19 +6,27 @@ Numbers that are not finite are written as null (JSON has none): a reader sees N
 
 import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 VERSION = 1
+
+Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e12)]
+Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
+Moment = Annotated[float, msgspec.Meta(ge=-1e11, le=1e11)]  # unix seconds
+"""A line whose numbers lie outside is damage: no reader has to fear them."""
+
 MAX_LINE = 1 << 20  # bytes; a longer line is damage
 
 
 class _Event(Struct, frozen=True, kw_only=True, tag_field="event"):
     v: int = VERSION
     seq: int = 0  # given by the reporter
-    time: float = msgspec.field(default_factory=time.time)  # unix seconds
+    time: Moment = msgspec.field(default_factory=time.time)  # unix seconds
 
 
 class RunStarted(_Event, frozen=True, kw_only=True, tag="run_started"):
@@ -34,8 +42,8 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run_started"):
 class RunResumed(_Event, frozen=True, kw_only=True, tag="run_resumed"):
     """Said in place of all that an earlier engine did after its last checkpoint: it is done again."""
 
-    step: int
-    discarded: int  # events cut off, kept in events.discarded.jsonl
+    step: Count
+    discarded: Count  # events cut off, kept in events.discarded.jsonl
     checkpoint: str  # file name, empty when there was none
     pid: int
     host: str
@@ -60,19 +68,19 @@ class TeacherChecked(_Event, frozen=True, kw_only=True, tag="teacher_checked"):
     source: str
     model: str
     sha256: str
-    clean: float  # fraction
-    robust: float  # fraction, under PGD-10 in the run's threat model
-    n: int
-    expected_clean: float | None = None
-    expected_robust: float | None = None
+    clean: Fraction  # fraction
+    robust: Fraction  # fraction, under PGD-10 in the run's threat model
+    n: Count
+    expected_clean: Fraction | None = None
+    expected_robust: Fraction | None = None
 
 
 class TrainingStarted(_Event, frozen=True, kw_only=True, tag="training_started"):
     """All parts are built; the first step follows."""
 
-    epochs: int
-    steps_per_epoch: int
-    images: int  # per epoch
+    epochs: Count
+    steps_per_epoch: Count
+    images: Count  # per epoch
     classes: list[str]
     device: str
     student_parameters: int
@@ -82,52 +90,52 @@ class TrainingStarted(_Event, frozen=True, kw_only=True, tag="training_started")
 class StepDone(_Event, frozen=True, kw_only=True, tag="step_done"):
     """Means over the steps since the last such event; said at steps fixed by the config, not by the clock."""
 
-    step: int  # of the whole run, counted from 1
-    epoch: int  # counted from 1
+    step: Count  # of the whole run, counted from 1
+    epoch: Count  # counted from 1
     loss: float | None
     terms: dict[str, float | None]
     learning_rate: float
-    images_per_second: float
+    images_per_second: Rate
 
 
 class EpochDone(_Event, frozen=True, kw_only=True, tag="epoch_done"):
     """An epoch's means, and what the method learnt about its teacher."""
 
-    epoch: int
-    step: int
+    epoch: Count
+    step: Count
     loss: float | None
     terms: dict[str, float | None]
     learning_rate: float
-    seconds: float
-    teacher_clean: list[float] = []  # accuracy per class on clean images, which ACM's M1 uses next; fractions
-    teacher_robust: list[float] = []  # on the student's adversarial images, M2
-    recall_clean: list[float] = []  # a_j that M1 is made of now, eq. (2); learnt in the epoch before
-    recall_robust: list[float] = []  # of M2
+    seconds: Seconds
+    teacher_clean: list[Fraction] = []  # accuracy per class on clean images, which ACM's M1 uses next; fractions
+    teacher_robust: list[Fraction] = []  # on the student's adversarial images, M2
+    recall_clean: list[Fraction] = []  # a_j that M1 is made of now, eq. (2); learnt in the epoch before
+    recall_robust: list[Fraction] = []  # of M2
     acm_clean: list[list[float]] = []  # M1, row by row; left out where it has over 400 entries
     acm_robust: list[list[float]] = []  # M2
-    student_clean: list[float] = []  # the student's own training accuracies per class, in train mode
-    student_robust: list[float] = []
+    student_clean: list[Fraction] = []  # the student's own training accuracies per class, in train mode
+    student_robust: list[Fraction] = []
     peak_memory: int | None = None  # bytes on the GPU
 
 
 class Validated(_Event, frozen=True, kw_only=True, tag="validated"):
     """The student on the validation images after an epoch."""
 
-    epoch: int
-    step: int
-    n: int
-    accuracy: dict[str, float]  # fraction per attack, with `clean`
+    epoch: Count
+    step: Count
+    n: Count
+    accuracy: dict[str, Fraction]  # fraction per attack, with `clean`
     by: str  # which of them selects
     best: bool  # whether this epoch is the best so far
-    seconds: float
-    per_class: dict[str, list[float]] = {}  # fractions, clean and the selecting attack
+    seconds: Seconds
+    per_class: dict[str, list[Fraction]] = {}  # fractions, clean and the selecting attack
 
 
 class CheckpointSaved(_Event, frozen=True, kw_only=True, tag="checkpoint_saved"):
     """All that a resumed run needs is on disk."""
 
-    step: int
-    epoch: int  # finished epochs
+    step: Count
+    epoch: Count  # finished epochs
     file: str
     bytes: int
 
@@ -137,8 +145,8 @@ class EvaluationStarted(_Event, frozen=True, kw_only=True, tag="evaluation_start
 
     checkpoints: list[str]
     attacks: list[str]
-    n: int
-    of: int  # size of the whole split
+    n: Count
+    of: Count  # size of the whole split
     split: str = "test"
 
 
@@ -155,9 +163,9 @@ class AttackProgressed(_Event, frozen=True, kw_only=True, tag="attack_progressed
     checkpoint: str
     attack: str
     part: str
-    done: int  # images of this part
-    total: int
-    robust: float  # accuracy so far over all n images, fraction
+    done: Count  # images of this part
+    total: Count
+    robust: Fraction  # accuracy so far over all n images, fraction
 
 
 class Evaluated(_Event, frozen=True, kw_only=True, tag="evaluated"):
@@ -165,14 +173,14 @@ class Evaluated(_Event, frozen=True, kw_only=True, tag="evaluated"):
 
     checkpoint: str  # best or last
     attack: str  # clean, an attack's key, or worst (over all attacks within the threat model)
-    accuracy: float  # fraction in [0, 1]
-    n: int
-    of: int  # size of the whole split
-    low: float  # Wilson 95 % interval
-    high: float
-    seconds: float
+    accuracy: Fraction  # fraction in [0, 1]
+    n: Count
+    of: Count  # size of the whole split
+    low: Fraction  # Wilson 95 % interval
+    high: Fraction
+    seconds: Seconds
     spec: dict[str, Any] = {}  # the attack's full specification, with epsilon and seed
-    per_class: list[float] = []
+    per_class: list[Fraction] = []
     details: dict[str, float] = {}  # such as the median L2 distance of CW_2
     split: str = "test"
 
@@ -191,21 +199,21 @@ class DeviceSampled(_Event, frozen=True, kw_only=True, tag="device_sampled"):
 
     name: str
     used: int  # bytes
-    total: int
+    total: Count
     utilisation: int | None = None  # per cent
 
 
 class RunFinished(_Event, frozen=True, kw_only=True, tag="run_finished"):
     """All stages are done."""
 
-    seconds: float  # of this engine process
+    seconds: Seconds  # of this engine process
 
 
 class RunStopped(_Event, frozen=True, kw_only=True, tag="run_stopped"):
     """Asked to stop, saved, and left; `crdnd resume` goes on."""
 
     reason: str  # stop file, SIGTERM, SIGINT, SIGUSR1, SIGUSR2
-    step: int
+    step: Count
 
 
 class RunFailed(_Event, frozen=True, kw_only=True, tag="run_failed"):

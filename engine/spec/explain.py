@@ -28,10 +28,10 @@ _WANTED = {  # pydantic's kind of mistake -> what should be there instead
     "bool_parsing": "true or false",
     "string_type": "text",
     "dict_type": "a table",
-    "greater_than_equal": "at least {ge:,}",
-    "greater_than": "above {gt:,}",
-    "less_than_equal": "at most {le:,}",
-    "less_than": "below {lt:,}",
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "above {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "below {lt}",
 }
 _ONE_OF = re.compile(r"\^\((\w+(?:\|\w+)+)(\(:\\d\+\)\?)?\)\$")  # of a pattern: words, the last of which may go on
 _MADE_OF = re.compile(r"\^\[(.+)\]\*\$")
@@ -141,8 +141,8 @@ def message(detail: ErrorDetails, parents: Sequence[type[Spec]] = ()) -> str:
         case "union_tag_invalid":
             allowed = [name.strip(" '") for name in str(context["expected_tags"]).split(",")]
             close = get_close_matches(str(context["tag"]), allowed, n=1, cutoff=0.5)
-            hint = f"did you mean `{close[0]}`? " if close else ""
-            return f"unknown name {str(context['tag'])!r:.60}; {hint}Allowed are {', '.join(allowed)}"
+            hint = f"did you mean `{close[0]}`? Allowed" if close else "allowed"
+            return f"unknown name {str(context['tag'])!r:.60}; {hint} are {', '.join(allowed)}"
         case "union_tag_not_found":
             return "needs a `name` that says which one it is"
         case "literal_error":
@@ -173,7 +173,7 @@ def _limit(detail: ErrorDetails, given: object) -> str:
         case "string_pattern_mismatch":
             return _pattern(str(context["pattern"]), given)
     if kind in _WANTED:
-        wanted = _WANTED[kind].format_map(context)
+        wanted = _WANTED[kind].format_map({name: _number(value) for name, value in context.items()})
     else:
         wanted = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     if given == "":
@@ -181,11 +181,16 @@ def _limit(detail: ErrorDetails, given: object) -> str:
     return f"should be {wanted}" if isinstance(given, dict | list) else f"should be {wanted}, not {_shown(given)}"
 
 
+def _number(limit: object) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}" if isinstance(limit, float) else str(limit)
+
+
 def _pattern(pattern: str, given: object) -> str:
     """What a regular expression asks for; the few that the spec uses, and any other as it is."""
     if words := _ONE_OF.fullmatch(pattern):
         *most, last = words[1].split("|")
-        return f"{_shown(given)} is not one of {', '.join(most)} or {last}{' with a number (' + last + ':0)' if words[2] else ''}"
+        numbered = f" ({last}:0 for one of several)" if words[2] else ""
+        return f"{_shown(given)} is not one of {', '.join(most)} or {last}{numbered}"
     if made := _MADE_OF.fullmatch(pattern):
         rest = re.sub(r"A-Z|a-z|0-9", "", made[1])
         return f"may hold letters, digits and {' '.join(rest)} only, not {_shown(given)}"

@@ -91,6 +91,11 @@ def _beneath(below: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def key_of(dotted: str) -> lines.Path:
+    """The path of a key as messages write it."""
+    return tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
+
+
 def line_of(text: str, key: lines.Path) -> int | None:
     """Where a key, or the nearest table around it, is written; counted from 1."""
     where = lines.lines_of(text)

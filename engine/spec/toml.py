@@ -5,8 +5,11 @@ another kind (`[method] name = ...`) starts afresh.
 """
 
 import re
+import time
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from engine.spec.teachers import SOURCES
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8  # a preset has no more levels, and deep nesting is how a file attacks its reader
 MAX_DOTS = 500  # in one line: a key of 20,000 parts keeps a parser busy for seconds
+SETTLED = 2 * 10**9  # nanoseconds after which a file counts as written
 _INDEX = re.compile("[0-9]{1,4}")
 
 
@@ -112,9 +116,7 @@ def _extended(path: Path, above: tuple[Path, ...], text: str | None = None) -> D
     if resolved in above:
         chain = " -> ".join(p.name for p in (*above[above.index(resolved) :], resolved))
         raise ConfigError([f"{path}: presets lead in a circle: {chain}"])
-    text = _text(path) if text is None else text
-    table = parse(path, text)
-    where = lines.lines_of(text)
+    table, where = _file(path) if text is None else (parse(path, text), lines.lines_of(text))
     base = table.pop("extends", None)
     if base is None:
         draft = Draft()
@@ -216,6 +218,26 @@ def _lay_in_teacher(draft: Draft, teacher: dict[str, Any], above: tuple[Path, ..
     teacher["config"] = of_teacher.table
     for inner, origin in of_teacher.origins.items():
         draft.origins[("teacher", "config", *inner)] = origin
+
+
+def _file(path: Path) -> tuple[dict[str, Any], dict[lines.Path, int]]:
+    """What a file says, and where; one that is as it was is not read again, for a form asks at every key press."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):  # reading it says why
+        return _read(path, None)
+    settled = time.time_ns() - found.st_mtime_ns > SETTLED  # two writes of one clock tick look alike
+    stamp = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    table, where = _known(path, stamp) if settled else _read(path, None)
+    return deepcopy(table), where
+
+
+def _read(path: Path, _stamp: object) -> tuple[dict[str, Any], dict[lines.Path, int]]:
+    text = _text(path)
+    return parse(path, text), lines.lines_of(text)
+
+
+_known = lru_cache(maxsize=32)(_read)
 
 
 def _text(path: Path) -> str:

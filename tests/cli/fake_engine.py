@@ -162,7 +162,7 @@ class Fake:
                                     message="The margin attack finds more: judge by AutoAttack."))  # fmt: skip
                 accuracy = ACCURACY[attack] - (0.008 if checkpoint == "last" and attack != "clean" else 0)
                 self.say(Evaluated(checkpoint=checkpoint, attack=attack, accuracy=accuracy, n=n, of=of,
-                                   low=accuracy - 0.045, high=accuracy + 0.04, seconds=2.0,
+                                   low=accuracy - 0.045, high=min(1.0, accuracy + 0.04), seconds=2.0,
                                    spec={"name": attack, "epsilon": "1/10"},
                                    per_class=[accuracy + 0.01 * (k - 8) for k in range(10)]))  # fmt: skip
                 results.setdefault(checkpoint, {})[attack] = accuracy

@@ -12,12 +12,15 @@ from crdnd_tui.follow import Follower
 from crdnd_tui.state import RunState, fold
 from engine.spec.events import (
     MAX_LINE,
+    AttackStarted,
     EpochDone,
+    Evaluated,
     Event,
     RunFinished,
     RunStarted,
     StageStarted,
     StepDone,
+    Validated,
     Warned,
     encode,
 )
@@ -168,3 +171,21 @@ def test_folding_in_parts_is_folding_at_once() -> None:
         assert fold(events[cut:], fold(events[:cut])) == at_once
     assert (at_once.phase, at_once.step, len(at_once.steps)) == ("finished", 7, 8)
     assert fold([]) == RunState()
+
+
+def test_a_batch_gives_the_state_that_its_events_give_one_by_one():
+    events = [
+        Warned(code="subset", message="some"),
+        Validated(epoch=1, step=2, n=3, accuracy={"clean": 0.5}, by="clean", best=True, seconds=1.0),
+        AttackStarted(checkpoint="best", attack="fgsm"),
+        Evaluated(checkpoint="best", attack="fgsm", accuracy=0.5, n=2, of=2, low=0.1, high=0.9, seconds=1.0),
+        Evaluated(checkpoint="last", attack="fgsm", accuracy=1.0, n=2, of=2, low=0.3, high=1.0, seconds=1.0),
+        Warned(code="few_images", message="few", checkpoint="best", attack="fgsm"),
+    ]
+    one_by_one = RunState()
+    for event in events:
+        one_by_one = fold([event], one_by_one)
+    assert fold(events) == one_by_one
+    assert one_by_one.attack is None
+    assert [sorted(row) for row in one_by_one.table.values()] == [["fgsm"], ["fgsm"]]
+    assert [w.code for w in one_by_one.warnings] == ["subset", "few_images"]

@@ -42,7 +42,8 @@ def sample(kind: type) -> object:
     given_ = {}
     for field in fields:
         if field.required:
-            found = next((made for of, made in fillers.items() if of == field.type), None)
+            bare = getattr(field.type, "__origin__", field.type) if hasattr(field.type, "__metadata__") else field.type
+            found = next((made for of, made in fillers.items() if of == bare), None)
             given_[field.name] = {"a": 0.5} if "dict" in str(field.type) else 0.5 if found is None else found
     return kind(**given_)
 
@@ -148,3 +149,19 @@ def test_a_cell_of_the_table_is_a_fraction_with_its_n() -> None:
     fields = {field.name for field in msgspec.structs.fields(Evaluated)}
     assert {"accuracy", "n", "of", "low", "high", "spec", "checkpoint", "attack", "split"} <= fields
     assert events.__doc__ is not None
+
+
+@pytest.mark.parametrize(
+    "wild",
+    [
+        b'{"event":"training_started","epochs":4611686018427387904,"steps_per_epoch":1,"images":1,"classes":[],'
+        b'"device":"cpu","student_parameters":1}',
+        b'{"event":"epoch_done","epoch":1,"step":1,"loss":1,"terms":{},"learning_rate":1,"seconds":1,'
+        b'"teacher_clean":[1e308]}',
+        b'{"event":"step_done","step":-1,"epoch":1,"loss":1,"terms":{},"learning_rate":1,"images_per_second":1}',
+        b'{"event":"run_finished","seconds":-1e308}',
+        b'{"event":"run_finished","seconds":1,"time":1e300}',
+    ],
+)
+def test_numbers_that_no_run_can_have_are_damage(wild):
+    assert decode([wild]) == ([], 0, 1)

@@ -178,7 +178,8 @@ def test_a_folder_without_a_config_is_no_run(tmp_path: Path) -> None:
 
 def test_every_file_of_a_run_lies_in_its_folder(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "r")
-    paths = [value for value in vars(run).values() if isinstance(value, Path)]
+    names = [name for name in vars(RunDir) if isinstance(getattr(run, name), Path)]
+    paths = [getattr(run, name) for name in names]
     paths += [run.weights_of("best"), run.result("best", "cw_inf"), run.gallery("last"), run.partial("last", "x")]
     assert len(set(paths)) == len(paths) > 12
     assert all(path.is_relative_to(run.path) for path in paths)

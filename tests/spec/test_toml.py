@@ -1,5 +1,6 @@
 """Reading a preset: what lies over what, and every mistake at once with its exact line."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,39 @@ def test_a_base_that_is_no_file_is_said_to_be_none(tmp_path: Path, base: str) ->
     assert mistakes(taught)[0].startswith("b.toml:10: teacher.preset: no such file ")
 
 
+def test_a_preset_of_no_name_is_one_mistake(tmp_path: Path) -> None:
+    assert mistakes(write(tmp_path, "a.toml", TAUGHT + "[teacher]\npreset = ''\n")) == [
+        "a.toml:10: teacher.preset: should not be empty"
+    ]
+
+
+def test_a_base_is_read_again_only_when_it_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, preset = write(tmp_path, "base.toml", PLAIN), write(tmp_path, "a.toml", 'extends = "base.toml"\n')
+    for path in (base, preset):
+        os.utime(path, (1e9, 1e9))
+    texts: list[Path] = []
+    read = toml._text
+
+    def noted(path: Path) -> str:
+        texts.append(path)
+        return read(path)
+
+    monkeypatch.setattr(toml, "_text", noted)
+    first = toml.load(preset)
+    assert len(texts) == 2
+    assert toml.load(preset, ["seed=4"]).seed == 4
+    assert toml.load(preset) == first
+    assert len(texts) == 2
+    write(
+        tmp_path, "base.toml", PLAIN + "[training]\nepochs = 7\n"
+    )  # just now: it may change again within a clock tick
+    assert toml.load(preset).training.epochs == 7
+    write(tmp_path, "base.toml", PLAIN + "[training]\nepochs = 8\n")
+    assert toml.load(preset).training.epochs == 8
+    base.unlink()
+    assert mistakes(preset) == ["a.toml:1: extends: there is no preset 'base.toml'"]
+
+
 def test_a_base_is_named_by_a_text(tmp_path: Path) -> None:
     assert mistakes(write(tmp_path, "a.toml", "extends = 3\n")) == ["a.toml:1: extends: should be the path of a preset"]
 
@@ -105,18 +139,18 @@ def test_all_mistakes_are_reported_at_once_in_the_order_of_lines(tmp_path: Path)
     )
     assert mistakes(tmp_path / "a.toml") == [
         "a.toml:1: nam: unknown key, did you mean `name`?",
-        "a.toml:2: seed: should be integer, not 'a'",
+        "a.toml:2: seed: should be a whole number, not 'a'",
         "a.toml:3: data: unknown name 'cifar11'; did you mean `cifar10`? "
         "Allowed are cifar10, cifar100, digits, folder, npz",
         "a.toml:7: student.depth: unknown key, known are name, normalization",
         "a.toml:10: method.temperture_clean: unknown key, did you mean `temperature_clean`?",
         "a.toml:11: method.space: 'prob' is not one of 'logits', 'logits_centered' or 'probs'",
         "a.toml:13: threat_model.epsilon: 8 lies outside the image range [0, 1]; 8 grey levels are '8/255'",
-        "a.toml:15: training.epochs: should be greater than or equal to 1, not 0",
+        "a.toml:15: training.epochs: should be at least 1, not 0",
         "a.toml:16: training.schedule: should be a table",
         "a.toml:17: selection: by = 'aa' is not measured; it may be one of clean, pgd, cw_inf",
-        "a.toml:21: evaluation.attacks.0.steps: should be integer, not 1.5",
-        "a.toml:22: evaluation.attacks.1: unknown name 'zzz'; Allowed are fgsm, pgd, pgd_sat, pgd_trades, cw_inf, "
+        "a.toml:21: evaluation.attacks.0.steps: should be a whole number, not 1.5",
+        "a.toml:22: evaluation.attacks.1: unknown name 'zzz'; allowed are fgsm, pgd, pgd_sat, pgd_trades, cw_inf, "
         "pgd_rescaled, cw_2, autoattack",
         "a.toml:24: evaluation.attacks.2: needs a `name` that says which one it is",
     ]
@@ -141,7 +175,7 @@ def test_a_mistake_in_a_base_has_the_base_s_file_and_line(tmp_path: Path) -> Non
     write(tmp_path, "base.toml", PLAIN + "[training]\nepochs = 0\n")
     path = write(tmp_path, "top.toml", 'extends = "base.toml"\nsed = 1\n')
     assert mistakes(path) == [
-        "base.toml:10: training.epochs: should be greater than or equal to 1, not 0",
+        "base.toml:10: training.epochs: should be at least 1, not 0",
         "top.toml:2: sed: unknown key, did you mean `seed`?",
     ]
 
@@ -149,7 +183,7 @@ def test_a_mistake_in_a_base_has_the_base_s_file_and_line(tmp_path: Path) -> Non
 def test_what_replaces_a_base_s_value_is_never_blamed_on_the_base(tmp_path: Path) -> None:
     write(tmp_path, "base.toml", PLAIN + '[[evaluation.attacks]]\nname = "pgd"\nsteps = 3\n')
     path = write(tmp_path, "top.toml", 'extends = "base.toml"\n[evaluation]\nattacks = [{ name = "pgd", steps = 0 }]\n')
-    wrong = "evaluation.attacks.0.steps: should be greater than or equal to 1, not 0"
+    wrong = "evaluation.attacks.0.steps: should be at least 1, not 0"
     assert mistakes(path) == [f"top.toml:3: {wrong}"]
     assert mistakes(tmp_path / "base.toml", 'evaluation.attacks=[{name="pgd",steps=0}]') == [f"--set: {wrong}"]
 
@@ -171,8 +205,8 @@ def test_what_replaces_a_base_s_value_is_never_blamed_on_the_base(tmp_path: Path
         ("evaluation.attacks.-1=3", "--set: evaluation.attacks.-1: there is no such place"),
         ("selection.attacks.0.steps=3", "--set: selection.attacks.0.steps: the preset lists no selection.attacks"),
         ("training.epoch=3", "--set: training.epoch: unknown key, did you mean `epochs`?"),
-        ("training.epochs=abc", "--set: training.epochs: should be integer, not 'abc'"),
-        ("seed=1\nfoo=2", "--set: seed: should be integer, not '1\\nfoo=2'"),
+        ("training.epochs=abc", "--set: training.epochs: should be a whole number, not 'abc'"),
+        ("seed=1\nfoo=2", "--set: seed: should be a whole number, not '1\\nfoo=2'"),
         (
             "extends=b.toml",
             "--set: extends: unknown key, known are data, evaluation, inner, method, name, seed, "
@@ -255,7 +289,7 @@ def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path) -> None:
 
 def test_numbers_too_long_to_print_are_still_reported(tmp_path: Path) -> None:
     path = write(tmp_path, "a.toml", "seed = 0x" + "f" * 6_000 + "\n" + PLAIN)
-    assert mistakes(path) == ["a.toml:1: seed: should be less than 2147483648, not a number of so many digits"]
+    assert mistakes(path) == ["a.toml:1: seed: should be below 2,147,483,648, not a number of so many digits"]
 
 
 def test_no_key_writes_to_the_terminal_what_it_likes(tmp_path: Path) -> None:

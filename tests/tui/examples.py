@@ -3,6 +3,8 @@
 import inspect
 
 from crdnd_tui.app import LabApp
+from crdnd_tui.judgement.visit import Visit
+from crdnd_tui.widgets.confusion import Confusion, Spot
 from tests.tui.pilot import drive, settle
 
 RUN = "20261122-215714-crdnd-small_cnn-s0-ea68"
@@ -36,15 +38,42 @@ def said(app, _=None):
 
 def walk(runs, steps, look, *, run=MADE, **how):
     """One sitting: after each key, what `look` sees."""
+    return walks(runs, [(steps, look)], run=run, **how)[0]
+
+
+def walks(runs, several, *, run=MADE, **how):
+    """The same, several times over in one app, each from the first image."""
 
     async def story(app, pilot):
         app.open_run(run, "examples")
         await settle(pilot)
-        seen = []
-        for key in steps:
-            await pilot.press(key)
-            await settle(pilot)
-            seen.append(look(app.screen))
-        return seen
+        return [await _one(app, pilot, steps, look) for steps, look in several]
 
     return drive(story, runs, **how)
+
+
+async def _one(app, pilot, steps, look):
+    await begin(app, pilot)
+    seen = []
+    for key in steps:
+        await pilot.press(key)
+        await settle(pilot)
+        seen.append(look(app.screen))
+    return seen
+
+
+async def begin(app, pilot, run="", size=None):
+    """The screen as when it was first shown, of this run."""
+    screen = app.screen
+    screen.visit, screen.mode, screen.kind, screen.spot = Visit(), "single", "adversarial", Spot()
+    screen.judged_attack, screen.amplification = "", None
+    screen.query_one(Confusion).overview = None
+    app.clear_notifications()
+    if run:
+        app.open_run(run, "examples")
+    else:
+        screen.read(screen.shown.run, "")
+    if size:
+        await pilot.resize_terminal(*size)
+    await settle(pilot)
+    await settle(pilot)

@@ -5,6 +5,7 @@ import fcntl
 import json
 import platform
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,8 +61,8 @@ def write_log(run: Path, told: list[Event]) -> None:
     lines = []
     for event in told:
         if event["event"] not in ("step_done", "attack_progressed"):
-            time = datetime.fromtimestamp(event["time"], UTC).strftime("%Y-%m-%d %H:%M:%S,000")
-            lines.append(f"{time} INFO {json.dumps(event, separators=(',', ':'))[:400]}\n")
+            clock = datetime.fromtimestamp(event["time"], UTC).strftime("%Y-%m-%d %H:%M:%S,000")
+            lines.append(f"{clock} INFO {json.dumps(event, separators=(',', ':'))[:400]}\n")
     (run / "engine.log").write_text("".join(lines))
 
 
@@ -101,8 +102,21 @@ def look(run, story, **flags):
     return drive(story, run.parent, run=flags.pop("run", run.name), **flags)
 
 
+async def until(pilot, holds, patience=10.0):
+    """A thread reads, and how long that takes is the machine's affair."""
+    end = time.monotonic() + patience
+    while not holds() and time.monotonic() < end:
+        await pilot.pause(0.02)
+    assert holds()
+
+
 def places(app):
     return set(app.screen.query_one(Panels).places)
+
+
+def offered(app):
+    """The actions in the footer."""
+    return {found.binding.action for found in app.screen.active_bindings.values() if found.binding.show}
 
 
 def standing(app):

@@ -79,13 +79,13 @@ async def same_picture(app: LabApp, name: str) -> None:
 
     A slow machine draws late: borders, footer and what threads have read come some frames after the rest.
     """
-    path, drawn = PICTURES / f"{name}.svg", await _still(app)
+    path = PICTURES / f"{name}.svg"
     if os.environ.get("CRDND_PICTURES") == "new":
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(drawn, encoding="utf-8")
+        path.write_text(await _still(app), encoding="utf-8")
         return
     assert path.is_file(), f"no picture {path.name}: CRDND_PICTURES=new pytest ... writes it; look at it"
     wanted, end = path.read_text(encoding="utf-8"), time.monotonic() + PATIENCE
+    drawn = app.export_screenshot(title="crdnd")
     while drawn != wanted and time.monotonic() < end:
         await asyncio.sleep(0.1)
         drawn = app.export_screenshot(title="crdnd")

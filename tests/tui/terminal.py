@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,9 @@ class Terminal:
         **environment: str,
     ) -> None:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "OMP_NUM_THREADS") if name in os.environ}
-        fresh = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", "PYTHONPATH": str(ROOT)}
+        self._home = tempfile.TemporaryDirectory(prefix="crdnd-tests-")  # nobody's own settings are read or changed
+        fresh = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", "PYTHONPATH": str(ROOT),
+                 "XDG_CONFIG_HOME": self._home.name}  # fmt: skip
         program = list(command) if command else [sys.executable, "-c", MAIN, *arguments]
         self.child = pexpect.spawn(
             program[0], program[1:], dimensions=(size[1], size[0]), cwd=str(folder or ROOT), timeout=PATIENCE,
@@ -85,13 +88,20 @@ class Terminal:
                 return False
         return True
 
+    def rest(self, quiet: float = 0.15) -> None:
+        """Until the program draws nothing for this long: a long line may come in pieces."""
+        before = -1
+        while before != len(self.said):
+            before = len(self.said)
+            self.look(quiet)
+
     def wait(self, text: str, seconds: float = PATIENCE) -> str:
         """Until this text (a regular expression) is on the screen; the screen."""
-        return self._until(lambda: re.search(text, self.text) is not None, f"no `{text}`", seconds)
+        return self.until(lambda: re.search(text, self.text) is not None, f"no `{text}`", seconds)
 
     def wait_gone(self, text: str, seconds: float = PATIENCE) -> str:
         """Until this text is not on the screen any more."""
-        return self._until(lambda: re.search(text, self.text) is None, f"still `{text}`", seconds)
+        return self.until(lambda: re.search(text, self.text) is None, f"still `{text}`", seconds)
 
     def resize(self, width: int, height: int) -> None:
         """As if the window was dragged."""
@@ -112,6 +122,7 @@ class Terminal:
         if self.child.isalive():
             self.child.kill(signal.SIGKILL)
         self.child.close(force=True)
+        self._home.cleanup()
 
     def picture(self) -> str:
         """The screen in a frame, for messages."""
@@ -120,7 +131,8 @@ class Terminal:
             ["+" + "-" * width + "+", *(f"|{line}|" for line in self.screen.display), "+" + "-" * width + "+"]
         )
 
-    def _until(self, happened, what: str, seconds: float) -> str:
+    def until(self, happened, what: str, seconds: float = PATIENCE) -> str:
+        """Until this is true of what is shown; `what` tells what was missed."""
         end = time.monotonic() + seconds
         while not happened():
             here = self.look(0.1)

@@ -1,8 +1,11 @@
 """The agenda: what is foretold, and the lines that say it."""
 
+import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from crdnd_tui.palette import DARK
@@ -18,8 +21,8 @@ def test_durations_are_the_median_of_the_seeds_of_one_experiment(busy: Path) -> 
     found = agenda.Reader(busy).read(NOW)
     spans = []
     for seed in range(3):
-        status = spec_status.decode(past(busy, f"rslad-small_cnn-s{seed}").status.read_bytes())
-        spans.append(status.heartbeat - status.created)
+        *_, last = past(busy, f"rslad-small_cnn-s{seed}").events.read_bytes().splitlines()
+        spans.append(json.loads(last)["seconds"])
     (job,) = found.devices[0].jobs
     assert job.takes == pytest.approx(sorted(spans)[1])
     assert job.left == pytest.approx(max(0.0, job.takes - 60))
@@ -28,6 +31,20 @@ def test_durations_are_the_median_of_the_seeds_of_one_experiment(busy: Path) -> 
     assert held.starts is None
     assert third.starts == pytest.approx(first.starts + first.takes)
     assert found.all_done == pytest.approx(third.starts + third.takes)
+
+
+def test_a_run_that_stood_still_for_a_night_foretells_nothing(busy: Path) -> None:
+    for seed, night in ((0, 8 * 3600), (1, 8 * 3600), (2, 3)):
+        run = past(busy, f"rslad-small_cnn-s{seed}")
+        status = spec_status.decode(run.status.read_bytes())
+        changed = msgspec.structs.replace(status, created=status.created - night)
+        run.status.write_bytes(spec_status.encode(changed))
+    (job,) = agenda.Reader(busy).read(NOW).devices[0].jobs
+    *_, last = past(busy, "rslad-small_cnn-s2").events.read_bytes().splitlines()
+    assert job.takes == pytest.approx(json.loads(last)["seconds"])  # of the one that was not interrupted
+    past(busy, "rslad-small_cnn-s2").events.write_bytes(b"")
+    (job,) = agenda.Reader(busy).read(NOW).devices[0].jobs
+    assert job.takes is None
 
 
 def test_nothing_is_foretold_behind_an_unknown_duration() -> None:
@@ -47,6 +64,18 @@ def test_clocks_say_the_day_when_it_is_another() -> None:
     assert queue_lines.clock(NOW + 3600, NOW) == time.strftime("%H:%M", time.gmtime(NOW + 3600))
     assert queue_lines.clock(NOW + 2 * 86400, NOW)[:3].isalpha()
     assert queue_lines.clock(NOW + 30 * 86400, NOW)[:2] == "20"
+    assert {queue_lines.clock(when, NOW) for when in (1e308, -1e308, -1.0, 1e10)} == {"\u2013"}
+
+
+def test_a_long_reason_takes_two_lines_and_no_more(busy: Path) -> None:
+    entries = agenda.Reader(busy).read(NOW).ended
+    failed = next(entry for entry in entries if entry.ticket and entry.ticket.state == "failed")
+    words = "the gradient is not finite, though the loss is, in epoch 1, step 4 "
+    for note in (words, words * 9):
+        ticket = msgspec.structs.replace(failed.ticket, note=note)
+        _, *told = queue_lines.ended([replace(failed, ticket=ticket)], 70, DARK, NOW)[0]
+        assert len(told) == 2
+        assert "gradient is not finite, though the loss" in told[0].plain
 
 
 def test_lines_never_exceed_their_width(busy: Path) -> None:

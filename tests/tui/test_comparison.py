@@ -4,41 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.comparing import comparison, comparison_config, comparison_curves
-from crdnd_tui.comparing.comparison import DROP, Value, verdict
-from crdnd_tui.comparing.comparison_side import Side, across, labels, reason
+from crdnd_tui.comparing import comparison, comparison_config
+from crdnd_tui.comparing.comparison import DROP
+from crdnd_tui.comparing.comparison_side import across, labels, reason
 from crdnd_tui.comparing.comparison_view import Look, Shown
 from crdnd_tui.palette import DARK
 from crdnd_tui.state import RunState
 from crdnd_tui.widgets import differences, result_grid
 from crdnd_tui.widgets.result_grid import View, signed
-from engine.spec.events import EpochDone, Evaluated, StepDone, TrainingStarted, Validated, Warned
+from engine.spec.events import Warned
 from engine.spec.outcomes import wilson
-
-BALL = {"norm": "linf", "epsilon": "8/255", "seed": 0, "batch_size": 500}
-
-
-def cell(attack, right, n=100, checkpoint="best", **more):
-    low, high = wilson(right, n)
-    spec = {"name": attack} | BALL | more.pop("spec", {})
-    fields = {"checkpoint": checkpoint, "attack": attack, "accuracy": right / n, "n": n, "of": 100, "low": low}
-    return Evaluated(**fields | {"high": high, "seconds": 1.0, "spec": spec} | more)
-
-
-def side(run, cells=(), *, epsilon="8/255", data="cifar10", group="", seed=0, **more):
-    table = {}
-    for one in cells:
-        table.setdefault(one.checkpoint, {})[one.attack] = one
-    config = {
-        "seed": seed, "data": {"name": data}, "method": {"name": run.partition("-")[0]},
-        "threat_model": {"norm": "linf", "epsilon": epsilon},
-    }  # fmt: skip
-    state = more.pop("state", RunState(table=table))
-    return Side(id=run, label=run, word="done", config=config, group=group, state=state, **more)
-
-
-def judged(run, pgd, suite, **more):
-    return side(run, [cell("clean", 90), cell("pgd_sat", pgd), cell("autoattack", suite)], **more)
+from tests.tui.sides import cell, judged, side, trained
 
 
 def test_labels_are_method_and_seed_and_longer_only_where_they_must_differ():
@@ -138,7 +114,7 @@ def test_runs_that_answer_other_questions_are_not_comparable_at_all(other, why):
     assert grid.badges == {"b": why}
     assert comparison.delta(grid, "b", "pgd_sat") is None
     assert not grid.best
-    assert grid.verdict == ""
+    assert grid.verdict.words == ""
 
 
 @pytest.mark.parametrize(
@@ -178,33 +154,6 @@ def test_the_worst_case_is_the_last_column_of_the_ball_and_another_threat_model_
     assert (grid.columns, grid.apart) == (("clean", "autoattack", "worst"), ("cw_2",))
 
 
-def values(pgd, suite, n=100):
-    def one(right):
-        return Value(mean=right / n, low=wilson(right, n).low, high=wilson(right, n).high, n=n)
-
-    return {"pgd_sat": one(pgd), "autoattack": one(suite)}
-
-
-def test_a_lead_that_does_not_survive_autoattack_is_said():
-    said = verdict([("CRDND", values(5500, 4000, 10_000)), ("RSLAD", values(5000, 4500, 10_000))])
-    assert said == "CRDND leads under PGD-SAT, RSLAD under AutoAttack"
-
-
-def test_leads_within_the_intervals_are_said_to_overlap():
-    said = verdict([("CRDND", values(55, 40)), ("RSLAD", values(50, 45))])
-    assert said.endswith("; under PGD-SAT and AutoAttack the 95 % intervals of the first two overlap")
-    said = verdict([("A", values(70, 41)), ("B", values(40, 40))])
-    assert said == (
-        "A leads under PGD-SAT and under AutoAttack; under AutoAttack the 95 % intervals of the first two overlap"
-    )
-
-
-def test_another_order_behind_the_first_is_said_and_one_run_alone_leads_nothing():
-    rows = [("A", values(9000, 8000, 10_000)), ("B", values(7000, 5000, 10_000)), ("C", values(6000, 6000, 10_000))]
-    assert verdict(rows) == "A leads under both; below it the order is another under AutoAttack"
-    assert verdict(rows[:1]) == ""
-
-
 def test_marks_have_one_letter_for_all_runs():
     warned = (
         Warned(code="subset", message="", attack="clean"),
@@ -231,57 +180,16 @@ def test_classes_are_subtracted_only_where_both_answer_the_same_question():
     assert comparison_config.classes(other[0], rows[0], "best", "clean")[1].startswith("Not comparable: data digits")
 
 
-def trained(accuracies, losses=()):
-    training = TrainingStarted(
-        epochs=9, steps_per_epoch=1, images=1, classes=["cat", "dog"], device="cpu", student_parameters=1
-    )
-    validations = tuple(
-        Validated(epoch=k, step=k, n=1, accuracy={"clean": 0.9, "pgd": a}, by="pgd", best=True, seconds=0.0)
-        for k, a in enumerate(accuracies, 1)
-    )
-    steps = tuple(
-        StepDone(step=k, epoch=1, loss=loss, terms={"kd": loss, "ce": 0.0}, learning_rate=0.1, images_per_second=1.0)
-        for k, loss in enumerate(losses, 1)
-    )
-    epochs = (EpochDone(epoch=1, step=1, loss=1.0, terms={}, learning_rate=0.1, seconds=1.0, teacher_clean=[1.0, 0.5]),)
-    return RunState(training=training, validations=validations, steps=steps, epochs=epochs)
-
-
-def test_measures_begin_with_the_selecting_attack_and_name_every_term():
-    run = side("a", state=trained([0.5], [2.0]))
-    keys = [measure.key for measure in comparison_curves.measures([run])]
-    assert keys == [
-        "selecting",
-        "val:clean",
-        "val:pgd",
-        "loss",
-        "term:kd",
-        "term:ce",
-        "teacher_clean",
-        "teacher_robust",
+def test_keys_that_the_same_runs_lack_are_one_line_unless_the_others_differ_in_them():
+    one = {"method": {"name": "crdnd", "a": 1, "b": 2, "c": 3, "d": 4}, "teacher": {"x": 1}}
+    two = {"method": {"name": "crdnd", "a": 1, "b": 2, "c": 3, "d": 5}, "teacher": {"x": 1}}
+    found = comparison_config.folded(comparison_config.keys([one, two, {"method": {"name": "natural"}}]))
+    assert [(key.path, key.values) for key in found] == [
+        ("method.name", ("crdnd", "crdnd", "natural")),
+        ("method.*", ("3 keys", "3 keys", "\u2013")),
+        ("method.d", ("4", "5", "\u2013")),
+        ("teacher.x", ("1", "1", "\u2013")),
     ]
-    assert comparison_curves.points(run, "selecting") == [(1, 0.5)]
-    assert comparison_curves.points(run, "teacher_clean") == [(1, 0.75)]
-    assert comparison_curves.points(run, "term:kd") == [(1, 2.0)]
-
-
-def test_a_group_is_drawn_as_its_mean_where_all_of_it_has_been():
-    sides = [side(run, group="g", state=trained(a)) for run, a in (("a", [0.2, 0.4, 0.6]), ("b", [0.4, 0.5]))]
-    (row,) = comparison.rows(sides, grouped=True)
-    assert comparison_curves.of_row(row, "selecting") == [(1, pytest.approx(0.3)), (2, pytest.approx(0.45))]
-
-
-def test_a_growing_curve_keeps_its_series_and_one_that_went_back_starts_again():
-    growing = comparison_curves.Growing()
-
-    def after(losses):
-        (row,) = comparison.rows([side("a", state=trained([], losses))], grouped=False)
-        return growing.of(row, "loss").series
-
-    first = after([1.0])
-    assert after([1.0, None]) is first
-    assert len(first) == 2
-    assert after([3.0]) is not first
 
 
 def test_a_run_without_numbers_says_why():

@@ -20,7 +20,8 @@ from crdnd_tui.replay.recording import Recording
 from crdnd_tui.session import Session
 from engine.spec import gallery, toml
 from engine.spec.rundir import RUN_ID, RunDir, find
-from tests.tui.pilot import drive
+from tests.tui.lab_runs import ready, shown
+from tests.tui.pilot import drive, recorded
 
 AT_ONCE = 1e6  # times as fast as recorded
 
@@ -202,3 +203,31 @@ def test_the_app_shows_it_and_takes_it_along(tmp_path):
         return first
 
     assert not drive(story, tmp_path / "runs").exists()
+
+
+def test_d_goes_there_and_back(tmp_path):
+    runs = recorded(tmp_path / "runs", "rslad-small_cnn-s0")
+
+    async def until(pilot, happened):
+        for _ in range(300):
+            await pilot.pause(0.02)
+            if happened():
+                return
+        raise AssertionError
+
+    async def story(app, pilot):
+        await ready(app, pilot)
+        mine = shown(app)
+        await pilot.press("D")
+        await until(pilot, lambda: app.current_mode == "live")
+        folder = app.session.runs
+        assert app.in_demo and folder != runs
+        await pilot.press("1")
+        await until(pilot, lambda: app.current_mode == "runs" and len(shown(app)) == 2)
+        await pilot.press("D")
+        await until(pilot, lambda: shown(app) == mine and not folder.exists())
+        assert (app.session.runs, app.in_demo, app.current) == (runs, False, "")
+        await pilot.press("D")  # a new one
+        await until(pilot, lambda: app.current_mode == "live" and app.in_demo)
+
+    drive(story, runs)

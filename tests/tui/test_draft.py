@@ -137,3 +137,20 @@ def test_what_a_preset_names_is_found_from_its_new_folder(tmp_path):
     draft.save(tmp_path / "new" / "b.toml")
     table = tomli.loads((tmp_path / "new" / "b.toml").read_text())
     assert table == {"extends": "../old/base.toml", "teacher": {"preset": "../old/t.toml"}}
+
+
+def test_a_table_that_is_inserted_has_blank_lines_around_it():
+    text = '[[a.b]]\nname = "x"\n\n[[a.b]]\nname = "y"\n'
+    for place in range(3):
+        draft = Draft(text)
+        draft.insert(("a", "b"), place, {"name": "new"})
+        blocks = text.rstrip("\n").split("\n\n")
+        blocks.insert(place, '[[a.b]]\nname = "new"')
+        assert draft.text == "\n\n".join(blocks) + "\n"
+
+
+def test_a_preset_that_is_far_away_is_named_by_its_whole_path(tmp_path):
+    draft = Draft('extends = "base/low.toml"\n', tmp_path / "one" / "two" / "a.toml")
+    assert draft.rebased(tmp_path / "one").text == 'extends = "two/base/low.toml"\n'
+    far = draft.rebased(tmp_path / "x" / "y").text
+    assert far == f'extends = "{(tmp_path / "one/two/base/low.toml").resolve()}"\n'

@@ -112,11 +112,15 @@ def test_the_prospect_knows_equal_runs_and_the_teacher(tmp_path):
     assert told.trains_teacher
     assert told.time is None
     words = [" ".join(row) for row in prospect.rows(config, told)]
-    assert words[0] == "time unknown no past run like this on this machine"
-    assert words[1].startswith("teacher is trained first")
+    told_first = "plus its teacher first, for an unknown time"
+    assert words[0] == f"time unknown {told_first}; no past run like this on this machine"
+    assert words[-1].startswith(f"equal run {run.name}, done")
+    alone = [" ".join(row) for row in prospect.rows(config, prospect.Prospect(equal=("a, done", "b, failed")))]
+    assert (len(alone), alone[-1]) == (len(words), "equal run a, done and 1 more")
+    assert len(prospect.rows(config, None)) == len(prospect.rows(config, prospect.Prospect())) == 5
     brief = prospect.brief(config, told)
     assert brief.startswith("no past run like this on this machine: time unknown, its teacher first; ")
-    assert brief.endswith(f"MiB memory; equal run: {run.name}, done")
+    assert brief.endswith("MiB memory; an equal run is done")
 
 
 def test_only_runs_with_weights_can_teach(tmp_path):

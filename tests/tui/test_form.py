@@ -89,9 +89,11 @@ def test_a_new_method_appears_by_itself(monkeypatch):
     monkeypatch.setattr(RunConfig.model_fields["method"], "annotation", annotation)
     table = {"method": {"name": "fresh"}}
     rows = Form(merged=table, own=table, beneath={}).tab("Method")
-    assert rows[0].options[1] == Option(value="fresh", title="FRESH", note="Somebody 2030. A method of tomorrow.")
+    assert rows[0].options[1] == Option(
+        value="fresh", title="FRESH", note="Somebody 2030. A method of tomorrow.", aside="Somebody 2030"
+    )
     assert (rows[1].label, rows[1].kind, rows[1].default, rows[1].help) == ("strength", "number", 0.25, "How fresh.")
-    assert rows[1].allowed == "number, at least 0, at most 2"
+    assert rows[1].allowed == "number, 0 to 2"
 
 
 def test_controls_follow_the_types():
@@ -102,7 +104,7 @@ def test_controls_follow_the_types():
     )}  # fmt: skip
     assert list(kinds_of.values()) == ["switch", "choice", "radius", "number", "list", "choice", "text", "kind",
                                        "source", "attack"]  # fmt: skip
-    assert rows["training.epochs"].allowed == "whole number, at least 1, at most 100,000"
+    assert rows["training.epochs"].allowed == "whole number, 1 to 100,000"
     assert rows["method.clean_share"].help.startswith("lambda of eq. (8)")
     assert rows["student"].options[-1].title == "SmallCNN-24"
     assert f"{form.MACHINE}.device" in rows
@@ -136,13 +138,13 @@ def test_what_the_author_wrote_stays_written():
 
 
 @pytest.mark.parametrize(("key", "text", "says"), [
-    ("training.epochs", "many", "integer, not 'many'"),
-    ("training.epochs", "0", "greater than or equal to 1"),
+    ("training.epochs", "many", "a whole number, not 'many'"),
+    ("training.epochs", "0", "at least 1"),
     ("threat_model.epsilon", "300/255", "outside the image range"),
-    ("training.learning_rate", "0", "greater than 0"),
+    ("training.learning_rate", "0", "above 0"),
     ("selection.by", "nothing", "is not measured"),
     ("evaluation.checkpoints", "best, worst", "'worst' is not one of"),
-    ("(machine).device", "tpu", "pattern"),
+    ("(machine).device", "tpu", "is not one of auto, cpu or cuda"),
 ])  # fmt: skip
 def test_a_mistake_is_told_beside_its_row_and_counted_on_its_tab(key, text, says):
     editing, tab = edit(), form.tab_of(key)
@@ -239,3 +241,25 @@ def test_nearly_the_default_is_not_the_default():
         editing.enter(share, text)
         assert ("clean_share" in editing.draft.text) == written
     assert kinds.same([1, 2.0], (1.0, 2)) and not kinds.same(True, 1) and not kinds.same("a", "b")
+
+
+def test_a_kind_is_told_by_its_title_its_name_and_its_paper():
+    options = {option.value: option for option in row(edit(), "method").options}
+    assert (options["pgd_at"].title, options["pgd_at"].aside) == ("SAT", "pgd_at, Madry et al. 2018")
+    assert (options["natural"].title, options["natural"].aside) == ("Natural", "")
+
+
+def test_an_attack_may_be_listed_again_and_again():
+    editing = edit(path=QUICK)
+    at = editing.copy(row(editing, "evaluation.attacks.0"))
+    assert at == ("evaluation", "attacks", 1)
+    assert editing.copy(row(editing, "evaluation.attacks.0")) == at
+    assert [attack.key for attack in editing.config.evaluation.attacks[:3]] == ["fgsm", "fgsm_3", "fgsm_2"]
+    assert editing.opened == {at}
+    editing.tick(row(editing, "evaluation.attacks.1"))
+    editing.tick(row(editing, "evaluation.attacks.1"))
+    assert editing.draft.text == QUICK.read_text()
+
+
+def test_lists_say_what_they_may_hold():
+    assert row(edit(), "evaluation.checkpoints").allowed == "any of best, last; commas between them"

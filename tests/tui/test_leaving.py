@@ -40,7 +40,7 @@ def test_what_goes_on_is_named(runs, tmp_path):
     runs(row("a", "running"), row("b", "done"), row("c", "stalled"))
     head, *names = leaving.still_working(tmp_path)
     assert head == "2 runs go on in the background:"
-    assert [name.strip() for name in names[:2]] == ["a", "c"]
+    assert [name.strip() for name in names[:2]] == ["a-s0", "c-s0"]
 
 
 def test_one_run_is_one(runs, tmp_path):

@@ -32,18 +32,6 @@ def teacher_first(runs):
     return run.rename(runs / run.name)
 
 
-async def still(app, pilot):
-    """Until nothing moves any more: footer and borders are drawn a little later."""
-    await settle(pilot)
-    before = ""
-    for _ in range(50):
-        await pilot.pause(0.15)
-        drawn = app.export_screenshot(title="crdnd")
-        if drawn == before and "Zoom" in drawn:
-            return
-        before = drawn
-
-
 @pytest.mark.parametrize(
     ("make", "size", "theme", "living"),
     [
@@ -64,7 +52,7 @@ def test_it_looks_as_it_did(tmp_path, make, size, theme, living):
     state = {"one": "finished"}.get(make.__name__, make.__name__)
 
     async def story(app, pilot):
-        await still(app, pilot)
+        await settle(pilot)
         light = "-light" if theme.endswith("light") else ""
         await same_picture(app, f"live-{state}-{size}{light}")
 

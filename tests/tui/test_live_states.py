@@ -16,12 +16,14 @@ from tests.tui.live_runs import (
     held,
     legend,
     look,
+    offered,
     one,
     part,
     places,
     said,
     standing,
     step,
+    until,
     words_of,
     write_events,
 )
@@ -121,6 +123,8 @@ def test_a_stalled_run_counts_its_silence(tmp_path):
     async def story(app, pilot):
         assert "! stalled" in standing(app) and "2:10 ago" in standing(app)
         assert "no sign of life for 2:10" in app.screen.query_one(Notice).render().plain
+        assert " left" not in standing(app)  # what was foretold does not hold any more
+        assert "stop" in offered(app) and "resume" not in offered(app)
 
     with held(run):
         look(run, story)
@@ -137,7 +141,8 @@ def test_a_stopped_run_says_how_to_go_on(tmp_path):
 
     async def story(app, pilot):
         notice = app.screen.query_one(Notice).render().plain
-        assert "stopped at step 300 (stop file)" in notice and "r goes on" in notice
+        assert "stopped at step 300, and all is saved: r goes on" in notice
+        assert "resume" in offered(app) and "stop" not in offered(app)
 
     look(run, story)
 
@@ -166,15 +171,12 @@ def test_the_teacher_that_comes_first_is_shown_and_opened(tmp_path):
         assert "the teacher comes first" in app.screen.query_one(Notice).render().plain
         assert "teacher's loss" in legend(app, "loss")
         await pilot.press("T")
-        await settle(pilot)
-        await pilot.pause(0.1)
-        assert TEACHER in app.screen.look.id
+        app.screen._aim()  # as when the screen is shown once more before that run was read
+        await until(pilot, lambda: TEACHER in app.screen.look.id)
         await pilot.press("T")
         assert "its teacher is no run in this folder" in said(app)
         await pilot.press("escape")
-        await settle(pilot)
-        await pilot.pause(0.1)
-        assert CRDND in app.screen.look.id
+        await until(pilot, lambda: CRDND in app.screen.look.id)
 
     with held(run):
         look(run, story)

@@ -1,6 +1,7 @@
 """Tiny pictures drawn by hand, round numbers on axes, gaps, and who lies above whom."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from crdnd_tui.plots import ticks
 from crdnd_tui.plots.curves import Curve, View
-from crdnd_tui.plots.plot import Frame, draw, skeleton, spark, y_range
+from crdnd_tui.plots.plot import Frame, draw, settled, skeleton, spark, y_range
 from crdnd_tui.plots.raster import Raster
 from crdnd_tui.plots.series import Series, smooth
 
@@ -184,6 +185,7 @@ def test_bounds_are_quiet():
     assert ticks.bounds(0.0702, 2.74) == (0.0, 3.0)
     assert ticks.bounds(0.0702, 2.75) == ticks.bounds(0.0702, 2.9)
     assert ticks.bounds(0.0, 0.0) == (-1.0, 1.0)
+    assert ticks.bounds(0.0, 5e-324)[1] > 0
     low, high = ticks.bounds(0.3, 40.0, log=True)
     assert 0 < low <= 0.3 and high >= 40
 
@@ -239,3 +241,58 @@ def test_no_data_of_any_kind_breaks_the_picture(points, size, markers, logs, kin
     rows = draw([curve], view, size, Frame(cross=span[1], gap=(span[0], "NaN")), markers).rows
     assert len(rows) == max(2, size[1])
     assert len({sum(len(text) for text, _ in row) for row in rows[:-1]}) == 1
+
+
+def test_lines_in_the_same_cells_take_turns_and_none_hides_another_for_long():
+    flat = [Curve(series=Series([(0, y), (8, y)]), key=f"line{k}") for k, y in enumerate((4.0, 4.1, 4.2))]
+    rows = picture(flat, size=(62, 6), markers="braille")
+    (row,) = [row for row in rows[:5] if "line2" in keys(row)]
+    assert keys(row) >= {"line0", "line1", "line2"}
+    assert max(len(text) for text, key in row if key.startswith("line")) <= 8
+    assert sum(len(text) for text, key in row if key == "line2") > 30  # the last is the one that matters most
+
+
+def test_a_band_never_takes_a_turn_of_a_line():
+    series = Series((float(k), 4.0) for k in range(9))
+    band, line = Curve(series=series, key="band0", kind="band"), Curve(series=series, key="line0")
+    assert all("band0" not in keys(row) for row in picture([band, line], markers="braille"))
+
+
+def test_a_band_of_few_points_is_their_line():
+    series = Series((float(k), 8.0 * (k % 2)) for k in range(9))
+    band, line = (picture([Curve(series=series, key="a", kind=kind)], size=(60, 8)) for kind in ("band", "line"))
+    assert shown(band) == shown(line)
+
+
+def test_a_stroke_is_not_lost_between_two_dashes():
+    for x in (2.0, 3.0, 4.0, 5.0, 6.0):
+        best = Curve(series=Series([(x, 1.0), (x, 7.0)]), key="best", dash=3)
+        assert sum("best" in keys(row) for row in picture([best], size=(40, 9), markers="braille")) >= 6
+
+
+@pytest.mark.parametrize(("rows", "least"), [(5, 2), (7, 4), (8, 4), (12, 4), (20, 8)])
+def test_small_charts_have_ticks_enough_and_none_in_neighbouring_rows(rows, least):
+    drawn = shown(picture([], View(x0=0, x1=8, y0=2.4, y1=6.2), (40, rows + 1)))[:rows]
+    ticked = [k for k, row in enumerate(drawn) if "\u2524" in row]
+    assert len(ticked) >= least and all(b - a > 1 or rows < 8 for a, b in pairwise(ticked))
+
+
+def test_accuracies_are_cut_into_quarters_where_fifths_are_too_many():
+    rows = shown(picture([], View(x0=0, x1=8, y0=0.1, y1=1.0), (40, 9), percent=True))
+    assert [row[:4].strip() for row in rows if "\u2524" in row] == ["100%", "75%", "50%", "25%"]
+
+
+def test_an_axis_gives_a_little_so_that_its_ticks_stand_evenly():
+    view = View(x0=0, x1=8, y0=2.5, y1=6.2)
+    even = settled(view, 9, percent=False)
+    assert even.y0 == pytest.approx(6.2 - 7.75 / 2) and even.y1 == 6.2
+    rows = shown(picture([], even, (40, 9)))
+    ticked = [k for k, row in enumerate(rows) if "\u2524" in row]
+    assert len({b - a for a, b in pairwise(ticked)}) == 1
+    assert settled(View(x0=0, x1=8, y0=1, y1=100, log_y=True), 9, percent=False).y1 == 100
+    assert settled(view, 8, percent=False) == view  # it would have to give too much
+
+
+def test_less_than_a_decade_has_ticks_enough_on_a_log_axis():
+    assert ticks.logarithmic(2.4, 6.2, 4) == [3, 4, 5, 6]
+    assert ticks.logarithmic(1, 100, 4) == [1, 10, 100] and ticks.logarithmic(0.9, 6, 4) == [1, 2, 5]

@@ -1,5 +1,7 @@
 """The Queue screen: every key, and how it looks. Engines and workers are no processes here."""
 
+import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from tests.tui.busy_queue import (  # noqa: F401  two are fixtures
     keys,
     order,
     past,
+    put,
     state,
     still_machine,
     text,
@@ -96,6 +99,9 @@ def test_x_asks_and_takes_a_waiting_run_off(busy: Path) -> None:
     def look(app):
         seen.append((isinstance(app.screen, Question), state(busy, FIRST)))
 
+    asked = drive(keys("x", on=FIRST, then=text), busy)
+    assert "quickstart" in asked or "RSLAD" in asked
+    assert "seed 4" in asked and "Never started" in asked
     drive(keys("x", "escape", "x", "y", on=FIRST, each=look), busy)
     assert seen == [(True, "waiting"), (False, "waiting"), (True, "waiting"), (False, "gone")]
     assert (busy / ".trash" / FIRST).is_dir()
@@ -204,6 +210,83 @@ def test_hostile_names_and_damaged_tickets_are_shown_not_obeyed(busy: Path) -> N
     assert SECOND in said  # its id, for its config cannot be read
 
 
+def test_when_all_is_over_the_cursor_and_the_room_go_to_what_ended(busy: Path) -> None:
+    failed = past(busy, "natural-").id
+
+    async def story(app, pilot):
+        await pilot.press("6")
+        await settle(pilot)
+        for run in (FIRST, SECOND, THIRD, ATWORK):
+            Queue(busy).change(run, ("waiting", "held", "running"), lambda _: None)
+        RunDir(busy / ATWORK).lock.unlink()
+        app.screen.look()
+        await settle(pilot)
+        seen = [app.focused.id]
+        app.screen._go_to(failed)
+        await pilot.press("x")
+        await settle(pilot)
+        assert "It has ended" in told(app)
+        await pilot.resize_terminal(40, 10)
+        await settle(pilot)
+        seen.append(text(app))
+        await pilot.press("R")
+        await settle(pilot)
+        return seen
+
+    focused, small = drive(story, busy)
+    assert focused == "ended"
+    assert "failed" in small and "Nothing waits" not in small
+    assert state(busy, failed) == "waiting"
+
+
+def test_tickets_of_no_time_are_damaged(busy: Path) -> None:
+    folder = busy / ".queue" / "tickets"
+    for name, words in ((FIRST, {"state": "waiting", "added": -1e308}), (past(busy, "natural-").id, {"ended": 1e308})):
+        (folder / f"{name}.json").write_text(json.dumps({"run": name, "state": "done"} | words))
+    assert "2 damaged" in drive(keys(then=text), busy)
+
+
+def test_only_lines_that_changed_are_drawn(busy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def looked(app):
+        drawn = []
+        shown = QueueList.render_line
+        with monkeypatch.context() as patch:
+            patch.setattr(QueueList, "render_line", lambda of, y: drawn.append((of.id, y)) or shown(of, y))
+            app.screen.look()
+            await app.workers.wait_for_complete([w for w in app.workers if w.group == "look"])
+            await asyncio.sleep(0.3)
+        return drawn
+
+    async def story(app):
+        still = await looked(app)
+        status = RunDir(busy / ATWORK).status
+        status.write_bytes(status.read_bytes().replace(b'"epoch":11', b'"epoch":12'))
+        return still, await looked(app)
+
+    assert drive(keys(then=story), busy) == ([], [("devices", 1)])
+
+
+def test_the_start_of_the_app_wakes_the_queue(busy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a restart of the machine nobody need look at the Queue screen."""
+    woken = []
+    monkeypatch.setattr(LabApp, "DEFAULT_MODE", "runs")
+    monkeypatch.setattr(worker, "alive", lambda runs: False)
+    monkeypatch.setattr(worker, "ensure", lambda runs: woken.append(runs) or True)
+
+    async def story(app, pilot):
+        await settle(pilot)
+        assert app.screen.NAME == "Runs"
+
+    drive(story, busy, readonly=True)
+    assert woken == []
+    drive(story, busy)
+    assert woken == [busy]
+    for run in (FIRST, SECOND, THIRD, ATWORK):
+        put(Queue(busy), run, state="held")
+    drive(story, busy)
+    assert woken == [busy]  # nothing waits, nothing is woken
+
+
 def test_any_size_while_it_changes(busy: Path) -> None:
     async def story(app, pilot):
         await pilot.press("6")
@@ -236,6 +319,22 @@ def test_picture_of_an_empty_queue(tmp_path: Path, name: str) -> None:
     size = (80, 24) if name == "80x24" else (120, 36)
     (tmp_path / "runs").mkdir()
     drive(keys(then=lambda app: same_picture(app, f"queue-empty-{name}")), tmp_path / "runs", size=size)
+
+
+def test_an_empty_queue_says_what_to_do_in_any_size(tmp_path: Path) -> None:
+    async def story(app, pilot):
+        await pilot.press("6")
+        await settle(pilot)
+        seen = [text(app)]
+        await pilot.resize_terminal(40, 10)
+        await settle(pilot)
+        return [*seen, text(app)]
+
+    for words in drive(story, tmp_path / "none"):
+        lines = [" ".join(line.strip("\u2502 ").split()) for line in words.splitlines()]
+        assert "1 Runs, what there is already" in lines
+        keys_named = [line for line in lines if line.startswith("2 New run, then a")]
+        assert keys_named and keys_named[0].endswith(("queues it", "to the queue"))
 
 
 def test_lists_have_the_focus_and_the_empty_screen_none(busy: Path, tmp_path: Path) -> None:

@@ -17,12 +17,23 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_moving(runs: Path) -> None:
-    order = play(runs, then=shown)
-    for keys, place in (
-        (["down", "down"], 2), (["j", "j", "j", "k"], 2), (["end"], -1), (["end", "home"], 0), (["pagedown"], -1),
-        (["end", "pageup"], 0), (["up"], 0),
-    ):  # fmt: skip
-        assert play(runs, *keys, then=lambda app: app.screen.table.key) == order[place]
+    async def story(app, pilot):
+        await ready(app, pilot)
+        order = shown(app)
+        for keys, place in (
+            (["down", "down"], 2), (["end"], -1), (["home", "j", "j", "j", "k"], 2), (["pagedown"], -1),
+            (["pageup"], 0), (["up"], 0),
+        ):  # fmt: skip
+            await pilot.press(*keys)
+            assert app.screen.table.key == order[place]
+        await pilot.press("j", "enter")
+        assert (app.current, app.current_mode) == (order[1], "live")
+        await pilot.press("1", "E")
+        assert (app.current, app.current_mode) == (order[1], "examples")
+        await pilot.press("1", "n")
+        assert app.current_mode == "new"
+
+    drive(story, runs)
 
 
 def test_the_cursor_stays_on_its_run(runs: Path) -> None:
@@ -40,41 +51,33 @@ def test_the_cursor_stays_on_its_run(runs: Path) -> None:
     drive(story, runs)
 
 
-def test_enter_opens(runs: Path) -> None:
-    order = play(runs, then=shown)
-    assert play(runs, "j", "enter", then=lambda app: (app.current, app.current_mode)) == (order[1], "live")
-
-
-def test_other_screens(runs: Path) -> None:
-    assert play(runs, "n", then=lambda app: app.current_mode) == "new"
-    assert play(runs, "E", then=lambda app: (app.current_mode, bool(app.current))) == ("examples", True)
-
-
 def test_sorting(runs: Path) -> None:
-    def by(app):
-        screen = app.screen
-        return screen._list.column, screen._list.falling, shown(app)
+    async def story(app, pilot):
+        await ready(app, pilot)
+        runs = app.screen._list
+        await pilot.press("S")
+        assert runs.column == ""  # newest first is not turned round
+        await pilot.press("s")
+        assert (runs.column, runs.falling) == ("state", True)
+        await pilot.press(*"sss")
+        keys = shown(app)
+        assert (runs.column, runs.falling) == ("clean", True) and "pgd_at" in keys[0] and "rslad" in keys[1]
+        await pilot.press("S")
+        keys = shown(app)
+        assert not runs.falling and "crdnd-small_cnn-s1" in keys[0]
+        assert "s7" in keys[-3] + keys[-2] + keys[-1]  # not judged: last, either way
 
-    assert play(runs, "s", then=by)[:2] == ("state", True)
-    column, falling, keys = play(runs, *"ssss", then=by, size=(80, 24))
-    assert (column, falling) == ("clean", True)
-    assert "pgd_at" in keys[0] and "rslad" in keys[1]
-    turned = play(runs, *"ssss", "S", then=by, size=(80, 24))
-    assert turned[1] is False and "crdnd-small_cnn-s1" in turned[2][0]
-    assert "s7" in turned[2][-3] + turned[2][-2] + turned[2][-1]  # not judged: last, either way
-    assert play(runs, "S", then=by)[0] == ""
+    drive(story, runs, size=(80, 24))
 
 
 def test_groups(runs: Path) -> None:
-    said = play(runs, "g", then=text, size=(120, 36))
-    head = next(line for line in said.splitlines() if "3 seeds" in line)
-    assert "rslad" in head and "97.4\u00b10.2" in head and "54.5\u00b11.3" in head
-    whole = play(runs, "g", then=shown)
-    group = next(key for key in whole if key.startswith("group:"))
-
     async def story(app, pilot):
         await ready(app, pilot)
         await pilot.press("g")
+        head = next(line for line in text(app).splitlines() if "3 seeds" in line)
+        assert "rslad" in head and "97.4\u00b10.2" in head and "54.5\u00b11.3" in head
+        full = len(shown(app))
+        group = next(key for key in shown(app) if key.startswith("group:"))
         app.screen.table.go(group)
         lengths = []
         for key in ("enter", "enter", "h", "l", "left", "right"):
@@ -89,11 +92,9 @@ def test_groups(runs: Path) -> None:
         assert len(app.screen._list.selected) in (2, 3)
         await pilot.press("g")
         assert len(shown(app)) == 10
-        return lengths
+        assert lengths == [lengths[0], full, lengths[0], full, lengths[0], full] and lengths[0] < full
 
-    lengths = drive(story, runs)
-    full = len(whole)
-    assert lengths == [lengths[0], full, lengths[0], full, lengths[0], full] and lengths[0] < full
+    drive(story, runs, size=(120, 36))
 
 
 def test_filter(runs: Path) -> None:

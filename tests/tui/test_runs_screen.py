@@ -31,19 +31,39 @@ def test_what_the_table_says(runs: Path) -> None:
     assert any("failed" in line and "the loss is not a finite number" in line for line in lines)
 
 
+async def sized(app, pilot, width: int, height: int) -> str:
+    await pilot.resize_terminal(width, height)
+    await settle(pilot)
+    return text(app)
+
+
 def test_columns_leave_by_width(runs: Path) -> None:
+    async def story(app, pilot):
+        await ready(app, pilot)
+        return [(await sized(app, pilot, width, 36)).splitlines()[0].split() for width in (40, 80, 180)]
+
     with living(runs):
-        titles = [
-            play(runs, then=lambda app: text(app).splitlines()[0].split(), size=(width, 36)) for width in (40, 80, 180)
-        ]
+        titles = drive(story, runs)
     assert titles[0] == ["state", "name"]
     assert {"state", "name", "method", "clean", "AA", "worst", "ETA"} <= set(titles[1])
     assert {"student", "\u03b5", "n", "epoch", "age", "PGD", "seed", "data"} <= set(titles[2])
 
 
-@pytest.mark.parametrize("size", [(40, 10), (41, 11), (60, 15), (99, 19), (170, 20), (240, 70)])
-def test_any_size_shows_the_runs(runs: Path, size) -> None:
-    assert "rslad" in play(runs, "g", "s", then=text, size=size)
+def test_any_size_and_theme_shows_the_runs(runs: Path) -> None:
+    async def story(app, pilot):
+        await ready(app, pilot)
+        await pilot.press("g", "s")
+        for size in [(40, 10), (41, 11), (60, 15), (99, 19), (170, 20), (240, 70), (20, 5), (120, 36)]:
+            said = await sized(app, pilot, *size)
+            assert "rslad" in said or size[1] < 10
+        seen = set()
+        for _ in PALETTES:
+            await pilot.press("t")
+            await settle(pilot)
+            seen.add((app.theme, "rslad" in text(app)))
+        assert seen == {(name, True) for name in PALETTES}
+
+    drive(story, runs)
 
 
 def test_places_in_the_queue(runs: Path) -> None:
@@ -52,7 +72,7 @@ def test_places_in_the_queue(runs: Path) -> None:
         (runs / name).mkdir()
         RunDir(runs / name).config.write_text("")
     Queue(runs).add(names[0], "cpu", NOW)
-    said = play(runs, then=text)
+    said = play(runs, then=text, readonly=True)
     line = next(line for line in said.splitlines() if "#1" in line)
     assert "queued" in line and "s0-0001" in line
 
@@ -87,11 +107,6 @@ def test_hostile_words_are_shown_and_not_obeyed(runs: Path) -> None:
 
         said = drive(story, runs)
     assert "[red]" in said and "\x1b" not in said and "\u202e" not in said
-
-
-@pytest.mark.parametrize("theme", PALETTES)
-def test_every_theme(runs: Path, theme: str) -> None:
-    assert "rslad" in play(runs, "t", then=text, theme=theme)
 
 
 def picture(runs: Path, name: str, *keys: str, key: str = "", **flags) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import library
+from crdnd_tui import files, library
 from crdnd_tui.home import notes
 from crdnd_tui.home.notes import Notes
-from crdnd_tui.home.scan import FIRST, Scan, Scanner
+from crdnd_tui.home.scan import FIRST, Scan, Scanner, shared
 from engine.spec import status as spec_status
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
@@ -80,6 +80,26 @@ def test_last_words_that_are_fresh_are_read_again(tmp_path: Path) -> None:
     with run.lock.open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert states(look(scanner, NOW + 60)) == {"a": "starting"}
+
+
+def test_what_somebody_just_saw_is_not_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "a", "training")
+    scanner, asked, summary = shared(tmp_path), [], library.summary
+    assert shared(tmp_path) is scanner
+    seen = look(scanner)
+    monkeypatch.setattr(library, "summary", lambda run, now: asked.append(run.id) or summary(run, now=now))
+    assert scanner.recent(NOW, 60.0) is seen and not asked
+    assert states(scanner.recent(NOW, 0.0)) == {"a": "killed"} and asked == ["a"]
+    assert states(Scanner(tmp_path).recent(NOW, 60.0)) == {"a": "killed"}
+
+
+def test_small_files_are_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for content in (b"", b"x", b"x" * 5000):
+        path.write_bytes(content)
+        assert files.read(path) == files.read(str(path), max(1, len(content))) == content
+    assert files.read(path, 4999) is None
+    assert (files.read(Path("/proc/self/status")) or b"").startswith(b"Name:")  # its size is said to be 0
 
 
 def test_absent_and_unreadable_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,22 @@ def test_the_environment_names_the_folder_and_the_theme(runs):
         assert shown.code() == 0
 
 
+def test_the_theme_is_remembered_unless_another_is_named(runs, tmp_path):
+    light, settings = b"48;2;251;251;249", {"XDG_CONFIG_HOME": str(tmp_path)}
+    for flags, keys, lit in (
+        (["--readonly"], "t", True), ([], "t", True), ([], "", True), (["--theme", "dark"], "", False),
+    ):  # fmt: skip
+        with Terminal("--runs", runs, *flags, **settings) as shown:
+            shown.wait("small_cnn")
+            if keys:
+                assert light not in shown.said
+                shown.press(keys)
+                shown.wait("theme light")
+            shown.press("q")
+            assert shown.code() == 0
+            assert (light in shown.said) is lit
+
+
 @pytest.mark.parametrize(
     ("environment", "kinds"),
     [

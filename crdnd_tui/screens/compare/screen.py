@@ -1,7 +1,7 @@
 """Runs side by side: curves, robustness tables, keys that differ, classes that differ."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 from textual import on, work
 from textual.binding import Binding, BindingType
@@ -9,9 +9,11 @@ from textual.events import DescendantFocus
 from textual.widget import Widget
 from textual.worker import get_current_worker
 
+from crdnd_tui import report
 from crdnd_tui.comparing.compared import MAX_RUNS, Compared, choices
 from crdnd_tui.comparing.comparison_side import Choice, Side
 from crdnd_tui.comparing.comparison_view import PAGES, Look, Shown
+from crdnd_tui.home.scan import Scanner
 from crdnd_tui.screen import LabScreen
 from crdnd_tui.widgets.chooser import Chooser
 from crdnd_tui.widgets.comparison_panels import ComparisonPanels
@@ -32,6 +34,7 @@ class CompareScreen(LabScreen):
         Binding("g", "group", "Seeds", tooltip="seeds of one experiment as mean \u00b1 sample deviation"),
         Binding("d", "all_keys", "Keys", tooltip="only those that differ, or all"),
         Binding("n", "choose", "Runs", tooltip="add runs and leave runs out"),
+        Binding("f", "fold", "Fold", show=False, tooltip="keys that only some runs have, as one line or one by one"),
         Binding("w", "checkpoint", "Checkpoint", show=False, tooltip="best or last"),
         Binding("a", "attack", "Attack", show=False, tooltip="whose accuracies per class are compared"),
         Binding("o", "apart", "Overlay", show=False, tooltip="curves in one chart, or one chart for each run"),
@@ -44,23 +47,10 @@ class CompareScreen(LabScreen):
         Binding("shift+tab", "panel(-1)", "Panel before", show=False),
         Binding("escape", "back", "Back", show=False),
     ]
-    LOOKS: ClassVar[frozenset[str]] = frozenset(
-        {
-            "measure",
-            "unit",
-            "baseline",
-            "group",
-            "all_keys",
-            "checkpoint",
-            "attack",
-            "apart",
-            "hide",
-            "remove",
-            "open",
-            "move",
-            "panel",
-        }
-    )  # fmt: skip  actions that need a comparison
+    LOOKS: ClassVar[frozenset[str]] = frozenset({  # actions that need a comparison
+        "measure", "unit", "baseline", "group", "all_keys", "fold", "checkpoint", "attack", "apart", "hide", "remove",
+        "open", "move", "panel",
+    })  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,6 +68,7 @@ class CompareScreen(LabScreen):
     def on_mount(self) -> None:
         """The readers live as long as the screen."""
         self._compared = Compared(self.session)
+        self._scanner = Scanner(self.session.runs)
         self.watch(self.app, "theme", self._themed, init=False)
         self.set_interval(REFRESH, self._tick)
 
@@ -92,7 +83,7 @@ class CompareScreen(LabScreen):
     def _compare(self, ids: tuple[str, ...]) -> None:
         """These runs from now on; fewer than two, and others have to be chosen."""
         self._ids, self._shown = ids, None
-        cast(Any, self.app).compared = ids
+        self.lab.compared = ids
         self._choose(len(ids) < 2)
 
     def _choose(self, choosing: bool) -> None:
@@ -111,7 +102,7 @@ class CompareScreen(LabScreen):
     def _tick(self) -> None:
         if not self.is_current:
             return
-        ids = tuple(dict.fromkeys(cast(Any, self.app).compared))[:MAX_RUNS]
+        ids = tuple(dict.fromkeys(self.lab.compared))[:MAX_RUNS]
         if ids != self._ids:
             self._compare(ids)
         if not self._reading:
@@ -130,9 +121,11 @@ class CompareScreen(LabScreen):
 
     @work(thread=True, group="compare")
     def _read_choices(self) -> None:
-        found = choices(self.session)
-        if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._listed, found)
+        for scan in self._scanner.look(self.session.now()):
+            if get_current_worker().is_cancelled:
+                return
+            found = choices(row.summary for row in scan.rows)
+            self.app.call_from_thread(self._listed, found, scan.problem, scan.whole)
 
     def _arrived(self, ids: tuple[str, ...], sides: Sequence[Side], changed: bool) -> None:
         self._reading = False
@@ -141,11 +134,11 @@ class CompareScreen(LabScreen):
         elif changed or self._shown is None:
             self._draw(sides)
 
-    def _listed(self, found: Sequence[Choice]) -> None:
-        self._reading = False
+    def _listed(self, found: Sequence[Choice], problem: str, whole: bool) -> None:
+        self._reading = not whole
         if self._choosing:
-            self.query_one(Chooser).show(found)
-        else:
+            self.query_one(Chooser).show(found, problem, whole=whole)
+        elif whole:
             self._tick()
 
     # What is shown
@@ -209,12 +202,23 @@ class CompareScreen(LabScreen):
 
     def action_group(self) -> None:
         """Seeds as one row, or each on its own."""
+        if self._shown and not self._shown.has_seeds:
+            self.notify("No two of these runs are seeds of one experiment.", markup=False, timeout=3)
+            return
         self._look.grouped = not self._look.grouped
         self._again()
 
     def action_all_keys(self) -> None:
         """Equal keys, too, or not."""
         self._look.all_keys = not self._look.all_keys
+        self._again()
+
+    def action_fold(self) -> None:
+        """Keys that only some runs have: as one line, or each on its own."""
+        if self._shown and not self._shown.has_folds:
+            self.notify("No keys are folded: every run has nearly all of them.", markup=False, timeout=3)
+            return
+        self._look.unfolded = not self._look.unfolded
         self._again()
 
     def action_checkpoint(self) -> None:
@@ -232,6 +236,8 @@ class CompareScreen(LabScreen):
         """Classes under the next attack."""
         if self._shown:
             known = self._shown.attacks
+            if len(known) < 2:
+                self.notify(f"Only {report.title(known[0])} has been judged.", markup=False, timeout=3)
             self._look.attack = known[(known.index(self._shown.attack) + 1) % len(known)]
             self._again()
 
@@ -267,6 +273,7 @@ class CompareScreen(LabScreen):
         if self._shown:
             self._look.cursor = self._shown.beside(by).id
             self._again()
+            self.query_one(ComparisonPanels).reveal()
 
     def action_panel(self, by: int) -> None:
         """The focus to another panel, which is the page in front where there is room for one only."""

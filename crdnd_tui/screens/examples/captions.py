@@ -49,9 +49,10 @@ def judged_attack(found: Judged, wanted: str) -> str:
     return wanted if wanted in known or wanted in found.troubles or not known else known[0]
 
 
-def run(show: Show) -> str:
+def run(show: Show, width: int = 44) -> str:
     """The run and its checkpoint."""
-    return _DOT.join(part for part in (one_line(shows.short(show.run), 44), show.checkpoint) if part)
+    name = one_line(shows.short(show.run), max(8, width - len(_DOT) - len(show.checkpoint)))
+    return _DOT.join(part for part in (name, show.checkpoint) if part)
 
 
 def place(visit: Visit) -> str:
@@ -78,9 +79,10 @@ def title(visit: Visit, show: Show, width: int) -> str:
     return _DOT.join(part for part in parts if part)
 
 
-def measures(specimen: Specimen) -> str:
-    """Distances and divergence in one line."""
-    return _DOT.join(part for part in (*specimen.distance, specimen.divergence) if part)
+def below(specimen: Specimen, show: Show, width: int) -> str:
+    """How far teacher and student are apart, where there is room for it beside the run."""
+    whole = _DOT.join(part for part in (specimen.divergence, run(show)) if part)
+    return whole if len(whole) <= width else run(show, width)
 
 
 def none_left(visit: Visit, hall: Hall) -> str:
@@ -114,8 +116,10 @@ def matrix_title(matrix: Matrix, attack: str, show: Show, width: int) -> str:
         "adversarial": report.title(attack),
         "difference": f"{report.title(attack)} \u2212 clean",
     }[matrix.mode]
-    parts = [f"{matrix.mode}: {what}", "rows true, columns read as", f"{sum(matrix.counts)} images", run(show)]
-    room = width - (6 if width < 100 else 42)  # examples.tcss: beside a note on the cell
+    parts = [f"{matrix.mode}: {what}", "rows true, columns read as", f"{sum(matrix.counts)} images"]
+    room = width - (6 if width < 100 else 42)  # examples.tcss: beside a note on the cell, which names the run
+    if width < 100:
+        parts.insert(1, run(show, 30))
     while len(parts) > 1 and len(_DOT.join(parts)) > room:
         parts.pop()
     return _DOT.join(parts)
@@ -132,7 +136,7 @@ def cell_line(matrix: Matrix, spot: Spot, names: Sequence[str]) -> str:
 
 def cell_note(show: Show, attack: str, spot: Spot, names: Sequence[str], palette: Palette) -> Text:
     """One cell in all three matrices, and what its class is mistaken for."""
-    note = Text().append(f"{names[spot.true]}\n", f"bold {palette.text}")
+    note = Text().append("true    ", palette.muted).append(f"{names[spot.true]}\n", f"bold {palette.text}")
     note.append("read as ", palette.muted).append(f"{names[spot.predicted]}\n\n", f"bold {palette.text}")
     for mode in judged.MODES:
         matrix = judged.matrix(show.judged, attack, mode)

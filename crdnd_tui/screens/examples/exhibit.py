@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
+from crdnd_tui import report
 from crdnd_tui.judgement import gallery, judged, shows
 from crdnd_tui.judgement.gallery import GalleryError, Hall, Pixels
 from crdnd_tui.judgement.shows import Show
@@ -36,7 +37,7 @@ class Exhibit(LabScreen):
         self.shown = Show()
         self.visit = Visit()
         self.mode: Mode = "single"
-        self.offered: Mode = "single"
+        self.page = "nothing"  # what is to be seen: a mode, or words
         self.kind: judged.Mode = "adversarial"
         self.judged_attack = ""
         self.spot = Spot()
@@ -128,8 +129,8 @@ class Exhibit(LabScreen):
             if page == "sheet" or film.display:
                 self._paint_sheet(hall, page if page == "sheet" else "film")
         self.query_one("#modes", ContentSwitcher).current = page
-        if self.offered != self.mode:  # the footer is built anew
-            self.offered = self.mode
+        if self.page != page:  # the footer is built anew
+            self.page = page
             self.refresh_bindings()
 
     def _paint_nothing(self) -> None:
@@ -171,7 +172,7 @@ class Exhibit(LabScreen):
             return
         panel.show(specimen)
         if panel.inside:
-            panel.border_subtitle = escape(captions.measures(specimen))
+            panel.border_subtitle = escape(captions.below(specimen, self.shown, self.size.width - 8))
         believed = probabilities.beliefs(hall, specimen.example, 100, (self.palette.accent, self.palette.above))
         student.border_title, teacher.border_title = "student S(x), S(x')", "teacher T(x), T(x')"
         teacher.border_subtitle = escape(specimen.divergence)
@@ -188,7 +189,7 @@ class Exhibit(LabScreen):
         if rows and not images:
             words, rows = (f"\u2717 {pixels}" if pixels else "reading pixels"), []
         sheet.border_title = escape("x' \u00b7 " + captions.title(self.visit, self.shown, self.size.width - 9))
-        sheet.border_subtitle = escape(captions.run(self.shown))
+        sheet.border_subtitle = escape("enter opens \u00b7 " + captions.run(self.shown, self.size.width - 22))
         if page == "film":
             sheet.border_title, sheet.border_subtitle, words = "all x'", "g sheet", ""
         sheet.show(hall, rows, images, self.visit.place - 1, words)
@@ -198,15 +199,21 @@ class Exhibit(LabScreen):
         names = captions.names(self.shown, self.judged_attack)
         if isinstance(found, str):
             panel.show(None, names, self.spot, found)
+            panel.border_title = escape(f"{self.kind}: {report.title(self.judged_attack)}")
+            panel.border_subtitle = ""
             self.query_one("#cell", Static).update("")
             return
         self.spot = self.spot.moved(0, 0, found.classes)
         panel.show(found, names, self.spot, captions.cell_line(found, self.spot, names))
         panel.border_title = escape(captions.matrix_title(found, self.judged_attack, self.shown, self.size.width))
-        panel.border_subtitle = escape(panel.words)
+        kept = self.of_cell()
+        opens = f" \u00b7 enter: {len(kept.rows)} of them" if kept and kept.rows and self.size.width < 100 else ""
+        panel.border_subtitle = escape(panel.words + opens)
         note = captions.cell_note(self.shown, self.judged_attack, self.spot, names, self.palette)
-        note.append(captions.kept(self.of_cell(), self.shown.hall), self.palette.muted)
-        self.query_one("#cell", Static).update(note)
+        note.append(captions.kept(kept, self.shown.hall), self.palette.muted)
+        cell = self.query_one("#cell", Static)
+        cell.update(note)
+        cell.border_subtitle = escape(captions.run(self.shown, 28))
 
     def of_cell(self) -> Visit | None:
         """The examples of the cell under the cursor, when the gallery holds this attack."""

@@ -31,8 +31,8 @@ class ExamplesScreen(Exhibit):
         Binding("left,h", "move(0, -1)", "Previous image", tooltip="in the matrix: one column left", show=False),
         Binding("down,j", "move(1, 0)", "Down", tooltip="next image, or one row down in sheet and matrix", show=False),
         Binding("up,k", "move(-1, 0)", "Up", tooltip="previous image, or one row up", show=False),
-        Binding("home", "far(-1)", "First image", show=False),
-        Binding("end", "far(1)", "Last image", show=False),
+        Binding("home", "far(-1)", "First image", tooltip="in the matrix: the first cell", show=False),
+        Binding("end", "far(1)", "Last image", tooltip="in the matrix: the last cell", show=False),
         Binding("a", "attack(1)", "Attack", tooltip="the next attack on the same image"),
         Binding("A", "attack(-1)", "Previous attack", show=False),
         Binding("F", "filter", "Filter", tooltip="all, flips (fooled), standing"),
@@ -43,26 +43,26 @@ class ExamplesScreen(Exhibit):
         Binding("v", "swap", "Difference or clean", tooltip="where only two pictures fit", show=False),
         Binding("g", "mode('sheet')", "Sheet", tooltip="all of them as thumbnails"),
         Binding("m", "mode('matrix')", "Matrix", tooltip="confusion matrix; its cells open their examples"),
-        Binding("d", "matrix", "Mode", tooltip="clean, adversarial, difference"),
+        Binding("d", "matrix", "Difference", tooltip="then clean, then adversarial again"),
         Binding("z", "overview", "Overview", tooltip="all of a large matrix, or its numbers", show=False),
         Binding("b", "checkpoint", "Best or last", tooltip="the other checkpoint", show=False),
         Binding("o", "other", "Run", tooltip="choose among the runs that keep examples"),
-        Binding("enter", "open", "Open", tooltip="the thumbnail, or the examples of a cell"),
+        Binding("enter", "open", "Open", show=False, tooltip="the thumbnail, or the examples of a cell"),
         Binding("escape", "back", "Back", show=False),
     ]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys that would do nothing in this mode are not offered."""
-        if action in _ONLY and self.mode not in _ONLY[action]:
+        """Keys that would do nothing in this mode, or without examples, are not offered."""
+        if action in _ONLY and self.page not in _ONLY[action]:
+            return False
+        if self.page == "nothing" and (action in ("attack", "far") or parameters == ("sheet",)):
             return False
         return super().check_action(action, parameters)
 
     def action_move(self, down: int, right: int) -> None:
         """An arrow."""
         if self.mode == "matrix":
-            found = judged.matrix(self.shown.judged, self.judged_attack, self.kind)
-            if not isinstance(found, str):
-                self.spot = self.spot.moved(down, right, found.classes)
+            self._walk(down, right)
         else:
             across = self.query_one("#sheet", Sheet).across if self.mode == "sheet" else 1
             self.visit = self.visit.step(down * across + right)
@@ -70,8 +70,17 @@ class ExamplesScreen(Exhibit):
 
     def action_far(self, way: int) -> None:
         """The first or the last."""
-        self.visit = self.visit.step(way * 10_000)
+        if self.mode == "matrix":
+            self._walk(way * 10_000, way * 10_000)
+        else:
+            self.visit = self.visit.step(way * 10_000)
         self.paint()
+
+    def _walk(self, down: int, right: int) -> None:
+        """The cursor of the matrix, inside it."""
+        found = judged.matrix(self.shown.judged, self.judged_attack, self.kind)
+        if not isinstance(found, str):
+            self.spot = self.spot.moved(down, right, found.classes)
 
     def action_attack(self, by: int) -> None:
         """The same image under the next attack; in the matrix, all that were judged."""
@@ -172,6 +181,5 @@ class ExamplesScreen(Exhibit):
         choices = [(run, captions.choice(run, self.palette)) for run in found]
         chosen = await self.app.push_screen_wait(Pick("Examples of", choices, self.shown.run))
         if chosen:
-            self.mode, self.asked = "single", chosen
+            self.mode = "single"
             self.lab.open_run(chosen, "examples")
-            self.read(chosen, "")

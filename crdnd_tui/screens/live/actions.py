@@ -12,7 +12,8 @@ from crdnd_tui.text import display
 from engine.spec.errors import RunFolderError
 from engine.spec.rundir import RunDir
 
-LIVING_HINT = "no engine is at work here"
+NO_ENGINE = "no engine is at work here"
+NO_RUN = "no run is in front"
 
 
 class RunActions(LabScreen):
@@ -35,7 +36,7 @@ class RunActions(LabScreen):
         """Graceful first; when that was asked already, kill."""
         look = self.look
         if look is None or not look.living:
-            self._say(LIVING_HINT, bad=True)
+            self._say(NO_ENGINE if look else NO_RUN, bad=True)
             return
         if look.summary is not None and look.summary.state == "stopping":
             self.action_kill()
@@ -63,7 +64,7 @@ class RunActions(LabScreen):
         """What was done since the last checkpoint is lost, and done again on resume."""
         look = self.look
         if look is None or not look.living:
-            self._say(LIVING_HINT, bad=True)
+            self._say(NO_ENGINE if look else NO_RUN, bad=True)
             return
 
         def answered(word: str | None) -> None:
@@ -84,7 +85,8 @@ class RunActions(LabScreen):
         except OSError as error:
             self.app.call_from_thread(self._say, f"it cannot be killed: {error.strerror}", bad=True)
             return
-        words = "killed; r goes on from its last checkpoint" if gone else "its engine is no process of this machine"
+        elsewhere = "its engine is no process of this machine, so it was asked to stop: it saves and leaves"
+        words = "killed; r goes on from its last checkpoint" if gone else elsewhere
         self.app.call_from_thread(self._say, words, bad=not gone)
         self.app.call_from_thread(self.look_again)
 
@@ -93,7 +95,7 @@ class RunActions(LabScreen):
         look, folder = self.look, self._folder()
         state = look.summary.state if look and look.summary else ""
         if look is None or folder is None:
-            self._say("no run is in front", bad=True)
+            self._say(NO_RUN, bad=True)
         elif look.living:
             self._say("it is at work already", bad=True)
         elif state in ("done", "damaged", "lost"):
@@ -121,7 +123,7 @@ class RunActions(LabScreen):
         """A new run with this run's configuration, to be changed first."""
         folder = self._folder()
         if folder is None:
-            self._say("no run is in front", bad=True)
+            self._say(NO_RUN, bad=True)
             return
         self._clone(folder)
 

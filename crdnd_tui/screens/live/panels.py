@@ -21,6 +21,7 @@ from crdnd_tui.widgets.matrix import MatrixMap
 from crdnd_tui.widgets.robustness import Judged, Robustness
 from crdnd_tui.widgets.status_line import PageBar
 
+_OF_TRAINING = ("curves", "loss", "accuracy", "pace", "map", "matrix")
 _FIRST_OF = {"curves": "loss", "acm": "bars", "table": "table", "log": "log"}  # of a page, where one panel is a page
 
 
@@ -30,6 +31,7 @@ class Panels(Vertical):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.look: Look | None = None
+        self._reading = True  # until the first look, or until it is known that there is no run
         self.places: Places = {}
         self.images: per_class.Images = "adversarial"
         self._curves, self._teacher = Curves(), Curves()
@@ -77,6 +79,7 @@ class Panels(Vertical):
     def show(self, look: Look | None, curves: Curves, teacher: Curves, now: float) -> None:
         """The run as it is now, in unix seconds."""
         self.look, self._curves, self._teacher, self._now = look, curves, teacher, now
+        self._reading = False
         self.paint()
 
     def paint(self) -> None:
@@ -85,7 +88,7 @@ class Panels(Vertical):
             return
         self._arrange()
         if self.look is None:
-            self.query_one(Fate).show(words.EMPTY)
+            self.query_one(Fate).show(words.READING if self._reading else words.EMPTY)
             return
         for name in self.places:
             self._show(name, self.look)
@@ -143,11 +146,12 @@ class Panels(Vertical):
         return replace(ask, page=page) if page in PAGES else ask
 
     def _pages(self) -> tuple[str, ...]:
-        """In a flat terminal each panel is a page."""
-        if not self._flat:
-            return PAGES
+        """In a flat terminal each panel is a page. A judgement without a training has fewer."""
         trouble = self.look is not None and words.kind(self.look) == "trouble"
-        return tuple(name for name in PANELS if name != "fate" or trouble)
+        without: tuple[str, ...] = () if trouble else ("fate",)
+        if self.look is not None and self.look.facts.judges_only:
+            without += _OF_TRAINING
+        return tuple(name for name in (PANELS if self._flat else PAGES) if name not in without)
 
     def _shown_page(self, ask: Ask) -> Page:
         """The one that was asked for, else the one that tells most."""
@@ -203,7 +207,7 @@ class Panels(Vertical):
         """Worked out once an epoch. A teacher that comes first is the one that learns."""
         state = words.shown_state(look)
         who = "student" if state is look.state else "teacher"
-        key = (state.epochs, state.validations, self.images, who)
+        key = (state.epochs, state.validations, state.table, self.images, who)
         before = self._drawn.get(name, ())
         if len(before) == len(key) and all(a is b for a, b in zip(before, key, strict=True)):
             return
@@ -257,6 +261,8 @@ class Panels(Vertical):
     def turn_acm(self) -> str:
         """Heat map, matrix, and bars where there is one place for all three; returns the name."""
         ask = self._ask()
+        if not ask.trains:
+            return "bars"
         if self._only in ("bars", "map", "matrix") or (self._flat and ask.only in ("bars", "map", "matrix")):
             order = ("bars", "map", "matrix")
             self._only = order[(order.index(ask.only) + 1) % 3]

@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from textual import work
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.message import Message
 from textual.widget import Widget
 from textual.worker import get_current_worker
 
+from crdnd_tui import files
 from crdnd_tui.monitor.run_curves import Curves
 from crdnd_tui.monitor.tracking import Look, Tracker, newest
 from crdnd_tui.screens.live import words
@@ -44,9 +46,9 @@ class LiveScreen(RunActions):
     CHANGES = frozenset({"stop", "kill", "resume"})
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("z", "maximise", "Zoom panel", tooltip="the panel in focus on the whole screen, and back"),
-        Binding("a", "images", "x / x'", tooltip="classes on clean or on adversarial images"),
-        Binding("M", "matrix", "Matrix M", tooltip="heat map over epochs, or the matrix of the ACM"),
+        Binding("z", "maximise", "Maximise", tooltip="the panel in focus on the whole screen, and back"),
+        Binding("a", "images", "Clean x or x'", tooltip="classes on clean or on adversarial images"),
+        Binding("M", "matrix", "Matrix M", tooltip="heat map over epochs, or the matrix M of the ACM"),
         Binding("E", "examples", "Examples", tooltip="adversarial examples of this run"),
         Binding("r", "resume", "Resume", show=False, tooltip="a run that ended goes on from its last checkpoint"),
         Binding("ctrl+s", "stop", "Stop", tooltip="asks first; the engine saves and leaves; again: kill"),
@@ -74,7 +76,7 @@ class LiveScreen(RunActions):
         self._engines = []
         self._opened = "\0"  # the id that was asked for last; empty is the newest
         self._front, self._wake = threading.Event(), threading.Event()
-        self._pending = self._paused = self._force = self._empty = False
+        self._pending = self._paused = self._force = self._empty = self._opening = False
         self._from: list[str] = []  # runs that T came from
 
     def body(self) -> Iterable[Widget]:
@@ -105,10 +107,10 @@ class LiveScreen(RunActions):
 
     def _aim(self) -> None:
         wanted = self.lab.current
-        if wanted != self._opened or self._tracker is None:
-            self._opened = wanted
+        if wanted != self._opened or (self._tracker is None and not self._opening):
+            self._opened, self._opening = wanted, True
             self.open(wanted)
-        else:
+        elif self._tracker is not None and not self._opening:  # to follow the old one would end the opening
             self._follow(self._tracker)
 
     @work(thread=True, exclusive=True, group="look")
@@ -148,19 +150,32 @@ class LiveScreen(RunActions):
         self._empty = message.tracker is None
         if message.curves is not None or message.tracker is None:
             self._tracker, self._curves, self._teacher_curves = message.tracker, message.curves or Curves(), Curves()
-            self._paused = False
+            self._paused = self._opening = False
             self.query_one(Panels).forget()
             if self._tracker is not None and self._front.is_set():
                 self._follow(self._tracker)
         elif message.tracker is not self._tracker:
             return
-        self.look = message.look
+        before, self.look = self.look, message.look
+        if before is None or self.look is None or words.state_of(before) != words.state_of(self.look):
+            self.refresh_bindings()
         if self.look is not None:
             self._curves.feed(self.look.state)
             if self.look.teacher is not None:
                 self._teacher_curves.feed(self.look.teacher)
         if not self._paused:
             self._paint()
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """The footer offers what can be done now: a run at work can be stopped, one that ended can go on."""
+        offered = {"stop": self.look is not None and self.look.living, "resume": words.can_go_on(self.look)}
+        return {
+            key: found._replace(binding=replace(found.binding, show=offered[found.binding.action]))
+            if found.binding.action in offered
+            else found
+            for key, found in super().active_bindings.items()
+        }
 
     def look_again(self) -> None:
         """An action changed something."""
@@ -251,7 +266,7 @@ class LiveScreen(RunActions):
         look = self.look
         state = look.state if look else None
         name = (state.teacher_run or (state.teacher.source.split(" ")[0] if state.teacher else "")) if state else ""
-        if look is None or not RUN_ID.fullmatch(name) or not (self.session.runs / name).is_dir():
+        if look is None or not RUN_ID.fullmatch(name) or not files.is_folder(self.session.runs / name):
             self._say("its teacher is no run in this folder", bad=True)
             return
         self._from.append(look.path.name)

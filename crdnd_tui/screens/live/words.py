@@ -9,8 +9,10 @@ from crdnd_tui.text import count, duration, number, one_line, size
 from crdnd_tui.widgets.fate import Reason
 from crdnd_tui.widgets.status_line import Standing
 
+_GO_ON = frozenset({"stopped", "preempted", "failed", "killed"})
 TROUBLE = frozenset({"failed", "killed", "lost", "damaged"})
 _ROLES = {"green": "good", "cyan": "accent", "yellow": "warn", "red": "bad"}
+ON_REQUEST = "stop file"  # the engine's word for it
 LATE = 30.0  # seconds without an event after which its age is a worry
 _STAGES = {
     "teacher": "getting the teacher",
@@ -35,6 +37,11 @@ def state_of(look: Look) -> str:
     return look.summary.state if look.summary else "lost"
 
 
+def can_go_on(look: Look | None) -> bool:
+    """Whether an engine may be started on it."""
+    return look is not None and look.summary is not None and state_of(look) in _GO_ON
+
+
 def shown_state(look: Look) -> RunState:
     """Whose curves are shown: the teacher's while it comes first."""
     first = look.state.teacher_run and look.state.training is None
@@ -43,12 +50,13 @@ def shown_state(look: Look) -> RunState:
 
 def standing(look: Look, now: float, *, paused: bool) -> Standing:
     """The two lines above the panels."""
-    facts, state = look.facts, look.state
+    facts = look.facts
     pair = f"{facts.teacher} \u2192 {facts.student}" if facts.teacher else facts.student
+    pair = facts.name if facts.judges_only else pair
     words = [
         pair,
         facts.data,
-        f"L\u221e {facts.epsilon}" if facts.epsilon else "",
+        f"L-inf {facts.epsilon}" if facts.epsilon else "",
         f"seed {facts.seed}" if facts.seed else "",
     ]
     right, late = _right(look, now)
@@ -57,7 +65,7 @@ def standing(look: Look, now: float, *, paused: bool) -> Standing:
         state=state_of(look), sign=SIGNS[state_of(look)][0], role=role_of(state_of(look)),
         head="evaluation" if facts.judges_only else facts.method,
         facts=[word for word in words if word] or [one_line(look.id, 60)], right=right, late=late,
-        meter=meter, share=share, after=after if share is not None or state.training else (), paused=paused,
+        meter=meter, share=share, after=after, paused=paused,
     )  # fmt: skip
 
 
@@ -79,7 +87,8 @@ def _progress(look: Look, now: float) -> tuple[str, float | None, tuple[tuple[st
     """Words before the bar, the share, words behind it."""
     state = shown_state(look)
     teacher = "teacher  " if state is not look.state else ""
-    if look.state.evaluation is not None and (look.living or state.phase not in ENDED):
+    judges = look.living or state.phase not in ENDED or look.facts.judges_only
+    if look.state.evaluation is not None and judges:
         return _judgement(look, now)
     if state.training is None:
         return _STAGES.get(state.stage, state.stage) if look.living else "", None, ()
@@ -92,6 +101,8 @@ def _progress(look: Look, now: float) -> tuple[str, float | None, tuple[tuple[st
     rate = f"lr {number(last.learning_rate)}" if last else ""
     if not look.living:
         return meter, share, ((_took(state), False), (f"best epoch {state.best.epoch}" if state.best else "", False))
+    if state_of(look) == "stalled":  # what was foretold does not hold any more
+        return meter, share, ((_elapsed(look, now), False),)
     after = ((_left(state), True), (pace, False), (_elapsed(look, now), False), (rate, False), (_gpu(state), False))
     return meter, share, after
 
@@ -116,11 +127,12 @@ def _left(state: RunState) -> str:
 
 def _took(state: RunState) -> str:
     seconds = state.seconds if state.seconds is not None else max(0.0, state.last - state.since)
-    return f"took {duration(seconds)}" if state.since else ""
+    return f"took {duration(seconds)}{' since its resume' * bool(state.resumes)}" if state.since else ""
 
 
 def _elapsed(look: Look, now: float) -> str:
-    return f"elapsed {duration(max(0.0, now - look.state.since))}" if look.state.since else ""
+    state, time = look.state, duration(max(0.0, now - look.state.since))
+    return (f"resumed {time} ago" if state.resumes else f"elapsed {time}") if state.since else ""
 
 
 def _judgement(look: Look, now: float) -> tuple[str, float, tuple[tuple[str, bool], ...]]:
@@ -128,7 +140,8 @@ def _judgement(look: Look, now: float) -> tuple[str, float, tuple[tuple[str, boo
     whole = len(state.attacks) * len(state.checkpoints)
     done = sum(len(row) for row in state.table.values())
     images = f"{count(state.evaluation.n)} {state.evaluation.split} images" if state.evaluation else ""
-    return f"judged {done}/{whole}", done / max(1, whole), ((_elapsed(look, now), False), (images, False))
+    time = _elapsed(look, now) if look.living else _took(state)
+    return f"judged {done}/{whole}", done / max(1, whole), ((time, False), (images, False))
 
 
 def role_of(state: str) -> str:
@@ -156,7 +169,7 @@ def _notice(look: Look, now: float, fate_shown: bool) -> tuple[str, str]:
     if how == "stopping":
         return "asked to stop: the engine finishes its step, saves and leaves; ^s again kills it", how
     if how in ("stopped", "preempted"):
-        reason = f" ({one_line(state.reason, 60)})" if state.reason else ""
+        reason = f" ({one_line(state.reason, 60)})" if state.reason not in ("", ON_REQUEST) else ""
         return f"{how} at step {count(state.step)}{reason}, and all is saved: r goes on from there", how
     if how == "queued":
         return "waiting to be started; 6 shows the queue", how
@@ -169,6 +182,8 @@ def _notice(look: Look, now: float, fate_shown: bool) -> tuple[str, str]:
 def _odd(look: Look, why: str) -> tuple[str, str]:
     """What a reader must know while all is well."""
     state = look.state
+    if state_of(look) == "done" and state.last and state.phase not in ENDED:
+        return "! events.jsonl ends before the run did: it was cut, and what came after is not shown", "stalled"
     loose = [w for w in state.warnings if not w.attack and w.code not in _HIDE]
     if loose and not state.table:
         more = f"  ({len(loose)} warnings)" if len(loose) > 1 else ""
@@ -188,7 +203,17 @@ def _odd(look: Look, why: str) -> tuple[str, str]:
 def _why(look: Look) -> str:
     if look.summary is None:
         return "this folder is no run any more"
+    if look.summary.state == "killed":
+        return "the engine died without a word" + (" while it started" if not look.state.since else "")
+    if look.summary.state == "failed" and look.state.reason:
+        return look.state.reason
     return look.summary.why or look.state.reason or "it gave no reason"
+
+
+def _next(*, gone: bool, can_resume: bool) -> tuple[tuple[str, str], ...]:
+    if gone:
+        return (("1", "runs"),)
+    return (("r", "resume"), ("C", "clone"), ("l", "whole log")) if can_resume else (("1", "runs"), ("C", "clone"))
 
 
 def reason(look: Look) -> Reason:
@@ -196,24 +221,24 @@ def reason(look: Look) -> Reason:
     how, state = state_of(look), look.state
     log = tuple(f"{line.time} {line.words}".strip() if line.time else line.words for line in look.log)
     hints = {
-        "killed": "Its engine left without a word: a signal, or too little memory. What was saved is whole.",
+        "killed": "A signal, or too little memory. What was saved is whole.",
         "lost": "Its machine may be off, or this folder is a copy that grows no more.",
         "damaged": "Nothing was changed. Restore the file, or start anew: C clones what can be read.",
         "failed": state.hint,
     }
     gone = look.summary is None
-    can_resume = how in ("failed", "killed") and not gone
+    can_resume = can_go_on(look)
     at = f" at step {count(state.step)} of {count(state.total_steps)}" if state.training else ""
     if how == "lost" and gone:
-        hints["lost"] = "1 lists the runs that there are."
+        hints["lost"] = "It was removed, moved or emptied. What was read of it is still shown here."
     return Reason(
         role=role_of(how),
         title=f"{how.title()}{at}",
-        why=(state.reason if how == "failed" and state.reason else _why(look)),
+        why=_why(look),
         hint=hints.get(how, ""),
         command=f"crdnd resume {look.id}" if can_resume else "",
-        next=(("r", "resume"), ("C", "clone"), ("l", "whole log")) if can_resume else (("1", "runs"), ("C", "clone")),
-        log=log[-15:],
+        next=_next(gone=gone, can_resume=can_resume),
+        log=log[-60:],
     )
 
 
@@ -225,3 +250,6 @@ EMPTY = Reason(
     next=(("2", "new run"), ("1", "runs")),
 )
 """What stands here while the folder has no run."""
+
+READING = Reason(title="Live", why="Reading the run")
+"""Before its log was read."""

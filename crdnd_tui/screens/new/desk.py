@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
-from rich.text import Text
 from textual import on, work
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
@@ -14,21 +13,24 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
 from crdnd_tui import presets
+from crdnd_tui.dialogs.question import Question
 from crdnd_tui.screen import LabScreen
+from crdnd_tui.screens.new.panels import estimate_text, help_text
 from crdnd_tui.setup import forecast, form, prospect
 from crdnd_tui.setup.draft import DraftError
 from crdnd_tui.setup.editing import Editing
 from crdnd_tui.setup.forecast import Past
-from crdnd_tui.setup.form import Entry, Sources
+from crdnd_tui.setup.form import Entry, Key, Sources
 from crdnd_tui.setup.kinds import Option
 from crdnd_tui.setup.prospect import Prospect
-from crdnd_tui.text import display, one_line, pad
+from crdnd_tui.text import one_line
 from crdnd_tui.widgets.control import Choice, Edited, ListWanted, Tick
+from crdnd_tui.widgets.field import Field
 from crdnd_tui.widgets.form_pane import FormPane
 from crdnd_tui.widgets.sheets import Pick
 from crdnd_tui.widgets.tabs import TabLine
 from crdnd_tui.widgets.toml_view import TomlView
-from engine.spec.preset_text import line_of
+from engine.spec.preset_text import key_of, line_of
 
 PATIENCE = 0.15  # seconds without a key before the runs folder is asked again
 DEFAULT = "quickstart"
@@ -54,7 +56,8 @@ class Desk(LabScreen):
         self._pasts: Mapping[str, Past | None] = {}
         self._prospect: Prospect | None = None
         self._entry: Entry | None = None  # in focus
-        self._estimate_rows, self._drawing = -1, asyncio.Lock()
+        self._drawing = asyncio.Lock()
+        self.launched = ""  # the text that a run folder keeps
         self._taken: object = None  # the draft of the app that was taken last
 
     def body(self) -> Iterable[Widget]:
@@ -82,6 +85,9 @@ class Desk(LabScreen):
         """The accent on the form's border. A :focus-within rule would style every row anew at each step."""
         around = focused.ancestors if focused else ()
         self.query_one("#form").set_class(any(node.id == "form" for node in around), "-inside")
+        if self._entry is not None and not any(isinstance(node, Field) for node in around):
+            self._entry = None
+            self._say_help()
 
     def _recolour(self) -> None:
         self._say_help()
@@ -97,15 +103,28 @@ class Desk(LabScreen):
         draft: tuple[str, Path | None] | None = getattr(self.app, "draft", None)
         if draft is not None and draft is not self._taken:
             self._taken = draft
-            await self.open_text(*draft)
+            self._take(*draft)
         elif self.editing is None:
             path = presets.shipped()[DEFAULT]
             await self.open_text(await asyncio.to_thread(path.read_text, "utf-8"), path)
         runs, now = self.session.runs, self.session.now()
-        self._options = self._options or await asyncio.to_thread(_shipped_options)
+        self._options = self._options or await asyncio.to_thread(prospect.shipped_presets)
         self._runs = await asyncio.to_thread(prospect.saved_runs, runs, now=now)
         self._pasts = await asyncio.to_thread(forecast.past_runs, runs, self._pasts)
         await self.redraw()
+
+    @work(group="files")
+    async def _take(self, text: str, path: Path | None) -> None:
+        if await self.may_lose("Take the other preset"):
+            await self.open_text(text, path)
+
+    async def may_lose(self, what: str) -> bool:
+        """Whether another preset may come: at once, unless changes are neither written nor in a run."""
+        editing = self.editing
+        if editing is None or not editing.draft.changed or editing.draft.text == self.launched:
+            return True
+        words = ["What you changed is written nowhere."]
+        return await self.app.push_screen_wait(Question(what, words, [("d", "discard")])) == "discard"
 
     async def open_text(self, text: str, path: Path | None) -> None:
         """Another preset on the desk."""
@@ -118,8 +137,8 @@ class Desk(LabScreen):
 
     async def front(self) -> FormPane:
         """The pane of the tab in front, made when it is shown first."""
-        tab, panes = self.query_one(TabLine).front, self.query_one("#panes", ContentSwitcher)
-        found = next((pane for pane in panes.query(FormPane) if pane.tab == tab), None)
+        tab, panes = self.query_one("#tabs", TabLine).front, self.query_one("#panes", ContentSwitcher)
+        found = next((pane for pane in panes.children if isinstance(pane, FormPane) and pane.tab == tab), None)
         if found is None:
             found = FormPane(tab)
             await panes.mount(found)
@@ -129,14 +148,15 @@ class Desk(LabScreen):
     async def redraw(self) -> None:
         """All that follows from the text; one at a time, for rows come and go meanwhile."""
         async with self._drawing:
-            await self._redraw()
+            with self.app.batch_update():
+                await self._redraw()
 
     async def _redraw(self) -> None:
         editing = self.editing
-        if editing is None or not self.query("#estimate"):  # closed, or not drawn yet
+        if editing is None or self.query_one_optional("#estimate") is None:  # closed, or not drawn yet
             return
-        editing.sources = Sources(runs=self._runs, presets=self._teachers(editing))
-        tabs, pane = self.query_one(TabLine), await self.front()
+        editing.sources = Sources(runs=self._runs, presets=prospect.teachers(self._options, editing.draft.path))
+        tabs, pane = self.query_one("#tabs", TabLine), await self.front()
         entries = editing.tab(pane.tab)
         await pane.show(entries, editing.told(entries), editing.opened)
         if self._entry is not None:
@@ -177,24 +197,28 @@ class Desk(LabScreen):
             await self.change(editing.enter, field.entry, event.value)
 
     @on(Tick.Ticked)
-    async def _ticked(self, event: Tick.Ticked) -> None:
-        field = (await self.front()).field_of(event.tick)
-        if field is not None and self.editing is not None:
-            await self.change(self.editing.tick, field.entry)
-
     @on(Tick.Unfolded)
-    async def _unfolded(self, event: Tick.Unfolded) -> None:
-        field = (await self.front()).field_of(event.tick)
-        if field is not None and self.editing is not None:
-            await self.change(self.editing.unfold, field.entry)
+    async def _ticked(self, event: Tick.Ticked | Tick.Unfolded) -> None:
+        field, editing = (await self.front()).field_of(event.tick), self.editing
+        if field is not None and editing is not None:
+            await self.change(editing.tick if isinstance(event, Tick.Ticked) else editing.unfold, field.entry)
+
+    @on(Tick.Copied)
+    async def _copied(self, event: Tick.Copied) -> None:
+        pane = await self.front()
+        field, editing = pane.field_of(event.tick), self.editing
+        if field is None or editing is None:
+            return
+        made: list[Key] = []
+        await self.change(lambda entry: made.append(editing.copy(entry)), field.entry)
+        for key in made:
+            pane.reach(key)
 
     @on(ListWanted)
     @work
     async def _list_wanted(self, event: ListWanted) -> None:
         if event.choice.id == "preset":
-            value = await self.app.push_screen_wait(Pick("Presets", self._options, event.choice.value))
-            if value is not None:
-                self.post_message(PresetWanted(value))
+            await self.pick_preset()
             return
         field = (await self.front()).field_of(event.choice)
         if field is None or self.editing is None:
@@ -205,6 +229,16 @@ class Desk(LabScreen):
         if value is not None and value != event.choice.value:
             await self.change(self.editing.enter, entry, value)
 
+    async def pick_preset(self) -> None:
+        """One of those that were shipped, or any by its path."""
+        self._options = self._options or await asyncio.to_thread(prospect.shipped_presets)
+        chosen = self.query_one("#preset", Choice).value
+        value = await self.app.push_screen_wait(
+            Pick("Open preset", self._options, chosen, free=True, hint="type to narrow, or the path of a preset")
+        )
+        if value is not None:
+            self.post_message(PresetWanted(value))
+
     @on(FormPane.Entered)
     def _entered(self, event: FormPane.Entered) -> None:
         self._entry = event.entry
@@ -214,7 +248,7 @@ class Desk(LabScreen):
 
     @on(TabLine.Chosen)
     async def _tab_chosen(self, event: TabLine.Chosen) -> None:
-        tabs = self.query_one(TabLine)
+        tabs = self.query_one("#tabs", TabLine)
         tabs.front, self._entry = event.name, None
         await self.redraw()
 
@@ -226,75 +260,32 @@ class Desk(LabScreen):
             self.notify(f"{error}; ctrl+e edits the text", severity="warning", markup=False)
         await self.redraw()
 
-    def _teachers(self, editing: Editing) -> list[Option]:
-        """Shipped presets as the draft would name them."""
-        folder = (editing.draft.path or Path("preset")).resolve().parent
-        shipped, found = presets.shipped(), []
-        for option in self._options:
-            path = shipped[option.value]
-            value = path.name if path.parent == folder else str(path)
-            found.append(Option(value=value, title=option.title, note=option.note))
-        return found
-
     def _say_preset(self, editing: Editing) -> None:
         draft, chooser = editing.draft, self.query_one("#preset", Choice)
         shipped = next((name for name, path in presets.shipped().items() if path == draft.path), None)
         name = shipped or (str(draft.path) if draft.path else "unsaved")
         mine = [] if shipped else [Option(value=name, title=one_line(name, 60))]
         chooser.show([*mine, *self._options], name, muted=False)
-        panel = self.query_one("#form")
-        panel.border_subtitle = "changed, not written" if draft.changed else ""
-        lines = [line_of(draft.text, _path(problem.key)) for problem in editing.reading.problems if problem.key]
+        self._entitle("#form", "changed, not written" if draft.changed else "")
+        lines = [line_of(draft.text, key_of(problem.key)) for problem in editing.reading.problems if problem.key]
         here = line_of(draft.text, self._entry.key) if self._entry else None
-        view = self.query_one(TomlView)
+        view = self.query_one("#toml", TomlView)
         view.show(draft.text, {line for line in lines if line}, here)
-        view.border_subtitle = escape(one_line(draft.path.name if draft.path else "", 30))
+        self._entitle("#toml", escape(one_line(draft.path.name if draft.path else "", 30)))
+
+    def _entitle(self, panel: str, words: str) -> None:
+        """Below a panel; the same words would draw all of it anew."""
+        widget = self.query_one(panel)
+        if widget.border_subtitle != words:
+            widget.border_subtitle = words
 
     def _say_help(self) -> None:
-        palette, text, entry = self.palette, Text(), self._entry
-        if entry is None:
-            text.append("\u2191\u2193 fields   ", palette.muted)
-            text.append("[ ] tabs   enter choices   ctrl+r default   ? all keys", palette.muted)
-        else:
-            text.append(one_line(entry.dotted, 60), f"bold {palette.text}")
-            text.append(f"   {entry.allowed}\n" if entry.allowed else "\n", palette.muted)
-            text.append(display(entry.help), palette.text)
+        text = help_text(self._entry, self.palette, readonly=self.session.readonly)
         self.query_one("#help", Static).update(text, layout=False)
 
     def _say_estimate(self) -> None:
-        panel, editing = next(iter(self.query("#estimate").results(Static)), None), self.editing
+        panel, editing = self.query_one_optional("#estimate", Static), self.editing
         if editing is None or panel is None:  # what was read came back after the screen was closed
             return
-        palette, text = self.palette, Text()
-        if editing.config is None:
-            count = len(editing.problems)
-            text.append(f"\u2717 {count} mistake{'s' if count > 1 else ''} before this can be launched", palette.bad)
-            for problem in editing.problems[: 1 if self.has_class("-narrow") else 3]:
-                text.append(f"\n  {editing.short(problem)}", palette.muted)
-        elif self.has_class("-narrow") or self.has_class("-flat"):
-            text.append(prospect.brief(editing.config, self._prospect), palette.text)
-        else:
-            for what, value, more in prospect.rows(editing.config, self._prospect):
-                text.append(f"{pad(what, 11)}", palette.muted)
-                text.append(value, f"bold {palette.text}" if what == "time" else palette.text)
-                text.append(f"  {more}\n", palette.muted)
-            for equal in self._prospect.equal if self._prospect else ():
-                text.append(f"{pad('equal run', 11)}", palette.muted)
-                text.append(f"{display(equal)}\n", palette.warn)
-            text.rstrip()
-        rows = text.plain.count("\n")
-        panel.update(text, layout=rows != self._estimate_rows)
-        self._estimate_rows = rows
-
-
-def _path(dotted: str) -> tuple[str | int, ...]:
-    return tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
-
-
-def _shipped_options() -> list[Option]:
-    """Presets that came with the program, quickstarts first, with what their first line says."""
-    found = []
-    for name, path in sorted(presets.shipped().items(), key=lambda item: (not item[0].startswith("quick"), item[0])):
-        first = path.read_text("utf-8").partition("\n")[0].lstrip("# ")
-        found.append(Option(value=name, title=name, note=one_line(first)))
-    return found
+        brief = self.has_class("-narrow") or not self.has_class("-tall")
+        panel.update(estimate_text(editing, self._prospect, self.palette, brief=brief), layout=False)

@@ -56,11 +56,15 @@ class NewScreen(Desk):
 
     def action_tab(self, by: int) -> None:
         """The next or previous tab."""
-        self.query_one(TabLine).action_step(by)
+        self.query_one("#tabs", TabLine).action_step(by)
 
     async def action_field(self, by: int) -> None:
-        """The next or previous field."""
-        (await self.front()).go(by)
+        """The next or previous field; above the first is the preset."""
+        preset = self.query_one("#preset")
+        if by < 0 and self.focused is preset:
+            return
+        if not (await self.front()).go(by):
+            preset.focus()
 
     async def action_back(self) -> None:
         """Out of the field first, then to the runs."""
@@ -137,6 +141,7 @@ class NewScreen(Desk):
         if start.words:
             self._complain("It did not start", start)
         elif start.run is not None:
+            self.launched = editing.draft.text
             self.lab.open_run(start.run.id)
 
     def _note(self, words: str) -> None:
@@ -157,6 +162,7 @@ class NewScreen(Desk):
         if start.words:
             self._complain("Not queued", start)
         elif start.run is not None:
+            self.launched = editing.draft.text
             self.notify(f"{start.run.id} waits in the queue; 6 shows it", title="Queued", markup=False)
             await self.redraw()
 
@@ -170,21 +176,15 @@ class NewScreen(Desk):
     @work(group="files")
     async def action_open(self) -> None:
         """Another preset, by its path or its shipped name."""
-        name = await self.app.push_screen_wait(Ask("Open preset", "", "path, or a shipped name such as quickstart"))
-        if name and name.strip():
-            self.post_message(PresetWanted(name.strip()))
+        await self.pick_preset()
 
     @on(PresetWanted)
     @work(group="files")
     async def _open(self, event: PresetWanted) -> None:
         """This preset, unless changes would be lost and are dear."""
-        editing = self.editing
-        if editing is not None and editing.draft.changed:
-            words = ["What you changed is written nowhere."]
-            answer = await self.app.push_screen_wait(Question("Open another preset", words, [("d", "discard")]))
-            if answer != "discard":
-                await self.redraw()
-                return
+        if not await self.may_lose("Open another preset"):
+            await self.redraw()
+            return
         try:
             path = presets.resolve(event.name)
             text = await asyncio.to_thread(path.read_text, "utf-8")

@@ -24,6 +24,7 @@ from crdnd_tui.widgets.queue_list import QueueList, Rows
 from engine.spec.errors import CrdndError
 
 EVERY = 2.0  # seconds between two looks while the screen is in front
+ROOMY = 50  # columns for the whole card of an empty queue
 
 
 class QueueScreen(LabScreen):
@@ -54,6 +55,7 @@ class QueueScreen(LabScreen):
         super().__init__()
         self._agenda: Agenda | None = None
         self._reader: Reader | None = None
+        self._words = Text()  # of the card that stands where nothing waits
 
     def body(self) -> Iterable[Widget]:
         """Devices above; what waits and what ended below, or beside each other."""
@@ -110,7 +112,7 @@ class QueueScreen(LabScreen):
         self.query_one("#words").display = nothing
         lists.display = not nothing
         if nothing:
-            self.query_one("#says", Static).update(_empty(palette))
+            self._say(_empty(palette, short=self.has_class("-flat") or self.size.width < ROOMY))
             return
         devices, waiting, ended = (self.query_one(f"#{name}", QueueList) for name in ("devices", "waiting", "ended"))
         flat = self.has_class("-flat")
@@ -131,30 +133,32 @@ class QueueScreen(LabScreen):
         waiting.show(waiting_rows)
         ended.show(ended_rows)
         self.set_class(not agenda.ended, "-alone")
+        self.set_class(not agenda.queued and bool(agenda.ended), "-over")
         self._title(agenda, devices, waiting, ended)
-        if self.focused is None or not self.focused.display:
+        if not isinstance(self.focused, QueueList) or not self.focused.keys or not self.focused.display:
             (waiting if waiting.keys else devices if devices.keys else ended).focus()
-        self.refresh_bindings()
+
+    def _say(self, words: Text) -> None:
+        if words != self._words:
+            self._words = words
+            self.query_one("#says", Static).update(words)
 
     def _title(self, agenda: Agenda, devices: QueueList, waiting: QueueList, ended: QueueList) -> None:
         """Titles left, figures right, all in the borders."""
         now = self.session.now()
         starved = not agenda.worker and any(e.ticket and e.ticket.state == "waiting" for e in agenda.queued)
         room = f"{agenda.at_once} at once on each  + \u2212"
-        devices.border_title, devices.border_subtitle = (
-            "Devices",
-            "no worker: W" if starved and self.has_class("-flat") else room,
-        )
+        devices.entitle("Devices", "no worker: W" if starved and self.has_class("-flat") else room)
         held = sum(entry.ticket is not None and entry.ticket.state == "held" for entry in agenda.queued)
         many = f"{len(agenda.queued) - held} waiting" + (f", {held} held" if held else "")
         end = f"  all done ~{queue_lines.clock(agenda.all_done, now)}" if agenda.all_done and agenda.queued else ""
-        waiting.border_title, waiting.border_subtitle = "Waiting", f"{many}{end}" if agenda.queued else ""
+        more: Content | str = f"{many}{end}" if agenda.queued else ""
         if agenda.damaged:
             names = one_line(", ".join(agenda.damaged), 40)
-            waiting.border_subtitle = Content(f"{len(agenda.damaged)} damaged: {escape(names)}")
+            more = Content(f"{len(agenda.damaged)} damaged: {escape(names)}")
+        waiting.entitle("Waiting", more)
         failed = sum(entry.ticket is not None and entry.ticket.state == "failed" for entry in agenda.ended)
-        ended.border_title = "Ended"
-        ended.border_subtitle = f"{len(agenda.ended)} runs" + (f", {failed} failed" if failed else "")
+        ended.entitle("Ended", f"{len(agenda.ended)} runs" + (f", {failed} failed" if failed else ""))
 
     def on_queue_list_edge(self, message: QueueList.Edge) -> None:
         """The arrows walk from panel to panel."""
@@ -231,13 +235,17 @@ class QueueScreen(LabScreen):
             if word:
                 self._do(lambda: worker.cancel(runs, entry.run))
 
-        words = [one_line(entry.about.name or entry.run, 64), "", "Never started, its folder goes to .trash."]
+        begun = entry.row is not None and entry.row.state != "queued"
+        fate = "It was begun: its folder stays." if begun else "Never started, its folder goes to .trash."
+        words = [one_line(queue_lines.title(entry), 64), "", fate]
         self.app.push_screen(Question("Take it off the queue?", words, [("y", "take it off")]), answered)
 
     def action_retry(self) -> None:
         """Once more."""
         run, runs = self._run, self.session.runs
-        if run:
+        if not run:
+            self.notify("There is nothing to retry.", markup=False, timeout=3)
+        else:
             self._do(lambda: _quietly(worker.retry, runs, run), follow=run)
 
     def action_slots(self, by: int) -> None:
@@ -256,9 +264,16 @@ class QueueScreen(LabScreen):
         self._do(lambda: "", wake=True)
 
 
-def _empty(palette: Palette) -> Text:
+def _empty(palette: Palette, *, short: bool) -> Text:
     """What the queue is for, and how a run comes into it."""
     key = f"bold {palette.accent}"
+    if short:
+        return Text.assemble(
+            ("Nothing waits.\n", f"bold {palette.text}"),
+            ("2", key), " New run, then ", ("a", key), " queues it\n",
+            ("1", key), " Runs, what there is already\n",
+            ("or  ", palette.muted), "crdnd queue add PRESET",
+        )  # fmt: skip
     return Text.assemble(
         ("Nothing waits.\n\n", f"bold {palette.text}"),
         ("The queue starts runs one after another,\n", palette.muted),
@@ -270,7 +285,7 @@ def _empty(palette: Palette) -> Text:
 
 
 def _none(colour: str) -> list[tuple[str, list[Text]]]:
-    return [("", [Text("Nothing waits: 2 New, then a, adds a run.", colour)])]
+    return [("", [Text("Nothing waits: a on 2 New adds a run", colour)])]
 
 
 def _quietly(act: Callable[..., object], *arguments: object) -> str:

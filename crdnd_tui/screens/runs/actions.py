@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +18,8 @@ from crdnd_tui.home.scan import Row
 from crdnd_tui.library import LIVING, Summary
 from crdnd_tui.screen import LabScreen
 from engine.spec.errors import CrdndError
+
+SOON = 0.5  # seconds after which a key that is still at work says so
 
 
 class RunActions(LabScreen):
@@ -68,7 +71,9 @@ class RunActions(LabScreen):
         from crdnd_tui.home import run_deeds  # noqa: PLC0415  not needed for the first paint
 
         for row in rows:
+            slow = self.set_timer(SOON, partial(self.say, f"{label(row.summary)}: waiting for the engine \u2026"))
             trouble = await asyncio.to_thread(getattr(run_deeds, deed), row.summary.path)
+            slow.stop()
             self.rescan()
             if trouble is not None:
                 await self.app.push_screen_wait(Question(trouble.title, list(trouble.words), []))

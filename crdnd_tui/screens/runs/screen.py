@@ -36,13 +36,13 @@ class RunsScreen(RunActions):
         Binding("c", "compare", "Compare", tooltip="the selected runs, or this one with the pinned ones"),
         Binding("n", "new", "New"),
         Binding("x", "stop", "Stop", tooltip="after its step, with everything saved"),
-        Binding("slash", "filter", "Filter", key_display="/", tooltip=f"e.g. {EXAMPLE}"),
+        Binding("slash", "filter", "Filter", key_display="/", tooltip=f"e.g. {EXAMPLE}", priority=True),  # typed ahead
         Binding("s", "sort", "Sort by the next column", show=False),
         Binding("S", "turn", "Turn the order round", show=False),
         Binding("g", "group", "Group", show=False, tooltip="seeds of one experiment with mean \u00b1 deviation"),
         Binding("v", "columns", "Columns", show=False),
         Binding("E", "examples", "Examples", show=False, tooltip="adversarial images of this run"),
-        Binding("D", "demo", "Demo", show=False, tooltip="a recorded run, played again"),
+        Binding("D", "demo", "Demo", show=False, tooltip="a recorded run, played again; once more: back"),
         Binding("escape", "back", "Back", show=False, tooltip="leaves the filter, then clears it, then the selection"),
     ]
 
@@ -82,7 +82,6 @@ class RunsScreen(RunActions):
 
     def on_mount(self) -> None:
         """Look at once, and again and again."""
-        self._scanner = shared(self.session.runs)
         self.set_interval(EVERY, self._look_if_in_front)
         self.watch(self.app, "theme", self._themed, init=False)
 
@@ -110,7 +109,7 @@ class RunsScreen(RunActions):
     def _look(self) -> None:
         from crdnd_tui.queueing.queue import OPEN, Queue  # noqa: PLC0415  not needed for the first paint
 
-        for scan in self._scanner.look(self.session.now()):
+        for scan in shared(self.session.runs).look(self.session.now()):
             places: dict[str, str] = {}
             if any(row.summary.state == "queued" for row in scan.rows):
                 tickets = [ticket for ticket in Queue(self.session.runs).tickets() if ticket.state in OPEN]
@@ -118,9 +117,7 @@ class RunsScreen(RunActions):
             self.app.call_from_thread(self._found, scan, places)
 
     def _found(self, scan: Scan, places: Mapping[str, str]) -> None:
-        if not self.is_attached:
-            return
-        if self._list.found(scan, places):
+        if self.is_attached and self._list.found(scan, places):
             self._show()
         if scan.whole:
             self._scanning = False
@@ -173,7 +170,7 @@ class RunsScreen(RunActions):
         first, last = preview.widths
         n = f"n = {run.status.results_n:,}" if run.status and run.judged else ""
         results = glance.results(found, self.palette, last, ascii_only=self.session.ascii_only)
-        preview.show(glance.title(found), glance.facts(found, self.palette, self.session.now(), first), results, n)
+        preview.show(glance.title(found), glance.facts(found, self.palette, first), results, n)
         preview.curve.show(found.loss, found.log, "no step yet" if found.whole else "reading \u2026")
 
     @on(RunPreview.Sized)
@@ -182,9 +179,11 @@ class RunsScreen(RunActions):
             self._preview(self._glance)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Where there are no runs, nothing is offered that needs one."""
+        """Where there are no runs, nothing is offered that needs one. The slash is asked for before the focus is."""
         if action in ("select", "compare", "stop") and self._list.is_empty:
             return False
+        if action == "filter" and (self._list.has_no_runs or isinstance(self.focused, Input)):
+            return False  # in there it is a letter
         return super().check_action(action, parameters)
 
     def targets(self) -> list[Row]:
@@ -217,8 +216,9 @@ class RunsScreen(RunActions):
         self.lab.show("new")
 
     def action_demo(self) -> None:
-        """Nobody needs a GPU, nor any patience, to see what this is."""
-        cast(Any, self.app).start_demo()
+        """Nobody needs a GPU, nor any patience, to see what this is. In the demo: back to one's own runs."""
+        app = cast(Any, self.app)
+        app.leave_demo() if app.in_demo else app.start_demo()
 
     def action_examples(self) -> None:
         """Of the run under the cursor."""
@@ -271,9 +271,9 @@ class RunsScreen(RunActions):
             self._show()
 
     def action_filter(self) -> None:
-        """Write one, or change it."""
+        """Write one, or change it. What is typed at once goes into it: the focus waits for nobody."""
         self.add_class("filtering")
-        self.field.focus()
+        self.set_focus(self.field)
 
     @on(Input.Changed, "#query")
     def _filter_changed(self, event: Input.Changed) -> None:

@@ -1,0 +1,47 @@
+"""Made-up runs of a comparison, with round numbers."""
+
+from crdnd_tui.comparing.comparison_side import Side
+from crdnd_tui.state import RunState
+from engine.spec.events import EpochDone, Evaluated, StepDone, TrainingStarted, Validated
+from engine.spec.outcomes import wilson
+
+BALL = {"norm": "linf", "epsilon": "8/255", "seed": 0, "batch_size": 500}
+
+
+def cell(attack, right, n=100, checkpoint="best", **more):
+    low, high = wilson(right, n)
+    spec = {"name": attack} | BALL | more.pop("spec", {})
+    fields = {"checkpoint": checkpoint, "attack": attack, "accuracy": right / n, "n": n, "of": 100, "low": low}
+    return Evaluated(**fields | {"high": high, "seconds": 1.0, "spec": spec} | more)
+
+
+def side(run, cells=(), *, epsilon="8/255", data="cifar10", group="", seed=0, **more):
+    table = {}
+    for one in cells:
+        table.setdefault(one.checkpoint, {})[one.attack] = one
+    config = {
+        "seed": seed, "data": {"name": data}, "method": {"name": run.partition("-")[0]},
+        "threat_model": {"norm": "linf", "epsilon": epsilon},
+    }  # fmt: skip
+    state = more.pop("state", RunState(table=table))
+    return Side(id=run, label=run, word="done", config=config, group=group, state=state, **more)
+
+
+def judged(run, pgd, suite, **more):
+    return side(run, [cell("clean", 90), cell("pgd_sat", pgd), cell("autoattack", suite)], **more)
+
+
+def trained(accuracies, losses=(), by="pgd"):
+    training = TrainingStarted(
+        epochs=9, steps_per_epoch=1, images=1, classes=["cat", "dog"], device="cpu", student_parameters=1
+    )
+    validations = tuple(
+        Validated(epoch=k, step=k, n=1, accuracy={"clean": 0.9, "pgd": a}, by=by, best=True, seconds=0.0)
+        for k, a in enumerate(accuracies, 1)
+    )
+    steps = tuple(
+        StepDone(step=k, epoch=1, loss=loss, terms={"kd": loss, "ce": 0.0}, learning_rate=0.1, images_per_second=1.0)
+        for k, loss in enumerate(losses, 1)
+    )
+    epochs = (EpochDone(epoch=1, step=1, loss=1.0, terms={}, learning_rate=0.1, seconds=1.0, teacher_clean=[1.0, 0.5]),)
+    return RunState(training=training, validations=validations, steps=steps, epochs=epochs)

@@ -1,0 +1,57 @@
+"""Curves of runs side by side, by values that are worked out by hand."""
+
+import pytest
+
+from crdnd_tui.comparing import comparison, comparison_curves
+from tests.tui.sides import side, trained
+
+
+def test_measures_begin_with_the_selecting_attack_and_name_every_term():
+    run = side("a", state=trained([0.5], [2.0]))
+    keys = [measure.key for measure in comparison_curves.measures([run])]
+    assert keys == [
+        "selecting",
+        "val:clean",
+        "loss",
+        "term:kd",
+        "term:ce",
+        "teacher_clean",
+        "teacher_robust",
+    ]
+    assert comparison_curves.points(run, "selecting") == [(1, 0.5)]
+    assert comparison_curves.points(run, "teacher_clean") == [(1, 0.75)]
+    assert comparison_curves.points(run, "term:kd") == [(1, 2.0)]
+
+
+def test_runs_that_are_selected_by_different_attacks_never_share_a_chart_of_them():
+    sides = [side("a", state=trained([0.5], by="clean")), *(side(run, state=trained([0.5])) for run in "bc")]
+    keys = [measure.key for measure in comparison_curves.measures(sides)]
+    assert keys[:3] == ["val:pgd", "val:clean", "loss"]  # what most are selected by comes first
+
+
+def test_the_last_value_of_a_group_has_its_deviation():
+    sides = [side(run, group="g", state=trained(a)) for run, a in (("a", [0.2, 0.4]), ("b", [0.4, 0.5, 0.9]))]
+    (row,) = comparison.rows(sides, grouped=True)
+    curve = comparison_curves.of_row(row, "selecting")
+    assert comparison_curves.last(row, "selecting", curve, percent=True) == "45.0 \u00b1 7.1 %"
+    (alone,) = comparison.rows(sides[:1], grouped=True)
+    assert comparison_curves.last(alone, "selecting", curve[:1], percent=True) == "30.0 %"
+
+
+def test_a_group_is_drawn_as_its_mean_where_all_of_it_has_been():
+    sides = [side(run, group="g", state=trained(a)) for run, a in (("a", [0.2, 0.4, 0.6]), ("b", [0.4, 0.5]))]
+    (row,) = comparison.rows(sides, grouped=True)
+    assert comparison_curves.of_row(row, "selecting") == [(1, pytest.approx(0.3)), (2, pytest.approx(0.45))]
+
+
+def test_a_growing_curve_keeps_its_series_and_one_that_went_back_starts_again():
+    growing = comparison_curves.Growing()
+
+    def after(losses):
+        (row,) = comparison.rows([side("a", state=trained([], losses))], grouped=False)
+        return growing.of(row, "loss").series
+
+    first = after([1.0])
+    assert after([1.0, None]) is first
+    assert len(first) == 2
+    assert after([3.0]) is not first

@@ -1,0 +1,248 @@
+"""What comes to the New screen and what goes from it: presets, files, an editor, launches, the queue."""
+
+import json
+import stat
+import sys
+from contextlib import nullcontext
+
+import pytest
+from textual.widgets import Input, Static
+
+from crdnd_tui import launch
+from crdnd_tui.dialogs.question import Ask, Question
+from crdnd_tui.queueing import worker
+from crdnd_tui.screens.new import screen as new
+from crdnd_tui.widgets.control import Choice
+from crdnd_tui.widgets.foot import Foot
+from crdnd_tui.widgets.sheets import Pick, Sheet
+from engine.spec import toml
+from engine.spec.rundir import RunDir
+from tests.tui.new_desk import QUICK, rest, story, to, words
+from tests.tui.pilot import HERE
+
+FAKE = HERE.parent / "cli" / "fake_engine.py"
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def fake_engine(monkeypatch):
+    monkeypatch.setattr(launch, "engine_command", lambda run: [sys.executable, str(FAKE), str(run.path)])
+    monkeypatch.setenv("FAKE_ENGINE", json.dumps({"epochs": 1, "step_seconds": 0.0}))
+
+
+def test_a_draft_is_taken_with_its_comments(runs, tmp_path):
+    text = '# mine\n[data]\nname = "digits"  # small\n[student]\nname = "small_cnn"\n[method]\nname = "natural"\n'
+
+    async def steps(screen, pilot):
+        await pilot.press("1")
+        pilot.app.edit_preset(text, tmp_path / "mine.toml")
+        await rest(pilot)
+        assert screen.editing.draft.text == text
+        await to(screen, pilot, "data.validation")
+        await pilot.press("9", "9")
+        await rest(pilot)
+        assert screen.editing.draft.text == text.replace("# small\n", "# small\nvalidation = 99\n")
+        await pilot.press("escape", "1", "2")
+        await rest(pilot)
+        assert "validation = 99" in screen.editing.draft.text  # the same draft is not taken twice
+        await pilot.press("1")
+        pilot.app.edit_preset("[broken", None)
+        await rest(pilot)
+        assert isinstance(pilot.app.screen, Question)  # what was changed is written nowhere
+        await pilot.press("escape")
+        await rest(pilot)
+        assert "validation = 99" in screen.editing.draft.text
+        await pilot.press("1")
+        pilot.app.edit_preset("[broken", None)
+        await rest(pilot)
+        await pilot.press("d")
+        await rest(pilot)
+        assert "not valid TOML" in words(screen, "#homeless")
+        assert (await screen.front()).fields
+
+    story(runs, steps)
+
+
+def test_another_preset_is_opened_and_changes_are_not_lost_unasked(runs):
+    async def steps(screen, pilot):
+        await pilot.press("o", *"rslad 10_re", "enter")
+        await rest(pilot)
+        assert screen.editing.config.method.name == "rslad"
+        screen.query_one("#preset", Choice).focus()
+        await pilot.press("enter")
+        await rest(pilot)
+        assert isinstance(pilot.app.screen, Pick)
+        await pilot.press(*"t_nat", "enter")
+        await rest(pilot)
+        assert screen.editing.config.method.name == "natural"
+        await to(screen, pilot, "seed")
+        await pilot.press("3", "ctrl+o", *"nowh", "enter")
+        await rest(pilot)
+        assert isinstance(pilot.app.screen, Question)
+        await pilot.press("escape")
+        await rest(pilot)
+        assert screen.editing.config.seed == 3
+        await pilot.press("ctrl+o", *"nowh", "enter", "d")
+        await rest(pilot)
+        assert screen.editing.config.seed == 3  # there is no such preset
+        await pilot.press("ctrl+o", *"quickstart", "enter", "d")
+        await rest(pilot)
+        assert screen.editing.draft.text == QUICK.read_text()
+
+    story(runs, steps)
+
+
+def test_a_preset_is_written_and_replaced_only_when_that_is_wanted(runs, tmp_path):
+    async def steps(screen, pilot):
+        await to(screen, pilot, "seed")
+        await pilot.press("5", "f2")
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, Ask)
+        assert pilot.app.screen.query_one(Input).value == "presets/quickstart.toml"
+        await pilot.press("enter")
+        await rest(pilot)
+        path = tmp_path / "presets" / "quickstart.toml"
+        assert toml.load(path) == screen.editing.config
+        assert not screen.editing.draft.changed
+        await pilot.press("6", "ctrl+w", "enter")
+        await pilot.pause()
+        assert isinstance(pilot.app.screen, Question)
+        await pilot.press("escape", "f2", "enter", "r")
+        await rest(pilot)
+        assert toml.load(path).seed == 56
+        installed = tmp_path / "site-packages" / "a.toml"
+        await pilot.press("escape", "w")
+        pilot.app.screen.query_one(Input).value = str(installed)
+        await pilot.press("enter")
+        await rest(pilot)
+        assert not installed.exists()
+        await pilot.press("w", "escape")
+
+    story(runs, steps)
+
+
+def test_the_text_goes_through_an_editor(runs, tmp_path, monkeypatch):
+    editor = tmp_path / "editor.sh"
+    editor.write_text('#!/bin/sh\nprintf "# edited\\nseed = 9\\n%s" "$(cat "$1")" > "$1.new" && mv "$1.new" "$1"\n')
+    editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("VISUAL", "")
+    monkeypatch.setenv("EDITOR", str(editor))
+
+    async def steps(screen, pilot):
+        await pilot.press("ctrl+e")  # a headless app cannot be suspended, and says so
+        await rest(pilot)
+        assert screen.editing.draft.text == QUICK.read_text()
+        monkeypatch.setattr(type(pilot.app), "suspend", lambda app: nullcontext())
+        await pilot.press("ctrl+e")
+        await rest(pilot)
+        assert screen.editing.draft.text.startswith("# edited\n")
+        assert screen.editing.config.seed == 9
+        monkeypatch.setenv("EDITOR", "false")
+        await pilot.press("ctrl+e")
+        monkeypatch.setenv("EDITOR", "")
+        monkeypatch.setattr(new.shutil, "which", lambda name: None)
+        await pilot.press("ctrl+e")
+        assert screen.editing.config.seed == 9
+
+    story(runs, steps)
+
+
+def test_a_dry_run_shows_the_whole_config_and_its_cost(runs):
+    async def steps(screen, pilot):
+        await pilot.press("f5")
+        await pilot.pause()
+        text = pilot.app.screen.query_one("VerticalScroll Static", Static).render().plain
+        assert isinstance(pilot.app.screen, Sheet)
+        assert "passes per step" in text and "config hash" in text and "[evaluation]" in text
+        await pilot.press("escape")
+        await to(screen, pilot, "seed")
+        await pilot.press("x", "f5")
+        await pilot.pause()
+        assert "seed: should be" in pilot.app.screen.query_one("VerticalScroll Static", Static).render().plain
+        await pilot.press("escape")
+        assert pilot.app.screen is screen
+
+    story(runs, steps)
+
+
+def test_a_launch_makes_one_run_and_goes_to_it(runs, fake_engine):
+    async def steps(screen, pilot):
+        await to(screen, pilot, "(machine).device")
+        await pilot.press("right")
+        await pilot.press("ctrl+s", "ctrl+s", "ctrl+s")
+        await rest(pilot)
+        (run,) = [path for path in runs.iterdir() if not path.name.startswith(".")]
+        assert pilot.app.current == run.name
+        assert pilot.app.screen.NAME == "Live"
+        assert (run / "preset.toml").read_text() == QUICK.read_text()
+        machine = json.loads((run / "machine.json").read_text())
+        assert (machine["device"], machine["runs"]) == ("cpu", str(runs))
+        await pilot.press("2")
+        await rest(pilot)
+        assert f"equal run  {run.name}" in words(screen, "#estimate")
+        launch.kill(RunDir(run), patience=0.0)
+
+    story(runs, steps)
+
+
+def test_an_engine_that_dies_at_once_is_told_with_its_last_words(runs, monkeypatch):
+    program = "import sys; print('no teacher here', file=sys.stderr); sys.exit(2)"
+    monkeypatch.setattr(launch, "engine_command", lambda run: [sys.executable, "-c", program])
+
+    async def steps(screen, pilot):
+        await pilot.press("ctrl+s")
+        await rest(pilot)
+        text = pilot.app.screen.query_one("VerticalScroll Static", Static).render().plain
+        assert "no teacher here" in text and "exit code 2" in text and "crdnd resume" in text
+        await pilot.press("escape")
+        assert pilot.app.screen is screen
+
+    story(runs, steps)
+
+
+def test_a_folder_that_cannot_be_written_is_told(runs, tmp_path):
+    runs.write_text("in the way")
+
+    async def steps(screen, pilot):
+        await pilot.press("ctrl+s")
+        await rest(pilot)
+        assert "no run folder can be made" in pilot.app.screen.query_one("VerticalScroll Static").render().plain
+
+    story(runs, steps)
+
+
+def test_a_run_is_queued_without_being_started(runs, monkeypatch):
+    queued = []
+    monkeypatch.setattr(worker, "enqueue", queued.append)
+
+    async def steps(screen, pilot):
+        for key in ("f6", "a"):
+            await pilot.press(key)
+            await rest(pilot)
+        assert [(run.config.is_file(), run.events.exists()) for run in queued] == [(True, False)] * 2
+        assert pilot.app.screen is screen
+
+    story(runs, steps)
+
+
+def test_reading_only_changes_nothing(runs, tmp_path):
+    async def steps(screen, pilot):
+        await to(screen, pilot, "seed")
+        await pilot.press("5", "ctrl+s", "f6", "f2", "ctrl+w", "ctrl+e", "escape", "a", "w")
+        await rest(pilot)
+        assert pilot.app.screen is screen
+        assert screen.editing.config.seed == 5
+        assert list(tmp_path.iterdir()) == []
+        assert "launches" not in words(screen, "#help") and "f5 explains it" in words(screen, "#help")
+        foot = screen.query_one(Foot)
+        spans = {foot.render().plain[span.start : span.end].strip(): span.style for span in foot.render().spans}
+        assert spans["Launch"].dim and not spans["Dry run"].dim
+        await pilot.click(Foot, offset=(3, 0))  # as little as the key
+        assert list(tmp_path.iterdir()) == []
+
+    story(runs, steps, readonly=True)
