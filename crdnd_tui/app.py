@@ -258,6 +258,14 @@ class LabApp(App[None]):
         """The palette's Quit says the same as the key's."""
         await self.action_leave()
 
+    def call_from_thread(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  Textual's
+        """Of a thread that may outlive its screen: what it has to say while the app leaves is dropped."""
+
+        def heard() -> Any:  # noqa: ANN401  whatever the callback gives
+            return callback(*args, **kwargs) if self.is_running else None
+
+        return super().call_from_thread(heard) if self.is_running else None
+
     def get_line_filters(self) -> Sequence[LineFilter]:
         """ASCII last, when the terminal has nothing else."""
         filters = super().get_line_filters()

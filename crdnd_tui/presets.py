@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from crdnd_tui import files
 from crdnd_tui.text import display
 from engine.spec.errors import ConfigError
 
@@ -21,8 +22,11 @@ def shipped() -> dict[str, Path]:
 
 def resolve(name: str) -> Path:
     """The file of this preset; ConfigError with the nearest names when there is none."""
-    path = Path(name).expanduser()
-    if path.is_file():
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:  # nobody's home
+        path = Path(name)
+    if files.is_file(path):
         return path
     known = shipped()
     bare = path.stem if path.parent.name in ("", "presets") else ""

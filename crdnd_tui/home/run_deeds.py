@@ -10,7 +10,7 @@ from typing import Any
 from crdnd_tui import attach, files, launch, library, presets, results, vitals
 from crdnd_tui.library import LIVING, State
 from crdnd_tui.text import display
-from engine.spec.errors import CrdndError, RunFolderError
+from engine.spec.errors import ConfigError, CrdndError, RunFolderError
 from engine.spec.rundir import RunDir
 
 TRASH = ".trash"
@@ -63,7 +63,10 @@ def kill(path: Path) -> Trouble | None:
 
 
 def clone(path: Path) -> str:
-    """A preset that stands alone: as the user wrote it, or written out when it leans on other files. ConfigError."""
+    """A preset that stands alone: as the user wrote it where that alone says all of this run, else written out.
+
+    Flags may have overridden it, and it may lean on other files. CrdndError when there is nothing to clone.
+    """
     run = RunDir(path)
     written = (files.read(run.preset) or b"").decode("utf-8", "replace")
     try:
@@ -71,9 +74,20 @@ def clone(path: Path) -> str:
     except (ValueError, RecursionError):
         table = {"extends": ""}
     teacher = table.get("teacher")
-    if table and "extends" not in table and not (isinstance(teacher, dict) and "preset" in teacher):
-        return written
-    return _written_out(run)
+    alone = table and "extends" not in table and not (isinstance(teacher, dict) and "preset" in teacher)
+    return written if alone and _says_all(written, run) else _written_out(run)
+
+
+def _says_all(written: str, run: RunDir) -> bool:
+    from engine.spec import preset_text, toml  # noqa: PLC0415  pydantic, which the first paint does not wait for
+    from engine.spec.config import RunConfig  # noqa: PLC0415
+
+    try:
+        resolved = toml.read(run.config)
+    except ConfigError:
+        return False
+    meant = preset_text.understand(written, run.preset).config
+    return isinstance(resolved, RunConfig) and meant == resolved
 
 
 def _written_out(run: RunDir) -> str:

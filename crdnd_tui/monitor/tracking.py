@@ -207,12 +207,6 @@ def _facts_of_status(summary: Summary | None) -> Facts:
     )  # fmt: skip
 
 
-def read_preset(run: RunDir) -> str:
-    """The resolved config, for a clone; empty when it cannot be read."""
-    content = files.read(run.config)
-    return "" if content is None else content.decode("utf-8", "replace")
-
-
 def is_alive(run: RunDir) -> bool:
     """Whether an engine holds the lock."""
     return vitals.alive(run)

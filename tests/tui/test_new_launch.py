@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import pytest
 from textual.widgets import Input, Static
 
-from crdnd_tui import launch
+from crdnd_tui import launch, presets
 from crdnd_tui.dialogs.question import Ask, Question
 from crdnd_tui.queueing import worker
 from crdnd_tui.screens.new import screen as new
@@ -16,6 +16,7 @@ from crdnd_tui.widgets.control import Choice
 from crdnd_tui.widgets.foot import Foot
 from crdnd_tui.widgets.sheets import Pick, Sheet
 from engine.spec import toml
+from engine.spec.errors import ConfigError
 from engine.spec.rundir import RunDir
 from tests.tui.new_desk import QUICK, rest, story, to, words
 from tests.tui.pilot import HERE
@@ -246,3 +247,26 @@ def test_reading_only_changes_nothing(runs, tmp_path):
         assert list(tmp_path.iterdir()) == []
 
     story(runs, steps, readonly=True)
+
+
+def test_places_where_no_preset_can_be_written_are_told(runs):
+    async def steps(screen, pilot):
+        for many, name in enumerate(["/", ".", "~nosuch/x", "a" * 300, "x\0y", "/lib/site-packages/x"], 1):
+            await pilot.press("f2")
+            await rest(pilot)
+            pilot.app.screen.query_one(Input).value = name
+            await pilot.press("enter")
+            for _ in range(200):
+                if sum(note.title == "Not written" for note in pilot.app._notifications) == many:
+                    break
+                await pilot.pause(0.02)
+            else:
+                raise AssertionError(f"nothing is said about {name!r}")
+
+    story(runs, steps)
+
+
+@pytest.mark.parametrize("name", ["~nosuch", "a" * 5000, "/", "/dev/null", "x\0y"])
+def test_odd_names_are_no_presets(name):
+    with pytest.raises(ConfigError):
+        presets.resolve(name)

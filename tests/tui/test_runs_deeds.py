@@ -165,8 +165,12 @@ def test_nothing_changes_when_only_reading_is_allowed(runs: Path) -> None:
 
 def test_clone_of_a_preset_that_stands_alone_is_as_it_was_written(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
-    run.preset.write_text("# why\n[method]\nname = 'natural'\n")
+    run.preset.write_text("# why\n[data]\nname = 'digits'\n[student]\nname = 'small_cnn'\n[method]\nname = 'natural'\n")
+    run.config.write_text(toml.dump(toml.load(run.preset)))
     assert run_deeds.clone(tmp_path).startswith("# why")
+    run.config.write_text(toml.dump(toml.load(run.preset, ["method.name=trades", "name=by flags"])))
+    assert 'name = "trades"' in run_deeds.clone(tmp_path)  # flags had overridden what was written
+    run.config.unlink()
     run.preset.write_text("extends = 'x.toml'")
     with pytest.raises(Exception, match="cannot be read"):
         run_deeds.clone(tmp_path)

@@ -6,10 +6,11 @@ from textual import work
 
 from crdnd_tui import launch
 from crdnd_tui.dialogs.question import Question
-from crdnd_tui.monitor.tracking import Look, read_preset
+from crdnd_tui.home import run_deeds
+from crdnd_tui.monitor.tracking import Look
 from crdnd_tui.screen import LabScreen
 from crdnd_tui.text import display
-from engine.spec.errors import RunFolderError
+from engine.spec.errors import CrdndError, RunFolderError
 from engine.spec.rundir import RunDir
 
 NO_ENGINE = "no engine is at work here"
@@ -129,8 +130,9 @@ class RunActions(LabScreen):
 
     @work(thread=True, group="signals")
     def _clone(self, folder: RunDir) -> None:
-        text = read_preset(folder)
-        if text:
-            self.app.call_from_thread(self.lab.edit_preset, text)
-        else:
-            self.app.call_from_thread(self._say, "its config.toml cannot be read", bad=True)
+        try:
+            text = run_deeds.clone(folder.path)
+        except CrdndError as error:
+            self.app.call_from_thread(self._say, str(error), bad=True)
+            return
+        self.app.call_from_thread(self.lab.edit_preset, text)

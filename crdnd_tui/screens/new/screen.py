@@ -13,7 +13,7 @@ from textual import on, work
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 
-from crdnd_tui import presets
+from crdnd_tui import files, presets
 from crdnd_tui.dialogs.question import Ask, Question
 from crdnd_tui.queueing import worker
 from crdnd_tui.screens.new.desk import Desk, PresetWanted
@@ -187,7 +187,10 @@ class NewScreen(Desk):
             return
         try:
             path = presets.resolve(event.name)
-            text = await asyncio.to_thread(path.read_text, "utf-8")
+            content = await asyncio.to_thread(files.read, path.resolve())
+            if content is None:
+                raise ConfigError([f"{path} cannot be read, or is too large to be a preset"])
+            text = content.decode()
         except (ConfigError, OSError, ValueError) as error:
             self.notify(display(str(error)), title="Not opened", severity="error", markup=False)
             await self.redraw()
@@ -203,13 +206,12 @@ class NewScreen(Desk):
         name = await self.app.push_screen_wait(Ask("Write preset", str(_place(editing)), "path of the file"))
         if not name or not name.strip():
             return
-        path = Path(name.strip()).expanduser()
-        path = path if path.suffix == ".toml" else path.with_name(path.name + ".toml")
-        if _is_installed(path):
-            words = "belongs to the installed program; choose another place"
-            self.notify(f"{path} {words}", title="Not written", severity="error", markup=False)
+        try:
+            path = _named(name.strip())
+        except (OSError, RuntimeError, ValueError) as error:  # `/`, nobody's home, letters without end
+            self.notify(display(str(error)), title="Not written", severity="error", markup=False)
             return
-        if path.exists():
+        if os.path.lexists(path):
             answer = await self.app.push_screen_wait(Question("Replace the file?", [str(path)], [("r", "replace")]))
             if answer != "replace":
                 return
@@ -252,19 +254,30 @@ def _editor() -> list[str]:
     """The command of the user's editor; empty when there is none."""
     wanted = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ""
     found = next((name for name in ("vi", "nano") if shutil.which(name)), "")
-    return shlex.split(wanted) or ([found] if found else [])
+    try:
+        command = shlex.split(wanted)
+    except ValueError:  # a quote that is not closed
+        command = wanted.split()
+    return command or ([found] if found else [])
 
 
 def _place(editing: Editing) -> Path:
     """Where a preset is written unless another place is named."""
     path = editing.draft.path
-    if path is not None and path not in presets.shipped().values() and path.exists():
+    if path is not None and path not in presets.shipped().values() and files.is_file(path):
         return path
     name = editing.reading.table.get("name")
     stem = "".join(c if c.isalnum() else "_" for c in str(name or "preset").lower())[:60] or "preset"
     return Path("presets") / f"{stem}.toml"
 
 
-def _is_installed(path: Path) -> bool:
-    parts = path.expanduser().resolve().parts
-    return "site-packages" in parts or "_presets" in parts
+def _named(name: str) -> Path:
+    """The file that is meant; ValueError, OSError or RuntimeError when no preset can be written there."""
+    path = Path(name).expanduser()
+    if not path.name:
+        raise ValueError(f"{path} is a folder: name a file in it")
+    path = path if path.suffix == ".toml" else path.with_name(path.name + ".toml")
+    parts = path.resolve().parts
+    if "site-packages" in parts or "_presets" in parts:
+        raise ValueError(f"{path} belongs to the installed program; choose another place")
+    return path
