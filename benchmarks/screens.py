@@ -4,6 +4,7 @@ Live and Examples show the newest finished run of CRDND; Compare lays it beside 
 """
 
 import asyncio
+import re
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from crdnd_tui.app import LabApp
 from crdnd_tui.session import Session
 
 SIZE = (120, 36)
+FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # a picture in a README loads no fonts from elsewhere
 STILL, PATIENCE = 1.0, 20.0  # seconds without a change, and at most
 
 
@@ -26,7 +28,7 @@ async def still(app: LabApp) -> str:
     drawn, since, end = "", time.monotonic(), time.monotonic() + PATIENCE
     while time.monotonic() < min(since + STILL, end):
         await asyncio.sleep(0.1)
-        now = app.export_screenshot(title="crdnd-tui")
+        now = FONT.sub("", app.export_screenshot(title="crdnd-tui")).replace("Fira Code", "DejaVu Sans Mono")
         if now != drawn:
             drawn, since = now, time.monotonic()
     return drawn
@@ -37,7 +39,7 @@ async def draw(runs: Path, out: Path) -> None:
     rows = library.runs(runs)
     student, rival = newest(rows, "crdnd"), newest(rows, "rslad")
     ended = student.status.heartbeat + 60.0 if student.status else time.time()
-    app = LabApp(Session(runs=runs, data=runs, readonly=True, now=lambda: ended), run=student.id)
+    app = LabApp(Session(runs=runs, data=runs, now=lambda: ended), run=student.id)
     async with app.run_test(size=SIZE):
         (out / "live.svg").write_text(await still(app), encoding="utf-8")
         app.open_run(student.id, "examples")

@@ -259,10 +259,12 @@ class LabApp(App[None]):
         await self.action_leave()
 
     def call_from_thread(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  Textual's
-        """Of a thread that may outlive its screen: what it has to say while the app leaves is dropped."""
+        """Of a thread that may outlive its screen: what it says to one that is taken down is dropped."""
+        owner = getattr(callback, "__self__", None)
 
         def heard() -> Any:  # noqa: ANN401  whatever the callback gives
-            return callback(*args, **kwargs) if self.is_running else None
+            gone = not self.is_running or (isinstance(owner, Screen) and not owner.display)
+            return None if gone else callback(*args, **kwargs)
 
         return super().call_from_thread(heard) if self.is_running else None
 
