@@ -180,7 +180,7 @@ def _caption(state: RunState, width: int) -> list[Text]:
     cells = [cell for row in state.table.values() for cell in row.values()]
     n, of = max((cell.n, cell.of) for cell in cells)
     epsilon = next((str(e) for cell in cells if (e := cell.spec.get("epsilon"))), "")
-    split = cells[0].split
+    split = one_line(cells[0].split, 20)
     images = f"all {count(n)} {split} images" if n == of else f"{count(n)} of {count(of)} {split} images"
     radius = f"L-inf, epsilon {one_line(epsilon, 12)} \u00b7 " if epsilon else ""
     return wrapped(f"{radius}% right of {images}, 95{_GLUE}% intervals", width, "dim")
@@ -236,7 +236,7 @@ def wrapped(text: str, width: int, style: str = "", indent: str = "  ", hang: st
     """The text in lines of at most `width` cells."""
     lines: list[Text] = []
     line = indent
-    for word in text.split(" "):
+    for word in text.replace("\n", " ").replace("\t", " ").split(" "):
         if cell_len(line) + cell_len(word) + 1 > width and line.strip():
             lines.append(Text(line, style))
             line = hang

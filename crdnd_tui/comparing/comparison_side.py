@@ -119,7 +119,7 @@ def reason(first: Side, second: Side, wanted: str, attack: str) -> str:
         return f"{_images(one)}, not {_images(two)}"
     images = (first.indices.get((one.checkpoint, attack)), second.indices.get((two.checkpoint, attack)))
     if None not in images and images[0] != images[1]:
-        return f"other {one.split} images, though as many"
+        return f"other {one_line(one.split, 20)} images, though as many"
     for key in sorted({*one.spec, *two.spec} - _ANY, key=lambda key: (key != "name", key)):
         if one.spec.get(key) != two.spec.get(key):
             asked, other = (_short(spec.get(key, "\u2013")) for spec in (one.spec, two.spec))
@@ -128,7 +128,7 @@ def reason(first: Side, second: Side, wanted: str, attack: str) -> str:
 
 
 def _images(cell: Evaluated) -> str:
-    return f"{cell.n} of {cell.of} {cell.split} images"
+    return f"{cell.n} of {cell.of} {one_line(cell.split, 20)} images"
 
 
 def _short(value: object) -> str:

@@ -113,5 +113,6 @@ class Shown:
         if cell is None:
             return ""
         epsilon = one_line(str(cell.spec.get("epsilon", "")), 12)
-        images = f"{count(cell.n)} {cell.split} images" if cell.n == cell.of else f"{count(cell.n)} of {count(cell.of)}"
+        split = one_line(cell.split, 20)
+        images = f"{count(cell.n)} {split} images" if cell.n == cell.of else f"{count(cell.n)} of {count(cell.of)}"
         return f"L-inf {epsilon} \u00b7 {images}" if epsilon else images

@@ -26,7 +26,7 @@ class Choose(ModalScreen[frozenset[str] | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
-            box.border_title = self._title
+            box.border_title = Content(self._title)
             yield SelectionList[str](
                 *(Selection(Content(words), key, key in self._chosen) for key, words in self._options.items()),
                 compact=True,

@@ -6,6 +6,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
@@ -24,7 +25,7 @@ class Question(ModalScreen[str]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
-            box.border_title = self._title
+            box.border_title = Content(self._title)
             with VerticalScroll():
                 yield Static("\n".join(self._words), markup=False)
             keys = "   ".join(f"{key} {word}" for key, word in [*self._choices, ("esc", "back")])
@@ -56,7 +57,7 @@ class Ask(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
-            box.border_title = self._title
+            box.border_title = Content(self._title)
             yield Input(self._value, placeholder=self._hint, compact=True)
             yield Static("enter save   esc back", classes="keys", markup=False)
 

@@ -5,12 +5,12 @@ from itertools import pairwise
 from typing import ClassVar
 
 from rich.cells import cell_len
-from rich.markup import escape
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -36,7 +36,7 @@ class Cells(Widget, can_focus=True):
 
     def __init__(self, *, id: str, title: str = "") -> None:
         super().__init__(id=id, classes="panel")
-        self.border_title = escape(title)
+        self.border_title = Content(title)
         self.top = 0  # first row that is shown
         self._strips: list[Strip] | None = None
         self._drawn_for = (0, 0)
@@ -72,13 +72,13 @@ class Cells(Widget, can_focus=True):
 
     def name_it(self, title: str, subtitle: str = "") -> None:
         """Words on the border, after this drawing; what a file says stays words."""
-        one, two = escape(display(title, 120)), escape(display(subtitle, 160))
+        one, two = display(title, 120), display(subtitle, 160)
         if (one, two) != self._named:
             self._named = (one, two)
             self.call_later(self._put_names)
 
     def _put_names(self) -> None:
-        self.border_title, self.border_subtitle = self._named
+        self.border_title, self.border_subtitle = map(Content, self._named)
 
     def on_resize(self) -> None:
         """Lines are made for a width."""

@@ -2,10 +2,10 @@
 
 from typing import ClassVar
 
-from rich.markup import escape
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
+from textual.content import Content
 from textual.widgets import Static
 
 from crdnd_tui import report
@@ -101,8 +101,8 @@ class ComparisonPanels(Container):
         unit = "points more than base" if look.deltas else "% right"
         mean = "mean" if look.deltas else "mean \u00b1 std"
         over = f", {mean} over (n) seeds" if any(len(row.sides) > 1 for row in shown.rows) else ""
-        sheet.border_title = escape(f"Results: {look.checkpoint} checkpoint, {unit}{over}")
-        sheet.border_subtitle = escape(shown.conditions)
+        sheet.border_title = Content(f"Results: {look.checkpoint} checkpoint, {unit}{over}")
+        sheet.border_subtitle = Content(shown.conditions)
 
     def _config(self, shown: Shown, palette: Palette, colours: dict[str, str]) -> None:
         known, look = comparison_config.of_rows(shown.rows), shown.look
@@ -121,5 +121,5 @@ class ComparisonPanels(Container):
         sheet = self.query_one("#classes", TextSheet)
         sheet.show(lambda width: differences.class_lines(known, why, palette, width, sheet.size.height))
         whose = f": {row.label} \u2212 {base.label}" if row.id != base.id else ""
-        sheet.border_title = escape(f"Classes, {report.title(attack)}{whose}")
+        sheet.border_title = Content(f"Classes, {report.title(attack)}{whose}")
         sheet.border_subtitle = "points"

@@ -4,13 +4,16 @@ import json
 import shutil
 from pathlib import Path
 
+from msgspec import structs
+from rich.cells import cell_len
+
 from crdnd_tui.monitor.tracking import Facts, Look
 from crdnd_tui.screens.live import words
 from crdnd_tui.screens.live.panels import Panels
 from crdnd_tui.state import fold
 from crdnd_tui.widgets.fate import Fate
 from crdnd_tui.widgets.status_line import Notice
-from engine.spec.events import RunFinished, RunResumed, RunStarted
+from engine.spec.events import Evaluated, RunFinished, RunResumed, RunStarted, TrainingStarted
 from tests.tui.live_runs import (
     cut,
     events,
@@ -26,7 +29,7 @@ from tests.tui.live_runs import (
     words_of,
     write_events,
 )  # fmt: skip
-from tests.tui.pilot import drive
+from tests.tui.pilot import drive, settle
 
 
 def notice(app):
@@ -141,3 +144,38 @@ def judged(run):
     status = json.loads((run / "status.json").read_text())
     (run / "status.json").write_text(json.dumps(status | {"results": {}}))
     return run
+
+
+def test_a_run_that_is_done_and_lost_its_log_waits_for_nothing(tmp_path):
+    run = one(tmp_path / "runs")
+    (run / "events.jsonl").unlink()
+
+    async def story(app, pilot):
+        await settle(pilot)
+        said = "".join(segment.text for strip in app.screen._compositor.render_strips() for segment in strip)
+        assert "events.jsonl is gone or cannot be read" in said
+        assert "waiting for the first" not in said and "nothing was recorded" in said
+
+    look(run, story)
+
+
+def test_names_that_look_like_markup_or_break_lines_stay_words_in_their_place(tmp_path):
+    run = one(tmp_path / "runs")
+    evil = "[/red]x[@click=app.bell]"
+    changed = []
+    for event in events(run):
+        if isinstance(event, TrainingStarted):
+            event = structs.replace(event, classes=[evil] * len(event.classes))  # noqa: PLW2901
+        if isinstance(event, Evaluated):
+            event = structs.replace(event, split="te\nst")  # noqa: PLW2901
+        changed.append(event)
+    write_events(run, changed)
+
+    async def story(app, pilot):
+        for key in ("a", "M", "M", "l"):
+            await settle(pilot)
+            lines = ["".join(s.text for s in strip) for strip in app.screen._compositor.render_strips()]
+            assert {cell_len(line) for line in lines} == {120} and not any("\n" in line for line in lines)
+            await pilot.press(key)
+
+    look(run, story)

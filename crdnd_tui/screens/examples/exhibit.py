@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
-from rich.markup import escape
 from rich.text import Text
 from textual import work
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
@@ -142,7 +142,7 @@ class Exhibit(LabScreen):
         words = sign.append(shown.why, f"bold {self.palette.text}").append(f"\n\n{shown.how}", self.palette.muted)
         words.justify = "center"
         panel.update(words)
-        panel.border_title = escape(captions.run(shown))
+        panel.border_title = Content(captions.run(shown))
 
     def specimen(self, hall: Hall) -> Specimen | str:
         """The example in front, or why there is none to see."""
@@ -162,8 +162,8 @@ class Exhibit(LabScreen):
         panel, specimen = self.query_one(SpecimenPanel), self.specimen(hall)
         panel.inside = captions.inside(self.size)
         panel.place = captions.place(self.visit)
-        panel.border_title = escape(captions.title(self.visit, self.shown, self.size.width - 4))
-        panel.border_subtitle = escape(captions.run(self.shown))
+        panel.border_title = Content(captions.title(self.visit, self.shown, self.size.width - 4))
+        panel.border_subtitle = Content(captions.run(self.shown))
         student, teacher = self.query_one("#student", Probabilities), self.query_one("#teacher", Probabilities)
         if isinstance(specimen, str):
             panel.show(None, specimen)
@@ -172,10 +172,10 @@ class Exhibit(LabScreen):
             return
         panel.show(specimen)
         if panel.inside:
-            panel.border_subtitle = escape(captions.below(specimen, self.shown, self.size.width - 8))
+            panel.border_subtitle = Content(captions.below(specimen, self.shown, self.size.width - 8))
         believed = probabilities.beliefs(hall, specimen.example, 100, (self.palette.accent, self.palette.above))
         student.border_title, teacher.border_title = "student S(x), S(x')", "teacher T(x), T(x')"
-        teacher.border_subtitle = escape(specimen.divergence)
+        teacher.border_subtitle = Content(specimen.divergence)
         student.show(believed[0] if believed else None, "no probabilities were kept")
         teacher.show(believed[1] if len(believed) > 1 else None)
         teacher.display = len(believed) > 1
@@ -188,8 +188,8 @@ class Exhibit(LabScreen):
         images = [pixels.pair(e)[1] for e in rows] if isinstance(pixels, Pixels) else []
         if rows and not images:
             words, rows = (f"\u2717 {pixels}" if pixels else "reading pixels"), []
-        sheet.border_title = escape("x' \u00b7 " + captions.title(self.visit, self.shown, self.size.width - 9))
-        sheet.border_subtitle = escape("enter opens \u00b7 " + captions.run(self.shown, self.size.width - 22))
+        sheet.border_title = Content("x' \u00b7 " + captions.title(self.visit, self.shown, self.size.width - 9))
+        sheet.border_subtitle = Content("enter opens \u00b7 " + captions.run(self.shown, self.size.width - 22))
         if page == "film":
             sheet.border_title, sheet.border_subtitle, words = "all x'", "g sheet", ""
         sheet.show(hall, rows, images, self.visit.place - 1, words)
@@ -199,21 +199,21 @@ class Exhibit(LabScreen):
         names = captions.names(self.shown, self.judged_attack)
         if isinstance(found, str):
             panel.show(None, names, self.spot, found)
-            panel.border_title = escape(f"{self.kind}: {report.title(self.judged_attack)}")
+            panel.border_title = Content(f"{self.kind}: {report.title(self.judged_attack)}")
             panel.border_subtitle = ""
             self.query_one("#cell", Static).update("")
             return
         self.spot = self.spot.moved(0, 0, found.classes)
         panel.show(found, names, self.spot, captions.cell_line(found, self.spot, names))
-        panel.border_title = escape(captions.matrix_title(found, self.judged_attack, self.shown, self.size.width))
+        panel.border_title = Content(captions.matrix_title(found, self.judged_attack, self.shown, self.size.width))
         kept = self.of_cell()
         opens = f" \u00b7 enter: {len(kept.rows)} of them" if kept and kept.rows and self.size.width < 100 else ""
-        panel.border_subtitle = escape(panel.words + opens)
+        panel.border_subtitle = Content(panel.words + opens)
         note = captions.cell_note(self.shown, self.judged_attack, self.spot, names, self.palette)
         note.append(captions.kept(kept, self.shown.hall), self.palette.muted)
         cell = self.query_one("#cell", Static)
         cell.update(note)
-        cell.border_subtitle = escape(captions.run(self.shown, 28))
+        cell.border_subtitle = Content(captions.run(self.shown, 28))
 
     def of_cell(self) -> Visit | None:
         """The examples of the cell under the cursor, when the gallery holds this attack."""

@@ -90,6 +90,8 @@ class Panels(Vertical):
         if self.look is None:
             self.query_one(Fate).show(words.READING if self._reading else words.EMPTY)
             return
+        for chart in self.query(Chart):
+            chart.ended = not self.look.living
         for name in self.places:
             self._show(name, self.look)
 

@@ -139,7 +139,7 @@ def _judgement(look: Look, now: float) -> tuple[str, float, tuple[tuple[str, boo
     state = look.state
     whole = len(state.attacks) * len(state.checkpoints)
     done = sum(len(row) for row in state.table.values())
-    images = f"{count(state.evaluation.n)} {state.evaluation.split} images" if state.evaluation else ""
+    images = f"{count(state.evaluation.n)} {one_line(state.evaluation.split, 20)} images" if state.evaluation else ""
     time = _elapsed(look, now) if look.living else _took(state)
     return f"judged {done}/{whole}", done / max(1, whole), ((time, False), (images, False))
 
@@ -184,6 +184,8 @@ def _odd(look: Look, why: str) -> tuple[str, str]:
     state = look.state
     if state_of(look) == "done" and state.last and state.phase not in ENDED:
         return "! events.jsonl ends before the run did: it was cut, and what came after is not shown", "stalled"
+    if state_of(look) == "done" and not state.last:
+        return "! events.jsonl is gone or cannot be read: curves are not known, only results", "stalled"
     loose = [w for w in state.warnings if not w.attack and w.code not in _HIDE]
     if loose and not state.table:
         more = f"  ({len(loose)} warnings)" if len(loose) > 1 else ""

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from textual import on, work
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
@@ -56,6 +56,7 @@ class Desk(LabScreen):
         self._pasts: Mapping[str, Past | None] = {}
         self._prospect: Prospect | None = None
         self._entry: Entry | None = None  # in focus
+        self._said: dict[str, str] = {}  # below panels
         self._drawing = asyncio.Lock()
         self.launched = ""  # the text that a run folder keeps
         self._taken: object = None  # the draft of the app that was taken last
@@ -271,13 +272,14 @@ class Desk(LabScreen):
         here = line_of(draft.text, self._entry.key) if self._entry else None
         view = self.query_one("#toml", TomlView)
         view.show(draft.text, {line for line in lines if line}, here)
-        self._entitle("#toml", escape(one_line(draft.path.name if draft.path else "", 30)))
+        self._entitle("#toml", one_line(draft.path.name if draft.path else "", 30))
 
     def _entitle(self, panel: str, words: str) -> None:
         """Below a panel; the same words would draw all of it anew."""
         widget = self.query_one(panel)
-        if widget.border_subtitle != words:
-            widget.border_subtitle = words
+        if self._said.get(panel) != words:
+            self._said[panel] = words
+            widget.border_subtitle = Content(words)
 
     def _say_help(self) -> None:
         text = help_text(self._entry, self.palette, readonly=self.session.readonly)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
-from rich.markup import escape
 from rich.text import Text
 from textual import work
 from textual.binding import Binding, BindingType
@@ -155,7 +154,7 @@ class QueueScreen(LabScreen):
         more: Content | str = f"{many}{end}" if agenda.queued else ""
         if agenda.damaged:
             names = one_line(", ".join(agenda.damaged), 40)
-            more = Content(f"{len(agenda.damaged)} damaged: {escape(names)}")
+            more = Content(f"{len(agenda.damaged)} damaged: {names}")
         waiting.entitle("Waiting", more)
         failed = sum(entry.ticket is not None and entry.ticket.state == "failed" for entry in agenda.ended)
         ended.entitle("Ended", f"{len(agenda.ended)} runs" + (f", {failed} failed" if failed else ""))
