@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from engine.spec import toml
+
 RECORDED = Path(__file__).parent / "recorded"
 PIECES = 8  # in which the log is written
 
@@ -34,7 +36,9 @@ def main() -> None:
         recording.name.encode(), run.name.encode()
     ).splitlines(keepends=True)  # fmt: skip
     last = json.loads((recording / "status.json").read_text())
-    mine = {"run": run.name, "pid": os.getpid(), "host": platform.node(), "created": time.time()}
+    config = toml.read(run / "config.toml")
+    mine = {"run": run.name, "pid": os.getpid(), "host": platform.node(), "created": time.time(),
+            "config_hash": config.config_hash, "group_hash": config.group_hash}  # fmt: skip
 
     def note(**changes: object) -> None:
         words = last | mine | {"heartbeat": time.time()} | changes

@@ -12,8 +12,6 @@ from crdnd_tui import terminal
 from tests.tui.pilot import recorded
 from tests.tui.terminal import MAIN, ROOT, Terminal
 
-FIRST_PAINT = 0.6  # seconds of CPU
-
 
 def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Without any terminal."""
@@ -102,39 +100,6 @@ def test_what_the_locale_can_show(environment, unicode):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True,
                           env=clean | environment)  # fmt: skip
     assert done.stdout.strip() == str(unicode)
-
-
-PAINTED = """
-import os, resource, sys
-from textual.app import App
-def painted(self, *_, **__):
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    open(os.environ["FIGURES"], "w").write(str(used.ru_utime + used.ru_stime))
-shown = App._display
-def display(self, screen, renderable):
-    shown(self, screen, renderable)
-    if screen.is_current and screen.size.width and not os.path.exists(os.environ["FIGURES"]):
-        self.call_after_refresh(painted, self)
-App._display = display
-"""
-
-
-@pytest.mark.slow
-def test_the_first_picture_is_there_soon(tmp_path):
-    runs, figures = recorded(tmp_path / "runs"), tmp_path / "cpu"
-    best = 9.0
-    for _ in range(4):  # what else this machine does is not our time, but it slows ours down
-        command = [sys.executable, "-c", PAINTED + MAIN, "--runs", str(runs)]
-        with Terminal(command=command, FIGURES=str(figures)) as shown:
-            shown.wait("Runs")
-            shown.wait("crdnd-small_cnn|quickstart")
-            shown.press("q")
-            assert shown.code() == 0
-        best = min(best, float(figures.read_text()))
-        figures.unlink()
-        if best < FIRST_PAINT:
-            return
-    raise AssertionError(f"{best:.2f} s CPU to the first picture")
 
 
 VISITED = """
