@@ -149,7 +149,7 @@ class Chart(Widget, can_focus=True):
         curves = sheet.curves(how)
         view = sheet.view(curves, how)
         if view is None:
-            return plot.skeleton(size, sheet.why_empty("nothing was recorded" if self.ended else self._empty, how))
+            return plot.skeleton(size, self._nothing(how))
         frame = plot.Frame(x_label=sheet.x_label, percent=sheet.percent, cross=self.cursor, gap=sheet.gap(view))
         view = plot.settled(view, size.height, percent=sheet.percent)
         picture = plot.draw(curves, view, size, frame, self.markers)
@@ -162,17 +162,10 @@ class Chart(Widget, can_focus=True):
             series = self._sheet.drawn(line, how)
             if len(series):
                 return few_rows(entry, self._sheet.outline(series, self.size.width, how), place, self.size)
-        return [
-            [
-                (
-                    one_line(
-                        self._sheet.why_empty("nothing was recorded" if self.ended else self._empty, how),
-                        self.size.width,
-                    ),
-                    plot.MUTED,
-                )
-            ]
-        ]
+        return [[(one_line(self._nothing(how), self.size.width), plot.MUTED)]]
+
+    def _nothing(self, how: How) -> str:
+        return self._sheet.why_empty("nothing was recorded" if self.ended else self._empty, how)
 
     def _changed(self, *_: object) -> None:
         """New picture, new words in the border."""
