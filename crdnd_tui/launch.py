@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from crdnd_tui import files, vitals
@@ -29,22 +30,27 @@ def start(run: RunDir) -> subprocess.Popen[bytes]:
     if vitals.alive(run):
         raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"`crdnd watch {run.id}` shows it.")
     run.stop.unlink(missing_ok=True)
+    return detached(engine_command(run), run.log)
+
+
+def detached(command: Sequence[str], log: Path, *, anew: bool = False) -> subprocess.Popen[bytes]:
+    """A process in a session of its own, which prints into `log`; RunFolderError when that cannot be written."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     try:
-        log = files.open_log(run.log)
+        descriptor = files.open_log(log, anew=anew)
     except OSError as error:
-        raise RunFolderError(f"engine.log cannot be written: {error.strerror}", where=str(run.path)) from None
+        raise RunFolderError(f"{log.name} cannot be written: {error.strerror}", where=str(log.parent)) from None
     try:
         return subprocess.Popen(
-            engine_command(run),
+            command,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=descriptor,
+            stderr=descriptor,
             start_new_session=True,
             env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
         )
     finally:
-        os.close(log)
+        os.close(descriptor)
 
 
 def ask_to_stop(run: RunDir) -> None:

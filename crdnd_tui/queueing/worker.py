@@ -105,25 +105,9 @@ def ensure(runs: Path) -> bool:
     """A worker unless there is one; whether one was started. Two at once do no harm: the second leaves."""
     if alive(runs) or _starting(runs):
         return False
-    folder = runs / ".queue"
-    log = folder / "worker.log"
-    path = os.pathsep.join(filter(None, [str(launch.ROOT), os.environ.get("PYTHONPATH", "")]))
-    try:
-        large = os.path.lexists(log) and log.lstat().st_size >= LOG_CAP
-        descriptor = files.open_log(log, anew=large)
-    except OSError as error:
-        raise RunFolderError(f"worker.log cannot be written: {error.strerror}", where=str(folder)) from None
-    try:
-        process = subprocess.Popen(
-            worker_command(runs),
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=descriptor,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
-        )
-    finally:
-        os.close(descriptor)
+    log = runs / ".queue" / "worker.log"
+    large = os.path.lexists(log) and log.lstat().st_size >= LOG_CAP
+    process = launch.detached(worker_command(runs), log, anew=large)
     _workers[runs] = process, time.monotonic()
     return True
 

@@ -7,26 +7,9 @@ import pytest
 
 from engine.spec import toml
 from engine.spec.config import RunConfig
-from engine.spec.errors import ConfigError
 from engine.spec.methods import CRDND, TRADES
 from engine.spec.teachers import PresetTeacher
-
-PLAIN = '[data]\nname = "digits"\n\n[student]\nname = "small_cnn"\n\n[method]\nname = "natural"\n'
-TAUGHT = PLAIN.replace("natural", "rslad")
-
-
-def write(folder: Path, name: str, text: str) -> Path:
-    path = folder / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def mistakes(path: Path, *overrides: str) -> list[str]:
-    """The problems of a preset, without the folder they lie in."""
-    with pytest.raises(ConfigError) as caught:
-        toml.load(path, overrides)
-    return [problem.replace(f"{path.parent}/", "") for problem in caught.value.problems]
+from tests.spec.preset_files import PLAIN, TAUGHT, mistakes, write
 
 
 def test_a_preset_lies_over_the_one_it_extends_key_by_key(tmp_path: Path) -> None:

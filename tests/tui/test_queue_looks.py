@@ -1,0 +1,84 @@
+"""How the Queue screen looks, in any size. Engines and workers are no processes here."""
+
+from pathlib import Path
+
+import pytest
+
+from crdnd_tui.widgets.queue_list import QueueList
+from tests.tui.busy_queue import (  # noqa: F401  two are fixtures
+    ATWORK,
+    FIRST,
+    SECOND,
+    THIRD,
+    busy_queue,
+    cursor,
+    keys,
+    order,
+    past,
+    put,
+    state,
+    still_machine,
+    text,
+    told,
+)
+from tests.tui.pilot import drive, same_picture, settle
+
+
+def test_any_size_while_it_changes(busy: Path) -> None:
+    async def story(app, pilot):
+        await pilot.press("6")
+        for size in ((40, 10), (20, 5), (1, 1), (60, 14), (100, 20), (250, 70), (40, 10)):
+            await pilot.resize_terminal(*size)
+            await pilot.press("down", "down", "up")
+            await settle(pilot)
+        return text(app)
+
+    assert "\u2016" in drive(story, busy)  # held, told even in the smallest
+
+
+PICTURES = {
+    "busy-80x24": ((80, 24), "crdnd-dark"),
+    "busy-120x36": ((120, 36), "crdnd-dark"),
+    "busy-180x50": ((180, 50), "crdnd-dark"),
+    "busy-120x36-light": ((120, 36), "crdnd-light"),
+    "busy-40x10": ((40, 10), "crdnd-dark"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures(busy: Path, name: str) -> None:
+    size, theme = PICTURES[name]
+    drive(keys(then=lambda app: same_picture(app, f"queue-{name}")), busy, size=size, theme=theme)
+
+
+@pytest.mark.parametrize("name", ["80x24", "120x36"])
+def test_picture_of_an_empty_queue(tmp_path: Path, name: str) -> None:
+    size = (80, 24) if name == "80x24" else (120, 36)
+    (tmp_path / "runs").mkdir()
+    drive(keys(then=lambda app: same_picture(app, f"queue-empty-{name}")), tmp_path / "runs", size=size)
+
+
+def test_an_empty_queue_says_what_to_do_in_any_size(tmp_path: Path) -> None:
+    async def story(app, pilot):
+        await pilot.press("6")
+        await settle(pilot)
+        seen = [text(app)]
+        await pilot.resize_terminal(40, 10)
+        await settle(pilot)
+        return [*seen, text(app)]
+
+    for words in drive(story, tmp_path / "none"):
+        lines = [" ".join(line.strip("\u2502 ").split()) for line in words.splitlines()]
+        assert "1 Runs, what there is already" in lines
+        keys_named = [line for line in lines if line.startswith("2 New run, then a")]
+        assert keys_named and keys_named[0].endswith(("queues it", "to the queue"))
+
+
+def test_lists_have_the_focus_and_the_empty_screen_none(busy: Path, tmp_path: Path) -> None:
+    assert drive(keys(then=lambda app: app.focused.id), busy) == "waiting"
+    assert drive(keys(then=lambda app: app.focused), tmp_path / "none") is None
+    assert {of.id for of in drive(keys(then=lambda app: list(app.screen.query(QueueList))), busy)} == {
+        "devices",
+        "waiting",
+        "ended",
+    }
