@@ -8,29 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import tomli
-from msgspec import Struct
 
 from crdnd_tui import files, library, report, results
+from crdnd_tui.comparing import images
 from crdnd_tui.comparing.comparison_side import Choice, Side, labels
+from crdnd_tui.comparing.images import Images
 from crdnd_tui.follow import Follower
 from crdnd_tui.pages import SIGNS
 from crdnd_tui.session import Session
 from crdnd_tui.state import RunState, fold
 from crdnd_tui.text import display, one_line, percent
+from engine.spec.events import Evaluated
 from engine.spec.rundir import RUN_ID, RunDir
 
-MAX_RUNS = 8
+MAX_RUNS = 60  # of which seeds make one row: a study of a dozen methods
 _NO_RESULTS = frozenset({"gallery", "suspect"})  # files beside the results
 _MAX_DOTS = 500  # in one line: a key of 20,000 parts keeps the parser busy for seconds
-
-
-class _Record(Struct, kw_only=True):
-    indices_sha256: str = ""
-
-
-_decoder = msgspec.json.Decoder(_Record)
 
 
 class _Reader:
@@ -42,7 +36,7 @@ class _Reader:
         self._state = RunState()
         self._from_files: tuple[object, RunState] | None = None
         self._config: tuple[object, Mapping[str, Any]] = (None, {})
-        self._indices: dict[tuple[str, str], str] = {}
+        self._images: dict[tuple[str, str], tuple[Evaluated, Images]] = {}
 
     def read(self, now: float) -> Side:
         """How the run is now."""
@@ -55,7 +49,7 @@ class _Reader:
         state = self._whole(living=summary.state in library.LIVING)
         return Side(
             id=name, sign=SIGNS[summary.state][0], word=summary.state, why=summary.why, config=self._table(),
-            group=summary.status.group_hash if summary.status else "", state=state, indices=self._images(state),
+            group=summary.status.group_hash if summary.status else "", state=state, records=self._records(state),
         )  # fmt: skip
 
     def _follow(self) -> None:
@@ -89,16 +83,20 @@ class _Reader:
             self._config = (content, _parsed(content))
         return self._config[1]
 
-    def _images(self, state: RunState) -> dict[tuple[str, str], str]:
-        """Which images each result is about, as its file says it; read once for each cell."""
+    def _records(self, state: RunState) -> dict[tuple[str, str], Images]:
+        """What each result file says of its images; read once for each cell, and again if it is judged anew."""
+        known: dict[tuple[str, str], tuple[Evaluated, Images]] = {}
         for checkpoint, row in state.table.items():
-            for attack in row:
-                if (checkpoint, attack) not in self._indices and _is_name(checkpoint) and _is_name(attack):
+            for attack, cell in row.items():
+                before = self._images.get((checkpoint, attack))
+                if before is not None and before[0] is cell:
+                    known[checkpoint, attack] = before
+                elif _is_name(checkpoint) and _is_name(attack):
                     content = files.read(self._run.result(checkpoint, attack), files.RESULT_CAP)
-                    found = _indices(content)
-                    if found:
-                        self._indices[checkpoint, attack] = found
-        return dict(self._indices)
+                    if (found := images.read(content)) is not None:
+                        known[checkpoint, attack] = cell, found
+        self._images = known
+        return {place: found for place, (_, found) in known.items()}
 
 
 def _missing(run: str, why: str) -> Side:
@@ -133,13 +131,6 @@ def _is_name(word: str) -> bool:
     return bool(word) and "/" not in word and not word.startswith(".")
 
 
-def _indices(content: bytes | None) -> str:
-    try:
-        return display(_decoder.decode(content or b"").indices_sha256)
-    except (ValueError, RecursionError):
-        return ""  # damaged: the log's own words stand
-
-
 def _parsed(content: bytes | None) -> Mapping[str, Any]:
     try:
         text = (content or b"").decode()
@@ -148,6 +139,17 @@ def _parsed(content: bytes | None) -> Mapping[str, Any]:
         return tomli.loads(text)
     except (ValueError, RecursionError):
         return {}  # damaged: no keys to compare
+
+
+def sides(runs: Sequence[RunDir], now: float) -> list[Side]:
+    """These runs as they are now, read once; as many as are asked for, wherever they lie."""
+    return _labelled([_Reader(run).read(now) for run in runs])
+
+
+def _labelled(read: Sequence[Side]) -> list[Side]:
+    """The same with names that tell them apart."""
+    names = labels([(side.id, side.config) for side in read])
+    return [replace(side, label=name) for side, name in zip(read, names, strict=True)]
 
 
 class Compared:
@@ -166,15 +168,14 @@ class Compared:
             for run in ids[:MAX_RUNS]
             if RUN_ID.fullmatch(run)
         }
-        sides = [
+        found = [
             self._readers[run].read(now) if run in self._readers else _missing(run, "no run has such an id")
             for run in ids[:MAX_RUNS]
         ]
-        names = labels([(side.id, side.config) for side in sides])
-        sides = [replace(side, label=name) for side, name in zip(sides, names, strict=True)]
-        changed = not _same(sides, self._before)
-        self._before = sides
-        return sides, changed
+        read = _labelled(found)
+        changed = not _same(read, self._before)
+        self._before = read
+        return read, changed
 
 
 def _same(now: Sequence[Side], before: Sequence[Side]) -> bool:
@@ -182,7 +183,7 @@ def _same(now: Sequence[Side], before: Sequence[Side]) -> bool:
     return len(now) == len(before) and all(
         one.state is two.state
         and one.config is two.config
-        and (one.id, one.label, one.word, one.why, one.group, one.indices)
-        == (two.id, two.label, two.word, two.why, two.group, two.indices)
+        and (one.id, one.label, one.word, one.why, one.group, one.records)
+        == (two.id, two.label, two.word, two.why, two.group, two.records)
         for one, two in zip(now, before, strict=True)
     )

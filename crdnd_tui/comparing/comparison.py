@@ -67,16 +67,19 @@ def rows(sides: Sequence[Side], *, grouped: bool) -> list[Row]:
     gathered: dict[str, list[Side]] = {}
     for side in sides:
         gathered.setdefault(side.group or side.id, []).append(side)
+    names = [_common(group) for group in gathered.values()]
     return [
-        Row(sides=tuple(group), label=group[0].label if len(group) == 1 else _common(group))
-        for group in gathered.values()
+        Row(sides=tuple(group), label=_common(group, apart=names.count(name) > 1))
+        for name, group in zip(names, gathered.values(), strict=True)
     ]
 
 
-def _common(group: Sequence[Side]) -> str:
-    """`crdnd (3)`: what the seeds share, and how many there are."""
+def _common(group: Sequence[Side], *, apart: bool = False) -> str:
+    """`crdnd (3)`: what the seeds share, and how many there are; the end of an id where two groups share the words."""
+    if len(group) == 1:
+        return group[0].label
     words = group[0].label.rpartition(" s")[0] or group[0].label
-    return f"{words} ({len(group)})"
+    return f"{words}{f' {group[0].id[-4:]}' if apart else ''} ({len(group)})"
 
 
 def columns(sides: Sequence[Side], wanted: str) -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, stdev
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from crdnd_tui.text import one_line
 
 Points = list[tuple[float, float | None]]
 SELECTING = "selecting"
+_PAIRS = 1500  # of a band at least, so that its columns touch where it is drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +86,40 @@ def of_row(row: Row, key: str) -> Points:
     curves = [points(side, key) for side in row.sides]
     if len(curves) == 1:
         return curves[0]
+    return [(x, _mean(values)) for x, values in _shared(curves)]
+
+
+def band(row: Row, key: str) -> Points:
+    """Mean \u00b1 sample deviation of a group, its lower and upper end in turn, straight between the steps."""
+    curves = [points(side, key) for side in row.sides]
+    if sum(map(bool, curves)) < 2:
+        return []
+    ends = [(x, _ends(values)) for x, values in _shared(curves)]
+    pieces = max(1, _PAIRS // max(1, len(ends) - 1))
+    made: Points = []
+    for (x0, one), (x1, two) in pairwise(ends):
+        if one is None or two is None:
+            made.append((x0, None))
+            continue
+        for k in range(pieces + 1):
+            t = k / pieces
+            made += [(x0 + t * (x1 - x0), low + t * (high - low)) for low, high in zip(one, two, strict=True)]
+    return made
+
+
+def _shared(curves: Sequence[Points]) -> list[tuple[float, list[float | None]]]:
+    """The steps that all curves with a point have, with the value of each."""
     tables: list[Mapping[float, float | None]] = [dict(curve) for curve in curves if curve]
     shared = [x for x in (tables[0] if tables else {}) if all(x in table for table in tables)]
-    return [(x, _mean([table[x] for table in tables])) for x in shared]
+    return [(x, [table[x] for table in tables]) for x in shared]
+
+
+def _ends(values: Sequence[float | None]) -> tuple[float, float] | None:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    mean, std = fmean(known), stdev(known)
+    return mean - std, mean + std
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -119,13 +152,13 @@ class Growing:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], tuple[tuple[RunState, ...], Curve]] = {}
+        self._bands: dict[tuple[str, str], tuple[tuple[RunState, ...], Series]] = {}
 
     def of(self, row: Row, key: str) -> Curve:
         """All points of this row; nothing is worked out again while its runs say nothing new."""
-        name = ("+".join(side.id for side in row.sides), key)
-        states = tuple(side.state for side in row.sides)
+        name, states = _named(row, key)
         before, curve = self._known.get(name, ((), Curve(Series(), [])))
-        if len(before) == len(states) and all(one is two for one, two in zip(before, states, strict=True)):
+        if _same(before, states):
             return curve
         points = of_row(row, key)
         old = len(curve.points)
@@ -134,3 +167,22 @@ class Growing:
         curve.series.extend(points[old:])
         self._known[name] = (states, Curve(curve.series, points))
         return self._known[name][1]
+
+    def band(self, row: Row, key: str) -> Series | None:
+        """Of a group; None of a run, and of seeds that have no two points in common."""
+        if len(row.sides) < 2:
+            return None
+        name, states = _named(row, key)
+        before, series = self._bands.get(name, ((), Series()))
+        if not _same(before, states):
+            series = Series(band(row, key))
+            self._bands[name] = (states, series)
+        return series if len(series) else None
+
+
+def _named(row: Row, key: str) -> tuple[tuple[str, str], tuple[RunState, ...]]:
+    return ("+".join(side.id for side in row.sides), key), tuple(side.state for side in row.sides)
+
+
+def _same(before: Sequence[RunState], states: Sequence[RunState]) -> bool:
+    return len(before) == len(states) and all(one is two for one, two in zip(before, states, strict=True))

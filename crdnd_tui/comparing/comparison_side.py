@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crdnd_tui import report
+from crdnd_tui.comparing.images import Images
 from crdnd_tui.state import RunState
 from crdnd_tui.text import one_line
 from engine.spec.events import Evaluated
@@ -27,7 +28,7 @@ class Side:
     config: Mapping[str, Any] = field(default_factory=dict)  # the resolved table
     group: str = ""  # hash that all seeds of one experiment share
     state: RunState = field(default_factory=RunState)
-    indices: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (checkpoint, attack) -> which images
+    records: Mapping[tuple[str, str], Images] = field(default_factory=dict)  # (checkpoint, attack) -> its images
 
     @property
     def data(self) -> str:
@@ -39,6 +40,16 @@ class Side:
         """Whether nothing was trained: saved weights were judged."""
         return self.config.get("kind") == "evaluation"
 
+    @property
+    def seed(self) -> str:
+        """Of its training; empty where nothing was trained, or no config tells."""
+        return "" if self.is_evaluation else _word(self.config, "seed")
+
+    @property
+    def draw(self) -> str:
+        """What chance it stands for: a seed that ran twice is no second draw. A run without a seed is its own."""
+        return f"seed {self.seed}" if self.seed else f"run {self.id}"
+
     def judged(self, wanted: str) -> str:
         """The checkpoint whose cells are shown: the wanted one, or the only one there is."""
         return wanted if wanted in self.state.table or not self.state.table else next(iter(self.state.table))
@@ -46,6 +57,13 @@ class Side:
     def cell(self, wanted: str, attack: str) -> Evaluated | None:
         """One number of its robustness table."""
         return self.state.table.get(self.judged(wanted), {}).get(attack)
+
+    def record(self, wanted: str, attack: str) -> Images | None:
+        """Which images that number is about, and which are right; None unless the file agrees with the number."""
+        cell, found = self.cell(wanted, attack), self.records.get((self.judged(wanted), attack))
+        if cell is None or found is None or found.n != cell.n:
+            return None
+        return found if found.right is None or abs(found.count / cell.n - cell.accuracy) < 1e-6 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +85,11 @@ def _word(table: Mapping[str, Any], *path: str) -> str:
 
 
 def labels(sides: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """Short names that differ: method and seed, the student or the id's end where these are shared."""
+    """Short names that differ: method and seed; where these are shared the student, what a run is called, its id's end.
+
+    Runs of one method that differ in a key are all called as their presets call them, but for what all share at the
+    end: `CRDND, digits` beside `CRDND without ACM, digits`.
+    """
 
     def seed(table: Mapping[str, Any]) -> str:
         word = _word(table, "seed")
@@ -86,10 +108,21 @@ def labels(sides: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
     fuller = [longer(*side) for side in sides]
     names = [full if names.count(name) > 1 else name for name, full in zip(names, fuller, strict=True)]
     if len(set(names)) < len(names):
+        called = _called([table for _, table in sides])
+        titled = [f"{one_line(name, 30)}{seed(table)}" for name, (_, table) in zip(called, sides, strict=True)]
+        names = titled if all(called) and len(set(titled)) == len(titled) else names
+    if len(set(names)) < len(names):
         plainer = [plain(*side) for side in sides]
         ends = [f"{name} {run[-4:]}" for name, (run, _) in zip(plainer, sides, strict=True)]
         names = [end if names.count(name) > 1 else name for name, end in zip(names, ends, strict=True)]
     return [one_line(name, 40) for name in names]
+
+
+def _called(tables: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What presets call the runs, without what follows the last comma where that is the same for all."""
+    names = [_word(table, "name") if table.get("kind") != "evaluation" else "" for table in tables]
+    ends = {name.rpartition(",")[2] for name in names if "," in name}
+    return [name.rpartition(",")[0] for name in names] if len(ends) == 1 and all("," in n for n in names) else names
 
 
 def across(first: Side, second: Side, wanted: str) -> str:
@@ -117,18 +150,59 @@ def reason(first: Side, second: Side, wanted: str, attack: str) -> str:
             return f"{key} {one.spec.get(key)}, not {two.spec.get(key)}"
     if (one.n, one.of, one.split) != (two.n, two.of, two.split):
         return f"{_images(one)}, not {_images(two)}"
-    images = (first.indices.get((one.checkpoint, attack)), second.indices.get((two.checkpoint, attack)))
-    if None not in images and images[0] != images[1]:
-        return f"other {one_line(one.split, 20)} images, though as many"
-    for key in sorted({*one.spec, *two.spec} - _ANY, key=lambda key: (key != "name", key)):
-        if one.spec.get(key) != two.spec.get(key):
-            asked, other = (_short(spec.get(key, "\u2013")) for spec in (one.spec, two.spec))
-            return f"{report.title(attack)}: {key} {asked}, not {other}"
+    records = (first.records.get((one.checkpoint, attack)), second.records.get((two.checkpoint, attack)))
+    return (
+        _other_images(*records, one_line(one.split, 20))
+        or other_attack(one, two, attack)
+        or _other_parts(first, second, wanted, attack)
+    )
+
+
+def _other_images(one: Images | None, two: Images | None, split: str) -> str:
+    """What is unknown is no difference."""
+    if one is None or two is None:
+        return ""
+    if one.data and two.data and one.data != two.data:
+        return f"the {split} images are not the same data: SHA-256 {one.data[:8]}, not {two.data[:8]}"
+    if one.indices and two.indices and one.indices != two.indices:
+        return f"other {split} images, though as many"
     return ""
+
+
+def other_attack(one: Evaluated, two: Evaluated, attack: str) -> str:
+    """A key in which the specifications differ: steps, restarts, AutoAttack's version or package."""
+    for key in sorted({*one.spec, *two.spec} - _ANY, key=lambda key: (key != "name", key)):
+        asked, other = (_plain(spec.get(key, "\u2013")) for spec in (one.spec, two.spec))
+        if asked != other:
+            return f"{report.title(attack)}: {_unlike(key, asked, other)}"
+    return ""
+
+
+def _other_parts(first: Side, second: Side, wanted: str, attack: str) -> str:
+    """The worst case is as good as the attacks it is made of: a reason that holds for one of them."""
+    cell = first.cell(wanted, attack) if attack == report.WORST else None
+    listed = cell.spec.get("attacks") if cell else None
+    parts = set(map(str, listed)) - {report.WORST} if isinstance(listed, list) else set()
+    known = first.state.table.get(first.judged(wanted), {})
+    return next((why for part in known if part in parts and (why := reason(first, second, wanted, part))), "")
 
 
 def _images(cell: Evaluated) -> str:
     return f"{cell.n} of {cell.of} {one_line(cell.split, 20)} images"
+
+
+def _plain(value: object) -> object:
+    """Attacks that make up a worst case, in any order: it is the same one."""
+    return sorted(map(str, value)) if isinstance(value, list) else value
+
+
+def _unlike(key: str, asked: object, other: object) -> str:
+    """`steps 50, not 20`; of a worst case what one has and the other lacks: `without AutoAttack`."""
+    if key == "attacks" and isinstance(asked, list) and isinstance(other, list):
+        parts = (("with", sorted({*asked} - {*other})), ("without", sorted({*other} - {*asked})))
+        said = [f"{word} {', '.join(map(report.title, names))}" for word, names in parts if names]
+        return one_line(" and ".join(said), 160)
+    return f"{key} {_short(asked)}, not {_short(other)}"
 
 
 def _short(value: object) -> str:

@@ -8,10 +8,13 @@ from crdnd_tui.comparing import comparison, comparison_config, comparison_curves
 from crdnd_tui.comparing.comparison import DROP, Grid, Row
 from crdnd_tui.comparing.comparison_curves import Measure
 from crdnd_tui.comparing.comparison_side import Side
-from crdnd_tui.comparing.comparison_verdict import SUITE
 from crdnd_tui.text import count, one_line
 
-PAGES = ("curves", "results", "config", "classes")
+PAGES = {
+    "curves": "Curves", "results": "Results", "config": "Config", "classes": "Classes", "tests": "Tests", "gap": "Gap",
+    "ends": "Best/last", "tradeoff": "Trade-off",
+}  # fmt: skip
+OVERVIEW = ("curves", "results", "config", "classes")  # pages that share the screen where there is room
 
 
 @dataclass
@@ -23,7 +26,7 @@ class Look:
     attack: str = ""
     baseline: str = ""
     cursor: str = ""
-    grouped: bool = False
+    grouped: bool | None = None  # None until the runs tell whether they are seeds
     deltas: bool = False
     all_keys: bool = False
     unfolded: bool = False  # keys that only some runs have, one by one
@@ -35,13 +38,12 @@ class Look:
 class Shown:
     """Runs as they are looked at. There is at least one."""
 
-    def __init__(self, sides: Sequence[Side], look: Look) -> None:
+    def __init__(self, sides: Sequence[Side], look: Look, grid: Grid, strongest: str = "") -> None:
         self.sides = tuple(sides)
         self.look = look
-        self.grid: Grid = comparison.grid(
-            self.sides, wanted=look.checkpoint, baseline=look.baseline, grouped=look.grouped
-        )
-        self.rows = self.grid.rows
+        self.grid = grid
+        self.rows = grid.rows
+        self._strongest = strongest  # judgement: what is looked at first
         self.measures = comparison_curves.measures(self.sides)
 
     def _holding(self, run: str) -> Row | None:
@@ -80,15 +82,14 @@ class Shown:
 
     @property
     def attacks(self) -> list[str]:
-        """Whose classes can be compared."""
+        """Under which rows can be compared."""
         return [a for a in (*self.grid.columns, *self.grid.apart) if a != DROP] or [report.CLEAN]
 
     @property
     def attack(self) -> str:
-        """Whose classes are compared: the chosen one, else the strongest judgement."""
+        """Under which tests and classes are shown: the chosen one, else the strongest judgement."""
         known = self.attacks
-        strong = next((attack for attack in (report.WORST, SUITE) if attack in known), known[-1])
-        return self.look.attack if self.look.attack in known else strong
+        return next((attack for attack in (self.look.attack, self._strongest) if attack in known), known[-1])
 
     @property
     def measure(self) -> Measure:

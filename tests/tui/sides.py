@@ -1,6 +1,8 @@
 """Made-up runs of a comparison, with round numbers."""
 
+from crdnd_tui.comparing.comparison import Row
 from crdnd_tui.comparing.comparison_side import Side
+from crdnd_tui.comparing.images import Images
 from crdnd_tui.state import RunState
 from engine.spec.events import EpochDone, Evaluated, StepDone, TrainingStarted, Validated
 from engine.spec.outcomes import wilson
@@ -25,6 +27,22 @@ def side(run, cells=(), *, epsilon="8/255", data="cifar10", group="", seed=0, **
     }  # fmt: skip
     state = more.pop("state", RunState(table=table))
     return Side(id=run, label=run, word="done", config=config, group=group, state=state, **more)
+
+
+def seen(bits, *, indices="places", data="pixels", weights="weights"):
+    """What a result file says of images of which these were got right: `1101`."""
+    return Images(n=len(bits), right=int(bits, 2), indices=indices, data=data, weights=weights)
+
+
+def outcomes(run, *, checkpoint="best", known=None, spec=None, **bits):
+    """A run judged image by image: `pgd_sat="1101"`; `known` goes to the records."""
+    cells = [cell(a, b.count("1"), len(b), checkpoint, spec=spec or {}) for a, b in bits.items()]
+    return side(run, cells, records={(checkpoint, a): seen(b, **known or {}) for a, b in bits.items()})
+
+
+def row(*sides):
+    """A row of these runs."""
+    return Row(sides=sides, label=sides[0].label)
 
 
 def judged(run, pgd, suite, **more):

@@ -8,6 +8,8 @@ from crdnd_tui.comparing import comparison, comparison_config
 from crdnd_tui.comparing.comparison import DROP
 from crdnd_tui.comparing.comparison_side import across, labels, reason
 from crdnd_tui.comparing.comparison_view import Look, Shown
+from crdnd_tui.comparing.images import Images
+from crdnd_tui.exporting.findings import Plan, findings
 from crdnd_tui.palette import DARK
 from crdnd_tui.state import RunState
 from crdnd_tui.widgets import differences, result_grid
@@ -137,10 +139,11 @@ def test_a_cell_of_another_attack_or_other_images_has_a_reason_in_place_of_a_dif
 
 def test_as_many_but_other_images_are_no_pair():
     one, two = (
-        side(run, [cell("clean", 90)], indices={("best", "clean"): digest}) for run, digest in (("a", "1"), ("b", "2"))
+        side(run, [cell("clean", 90)], records={("best", "clean"): Images(n=100, indices=digest)})
+        for run, digest in (("a", "1"), ("b", "2"))
     )
     assert reason(one, two, "best", "clean") == "other test images, though as many"
-    assert reason(one, replace(two, indices={}), "best", "clean") == ""  # unknown is no difference
+    assert reason(one, replace(two, records={}), "best", "clean") == ""  # unknown is no difference
 
 
 def test_the_best_of_a_column_is_bold_unless_all_are_equal_or_alone():
@@ -206,10 +209,13 @@ def test_seeds_that_are_not_judged_yet_are_counted_apart():
 
 
 def test_the_view_finds_its_rows_again():
-    shown = Shown([judged("a", 50, 40, group="g"), judged("b", 50, 41, group="g"), judged("c", 1, 2)], Look())
+    sides = [judged("a", 50, 40, group="g"), judged("b", 50, 41, group="g"), judged("c", 1, 2)]
+    shown = Shown(sides, Look(), comparison.grid(sides), "pgd_sat")
     assert (shown.base.id, shown.row.id, shown.beside(5).id, shown.beside(-5).id) == ("a", "b", "c", "a")
-    shown = Shown(shown.sides, Look(grouped=True, cursor="b", baseline="c"))
-    assert (shown.row.id, shown.base.id, shown.attack) == ("a", "c", "autoattack")
+    assert shown.attack == "pgd_sat"
+    look = Look(grouped=True, cursor="b", baseline="c", attack="clean")
+    shown = Shown(sides, look, comparison.grid(sides, grouped=True, baseline="c"))
+    assert (shown.row.id, shown.base.id, shown.attack) == ("a", "c", "clean")
 
 
 @pytest.mark.parametrize("width", [1, 20, 40, 76, 95, 114, 176])
@@ -218,8 +224,8 @@ def test_the_table_fits_any_width_and_names_what_it_leaves_out(width, grouped):
     attacks = ["clean", "fgsm", "pgd_sat", "pgd_trades", "cw_inf", "pgd_rescaled", "autoattack", "worst", "cw_2"]
     groups = ("g", "g", "g", "alone")
     sides = [side(f"run-{k}", [cell(a, 50 + k) for a in attacks], group=group) for k, group in enumerate(groups)]
-    grid = comparison.grid(sides, grouped=grouped)
-    lines = result_grid.lines(grid, View(colours={}, cursor="run-0"), DARK, width)
+    found = findings(sides, Plan(grouped=grouped))
+    lines = result_grid.lines(found, View(colours={}, cursor="run-0", attack="worst"), DARK, width)
     text = "\n".join(line.plain for line in lines)
     if width >= 40:
         assert max(line.cell_len for line in lines) <= width

@@ -55,3 +55,26 @@ def test_a_growing_curve_keeps_its_series_and_one_that_went_back_starts_again():
     assert after([1.0, None]) is first
     assert len(first) == 2
     assert after([3.0]) is not first
+
+
+def test_a_band_is_the_deviation_about_the_mean_straight_between_the_steps():
+    sides = [side(run, group="g", state=trained(a)) for run, a in (("a", [0.2, 0.4, 0.9]), ("b", [0.4, 0.4]))]
+    (row,) = comparison.rows(sides, grouped=True)
+    points = comparison_curves.band(row, "selecting")
+    root = 0.02**0.5  # of 0.2 and 0.4
+    assert points[:2] == [(1, pytest.approx(0.3 - root)), (1, pytest.approx(0.3 + root))]
+    assert points[-2:] == [(2, pytest.approx(0.4)), (2, pytest.approx(0.4))]
+    middle = [y for x, y in points if x == pytest.approx(1.5)]
+    assert middle == [pytest.approx(0.35 - root / 2), pytest.approx(0.35 + root / 2)]
+    assert [x for x, _ in points] == sorted(x for x, _ in points)
+
+
+def test_a_run_alone_has_no_band_and_a_gap_stays_one():
+    growing = comparison_curves.Growing()
+    sides = [side(run, group="g", state=trained([], a)) for run, a in (("a", [1.0, None, 3.0]), ("b", [2.0, 2.0, 2.0]))]
+    (alone,) = comparison.rows(sides[:1], grouped=True)
+    assert growing.band(alone, "loss") is None
+    (both,) = comparison.rows(sides, grouped=True)
+    series = growing.band(both, "loss")
+    assert growing.band(both, "loss") is series
+    assert comparison_curves.band(both, "loss") == [(1, None), (2, None)]

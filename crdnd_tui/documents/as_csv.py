@@ -1,0 +1,131 @@
+"""Tables as CSV for spreadsheets and pandas: numbers as numbers, words never as formulas, the runs in every line."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from io import StringIO
+
+from crdnd_tui.documents import origins
+from crdnd_tui.documents.document import Cell, Document, Figure, Row, Series, Table
+from crdnd_tui.documents.escape import spreadsheet
+from crdnd_tui.documents.numbers import BARRED, finite, name
+
+_COLUMNS = ("table", "group", "row", "column", "title", "unit", "value", "std", "low", "high", "n", "runs", "text",
+            "best", "significant", "barred", "notes", "run_ids", "config_hashes")  # fmt: skip
+_CURVES = ("figure", "series", "x", "y", "low", "high", "run_ids", "config_hashes")
+_Field = str | float | int | bool | None
+
+
+def text(document: Document) -> str:
+    """All tables in long form, one line for each cell; `n` is empty where it is not known."""
+    return _written(_COLUMNS, (line for table in document.tables for line in _long(table, document)))
+
+
+def wide(table: Table, document: Document) -> str:
+    """One table as it is read: a line for each row, deviations and intervals in columns of their own."""
+    spreads = [
+        [part for part in ("std", "low", "high") if _any(table, place, part)] for place in range(len(table.columns))
+    ]
+    grouped = any(row.group for row in table.rows)
+    head = ["group", table.head] if grouped else [table.head]
+    for column, parts in zip(table.columns, spreads, strict=True):
+        head += [column.title, *(f"{column.title} {part}" for part in parts)]
+    lines, group = [], ""
+    for row, label in zip(table.rows, _labels(table), strict=True):
+        group = row.group or group
+        said = label if row.quiet else name(row, table)
+        line: list[_Field] = [group, said] if grouped else [said]
+        for cell, parts in zip(row.cells, spreads, strict=True):
+            line += [_value_or_words(cell), *(finite(getattr(cell, part)) for part in parts)]
+        lines.append([*line, *_bearers(row, table, document)])
+    return _written([*head, "run_ids", "config_hashes"], lines)
+
+
+def curves(document: Document) -> str:
+    """All curves and points in long form; a series bears the run of the same label, else all runs of the document."""
+    return _written(_CURVES, (line for figure in document.figures for line in _points(figure, document)))
+
+
+def _long(table: Table, document: Document) -> Iterable[list[_Field]]:
+    group = ""
+    for row, label in zip(table.rows, _labels(table), strict=True):
+        group = row.group or group
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            yield [
+                table.key, group, label, column.key, column.title, row.unit or column.unit, finite(cell.value),
+                finite(cell.std), finite(cell.low), finite(cell.high), cell.n or None, cell.runs, cell.text,
+                cell.best, cell.significant, cell.barred, cell.marks, *_bearers(row, table, document),
+            ]  # fmt: skip
+
+
+def _labels(table: Table) -> list[str]:
+    """Each line by itself: a quiet one belongs to the one above, `RSLAD: paper`."""
+    owner, said = "", []
+    for row in table.rows:
+        owner = owner if row.quiet else row.label
+        said.append(f"{owner}: {row.label}" if row.quiet and owner else row.label)
+    return said
+
+
+def _points(figure: Figure, document: Document) -> Iterable[list[_Field]]:
+    for series in figure.series:
+        bearers = _runs_of(series, document)
+        for index, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
+            band = [finite(side[index]) if side else None for side in (series.low, series.high)]
+            yield [figure.key, series.label, finite(x), finite(y), *band, *bearers]
+    everybody = _of_all(document)
+    for bar in figure.bars:
+        yield [figure.key, bar.label, None, finite(bar.value), finite(bar.low), finite(bar.high), *everybody]
+    for label, line in zip(figure.labels, figure.matrix, strict=False):
+        for other, value in zip(figure.labels, line, strict=False):
+            yield [figure.key, label, other, finite(value), None, None, *everybody]
+
+
+def _runs_of(series: Series, document: Document) -> tuple[str, str]:
+    own = [origin for origin in document.origins if series.label in (origin.label, origin.run)]
+    return _joined([(origin.run, origin.config_hash) for origin in own]) if own else _of_all(document)
+
+
+def _of_all(document: Document) -> tuple[str, str]:
+    return _joined(list(origins.hashes(document).items()))
+
+
+def _bearers(row: Row, table: Table, document: Document) -> tuple[str, str]:
+    """Run ids and config hashes, in the same order, with spaces between; all of them where no row names its own."""
+    if not any(each.runs for each in table.rows):
+        return _of_all(document)
+    known = origins.hashes(document)
+    return _joined([(run, known.get(run) or "unknown") for run in row.runs])
+
+
+def _joined(pairs: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    return " ".join(run for run, _ in pairs), " ".join(config_hash for _, config_hash in pairs)
+
+
+def _value_or_words(cell: Cell) -> _Field:
+    if cell.barred:
+        return f"{BARRED}: {cell.text}" if cell.text else BARRED
+    value = finite(cell.value)
+    return cell.text if value is None else value
+
+
+def _any(table: Table, place: int, part: str) -> bool:
+    return any(finite(getattr(row.cells[place], part)) is not None for row in table.rows)
+
+
+def _written(head: Sequence[str], lines: Iterable[Sequence[_Field]]) -> str:
+    """Words in quotation marks, numbers bare."""
+    made = StringIO()
+    writer = csv.writer(made, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    writer.writerow([_harmless(field) for field in head])
+    writer.writerows([_harmless(field) for field in line] for line in lines)
+    return made.getvalue()
+
+
+def _harmless(field: _Field) -> _Field:
+    match field:
+        case bool():
+            return "true" if field else "false"
+        case str():
+            return spreadsheet(field)
+        case _:
+            return field

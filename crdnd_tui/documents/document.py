@@ -1,0 +1,148 @@
+"""What a report is made of, before anybody decides how it is written. Pure values, in the units that are shown.
+
+Whoever compares runs, tells of one, or reports on a study makes a `Document`; every writer takes one and nothing else.
+Words in it may come from files: each writer escapes for its own format.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Unit = Literal["percent", "points", "p", "count", "seconds", "words"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of a table."""
+
+    key: str  # of data for scripts: autoattack, pgd_sat, difference
+    title: str  # as papers write it: AutoAttack
+    unit: Unit = "percent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One number with what bears it, or words.
+
+    `value`, `std`, `low` and `high` are in the column's unit: per cent of images, points, a probability.
+    """
+
+    value: float | None = None
+    text: str = ""  # what stands here when there is no value: words, or why there is none
+    std: float | None = None  # sample standard deviation over runs
+    low: float | None = None  # 95 % interval
+    high: float | None = None
+    n: int = 0  # images; 10,000 and more carry a second decimal
+    runs: int = 1  # seeds
+    best: bool = False  # among those that cannot be told from the best of its column
+    significant: bool = False  # differs from the baseline after Holm's correction: the dagger
+    barred: bool = False  # not comparable: `text` says why
+    marks: str = ""  # letters of the table's notes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a table."""
+
+    label: str
+    cells: tuple[Cell, ...]  # one for each column
+    runs: tuple[str, ...] = ()  # ids of the runs whose numbers these are
+    quiet: bool = False  # beside the point: a published number, an interval on a line of its own
+    rule: bool = False  # a line above it: another group begins
+    group: str = ""  # the group's name, at its first row
+    unit: Unit | None = None  # of all its cells, where it is not that of the columns: a difference under its number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table with its caption; `notes` are (letter, sentence) or ("", sentence)."""
+
+    key: str  # a file name can be made of it: results, differences, worst-class
+    title: str
+    head: str  # above the labels: method, class, key
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    caption: str = ""  # n, epsilon, norm, attack versions, tests
+    notes: tuple[tuple[str, str], ...] = ()
+    baseline: str = ""  # label of the row that differences are taken from
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """One curve, or the points of one run in a scatter plot. NaN is a gap in a curve."""
+
+    label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()  # band, or error bars where it is a scatter plot
+    high: tuple[float, ...] = ()
+    colour: int = 0  # place in the Okabe-Ito order
+    dashed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One bar of a bar chart, which may go below zero."""
+
+    label: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    colour: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A plot: `series` of lines or points, or `bars`, or a `matrix` with `labels` for rows and columns.
+
+    Neighbouring bars of one label stand together; `series` without points say what the bars' colours mean.
+    """
+
+    key: str
+    title: str
+    kind: Literal["lines", "scatter", "bars", "matrix"]
+    x: str = ""  # axis titles, with units
+    y: str = ""
+    series: tuple[Series, ...] = ()
+    bars: tuple[Bar, ...] = ()
+    matrix: tuple[tuple[float, ...], ...] = ()
+    labels: tuple[str, ...] = ()
+    caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An adversarial example: images as (height, width, 3) bytes, row by row; viewing copies only, the data are raw."""
+
+    height: int
+    width: int
+    clean: bytes
+    perturbation: bytes  # amplified about grey
+    adversarial: bytes
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """A run whose numbers are in the document."""
+
+    run: str
+    label: str
+    state: str
+    config_hash: str
+    seed: int | None = None
+    facts: tuple[tuple[str, str], ...] = ()  # provenance: versions, device, data and weights hashes, command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """Everything that a reader is to see, and where it comes from."""
+
+    title: str
+    lead: tuple[str, ...] = ()  # sentences: what the numbers say
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    made: float = 0.0  # unix seconds
+    version: str = ""  # of crdnd
+    warnings: tuple[str, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""Tests of tables and figures as text, pictures and pages."""

@@ -1,0 +1,170 @@
+"""Tables in a terminal: to the letter where there is room, and nothing lost where there is none."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.text import Text
+
+from crdnd_tui.documents import plain
+from crdnd_tui.documents.document import Cell, Column, Origin, Row, Table
+from crdnd_tui.documents.numbers import rows
+from crdnd_tui.documents.wrap import wrap
+from crdnd_tui.text import display
+from tests.documents.small import COLUMNS, DOCUMENT, TABLE, nasty, tabled
+
+ROOMY = """\
+  Results
+  method              AutoAttack      difference                      p   note
+  ── CIFAR-10 ─────────────────────────────────────────────────────────────────────────
+  RSLAD (baseline)   51.2  ± 0.3               –                      –   best of [a|b]
+  CRDND_1            51.9  ± 0.2*†a         −0.7 [−1.5, +0.2]   < 0.001   =1+1
+    paper            49.88                     –                      –   –
+  ─────────────────────────────────────────────────────────────────────────────────────
+  ARD                    ≠                     –                  0.250   50 %
+
+  n = 1,000, L-inf
+  ≠ ARD, AutoAttack: not comparable: epsilon 0.031 & 8/255
+  a Believe AutoAttack.
+"""  # noqa: RUF001  a true minus
+NARROW = """\
+  Results
+                  Auto
+  method        Attack       difference
+  ── CIFAR-10 ─────────────────────────
+  RSLAD          51.2                 –
+  (baseline)      ±0.3
+  CRDND_1        51.9 *†a          −0.7
+                  ±0.2     [−1.5, +0.2]
+    paper        49.88                –
+  ─────────────────────────────────────
+  ARD                ≠                –
+
+  method              p  note
+  ── CIFAR-10 ────────────────────────
+  RSLAD               –  best of [a|b]
+  (baseline)
+  CRDND_1       < 0.001  =1+1
+    paper             –  –
+  ────────────────────────────────────
+  ARD             0.250  50 %
+"""  # noqa: RUF001  a true minus
+
+
+def shown(lines: list[Text]) -> str:
+    return "\n".join(line.plain for line in lines) + "\n"
+
+
+@pytest.mark.parametrize(("width", "said"), [(100, ROOMY), (40, NARROW)])
+def test_the_table_to_the_letter(width: int, said: str) -> None:
+    assert shown(plain.lines(TABLE, width)).startswith(said)
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+@pytest.mark.parametrize("width", [40, 47, 64, 80, 100, 120, 200])
+def test_no_number_is_lost_and_no_line_too_long_at_any_width(width: int, *, ascii_only: bool) -> None:
+    lines = plain.document(DOCUMENT, width, ascii_only=ascii_only)
+    assert max(cell_len(line.plain) for line in lines) <= width
+    found = re.sub(r"\s+", "", shown(lines))
+    for line in rows(TABLE):
+        for words in line:
+            for part in (words.number, words.std, words.interval) if words.is_number else ():
+                sought = part.replace("\u2212", "-") if ascii_only else part
+                assert sought.replace(" ", "") in found
+    assert not ascii_only or shown(lines).isascii()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_numbers_of_a_column_stand_on_their_point(width: int) -> None:
+    values = (0.5, 12.25, 100.0, 7.125)
+    rows_of_it = tuple(Row(label=f"row {index}", cells=(Cell(value=v, n=10_000),)) for index, v in enumerate(values))
+    table = replace(TABLE, columns=COLUMNS[:1], rows=rows_of_it, notes=(), caption="")
+    places = {line.plain.index(".") for line in plain.lines(table, width) if line.plain.startswith("  row ")}
+    assert len(places) == 1
+
+
+def test_intervals_go_below_before_columns_do_and_labels_are_repeated() -> None:
+    wide = replace(TABLE, columns=tuple(replace(COLUMNS[0], title=f"A{place}") for place in range(4)),
+                   rows=(Row(label="RSLAD", cells=(Cell(value=51.2, std=0.3, low=48.1, high=54.3, n=1000),) * 4),),
+                   notes=(), baseline="", caption="")  # fmt: skip
+
+    def about(width: int) -> tuple[int, int, int]:
+        """Lines with a label, with numbers and intervals side by side, and with intervals."""
+        said = shown(plain.lines(wide, width)).split("Mean")[0]
+        labels = said.count("RSLAD")
+        return labels, len(re.findall(r"0\.3 +\[", said)), len([x for x in said.splitlines() if "[" in x])
+
+    assert about(140) == (1, 4, 1)
+    assert about(80) == (1, 0, 1)
+    assert about(40) == (2, 0, 2)
+
+
+def test_the_best_is_bold_and_starred_spreads_are_quiet_and_marks_stand_out() -> None:
+    line = next(line for line in plain.lines(TABLE, 100, ink=plain.Ink(muted="italic")) if "CRDND_1" in line.plain)
+    styles = {line.plain[span.start : span.end]: str(span.style) for span in line.spans}
+    assert styles["51.9 "] == "bold" and styles[" \u00b1 0.2"] == "italic" and styles["*\u2020a"] == "yellow"
+    assert styles[" [\u22121.5, +0.2]"] == "italic"
+
+
+def test_quiet_rows_are_muted_throughout() -> None:
+    line = next(line for line in plain.lines(TABLE, 100) if "paper" in line.plain)
+    assert {str(span.style) for span in line.spans if line.plain[span.start : span.end].strip()} == {"dim"}
+
+
+def test_a_row_that_says_one_thing_says_it_once() -> None:
+    row = Row(label="IAD", cells=(Cell(text="not run yet"),) * 4)
+    said = shown(plain.lines(replace(TABLE, rows=(row,)), 100))
+    assert said.count("not run yet") == 1
+
+
+def test_long_words_go_on_below_themselves_whole() -> None:
+    path = "teachers/cifar10/wide_resnet_34_10/" + "x" * 50
+    row = Row(label="teachers.robust.path.of.the.weights", cells=(Cell(text=path),))
+    table = Table(key="c", title="", head="key", columns=(Column(key="a", title="run-a", unit="words"),), rows=(row,))
+    lines = plain.lines(table, 40)
+    column = lines[0].plain.index("run-a")
+    assert "".join(line.plain[column:] for line in lines[2:]) == path
+    assert "".join(line.plain[:column].strip() for line in lines[2:]) == row.label
+
+
+def test_the_document_names_what_bears_it() -> None:
+    said = shown(plain.document(DOCUMENT, 120))
+    for words in ("Two methods", "CRDND leads.", "! One run failed.", "RSLAD s0", "cccccccc  failed",
+                  "crdnd 0.1.0, 1970-01-02 00:00 UTC"):  # fmt: skip
+        assert words in said
+
+
+@pytest.mark.parametrize(("width", "left"), [(48, "run"), (100, "run label config state weights")])
+def test_an_id_is_never_broken_so_that_it_can_be_copied(width: int, left: str) -> None:
+    run = "20310203-040506-crdnd-small_cnn-s0-abcd"
+    facts = (("student weights", "sha256 " + "ef" * 6),)
+    origin = Origin(run=run, label="a label of some length", state="done", config_hash="cd" * 32, facts=facts)
+    lines = [line.plain for line in plain.runs((origin,), width)]
+    assert lines[1].split() == left.split() and lines[2].startswith(f"  {run}")
+    assert ("efefefef" in lines[2]) == (width == 100) and max(map(cell_len, lines)) <= width
+
+
+def test_letters_behind_words_stand_apart_and_behind_numbers_do_not() -> None:
+    row = Row(label="ARD", cells=(Cell(text="0 of 3", marks="a"), Cell(value=51.0, marks="b")))
+    columns = (Column(key="runs", title="runs", unit="words"), Column(key="c", title="clean"))
+    said = shown(plain.lines(Table(key="t", title="", head="method", columns=columns, rows=(row,)), 60))
+    assert "0 of 3 a" in said and "51.0b" in said
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(nasty, min_size=1, max_size=4), st.integers(40, 130), st.booleans())
+def test_no_words_steer_the_terminal_or_leave_their_window(words: list[str], width: int, ascii_only: bool) -> None:
+    for line in plain.document(tabled(words), width, ascii_only=ascii_only):
+        assert display(line.plain) == line.plain and "\n" not in line.plain and "\t" not in line.plain
+        assert cell_len(line.plain) <= width
+        assert not ascii_only or line.plain.isascii()
+
+
+@given(st.text(alphabet="ab-/_. \u4e2d\u00e9X", max_size=60), st.integers(2, 30))
+def test_wrapping_loses_no_letter_and_keeps_the_width(text: str, width: int) -> None:
+    lines = wrap(text, width)
+    assert all(cell_len(line) <= width for line in lines)
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
