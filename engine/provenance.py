@@ -23,7 +23,8 @@ def collect(device: torch.device) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": platform.machine(),
+        "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # which kernels were used, and so how sums round
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -72,6 +73,16 @@ def _read(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _processor() -> str:
+    """The model where the system tells it, else the family."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.machine()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.machine()
 
 
 def _version(package: str) -> str:

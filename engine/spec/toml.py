@@ -103,7 +103,8 @@ def merged(path: Path, overrides: Sequence[str] = (), above: tuple[Path, ...] = 
         if not setting.startswith("teacher.config."):
             _override(draft, setting)
     teacher = draft.table.get("teacher")
-    if isinstance(teacher, dict) and isinstance(teacher.get("preset"), str) and teacher["preset"]:
+    named = isinstance(teacher, dict) and isinstance(teacher.get("preset"), str) and teacher["preset"]
+    if isinstance(teacher, dict) and named and not _is_laid_in(draft, teacher.get("config")):
         _lay_in_teacher(draft, teacher, (*above, path.resolve()))
     for setting in overrides:
         if setting.startswith("teacher.config."):
@@ -198,6 +199,13 @@ def _value(text: str) -> Any:  # noqa: ANN401  any TOML value
         return table["value"] if len(table) == 1 and _depth(table) <= MAX_DEPTH else text
     except (RecursionError, ValueError):  # tomli's errors are ValueErrors
         return text
+
+
+def _is_laid_in(draft: Draft, config: object) -> bool:
+    """Whether the teacher's whole config was written beside its preset's name, as a run folder has it."""
+    whole = isinstance(config, dict) and {"data", "student", "method"} <= config.keys()
+    files = {draft.origins.get(("teacher", key), "").rpartition(":")[0] for key in ("preset", "config")}
+    return whole and len(files) == 1
 
 
 def _lay_in_teacher(draft: Draft, teacher: dict[str, Any], above: tuple[Path, ...]) -> None:

@@ -116,6 +116,12 @@ class Evaluation(Spec):
             raise ValueError("a checkpoint is listed twice")
         return self
 
+    @property
+    def quick(self) -> tuple[AttackSpec, ...]:
+        """The first attack that climbs within the ball by itself: what a quick verification repeats beside clean."""
+        climbing = (attack for attack in self.attacks if attack.bounded and attack.module != "autoattack")
+        return tuple(climbing)[:1]
+
 
 def _distinct(attacks: tuple[AttackSpec, ...]) -> list[str]:
     keys = [attack.key for attack in attacks]

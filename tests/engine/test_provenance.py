@@ -23,7 +23,7 @@ def test_the_facts_name_code_packages_and_machine(tmp_path):
     facts = json.loads((tmp_path / "provenance.json").read_text())
     assert facts["packages"]["torch"] == torch.__version__.partition("+")[0]
     assert set(facts["packages"]) == set(provenance.PACKAGES)
-    assert {"python", "platform", "processor", "cores", "threads", "git", "command"} <= set(facts)
+    assert {"python", "platform", "processor", "instructions", "cores", "threads", "git"} <= set(facts)
     assert facts["device"] == "cpu"
     assert "gpu" not in facts
 

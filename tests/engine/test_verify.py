@@ -1,0 +1,290 @@
+"""Do the stored numbers hold? They do for a run that nobody touched; whatever was touched is found."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from engine import verify, weights
+from engine.interrupt import Interrupt, Stopped
+from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.outcomes import Outcome, decode, encode, pack, summarise, unpack
+from engine.spec.rundir import RunDir
+from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def copied(whole, data, tmp_path) -> tuple[RunDir, Path]:
+    """A copy of the whole run, and one of its data."""
+    run = RunDir(tmp_path / "runs" / "tiny")
+    shutil.copytree(whole.path, run.path)
+    shutil.copytree(data, tmp_path / "data")
+    return run, tmp_path / "data"
+
+
+def verified(run: RunDir, data: Path, *words: str) -> list[Finding]:
+    flags = verify._parser().parse_args([str(run.path), "--data", str(data), *words])
+    return list(verify.verify(flags, Interrupt(verify.NEVER)))
+
+
+def failed(run: RunDir, data: Path, *words: str) -> set[str]:
+    findings = verified(run, data, *words)
+    assert (verify.conclude(findings)[0] == FAILS) == any(f.verdict == FAILS for f in findings)
+    return {f.what for f in findings if f.verdict == FAILS}
+
+
+def labels(data: Path) -> np.ndarray:
+    with np.load(data / "tiny.npz") as arrays:
+        return arrays["y_test"]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_run_that_nobody_touched_holds_bit_for_bit_and_is_only_read(copied):
+    run, data = copied
+    before, generator = tree(run.path.parent.parent), torch.get_rng_state()
+    findings = verified(run, data)
+    assert {f.verdict for f in findings} == {HOLDS}
+    again = [f for f in findings if f.what.startswith("again ")]
+    assert [f.what for f in again] == [f"again {c} {a}" for c in ("best", "last") for a in ("clean", "fgsm", "pgd")]
+    assert all(f.words.startswith("identical: the same answer on all 16 images") for f in again)
+    assert verify.conclude(findings)[0] == HOLDS
+    assert tree(run.path.parent.parent) == before
+    assert torch.equal(torch.get_rng_state(), generator)
+
+
+def test_quick_repeats_the_clean_images_and_the_first_gradient_attack(copied):
+    again = [f.what for f in verified(*copied, "--quick") if f.what.startswith("again best")]
+    assert again == ["again best clean", "again best fgsm"]
+    again = [f.what for f in verified(*copied, "--attack", "pgd") if f.what.startswith("again best")]
+    assert again == ["again best clean", "again best pgd"]
+
+
+def test_an_attack_that_the_run_does_not_know_is_a_mistake(copied):
+    with pytest.raises(ConfigError, match="was not judged by `apgd`; it knows clean, fgsm, pgd"):
+        verified(*copied, "--attack", "apgd")
+
+
+def test_a_folder_that_is_no_run_is_a_mistake(tmp_path):
+    with pytest.raises(RunFolderError, match=r"config\.toml is missing"):
+        verified(RunDir(tmp_path), tmp_path)
+
+
+def test_without_its_data_nothing_is_judged_again_and_nothing_is_claimed(copied, tmp_path):
+    findings = verified(copied[0], tmp_path / "nowhere")
+    assert not [f for f in findings if f.verdict == FAILS]
+    assert verify.conclude(findings)[0] == UNKNOWN
+
+
+def test_a_flipped_byte_of_the_weights_is_found(copied):
+    run, data = copied
+    content = bytearray(run.weights_of("best").read_bytes())
+    content[-5] ^= 1
+    run.weights_of("best").write_bytes(content)
+    assert failed(run, data, "--quick") == {"weights best"}
+
+
+def test_other_weights_with_a_digest_of_their_own_are_found(copied):
+    run, data = copied
+    tensors, facts = weights.load(run.weights_of("best"))
+    facts.pop("digest")
+    net = torch.nn.Module()
+    for name, value in tensors.items():
+        net.register_buffer(name.replace(".", "_"), value)
+    state = {name: value + 0.01 if value.is_floating_point() else value for name, value in tensors.items()}
+    net.state_dict = lambda: state  # type: ignore[method-assign,assignment]
+    weights.save(run.weights_of("best"), net, facts)
+    assert {"record best clean", "record best fgsm", "gallery best"} <= failed(run, data, "--quick")
+
+
+def test_an_edited_accuracy_is_found(copied):
+    run, data = copied
+    path = run.result("best", "pgd")
+    table = json.loads(path.read_bytes())
+    path.write_text(json.dumps(table | {"accuracy": min(1.0, table["accuracy"] + 1 / 16)}))
+    assert failed(run, data, "--quick") == {"record best pgd"}
+
+
+def forged(record: Outcome, truth: list[int]) -> Outcome:
+    """One more image counts as robust, and every figure agrees."""
+    bits = unpack(record.robust, record.n)
+    place = bits.index(False)
+    bits[place] = True
+    predicted = [truth[i] if i == place else guess for i, guess in enumerate(record.predicted)]
+    figures = summarise(truth, predicted, bits, len(record.counts))
+    return msgspec.structs.replace(record, robust=pack(bits), predicted=predicted, accuracy=figures.accuracy,
+                                   low=figures.interval.low, high=figures.interval.high, per_class=figures.per_class,
+                                   confusion=figures.confusion)  # fmt: skip
+
+
+def forge(run: RunDir, data: Path, attack: str) -> tuple[Outcome, Outcome]:
+    """The record before, and as it is on the disk now."""
+    flags = verify._parser().parse_args([str(run.path), "--data", str(data)])
+    config, machine = verify.saved.read_run(flags.run)[1], verify.saved.machine_of(run, data=str(data))
+    test = verify.saved.load_data(config.data, machine).test.labels
+    truth = test[verify.subset(test, config.evaluation.images, config.evaluation.seed)].tolist()
+    before = decode(run.result("best", attack).read_bytes())
+    after = forged(before, truth)
+    run.result("best", attack).write_bytes(encode(after))
+    return before, after
+
+
+def test_a_forged_record_disagrees_with_the_log_the_worst_case_and_the_second_judgement(copied):
+    forge(*copied, "pgd")
+    found = failed(*copied)
+    assert {"record best pgd", "again best pgd"} <= found
+    assert found <= {"record best pgd", "again best pgd", "worst case best"}
+
+
+def test_a_record_forged_with_its_log_and_status_is_found_by_judging_again(copied):
+    run, data = copied
+    _, after = forge(run, data, "fgsm")
+    events = [json.loads(line) for line in run.events.read_bytes().splitlines()]
+    for event in events:
+        if event["event"] == "evaluated" and (event["checkpoint"], event["attack"]) == ("best", "fgsm"):
+            event |= {"accuracy": after.accuracy, "low": after.low, "high": after.high}
+    run.events.write_text("".join(json.dumps(event) + "\n" for event in events))
+    status = json.loads(run.status.read_bytes())
+    status["results"]["best"]["fgsm"] = after.accuracy
+    run.status.write_text(json.dumps(status))
+    findings = verified(run, data)
+    (again,) = [f for f in findings if f.what == "again best fgsm"]
+    assert again.verdict == FAILS
+    assert re.match(r"1 of 16 images differ, accuracy \S+ -> \S+ %, on an equal device", again.words)
+    assert {f.what for f in findings if f.verdict == FAILS} <= {"again best fgsm", "worst case best"}
+
+
+def rewrite(path: Path, change: Callable[[str], str]) -> None:
+    before = path.read_text()
+    after = change(before)
+    assert after != before
+    path.write_text(after)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "found"),
+    [
+        ("config.toml", "learning_rate = 0.1", "learning_rate = 0.2", {"config", "weights best", "weights last"}),
+        ("provenance.json", '"config_hash": "', '"config_hash": "0', {"config"}),
+        ("provenance.json", '"test": "', '"test": "0', {"data test"}),
+        ("events.jsonl", '"event":"validated"', '"event":"valuated', {"events"}),
+        ("status.json", '"results":{', '"results":{{', {"status.json"}),
+        ("provenance.json", "}", "", {"provenance.json"}),
+    ],
+)
+def test_an_edited_word_is_found(copied, name, old, new, found):
+    run, data = copied
+    rewrite(run.path / name, lambda text: text.replace(old, new, 1))
+    assert failed(run, data, "--quick") == found
+
+
+def test_an_accuracy_edited_in_the_status_is_found(copied):
+    run, data = copied
+    status = json.loads(run.status.read_bytes())
+    status["results"]["best"]["clean"] += 0.001
+    run.status.write_text(json.dumps(status))
+    assert failed(run, data, "--quick") == {"record best clean"}
+
+
+def edit_data(data: Path, name: str, change: Callable[[np.ndarray], None]) -> None:
+    with np.load(data / "tiny.npz") as arrays:
+        held = dict(arrays)
+    change(held[name])
+    np.savez(data / "tiny.npz", **held)
+
+
+def test_other_test_images_are_found_everywhere(copied):
+    run, data = copied
+    edit_data(data, "x_test", lambda images: np.copyto(images, 255 - images))
+    found = failed(run, data, "--quick")
+    assert {"data test", "record best clean", "gallery best", "again best clean"} <= found
+    assert "data train" not in found
+
+
+def test_one_other_training_image_is_found(copied):
+    run, data = copied
+    edit_data(data, "x_train", lambda images: images.__setitem__((3, 2, 2), images[3, 2, 2] ^ 1))
+    assert failed(run, data, "--quick") == {"data train"}
+
+
+def test_another_teacher_is_found_and_a_missing_one_cannot_be_said(copied):
+    run, data = copied
+    path = data / "teacher.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    assert failed(run, data, "--quick") == {"teacher"}
+    path.unlink()
+    findings = verified(run, data, "--quick")
+    assert [f.what for f in findings if f.verdict == UNKNOWN] == ["teacher"]
+    assert verify.conclude(findings) == (HOLDS, verify.conclude(findings)[1])
+    assert "1 cannot be said" in verify.conclude(findings)[1]
+
+
+def test_a_gallery_that_leaves_the_ball_is_found_even_with_a_true_hash(copied):
+    run, data = copied
+    path = run.gallery("best").with_name("pgd.f32")
+    pixels = np.frombuffer(path.read_bytes(), "<f4").copy()
+    pixels[64:128] = 1.0 - pixels[64:128]  # the first adversarial image
+    path.write_bytes(pixels.tobytes())
+    assert failed(run, data, "--quick") == {"gallery best"}
+    index = json.loads(run.gallery("best").read_bytes())
+    index["attacks"]["pgd"]["sha256"] = weights.sha256(path)
+    run.gallery("best").write_text(json.dumps(index))
+    findings = {f.what: f for f in verified(run, data, "--quick")}
+    assert findings["gallery best"] == Finding("gallery best", FAILS, "pgd.f32 leaves the ball")
+
+
+def test_a_missing_record_and_missing_weights_cannot_be_said(copied):
+    run, data = copied
+    run.result("best", "fgsm").unlink()
+    run.weights_of("last").unlink()
+    unknown = {f.what for f in verified(run, data, "--attack", "pgd") if f.verdict == UNKNOWN}
+    assert unknown == {"record best fgsm", "weights last", "again last"}
+
+
+def test_it_can_be_stopped_between_two_batches(copied):
+    run, data = copied
+    interrupt = Interrupt(verify.NEVER)
+    flags = verify._parser().parse_args([str(run.path), "--data", str(data)])
+    checks = verify.verify(flags, interrupt)
+    first = next(f for f in checks if f.what == "again best clean")
+    assert first.verdict == HOLDS
+    interrupt._handle(signal.SIGTERM, None)
+    with pytest.raises(Stopped):
+        list(checks)
+
+
+def test_as_a_program_it_streams_lines_and_ends_with_the_verdict(copied):
+    run, data = copied
+
+    def called() -> tuple[int, list[dict]]:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "engine.verify", str(run.path), "--quick", "--data", str(data)],
+            check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+    code, said = called()
+    assert (code, said[-1]["event"], said[-1]["verdict"]) == (0, "verdict", "holds")
+    assert {line["event"] for line in said[:-1]} == {"checked", "progress"}
+    rewrite(run.config, lambda text: text.replace("learning_rate = 0.1", "learning_rate = 0.2", 1))
+    code, said = called()
+    assert (code, said[-1]["verdict"]) == (1, "fails")
+    shutil.rmtree(run.path)
+    code, said = called()
+    assert (code, said[-1]["event"]) == (2, "failed")
