@@ -27,6 +27,12 @@ def preset(incomplete: str) -> list[str]:
     return [*names, *_files(incomplete)]
 
 
+def study(incomplete: str) -> list[str]:
+    """Names of shipped studies, and TOML files where the word points to."""
+    names = [name for name in presets.shipped_studies() if name.startswith(incomplete)]
+    return [*names, *_files(incomplete)]
+
+
 def _files(incomplete: str) -> Iterator[str]:
     folder, _, _ = incomplete.rpartition("/")
     start = f"{folder}/" if folder or incomplete.startswith("/") else ""
@@ -56,3 +62,17 @@ STATES = ("queued", "starting", "running", "stopping", "done", "stopped", "faile
 def states(incomplete: str) -> list[str]:
     """States of runs."""
     return [name for name in STATES if name.startswith(incomplete)]
+
+
+DOCUMENTS = ("markdown", "latex", "csv", "json", "html", "svg", "png", "pdf")
+FORMATS = (*DOCUMENTS, "tensorboard", "mlflow", "safetensors", "onnx", "robustbench")
+
+
+def documents(incomplete: str) -> list[str]:
+    """Those that a report or a comparison may be written as."""
+    return [name for name in DOCUMENTS if name.startswith(incomplete)]
+
+
+def formats(incomplete: str) -> list[str]:
+    """Names of export formats; a test holds this list to theirs."""
+    return [name for name in FORMATS if name.startswith(incomplete)]

@@ -20,6 +20,15 @@ def shipped() -> dict[str, Path]:
     return found
 
 
+def shipped_studies() -> dict[str, Path]:
+    """The same of studies, which lie in a folder beside the presets."""
+    found: dict[str, Path] = {}
+    for folder in FOLDERS:
+        for path in sorted((folder / "studies").glob("*.toml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
 def resolve(name: str) -> Path:
     """The file of this preset; ConfigError with the nearest names when there is none."""
     try:

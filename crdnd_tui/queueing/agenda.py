@@ -12,7 +12,7 @@ from statistics import median
 from crdnd_tui import files, gpu, library
 from crdnd_tui.home.scan import shared
 from crdnd_tui.library import Summary
-from crdnd_tui.queueing import occupancy, worker
+from crdnd_tui.queueing import batches, occupancy, worker
 from crdnd_tui.queueing.queue import OPEN, Queue, Ticket
 from crdnd_tui.text import display, one_line
 from engine.spec.errors import ConfigError
@@ -69,6 +69,7 @@ class Agenda:
     worker: bool = False
     all_done: float | None = None  # when the last waiting run will have ended
     damaged: tuple[str, ...] = ()
+    studies: tuple[batches.Progress, ...] = ()  # whose runs are in the queue
 
 
 class Reader:
@@ -103,7 +104,14 @@ class Reader:
             worker=worker.alive(self._runs),
             all_done=all_done,
             damaged=tuple(self._queue.damaged),
+            studies=self._studies(tickets, rows.values()),
         )
+
+    def _studies(self, tickets: list[Ticket], rows: Iterable[Summary]) -> tuple[batches.Progress, ...]:
+        """Nothing is read of them while no ticket names one."""
+        if not any(ticket.study for ticket in tickets):
+            return ()
+        return batches.progress(batches.noted(self._runs), tickets, rows)
 
     def _rows(self, now: float) -> dict[str, Summary]:
         rows: dict[str, Summary] = {}

@@ -18,6 +18,7 @@ from crdnd_tui.text import one_line
 from engine.spec.errors import CrdndError, RunFolderError
 from engine.spec.rundir import RunDir
 
+HELD_FOR = "because this run failed: "  # how the note of a ticket begins that a failure holds
 UNSEEN = 30.0  # seconds in which an engine whose process is not known may take its lock
 
 Say = Callable[[str], None]
@@ -92,6 +93,8 @@ class Dispatcher:
             return
         self._engines.pop(ticket.run, None)
         ended = outcome(run, ticket)
+        if ended["state"] == "failed":
+            self._hold_rest(ticket)  # before it counts as failed: who dies in between does this once more
         self._set(ticket, **ended, ended=now, pid=0, born=0.0)
         self._say(f"{ticket.run}: {ended['state']} {ended['note']}".rstrip())
 
@@ -129,12 +132,19 @@ class Dispatcher:
         try:
             engine = launch.start(RunDir(self._queue.runs / ticket.run))
         except (RunFolderError, OSError) as error:
+            self._hold_rest(marked)
             self._set(marked, state="failed", ended=time.time(), note=one_line(str(error), 300))
             self._say(f"{ticket.run}: {error}")
             return
         self._engines[ticket.run] = engine
         self._set(marked, pid=engine.pid, born=occupancy.born(engine.pid))
         self._say(f"{ticket.run}: started on {occupancy.device(ticket.device)}")
+
+    def _hold_rest(self, failed: Ticket) -> None:
+        """What still waits of a study that wants to stop at its first failure."""
+        for ticket in self._queue.tickets() if failed.study and failed.stop_on_failure else []:
+            if ticket.study == failed.study and ticket.state == "waiting":
+                self._set(ticket, state="held", note=HELD_FOR + failed.run)
 
     def _set(self, ticket: Ticket, **changes: object) -> Ticket | None:
         """The ticket with these changes; None when someone else changed it since it was read."""

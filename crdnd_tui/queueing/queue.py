@@ -43,6 +43,8 @@ class Ticket(Struct, frozen=True, kw_only=True):
     note: str = ""  # why it ended so
     pid: int = 0  # of its engine
     born: float = 0.0  # unix seconds at which that process began
+    study: str = ""  # the name of the study that it is a run of
+    stop_on_failure: bool = False  # when it fails, the rest of its study is held
 
 
 class Queue:
@@ -83,13 +85,31 @@ class Queue:
             write_atomically(self._settings, f"at_once = {count}  # runs on one device\n".encode())
 
     def add(self, run: str, device: str, now: float) -> Ticket:
-        """At the end of the queue; a run that ended in it may come again."""
+        """At the end of the queue; a run that ended in it may come again, and stays a run of its study."""
         with self.locked():
             old = self.ticket(run)
             if old is not None and old.state not in ENDED:
                 raise RunFolderError(f"{display(run)} is in the queue already; it is {old.state}")
             last = max((t.rank for t in self._read()), default=0.0)
-            return self._write(Ticket(run=run, device=device, rank=last + 1.0, added=now))
+            study, stop = (old.study, old.stop_on_failure) if old else ("", False)
+            ticket = Ticket(run=run, device=device, rank=last + 1.0, added=now, study=study, stop_on_failure=stop)
+            return self._write(ticket)
+
+    def add_all(self, wanted: Sequence[Ticket]) -> int:
+        """At the end of the queue, in this order; how many were added.
+
+        What is in the queue already is passed over; what ended as a run of the same study comes back to its old place.
+        """
+        with self.locked():
+            known = self._read()
+            busy = {ticket.run for ticket in known if ticket.state not in ENDED}
+            places = {(ticket.run, ticket.study): ticket.rank for ticket in known}
+            last = max((ticket.rank for ticket in known), default=0.0)
+            fresh = [ticket for ticket in wanted if ticket.run not in busy]
+            for k, ticket in enumerate(fresh, 1):
+                rank = places.get((ticket.run, ticket.study), last + k)
+                self._write(_with(ticket, state="waiting", rank=rank))
+        return len(fresh)
 
     def change(self, run: str, allowed: Sequence[str], act: Callable[[Ticket], Ticket | None]) -> Ticket | None:
         """The ticket as `act` makes it, or gone when that is None; RunFolderError when its state is not `allowed`."""
@@ -111,7 +131,7 @@ class Queue:
 
     def release(self, run: str) -> Ticket | None:
         """It may start again."""
-        return self.change(run, ("held", "waiting"), lambda t: _with(t, state="waiting"))
+        return self.change(run, ("held", "waiting"), lambda t: _with(t, state="waiting", note=""))
 
     def move(self, run: str, where: Literal["up", "down", "top"]) -> Ticket | None:
         """Before its neighbour, behind it, or before all."""
@@ -216,4 +236,5 @@ def _ticket(path: Path) -> Ticket | None:
     times = ticket.added, ticket.started, ticket.ended, ticket.born
     if path.name != f"{ticket.run}.json" or not RUN_ID.fullmatch(ticket.run) or not all(0 <= t < 1e11 for t in times):
         return None
-    return _with(ticket, place=0, note=display(ticket.note), device=display(ticket.device, 20))
+    shown = {"note": display(ticket.note), "device": display(ticket.device, 20), "study": display(ticket.study, 60)}
+    return _with(ticket, place=0, **shown)

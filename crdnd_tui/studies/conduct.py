@@ -1,0 +1,218 @@
+"""A study is begun, or goes on: what is missing is made and queued, what was interrupted is queued again.
+
+Whatever dies in between, the same call goes on from what lies on disk. Blocks: not for the event loop.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from crdnd_tui import vitals
+from crdnd_tui.queueing import batches, occupancy, worker
+from crdnd_tui.queueing.dispatch import HELD_FOR
+from crdnd_tui.queueing.queue import ENDED, SLOTS, Queue, Ticket, TicketState
+from crdnd_tui.studies import grid
+from crdnd_tui.studies.standing import RESUMABLE, Progress, Standing, Watch
+from crdnd_tui.studies.study import Cell, Study
+from crdnd_tui.text import display
+from engine.spec import folders
+from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.machine import Machine
+from engine.spec.rundir import RunDir
+
+_ANY: tuple[TicketState, ...] = TicketState.__args__  # type: ignore[attr-defined]
+SETTLES = 5.0  # seconds in which a worker notices that an engine is gone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """What a launch did. Each holds ids of runs."""
+
+    made: tuple[str, ...] = ()
+    resumed: tuple[str, ...] = ()
+    retried: tuple[str, ...] = ()  # had failed
+    released: tuple[str, ...] = ()  # a failure had held them
+    kept: tuple[str, ...] = ()  # failed, and left so
+    held: tuple[str, ...] = ()  # by a person, and left so
+    done: int = 0  # before
+    waiting: int = 0  # before, or at work
+
+    @property
+    def words(self) -> list[str]:
+        """A line for each kind of which there are any."""
+        counted = [
+            (self.done, "done already"),
+            (self.waiting, "at work or waiting already"),
+            (len(self.made), "made and queued"),
+            (len(self.resumed), "interrupted: queued again, to go on from the last checkpoint"),
+            (len(self.retried), "failed: queued again"),
+            (len(self.released), "held by a failure: released"),
+            (len(self.kept), "failed and left so; --retry-failed tries again"),
+            (len(self.held), "held; `crdnd queue release` lets them start"),
+        ]
+        return [f"{many:>4} {what}" for many, what in counted if many]
+
+
+def narrowed(study: Study, only: Sequence[str]) -> Study:
+    """The cells at these places alone, each `axis=label`; several of one axis add up. ConfigError for others."""
+    wanted: dict[str, list[str]] = {}
+    problems = []
+    for text in only:
+        axis, equals, label = text.partition("=")
+        if not equals or axis not in study.axes:
+            near = grid.near(axis, list(study.axes))
+            problems.append(f"--only: {display(text, 80)!r} should read axis=label{near}")
+        elif label not in study.axes[axis]:
+            problems.append(f"--only: {display(text, 80)!r} is no label{grid.near(label, study.axes[axis])}")
+        wanted.setdefault(axis, []).append(label)
+    cells = tuple(c for c in study.cells if all(c.place.get(axis) in labels for axis, labels in wanted.items()))
+    if not problems and not cells:
+        problems.append("--only: the study leaves out all of these runs")
+    if problems:
+        raise ConfigError(problems)
+    return replace(study, cells=cells)
+
+
+def in_order(cells: Sequence[Cell], study: Study) -> list[Cell]:
+    """All rows with the first seed, then all with the second: so a table fills early."""
+    seeds = study.axes.get("seed", ())
+    return sorted(cells, key=lambda cell: seeds.index(cell.place["seed"]) if seeds else 0)
+
+
+def launch(
+    study: Study,
+    machine: Machine,
+    *,
+    only: Study | None = None,
+    at_once: int | None = None,
+    stop_on_failure: bool = False,
+    retry_failed: bool = False,
+) -> Begun:
+    """Begin or go on with the study, or with the part `only` of it; a worker is there when this returns."""
+    runs, part = machine.runs_folder, only or study
+    if at_once is not None and at_once not in SLOTS:
+        raise ConfigError([f"--at-once: should be {SLOTS[0]} to {SLOTS[-1]}, not {at_once}"])
+    queue, watch = Queue(runs), Watch(runs)
+    with _alone(runs):
+        if at_once is not None and at_once != queue.at_once:
+            queue.set_at_once(at_once)
+        _settle(queue)
+        progress = watch.look(part)
+        _adopt(queue, progress, study.name, stop_on_failure)
+        batches.note(runs, batches.Batch(study=study.name, title=study.title, path=str(study.path.resolve()),
+                                         hashes=tuple(cell.config_hash for cell in study.cells)))  # fmt: skip
+        begun = _queue_all(queue, progress, machine, stop_on_failure=stop_on_failure, retry_failed=retry_failed)
+    worker.wake(runs)
+    return begun
+
+
+def _queue_all(
+    queue: Queue, progress: Progress, machine: Machine, *, stop_on_failure: bool, retry_failed: bool
+) -> Begun:
+    study = progress.study
+    by_hash = {standing.cell.config_hash: standing for standing in progress.standings}
+    ids: dict[str, list[str]] = {"made": [], "resumed": [], "retried": [], "released": [], "kept": [], "held": []}
+    wanted = []
+    for cell in in_order(study.cells, study):
+        standing = by_hash[cell.config_hash]
+        kind = _fate(standing, retry_failed)
+        if not kind:
+            continue
+        run = standing.run or folders.create(cell.config, preset_text(study, cell), machine).id
+        ids[kind].append(run)
+        if kind == "released":
+            queue.release(run)
+        elif kind not in ("kept", "held"):
+            device = occupancy.wanted(RunDir(queue.runs / run))
+            ticket = Ticket(run=run, device=device, added=time.time(), study=study.name)
+            wanted.append(_with(ticket, stop_on_failure=stop_on_failure))
+    queue.add_all(wanted)
+    counts = progress.counts
+    return Begun(
+        **{kind: tuple(found) for kind, found in ids.items()},
+        done=counts["done"],
+        waiting=counts["running"] + counts["waiting"],
+    )
+
+
+def _fate(standing: Standing, retry_failed: bool) -> str:
+    """What a launch does with a cell; empty for nothing."""
+    match standing.state:
+        case "absent":
+            return "made"
+        case state if state in RESUMABLE:
+            return "resumed"
+        case "failed":
+            return "retried" if retry_failed else "kept"
+        case "held":
+            by_failure = standing.ticket is not None and standing.ticket.note.startswith(HELD_FOR)
+            return "released" if by_failure else "held"
+        case _:
+            return ""
+
+
+def preset_text(study: Study, cell: Cell) -> str:
+    """The preset as it is, under a head that says what else the study asked for."""
+    head = [f"# A run of the study {study.name}: {cell.words}.", *(f"#   --set {text}" for text in cell.overrides)]
+    return "\n".join([*head, "", cell.preset_text])
+
+
+def _settle(queue: Queue) -> None:
+    """Tickets whose engine is gone while nobody followed it: their runs were interrupted."""
+    end = time.monotonic() + SETTLES
+    while stale := [ticket for ticket in queue.tickets() if ticket.state == "running" and _gone(queue, ticket)]:
+        if not worker.alive(queue.runs):
+            for ticket in stale:
+                queue.change(ticket.run, ("running",), _let_go)
+        elif time.monotonic() > end:  # the worker knows better
+            return
+        time.sleep(0.05)
+
+
+def _let_go(ticket: Ticket) -> Ticket:
+    note = "its engine was gone, and nobody had followed it"
+    return _with(ticket, state="stopped", ended=time.time(), pid=0, born=0.0, note=note)
+
+
+def _gone(queue: Queue, ticket: Ticket) -> bool:
+    run = RunDir(queue.runs / ticket.run)
+    return not vitals.alive(run) and not (ticket.pid and vitals.same(vitals.Holder(ticket.pid, ticket.born)))
+
+
+def _adopt(queue: Queue, progress: Progress, study: str, stop_on_failure: bool) -> None:
+    """Runs of the study that are in the queue already become the study's, with the wish of this launch."""
+    for standing in progress.standings:
+        ticket = standing.ticket
+        if (
+            ticket is None
+            or ticket.state in ENDED
+            or (ticket.study == study and ticket.stop_on_failure == stop_on_failure)
+        ):
+            continue
+        queue.change(ticket.run, _ANY, lambda t: _with(t, study=study, stop_on_failure=stop_on_failure))
+
+
+def _with(ticket: Ticket, **changes: object) -> Ticket:
+    return msgspec.structs.replace(ticket, **changes)
+
+
+@contextmanager
+def _alone(runs: Path) -> Iterator[None]:
+    """Two launches at once would make the same runs twice; RunFolderError when the folder cannot be written."""
+    path = runs / ".queue" / "studies.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise RunFolderError(f"no study can be queued here: {error.strerror}", where=str(runs)) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
