@@ -33,6 +33,7 @@ SCREENS = {
     "compare": "CompareScreen",
     "examples": "ExamplesScreen",
     "queue": "QueueScreen",
+    "studies": "StudiesScreen",
 }
 
 FIRST_LOOK = 0.3  # seconds
@@ -277,17 +278,9 @@ class LabApp(App[None]):
         """The palette: screens, what can be done on this one, themes, help."""
         for place, name in enumerate(SCREENS, 1):
             yield SystemCommand(name.title(), f"the screen; key {place}", partial(self.show, name))
-        from crdnd_tui.help import own  # noqa: PLC0415  not needed for the first paint
+        from crdnd_tui.help import deeds  # noqa: PLC0415  not needed for the first paint
 
-        said: set[tuple[str, str]] = set()
-        for node, binding, enabled, _ in screen.active_bindings.values():
-            everywhere = binding.action in ("leave", "help", "command_palette") or binding.action.startswith("show(")
-            same = binding.action, binding.description
-            if not enabled or not binding.description or everywhere or same in said:
-                continue
-            if (binding.key, binding.action) not in {(one.key, one.action) for one in own(node)}:  # Textual's
-                continue
-            said.add(same)
+        for node, binding in deeds(screen):
             yield SystemCommand(
                 binding.description,
                 f"{binding.tooltip or 'on this screen'}; key {self.get_key_display(binding)}",

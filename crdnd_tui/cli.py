@@ -1,6 +1,6 @@
 """crdnd: the command line. Names and flags only; what a command does is imported when it is called.
 
-Exit codes: 0 ok, 1 the run failed, 2 usage or config, 3 stopped, 130 interrupted.
+Exit codes: 0 ok, 1 the run failed, 2 usage or config, 3 stopped, 4 nothing can be compared, 130 interrupted.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from crdnd_tui import cli_queue, complete
+from crdnd_tui import cli_queue, cli_results, complete
 from crdnd_tui.text import display
 from engine.spec.errors import ConfigError, CrdndError
 
@@ -127,11 +127,18 @@ def list_runs(
 
 
 @app.command()
-def show(run: Run, as_json: Json = False, runs: Runs = Path("runs")) -> None:
+def show(
+    run: Run,
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Where its numbers come from, and the line that repeats the run.")
+    ] = False,
+    as_json: Json = False,
+    runs: Runs = Path("runs"),
+) -> None:
     """Show one run: how it is, its robustness table, its warnings."""
     from crdnd_tui.commands import show  # noqa: PLC0415  paid for by this command alone
 
-    raise typer.Exit(show.show(run, _folder(runs), as_json=as_json))
+    raise typer.Exit(show.show(run, _folder(runs), as_json=as_json, provenance=provenance))
 
 
 @app.command()
@@ -195,6 +202,9 @@ def doctor(as_json: Json = False, data: Data = Path("data"), runs: Runs = Path("
 
 def _folder(path: Path) -> Path:
     return path.expanduser().resolve()
+
+
+cli_results.register(app)
 
 
 def main() -> None:

@@ -13,6 +13,10 @@ app = typer.Typer(
 )
 
 Run = Annotated[str, typer.Argument(help="A run's id or its beginning.", autocompletion=complete.runs)]
+AnyRun = Annotated[
+    str, typer.Argument(help="A run's id or its beginning.", autocompletion=complete.runs, show_default=False)
+]
+Study = Annotated[str, typer.Option("--study", metavar="NAME", help="All runs of this study.")]
 Runs = Annotated[Path, typer.Option("--runs", envvar="CRDND_RUNS", help="Folder of the runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Data for scripts on stdout.")]
 
@@ -56,19 +60,19 @@ def add(  # noqa: PLR0913  options of a command line
 
 
 @app.command()
-def hold(run: Run, runs: Runs = Path("runs")) -> None:
+def hold(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> None:
     """Do not start a waiting run until it is released; it keeps its place."""
     from crdnd_tui.commands import queue  # noqa: PLC0415  paid for by this command alone
 
-    raise typer.Exit(queue.hold(run, _folder(runs)))
+    raise typer.Exit(queue.hold(run, _folder(runs), study))
 
 
 @app.command()
-def release(run: Run, runs: Runs = Path("runs")) -> None:
+def release(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> None:
     """Let a held run start when its turn comes."""
     from crdnd_tui.commands import queue  # noqa: PLC0415  paid for by this command alone
 
-    raise typer.Exit(queue.release(run, _folder(runs)))
+    raise typer.Exit(queue.release(run, _folder(runs), study))
 
 
 @app.command()
@@ -87,11 +91,11 @@ def move(
 
 
 @app.command()
-def cancel(run: Run, runs: Runs = Path("runs")) -> None:
+def cancel(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> None:
     """Take a waiting run off the queue; its folder, when it was never started, goes to .trash."""
     from crdnd_tui.commands import queue  # noqa: PLC0415  paid for by this command alone
 
-    raise typer.Exit(queue.cancel(run, _folder(runs)))
+    raise typer.Exit(queue.cancel(run, _folder(runs), study))
 
 
 @app.command()

@@ -153,6 +153,20 @@ def own(node: DOMNode) -> list[Binding]:
     return [binding for binding in _all(node) if (binding.key, binding.action) in keys]
 
 
+def deeds(screen: Screen[Any]) -> Iterator[tuple[DOMNode, Binding]]:
+    """What can be done on this screen now, for the palette: each action once, with the node that does it."""
+    said: set[tuple[str, str]] = set()
+    for node, binding, enabled, _ in screen.active_bindings.values():
+        everywhere = binding.action in ("leave", "help", "command_palette") or binding.action.startswith("show(")
+        same = binding.action, binding.description
+        if not enabled or not binding.description or everywhere or same in said:
+            continue
+        if (binding.key, binding.action) not in {(one.key, one.action) for one in own(node)}:  # Textual's
+            continue
+        said.add(same)
+        yield node, binding
+
+
 def _key(shown: str) -> str:
     return "enter" if shown == "\u23ce" else shown  # few fonts have that sign, ASCII has none like it
 

@@ -65,10 +65,10 @@ def table(state: RunState, width: int = 80, *, ascii_only: bool = False, height:
     """The robustness table with its notes, shortened to `height` lines; nothing when there is no cell yet."""
     if not any(state.table.values()):
         return []
-    notes = _Notes(state)
+    notes = Notes(state)
     rows, beyond = _rows(state, notes)
     lines = _body(state, [*rows, *beyond], len(beyond), width, ascii_only=ascii_only)
-    below = [Text(), *_caption(state, width), *notes.lines(width), *_below(state, width)]
+    below = [Text(), *wrapped(conditions(state), width, "dim"), *notes.lines(width), *_below(state, width)]
     if len(lines) + len(below) > height:
         below = below[: height - len(lines)] if len(lines) + 1 < height else []
     if len(lines) > height:
@@ -79,7 +79,7 @@ def table(state: RunState, width: int = 80, *, ascii_only: bool = False, height:
     return [Text.assemble(*_ascii_parts(line)) for line in lines] if ascii_only else lines
 
 
-def _rows(state: RunState, notes: "_Notes") -> tuple[list[_Row], list[_Row]]:
+def _rows(state: RunState, notes: "Notes") -> tuple[list[_Row], list[_Row]]:
     """Rows within the threat model, the worst case last; and those of another one."""
     within: list[_Row] = []
     beyond: list[_Row] = []
@@ -175,15 +175,15 @@ def class_name(state: RunState, index: int, width: int = 14) -> str:
     return f"class {name}" if name.isdecimal() else one_line(name, width)
 
 
-def _caption(state: RunState, width: int) -> list[Text]:
-    """In which ball, on which images."""
+def conditions(state: RunState) -> str:
+    """In which ball, on which images; there is at least one cell."""
     cells = [cell for row in state.table.values() for cell in row.values()]
     n, of = max((cell.n, cell.of) for cell in cells)
     epsilon = next((str(e) for cell in cells if (e := cell.spec.get("epsilon"))), "")
     split = one_line(cells[0].split, 20)
     images = f"all {count(n)} {split} images" if n == of else f"{count(n)} of {count(of)} {split} images"
     radius = f"L-inf, epsilon {one_line(epsilon, 12)} \u00b7 " if epsilon else ""
-    return wrapped(f"{radius}% right of {images}, 95{_GLUE}% intervals", width, "dim")
+    return f"{radius}% right of {images}, 95{_GLUE}% intervals"
 
 
 def _below(state: RunState, width: int) -> list[Text]:
@@ -197,11 +197,11 @@ def _below(state: RunState, width: int) -> list[Text]:
     for checkpoint in state.checkpoints:
         row = state.table.get(checkpoint, {})
         of_it = f" ({one_line(checkpoint, 20)})" if len(state.checkpoints) > 1 else ""
-        said += [words for words in (_gaps(row, of_it), *(_detail(cell, of_it) for cell in row.values())) if words]
+        said += [words for words in (gaps(row, of_it), *(detail(cell, of_it) for cell in row.values())) if words]
     return [line for words in said for line in wrapped(words, width, "dim")]
 
 
-def _gaps(row: Mapping[str, Evaluated], of_it: str) -> str:
+def gaps(row: Mapping[str, Evaluated], of_it: str = "") -> str:
     """PGD on the cross-entropy minus the attacks that are blind to the scale of logits, in points."""
     if "pgd_sat" not in row:
         return ""
@@ -213,7 +213,7 @@ def _gaps(row: Mapping[str, Evaluated], of_it: str) -> str:
     return f"{TITLES['pgd_sat']}{of_it} minus {', '.join(gaps)}{_GLUE}points" if gaps else ""
 
 
-def _detail(cell: Evaluated, of_it: str) -> str:
+def detail(cell: Evaluated, of_it: str = "") -> str:
     """What a number rests on: distance and budget of CW_2, version and parts of AutoAttack, steps of a PGD."""
     details, name = cell.details, cell.spec.get("name", cell.attack)
     if name == "cw_2":
@@ -244,7 +244,7 @@ def wrapped(text: str, width: int, style: str = "", indent: str = "  ", hang: st
     return [*lines, Text(line, style)]
 
 
-class _Notes:
+class Notes:
     """Footnotes: one letter for each kind of mark, in the order in which they are met; its figures are gathered."""
 
     def __init__(self, state: RunState) -> None:
@@ -273,13 +273,19 @@ class _Notes:
         places = {order.index(_sentence(w.code, w.message)) for w in self._state.marks(checkpoint, attack)}
         return "".join(_LETTERS[place % len(_LETTERS)] for place in sorted(places))
 
-    def lines(self, width: int) -> list[Text]:
-        """Each letter with its sentence, then the warnings that concern no cell."""
-        shown: list[Text] = []
+    def sentences(self) -> list[tuple[str, str]]:
+        """Each letter with its sentence, then the warnings that concern no cell, marked `!`."""
         lettered = zip(cycle(_LETTERS), self._figures.items(), strict=False)
-        for letter, ((_, sentence), figures) in [*lettered, *(("!", note) for note in self._loose.items())]:
-            measured = f"{'; '.join(figures)}. " if figures else ""
-            lines = wrapped(f"{letter} {one_line(measured + sentence, 600)}", width)
+        return [
+            (letter, one_line((f"{'; '.join(figures)}. " if figures else "") + sentence, 600))
+            for letter, ((_, sentence), figures) in [*lettered, *(("!", note) for note in self._loose.items())]
+        ]
+
+    def lines(self, width: int) -> list[Text]:
+        """The sentences, as wide as they may be."""
+        shown: list[Text] = []
+        for letter, sentence in self.sentences():
+            lines = wrapped(f"{letter} {sentence}", width)
             lines[0].stylize("yellow", 2, 3)
             shown += lines
         return shown

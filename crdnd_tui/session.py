@@ -41,7 +41,7 @@ class Lab(Protocol):
         """The New screen with this preset; `path` is where it lies, for what it extends, and where it is saved."""
 
     def show(self, screen: str) -> None:
-        """One of runs, new, live, compare, examples, queue."""
+        """One of runs, new, live, compare, examples, queue, studies."""
 
     def start_demo(self) -> object:
         """Replay a recorded run in a folder of its own."""

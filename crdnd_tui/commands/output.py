@@ -39,6 +39,13 @@ def show_text(text: str) -> None:
     sys.stdout.flush()
 
 
+def show_file(text: str) -> None:
+    """What a file would hold, for a pipe: UTF-8 wherever it goes, lines of any length. Its writer has escaped it."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
+
+
 def show_json(value: Any) -> None:  # noqa: ANN401  any JSON
     """One JSON value, in ASCII, so that it can steer no terminal; numbers that are not finite are null."""
     text = json.dumps(_finite(value), indent=2, allow_nan=False)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 from rich.text import Text
 
 from crdnd_tui import presets
 from crdnd_tui.commands import output
-from crdnd_tui.queueing import agenda, worker
+from crdnd_tui.queueing import agenda, batches, worker
 from crdnd_tui.queueing.agenda import Agenda, Entry
 from crdnd_tui.queueing.queue import Queue, Ticket
 from crdnd_tui.queueing.queue_lines import SIGNS, clock
@@ -52,16 +53,22 @@ def add(preset: str, overrides: Sequence[str], seeds: str, name: str, machine: M
     return OK
 
 
-def hold(name: str, runs: Path) -> int:
-    """It keeps its place."""
+def hold(name: str, runs: Path, study: str = "") -> int:
+    """It keeps its place; with `study`, all that waits of that."""
+    if _one_of(name, study) == study:
+        output.say(f"{batches.hold(runs, study)} held; `crdnd queue release --study {study}` lets them start.")
+        return OK
     run = find(runs, name)
     Queue(runs).hold(run)
     output.say(f"{run} is held; `crdnd queue release {run}` lets it start.")
     return OK
 
 
-def release(name: str, runs: Path) -> int:
-    """Its turn will come."""
+def release(name: str, runs: Path, study: str = "") -> int:
+    """Its turn will come; with `study`, that of all that is held of it."""
+    if _one_of(name, study) == study:
+        output.say(f"{batches.release(runs, study)} wait for their device.")
+        return OK
     run = find(runs, name)
     worker.release(runs, run)
     output.say(f"{run} waits for its device.")
@@ -77,10 +84,21 @@ def move(name: str, where: Literal["up", "down", "top"], runs: Path) -> int:
     return OK
 
 
-def cancel(name: str, runs: Path) -> int:
-    """Off the queue."""
+def cancel(name: str, runs: Path, study: str = "") -> int:
+    """Off the queue; with `study`, all that waits or is held of that."""
+    if _one_of(name, study) == study:
+        many = batches.cancel(runs, study)
+        output.say(f"{many} left the queue; folders that were never started are in .trash, the others stay.")
+        return OK
     output.say(worker.cancel(runs, find(runs, name)))
     return OK
+
+
+def _one_of(name: str, study: str) -> str:
+    """The one that was given; ConfigError for both or neither."""
+    if bool(name) == bool(study):
+        raise ConfigError(["name a run, or a study with --study NAME; not both"])
+    return name or study
 
 
 def retry(name: str, runs: Path) -> int:
@@ -143,6 +161,7 @@ def _plain(found: Agenda) -> dict[str, Any]:
         "tickets": [_ticket(entry, entry.ticket) for entry in entries if entry.ticket],
         "by_hand": [{"run": job.run, "device": job.device} for job in atwork if not job.ticket],
         "damaged": list(found.damaged),
+        "studies": [msgspec.to_builtins(study) for study in found.studies],
     }
 
 
@@ -151,20 +170,20 @@ def _ticket(entry: Entry, ticket: Ticket) -> dict[str, Any]:
         "run": ticket.run, "state": ticket.state, "place": ticket.place, "device": entry.device,
         "name": entry.about.name, "method": entry.about.method, "seed": entry.about.seed, "added": ticket.added,
         "started": ticket.started or None, "ended": ticket.ended or None, "note": ticket.note,
-        "takes": entry.takes, "left": entry.left, "starts": entry.starts,
+        "study": ticket.study, "takes": entry.takes, "left": entry.left, "starts": entry.starts,
     }  # fmt: skip
 
 
 def _lines(found: Agenda, now: float) -> "list[Text]":
     """At work, waiting, ended; one line each."""
-    lines: list[Text] = []
+    lines: list[Text] = [_study(study) for study in found.studies]
     for device in found.devices:
         for job in device.jobs:
             left = f"{duration(job.left)} left" if job.left is not None else ""
             lines.append(_line("running", job, device.name, left or ("" if job.ticket else "started by hand")))
     for entry in found.queued:
         if entry.ticket:
-            starts = f"starts {clock(entry.starts, now)}" if entry.starts is not None else ""
+            starts = f"starts {clock(entry.starts, now)}" if entry.starts is not None else entry.ticket.note
             lines.append(_line(entry.ticket.state, entry, str(entry.ticket.place), starts))
     for entry in found.ended:
         if entry.ticket:
@@ -174,10 +193,19 @@ def _lines(found: Agenda, now: float) -> "list[Text]":
     return lines
 
 
+def _study(study: batches.Progress) -> Text:
+    """`digits 14/27 done, 2 at work, 11 waiting`."""
+    parts = [(study.running, "at work"), (study.waiting, "waiting"), (study.held, "held"), (study.failed, "failed")]
+    words = ", ".join([f"{study.words} done", *(f"{many} {what}" for many, what in parts if many)])
+    return Text.assemble((" study ", "dim"), words)
+
+
 def _line(state: str, entry: Entry, place: str, more: str) -> Text:
     sign, style = SIGNS[state]
     line = Text(f"{place:>6} ", "dim")
     line.append(f"{sign} {state:<9} ", {"good": "green", "warn": "yellow", "bad": "red"}.get(style, "dim"))
     line.append(display(entry.run))
+    if entry.ticket and entry.ticket.study:
+        line.append(f"  {one_line(entry.ticket.study, 24)}", "dim")
     line.append(f"  {one_line(more, 80)}" if more else "", "dim")
     return line

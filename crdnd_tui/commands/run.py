@@ -29,7 +29,13 @@ def run(
     """A preset becomes a run; returns the exit code."""
     path = presets.resolve(preset)
     named = [f"name={json.dumps(name)}"] if name else []
-    config = toml.load(path, [*overrides, *named], seed)
+    config: RunConfig | JudgeConfig
+    if toml.merged(path).table.get("kind") == "evaluation":  # the config of a saved evaluation
+        if overrides or seed is not None or name:
+            raise ConfigError(["a saved evaluation is repeated as it is: --set, --seed and --name do not apply to it"])
+        config = toml.read(path)
+    else:
+        config = toml.load(path, [*overrides, *named], seed)
     folder = folders.create(config, path.read_text(encoding="utf-8"), machine)
     return go(folder, detach=detach, as_json=as_json)
 

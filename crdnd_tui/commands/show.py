@@ -31,17 +31,22 @@ def runs(folder: Path, states: Sequence[str], *, as_json: bool) -> int:
     return 0
 
 
-def show(name: str, folder: Path, *, as_json: bool) -> int:
-    """One run: how it is, its table, its warnings."""
-    from crdnd_tui import report, results  # noqa: PLC0415  the list of runs does without the registry of attacks
+def show(name: str, folder: Path, *, as_json: bool, provenance: bool = False) -> int:
+    """One run: how it is, its table, its warnings; or where its numbers come from."""
+    from crdnd_tui import provenance_lines, report, results  # noqa: PLC0415  the list of runs does without the registry of attacks
 
     run = _find(folder, name)
     row = library.summary(run)
     if row is None:
         raise RunFolderError(f"{run.path} holds no run")
+    origin = provenance_lines.read(run) if provenance else None
     state = results.load(run)
     if as_json:
-        output.show_json(row.to_json() | _details(state, results.rows(state)))
+        more = {"provenance": origin.to_json()} if origin else {}
+        output.show_json(row.to_json() | _details(state, results.rows(state)) | more)
+        return 0
+    if origin:
+        output.show([*pages.facts(row, report.TITLES), Text(), *provenance_lines.lines(origin)])
         return 0
     console = output.data()
     lines = pages.facts(row, report.TITLES)

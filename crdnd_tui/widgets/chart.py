@@ -36,6 +36,7 @@ class Line:
     series: Series
     band: bool = False  # the raw points as a dim min/max band behind the smoothed line
     smooth: bool = False
+    spread: Series | None = None  # lower and upper end in turn: a dim band behind the line, smoothed or not
     value: str = ""  # legend text of the last value; made from the number when empty
 
 

@@ -61,8 +61,9 @@ class Sheet:
         bands, lines = [], []
         for place, line in enumerate(self.lines):
             smoothed = line.smooth and how.smoothing > 0
-            if line.band and smoothed:
-                bands.append(Curve(series=line.series, key=f"band{place}", kind="band", letter="."))
+            behind = line.spread or (line.series if line.band and smoothed else None)
+            if behind is not None:
+                bands.append(Curve(series=behind, key=f"band{place}", kind="band", letter="."))
             lines.append(
                 Curve(
                     series=self.drawn(line, how),

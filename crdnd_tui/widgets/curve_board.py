@@ -15,7 +15,17 @@ _LEAST = 38  # cells of a small chart
 _BORDERS = 4  # cells of a panel's edge that carry no words
 
 
-class _Alone(Chart):
+class _Compared(Chart):
+    """Keeps how it was looked at when it makes way for another measure."""
+
+    def follow(self, other: Chart) -> None:
+        """The same stretch of x, crosshair and smoothing as this one's; logarithmic y belongs to a measure."""
+        if isinstance(other, _Compared):
+            self._sheet.window.chosen = other._sheet.window.chosen
+            self.log_x, self.smoothing, self.cursor = other.log_x, other.smoothing, other.cursor
+
+
+class _Alone(_Compared):
     """One curve before the others. Only it is in the legend: those behind it have charts of their own."""
 
     def _entitle(self) -> None:
@@ -34,7 +44,7 @@ class CurveBoard(Container):
     def __init__(self, **names: Any) -> None:  # noqa: ANN401  id and classes
         super().__init__(**names)
         self._key: object = None
-        self._charts: list[Chart] = []
+        self._charts: list[_Compared] = []
         self.names: list[list[str]] = []  # of the curves in each chart
 
     def show(self, title: str, lines: Sequence[Line], *, percent: bool, apart: bool, quiet: str) -> None:
@@ -44,10 +54,11 @@ class CurveBoard(Container):
         key = (titles, percent, apart)
         if key != self._key:
             self._key = key
-            self._rebuild(titles, percent, _Alone if apart and lines else Chart)
+            self._rebuild(titles, percent, _Alone if apart and lines else _Compared)
         self.names = []
         for place, chart in enumerate(self._charts):
-            behind = [replace(line, colour=quiet, band=False) for k, line in enumerate(lines) if k != place]
+            others = [line for k, line in enumerate(lines) if k != place]
+            behind = [replace(line, colour=quiet, band=False, spread=None) for line in others]
             mine = [*behind, lines[place]] if apart and lines else list(lines)  # the last is drawn above the others
             self.names.append([line.name for line in mine])
             chart.show(mine)
@@ -57,12 +68,15 @@ class CurveBoard(Container):
         if self._charts:
             self._charts[0].focus()
 
-    def _rebuild(self, titles: Sequence[str], percent: bool, kind: type[Chart]) -> None:
+    def _rebuild(self, titles: Sequence[str], percent: bool, kind: type[_Compared]) -> None:
         focused = any(chart.has_focus for chart in self._charts)
-        for chart in self._charts:
+        before = self._charts
+        for chart in before:
             chart.remove()
         self._charts = [kind(words, percent=percent, empty="no run has this yet") for words in titles]
         self.mount_all(self._charts)
+        for place, chart in enumerate(self._charts if before else ()):
+            chart.follow(before[min(place, len(before) - 1)])
         self._arrange()
         if focused:
             self._charts[0].focus()

@@ -7,6 +7,7 @@ from rich.text import Text
 from crdnd_tui import report
 from crdnd_tui.comparing.comparison import Row
 from crdnd_tui.comparing.comparison_config import MISSING, ClassDifference, Key
+from crdnd_tui.exporting.of_classes import Worst
 from crdnd_tui.palette import Palette
 from crdnd_tui.text import one_line, pad, percent
 from crdnd_tui.widgets.result_grid import signed
@@ -61,6 +62,31 @@ def _stacked(
             line.truncate(width, overflow="ellipsis")
             made.append(line)
     return made
+
+
+def worst_lines(named: Sequence[tuple[str, Worst | None]], palette: Palette, width: int) -> list[Text]:
+    """The worst class of each row, with the interval of one run or the deviation over seeds, as far as it is known."""
+    known = [(label, worst) for label, worst in named if worst is not None]
+    label = min(max((len(label) for label, _ in known), default=0), max(8, width - 40))
+    made = []
+    for name, worst in known:
+        line = Text("worst of ", palette.muted)
+        line.append(pad(one_line(name, label), label) + "  ", palette.text)
+        line.append(f"{worst.name}  ", palette.text)
+        line.append(percent(worst.mean), f"bold {palette.text}")
+        line.append(_around(worst), palette.muted)
+        line.truncate(width, overflow="ellipsis")
+        made.append(line)
+    return made
+
+
+def _around(worst: Worst) -> str:
+    """What bears the number."""
+    if worst.std is not None:
+        return f" \u00b1 {100 * worst.std:.1f}, {len(worst.values)} seeds"
+    if worst.interval is not None:
+        return f" [{percent(worst.interval.low)}, {percent(worst.interval.high)}], n {worst.count}"
+    return ""
 
 
 def class_lines(

@@ -7,7 +7,10 @@ from textual.widget import Widget
 
 from crdnd_tui.palette import named
 
-PLACES = (("1", "Runs"), ("2", "New"), ("3", "Live"), ("4", "Compare"), ("5", "Examples"), ("6", "Queue"))
+PLACES = tuple(
+    (str(key), name) for key, name in enumerate(("Runs", "New", "Live", "Compare", "Examples", "Queue", "Studies"), 1)
+)
+BRAND = " crdnd "
 
 GAP = "   "  # between the parts of a note
 
@@ -35,17 +38,16 @@ class Head(Widget):
         self.note = note
 
     def render(self) -> Text:
-        """As many names as the width carries; digits alone in a narrow terminal."""
+        """As many names as the width carries; digits alone in a narrow terminal. The last words of the note come
+        before our own name."""
         palette, width = named(self.app.theme), self.size.width
+        parts = self.note.split(GAP)
+        least = cell_len(parts[-1]) + 2 if parts[-1] else 0
         line = Text(no_wrap=True)
-        line.append(" crdnd ", f"bold {palette.accent}")
-        for names in (True, False):
-            places = self._places(names)
-            if cell_len(line.plain) + cell_len(places.plain) <= width:
-                break
+        brand, places = self._front(width, least)
+        line.append(brand, f"bold {palette.accent}")
         line.append_text(places)
         room = width - cell_len(line.plain) - 1
-        parts = self.note.split(GAP)
         while parts and cell_len(GAP.join(parts)) >= room:
             parts.pop(0)  # what is last is what must be known
         note = GAP.join(parts)
@@ -53,6 +55,16 @@ class Head(Widget):
             line.append(" " * (room - cell_len(note)) + note, palette.muted)
         line.truncate(width)
         return line
+
+    def _front(self, width: int, least: int) -> tuple[str, Text]:
+        """Our name and the places, as far as they fit; with `least` cells for a note if that is possible."""
+        for names in (True, False):
+            places = self._places(names)
+            for room in (least, 0):
+                for brand in (BRAND, ""):
+                    if cell_len(brand) + cell_len(places.plain) + room <= width:
+                        return brand, places
+        return BRAND, self._places(False)
 
     def _places(self, names: bool) -> Text:
         palette, text = named(self.app.theme), Text()

@@ -7,11 +7,12 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from crdnd_tui.judgement import gallery
+from crdnd_tui.judgement import gallery, raster
 from crdnd_tui.judgement.gallery import Hall, Picture
+from crdnd_tui.judgement.raster import Raster
 from crdnd_tui.widgets import picture
 from crdnd_tui.widgets.easel import Easel, Line
-from crdnd_tui.widgets.picture import Raster, Scale
+from crdnd_tui.widgets.picture import Scale
 from engine.spec.gallery import Example
 
 _GAP = 2  # cells between tiles; the cursor's frame lives in them
@@ -114,7 +115,7 @@ class Sheet(Easel):
         """The image, and `label -> prediction` below it."""
         palette, example = self.palette, self.rows[place]
         _, _, columns = hall.shape
-        image: Raster = picture.raster(self.pictures[place])
+        image: Raster = raster.raster(self.pictures[place])
         drawn = picture.draw(image, made.scale, self.look, self.ground, bright_is_dense=palette.dark)
         side = (made.tile - made.scale.columns(columns)) // 2
         lines = [Segment.adjust_line_length([*self.space(side), *line], made.tile, style=self.ground) for line in drawn]

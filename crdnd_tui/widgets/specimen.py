@@ -9,13 +9,14 @@ from functools import cached_property
 
 from rich.text import Text
 
-from crdnd_tui.judgement import gallery
+from crdnd_tui.judgement import gallery, raster
 from crdnd_tui.judgement.gallery import Hall, Picture
 from crdnd_tui.judgement.judged import Bounds
+from crdnd_tui.judgement.raster import Raster
 from crdnd_tui.text import one_line
 from crdnd_tui.widgets import picture, probabilities
 from crdnd_tui.widgets.easel import Easel, Line, beside, centred
-from crdnd_tui.widgets.picture import Look, Raster, Scale
+from crdnd_tui.widgets.picture import Look, Scale
 from engine.spec.gallery import Example
 
 _GAP = 2
@@ -178,12 +179,12 @@ class SpecimenPanel(Easel):
         image: Raster
         match which:
             case "clean":
-                image = picture.raster(one.clean)
+                image = raster.raster(one.clean)
             case "delta":
-                image = picture.amplified(one.clean, one.adversarial, one.k)
+                image = raster.amplified(one.clean, one.adversarial, one.k)
                 look = look if look == "colour" else "signs"
             case _:
-                image = picture.raster(one.adversarial)
+                image = raster.raster(one.adversarial)
         return picture.draw(image, scale, look, self.ground, bright_is_dense=self.palette.dark)
 
     def _alone(self, one: Specimen, width: int, height: int) -> list[Line]:

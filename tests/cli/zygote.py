@@ -13,7 +13,7 @@ from typing import Any
 
 from crdnd_tui import launch
 from crdnd_tui.cli import main
-from crdnd_tui.commands import doctor, evaluate, machine, preset, run, show  # noqa: F401  imported once for all
+from crdnd_tui.commands import compare, doctor, evaluate, machine, preset, run, show  # noqa: F401  imported once for all
 
 ENGINE = Path(__file__).parent / "fake_engine.py"
 SECONDS = 60  # after so long a command dies of SIGALRM

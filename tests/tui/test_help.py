@@ -17,7 +17,7 @@ from crdnd_tui.help import HelpScreen, Keys
 from crdnd_tui.screen import LabScreen
 from tests.tui.pilot import drive, recorded, same_picture, settle
 
-GLOBAL = {*"123456", "colon", "question_mark", "t", "q", "ctrl+q", "ctrl+p"}
+GLOBAL = {*"1234567", "colon", "question_mark", "t", "q", "ctrl+q", "ctrl+p"}
 RUN = "20261122-215714-crdnd-small_cnn-s0-ea68"
 
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from rich.style import Style
 
 from crdnd_tui.judgement.gallery import Picture
-from crdnd_tui.widgets import picture
-from crdnd_tui.widgets.picture import Scale, amplified, draw, fit, fitting, raster, scaled
+from crdnd_tui.judgement.raster import amplified, fitting, raster
+from crdnd_tui.widgets.picture import Scale, draw, fit, scaled
 
 GROUND = Style(color="#dddddd", bgcolor="#101010")
 
@@ -108,6 +108,6 @@ def test_each_pixel_has_its_own_colour(values):
     cells = _cells(draw(raster(_grey([a, b], [c, d])), Scale(), "colour", GROUND))
 
     def hexed(value):
-        return f"#{picture._byte(value):02x}" + f"{picture._byte(value):02x}" * 2
+        return "#" + f"{round(255 * value):02x}" * 3
 
     assert cells == [[("\u2580", hexed(a), hexed(c)), ("\u2580", hexed(b), hexed(d))]]

@@ -154,5 +154,5 @@ async def compare(pilot) -> None:
     await pilot.press("space", "space")
     await see(pilot, "2 selected")
     await pilot.press("c")
-    await see(pilot, "Results: best checkpoint", "method.name +rslad +crdnd", "clean +FGSM")
+    await see(pilot, "Results: best checkpoint", "method.name +rslad +crdnd", "clean +SAT +inf")
     await see(pilot, r"rslad s0 .*?(\d+\.\d[^\d\n]*){7}", r"crdnd s0 .*?(\d+\.\d[^\d\n]*){7}")

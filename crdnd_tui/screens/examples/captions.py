@@ -9,12 +9,12 @@ from crdnd_tui import report
 from crdnd_tui.judgement import judged, shows
 from crdnd_tui.judgement.gallery import Hall
 from crdnd_tui.judgement.judged import Judged, Matrix, Mode
+from crdnd_tui.judgement.raster import STEPS
 from crdnd_tui.judgement.shows import Show
 from crdnd_tui.judgement.visit import Visit
 from crdnd_tui.palette import Palette
 from crdnd_tui.text import bar, one_line, pad
 from crdnd_tui.widgets.confusion import Spot, number
-from crdnd_tui.widgets.picture import STEPS
 from crdnd_tui.widgets.specimen import Specimen
 
 _DOT = " \u00b7 "

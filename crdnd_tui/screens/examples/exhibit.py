@@ -13,13 +13,13 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
 from crdnd_tui import report
-from crdnd_tui.judgement import gallery, judged, shows
+from crdnd_tui.judgement import gallery, judged, raster, shows
 from crdnd_tui.judgement.gallery import GalleryError, Hall, Pixels
 from crdnd_tui.judgement.shows import Show
 from crdnd_tui.judgement.visit import Cell, Visit
 from crdnd_tui.screen import LabScreen
 from crdnd_tui.screens.examples import captions
-from crdnd_tui.widgets import picture, probabilities
+from crdnd_tui.widgets import probabilities
 from crdnd_tui.widgets.confusion import Confusion, Spot
 from crdnd_tui.widgets.probabilities import Probabilities
 from crdnd_tui.widgets.sheet import Sheet
@@ -155,7 +155,7 @@ class Exhibit(LabScreen):
             return f"\u2717 {pixels}"
         clean, adversarial = pixels.pair(example)
         bounds = judged.bounds(self.shown.judged, self.visit.attack, self.shown.epsilon)
-        k = self.amplification or picture.fitting(gallery.linf(clean, adversarial))
+        k = self.amplification or raster.fitting(gallery.linf(clean, adversarial))
         return Specimen(hall=hall, example=example, clean=clean, adversarial=adversarial, bounds=bounds, k=k)
 
     def _paint_single(self, hall: Hall) -> None:

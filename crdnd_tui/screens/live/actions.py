@@ -33,6 +33,39 @@ class RunActions(LabScreen):
     def _say(self, words: str, *, bad: bool = False) -> None:
         self.notify(display(words, 400), markup=False, severity="warning" if bad else "information", timeout=5)
 
+    def action_export(self) -> None:
+        """As a document, a replay elsewhere, or the student itself."""
+        from crdnd_tui.dialogs.export import Export  # noqa: PLC0415  asked for rarely
+
+        folder = self._folder()
+        if folder is None:
+            self._say(NO_RUN, bad=True)
+        else:
+            self.app.push_screen(Export([folder.id], folder.path.parent))
+
+    def action_provenance(self) -> None:
+        """Where its numbers come from, and the line that repeats it."""
+        from crdnd_tui.dialogs.provenance import ProvenanceDialog  # noqa: PLC0415  asked for rarely
+
+        folder = self._folder()
+        if folder is None:
+            self._say(NO_RUN, bad=True)
+        else:
+            self.app.push_screen(ProvenanceDialog(folder))
+
+    def action_verify(self) -> None:
+        """One at work has no last number yet."""
+        from crdnd_tui.dialogs.verify import VerifyDialog  # noqa: PLC0415  asked for rarely
+
+        look, folder = self.look, self._folder()
+        if look is None or folder is None:
+            self._say(NO_RUN, bad=True)
+        elif look.living:
+            self._say("it is at work; verify it when it is done", bad=True)
+        else:
+            session = self.session
+            self.app.push_screen(VerifyDialog(folder, session.data, ascii_only=session.ascii_only))
+
     def action_stop(self) -> None:
         """Graceful first; when that was asked already, kill."""
         look = self.look

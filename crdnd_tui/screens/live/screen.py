@@ -47,13 +47,18 @@ class LiveScreen(RunActions):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("z", "maximise", "Maximise", tooltip="the panel in focus on the whole screen, and back"),
-        Binding("a", "images", "Clean x or x'", tooltip="classes on clean or on adversarial images"),
-        Binding("M", "matrix", "Matrix M", tooltip="heat map over epochs, or the matrix M of the ACM"),
+        Binding("a", "images", "x or x'", tooltip="classes on clean or on adversarial images"),
+        Binding("M", "matrix", "Matrix", tooltip="heat map over epochs, or the matrix M of the ACM"),
         Binding("E", "examples", "Examples", tooltip="adversarial examples of this run"),
+        Binding("e", "export", "Export", tooltip="this run: tables, plots, a report, the student"),
         Binding("r", "resume", "Resume", show=False, tooltip="a run that ended goes on from its last checkpoint"),
         Binding("ctrl+s", "stop", "Stop", tooltip="asks first; the engine saves and leaves; again: kill"),
         Binding("ctrl+k,X", "kill", "Kill", show=False, tooltip="asks first"),
         Binding("C", "clone", "Clone", show=False, tooltip="a new run with this run's configuration"),
+        Binding(
+            "i", "provenance", "Provenance", show=False, tooltip="code, data, hashes; the line that repeats the run"
+        ),
+        Binding("V", "verify", "Verify", show=False, tooltip="judges the saved student again: do the numbers hold?"),
         Binding("l", "log", "Log", show=False, priority=True, tooltip="on the whole screen, and back"),
         Binding("p", "pause", "Pause view", show=False, tooltip="the run goes on; the picture stands still"),
         Binding("u", "quantity", "Throughput, rate, GPU", show=False, tooltip="what the small chart shows"),

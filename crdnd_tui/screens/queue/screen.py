@@ -147,7 +147,8 @@ class QueueScreen(LabScreen):
         now = self.session.now()
         starved = not agenda.worker and any(e.ticket and e.ticket.state == "waiting" for e in agenda.queued)
         room = f"{agenda.at_once} at once on each  + \u2212"
-        devices.entitle("Devices", "no worker: W" if starved and self.has_class("-flat") else room)
+        studies = "".join(f" \u00b7 {study.words}" for study in agenda.studies[:2])  # `digits 14/27`
+        devices.entitle(f"Devices{studies}", "no worker: W" if starved and self.has_class("-flat") else room)
         held = sum(entry.ticket is not None and entry.ticket.state == "held" for entry in agenda.queued)
         many = f"{len(agenda.queued) - held} waiting" + (f", {held} held" if held else "")
         end = f"  all done ~{queue_lines.clock(agenda.all_done, now)}" if agenda.all_done and agenda.queued else ""

@@ -18,6 +18,7 @@ from crdnd_tui.home.scan import Row
 from crdnd_tui.library import LIVING, Summary
 from crdnd_tui.screen import LabScreen
 from engine.spec.errors import CrdndError
+from engine.spec.rundir import RunDir
 
 SOON = 0.5  # seconds after which a key that is still at work says so
 
@@ -35,6 +36,10 @@ class RunActions(LabScreen):
         Binding("number_sign", "tags", "Tags", show=False, key_display="#"),
         Binding("m", "note", "Note", show=False),
         Binding("p", "pin", "Pin", show=False, tooltip="on top of the list, and always compared"),
+        Binding(
+            "i", "provenance", "Provenance", show=False, tooltip="code, data, hashes; the line that repeats the run"
+        ),
+        Binding("V", "verify", "Verify", show=False, tooltip="judges the saved student again: do the numbers hold?"),
         Binding("d", "trash", "Trash", show=False, tooltip="moves the folder to .trash; u brings it back"),
         Binding("u", "undo_trash", "Undo trash", show=False),
     ]
@@ -43,6 +48,10 @@ class RunActions(LabScreen):
 
     def targets(self) -> list[Row]:
         """The selected runs, or the one under the cursor."""
+        return []
+
+    def under(self) -> list[Row]:
+        """The run under the cursor, whatever is selected; of a group, all its runs."""
         return []
 
     def rescan(self) -> None:
@@ -79,6 +88,45 @@ class RunActions(LabScreen):
                 await self.app.push_screen_wait(Question(trouble.title, list(trouble.words), []))
                 return
             self.say(f"{label(row.summary)} {done}")
+
+    def action_new(self) -> None:
+        """The form."""
+        self.lab.show("new")
+
+    def action_export(self) -> None:
+        """As a document, a replay elsewhere, or the student itself."""
+        from crdnd_tui.dialogs.export import Export  # noqa: PLC0415  not needed for the first paint
+
+        rows = self.targets()
+        if rows:
+            self.app.push_screen(Export([row.id for row in rows], self.session.runs))
+        else:
+            self.say("There is no run here.", "warning")
+
+    def action_examples(self) -> None:
+        """Of the run under the cursor."""
+        rows = self.under()
+        if rows:
+            self.lab.open_run(rows[0].id, "examples")
+
+    def action_provenance(self) -> None:
+        """Of the run under the cursor."""
+        from crdnd_tui.dialogs.provenance import ProvenanceDialog  # noqa: PLC0415  not needed for the first paint
+
+        rows = self.under()
+        if rows:
+            self.app.push_screen(ProvenanceDialog(RunDir(rows[0].summary.path)))
+
+    def action_verify(self) -> None:
+        """The run under the cursor; one at work has no last number yet."""
+        from crdnd_tui.dialogs.verify import VerifyDialog  # noqa: PLC0415  not needed for the first paint
+
+        rows = self.under()[:1]
+        if rows and rows[0].summary.state in LIVING:
+            self.say("It is at work; verify it when it is done.", "warning")
+        elif rows:
+            session, run = self.session, RunDir(rows[0].summary.path)
+            self.app.push_screen(VerifyDialog(run, session.data, ascii_only=session.ascii_only))
 
     @work(group="deed")
     async def action_resume(self) -> None:

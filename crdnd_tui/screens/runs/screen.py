@@ -34,8 +34,11 @@ class RunsScreen(RunActions):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "select", "Select", tooltip="on a group: all its runs"),
         Binding("c", "compare", "Compare", tooltip="the selected runs, or this one with the pinned ones"),
-        Binding("n", "new", "New"),
+        Binding("n", "new", "New", show=False),
         Binding("x", "stop", "Stop", tooltip="after its step, with everything saved"),
+        Binding(
+            "e", "export", "Export", tooltip="the selected runs, or this one: tables, plots, a report, the student"
+        ),
         Binding("slash", "filter", "Filter", key_display="/", tooltip=f"e.g. {EXAMPLE}", priority=True),  # typed ahead
         Binding("s", "sort", "Sort by the next column", show=False),
         Binding("S", "turn", "Turn the order round", show=False),
@@ -180,7 +183,7 @@ class RunsScreen(RunActions):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Where there are no runs, nothing is offered that needs one. The slash is asked for before the focus is."""
-        if action in ("select", "compare", "stop") and self._list.is_empty:
+        if action in ("select", "compare", "stop", "export", "provenance", "verify") and self._list.is_empty:
             return False
         if action == "filter" and (self._list.has_no_runs or isinstance(self.focused, Input)):
             return False  # in there it is a letter
@@ -189,6 +192,10 @@ class RunsScreen(RunActions):
     def targets(self) -> list[Row]:
         """The selected runs, or those under the cursor."""
         return self._list.targets(self.table.key)
+
+    def under(self) -> list[Row]:
+        """The run under the cursor, whatever is selected; of a group, all its runs."""
+        return self._list.under(self.table.key)
 
     @on(RunTable.Opened)
     def _opened(self, event: RunTable.Opened) -> None:
@@ -211,20 +218,10 @@ class RunsScreen(RunActions):
         self._list.sort_by(event.column)
         self._show()
 
-    def action_new(self) -> None:
-        """The form."""
-        self.lab.show("new")
-
     def action_demo(self) -> None:
         """Nobody needs a GPU, nor any patience, to see what this is. In the demo: back to one's own runs."""
         app = cast(Any, self.app)
         app.leave_demo() if app.in_demo else app.start_demo()
-
-    def action_examples(self) -> None:
-        """Of the run under the cursor."""
-        rows = self._list.under(self.table.key)
-        if rows:
-            self.lab.open_run(rows[0].id, "examples")
 
     def action_select(self) -> None:
         """And one row down, so that many are quickly selected."""

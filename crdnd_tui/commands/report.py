@@ -1,0 +1,50 @@
+"""crdnd report: the tables of a study, with what is in print beside what was measured."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from rich.text import Text
+
+from crdnd_tui.commands import outlet, output, page_parts
+from crdnd_tui.documents import plain
+from crdnd_tui.documents.document import Document
+from crdnd_tui.exporting import of_study
+from crdnd_tui.studies import reading
+from engine.spec.errors import ConfigError
+
+CHECKPOINTS = ("", "best", "last")
+
+
+def report(
+    name: str,
+    folder: Path,
+    *,
+    checkpoint: str = "",
+    as_json: bool = False,
+    to: str = "",
+    out: str = "",
+    force: bool = False,
+) -> int:
+    """Print the report, or write it down; at any time, for what has not run says so in its row."""
+    if checkpoint not in CHECKPOINTS:
+        raise ConfigError([f"--checkpoint: no checkpoint `{checkpoint}`; it may be best or last"])
+    outlet.check(to, out, as_json=as_json)
+    study = reading.read(reading.find(name))
+    document = of_study.study_document(study, folder, checkpoint=checkpoint, now=time.time())
+    if to or as_json:
+        outlet.put(document, to or "json", out, names=(study.name,), force=force)
+    else:
+        console = output.data()
+        output.show(_page(document, console.width, ascii_only=output.is_ascii(console)))
+    return 0
+
+
+def _page(document: Document, width: int, *, ascii_only: bool) -> list[Text]:
+    """Tables, the trade-off of each as a plot, and where the numbers come from."""
+    bare = replace(document, origins=(), made=0.0, version="")
+    made = plain.document(bare, width, ascii_only=ascii_only)
+    for figure in document.figures:
+        if figure.kind == "scatter":
+            made += [Text(), *page_parts.points(figure, width, caption=figure.caption, ascii_only=ascii_only)]
+    return [*made, *page_parts.behind(document, width, ascii_only=ascii_only)]

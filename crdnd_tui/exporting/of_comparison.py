@@ -1,0 +1,150 @@
+"""Several runs, as they are compared, as a document: tables, figures, and what the numbers say."""
+
+from collections.abc import Sequence
+from importlib import metadata
+
+from crdnd_tui.comparing import comparison, contrasts
+from crdnd_tui.comparing.comparison_side import Side
+from crdnd_tui.comparing.contrast import Contrast
+from crdnd_tui.documents.document import Document, Figure, Origin
+from crdnd_tui.documents.numbers import p_value
+from crdnd_tui.exporting import of_classes, of_configs, of_curves, of_differences, of_gaps, of_results
+from crdnd_tui.exporting.laid import Laid, signed
+from crdnd_tui.stats.multiple import LEVEL
+
+_FEW = 5  # seeds below which a t test is an indication
+_NAMED = 6  # rows, in one sentence
+
+
+def lay(sides: Sequence[Side], *, wanted: str = "best", baseline: str = "", grouped: bool = False) -> Laid:
+    """At least one side. `baseline` is the id of any run of the row to compare with; the first row otherwise."""
+    grid = comparison.grid(sides, wanted=wanted, baseline=baseline, grouped=grouped)
+    base = next(row for row in grid.rows if row.id == grid.baseline)
+    attacks = [a for a in (*grid.columns, *grid.apart) if a != comparison.DROP]
+    tied = {(row, attack) for attack in attacks for row in contrasts.leaders(grid.rows, base, wanted, attack)}
+    return Laid(
+        sides=tuple(sides),
+        wanted=wanted,
+        grid=grid,
+        contrasts=contrasts.contrasts(grid.rows, base, wanted, attacks),
+        tied=frozenset(tied),
+    )
+
+
+def comparison_document(
+    sides: Sequence[Side], *, wanted: str = "best", baseline: str = "", grouped: bool = False,
+    origins: Sequence[Origin] = (), made: float = 0.0,
+) -> Document:  # fmt: skip
+    """The runs laid side by side, as `lay` does it; `made` in unix seconds."""
+    return told(lay(sides, wanted=wanted, baseline=baseline, grouped=grouped), origins=origins, made=made)
+
+
+def told(laid: Laid, *, origins: Sequence[Origin] = (), made: float = 0.0) -> Document:
+    """Tables and figures that have something to say, those that matter most first."""
+    many = len(laid.rows) > 1
+    tables = [
+        of_results.results(laid) if laid.attacks else None,
+        of_differences.differences(laid) if many and laid.attacks else None,
+        of_gaps.masking(laid),
+        of_gaps.overfitting(laid),
+        of_classes.worst_class(laid),
+        of_classes.classes(laid) if many else None,
+        of_configs.configs(laid) if many else None,
+    ]
+    figures: list[Figure | None] = [of_curves.tradeoff(laid), of_curves.attacks(laid), *of_curves.validation(laid)]
+    return Document(
+        title=title(laid),
+        lead=lead(laid),
+        tables=tuple(table for table in tables if table is not None and table.rows),
+        figures=tuple(figure for figure in (*figures, *of_classes.class_figures(laid)) if figure is not None),
+        origins=tuple(origins),
+        made=made,
+        version=metadata.version("crdnd-tui"),
+        warnings=tuple(
+            f"{row.label}: {why}" for row in laid.others if (why := of_differences.whole_refusal(laid, row))
+        ),
+    )
+
+
+def title(laid: Laid) -> str:
+    """The baseline and the rows that are compared with it."""
+    names = [row.label for row in laid.others]
+    if not names:
+        return laid.base.label
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"{shown} compared with {laid.base.label}"
+
+
+def lead(laid: Laid) -> tuple[str, ...]:
+    """What the tables say of the order, and what the tests leave of it."""
+    order = laid.grid.verdict.words
+    named = any(order.startswith(row.label) for row in laid.rows)
+    said = [f"{order if named else order[:1].upper() + order[1:]}." if order else "", *_tested(laid)]
+    return tuple(words for words in said if words)
+
+
+def _tested(laid: Laid) -> list[str]:
+    attack = laid.strongest
+    found = [(row.label, laid.contrasts[row.id, attack]) for row in laid.others if attack]
+    tested = [(label, contrast) for label, contrast in found if contrast.adjusted is not None]
+    if not tested:
+        return []
+    where = f"to {laid.base.label} under {laid.title(attack)}"
+    if len(tested) == 1:
+        label, one = tested[0]
+        said = f"The difference of {label} {where}, {_points(one)} points, is {'' if one.significant else 'not '}"
+        said += f"significant ({_p(one.adjusted or 0.0)})"
+    else:
+        sure = [f"{label} ({_points(contrast)})" for label, contrast in tested if contrast.significant]
+        verb = "is" if len(sure) == 1 else "are"
+        which = f"{len(sure)} {verb} significant" if sure else "none is significant"
+        more = f" and {len(sure) - _NAMED} more" if len(sure) > _NAMED else ""
+        named = f": {', '.join(sure[:_NAMED])}{more}" if sure else ""
+        said = f"Of {len(tested)} differences {where} {which} after Holm's correction{named}"
+    few = any(
+        laid.contrasts[row.id, attack].kind == "welch"
+        and min(laid.grid.values[one.id, attack].runs for one in (row, laid.base)) < _FEW
+        for row in laid.others
+    )
+    welch = ["Where seeds differ, Welch's t test stands on few runs: indicative only."] if few else []
+    return [f"{said}{_floor(tested)}.", *_indicated(tested), *_seed_by_seed(tested), *welch]
+
+
+def _floor(tested: Sequence[tuple[str, Contrast]]) -> str:
+    """How small p could have been at all, where that is no less than 0.05."""
+    floors = [(c.smallest, c.pairs) for _, c in tested if c.smallest is not None and c.smallest >= LEVEL]
+    if not floors:
+        return ""
+    smallest, pairs = max(floors)
+    return f"; with {pairs} seeds the sign-flip test cannot go below p = {smallest:.3g}, whatever the difference"
+
+
+def _indicated(tested: Sequence[tuple[str, Contrast]]) -> list[str]:
+    """What t tests say where the exact test cannot say anything."""
+    mute = [(label, c.t_p) for label, c in tested if (c.smallest or 0.0) >= LEVEL and c.t_p is not None]
+    below = [f"{label} ({_p(p)})" for label, p in mute if p < LEVEL]
+    if not mute:
+        return []
+    if not below:
+        return ["Nor is any t test over these seeds below 0.05."]
+    return [f"Indicative only, for so few seeds: uncorrected t tests put {', '.join(below)} below 0.05."]
+
+
+def _seed_by_seed(tested: Sequence[tuple[str, Contrast]]) -> list[str]:
+    """Which networks differ, image by image, where too few seeds were run to say it of the methods."""
+    known = [(label, c) for label, c in tested if c.apart is not None and (c.smallest or 0.0) >= LEVEL]
+    if not known:
+        return []
+    words = ", ".join(f"{label} {c.apart} of {c.pairs}" for label, c in known)
+    return [
+        f"Seed by seed, networks that McNemar's test tells apart on their images, in the mean's direction: {words}."
+    ]
+
+
+def _points(contrast: Contrast) -> str:
+    return signed(100 * (contrast.difference or 0.0), contrast.n)
+
+
+def _p(value: float) -> str:
+    words = p_value(value)
+    return f"p {words}" if words.startswith("<") else f"p = {words}"

@@ -1,0 +1,142 @@
+"""Tables of one run: every attack with its interval and its price, and the classes."""
+
+from crdnd_tui import report
+from crdnd_tui.documents.document import Cell, Column, Row, Table
+from crdnd_tui.judgement.judged import Judged
+from crdnd_tui.monitor import per_class
+from crdnd_tui.state import RunState
+from crdnd_tui.text import one_line
+from engine.spec.events import Evaluated
+
+_SAID = frozenset({"name", "norm", "epsilon", "seed", "batch_size", "label", "attacks"})  # elsewhere, or in the title
+
+
+def tables(state: RunState, chosen: str, records: Judged) -> list[Table]:
+    """Those that have rows."""
+    found = [_results(state, chosen), _classes(state, chosen, records)]
+    return [table for table in found if table is not None]
+
+
+def _results(state: RunState, chosen: str) -> Table | None:
+    """Attacks as rows; a column for each checkpoint, the chosen one first."""
+    checkpoints = sorted((name for name, row in state.table.items() if row), key=lambda name: name != chosen)
+    attacks = [attack for attack in state.attacks if any(attack in state.table[c] for c in checkpoints)]
+    if not attacks:
+        return None
+    notes = report.Notes(state)
+    several = len(checkpoints) > 1
+    columns = [
+        *(Column(key=f"accuracy-{c}", title=f"accuracy, {c}" if several else "accuracy, %") for c in checkpoints),
+        Column(key="worst-class", title="worst class, %"),
+        Column(key="worst-class-name", title="which", unit="words"),
+        Column(key="seconds", title="time", unit="seconds"),
+        Column(key="settings", title="settings", unit="words"),
+    ]
+    within = [a for a in attacks if report.is_within(a, _first(state, checkpoints, a))]
+    beyond = [a for a in attacks if a not in within]
+    rows = [_row(state, checkpoints, attack, notes, rule=attack == report.WORST) for attack in within]
+    rows += [_row(state, checkpoints, attack, notes, rule=k == 0) for k, attack in enumerate(beyond)]
+    lettered = [(letter if letter != "!" else "", sentence) for letter, sentence in notes.sentences()]
+    return Table(
+        key="results", title="Robustness", head="attack", columns=tuple(columns), rows=tuple(rows),
+        caption=report.conditions(state) + ".", notes=(*lettered, *_basis(state, chosen, beyond)),
+    )  # fmt: skip
+
+
+def _first(state: RunState, checkpoints: list[str], attack: str) -> Evaluated | None:
+    return next((state.table[c][attack] for c in checkpoints if attack in state.table[c]), None)
+
+
+def _row(state: RunState, checkpoints: list[str], attack: str, notes: report.Notes, *, rule: bool) -> Row:
+    first = _first(state, checkpoints, attack)
+    return Row(
+        label=report.title(attack, first),
+        cells=(
+            *(_cell(state, c, attack, notes) for c in checkpoints),
+            *_worst(state, first),
+            Cell(value=first.seconds) if first else Cell(),
+            Cell(text=_settings(first)),
+        ),
+        runs=(state.run,) if state.run else (),
+        rule=rule,
+    )
+
+
+def _cell(state: RunState, checkpoint: str, attack: str, notes: report.Notes) -> Cell:
+    cell = state.table[checkpoint].get(attack)
+    if cell is None:
+        return Cell()
+    return Cell(
+        value=100 * cell.accuracy,
+        low=100 * cell.low,
+        high=100 * cell.high,
+        n=cell.n,
+        marks=notes.of(checkpoint, attack),
+    )
+
+
+def _worst(state: RunState, cell: Evaluated | None) -> tuple[Cell, Cell]:
+    """The class that fares worst, and its name."""
+    if cell is None or not cell.per_class:
+        return Cell(), Cell()
+    place = min(range(len(cell.per_class)), key=cell.per_class.__getitem__)
+    return Cell(value=100 * cell.per_class[place]), Cell(text=report.class_name(state, place, 24))
+
+
+def _settings(cell: Evaluated | None) -> str:
+    """What was asked for beyond ball and seed."""
+    if cell is None:
+        return ""
+    said = [
+        f"{key.replace('_', ' ')} {_plain(value)}"
+        for key, value in cell.spec.items()
+        if key not in _SAID and isinstance(value, str | int | float | list) and value != ""
+    ]
+    return one_line(", ".join(said), 160)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return "(" + ", ".join(map(_plain, value[:12])) + ")"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _basis(state: RunState, chosen: str, beyond: list[str]) -> list[tuple[str, str]]:
+    """What single numbers rest on."""
+    row = state.table.get(chosen, {})
+    said = [words for cell in row.values() if cell.spec.get("name") != "pgd" and (words := report.detail(cell))]
+    if beyond:
+        named = ", ".join(report.title(attack) for attack in beyond)
+        said.append(f"{named}: another threat model, left out of the worst case")
+    return [("", f"{words}.") for words in said]
+
+
+def _classes(state: RunState, chosen: str, records: Judged) -> Table | None:
+    """Classes as rows, attacks as columns."""
+    row = state.table.get(chosen, {})
+    attacks = [attack for attack in state.attacks if attack in row and row[attack].per_class]
+    many = max((len(row[attack].per_class) for attack in attacks), default=0)
+    if not many:
+        return None
+    counts = next((list(outcome.counts) for outcome in records.outcomes.values() if len(outcome.counts) == many), [])
+    names = per_class.names(state, many)
+    images = [Column(key="images", title="images", unit="count")] if counts else []
+    rows = [
+        Row(
+            label=names[k],
+            cells=(
+                *([Cell(value=float(counts[k]))] if counts else []),
+                *(_share(row[attack].per_class, k) for attack in attacks),
+            ),
+        )
+        for k in range(many)
+    ]
+    return Table(
+        key="classes", title="Accuracy per class", head="class",
+        columns=(*images, *(Column(key=attack, title=report.title(attack, row[attack])) for attack in attacks)),
+        rows=tuple(rows), caption=f"% right of each class's images, checkpoint {one_line(chosen, 40)}.",
+    )  # fmt: skip
+
+
+def _share(values: list[float], k: int) -> Cell:
+    return Cell(value=100 * values[k]) if k < len(values) else Cell()

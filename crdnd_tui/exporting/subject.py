@@ -1,0 +1,37 @@
+"""A run folder -> what is replayed of it elsewhere. Reads, without trust."""
+
+from typing import Any
+
+import msgspec
+
+from crdnd_tui import files, library, results
+from crdnd_tui.exporting.measured import Subject
+from crdnd_tui.text import display
+from engine.spec import toml
+from engine.spec.errors import RunFolderError
+from engine.spec.rundir import RunDir
+
+
+def subject(run: RunDir) -> Subject:
+    """The run, whole or not; ConfigError or RunFolderError when its config cannot be read."""
+    summary = library.summary(run)
+    if summary is None:
+        raise RunFolderError(f"{run.path} holds no run", hint="`crdnd runs` lists them.")
+    return Subject(
+        id=run.id,
+        state=summary.state,
+        config=toml.read(run.config),
+        log=results.load(run),
+        status=summary.status,
+        preset=display((files.read(run.preset) or b"").decode("utf-8", "replace"), files.CONFIG_CAP),
+        provenance=_table(files.read(run.provenance)),
+    )
+
+
+def _table(content: bytes | None) -> dict[str, Any] | None:
+    """A JSON object; None when there is none, or it is damaged."""
+    try:
+        value = msgspec.json.decode(content or b"")
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

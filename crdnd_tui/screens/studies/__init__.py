@@ -1,0 +1,1 @@
+"""The Studies screen."""

@@ -1,0 +1,208 @@
+"""Export from the screens: the dialog, the command it shows, and what it says when that ended."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input, OptionList, Static
+
+from crdnd_tui.dialogs.export import Export
+from crdnd_tui.exporting.formats import NAMES
+from crdnd_tui.help import HelpScreen
+from tests.tui.lab_runs import CRDND, RSLAD, ready
+from tests.tui.pilot import SIZES, drive, recorded, same_picture, settle
+
+PATIENCE = 300  # looks of 0.1 s at a command that imports much on a busy machine
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)  # so that no picture shows where it was taken
+    return recorded(tmp_path / "runs", CRDND, RSLAD)
+
+
+def shown(app, place: str) -> str:
+    return str(app.screen.query_one(place, Static).content)
+
+
+def said(app) -> str:
+    return str(app.screen.query_one("#said Static", Static).content)
+
+
+async def choose(app, pilot, name: str) -> None:
+    app.screen.query_one(OptionList).highlighted = NAMES.index(name)
+    await settle(pilot)
+
+
+async def until(pilot, seen) -> None:
+    for _ in range(PATIENCE):
+        if seen():
+            return
+        await pilot.pause(0.1)
+    raise AssertionError("it has not come")
+
+
+async def ended(app, pilot) -> None:
+    await until(pilot, lambda: not app.screen._busy)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_picture_of_the_dialog(runs: Path, size: str) -> None:
+    async def story(app, pilot):
+        await ready(app, pilot, CRDND)
+        await pilot.press("e")
+        await settle(pilot)
+        await pilot.press("down", "down")
+        await same_picture(app, f"export_{size}")
+
+    drive(story, runs, size=SIZES[size])
+
+
+def test_the_target_follows_the_format_and_keeps_a_name_of_ones_own(runs: Path) -> None:
+    async def story(app, pilot):
+        await ready(app, pilot, CRDND)
+        await pilot.press("e")
+        await settle(pilot)
+        field = app.screen.query_one(Input)
+        assert field.value == f"exports/{CRDND}.md"
+        await choose(app, pilot, "tensorboard")
+        assert field.value == "exports/tensorboard"
+        assert shown(app, "#order") == f"crdnd export {CRDND} --to tensorboard -o exports/tensorboard"
+        await choose(app, pilot, "html")
+        field.value = "paper/mine.html"
+        await settle(pilot)
+        assert shown(app, "#order").endswith("--to html -o paper/mine.html")
+        await choose(app, pilot, "latex")
+        assert field.value == "paper/mine.tex"
+        field.value = ""
+        await settle(pilot)
+        assert shown(app, "#order").endswith(f"-o exports/{CRDND}.tex")
+        await pilot.press("escape")
+        assert not isinstance(app.screen, Export)
+
+    drive(story, runs)
+
+
+@pytest.mark.slow
+def test_it_writes_says_where_refuses_to_replace_and_replaces(runs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "exports" / f"{CRDND}.md"
+
+    async def story(app, pilot):
+        await ready(app, pilot, CRDND)
+        await pilot.press("e")
+        await settle(pilot)
+        await pilot.press("enter")
+        await ended(app, pilot)
+        assert f"exports/{CRDND}.md" in said(app)
+        assert "45.6" in path.read_text()
+        await pilot.press("enter")
+        assert not isinstance(app.screen, Export)
+        path.write_text("mine")
+        await pilot.press("e")
+        await settle(pilot)
+        await pilot.press("enter")
+        await ended(app, pilot)
+        assert "exists" in said(app) and app.screen.query_one("#said").has_class("-bad")
+        assert path.read_text() == "mine"
+        await pilot.press("ctrl+r")
+        assert "--force" in shown(app, "#order")
+        await ended(app, pilot)
+        assert "45.6" in path.read_text()
+        await same_picture(app, "export_done_80x24")
+        heavy = {"matplotlib", "mlflow", "tensorboard", "torch"} & (set(sys.modules) - before)
+        assert not heavy
+
+    before = set(sys.modules)
+    drive(story, runs, size=(80, 24), readonly=True)
+
+
+def test_the_whole_error_is_told(runs: Path) -> None:
+    async def story(app, pilot):
+        await ready(app, pilot, CRDND)
+        await pilot.press("e")
+        await settle(pilot)
+        app.screen.query_one(Input).value = f"runs/{CRDND}/report.md"
+        await settle(pilot)
+        await pilot.press("enter")
+        await ended(app, pilot)
+        assert "lies in the folder of a run, which is its engine's alone" in " ".join(said(app).split())
+        assert isinstance(app.screen, Export)  # to be mended and tried again
+        await pilot.press("escape")
+        assert not isinstance(app.screen, Export)
+
+    drive(story, runs)
+
+
+def test_leaving_gives_up_what_is_written(runs: Path, tmp_path: Path) -> None:
+    async def story(app, pilot):
+        await ready(app, pilot, CRDND)
+        await pilot.press("e")
+        await settle(pilot)
+        dialog = app.screen
+        await pilot.press("enter")
+        await until(pilot, lambda: dialog._process)
+        await pilot.press("escape")
+        assert not isinstance(app.screen, Export)
+        await dialog._process.wait()
+        assert dialog._process.returncode == -15
+        assert not list(tmp_path.glob("exports/*"))
+
+    drive(story, runs)
+
+
+def test_marked_runs_are_exported_together(runs: Path) -> None:
+    async def story(app, pilot):
+        await ready(app, pilot)
+        await pilot.press("space", "space", "e")
+        await settle(pilot)
+        assert set(app.screen._runs) == {CRDND, RSLAD}
+        assert str(app.screen.query_one("#export").border_title) == "Export 2 runs"
+        assert shown(app, "#order").count("small_cnn") == 3  # both, and the file that is called by one of them
+
+    drive(story, runs)
+
+
+def test_live_and_compare_export_what_they_show(runs: Path) -> None:
+    async def story(app, pilot):
+        app.open_run(CRDND)
+        await settle(pilot)
+        await until(pilot, lambda: app.screen.look)
+        await pilot.press("e")
+        await settle(pilot)
+        assert isinstance(app.screen, Export) and app.screen._runs == (CRDND,)
+        await pilot.press("escape")
+        app.compare_runs([RSLAD, CRDND])
+        await settle(pilot)
+        await until(pilot, lambda: app.screen._shown)
+        await pilot.press("e")
+        await settle(pilot)
+        assert isinstance(app.screen, Export) and app.screen._runs == (RSLAD, CRDND)
+        await pilot.press("escape", "down", "b", "e")  # another baseline stands first
+        await settle(pilot)
+        assert app.screen._runs == (CRDND, RSLAD)
+
+    drive(story, runs)
+
+
+@pytest.mark.parametrize("screen", ["runs", "live", "compare"])
+def test_the_footer_and_the_help_name_the_key(runs: Path, screen: str) -> None:
+    async def story(app, pilot):
+        await ready(app, pilot)
+        if screen == "live":
+            app.open_run(CRDND)
+        if screen == "compare":
+            app.compare_runs([RSLAD, CRDND])
+        for _ in range(100):
+            await pilot.pause(0.05)
+            footer = app.screen.query_one("Foot").render().plain
+            if "e Export" in footer:
+                break
+        assert "e Export" in footer and len(footer.rstrip()) <= 80
+        assert footer.rstrip().endswith("q Quit")
+        await pilot.press("question_mark")
+        await settle(pilot)
+        assert isinstance(app.screen, HelpScreen)
+        groups = dict(app.screen.groups())
+        assert any(row.keys == "e" and row.words.startswith("Export: ") for row in groups["On this screen"])
+
+    drive(story, runs, size=(80, 24))

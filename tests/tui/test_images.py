@@ -1,0 +1,91 @@
+"""What is read of result files: one bit for each image, or none that cannot be trusted."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdnd_tui.comparing.compared import Compared
+from crdnd_tui.comparing.images import Images, read
+from crdnd_tui.session import Session
+from engine.spec.outcomes import pack
+from tests.tui.pilot import recorded
+
+
+def content(bits, **more):
+    record = {"n": len(bits), "accuracy": sum(bits) / len(bits), "robust": pack(bits), "indices_sha256": "i"}
+    return json.dumps(record | {"data_sha256": "d", "weights_sha256": "w", "predicted": [1, 2]} | more).encode()
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=200))
+def test_only_counts_images_right_in_one_alone(pairs):
+    first, second = (read(content(list(bits))) for bits in zip(*pairs, strict=True))
+    assert first.only(second) == (pairs.count((True, False)), pairs.count((False, True)))
+    assert first.count == sum(one for one, _ in pairs)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"robust": "zz"}, {"robust": ""}, {"robust": "c0c0"}, {"robust": "ff"}, {"robust": "80"}, {"accuracy": 0.5},
+        {"n": 9}, {"n": 0}, {"n": -3},
+    ],
+)  # fmt: skip
+def test_bits_that_do_not_fit_are_left_out(damage):
+    found = read(content([True, True, False], **damage))
+    assert (found.right, found.indices, found.weights) == (None, "i", "w")
+    assert found.only(found) is None
+
+
+@pytest.mark.parametrize("damaged", [None, b"", b"{", b"[]", b'{"n": "three"}', b"[" * 100_000, b"\xff"])
+def test_what_is_no_record_is_none(damaged):
+    assert read(damaged) is None
+
+
+def test_unknown_hashes_are_not_the_same_images():
+    assert not Images(n=1, right=1).same(Images(n=1, right=1))
+    assert Images(n=1, right=1).only(Images(n=1, right=0)) is None
+    assert Images(n=1, right=1, indices="i", data="d").only(Images(n=1, right=0, indices="i", data="d")) == (1, 0)
+
+
+def test_a_damaged_file_takes_its_bits_away_and_nothing_else(tmp_path):
+    runs = recorded(tmp_path / "runs", "crdnd-small_cnn-s0")
+    (run,) = runs.iterdir()
+    path = run / "evaluation" / "best" / "autoattack.json"
+    whole, compared = path.read_bytes(), Compared(Session(runs=runs, data=tmp_path))
+    path.write_bytes(whole[: len(whole) // 2])
+    ((side,), _) = compared.read([run.name])
+    assert side.record("best", "autoattack") is None
+    assert side.record("best", "clean").right is not None
+    assert side.cell("best", "autoattack").n == 597
+    path.write_bytes(whole)  # mended while it is looked at
+    ((side,), changed) = compared.read([run.name])
+    assert changed
+    assert side.record("best", "autoattack").count == round(side.cell("best", "autoattack").accuracy * 597)
+    assert compared.read([run.name])[1] is False
+
+
+def test_a_file_of_another_judgement_than_the_log_tells_of_has_no_bits(tmp_path):
+    runs = recorded(tmp_path / "runs", "crdnd-small_cnn-s0")
+    (run,) = runs.iterdir()
+    folder = run / "evaluation" / "best"
+    (folder / "autoattack.json").write_bytes((folder / "clean.json").read_bytes())
+    ((side,), _) = Compared(Session(runs=runs, data=tmp_path)).read([run.name])
+    assert side.record("best", "autoattack") is None
+
+
+def test_what_is_judged_anew_is_read_anew(tmp_path):
+    runs = recorded(tmp_path / "runs", "crdnd-small_cnn-s0")
+    (run,) = runs.iterdir()
+    compared, folder = Compared(Session(runs=runs, data=tmp_path)), run / "evaluation" / "best"
+    ((before,), _) = compared.read([run.name])
+    clean = before.cell("best", "clean")
+    (folder / "autoattack.json").write_bytes((folder / "clean.json").read_bytes())
+    lines = (run / "events.jsonl").read_text().splitlines()
+    event = next(json.loads(line) for line in lines if '"evaluated"' in line and '"attack":"autoattack"' in line)
+    with (run / "events.jsonl").open("a") as log:
+        log.write(json.dumps(event | {"seq": len(lines), "accuracy": clean.accuracy}) + "\n")
+    ((after,), changed) = compared.read([run.name])
+    assert changed
+    assert after.record("best", "autoattack").count == after.record("best", "clean").count

@@ -1,0 +1,161 @@
+"""Provenance from the screens: what `crdnd show --provenance` prints, and the line that repeats the run, to copy."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from textual.widgets import Static
+
+from crdnd_tui import provenance_lines
+from crdnd_tui.dialogs.provenance import ProvenanceDialog
+from crdnd_tui.help import HelpScreen
+from crdnd_tui.widgets.text_sheet import TextSheet
+from engine.spec.rundir import RunDir
+from tests.tui.lab_runs import CRDND, RSLAD, ready
+from tests.tui.pilot import drive, recorded, same_picture, settle
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)  # so that the line tells the same everywhere
+    recorded(tmp_path / "runs", CRDND, RSLAD)
+    return Path("runs")
+
+
+def page(dialog) -> str:
+    sheet = dialog.query_one(TextSheet)
+    return "\n".join(line.plain for line in sheet._page.lines(sheet._page.size.width))
+
+
+def line(dialog) -> str:
+    return str(dialog.query_one("#reproduce", Static).content)
+
+
+async def until(pilot, seen) -> None:
+    for _ in range(200):
+        if seen():
+            await settle(pilot)
+            return
+        await pilot.pause(0.05)
+    raise AssertionError("it has not come")
+
+
+async def opened(app, pilot, key: str = CRDND) -> ProvenanceDialog:
+    await ready(app, pilot, key)
+    await pilot.press("i")
+    await settle(pilot)
+    dialog = app.screen
+    assert isinstance(dialog, ProvenanceDialog)
+    await until(pilot, lambda: dialog._line)
+    return dialog
+
+
+@pytest.mark.parametrize(
+    ("size", "theme"), [((80, 24), "crdnd-dark"), ((120, 36), "crdnd-dark"), ((120, 36), "crdnd-light")]
+)
+def test_picture(runs: Path, size, theme: str) -> None:
+    async def story(app, pilot):
+        await opened(app, pilot)
+        await same_picture(app, f"provenance_{size[0]}x{size[1]}" + ("_light" if theme == "crdnd-light" else ""))
+
+    drive(story, runs, size=size, theme=theme)
+
+
+def test_it_says_what_the_command_prints_and_copies_the_line(runs: Path) -> None:
+    found = provenance_lines.read(RunDir(runs / CRDND))
+
+    async def story(app, pilot):
+        dialog = await opened(app, pilot)
+        words = page(dialog)
+        for digest in found.hashes.values():
+            assert digest in words
+        assert hashlib.sha256((runs / CRDND / "config.toml").read_bytes()).hexdigest() in words
+        assert found.commit in words and "files" in words
+        assert line(dialog) == provenance_lines.reproduce(found)
+        assert line(dialog).startswith(
+            f"git checkout {found.commit} && crdnd run runs/{CRDND}/config.toml --device cpu"
+        )
+        assert str(dialog.query_one("#notes", Static).content) == "\n".join(provenance_lines.notes(found))
+        await pilot.press("c")
+        assert app.clipboard == provenance_lines.reproduce(found)
+        assert any("clipboard" in notice.message for notice in app._notifications)
+        await pilot.press("escape")
+        assert not isinstance(app.screen, ProvenanceDialog)
+
+    drive(story, runs, readonly=True)
+
+
+def test_keys_scroll(runs: Path) -> None:
+    async def story(app, pilot):
+        dialog = await opened(app, pilot)
+        sheet = dialog.query_one(TextSheet)
+        await pilot.press("j", "down")
+        await until(pilot, lambda: sheet.scroll_offset.y == 2)
+        await pilot.press("k")
+        await until(pilot, lambda: sheet.scroll_offset.y == 1)
+
+    drive(story, runs, size=(80, 24))
+
+
+@pytest.mark.parametrize("size", [(40, 10), (60, 16), (80, 24), (180, 50)])
+def test_the_line_and_its_key_are_in_sight_at_every_size(runs: Path, size) -> None:
+    async def story(app, pilot):
+        dialog = await opened(app, pilot)
+        for place in ("#origins", "#reproduce", ".keys"):
+            assert dialog.query_one(place).region.height > 0
+            assert dialog.query_one("#provenance").region.contains_region(dialog.query_one(place).region)
+
+    drive(story, runs, size=size)
+
+
+@pytest.mark.parametrize("width", [30, 69, 200])
+def test_no_line_is_wider_than_the_page_and_nothing_is_lost(runs: Path, width: int) -> None:
+    found = provenance_lines.read(RunDir(runs / CRDND))
+    lines = provenance_lines.origins(found, width)
+    if width > 60:
+        assert max(cell_len(one.plain) for one in lines) <= width
+    together = "".join("".join(one.plain for one in lines).split())
+    for digest in found.hashes.values():
+        assert digest in together
+    assert "".join("".join(one.plain for one in provenance_lines.origins(found)).split()).count("sha256") == (
+        together.count("sha256")
+    )
+
+
+def test_a_run_of_which_nothing_is_known_says_so(runs: Path) -> None:
+    for name in ("provenance.json", "machine.json"):
+        (runs / CRDND / name).unlink()
+
+    async def story(app, pilot):
+        dialog = await opened(app, pilot)
+        assert "no engine has written where its numbers come from" in " ".join(page(dialog).split())
+        assert line(dialog) == f"crdnd run runs/{CRDND}/config.toml"
+        assert not dialog.query_one("#notes").display
+
+    drive(story, runs)
+
+
+@pytest.mark.parametrize("screen", ["live", "compare"])
+def test_live_and_compare_have_the_same_key(runs: Path, screen: str) -> None:
+    async def story(app, pilot):
+        await ready(app, pilot, CRDND)
+        if screen == "live":
+            app.open_run(RSLAD)
+            await until(pilot, lambda: getattr(app.screen, "look", None))
+        else:
+            app.compare_runs([CRDND, RSLAD])
+            await until(pilot, lambda: getattr(app.screen, "_shown", None))
+            await pilot.press("down")
+            await until(pilot, lambda: app.screen._shown.row.id == RSLAD)
+        await pilot.press("i")
+        dialog = app.screen
+        assert isinstance(dialog, ProvenanceDialog) and dialog._run.id == RSLAD
+        await until(pilot, lambda: dialog._line)
+        await pilot.press("escape", "question_mark")
+        await settle(pilot)
+        assert isinstance(app.screen, HelpScreen)
+        rows = dict(app.screen.groups())["On this screen"]
+        assert [row.keys for row in rows if row.words.startswith("Provenance: ")] == ["i"]
+
+    drive(story, runs)
