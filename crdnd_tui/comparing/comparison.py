@@ -1,4 +1,4 @@
-"""The robustness tables of several runs as one: rows, columns, means over seeds, the best, and what they say. Pure."""
+"""The robustness tables of several runs as one: rows, columns, means over seeds, and what they say. Pure."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +52,6 @@ class Grid:
     apart: tuple[str, ...]  # the last columns: another threat model
     values: Mapping[tuple[str, str], Value]  # (row id, column)
     reasons: Mapping[tuple[str, str], str]  # why a cell is no number to compare with the baseline's
-    best: frozenset[tuple[str, str]]
     baseline: str
     badges: Mapping[str, str]  # row id -> why the whole row cannot be compared
     notes: tuple[tuple[str, str], ...]  # letter, its sentence
@@ -170,7 +169,7 @@ def grid(sides: Sequence[Side], *, wanted: str = "best", baseline: str = "", gro
     fair = {key: cell for key, cell in values.items() if key not in reasons}
     return Grid(
         rows=tuple(shown), columns=(*within, *([DROP] if any(c == DROP for _, c in values) else [])),
-        apart=tuple(apart), values=values, reasons=reasons, best=_best(fair, [*within, *apart]),
+        apart=tuple(apart), values=values, reasons=reasons,
         baseline=base.id if base else "", badges=badges, notes=tuple(letters.notes()),
         verdict=verdict([(row.label, _even({a: v for (i, a), v in fair.items() if i == row.id})) for row in shown]),
         empty={row.id: why for row in shown if (why := _emptiness(row))},
@@ -182,16 +181,6 @@ def _even(cells: Mapping[str, Value]) -> Mapping[str, Value]:
     if CE in cells and SUITE in cells and cells[CE].runs != cells[SUITE].runs:
         return {attack: cell for attack, cell in cells.items() if attack != SUITE}
     return cells
-
-
-def _best(fair: Mapping[tuple[str, str], Value], attacks: Sequence[str]) -> frozenset[tuple[str, str]]:
-    """The highest of each column among the rows that may be compared; of a lone number nothing is said."""
-    best: set[tuple[str, str]] = set()
-    for attack in attacks:
-        column = {key: round(cell.mean, 9) for key, cell in fair.items() if key[1] == attack}
-        if len(column) > 1 and len(set(column.values())) > 1:
-            best |= {key for key, mean in column.items() if mean == max(column.values())}
-    return frozenset(best)
 
 
 def _emptiness(row: Row) -> str:

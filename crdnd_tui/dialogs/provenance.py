@@ -57,7 +57,7 @@ class ProvenanceDialog(ModalScreen[None]):
             trouble = f"its folder cannot be read: {error.strerror or error}"
             self.query_one(TextSheet).show(lambda _width: [Text(trouble)])
             return
-        self.query_one(TextSheet).show(lambda width: provenance_lines.origins(found, width)[1:])
+        self.query_one(TextSheet).show(lambda width: provenance_lines.origins(found, max(1, width - 1))[1:])
         self._line = display(provenance_lines.reproduce(found))
         self.query_one("#reproduce", Static).update(self._line)
         notes = self.query_one("#notes", Static)

@@ -21,12 +21,12 @@ BESIDE = 56  # cells of a line from which what was checked and what was found st
 
 def choice(extents: tuple[Extent, Extent] | None, trouble: str, width: int, palette: Palette) -> list[Text]:
     """Quick or full: what each judges again, and how long that took in the run."""
-    page = [Text(line) for line in textwrap.wrap(SAYS, max(16, width))] + [Text()]
+    says = [Text(), *_wrapped(SAYS, width, palette.text)]
     if extents is None:
-        return [*page, *_wrapped(trouble or "reading \u2026", width, palette.warn if trouble else palette.muted)]
-    for key, name, extent in zip("qf", ("quick", "full"), extents, strict=True):
-        page += _offer(key, name, extent, width, palette)
-    return [*page, Text(), *_wrapped(COSTS, width, palette.muted)]
+        return [*_wrapped(trouble or "reading \u2026", width, palette.warn if trouble else palette.muted), *says]
+    offers = [_offer(*words, width, palette) for words in zip("qf", ("quick", "full"), extents, strict=True)]
+    costs = _wrapped(COSTS, width, palette.muted)
+    return [*(line for offer in offers for line in offer), Text(), *costs, *says]
 
 
 def _offer(key: str, name: str, extent: Extent, width: int, palette: Palette) -> list[Text]:
@@ -37,7 +37,7 @@ def _offer(key: str, name: str, extent: Extent, width: int, palette: Palette) ->
     else:
         words, cost = NOTHING, ""
     room = max(10, width - head.cell_len - 9)
-    lines = textwrap.wrap(words, max(10, room - 2))
+    lines = textwrap.wrap(words, max(10, room - 2), break_on_hyphens=False)
     first = head + Text(f"{pad(lines[0], room)}{cost:>9}")
     return [first, *(Text(" " * head.cell_len + line) for line in lines[1:])]
 
@@ -70,7 +70,7 @@ def now(
     if trouble:
         return Text(trouble, f"bold {palette.warn}")
     if stopping:
-        return Text("stopping after this batch \u2026", palette.warn)
+        return Text("stopping \u2026", palette.warn)
     under_way = course.progress
     if under_way is None:
         return Text("checking \u2026" if course.checks else "the engine starts \u2026", palette.muted)

@@ -67,7 +67,8 @@ class Foot(Footer):
             dim = not item.enabled
             text.append(f" {item.display} ", Style.parse(f"bold {palette.accent}") + Style(dim=dim))
             text.append(f"{item.description} ", Style.parse(palette.muted) + Style(dim=dim))
-        text.rstrip()  # its last space would be one cell too many where the keys fill the line
+        if text.cell_len > self.size.width:
+            text.rstrip()  # where the keys fill the line, the last space would cut off the last letter
         return text
 
     def on_mouse_move(self, event: events.MouseMove) -> None:

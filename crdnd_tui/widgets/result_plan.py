@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from crdnd_tui import report
 from crdnd_tui.comparing.comparison import DROP, Grid, Row, Value
+from crdnd_tui.comparing.comparison_verdict import CE, SUITE
 from crdnd_tui.text import percent
 
 UNLIKE = "\u2260"
@@ -27,8 +28,6 @@ _LEAST = (
     "cw_2",
     "cw_inf",
     DROP,
-    "pgd_sat",
-    report.WORST,
 )  # first to go where there is no room
 
 
@@ -83,7 +82,8 @@ def _thinned(
 ) -> Plan:  # fmt: skip
     """As many columns as fit, at least one."""
     kept = list(columns)
-    order = [column for column in (*_LEAST, *reversed(columns)) if column != attack]
+    last = (report.WORST, CE) if SUITE in columns else (CE, report.WORST)  # the worst case is as good as AutoAttack
+    order = [column for column in (*_LEAST, *last, *reversed(columns)) if column != attack]
     made = _spaced(grid, _sized(grid, kept, label, tight=True, inline=inline), width, deltas=deltas)
     for gone in order:
         if _used(made) <= width:

@@ -58,8 +58,8 @@ class StudyPanels(Container):
             text.append(f" {_TITLES[name]} ", look)
             self.set_class(here, f"-{name}")
         text.append("  tab next" if self.size.width >= HINT else "", self.palette.muted)
-        if self._shown.get("pages") != (page, self.palette):
-            self._shown["pages"] = page, self.palette
+        if self._shown.get("pages") != (text.plain, page, self.palette):
+            self._shown["pages"] = text.plain, page, self.palette
             self.query_one("#pages", Static).update(text)
 
     def panel(self, page: str) -> StudyList | StudyMatrix | TextSheet:

@@ -115,7 +115,6 @@ def test_runs_that_answer_other_questions_are_not_comparable_at_all(other, why):
     grid = comparison.grid([base, other])
     assert grid.badges == {"b": why}
     assert comparison.delta(grid, "b", "pgd_sat") is None
-    assert not grid.best
     assert grid.verdict.words == ""
 
 
@@ -144,11 +143,6 @@ def test_as_many_but_other_images_are_no_pair():
     )
     assert reason(one, two, "best", "clean") == "other test images, though as many"
     assert reason(one, replace(two, records={}), "best", "clean") == ""  # unknown is no difference
-
-
-def test_the_best_of_a_column_is_bold_unless_all_are_equal_or_alone():
-    grid = comparison.grid([judged("a", 50, 40), judged("b", 55, 40), side("c", [cell("fgsm", 60)])])
-    assert grid.best == {("b", "pgd_sat")}
 
 
 def test_the_worst_case_is_the_last_column_of_the_ball_and_another_threat_model_stands_apart():

@@ -2,9 +2,9 @@
 
 import pytest
 
-from crdnd_tui.comparing import comparison
 from crdnd_tui.comparing.comparison import DROP, Value
 from crdnd_tui.comparing.comparison_verdict import verdict
+from crdnd_tui.exporting.findings import Plan, findings
 from crdnd_tui.palette import DARK
 from crdnd_tui.widgets import result_grid
 from crdnd_tui.widgets.result_grid import View
@@ -61,9 +61,10 @@ def test_pgd_alone_settles_no_order():
 def test_means_over_other_seeds_are_never_subtracted():
     half = side("b", [cell("clean", 90), cell("pgd_sat", 60)], group="g")
     other = judged("c", 40, 30)
-    grid = comparison.grid([judged("a", 50, 40, group="g"), half, other], grouped=True)
+    found = findings([judged("a", 50, 40, group="g"), half, other], Plan(grouped=True))
+    grid = found.laid.grid
     assert grid.values["a", DROP].mean == pytest.approx(-0.10)  # of a alone, not 40 minus the mean of 50 and 60
     assert grid.values["a", "autoattack"].of == 2
     assert grid.verdict.words.endswith("AutoAttack has fully judged only c")
-    said = "\n".join(line.plain for line in result_grid.lines(grid, View(colours={}), DARK, 114))
+    said = "\n".join(line.plain for line in result_grid.lines(found, View(colours={}), DARK, 114))
     assert "(1)" in said

@@ -148,6 +148,7 @@ class CompareActions(LabScreen):
         """This page in front."""
         panels = self.query_one(ComparisonPanels)
         self._look.page = page
+        self.set_focus(None)  # a panel that is hidden with the focus gives it away late, after another has taken it
         panels.turn(page)
         self.call_after_refresh(panels.panel(page).take_focus)
 

@@ -86,7 +86,6 @@ class StudiesScreen(StudyActions):
         self.call_after_refresh(self._draw)
 
     def _themed(self, _theme: str) -> None:
-        self.query_one(StudyPanels).turn(self._page)
         self._draw()
 
     def _tick(self) -> None:
@@ -161,6 +160,7 @@ class StudiesScreen(StudyActions):
         if not self._asked.key:
             self._asked = replace(self._asked, key=front.entry.key)
         self.set_class(front.progress is None, "-broken")
+        panels.turn(self._page)
         self._draw_plan(panels, front)
         self._draw_report(panels, front)
 
