@@ -1,6 +1,7 @@
 """The README's screenshots: `python -m benchmarks.screens RUNS_FOLDER OUT` draws screens of real runs as SVG.
 
-Live and Examples show the newest finished run of CRDND; Compare lays it beside the newest of RSLAD.
+Live and Examples show the newest finished run of CRDND; Compare lays it beside the newest of RSLAD; Studies shows what
+the folder holds of the shipped ones.
 """
 
 import asyncio
@@ -46,6 +47,8 @@ async def draw(runs: Path, out: Path) -> None:
         (out / "examples.svg").write_text(await still(app), encoding="utf-8")
         app.compare_runs([student.id, rival.id])
         (out / "compare.svg").write_text(await still(app), encoding="utf-8")
+        app.show("studies")
+        (out / "studies.svg").write_text(await still(app), encoding="utf-8")
         app.show("new")
         (out / "new.svg").write_text(await still(app), encoding="utf-8")
 

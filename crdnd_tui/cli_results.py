@@ -71,8 +71,9 @@ def study(  # noqa: PLR0913  options of a command line
     ] = None,
     at_once: Annotated[int | None, typer.Option(help="Runs that may share a device.", show_default=False)] = None,
     stop_on_failure: Annotated[
-        bool, typer.Option("--stop-on-failure", help="Hold the rest when a run fails; it goes on otherwise.")
-    ] = False,
+        bool | None,
+        typer.Option("--stop-on-failure/--go-on", help="When a run fails: hold the rest, or not; as before otherwise."),
+    ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try what failed again.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Queue the runs and return.")] = False,
     as_json: Json = False,
@@ -157,6 +158,10 @@ def export(  # noqa: PLR0913  options of a command line
     baseline: Annotated[
         str, typer.Option(help="The run to compare with; the first one otherwise.", autocompletion=complete.runs)
     ] = "",
+    seeds: Annotated[
+        bool | None,
+        typer.Option("--seeds/--each", help="One row for all seeds of an experiment, or one for each run."),
+    ] = None,
     only: Annotated[str, typer.Option(metavar="KEY[,KEY...]", help="These tables, as in results,differences.")] = "",
     figure: Annotated[str, typer.Option(metavar="KEY[,KEY...]", help="These figures, as in loss,classes.")] = "",
     experiment: Annotated[str, typer.Option(help="Of MLflow: crdnd unless it is named.")] = "",
@@ -168,8 +173,8 @@ def export(  # noqa: PLR0913  options of a command line
     from crdnd_tui.commands import export as command  # noqa: PLC0415  paid for by this command alone
 
     wanted = command.Wanted(
-        to=to, out=out, force=force, checkpoint=checkpoint, baseline=baseline, tables=_keys(only),
-        figures=_keys(figure), experiment=experiment, data=_folder(data),
+        to=to, out=out, force=force, checkpoint=checkpoint, baseline=baseline, grouped=seeds,
+        tables=_keys(only), figures=_keys(figure), experiment=experiment, data=_folder(data),
     )  # fmt: skip
     raise typer.Exit(command.export(what, _folder(runs), wanted, as_json=as_json))
 

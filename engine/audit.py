@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from engine.outcomes import Identity
 from engine.spec import events
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CheckpointError, CrdndError
-from engine.spec.events import Evaluated, RunStarted
+from engine.spec.events import Evaluated, RunFinished, RunStarted
 from engine.spec.folders import status_of
 from engine.spec.machine import Machine
 from engine.spec.outcomes import Outcome, decode, summarise, unpack, worst_case
@@ -20,6 +20,8 @@ from engine.spec.rundir import RunDir
 from engine.spec.teachers import RobustBenchTeacher
 from engine.types import Dataset
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
+
+NO_RECORDS = ("gallery", "suspect")  # what else lies beside the records
 
 
 class Stored(NamedTuple):
@@ -46,11 +48,23 @@ def read(run: RunDir, config: RunConfig | JudgeConfig) -> Stored:
         if digest:
             digests[name] = digest
     records: dict[str, dict[str, Outcome]] = {}
+    tellers, wanted = _tellers(run, log.events), _wanted(config)
     for name in config.evaluation.checkpoints:
-        records[name], found = _records(run, config, name, digests.get(name))
+        told_by = {key: tellers.get((name, key)) or _ended(run, log.events) for key in wanted}
+        records[name], found = _records(run, name, digests.get(name), told_by)
         findings += found
+    for (name, attack), words in tellers.items():
+        if name not in config.evaluation.checkpoints or attack not in wanted:
+            findings.append(Finding(f"record {name} {attack}", FAILS, f"{words}, but config.toml does not ask for it"))
     facts = _json(run.provenance)
     return Stored(run, config, facts, digests, records, log.events, findings)
+
+
+def _ended(run: RunDir, said: Sequence[events.Event]) -> str | None:
+    """A run that is done has all its records, whatever else is silent of them."""
+    status = status_of(run)
+    done = (status is not None and status.phase == "done") or any(isinstance(event, RunFinished) for event in said)
+    return "the run is done" if done else None
 
 
 def hashes(stored: Stored) -> Iterator[Finding]:
@@ -105,18 +119,42 @@ def _weights(run: RunDir, config: RunConfig | JudgeConfig, name: str) -> tuple[s
     return digest, Finding(what, HOLDS, f"{len(tensors)} tensors, digest {digest[:12]}")
 
 
-def _records(
-    run: RunDir, config: RunConfig | JudgeConfig, checkpoint: str, digest: str | None
-) -> tuple[dict[str, Outcome], list[Finding]]:
-    """The whole records of a checkpoint, and what is wrong with the others."""
+def _wanted(config: RunConfig | JudgeConfig) -> list[str]:
+    """Attacks that have a record on every checkpoint, the worst case among them."""
     bounded = any(spec.bounded for spec in config.evaluation.attacks)
-    wanted = ["clean", *(spec.key for spec in config.evaluation.attacks), *(["worst"] if bounded else [])]
+    return ["clean", *(spec.key for spec in config.evaluation.attacks), *(["worst"] if bounded else [])]
+
+
+def _tellers(run: RunDir, said: Sequence[events.Event]) -> dict[tuple[str, str], str]:
+    """(checkpoint, attack) -> who tells which accuracy, in words: all numbers that a reader of this run may see."""
+    status = status_of(run)
+    found = {
+        (path.parent.name, path.stem): f"there is a file {path.name}"
+        for path in sorted(run.evaluation.glob("*/*.json"))
+        if path.stem not in NO_RECORDS
+    }
+    for checkpoint, row in (status.results if status else {}).items():
+        found |= {(checkpoint, attack): f"status.json tells {100 * share:.2f} %" for attack, share in row.items()}
+    for event in said:
+        if isinstance(event, Evaluated):
+            found[event.checkpoint, event.attack] = f"the log tells {100 * event.accuracy:.2f} %"
+    return found
+
+
+def _records(
+    run: RunDir, checkpoint: str, digest: str | None, wanted: Mapping[str, str | None]
+) -> tuple[dict[str, Outcome], list[Finding]]:
+    """The whole records of a checkpoint, and what is wrong with the others; `wanted` says who tells each of them.
+
+    A number that the log or the status tells has a record: it is written before them.
+    """
     found: dict[str, Outcome] = {}
     findings = []
-    for attack in wanted:
+    for attack, words in wanted.items():
         path, what = run.result(checkpoint, attack), f"record {checkpoint} {attack}"
         if not path.is_file():
-            findings.append(Finding(what, UNKNOWN, "was not judged"))
+            gone = f"{words}, but there is no record of it" if words else "there is no record of it"
+            findings.append(Finding(what, FAILS if words else UNKNOWN, gone))
             continue
         try:
             record = decode(path.read_bytes())
@@ -140,11 +178,12 @@ def told(stored: Stored) -> Iterator[Finding]:
         for attack, record in row.items():
             what, event = f"record {checkpoint} {attack}", said.get((checkpoint, attack))
             shown = (status.results.get(checkpoint, {}) if status else {}).get(attack)
-            if event is None:
+            if event is not None and (apart := _apart(record, event)):
+                yield Finding(what, FAILS, f"the record does not agree with the log ({', '.join(apart)})")
+            elif shown is not None and not _near(shown, record.accuracy):
+                yield Finding(what, FAILS, "the record does not agree with status.json")
+            elif event is None:
                 yield Finding(what, UNKNOWN, "the log does not tell this result")
-            elif (apart := _apart(record, event)) or (shown is not None and not _near(shown, record.accuracy)):
-                where = f"the log ({', '.join(apart)})" if apart else "status.json"
-                yield Finding(what, FAILS, f"the record does not agree with {where}")
             else:
                 right = sum(unpack(record.robust, record.n))
                 yield Finding(what, HOLDS, f"{right} of {record.n}, as its bits, the log and the status say")

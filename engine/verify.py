@@ -65,15 +65,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def conclude(findings: Sequence[Finding]) -> tuple[Verdict, str]:
-    """The whole in one sentence: it holds when nothing fails and at least one judgement was repeated."""
+    """The whole in one sentence.
+
+    It holds when nothing fails, at least one judgement was repeated, and none came out otherwise or could not be.
+    """
     count = {kind: sum(finding.verdict == kind for finding in findings) for kind in (HOLDS, FAILS, UNKNOWN)}
     open_ = f"; {count[UNKNOWN]} cannot be said" if count[UNKNOWN] else ""
     if count[FAILS]:
         return FAILS, f"{count[FAILS]} of {len(findings)} checks do not hold{open_}"
-    again = sum(finding.verdict == HOLDS and finding.what.startswith("again ") for finding in findings)
-    if not again:
-        return UNKNOWN, f"{count[HOLDS]} checks hold, but no judgement could be repeated{open_}"
-    return HOLDS, f"{count[HOLDS]} checks hold, {again} of them judged again{open_}"
+    again = [finding.verdict for finding in findings if finding.what.startswith("again ")]
+    if HOLDS not in again:
+        return UNKNOWN, f"{count[HOLDS]} checks hold, but no judgement is confirmed{open_}"
+    if UNKNOWN in again:
+        return UNKNOWN, f"{count[HOLDS]} checks hold, but not every judgement is confirmed{open_}"
+    return HOLDS, f"{count[HOLDS]} checks hold, {len(again)} of them judged again{open_}"
 
 
 def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[Finding]:
@@ -124,8 +129,10 @@ def _again(
     for checkpoint in config.evaluation.checkpoints:
         row, digest = stored.records.get(checkpoint, {}), stored.digests.get(checkpoint)
         attacks = [spec for spec in chosen if spec.key in row]
-        if digest is None or not row:
-            yield Finding(f"again {checkpoint}", UNKNOWN, "there are no whole weights with records to judge again")
+        if not row:  # each record that is missing was told
+            continue
+        if digest is None:
+            yield Finding(f"again {checkpoint}", UNKNOWN, "there are no whole weights to judge again")
             continue
         try:
             model = _model(config, machine)

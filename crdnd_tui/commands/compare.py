@@ -29,7 +29,7 @@ def compare(  # noqa: PLR0913  options of a command line
     out: str = "",
     force: bool = False,
 ) -> int:
-    """Print the comparison, or write it down; `grouped` None: seeds are one row where two runs differ in nothing else.
+    """Print the comparison, or write it down; `grouped` None: seeds are one row where rows to compare remain.
 
     4 when no row can be compared with the baseline: the reasons are on stderr.
     """
@@ -69,7 +69,7 @@ def _document(runs: Sequence[RunDir], base: str, checkpoint: str, grouped: bool 
     now = time.time()
     sides = compared.sides(runs, now)
     if grouped is None:
-        grouped = len(comparison.rows(sides, grouped=True)) < len(sides)
+        grouped = comparison.grouping(sides)
     laid = of_comparison.lay(sides, wanted=checkpoint, baseline=base, grouped=grouped)
     behind = of_origins.origins(sides, {run.id: run.path for run in runs})
     return of_comparison.told(laid, origins=behind, made=now), laid

@@ -34,6 +34,7 @@ class Wanted:
     force: bool = False
     checkpoint: str = ""
     baseline: str = ""
+    grouped: bool | None = None  # seeds as one row, or each on its own; None: as in `crdnd compare`
     tables: tuple[str, ...] = ()  # keys; all when empty
     figures: tuple[str, ...] = ()
     experiment: str = ""  # of MLflow
@@ -60,7 +61,8 @@ def export(what: Sequence[str], folder: Path, wanted: Wanted, *, as_json: bool =
     elif not of.runs:
         raise CrdndError(f"no run of {' '.join(of.names)} is done", hint="`crdnd study` shows how far it is.")
     elif form.kind == "student":
-        written = [_student(run, form, wanted, many=len(of.runs) > 1, folder=of.folder) for run in of.runs]
+        many = len(of.runs) > 1
+        written = [one for run in of.runs for one in _student(run, form, wanted, many=many, folder=of.folder)]
     else:
         written = _replayed(of, form, wanted)
     if wanted.out == outlet.STDOUT:
@@ -83,6 +85,8 @@ def _check(form: Format, wanted: Wanted) -> None:
             mistakes.append(f"--only and --figure pick parts of a document; {form.name} has none")
         if wanted.baseline:
             mistakes.append(f"--baseline is of comparisons; {form.name} compares nothing")
+        if wanted.grouped is not None:
+            mistakes.append(f"--seeds and --each are of comparisons; {form.name} compares nothing")
         if wanted.out == outlet.STDOUT:
             mistakes.append(f"-o -: {form.name} is no text; name a file")
     if form.kind == "replay" and wanted.checkpoint:
@@ -98,7 +102,7 @@ def _check(form: Format, wanted: Wanted) -> None:
 def _document(of: Gathered, form: Format, wanted: Wanted) -> list[Written]:
     from crdnd_tui.exporting import gathering, writing  # noqa: PLC0415  a student needs no writer
 
-    whole = gathering.document(of, checkpoint=wanted.checkpoint, baseline=wanted.baseline)
+    whole = gathering.document(of, checkpoint=wanted.checkpoint, baseline=wanted.baseline, grouped=wanted.grouped)
     document = writing.picked(whole, wanted.tables, wanted.figures)
     if wanted.out == outlet.STDOUT:
         output.show_file(writing.text(document, form))
@@ -135,12 +139,13 @@ def _replayed(of: Gathered, form: Format, wanted: Wanted) -> list[Written]:
     return written
 
 
-def _student(run: RunDir, form: Format, wanted: Wanted, *, many: bool, folder: Path) -> Written:
-    """An engine of its own writes it, and checks what it wrote."""
+def _student(run: RunDir, form: Format, wanted: Wanted, *, many: bool, folder: Path) -> list[Written]:
+    """An engine of its own writes it and a `.json` that tells of it, and checks what it wrote."""
     from crdnd_tui.exporting import writing  # noqa: PLC0415  a replay needs no writer
 
     target = _target((run.id,), folder, form, wanted.out, many=many)
-    writing.check([target], force=wanted.force)
+    beside = target.with_name(f"{target.name}.json")
+    writing.check([target, beside], force=wanted.force)
     target.parent.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable, "-P", "-m", "engine.export", str(run.path), "--to", form.name, "--out", str(target),
@@ -156,7 +161,10 @@ def _student(run: RunDir, form: Format, wanted: Wanted, *, many: bool, folder: P
         why = display(str(said.get("message") or f"the engine ended with exit code {done.returncode}"))
         raise CrdndError(f"{run.id}: {why}", hint=display(str(said.get("hint", ""))))
     facts = {key: value for key, value in said.items() if key not in ("event", "format")}
-    return Written(path=ordering.relative(target), run=run.id, facts=facts)
+    return [
+        Written(path=ordering.relative(target), run=run.id, facts=facts),
+        Written(path=ordering.relative(beside), run=run.id),
+    ]
 
 
 def _last_word(out: bytes) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from crdnd_tui.commands import outlet, output, page_parts
 from crdnd_tui.documents import plain
 from crdnd_tui.documents.document import Document
 from crdnd_tui.exporting import of_study
+from crdnd_tui.report import wrapped
 from crdnd_tui.studies import reading
 from engine.spec.errors import ConfigError
 
+_LEFT = "Left out here, but in every file that --to writes: best against last, classes, keys that differ."
 CHECKPOINTS = ("", "best", "last")
 
 
@@ -41,9 +43,12 @@ def report(
 
 
 def _page(document: Document, width: int, *, ascii_only: bool) -> list[Text]:
-    """Tables, the trade-off of each as a plot, and where the numbers come from."""
-    bare = replace(document, origins=(), made=0.0, version="")
+    """Tables but for the appendix, the trade-off of each as a plot, and where the numbers come from."""
+    shown = tuple(table for table in document.tables if not table.appendix)
+    bare = replace(document, tables=shown, origins=(), made=0.0, version="")
     made = plain.document(bare, width, ascii_only=ascii_only)
+    if len(shown) < len(document.tables):
+        made += [Text(), *wrapped(_LEFT, width, "dim")]
     for figure in document.figures:
         if figure.kind == "scatter":
             made += [Text(), *page_parts.points(figure, width, caption=figure.caption, ascii_only=ascii_only)]

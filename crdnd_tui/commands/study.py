@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from types import FrameType
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from crdnd_tui.text import display, plain
 from engine.spec.machine import Machine
 
 OK, FAILED, STOPPED, INTERRUPTED = 0, 1, 3, 130
-ENDED: frozenset[State] = frozenset({"done", "failed", "killed", "stopped"})
+ENDED: frozenset[State] = frozenset({"done", "failed", "killed", "lost", "stopped"})
 EVERY, POLL = 1.0, 0.1  # seconds between two looks; between two thoughts of leaving
 
 
@@ -31,17 +32,19 @@ def study(  # noqa: PLR0913  options of a command line
     *,
     dry_run: bool = False,
     at_once: int | None = None,
-    stop_on_failure: bool = False,
+    stop_on_failure: bool | None = None,
     retry_failed: bool = False,
     detach: bool = False,
     as_json: bool = False,
 ) -> int:
-    """Returns the exit code: 1 when a run failed, 3 when one was stopped or is held, 130 when the watcher left."""
+    """Returns the exit code: 1 when a run failed or is lost, 3 when one was stopped or is held, 130 when left."""
     whole = reading.read(reading.find(name))
     part = conduct.narrowed(whole, only)
+    conduct.check_at_once(at_once)
     watch, seer = Watch(machine.runs_folder), Seer(machine.runs_folder, machine.device)
     if dry_run:
-        progress = watch.look(part)
+        found = watch.look(part)
+        progress = replace(found, at_once=at_once or found.at_once)
         _list(progress, seer.tell(progress, time.time()), as_json=as_json)
         return OK
     begun = conduct.launch(
@@ -82,7 +85,7 @@ def _end(progress: Progress, name: str) -> int:
     """What became of it, on stderr, and where the table is."""
     output.say(study_lines.counted(progress))
     for standing in progress.standings:
-        if standing.state in ("failed", "killed", "stopped"):
+        if standing.state in ("failed", "killed", "lost", "stopped"):
             style = "red" if standing.state == "failed" else "yellow"
             output.say(f"  {standing.cell.words}: {standing.state}: {standing.why}  ({standing.run})", style)
     counts = progress.counts
@@ -90,8 +93,10 @@ def _end(progress: Progress, name: str) -> int:
         output.say(f"`crdnd study {name} --retry-failed` tries what failed again.")
     if counts["killed"] or counts["stopped"] or counts["held"]:
         output.say(f"`crdnd study {name}` goes on with what was interrupted, and with what a failure holds.")
+    if counts["lost"]:
+        output.say("An engine on another machine may have what is lost; if none has, `crdnd resume RUN` goes on.")
     output.say(f"`crdnd report {name}` prints the table.")
-    if counts["failed"] or counts["killed"]:
+    if counts["failed"] or counts["killed"] or counts["lost"]:
         return FAILED
     return STOPPED if counts["stopped"] or counts["held"] or counts["absent"] else OK
 

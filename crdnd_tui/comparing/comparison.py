@@ -3,17 +3,28 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, product
 
 from crdnd_tui import report
-from crdnd_tui.comparing.comparison_side import Side, across, reason
-from crdnd_tui.comparing.comparison_verdict import CE, SUITE, Verdict, verdict
+from crdnd_tui.comparing.comparison_side import Side, across, by_draw, reason
+from crdnd_tui.comparing.comparison_verdict import CE, SUITE, Judged
 from crdnd_tui.text import one_line
 from engine.spec.attacks import KINDS
+from engine.spec.events import Evaluated
 from engine.spec.marks import MARKS
+from engine.spec.outcomes import wilson
 
 DROP = "drop"  # the column AutoAttack minus PGD-SAT
 _ORDER = [report.CLEAN, *(name for name, kind in KINDS.items() if kind.bounded)]
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One run that has a number under an attack."""
+
+    side: Side
+    cell: Evaluated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,19 +39,30 @@ class Row:
         """Of the run that lends its colour."""
         return self.sides[0].id
 
+    @property
+    def draws(self) -> int:
+        """How many seeds: fewer than runs where one of them ran twice."""
+        return len({side.draw for side in self.sides})
+
+    def scored(self, wanted: str, attack: str) -> list[Scored]:
+        """Its runs that have been through this attack."""
+        found = ((side, side.cell(wanted, attack)) for side in self.sides)
+        return [Scored(side=side, cell=cell) for side, cell in found if cell is not None]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """One cell: a fraction, over how many runs, and what bears it."""
+    """One cell: a fraction, over how many seeds, and what bears it. A seed that ran twice is one, by its runs' mean."""
 
     mean: float
-    std: float | None = None  # sample standard deviation, of two runs and more
-    runs: int = 1
-    of: int = 1  # runs of the row
-    low: float = 0.0  # Wilson 95 % interval of one run; mean - std and mean + std of several
+    std: float | None = None  # sample standard deviation, of two seeds and more
+    runs: int = 1  # seeds
+    of: int = 1  # seeds of the row
+    low: float = 0.0  # Wilson 95 % interval of one seed; mean - std and mean + std of several
     high: float = 1.0
-    n: int = 0
+    n: int = 0  # images of each run
     letters: str = ""
+    ids: tuple[str, ...] = ()  # of the runs behind it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +77,6 @@ class Grid:
     baseline: str
     badges: Mapping[str, str]  # row id -> why the whole row cannot be compared
     notes: tuple[tuple[str, str], ...]  # letter, its sentence
-    verdict: Verdict  # what PGD-SAT and AutoAttack say of the order
     empty: Mapping[str, str]  # row id -> why it has no numbers
 
 
@@ -73,12 +94,22 @@ def rows(sides: Sequence[Side], *, grouped: bool) -> list[Row]:
     ]
 
 
+def grouping(sides: Sequence[Side]) -> bool:
+    """Whether seeds make one row where nobody has said: some are of one experiment, and rows to compare remain."""
+    return 1 < len(rows(sides, grouped=True)) < len(sides)
+
+
 def _common(group: Sequence[Side], *, apart: bool = False) -> str:
-    """`crdnd (3)`: what the seeds share, and how many there are; the end of an id where two groups share the words."""
+    """`crdnd (3)`: what the seeds share, and how many there are; the end of an id where two groups share the words.
+
+    Where a seed ran more than once the runs are counted, too: `crdnd (1 seed, 2 runs)`.
+    """
     if len(group) == 1:
         return group[0].label
     words = group[0].label.rpartition(" s")[0] or group[0].label
-    return f"{words}{f' {group[0].id[-4:]}' if apart else ''} ({len(group)})"
+    seeds = len({side.draw for side in group})
+    many = f"{seeds} seed{'s' if seeds > 1 else ''}, {len(group)} runs" if seeds < len(group) else f"{seeds}"
+    return f"{words}{f' {group[0].id[-4:]}' if apart else ''} ({many})"
 
 
 def columns(sides: Sequence[Side], wanted: str) -> tuple[list[str], list[str]]:
@@ -92,21 +123,53 @@ def columns(sides: Sequence[Side], wanted: str) -> tuple[list[str], list[str]]:
 
 
 def value(row: Row, wanted: str, attack: str, letters: Callable[[Side, str], str] = lambda *_: "") -> Value | None:
-    """Mean over the row's runs that have the cell, if all of them answer the same question."""
-    have = [(side, cell) for side in row.sides if (cell := side.cell(wanted, attack)) is not None]
-    if not have or any(reason(side, have[0][0], wanted, attack) for side, _ in have[1:]):
+    """Mean over the row's seeds that have the cell, if all their runs answer the same question."""
+    have = row.scored(wanted, attack)
+    if not have or mixed(row, wanted, attack):
         return None
-    marked = "".join(sorted({letter for side, _ in have for letter in letters(side, attack)}))
-    accuracies = [cell.accuracy for _, cell in have]
-    first = have[0][1]
-    if len(have) == 1:
-        low, high = first.low, first.high
-        return Value(mean=first.accuracy, of=len(row.sides), low=low, high=high, n=first.n, letters=marked)
-    mean, std = statistics.fmean(accuracies), statistics.stdev(accuracies)
+    marked = "".join(sorted({letter for run in have for letter in letters(run.side, attack)}))
+    means, n = list(by_seed(have).values()), have[0].cell.n
+    mean = statistics.fmean(means)
+    std = statistics.stdev(means) if len(means) > 1 else None
+    if std is not None:
+        low, high = mean - std, mean + std
+    elif len(have) > 1:
+        low, high = wilson(round(mean * n), n)
+    else:
+        low, high = have[0].cell.low, have[0].cell.high
     return Value(
-        mean=mean, std=std, runs=len(have), of=len(row.sides), low=mean - std, high=mean + std,
-        n=sum(c.n for _, c in have), letters=marked,
+        mean=mean, std=std, runs=len(means), of=row.draws, low=low, high=high, n=n, letters=marked,
+        ids=tuple(run.side.id for run in have),
     )  # fmt: skip
+
+
+def by_seed(have: Sequence[Scored]) -> dict[str, float]:
+    """One accuracy for each seed. A run without a seed stands for itself."""
+    return by_draw((run.side, run.cell.accuracy) for run in have)
+
+
+def mixed(row: Row, wanted: str, attack: str) -> str:
+    """Why the row's own runs have no mean under this attack; empty when they answer one question."""
+    pairs = combinations([run.side for run in row.scored(wanted, attack)], 2)
+    why = next((w for one, two in pairs if (w := reason(two, one, wanted, attack))), "")
+    return f"runs of {row.label} among themselves: {why}" if why else ""
+
+
+def unlike(row: Row, base: Row, wanted: str) -> str:
+    """Why no run of one row may be laid beside any of the other; empty when some may."""
+    whys = [across(one, two, wanted) for one, two in product(row.sides, base.sides)]
+    return whys[0] if whys and all(whys) else ""
+
+
+def refusal(row: Row, base: Row, wanted: str, attack: str) -> str:
+    """Why the numbers of these rows are not comparable, by all runs that have one; empty when they are."""
+    pairs = product(row.scored(wanted, attack), base.scored(wanted, attack))
+    return (
+        unlike(row, base, wanted)
+        or mixed(row, wanted, attack)
+        or mixed(base, wanted, attack)
+        or next((why for one, two in pairs if (why := reason(one.side, two.side, wanted, attack))), "")
+    )
 
 
 def drop(row: Row, wanted: str) -> Value | None:
@@ -116,7 +179,7 @@ def drop(row: Row, wanted: str) -> Value | None:
     one, two = (value(whole, wanted, attack) if both else None for attack in (SUITE, CE))
     if one is None or two is None:
         return None
-    return Value(mean=one.mean - two.mean, runs=one.runs, of=len(row.sides), n=min(one.n, two.n))
+    return Value(mean=one.mean - two.mean, runs=one.runs, of=row.draws, n=min(one.n, two.n))
 
 
 class Letters:
@@ -152,42 +215,44 @@ def grid(sides: Sequence[Side], *, wanted: str = "best", baseline: str = "", gro
     reasons: dict[tuple[str, str], str] = {}
     badges: dict[str, str] = {}
     for row in shown:
-        if base and row is not base and (why := across(row.sides[0], base.sides[0], wanted)):
+        if base and row is not base and (why := unlike(row, base, wanted)):
             badges[row.id] = why
         for attack in [*within, *apart]:
-            found = value(row, wanted, attack, letters.of)
-            why = next((w for s in row.sides if (w := reason(s, row.sides[0], wanted, attack))), "")
-            if base and not why:
-                why = reason(row.sides[0], base.sides[0], wanted, attack)
-            if found:
+            if found := value(row, wanted, attack, letters.of):
                 values[row.id, attack] = found
-            if why:
+            if base and (why := refusal(row, base, wanted, attack)):
                 reasons[row.id, attack] = why
-    for row in shown:
         if (row.id, CE) in values and (found := drop(row, wanted)):
             values[row.id, DROP] = found
-    fair = {key: cell for key, cell in values.items() if key not in reasons}
+            part = next((attack for attack in (SUITE, CE) if (row.id, attack) in reasons), "")
+            if part and row.id not in badges:
+                reasons[row.id, DROP] = reasons[row.id, part]
     return Grid(
         rows=tuple(shown), columns=(*within, *([DROP] if any(c == DROP for _, c in values) else [])),
         apart=tuple(apart), values=values, reasons=reasons,
         baseline=base.id if base else "", badges=badges, notes=tuple(letters.notes()),
-        verdict=verdict([(row.label, _even({a: v for (i, a), v in fair.items() if i == row.id})) for row in shown]),
         empty={row.id: why for row in shown if (why := _emptiness(row))},
     )  # fmt: skip
 
 
+def judged(found: Grid) -> list[Judged]:
+    """Rows by label, with the numbers that are comparable: what a verdict on their order is made of."""
+    fair = {key: cell for key, cell in found.values.items() if key not in found.reasons}
+    return [(row.label, _even({a: v for (i, a), v in fair.items() if i == row.id})) for row in found.rows]
+
+
 def _even(cells: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Without AutoAttack where it has not judged as many seeds as PGD-SAT: means of other runs have no difference."""
-    if CE in cells and SUITE in cells and cells[CE].runs != cells[SUITE].runs:
+    """Without AutoAttack where it has not judged the same runs as PGD-SAT: means of other runs have no difference."""
+    if CE in cells and SUITE in cells and cells[CE].ids != cells[SUITE].ids:
         return {attack: cell for attack, cell in cells.items() if attack != SUITE}
     return cells
 
 
 def _emptiness(row: Row) -> str:
     """Why a row shows no number at all, or fewer seeds than it has."""
-    judged = sum(bool(side.state.table) for side in row.sides)
+    judged = len({side.draw for side in row.sides if side.state.table})
     if judged:
-        return "" if judged == len(row.sides) else f"{judged} of {len(row.sides)} seeds are judged"
+        return "" if judged == row.draws else f"{judged} of {row.draws} seeds are judged"
     side = row.sides[0]
     if side.word in ("running", "starting", "stopping") and side.state.training:
         epochs = f"epoch {len(side.state.epochs)} of {side.state.training.epochs}"
@@ -199,5 +264,5 @@ def _emptiness(row: Row) -> str:
 def delta(grid_: Grid, row: str, attack: str) -> float | None:
     """A cell minus the baseline's, in points; None where there is none, or none that means anything."""
     one, two = grid_.values.get((row, attack)), grid_.values.get((grid_.baseline, attack))
-    barred = row in grid_.badges if attack == DROP else (row, attack) in grid_.reasons
+    barred = (row, attack) in grid_.reasons or row in grid_.badges
     return None if one is None or two is None or barred else 100 * (one.mean - two.mean)

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from crdnd_tui import report
-from crdnd_tui.comparing.comparison import Row
-from crdnd_tui.comparing.comparison_side import reason
+from crdnd_tui.comparing.comparison import Row, refusal
+from crdnd_tui.comparing.comparison_side import by_draw
 from crdnd_tui.text import one_line
 
 MISSING = "\u2013"
@@ -141,10 +142,10 @@ class ClassDifference:
 
 
 def classes(row: Row, base: Row, wanted: str, attack: str) -> tuple[list[ClassDifference], str]:
-    """Class by class, the means over each row's runs; or none, and why."""
+    """Class by class, the means over each row's seeds; or none, and why."""
     if row.id == base.id:
         return [], "This is the baseline itself: up and down choose another run."
-    why = reason(row.sides[0], base.sides[0], wanted, attack)
+    why = refusal(row, base, wanted, attack)
     if why:
         return [], f"Not comparable: {why}."
     here, there = _per_class(row, wanted, attack), _per_class(base, wanted, attack)
@@ -161,7 +162,8 @@ def classes(row: Row, base: Row, wanted: str, attack: str) -> tuple[list[ClassDi
 
 
 def _per_class(row: Row, wanted: str, attack: str) -> list[float]:
-    known = [cell.per_class for side in row.sides if (cell := side.cell(wanted, attack)) and cell.per_class]
-    if not known or len({len(series) for series in known}) > 1:
+    known = [(run.side, run.cell.per_class) for run in row.scored(wanted, attack) if run.cell.per_class]
+    if not known or len({len(series) for _, series in known}) > 1:
         return []
-    return [sum(column) / len(known) for column in zip(*known, strict=True)]
+    places = range(len(known[0][1]))
+    return [fmean(by_draw((side, series[k]) for side, series in known).values()) for k in places]

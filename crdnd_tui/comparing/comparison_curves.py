@@ -83,7 +83,7 @@ def points(side: Side, key: str) -> Points:
 
 def of_row(row: Row, key: str) -> Points:
     """Of a run; or the mean of a group at the steps that all of its runs have reached."""
-    curves = [points(side, key) for side in row.sides]
+    curves = _by_draw(row, key)
     if len(curves) == 1:
         return curves[0]
     return [(x, _mean(values)) for x, values in _shared(curves)]
@@ -91,7 +91,7 @@ def of_row(row: Row, key: str) -> Points:
 
 def band(row: Row, key: str) -> Points:
     """Mean \u00b1 sample deviation of a group, its lower and upper end in turn, straight between the steps."""
-    curves = [points(side, key) for side in row.sides]
+    curves = _by_draw(row, key)
     if sum(map(bool, curves)) < 2:
         return []
     ends = [(x, _ends(values)) for x, values in _shared(curves)]
@@ -105,6 +105,17 @@ def band(row: Row, key: str) -> Points:
             t = k / pieces
             made += [(x0 + t * (x1 - x0), low + t * (high - low)) for low, high in zip(one, two, strict=True)]
     return made
+
+
+def _by_draw(row: Row, key: str) -> list[Points]:
+    """One curve for each seed: where it ran more than once, the mean of its runs at the steps that all have reached."""
+    gathered: dict[str, list[Points]] = {}
+    for side in row.sides:
+        gathered.setdefault(side.draw, []).append(points(side, key))
+    return [
+        found[0] if len(found) == 1 else [(x, _mean(values)) for x, values in _shared(found)]
+        for found in gathered.values()
+    ]
 
 
 def _shared(curves: Sequence[Points]) -> list[tuple[float, list[float | None]]]:
@@ -133,7 +144,7 @@ def last(row: Row, key: str, curve: Points, *, percent: bool) -> str:
     if known is None:
         return ""
     step, mean = known
-    seeds = [dict(points(side, key)).get(step) for side in row.sides] if len(row.sides) > 1 else []
+    seeds = [dict(own).get(step) for own in _by_draw(row, key)] if row.draws > 1 else []
     values = [y for y in seeds if y is not None]
     scale, form = (100.0, ".1f") if percent else (1.0, ".4g")
     spread = f" \u00b1 {scale * stdev(values):{form if percent else '.2g'}}" if len(values) > 1 else ""
@@ -170,7 +181,7 @@ class Growing:
 
     def band(self, row: Row, key: str) -> Series | None:
         """Of a group; None of a run, and of seeds that have no two points in common."""
-        if len(row.sides) < 2:
+        if row.draws < 2:
             return None
         name, states = _named(row, key)
         before, series = self._bands.get(name, ((), Series()))

@@ -3,8 +3,9 @@
 Two numbers are compared only when both answer the same question: else there is a reason in place of a difference.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from crdnd_tui import report
@@ -64,6 +65,14 @@ class Side:
         if cell is None or found is None or found.n != cell.n:
             return None
         return found if found.right is None or abs(found.count / cell.n - cell.accuracy) < 1e-6 else None
+
+
+def by_draw(values: Iterable[tuple[Side, float]]) -> dict[str, float]:
+    """One number for each draw, the mean of its runs: a seed that ran twice is no second seed."""
+    gathered: dict[str, list[float]] = {}
+    for side, value in values:
+        gathered.setdefault(side.draw, []).append(value)
+    return {draw: fmean(found) for draw, found in gathered.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +180,8 @@ def _other_images(one: Images | None, two: Images | None, split: str) -> str:
 
 def other_attack(one: Evaluated, two: Evaluated, attack: str) -> str:
     """A key in which the specifications differ: steps, restarts, AutoAttack's version or package."""
+    if one.spec == two.spec:
+        return ""
     for key in sorted({*one.spec, *two.spec} - _ANY, key=lambda key: (key != "name", key)):
         asked, other = (_plain(spec.get(key, "\u2013")) for spec in (one.spec, two.spec))
         if asked != other:

@@ -33,6 +33,7 @@ class Look:
     apart: bool = False
     page: str = "results"
     hidden: set[str] = field(default_factory=set)
+    left_out: int = 0  # runs that were to be compared, too, but are too many
 
 
 class Shown:

@@ -14,7 +14,7 @@ class Contrast:
 
     paired: one run each, the same images: exact McNemar test, Agresti-Min interval of the difference.
     seeds: runs paired by seed: mean difference, t interval, exact sign-flip test.
-    welch: several runs each whose seeds are not the same: Welch's t test and interval.
+    welch: several runs each whose seeds are not the same: Welch's t interval, exact permutation test.
     unpaired: one run each, whose outcomes per image are not both at hand: Newcombe interval, no test, labelled so;
         or one run against several with other seeds, where nothing but the difference can be given.
     refused: epsilon, norm, data, test subset, attack or its version differ: `why` says which.
@@ -39,6 +39,11 @@ class Contrast:
     )
     family: int = 1  # comparisons that Holm's correction was over
     why: str = ""  # of a refusal, or of a weaker test than the best
+
+    @property
+    def is_of_one_network(self) -> bool:
+        """Whether a row of several seeds is tested by one of them, which says nothing of the methods."""
+        return self.kind == "paired" and self.pairs == 1
 
     @property
     def significant(self) -> bool:

@@ -6,14 +6,14 @@ part: what is asked is whether the methods differ, not whether two networks do.
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from crdnd_tui import report
-from crdnd_tui.comparing.comparison import Row
-from crdnd_tui.comparing.comparison_side import Side, across, reason
+from crdnd_tui.comparing.comparison import Row, Scored, by_seed, refusal
 from crdnd_tui.comparing.contrast import Contrast
 from crdnd_tui.stats import multiple, proportions, seeds
 from engine.spec.events import Evaluated
+from engine.spec.outcomes import mcnemar_p
 
 
 def contrasts(rows: Sequence[Row], base: Row, wanted: str, attacks: Sequence[str]) -> dict[tuple[str, str], Contrast]:
@@ -27,30 +27,50 @@ def contrasts(rows: Sequence[Row], base: Row, wanted: str, attacks: Sequence[str
 
 
 def leaders(rows: Sequence[Row], base: Row, wanted: str, attack: str) -> frozenset[str]:
-    """Ids of the rows that cannot be told from the best under this attack: no row above them is surely better.
+    """Ids of the best row under this attack and of those below it, down to the first that is told from one above.
 
-    Over seeds it is the t test that tells them apart, or that the networks of all seeds differ image by image: the
-    exact test of three pairs never could. Holm's correction is over the rows above. Rows that are not comparable with
-    the baseline do not take part, and nothing is said of fewer than two.
+    Over seeds it is the t test that tells them apart: the exact test of three pairs never could. Holm's correction is
+    over the rows above. Nothing is said of a row that no test compares with the best, of those that are not comparable
+    with the baseline, and of fewer than two.
     """
-    fair = [row for row in rows if not _why(row, base, wanted, attack)]
+    fair = [row for row in rows if not refusal(row, base, wanted, attack)]
     means = [_mean(row, wanted, attack) for row in fair]
     known = [(mean, place) for place, mean in enumerate(means) if mean is not None]
     if len(known) < 2:
         return frozenset()
     order = [fair[place] for _, place in sorted(known, key=lambda entry: (-entry[0], entry[1]))]
-    tied = {row.id for place, row in enumerate(order) if not _is_beaten(row, order[:place], wanted, attack)}
+    tied = {order[0].id}
+    for place, row in enumerate(order[1:], 1):
+        beside = [_contrast(row, above, wanted, attack) for above in order[:place]]
+        if _is_beaten(beside):
+            break
+        if _tested(beside[0]) is not None or beside[0].low is not None:
+            tied.add(row.id)
     return frozenset(tied)
 
 
-def _is_beaten(row: Row, above: Sequence[Row], wanted: str, attack: str) -> bool:
-    """Whether one of the rows above it is told from it."""
-    beside = [_contrast(row, other, wanted, attack) for other in above]
-    tested = [p for one in beside if (p := one.p if one.t_p is None else one.t_p) is not None]
-    if not all(multiple.undecided(tested)) or any(one.kind == "seeds" and one.apart == one.pairs for one in beside):
+def told_apart(row: Row, other: Row, wanted: str, attack: str, among: int) -> bool | None:
+    """Whether a test tells two rows apart that were picked from so many; None where there is no test of both rows.
+
+    As Bonferroni has it, each of the `among` - 1 comparisons of one row with the others must pay for all.
+    """
+    p = _tested(_contrast(row, other, wanted, attack))
+    return None if p is None else p * max(1, among - 1) < multiple.LEVEL
+
+
+def _tested(one: Contrast) -> float | None:
+    """The p by which rows are told apart; over seeds the t test's."""
+    if one.is_of_one_network:
+        return None
+    return one.p if one.t_p is None else one.t_p
+
+
+def _is_beaten(beside: Sequence[Contrast]) -> bool:
+    """Whether one of the rows above is told from it."""
+    tested = [p for one in beside if (p := _tested(one)) is not None]
+    if not all(multiple.undecided(tested)):
         return True
-    untested = [one for one in beside if one.p is None and one.t_p is None]
-    return any(not _holds_zero(one) for one in untested)
+    return any(one.kind == "unpaired" and one.low is not None and not _holds_zero(one) for one in beside)
 
 
 def _holds_zero(one: Contrast) -> bool:
@@ -59,13 +79,14 @@ def _holds_zero(one: Contrast) -> bool:
 
 
 def _mean(row: Row, wanted: str, attack: str) -> float | None:
-    have = _judged(row, wanted, attack)
-    return statistics.fmean(_by_seed(have).values()) if have else None
+    have = row.scored(wanted, attack)
+    return statistics.fmean(by_seed(have).values()) if have else None
 
 
 def _adjusted(these: Sequence[Contrast]) -> list[Contrast]:
-    tested = [place for place, one in enumerate(these) if one.p is not None]
-    values = multiple.holm([one.p for one in these if one.p is not None])
+    """With Holm's correction over those that are tests of whole rows: one seed of several says nothing of its row."""
+    tested = [place for place, one in enumerate(these) if one.p is not None and not one.is_of_one_network]
+    values = multiple.holm([p for place in tested if (p := these[place].p) is not None])
     known = dict(zip(tested, values, strict=True))
     return [
         replace(one, adjusted=known[place], family=len(tested)) if place in known else one
@@ -73,45 +94,18 @@ def _adjusted(these: Sequence[Contrast]) -> list[Contrast]:
     ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    """One run that has a number under the attack."""
-
-    side: Side
-    cell: Evaluated
-
-
-def _judged(row: Row, wanted: str, attack: str) -> list[_Run]:
-    return [_Run(side=side, cell=cell) for side in row.sides if (cell := side.cell(wanted, attack)) is not None]
-
-
-def _mixed(row: Row, have: Sequence[_Run], wanted: str, attack: str) -> str:
-    """Why the row's own runs have no mean; empty when they answer one question."""
-    why = next((w for run in have[1:] if (w := reason(run.side, have[0].side, wanted, attack))), "")
-    return f"runs of {row.label} among themselves: {why}" if why else ""
-
-
-def _why(row: Row, base: Row, wanted: str, attack: str) -> str:
-    """Why these rows are not comparable; empty when they are, or when a number is missing."""
-    here, there = _judged(row, wanted, attack), _judged(base, wanted, attack)
-    return (
-        across(row.sides[0], base.sides[0], wanted)
-        or _mixed(row, here, wanted, attack)
-        or _mixed(base, there, wanted, attack)
-        or next((w for run in here for other in there[:1] if (w := reason(run.side, other.side, wanted, attack))), "")
-    )
-
-
 def _contrast(row: Row, base: Row, wanted: str, attack: str) -> Contrast:
-    here, there = _judged(row, wanted, attack), _judged(base, wanted, attack)
-    if why := _why(row, base, wanted, attack):
+    here, there = row.scored(wanted, attack), base.scored(wanted, attack)
+    if why := refusal(row, base, wanted, attack):
         return Contrast(attack=attack, kind="refused", why=why)
     if not here or not there:
         lacking = " and ".join(r.label for r, have in ((row, here), (base, there)) if not have)
         return Contrast(attack=attack, kind="missing", why=f"no {report.title(attack)} of {lacking} yet")
-    ones, others = _by_seed(here), _by_seed(there)
-    if len(ones) == len(others) == 1:
+    ones, others = by_seed(here), by_seed(there)
+    if len(here) == len(there) == 1:
         return _images(here[0], there[0], wanted, attack)
+    if len(ones) == len(others) == 1:
+        return _repeated(ones, others, here, there)
     shared = [seed for seed in ones if seed in others]
     if len(shared) >= 2:
         found = _seeds(ones, others, shared, here[0].cell)
@@ -127,15 +121,7 @@ def _contrast(row: Row, base: Row, wanted: str, attack: str) -> Contrast:
     return Contrast(attack=attack, kind="unpaired", difference=difference, n=here[0].cell.n, why=why)
 
 
-def _by_seed(have: Sequence[_Run]) -> dict[str, float]:
-    """One accuracy for each seed: a seed that ran twice is no second seed. A run without a seed stands for itself."""
-    gathered: dict[str, list[float]] = {}
-    for run in have:
-        gathered.setdefault(run.side.draw, []).append(run.cell.accuracy)
-    return {seed: statistics.fmean(values) for seed, values in gathered.items()}
-
-
-def _images(one: _Run, two: _Run, wanted: str, attack: str) -> Contrast:
+def _images(one: Scored, two: Scored, wanted: str, attack: str) -> Contrast:
     """Two runs: on the images that both were judged on, one by one where that is known."""
     here, there = one.side.record(wanted, attack), two.side.record(wanted, attack)
     n = one.cell.n
@@ -144,7 +130,7 @@ def _images(one: _Run, two: _Run, wanted: str, attack: str) -> Contrast:
         b, c = counts
         low, high = proportions.agresti_min(b, c, n)
         return Contrast(
-            attack=attack, kind="paired", difference=(b - c) / n, low=low, high=high, p=proportions.mcnemar(b, c),
+            attack=attack, kind="paired", difference=(b - c) / n, low=low, high=high, p=mcnemar_p(b, c),
             only_row=b, only_baseline=c, n=n,
         )  # fmt: skip
     right, other = (round(run.cell.accuracy * run.cell.n) for run in (one, two))
@@ -156,6 +142,19 @@ def _images(one: _Run, two: _Run, wanted: str, attack: str) -> Contrast:
     return Contrast(
         attack=attack, kind="unpaired", difference=one.cell.accuracy - two.cell.accuracy, low=low, high=high, n=n,
         why=f"{why}: unpaired interval, no test",
+    )  # fmt: skip
+
+
+def _repeated(
+    ones: Mapping[str, float], others: Mapping[str, float], here: Sequence[Scored], there: Sequence[Scored]
+) -> Contrast:
+    """One seed each, of which one at least ran more than once: the means of its runs are no outcomes of images."""
+    (mean,), (other,) = ones.values(), others.values()
+    n = here[0].cell.n
+    low, high = proportions.newcombe(round(mean * n), n, round(other * n), n)
+    return Contrast(
+        attack=here[0].cell.attack, kind="unpaired", difference=mean - other, low=low, high=high, n=n,
+        why="the mean of a seed that ran more than once: unpaired interval, no test",
     )  # fmt: skip
 
 
@@ -174,7 +173,7 @@ def _seeds(ones: Mapping[str, float], others: Mapping[str, float], shared: Seque
     )  # fmt: skip
 
 
-def _apart(found: Contrast, here: Sequence[_Run], there: Sequence[_Run], wanted: str, attack: str) -> int | None:
+def _apart(found: Contrast, here: Sequence[Scored], there: Sequence[Scored], wanted: str, attack: str) -> int | None:
     """How many pairs of seeds differ in the direction of the mean, image by image; None without all their outcomes."""
     pairs = {one.side.draw: (one, two) for one in here for two in there if one.side.draw == two.side.draw}
     by_image = [_images(*pair, wanted, attack) for pair in pairs.values()]
@@ -187,19 +186,19 @@ def _apart(found: Contrast, here: Sequence[_Run], there: Sequence[_Run], wanted:
 
 
 def _welch(ones: Mapping[str, float], others: Mapping[str, float], cell: Evaluated) -> Contrast:
-    """Several runs of each that share one seed at most."""
-    test = seeds.welch(list(ones.values()), list(others.values()))
-    if test is None:
-        difference = statistics.fmean(ones.values()) - statistics.fmean(others.values())
-        why = "no seed makes a difference in either: no test"
-        return Contrast(attack=cell.attack, kind="welch", difference=difference, n=cell.n, why=why)
-    return Contrast(
-        attack=cell.attack, kind="welch", difference=test.difference, low=test.low, high=test.high, p=test.t_p,
-        t_p=test.t_p, n=cell.n, why="the seeds are not the same: Welch's test",
+    """Several runs of each that share one seed at most: Welch's interval, and the exact permutation test."""
+    first, second = list(ones.values()), list(others.values())
+    test, exact = seeds.welch(first, second), seeds.permutation(first, second)
+    found = Contrast(
+        attack=cell.attack, kind="welch", difference=statistics.fmean(first) - statistics.fmean(second), n=cell.n,
+        p=exact.p if exact else None, smallest=exact.smallest if exact else None, why="the seeds are not the same",
     )  # fmt: skip
+    if test is None:
+        return found
+    return replace(found, low=test.low, high=test.high, t_p=test.t_p, p=exact.p if exact else test.t_p)
 
 
-def _one_network(pair: tuple[_Run, _Run], few: str, wanted: str, attack: str) -> Contrast:
+def _one_network(pair: tuple[Scored, Scored], few: str, wanted: str, attack: str) -> Contrast:
     """One seed against several, itself among them: two networks may be compared, two methods may not."""
     found = _images(*pair, wanted, attack)
     said = f"{pair[0].side.draw} alone, image by image, for {few} has no other: says nothing of the methods"

@@ -1,11 +1,14 @@
 """What a result file says of the images it is about: which ones, and which of them were got right. Pure."""
 
+from array import array
 from dataclasses import dataclass, field
 
 import msgspec
 from msgspec import Struct
 
 from crdnd_tui.text import display
+
+_CLASSES = 32_767  # of which a short can tell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +21,8 @@ class Images:
     data: str = ""  # hash of the split
     weights: str = ""  # hash of the network's weights
     counts: tuple[int, ...] = ()  # images of each class
+    predicted: bytes = field(default=b"", repr=False)  # class that each image was taken for, as C shorts; or nothing
+    confusion: tuple[tuple[int, ...], ...] = field(default=(), repr=False)  # true class by class taken for; or nothing
 
     @property
     def count(self) -> int:
@@ -35,6 +40,23 @@ class Images:
             return None
         return (self.right & ~other.right).bit_count(), (other.right & ~self.right).bit_count()
 
+    def only_of(self, other: "Images", k: int) -> tuple[int, int] | None:
+        """The same of the images of class k: what is got right is taken for its own class."""
+        if not self.same(other):
+            return None
+        here, there = self._right_of(k), other._right_of(k)
+        if here is None or there is None:
+            return None
+        return (here & ~there).bit_count(), (there & ~here).bit_count()
+
+    def _right_of(self, k: int) -> int | None:
+        """One bit for each image, as `right`; None unless the confusions say that it is so many."""
+        if self.right is None or not self.predicted or k >= len(self.confusion):
+            return None
+        taken = "".join("1" if guess == k else "0" for guess in memoryview(self.predicted).cast("h"))
+        found = self.right & (int(taken, 2) << (-self.n % 8))
+        return found if found.bit_count() == self.confusion[k][k] else None
+
 
 class _Record(Struct, kw_only=True):
     """What is read of a result file; it holds more."""
@@ -46,6 +68,8 @@ class _Record(Struct, kw_only=True):
     data_sha256: str = ""
     weights_sha256: str = ""
     counts: list[int] = []
+    predicted: list[int] = []
+    confusion: list[list[int]] = []
 
 
 _decoder = msgspec.json.Decoder(_Record)
@@ -63,7 +87,20 @@ def read(content: bytes | None) -> Images | None:
     return Images(
         n=record.n, right=right, indices=display(record.indices_sha256), data=display(record.data_sha256),
         weights=display(record.weights_sha256), counts=tuple(record.counts) if sum(record.counts) == record.n else (),
+        predicted=_predicted(record), confusion=_confusion(record),
     )  # fmt: skip
+
+
+def _predicted(record: _Record) -> bytes:
+    fits = len(record.predicted) == record.n and all(-1 <= guess <= _CLASSES for guess in record.predicted)
+    return array("h", record.predicted).tobytes() if fits else b""
+
+
+def _confusion(record: _Record) -> tuple[tuple[int, ...], ...]:
+    """Nothing where it counts images that do not exist."""
+    square = all(len(row) == len(record.counts) == len(record.confusion) for row in record.confusion)
+    real = all(min(row) >= 0 and sum(row) <= n for row, n in zip(record.confusion, record.counts, strict=False) if row)
+    return tuple(map(tuple, record.confusion)) if square and real and sum(record.counts) == record.n else ()
 
 
 def _bits(text: str, n: int) -> int | None:

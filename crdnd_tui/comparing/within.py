@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from crdnd_tui import report
-from crdnd_tui.comparing.comparison_side import Side, other_attack, reason
+from crdnd_tui.comparing.comparison_side import Side, by_draw, other_attack, reason
 from crdnd_tui.stats import proportions, seeds
 from engine.spec.events import Evaluated
+from engine.spec.outcomes import mcnemar_p
 
 Place = tuple[str, str]  # checkpoint, attack
 
@@ -95,14 +96,15 @@ def _gap(pairs: Sequence[_Pair]) -> Gap:
     )
     if why:
         return Gap(kind="refused", why=why)
-    gathered: dict[str, list[float]] = {}
-    for pair in both:
-        gathered.setdefault(pair.side.draw, []).append(pair.difference or 0.0)
+    differences = by_draw((pair.side, pair.difference or 0.0) for pair in both)
     cell = first.cell(first.first)
     n = cell.n if cell else 0
-    if len(gathered) == 1:
+    if len(both) == 1:
         return _one_run(first, n)
-    return _several([statistics.fmean(values) for values in gathered.values()], n)
+    if len(differences) == 1:
+        why = "the mean of a seed that ran more than once: no interval, no test"
+        return Gap(kind="paired", difference=next(iter(differences.values())), n=n, runs=1, why=why)
+    return _several(list(differences.values()), n)
 
 
 def _one_run(pair: _Pair, n: int) -> Gap:
@@ -114,7 +116,7 @@ def _one_run(pair: _Pair, n: int) -> Gap:
         return Gap(kind="paired", difference=pair.difference, n=n, runs=1, why=why)
     low, high = proportions.agresti_min(*counts, n)
     return Gap(
-        kind="paired", difference=(counts[0] - counts[1]) / n, low=low, high=high, p=proportions.mcnemar(*counts),
+        kind="paired", difference=(counts[0] - counts[1]) / n, low=low, high=high, p=mcnemar_p(*counts),
         only_first=counts[0], only_second=counts[1], n=n, runs=1,
     )  # fmt: skip
 

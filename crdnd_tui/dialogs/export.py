@@ -42,9 +42,19 @@ class Export(ModalScreen[None]):
         Binding("ctrl+r", "go(True)", "Export and replace", show=False, priority=True),
     ]
 
-    def __init__(self, runs: Sequence[str], folder: Path, checkpoint: str = "") -> None:
+    def __init__(
+        self,
+        runs: Sequence[str],
+        folder: Path,
+        checkpoint: str = "",
+        *,
+        baseline: str = "",
+        grouped: bool | None = None,
+    ) -> None:
+        """`baseline` and `grouped` are those of a comparison; see Order."""
         super().__init__()
         self._runs, self._folder, self._checkpoint = tuple(runs), folder, checkpoint
+        self._baseline, self._grouped = baseline, grouped
         self._process: Process | None = None
         self._proposed = ""
         self._busy = self._done = False
@@ -78,7 +88,7 @@ class Export(ModalScreen[None]):
         where = self.query_one(Input).value.strip() or target(self._runs, self._form, self._folder)
         return Order(
             runs=self._runs, to=self._form.name, target=where, folder=self._folder, force=force,
-            checkpoint=self._checkpoint,
+            checkpoint=self._checkpoint, baseline=self._baseline, grouped=self._grouped,
         )  # fmt: skip
 
     @on(OptionList.OptionHighlighted)
@@ -110,11 +120,14 @@ class Export(ModalScreen[None]):
             self._export(order)
 
     def action_leave(self) -> None:
-        """What is being written is given up: a file that is not whole is not there."""
+        """What is being written is given up."""
+        self.dismiss(None)
+
+    def on_unmount(self) -> None:
+        """Nothing is written behind a closed dialog, or app; a file that is not whole is not there."""
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGTERM)
-        self.dismiss(None)
 
     @work(group="export")
     async def _export(self, order: Order) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from crdnd_tui.documents import origins
-from crdnd_tui.documents.document import Cell, Document, Figure, Row, Series, Table
+from crdnd_tui.documents.document import Cell, Document, Figure, Row, Table
 from crdnd_tui.documents.escape import spreadsheet
 from crdnd_tui.documents.numbers import BARRED, finite, name
 
@@ -41,7 +41,10 @@ def wide(table: Table, document: Document) -> str:
 
 
 def curves(document: Document) -> str:
-    """All curves and points in long form; a series bears the run of the same label, else all runs of the document."""
+    """All curves, points, bars and cells in long form; x of a bar is its label, of a cell its column.
+
+    Each line bears the runs of its own series, else the run of the same label, else all runs of the document.
+    """
     return _written(_CURVES, (line for figure in document.figures for line in _points(figure, document)))
 
 
@@ -68,21 +71,25 @@ def _labels(table: Table) -> list[str]:
 
 def _points(figure: Figure, document: Document) -> Iterable[list[_Field]]:
     for series in figure.series:
-        bearers = _runs_of(series, document)
+        bearers = _runs_of(series.runs, series.label, document)
         for index, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
             band = [finite(side[index]) if side else None for side in (series.low, series.high)]
             yield [figure.key, series.label, finite(x), finite(y), *band, *bearers]
-    everybody = _of_all(document)
     for bar in figure.bars:
-        yield [figure.key, bar.label, None, finite(bar.value), finite(bar.low), finite(bar.high), *everybody]
+        ends = (finite(bar.low), finite(bar.high))
+        bearers = _runs_of(bar.runs, bar.label, document)
+        yield [figure.key, bar.series, bar.label, finite(bar.value), *ends, *bearers]
+    bearers = _runs_of(figure.runs, "", document)
     for label, line in zip(figure.labels, figure.matrix, strict=False):
         for other, value in zip(figure.labels, line, strict=False):
-            yield [figure.key, label, other, finite(value), None, None, *everybody]
+            yield [figure.key, label, other, finite(value), None, None, *bearers]
 
 
-def _runs_of(series: Series, document: Document) -> tuple[str, str]:
-    own = [origin for origin in document.origins if series.label in (origin.label, origin.run)]
-    return _joined([(origin.run, origin.config_hash) for origin in own]) if own else _of_all(document)
+def _runs_of(runs: Sequence[str], label: str, document: Document) -> tuple[str, str]:
+    if runs:
+        return _of_runs(runs, document)
+    own = [origin.run for origin in document.origins if label and label in (origin.label, origin.run)]
+    return _of_runs(own, document) if own else _of_all(document)
 
 
 def _of_all(document: Document) -> tuple[str, str]:
@@ -93,8 +100,12 @@ def _bearers(row: Row, table: Table, document: Document) -> tuple[str, str]:
     """Run ids and config hashes, in the same order, with spaces between; all of them where no row names its own."""
     if not any(each.runs for each in table.rows):
         return _of_all(document)
+    return _of_runs(row.runs, document)
+
+
+def _of_runs(runs: Sequence[str], document: Document) -> tuple[str, str]:
     known = origins.hashes(document)
-    return _joined([(run, known.get(run) or "unknown") for run in row.runs])
+    return _joined([(run, known.get(run) or "unknown") for run in runs])
 
 
 def _joined(pairs: Sequence[tuple[str, str]]) -> tuple[str, str]:

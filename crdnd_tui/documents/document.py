@@ -64,6 +64,7 @@ class Table:
     caption: str = ""  # n, epsilon, norm, attack versions, tests
     notes: tuple[tuple[str, str], ...] = ()
     baseline: str = ""  # label of the row that differences are taken from
+    appendix: bool = False  # stands behind the figures, and in files only where a page is to be short
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,7 @@ class Series:
     high: tuple[float, ...] = ()
     colour: int = 0  # place in the Okabe-Ito order
     dashed: bool = False
+    runs: tuple[str, ...] = ()  # ids of the runs whose numbers these are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +90,8 @@ class Bar:
     low: float | None = None
     high: float | None = None
     colour: int = 0
+    series: str = ""  # what its colour says: one of the figure's series, or the row that all bars are of
+    runs: tuple[str, ...] = ()  # ids of the runs whose number it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +111,7 @@ class Figure:
     matrix: tuple[tuple[float, ...], ...] = ()
     labels: tuple[str, ...] = ()
     caption: str = ""
+    runs: tuple[str, ...] = ()  # ids of the runs that a matrix is of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from crdnd_tui.documents.document import Cell, Document, Row, Table
 from crdnd_tui.documents.escape import clean, latex, latex_prose, slug
 from crdnd_tui.documents.latex_figures import NEEDS, figure
 from crdnd_tui.documents.latex_layout import PAGE, STANDALONE, Page, page, stretches
-from crdnd_tui.documents.numbers import DAGGER, MISSING, Worded, legend, name, refusals, rows
+from crdnd_tui.documents.numbers import DAGGER, MISSING, Worded, name, refusals, rows, signs, spread
 
 _HEAD = r"""\documentclass{article}
 \usepackage{iftex}
@@ -27,14 +27,16 @@ _HEAD = r"""\documentclass{article}
 def text(document: Document, *, standalone: bool = False, width: float | None = None) -> str:
     """Tables, then figures for `\\input`, or a whole document that compiles; `width` is a line of text, in points."""
     room = width or (STANDALONE if standalone else PAGE)
-    tables = [table(each, width=room) for each in document.tables]
+    tables = [table(each, width=room) for each in document.tables if not each.appendix]
+    behind = [table(each, width=room) for each in document.tables if each.appendix]
     figures = [drawn for each in document.figures if (drawn := figure(each, width=room))]
     if not standalone:
         needs = "% needs: \\usepackage{array,booktabs}, and {textcomp} where LaTeX is older than 2020\n"
         needs += f"% needs, for the figures: {NEEDS}\n" if figures else ""
-        return _comment(document) + needs + "\n" + "\n".join([*tables, *figures])
+        return _comment(document) + needs + "\n" + "\n".join([*tables, *figures, *behind])
     runs = origins.table(document)
-    pages = [*tables, *([r"\clearpage", *figures] if figures else []), *([table(runs, width=room)] if runs else [])]
+    pages = [*tables, *([r"\clearpage", *figures] if figures else [])]
+    pages += [*([r"\clearpage", *behind] if behind else []), *([table(runs, width=room)] if runs else [])]
     head = _HEAD + (f"{NEEDS}\n" if figures else "") + "\\begin{document}\n"
     prose = [rf"\section*{{{latex_prose(document.title)}}}", *(latex_prose(sentence) for sentence in document.lead)]
     prose += [rf"\textbf{{!}} {latex_prose(warning)}" for warning in document.warnings]
@@ -56,7 +58,8 @@ def _float(
     """Rows of the table that stand on one page; `place` is (which of the floats, the last of them)."""
     at, last = place
     title = f"{clean(table.title)} (continued)" if at else clean(table.title)
-    caption = ". ".join(part.rstrip(".") for part in (title, "" if at else clean(table.caption)) if part)
+    said = [] if at else [clean(table.caption), *spread(table)]
+    caption = ". ".join(part.rstrip(".") for part in (title, *said) if part)
     made = [
         r"\begin{table}[!htbp]",
         r"  \centering",
@@ -158,5 +161,5 @@ def _raised(signs: str) -> str:
 def _notes(table: Table) -> list[str]:
     said = [latex_prose(refusal) for refusal in refusals(table)]
     said += [f"{_raised(letter)} {latex_prose(sentence)}".strip() for letter, sentence in table.notes]
-    signs = " ".join(legend(table, best="Bold"))
-    return [*said, latex(signs)] if signs else said
+    meant = " ".join(signs(table, best="Bold"))
+    return [*said, latex(meant)] if meant else said

@@ -141,9 +141,17 @@ def rows(table: Table) -> list[tuple[Worded, ...]]:
 
 
 def legend(table: Table, *, best: str, dagger: str = DAGGER) -> list[str]:
-    """Sentences that say what the signs of this table mean; `best` is how the writer shows the best."""
-    cells = [cell for row in table.rows for cell in row.cells if finite(cell.value) is not None and not cell.barred]
-    said = []
+    """Sentences on how numbers and signs are to be read; `best` is how the writer shows the best."""
+    return [*spread(table), *signs(table, best=best, dagger=dagger)]
+
+
+def _numbers(table: Table) -> list[Cell]:
+    return [cell for row in table.rows for cell in row.cells if finite(cell.value) is not None and not cell.barred]
+
+
+def spread(table: Table) -> list[str]:
+    """What stands beside the numbers: the deviation over how many seeds, and intervals."""
+    cells, said = _numbers(table), []
     if any(finite(cell.std) is not None for cell in cells):
         counts = seeds(table) - {1}
         over = f"over {next(iter(counts))} seeds" if len(counts) == 1 and len(seeds(table)) == 1 else "over seeds"
@@ -152,6 +160,12 @@ def legend(table: Table, *, best: str, dagger: str = DAGGER) -> list[str]:
         said.append("In parentheses: the number of seeds.")
     if any(finite(cell.low) is not None and finite(cell.high) is not None for cell in cells):
         said.append("In brackets: 95\u00a0% interval.")
+    return said
+
+
+def signs(table: Table, *, best: str, dagger: str = DAGGER) -> list[str]:
+    """What the best and the dagger mean, where there are any."""
+    cells, said = _numbers(table), []
     if any(cell.best for cell in cells):
         said.append(f"{best}: the best of its column, and what cannot be told from it.")
     if any(cell.significant for cell in cells):

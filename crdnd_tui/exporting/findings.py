@@ -12,9 +12,9 @@ from crdnd_tui.comparing.comparison import Row
 from crdnd_tui.comparing.comparison_side import Side
 from crdnd_tui.comparing.contrast import Contrast
 from crdnd_tui.documents.document import Figure, Table
-from crdnd_tui.exporting import of_classes, of_comparison, of_curves, of_gaps
+from crdnd_tui.exporting import of_comparison, of_curves, of_gaps, of_worst
 from crdnd_tui.exporting.laid import Laid
-from crdnd_tui.exporting.of_classes import Worst
+from crdnd_tui.exporting.of_worst import Worst
 
 
 class Plan(NamedTuple):
@@ -22,7 +22,7 @@ class Plan(NamedTuple):
 
     wanted: str = "best"
     baseline: str = ""
-    grouped: bool | None = None  # None: seeds are one row where that leaves rows to compare
+    grouped: bool | None = None  # None: as `comparison.grouping` says
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,7 +31,7 @@ class Findings:
 
     plan: Plan  # with `grouped` settled
     laid: Laid
-    said: tuple[str, ...]  # sentences on the tests; the order is in `laid.grid.verdict`
+    said: tuple[str, ...]  # sentences on the tests; the order is in `laid.verdict`
     masking: Table | None
     overfitting: Table | None
     tradeoff: Figure | None
@@ -42,27 +42,22 @@ class Findings:
 
     def worst(self, row: Row, attack: str) -> Worst | None:
         """The class that fares worst; None where it cannot be compared, or no class is known."""
-        return None if (row.id, attack) in self.laid.grid.reasons else of_classes.worst(self.laid, row, attack)
+        return None if (row.id, attack) in self.laid.grid.reasons else of_worst.worst(self.laid, row, attack)
 
 
 def findings(sides: Sequence[Side], plan: Plan) -> Findings:
     """Of at least one side."""
-    grouped = _at_first(sides) if plan.grouped is None else plan.grouped
+    grouped = comparison.grouping(sides) if plan.grouped is None else plan.grouped
     laid = of_comparison.lay(sides, wanted=plan.wanted, baseline=plan.baseline, grouped=grouped)
     lead = of_comparison.lead(laid)
     return Findings(
         plan=plan._replace(grouped=grouped),
         laid=laid,
-        said=lead[1:] if laid.grid.verdict.words else lead,
+        said=lead[1:] if laid.verdict.words else lead,
         masking=of_gaps.masking(laid),
         overfitting=of_gaps.overfitting(laid),
         tradeoff=of_curves.tradeoff(laid),
     )
-
-
-def _at_first(sides: Sequence[Side]) -> bool:
-    """Seeds as one row where some are seeds of one experiment, and not all are."""
-    return 1 < len(comparison.rows(sides, grouped=True)) < len(sides)
 
 
 class Finder:

@@ -45,29 +45,30 @@ def gather(what: Sequence[str], folder: Path) -> Gathered:
     return Gathered(folder=folder, runs=tuple(runs.values()))
 
 
-def document(of: Gathered, *, checkpoint: str = "", baseline: str = "") -> Document:
-    """A study's report; what is known of one run; several compared, seeds of one experiment as one row.
+def document(of: Gathered, *, checkpoint: str = "", baseline: str = "", grouped: bool | None = None) -> Document:
+    """A study's report; what is known of one run; several compared, as `crdnd compare` lays them side by side.
 
     `checkpoint` "" is the best one, or the last where the best was not judged. `baseline` is a run, the first
-    otherwise; a study names its own.
+    otherwise; `grouped` is whether seeds are one row. A study's file says both itself.
     """
     if checkpoint and checkpoint not in CHECKPOINTS:
         raise ConfigError([f"--checkpoint: no checkpoint `{checkpoint}`; it may be {' or '.join(CHECKPOINTS)}"])
     if baseline and (of.study is not None or len(of.runs) < 2):
         raise ConfigError(["--baseline: only several runs are compared with one; a study's file names its own"])
+    if grouped is not None and (of.study is not None or len(of.runs) < 2):
+        raise ConfigError(["--seeds and --each: only several runs have rows to be made of; a study's file says which"])
     now = time.time()
     if of.study is not None:
         return of_study.study_document(of.study, of.folder, checkpoint=checkpoint, now=now)
     if len(of.runs) == 1:
         return of_run.run_document(of.runs[0], checkpoint=checkpoint, made=now)
     sides = compared.sides(of.runs, now)
-    grouped = len(comparison.rows(sides, grouped=True)) < len(sides)
     behind = of_origins.origins(sides, {run.id: run.path for run in of.runs})
     return of_comparison.comparison_document(
         sides,
         wanted=checkpoint or "best",
         baseline=_baseline(of, baseline),
-        grouped=grouped,
+        grouped=comparison.grouping(sides) if grouped is None else grouped,
         origins=behind,
         made=now,
     )

@@ -45,16 +45,20 @@ class _Part:
 def _parts(document: Document) -> Iterator[_Part]:
     """In their order: tables, figures, pictures, long tables, where all that comes from."""
     numbered = list(enumerate(document.tables, start=1))
-    yield from (_table(place, table) for place, table in numbered if len(table.rows) < _LONG)
+    yield from (_table(place, table) for place, table in numbered if not _is_late(table))
     if document.figures:
         drawn = "\n".join(map(_figure, document.figures))
         yield _Part(name="figures", title="Figures", body=f'<div class="figures">\n{drawn}\n</div>')
     if document.pictures:
         yield _Part(name="examples", title="Adversarial examples", body=_pictures(document.pictures))
-    yield from (_table(place, table) for place, table in numbered if len(table.rows) >= _LONG)
+    yield from (_table(place, table) for place, table in numbered if _is_late(table))
     runs = origins.table(document)
     if runs is not None:
         yield _Part(name="provenance", title="Provenance", body=html_tables.drawn(runs) + _facts(document))
+
+
+def _is_late(table: Table) -> bool:
+    return table.appendix or len(table.rows) >= _LONG
 
 
 def _table(place: int, table: Table) -> _Part:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from crdnd_tui import report
 from crdnd_tui.comparing.comparison import DROP, Grid, Row
 from crdnd_tui.comparing.comparison_side import Side
-from crdnd_tui.comparing.comparison_verdict import SUITE
+from crdnd_tui.comparing.comparison_verdict import SUITE, Verdict
 from crdnd_tui.comparing.contrast import Contrast
 from crdnd_tui.text import count, one_line
 from engine.spec.events import Evaluated
@@ -22,6 +22,7 @@ class Laid:
     wanted: str  # best or last
     grid: Grid
     contrasts: Mapping[tuple[str, str], Contrast]  # (row id, attack)
+    verdict: Verdict  # what PGD-SAT and AutoAttack say of the order
     tied: frozenset[tuple[str, str]] = frozenset()  # (row id, attack): cannot be told from the best of the column
 
     @property
@@ -96,12 +97,13 @@ class Laid:
 
     def caption(self, *said: str) -> str:
         """Sentences on a table or figure, and the conditions behind them, which `bare` takes off again."""
-        words = "; ".join(words for words in said if words)
-        return f"{words}; {self.conditions}." if self.conditions else f"{words}."
+        words = "; ".join(words for words in (*said, self.conditions) if words)
+        return f"{words}." if words else ""
 
     def bare(self, caption: str) -> str:
         """The caption where the conditions are told once for all."""
-        return f"{caption.removesuffix(f'; {self.conditions}.').removesuffix('.')}." if caption else ""
+        left = caption.removesuffix(f"{self.conditions}.").removesuffix("; ").removesuffix(".")
+        return f"{left}." if left else ""
 
     @property
     def suite(self) -> str:
@@ -127,5 +129,5 @@ def signed(points: float, n: int = 0) -> str:
 
 
 def several(rows: Sequence[Row]) -> bool:
-    """Whether some row is more than one run."""
-    return any(len(row.sides) > 1 for row in rows)
+    """Whether some row is more than one seed."""
+    return any(row.draws > 1 for row in rows)

@@ -5,14 +5,23 @@ from importlib import metadata
 
 from crdnd_tui.comparing import comparison, contrasts
 from crdnd_tui.comparing.comparison_side import Side
+from crdnd_tui.comparing.comparison_verdict import verdict
 from crdnd_tui.comparing.contrast import Contrast
 from crdnd_tui.documents.document import Document, Figure, Origin
 from crdnd_tui.documents.numbers import p_value
-from crdnd_tui.exporting import of_classes, of_configs, of_curves, of_differences, of_gaps, of_results
+from crdnd_tui.exporting import (
+    of_classes,
+    of_configs,
+    of_confusions,
+    of_curves,
+    of_differences,
+    of_gaps,
+    of_results,
+    of_worst,
+)
 from crdnd_tui.exporting.laid import Laid, signed
 from crdnd_tui.stats.multiple import LEVEL
 
-_FEW = 5  # seeds below which a t test is an indication
 _NAMED = 6  # rows, in one sentence
 
 
@@ -21,12 +30,18 @@ def lay(sides: Sequence[Side], *, wanted: str = "best", baseline: str = "", grou
     grid = comparison.grid(sides, wanted=wanted, baseline=baseline, grouped=grouped)
     base = next(row for row in grid.rows if row.id == grid.baseline)
     attacks = [a for a in (*grid.columns, *grid.apart) if a != comparison.DROP]
+    named = {row.label: row for row in grid.rows}
+
+    def apart(one: str, two: str, attack: str) -> bool | None:
+        return contrasts.told_apart(named[one], named[two], wanted, attack, len(grid.rows))
+
     tied = {(row, attack) for attack in attacks for row in contrasts.leaders(grid.rows, base, wanted, attack)}
     return Laid(
         sides=tuple(sides),
         wanted=wanted,
         grid=grid,
         contrasts=contrasts.contrasts(grid.rows, base, wanted, attacks),
+        verdict=verdict(comparison.judged(grid), apart),
         tied=frozenset(tied),
     )
 
@@ -47,16 +62,15 @@ def told(laid: Laid, *, origins: Sequence[Origin] = (), made: float = 0.0) -> Do
         of_differences.differences(laid) if many and laid.attacks else None,
         of_gaps.masking(laid),
         of_gaps.overfitting(laid),
-        of_classes.worst_class(laid),
+        of_worst.worst_class(laid),
         of_classes.classes(laid) if many else None,
         of_configs.configs(laid) if many else None,
     ]
-    figures: list[Figure | None] = [of_curves.tradeoff(laid), of_curves.attacks(laid), *of_curves.validation(laid)]
     return Document(
         title=title(laid),
         lead=lead(laid),
         tables=tuple(table for table in tables if table is not None and table.rows),
-        figures=tuple(figure for figure in (*figures, *of_classes.class_figures(laid)) if figure is not None),
+        figures=figures(laid),
         origins=tuple(origins),
         made=made,
         version=metadata.version("crdnd-tui"),
@@ -64,6 +78,13 @@ def told(laid: Laid, *, origins: Sequence[Origin] = (), made: float = 0.0) -> Do
             f"{row.label}: {why}" for row in laid.others if (why := of_differences.whole_refusal(laid, row))
         ),
     )
+
+
+def figures(laid: Laid) -> tuple[Figure, ...]:
+    """Those that have something to show: the trade-off, attacks, learning curves, classes, confusions."""
+    made = [of_curves.tradeoff(laid), of_curves.attacks(laid), *of_curves.validation(laid)]
+    made += [*of_classes.class_figures(laid), *of_confusions.confusions(laid)]
+    return tuple(figure for figure in made if figure is not None)
 
 
 def title(laid: Laid) -> str:
@@ -77,7 +98,7 @@ def title(laid: Laid) -> str:
 
 def lead(laid: Laid) -> tuple[str, ...]:
     """What the tables say of the order, and what the tests leave of it."""
-    order = laid.grid.verdict.words
+    order = laid.verdict.words
     named = any(order.startswith(row.label) for row in laid.rows)
     said = [f"{order if named else order[:1].upper() + order[1:]}." if order else "", *_tested(laid)]
     return tuple(words for words in said if words)
@@ -101,22 +122,17 @@ def _tested(laid: Laid) -> list[str]:
         more = f" and {len(sure) - _NAMED} more" if len(sure) > _NAMED else ""
         named = f": {', '.join(sure[:_NAMED])}{more}" if sure else ""
         said = f"Of {len(tested)} differences {where} {which} after Holm's correction{named}"
-    few = any(
-        laid.contrasts[row.id, attack].kind == "welch"
-        and min(laid.grid.values[one.id, attack].runs for one in (row, laid.base)) < _FEW
-        for row in laid.others
-    )
-    welch = ["Where seeds differ, Welch's t test stands on few runs: indicative only."] if few else []
-    return [f"{said}{_floor(tested)}.", *_indicated(tested), *_seed_by_seed(tested), *welch]
+    return [f"{said}{_floor(tested)}.", *_indicated(tested), *_seed_by_seed(tested)]
 
 
 def _floor(tested: Sequence[tuple[str, Contrast]]) -> str:
     """How small p could have been at all, where that is no less than 0.05."""
-    floors = [(c.smallest, c.pairs) for _, c in tested if c.smallest is not None and c.smallest >= LEVEL]
+    floors = [(c.smallest, c.kind, c.pairs) for _, c in tested if c.smallest is not None and c.smallest >= LEVEL]
     if not floors:
         return ""
-    smallest, pairs = max(floors)
-    return f"; with {pairs} seeds the sign-flip test cannot go below p = {smallest:.3g}, whatever the difference"
+    smallest, kind, pairs = max(floors)
+    which = f"with {pairs} seeds the sign-flip test" if kind == "seeds" else "with so few runs the permutation test"
+    return f"; {which} cannot go below p = {smallest:.3g}, whatever the difference"
 
 
 def _indicated(tested: Sequence[tuple[str, Contrast]]) -> list[str]:

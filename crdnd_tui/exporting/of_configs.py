@@ -18,4 +18,5 @@ def configs(laid: Laid) -> Table:
             document.Row(label=key.path, cells=tuple(Cell(text=value) for value in key.values)) for key in shown
         ),
         caption=f"{len(differing)} of {len(known)} keys differ.", baseline=laid.base.label,
+        appendix=True,
     )  # fmt: skip

@@ -5,9 +5,10 @@ from statistics import fmean, stdev
 
 from crdnd_tui import report
 from crdnd_tui.comparing.comparison import Row, Value
+from crdnd_tui.comparing.comparison_side import Side, by_draw
 from crdnd_tui.comparing.comparison_verdict import CE, SUITE
 from crdnd_tui.documents.document import Bar, Figure, Series
-from crdnd_tui.exporting.laid import Laid
+from crdnd_tui.exporting.laid import Laid, ids
 from engine.spec.events import Validated
 
 _SHOWN = (CE, "cw_inf", SUITE)
@@ -28,8 +29,8 @@ def tradeoff(laid: Laid) -> Figure | None:
         return None
     series = tuple(
         Series(
-            label=row.label, x=(100 * x.mean,), y=(100 * y.mean,), low=(100 * y.low,), high=(100 * y.high,),
-            colour=place,
+            label=row.label, x=(100 * x.mean,), y=(100 * y.mean,), low=(_share(y.low),), high=(_share(y.high),),
+            colour=place, runs=ids(row),
         )
         for place, row, x, y in points
     )  # fmt: skip
@@ -37,6 +38,11 @@ def tradeoff(laid: Laid) -> Figure | None:
         key="tradeoff", title=f"Clean accuracy against {laid.title(attack)}", kind="scatter", x="clean, %",
         y=f"{laid.title(attack)}, %", series=series, caption=laid.caption(_bars(laid)),
     )  # fmt: skip
+
+
+def _share(fraction: float) -> float:
+    """In per cent, within 0 and 100: a deviation may reach beyond, a share may not."""
+    return 100 * min(1.0, max(0.0, fraction))
 
 
 def _fair(laid: Laid, row: Row, attack: str) -> Value | None:
@@ -54,11 +60,14 @@ def attacks(laid: Laid) -> Figure | None:
     """PGD-SAT, CW-inf and AutoAttack of each row as neighbouring bars; None without two of them."""
     shown = [attack for attack in _SHOWN if attack in laid.attacks]
     bars = [
-        Bar(label=row.label, value=100 * value.mean, low=100 * value.low, high=100 * value.high, colour=place)
+        Bar(
+            label=row.label, value=100 * value.mean, low=_share(value.low), high=_share(value.high), colour=place,
+            series=laid.title(attack), runs=ids(row),
+        )
         for row in laid.rows
         for place, attack in enumerate(shown)
         if (value := _fair(laid, row, attack)) is not None
-    ]
+    ]  # fmt: skip
     if len(shown) < 2 or not bars:
         return None
     legend = tuple(Series(label=laid.title(attack), x=(), y=(), colour=place) for place, attack in enumerate(shown))
@@ -77,9 +86,9 @@ def validation(laid: Laid) -> list[Figure]:
 
 def _validation(laid: Laid, attack: str) -> Figure | None:
     series = [
-        _curve(row.label, place, curves)
+        _curve(row, place, curves)
         for place, row in enumerate(laid.rows)
-        if (curves := [c for side in row.sides if (c := _points(side.state.validations, attack))])
+        if (curves := [(side, c) for side in row.sides if (c := _points(side.state.validations, attack))])
     ]
     if not any(len(curve.x) > 1 for curve in series):
         return None
@@ -95,16 +104,16 @@ def _points(validations: Sequence[Validated], attack: str) -> dict[int, float]:
     return {v.epoch: 100 * v.accuracy[attack] for v in validations if v.by == attack and attack in v.accuracy}
 
 
-def _curve(label: str, colour: int, curves: Sequence[dict[int, float]]) -> Series:
-    """Of one run, or mean and band of several."""
-    epochs = tuple(epoch for epoch in sorted(curves[0]) if all(epoch in curve for curve in curves))
-    values = [[curve[epoch] for curve in curves] for epoch in epochs]
+def _curve(row: Row, colour: int, curves: Sequence[tuple[Side, dict[int, float]]]) -> Series:
+    """Of one seed, or mean and band of several, at the epochs that all their runs have."""
+    epochs = tuple(epoch for epoch in sorted(curves[0][1]) if all(epoch in curve for _, curve in curves))
+    values = [list(by_draw((side, curve[epoch]) for side, curve in curves).values()) for epoch in epochs]
     means = tuple(fmean(found) for found in values)
-    if len(curves) == 1:
-        return Series(label=label, x=tuple(map(float, epochs)), y=means, colour=colour)
+    if len({side.draw for side, _ in curves}) == 1:
+        return Series(label=row.label, x=tuple(map(float, epochs)), y=means, colour=colour, runs=ids(row))
     spreads = [stdev(found) for found in values]
     return Series(
-        label=label, x=tuple(map(float, epochs)), y=means, colour=colour,
-        low=tuple(m - s for m, s in zip(means, spreads, strict=True)),
-        high=tuple(m + s for m, s in zip(means, spreads, strict=True)),
+        label=row.label, x=tuple(map(float, epochs)), y=means, colour=colour, runs=ids(row),
+        low=tuple(max(0.0, m - s) for m, s in zip(means, spreads, strict=True)),
+        high=tuple(min(100.0, m + s) for m, s in zip(means, spreads, strict=True)),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from crdnd_tui.exporting.laid import Laid, ids
 TESTS = {
     "paired": "McNemar",
     "seeds": "sign flip",
-    "welch": "Welch's t",
+    "welch": "permutation",
     "unpaired": "none, unpaired",
 }
 _SAID = {
@@ -21,7 +21,7 @@ _SAID = {
     "seeds": "over seeds that both have: t interval and exact sign-flip test, whose smallest possible p is shown; p of "
     "the t test beside it is indicative with so few seeds; apart: pairs of networks that differ the same way, by "
     "McNemar's test on their images with Holm's correction",
-    "welch": "over seeds that differ: Welch's t interval and test",
+    "welch": "over seeds that differ: Welch's t interval and exact permutation test",
     "unpaired": "Newcombe interval where the outcomes of each image are not at hand",
 }
 _COLUMNS = (
@@ -82,7 +82,14 @@ def compact(laid: Laid, attacks: Sequence[str]) -> Table:
         for row in whole.rows
     )
     floors = {(c.pairs, c.smallest) for c in laid.contrasts.values() if c.smallest is not None}
-    notes = [("", f"The sign-flip test of {pairs} seeds cannot go below p = {least:.3g}.") for pairs, least in floors]
+    notes = [
+        (
+            "",
+            f"The {f'sign-flip test of {pairs} seeds' if pairs else 'permutation test'} cannot go below p = "
+            f"{least:.3g}.",
+        )
+        for pairs, least in floors
+    ]
     columns = tuple(whole.columns[places[key]] for key in kept)
     return replace(whole, columns=columns, rows=rows, notes=(*whole.notes, *sorted(notes)))
 
@@ -104,7 +111,7 @@ def _cells(contrast: Contrast) -> tuple[Cell, ...]:
         _p(contrast.p),
         _p(contrast.adjusted, significant=contrast.significant),
         _p(contrast.smallest),
-        _p(contrast.t_p if contrast.kind == "seeds" else None),
+        _p(contrast.t_p if contrast.kind in ("seeds", "welch") else None),
     )
 
 

@@ -1,13 +1,13 @@
 """What one run says of itself twice: best against last checkpoint, and attacks that see the logits' scale or not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from statistics import fmean, stdev
 
 from crdnd_tui import report
 from crdnd_tui.comparing import within
 from crdnd_tui.comparing.comparison import Row
-from crdnd_tui.comparing.comparison_side import Side
+from crdnd_tui.comparing.comparison_side import Side, by_draw
 from crdnd_tui.comparing.comparison_verdict import CE, SUITE
 from crdnd_tui.comparing.within import Gap
 from crdnd_tui.documents import document
@@ -32,8 +32,7 @@ def masking(laid: Laid) -> Table | None:
         document.Row(
             label=row.label, runs=ids(row),
             cells=(
-                _accuracy([cell.accuracy for side in row.sides if (cell := side.cell(laid.wanted, CE))],
-                          laid.images(row, CE)),
+                _accuracy(((run.side, run.cell.accuracy) for run in row.scored(laid.wanted, CE)), laid.images(row, CE)),
                 *(gap_cell(within.gap(row.sides, laid.wanted, CE, attack)) for attack in blind),
                 *([scale] if scaled else []),
             ),
@@ -61,10 +60,9 @@ def gap_cell(gap: Gap) -> Cell:
     return Cell(value=100 * gap.difference, std=std, low=low, high=high, n=gap.n, runs=gap.runs)
 
 
-def _accuracy(values: Sequence[float], n: int) -> Cell:
-    """Mean and deviation of fractions, in per cent."""
-    if not values:
-        return Cell()
+def _accuracy(runs: Iterable[tuple[Side, float]], n: int) -> Cell:
+    """Mean and deviation over seeds of at least one run's fraction, in per cent."""
+    values = list(by_draw(runs).values())
     std = 100 * stdev(values) if len(values) > 1 else None
     return Cell(value=100 * fmean(values), std=std, n=n, runs=len(values))
 
@@ -106,7 +104,7 @@ def _tested(laid: Laid) -> list[document.Row]:
             both = [s for s in row.sides if all(attack in s.state.table.get(c, {}) for c in ("best", "last"))]
             if both:
                 best, last = (
-                    _accuracy([s.state.table[c][attack].accuracy for s in both], both[0].state.table[c][attack].n)
+                    _accuracy(((s, s.state.table[c][attack].accuracy) for s in both), both[0].state.table[c][attack].n)
                     for c in ("best", "last")
                 )
                 gap = gap_cell(within.overfitting(both, attack))
@@ -122,17 +120,21 @@ def _validated(laid: Laid) -> list[document.Row]:
     """By the attack that selects; only of trainings that ended, whose last epoch is the last."""
     lines: list[document.Row] = []
     seen: set[str] = set()
-    ended = [(row, pairs) for row in laid.rows if (pairs := [p for side in row.sides if (p := _ends(side))])]
-    for by in dict.fromkeys(best.by for _, pairs in ended for best, _ in pairs if best.by != report.CLEAN):
+    ended = [(row, pairs) for row in laid.rows if (pairs := [(s, *p) for s in row.sides if (p := _ends(s))])]
+    for by in dict.fromkeys(best.by for _, pairs in ended for _, best, _ in pairs if best.by != report.CLEAN):
         for row, pairs in ended:
-            chosen = [(b.accuracy[by], e.accuracy[by], b.n) for b, e in pairs if b.by == by and by in e.accuracy]
+            chosen = [(s, b.accuracy[by], e.accuracy[by], b.n) for s, b, e in pairs if b.by == by and by in e.accuracy]
             if not chosen:
                 continue
             best, last, drop = (
-                _accuracy(values, chosen[0][2])
-                for values in ([b for b, _, _ in chosen], [e for _, e, _ in chosen], [b - e for b, e, _ in chosen])
+                _accuracy(values, chosen[0][3])
+                for values in (
+                    [(s, b) for s, b, _, _ in chosen],
+                    [(s, e) for s, _, e, _ in chosen],
+                    [(s, b - e) for s, b, e, _ in chosen],
+                )
             )
-            group = "" if by in seen else f"{report.title(by)}, validation, {chosen[0][2]} images"
+            group = "" if by in seen else f"{report.title(by)}, validation, {chosen[0][3]} images"
             seen.add(by)
             lines.append(
                 document.Row(

@@ -35,11 +35,12 @@ def _cell(laid: Laid, row: Row, attack: str) -> Cell:
         return Cell(text=why, barred=True)
     if value is None:
         return Cell()
-    one = value.runs == 1
+    one, contrast = value.runs == 1, laid.contrasts.get((row.id, attack))
     return Cell(
         value=100 * value.mean, std=None if value.std is None else 100 * value.std,
         low=100 * value.low if one else None, high=100 * value.high if one else None, n=laid.images(row, attack),
-        runs=value.runs, best=(row.id, attack) in laid.tied, marks=value.letters,
+        runs=value.runs, best=(row.id, attack) in laid.tied, significant=contrast is not None and contrast.significant,
+        marks=value.letters,
     )  # fmt: skip
 
 
@@ -49,29 +50,29 @@ def _caption(laid: Laid, *, grouped: bool) -> str:
         return ""
     widest = max((laid.images(row, attack) for row in laid.rows for attack in laid.attacks), default=0)
     low, high = wilson(widest // 2, widest)
-    besides = (
-        f"besides, the choice of {count(widest)} images carries an error of {50 * (high - low):.1f} points at 50 %"
-    )
-    return laid.caption("% right", besides if grouped and widest else "")
+    error = f"{50 * (high - low):.1f} points at 50 %"
+    besides = f"Besides, the choice of {count(widest)} images carries an error of {error}"
+    return laid.caption(besides if grouped and widest else "")
 
 
 def _notes(laid: Laid) -> list[tuple[str, str]]:
     """What has no number and why; cells of fewer seeds than their row has."""
     notes = [("", f"{row.label}: {why}.") for row in laid.rows if (why := laid.grid.empty.get(row.id))]
     for row in laid.rows:
-        judged = sum(bool(side.state.table) for side in row.sides)
+        judged = len({side.draw for side in row.sides if side.state.table})
         short = [
             f"{laid.title(attack)} {value.runs} of {judged}"
             for attack in laid.attacks
             if (value := laid.grid.values.get((row.id, attack))) is not None and value.runs < judged
         ]
         notes += [("", f"{row.label}: seeds with a number: {', '.join(short)}.")] if short else []
+        again = "a seed that ran more than once counts once, by the mean of its runs"
+        notes += [("", f"{row.label}: {again}.")] if row.draws < len(row.sides) else []
     beyond = [laid.title(attack) for attack in laid.grid.apart]
     if beyond and report.WORST in laid.attacks:
         notes.append(("", f"{', '.join(beyond)}: another threat model, left out of the worst case."))
     if laid.tied:
         alone = any(len(row.sides) == 1 for row in laid.rows)
-        over_seeds = "t tests over seeds, or McNemar's test in every seed"
-        tests = [*(["McNemar's test"] if alone else []), *([over_seeds] if several(laid.rows) else [])]
+        tests = [*(["McNemar's test"] if alone else []), *(["t tests over seeds"] if several(laid.rows) else [])]
         notes.append(("", f"Told apart by {' or '.join(tests)}, p below 0.05 after Holm's correction."))
     return notes

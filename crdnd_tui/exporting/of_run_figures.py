@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from crdnd_tui import report
 from crdnd_tui.documents.document import Bar, Figure, Series
@@ -121,7 +122,10 @@ def _bars(state: RunState, chosen: str, records: Judged) -> Figure | None:
     order = sorted(range(len(values)), key=values.__getitem__)[:_BARS]
     names = per_class.names(state, len(values))
     bars = [
-        _bar(names[k], place, row[attack].per_class, k, records.outcomes.get(attack))
+        replace(
+            _bar(names[k], place, row[attack].per_class, k, records.outcomes.get(attack)),
+            series=report.title(attack, row[attack]),
+        )
         for k in sorted(order)
         for place, attack in enumerate(shown)
         if k < len(row[attack].per_class)

@@ -11,8 +11,8 @@ from crdnd_tui.comparing.comparison_side import Side
 from crdnd_tui.comparing.comparison_verdict import CE, SUITE
 from crdnd_tui.documents.document import Bar, Document, Figure, Origin, Table
 from crdnd_tui.documents.escape import slug
-from crdnd_tui.exporting import of_comparison, of_curves, of_differences, of_gaps, of_origins
-from crdnd_tui.exporting.laid import Laid
+from crdnd_tui.exporting import of_classes, of_comparison, of_configs, of_differences, of_gaps, of_origins, of_worst
+from crdnd_tui.exporting.laid import Laid, ids
 from crdnd_tui.studies import naming, printed, standing, tables
 from crdnd_tui.studies.missing import Reach
 from crdnd_tui.studies.naming import Block
@@ -106,38 +106,46 @@ def _lead(part: _Part) -> list[str]:
 
 
 def _tables(part: _Part) -> list[Table]:
-    """The results, the differences that are tested, and what cross-entropy PGD overlooks."""
+    """The results, the differences that are tested, and what a comparison of the rows has to say beside them."""
     made = [part.results]
     if part.laid is not None:
         asked = [attack for attack in _TESTED if attack in part.laid.attacks]
         made += [of_differences.differences(part.laid, asked)] if asked else []
-        masking = of_gaps.masking(part.laid)
-        made += [masking] if masking is not None else []
+        beside = (
+            of_gaps.masking(part.laid), of_worst.worst_class(part.laid), _appended(of_gaps.overfitting(part.laid)),
+            of_classes.classes(part.laid), of_configs.configs(part.laid),
+        )  # fmt: skip
+        made += [table for table in beside if table is not None]
     return [replace(table, key=part.key(table.key), title=part.titled(table.title)) for table in made if table.rows]
+
+
+def _appended(table: Table | None) -> Table | None:
+    return None if table is None else replace(table, appendix=True)
 
 
 def _figures(part: _Part) -> list[Figure]:
     if part.laid is None:
         return []
-    made = [of_curves.tradeoff(part.laid), of_curves.attacks(part.laid), gaps(part.laid)]
-    return [
-        replace(figure, key=part.key(figure.key), title=part.titled(figure.title))
-        for figure in made
-        if figure is not None
-    ]
+    first, second = of_comparison.figures(part.laid), gaps(part.laid)
+    ahead = [figure for figure in first if figure.key in ("tradeoff", "attacks")]
+    made = [*ahead, *([second] if second else []), *(figure for figure in first if figure not in ahead)]
+    return [replace(figure, key=part.key(figure.key), title=part.titled(figure.title)) for figure in made]
 
 
 def gaps(laid: Laid) -> Figure | None:
     """PGD-SAT minus AutoAttack in each row, as bars in points; None where no row has been through both."""
+    title = f"{laid.title(CE)} minus {laid.title(SUITE)}"
     bars = []
     for place, row in enumerate(laid.rows):
         gap = within.gap(row.sides, laid.wanted, CE, SUITE)
         if gap.difference is not None:
             low, high = (None if end is None else 100 * end for end in (gap.low, gap.high))
-            bars.append(Bar(label=row.label, value=100 * gap.difference, low=low, high=high, colour=place))
+            value = 100 * gap.difference
+            bars.append(
+                Bar(label=row.label, value=value, low=low, high=high, colour=place, series=title, runs=ids(row))
+            )
     if not bars:
         return None
-    title = f"{laid.title(CE)} minus {laid.title(SUITE)}"
     return Figure(
         key="gap", title=title, kind="bars", x="method", y=f"{title}, points", bars=tuple(bars),
         caption=f"How far cross-entropy PGD flatters; bars: 95 % intervals; {laid.conditions}.",

@@ -20,16 +20,25 @@ class Order:
     folder: Path  # of the runs
     force: bool = False
     checkpoint: str = ""  # best or last; a replay has both
+    baseline: str = ""  # a run to compare with, if it is not the first
+    grouped: bool | None = None  # seeds as one row, or each on its own; None: as `crdnd export` decides
 
     @property
     def words(self) -> list[str]:
         """What follows `crdnd`."""
         forced = ["--force"] if self.force else []
         folder = [] if self.folder == Path("runs").absolute() else ["--runs", relative(self.folder)]
-        whose = (
-            [] if formats.known(self.to).kind == "replay" or not self.checkpoint else ["--checkpoint", self.checkpoint]
-        )
-        return ["export", *self.runs, "--to", self.to, "-o", self.target, *whose, *forced, *folder]
+        return ["export", *self.runs, "--to", self.to, "-o", self.target, *self._how, *forced, *folder]
+
+    @property
+    def _how(self) -> list[str]:
+        """What this format can be told of the numbers."""
+        kind = formats.known(self.to).kind
+        words = ["--checkpoint", self.checkpoint] if self.checkpoint and kind != "replay" else []
+        if kind in ("text", "figure"):
+            words += ["--baseline", self.baseline] if self.baseline else []
+            words += {None: [], True: ["--seeds"], False: ["--each"]}[self.grouped]
+        return words
 
     @property
     def line(self) -> str:

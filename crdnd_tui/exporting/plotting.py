@@ -181,7 +181,6 @@ def _value(value: float, place: float, ends: Sequence[float], axes: Any) -> None
 
 def _matrix(figure: Figure, sheet: Any, axes: Any) -> None:  # noqa: ANN401
     """Cells of nothing are left empty, as in SVG."""
-    """Cells of nothing are left empty, as in SVG."""
     cells, many = Cells(figure.matrix), len(figure.matrix)
     lowest = -cells.largest if cells.signed else 0.0
     ink = svg_ink.resolved(_INK)

@@ -1,33 +1,12 @@
 """Shares of images, one beside another: paired where both are of the same images, unpaired where they are not.
 
-The interval of one share is `engine.spec.outcomes.wilson`. Differences are first minus second, as fractions.
+The interval of one share is `wilson` of engine.spec.outcomes, the test of a pair its `mcnemar_p`. Differences are first
+minus second, as fractions.
 """
 
 import math
 
 from engine.spec.outcomes import Interval, Z, wilson
-
-_NEGLIGIBLE = 1e-18  # of a sum: what is added no longer counts
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Two-sided p of the exact McNemar test, from the images that only one of the two gets right.
-
-    Were both equally good, each of these would be a fair coin: p = 2 P(X <= min(b, c)), X binomial with b + c throws;
-    1 at most, and 1 where there are none (McNemar 1947; the exact form: Fagerland, Lydersen and Laake 2013, eq. 6).
-    The largest term is an exact quotient of integers, the others follow from it; a p below 1e-308 comes out as 0.
-    """
-    _check(only_first, only_second)
-    throws, few = only_first + only_second, min(only_first, only_second)
-    term = math.comb(throws, few) / (1 << throws)
-    terms, total = [term], term
-    for k in range(few, 0, -1):
-        term *= k / (throws - k + 1)  # P(X = k - 1) from P(X = k)
-        if term <= _NEGLIGIBLE * total:
-            break
-        terms.append(term)
-        total += term
-    return min(1.0, 2 * math.fsum(terms))
 
 
 def agresti_min(only_first: int, only_second: int, n: int) -> Interval:

@@ -60,12 +60,6 @@ def two_sided(t: float, df: float) -> float:
     return incomplete_beta(df / 2, 0.5, df / whole, t * t / whole)
 
 
-def cdf(t: float, df: float) -> float:
-    """P(T <= t)."""
-    half = two_sided(t, df) / 2
-    return half if t < 0 else 1 - half
-
-
 @lru_cache(maxsize=256)
 def quantile(level: float, df: float) -> float:
     """The t that P(T <= t) = level belongs to, 0 < level < 1; by bisection of the tail, to the last bit."""

@@ -40,6 +40,7 @@ class Begun:
     released: tuple[str, ...] = ()  # a failure had held them
     kept: tuple[str, ...] = ()  # failed, and left so
     held: tuple[str, ...] = ()  # by a person, and left so
+    lost: tuple[str, ...] = ()  # silent on another machine, and left so
     done: int = 0  # before
     waiting: int = 0  # before, or at work
 
@@ -55,6 +56,7 @@ class Begun:
             (len(self.released), "held by a failure: released"),
             (len(self.kept), "failed and left so; --retry-failed tries again"),
             (len(self.held), "held; `crdnd queue release` lets them start"),
+            (len(self.lost), "lost, silent on another machine, and left so; once surely dead, `crdnd resume` goes on"),
         ]
         return [f"{many:>4} {what}" for many, what in counted if many]
 
@@ -79,6 +81,12 @@ def narrowed(study: Study, only: Sequence[str]) -> Study:
     return replace(study, cells=cells)
 
 
+def check_at_once(count: int | None) -> None:
+    """ConfigError when so many runs cannot share a device; None is whatever was set before."""
+    if count is not None and count not in SLOTS:
+        raise ConfigError([f"--at-once: should be {SLOTS[0]} to {SLOTS[-1]}, not {count}"])
+
+
 def in_order(cells: Sequence[Cell], study: Study) -> list[Cell]:
     """All rows with the first seed, then all with the second: so a table fills early."""
     seeds = study.axes.get("seed", ())
@@ -91,23 +99,26 @@ def launch(
     *,
     only: Study | None = None,
     at_once: int | None = None,
-    stop_on_failure: bool = False,
+    stop_on_failure: bool | None = None,
     retry_failed: bool = False,
 ) -> Begun:
-    """Begin or go on with the study, or with the part `only` of it; a worker is there when this returns."""
+    """Begin or go on with the study, or with the part `only` of it; a worker is there when this returns.
+
+    `at_once` and `stop_on_failure` None: as before.
+    """
     runs, part = machine.runs_folder, only or study
-    if at_once is not None and at_once not in SLOTS:
-        raise ConfigError([f"--at-once: should be {SLOTS[0]} to {SLOTS[-1]}, not {at_once}"])
+    check_at_once(at_once)
     queue, watch = Queue(runs), Watch(runs)
     with _alone(runs):
         if at_once is not None and at_once != queue.at_once:
             queue.set_at_once(at_once)
         _settle(queue)
         progress = watch.look(part)
-        _adopt(queue, progress, study.name, stop_on_failure)
+        stops = progress.stops if stop_on_failure is None else stop_on_failure
+        _adopt(queue, progress, study.name, stops)
         batches.note(runs, batches.Batch(study=study.name, title=study.title, path=str(study.path.resolve()),
                                          hashes=tuple(cell.config_hash for cell in study.cells)))  # fmt: skip
-        begun = _queue_all(queue, progress, machine, stop_on_failure=stop_on_failure, retry_failed=retry_failed)
+        begun = _queue_all(queue, progress, machine, stop_on_failure=stops, retry_failed=retry_failed)
     worker.wake(runs)
     return begun
 
@@ -117,7 +128,9 @@ def _queue_all(
 ) -> Begun:
     study = progress.study
     by_hash = {standing.cell.config_hash: standing for standing in progress.standings}
-    ids: dict[str, list[str]] = {"made": [], "resumed": [], "retried": [], "released": [], "kept": [], "held": []}
+    ids: dict[str, list[str]] = {
+        kind: [] for kind in ("made", "resumed", "retried", "released", "kept", "held", "lost")
+    }
     wanted = []
     for cell in in_order(study.cells, study):
         standing = by_hash[cell.config_hash]
@@ -128,7 +141,7 @@ def _queue_all(
         ids[kind].append(run)
         if kind == "released":
             queue.release(run)
-        elif kind not in ("kept", "held"):
+        elif kind not in ("kept", "held", "lost"):
             device = occupancy.wanted(RunDir(queue.runs / run))
             ticket = Ticket(run=run, device=device, added=time.time(), study=study.name)
             wanted.append(_with(ticket, stop_on_failure=stop_on_failure))
@@ -148,6 +161,8 @@ def _fate(standing: Standing, retry_failed: bool) -> str:
             return "made"
         case state if state in RESUMABLE:
             return "resumed"
+        case "lost":
+            return "lost"
         case "failed":
             return "retried" if retry_failed else "kept"
         case "held":

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from crdnd_tui.comparing.comparison_verdict import CE, SUITE, Verdict, verdict
 from crdnd_tui.studies.study import Published
+from engine.spec.attacks import KINDS
 from engine.spec.outcomes import wilson
 
 AS_PRINTED = 10_000  # images behind a printed number, where its decimals say so
@@ -62,6 +63,14 @@ def apart(ours: float, low: float | None, high: float | None, theirs: float) -> 
         low=None if low is None else low - theirs,
         high=None if high is None else high - theirs,
     )
+
+
+def is_same_attack(attack: str) -> bool:
+    """Whether a printed number can be of our attack: one without the ball of the threat model depends on its budget.
+
+    No source states the budget of CW-2 (constant, steps, distance), so nothing is claimed of how far ours is from it.
+    """
+    return attack not in KINDS or KINDS[attack].bounded
 
 
 def images(printed: Sequence[Printed]) -> int:

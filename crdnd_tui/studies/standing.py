@@ -16,19 +16,19 @@ from crdnd_tui import files, library, vitals
 from crdnd_tui.home.scan import shared
 from crdnd_tui.library import Summary
 from crdnd_tui.queueing import worker
-from crdnd_tui.queueing.queue import Queue, Ticket
+from crdnd_tui.queueing.queue import ENDED, Queue, Ticket
 from crdnd_tui.studies.study import Cell, Study
 from engine.spec import toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 
-State = Literal["done", "running", "waiting", "held", "stopped", "killed", "failed", "absent"]
+State = Literal["done", "running", "waiting", "held", "stopped", "killed", "lost", "failed", "absent"]
 STATES: tuple[State, ...] = State.__args__  # type: ignore[attr-defined]  # the first is preferred among a cell's runs
-RESUMABLE: frozenset[State] = frozenset({"stopped", "killed"})
+RESUMABLE: frozenset[State] = frozenset({"stopped", "killed"})  # lost is not: its engine may live on another machine
 UNSEEN = 30.0  # seconds in which an engine that was started may take its lock
 _STATES: Mapping[str, State] = {
     "done": "done", "queued": "stopped", "stopped": "stopped", "preempted": "stopped", "killed": "killed",
-    "lost": "killed", "failed": "failed", "damaged": "failed",
+    "lost": "lost", "failed": "failed", "damaged": "failed",
 }  # fmt: skip
 
 
@@ -64,6 +64,7 @@ class Progress:
     teachers: tuple[Teacher, ...] = ()  # of cells that are not done, each once
     at_once: int = 1
     worker: bool = False
+    stops: bool = False  # the rest is held when a run fails
 
     @property
     def counts(self) -> dict[State, int]:
@@ -115,6 +116,7 @@ class Watch:
             teachers=_needed(standings, teachers, found),
             at_once=self._queue.at_once,
             worker=working,
+            stops=_stops(tickets.values(), study.name),
         )
 
     def _rows(self, now: float) -> list[Summary]:
@@ -131,6 +133,13 @@ class Watch:
         if row.id not in self._hashes:
             self._hashes[row.id] = _hash_of(row.path / "config.toml")
         return self._hashes[row.id]
+
+
+def _stops(tickets: Iterable[Ticket], study: str) -> bool:
+    """What the study's latest launch wished: its open tickets say so, else those that ended."""
+    told = [ticket for ticket in tickets if ticket.study == study]
+    open_ = [ticket for ticket in told if ticket.state not in ENDED] or told
+    return max(open_, key=lambda ticket: ticket.added).stop_on_failure if open_ else False
 
 
 def look(study: Study, runs: Path, now: float | None = None) -> Progress:
@@ -165,7 +174,7 @@ def _standing(cell: Cell, found: tuple[State, Summary] | None, tickets: Mapping[
 
 def _why(state: State, row: Summary, ticket: Ticket | None) -> str:
     """Nothing for what goes its way."""
-    if state not in ("held", "stopped", "killed", "failed"):
+    if state not in ("held", "stopped", "killed", "lost", "failed"):
         return ""
     if state in ("held", "failed") and ticket is not None and ticket.state == state and ticket.note:
         return ticket.note

@@ -17,6 +17,7 @@ SIGNS: dict[State, tuple[str, str]] = {
     "held": ("\u25cb", "yellow"),
     "stopped": ("\u25cb", "yellow"),
     "killed": ("\u25cb", "yellow"),
+    "lost": ("?", "red"),
     "failed": ("\u2717", "red"),
     "absent": ("\u00b7", "dim"),
 }

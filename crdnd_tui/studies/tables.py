@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from crdnd_tui import report
 from crdnd_tui.comparing import comparison
 from crdnd_tui.comparing.comparison_side import Side, reason
-from crdnd_tui.comparing.contrasts import leaders
+from crdnd_tui.comparing.contrasts import contrasts, leaders
 from crdnd_tui.documents.document import Cell, Column, Row, Table
 from crdnd_tui.stats import seeds
 from crdnd_tui.stats.seeds import Sample
@@ -23,6 +23,10 @@ from engine.spec.events import Evaluated
 
 MINUS = "\u2212"
 OUTSIDE = "The printed number lies outside the 95 % interval of ours."
+UNSTATED = (
+    "CW-2 in print: its constant, its steps and the distance that counts are not stated, so it may be another attack "
+    "than ours, and nothing follows from the difference"
+)
 _BEARS = {True: "the 95 % t interval over our seeds", False: "the 95 % Wilson interval of our one run"}
 _RUNS = Column(key="runs", title="runs", unit="words")
 
@@ -35,7 +39,9 @@ def results(study: Study, table: Block, reach: Reach, wanted: str, conditions: s
     base = baseline(study, blocks)
     against = next((row for row in rows if row.label == base.title), next(iter(rows), None))
     best = {a: leaders(rows, against, wanted, a) if against else frozenset() for a in attacks}
-    writer = _Writer(reach, wanted, attacks, best, reach.judged(base.cells))
+    tested = contrasts(rows, against, wanted, attacks) if against and against.label == base.title else {}
+    apart = frozenset(key for key, contrast in tested.items() if contrast.significant)
+    writer = _Writer(reach, wanted, attacks, best, apart, reach.judged(base.cells))
     lines: list[Row] = []
     for block in blocks:
         sources = printed.of_row(study.published, {**table.place, **block.place})
@@ -74,10 +80,11 @@ class _Writer:
 
     def __init__(
         self, reach: Reach, wanted: str, attacks: Sequence[str],
-        best: Mapping[str, frozenset[str]], base: Sequence[Side],
+        best: Mapping[str, frozenset[str]], apart: frozenset[tuple[str, str]], base: Sequence[Side],
     ) -> None:  # fmt: skip
         self.notes = Footnotes()
-        self._reach, self._wanted, self._attacks, self._best = reach, wanted, attacks, best
+        self._reach, self._wanted, self._attacks = reach, wanted, attacks
+        self._best, self._apart = best, apart  # (first run of the row, attack): differs from the baseline
         self._base = next(iter(base), None)
 
     def block(self, block: Block, sources: Sequence[Printed], *, rule: bool) -> list[Row]:
@@ -87,7 +94,7 @@ class _Writer:
         for source in sources:
             lines.append(self._printed(source, images))
             if any(samples[attack] is not None for attack in source.values if attack in samples):
-                lines.append(self._apart(source, lines[0], samples))
+                lines.append(self._beside(source, lines[0], samples))
         return lines
 
     def _have(self, block: Block, attack: str) -> list[tuple[Side, Evaluated]]:
@@ -122,11 +129,12 @@ class _Writer:
             missing = self._reach.word(block.cells, self._wanted, attack)
             return Cell(text=f"its seeds differ: {why}" if why else missing, barred=bool(why))
         have = self._have(block, attack)
-        one = sample.n == 1
+        one, row = sample.n == 1, self._reach.judged(block.cells)[0].id
         return Cell(
             value=sample.mean, std=sample.std, runs=sample.n, n=min(cell.n for _, cell in have),
             low=sample.low if one else None, high=sample.high if one else None,
-            best=have[0][0].id in self._best[attack], marks=self._marks(block, [side for side, _ in have], attack),
+            best=row in self._best[attack], significant=(row, attack) in self._apart,
+            marks=self._marks(block, [side for side, _ in have], attack),
         )  # fmt: skip
 
     def _marks(self, block: Block, have: Sequence[Side], attack: str) -> str:
@@ -139,24 +147,30 @@ class _Writer:
     def _printed(self, source: Printed, images: int) -> Row:
         cells = []
         for attack in self._attacks:
-            note = source.notes.get(attack, "")
+            there = attack in source.values
+            notes = [source.notes.get(attack, ""), UNSTATED if there and not printed.is_same_attack(attack) else ""]
             cells.append(
-                Cell(value=source.values.get(attack), n=images if attack in source.values else 0,
-                     marks=self.notes.letter(_ended(note)) if note else "")
+                Cell(value=source.values.get(attack), n=images if there else 0,
+                     marks="".join(sorted(self.notes.letter(_ended(note)) for note in notes if note)))
             )  # fmt: skip
         return Row(label=source.source, cells=(Cell(text="printed"), *cells), quiet=True)
 
-    def _apart(self, source: Printed, own: Row, samples: Mapping[str, Sample | None]) -> Row:
+    def _beside(self, source: Printed, own: Row, samples: Mapping[str, Sample | None]) -> Row:
         cells = []
         for attack, cell in zip(self._attacks, own.cells[1:], strict=True):
             sample, theirs = samples[attack], source.values.get(attack)
-            cells.append(Cell() if sample is None or theirs is None else self._difference(sample, theirs, cell.n))
+            if sample is None or theirs is None:
+                cells.append(Cell())
+            else:
+                cells.append(self._difference(attack, sample, theirs, cell.n))
         return Row(
             label=f"ours {MINUS} {source.source}", cells=(Cell(text="points"), *cells), quiet=True, unit="points"
         )
 
-    def _difference(self, sample: Sample, theirs: float, images: int) -> Cell:
+    def _difference(self, attack: str, sample: Sample, theirs: float, images: int) -> Cell:
         found = printed.apart(sample.mean, sample.low, sample.high, theirs)
+        if not printed.is_same_attack(attack):
+            return Cell(value=found.difference, n=images, runs=sample.n, marks=self.notes.letter(_ended(UNSTATED)))
         letter = self.notes.letter(OUTSIDE) if found.outside else ""
         return Cell(
             value=found.difference, low=found.low, high=found.high, n=images, runs=sample.n, marks=letter

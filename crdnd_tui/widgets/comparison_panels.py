@@ -127,7 +127,8 @@ class ComparisonPanels(Container):
         unit = "points more than base" if look.deltas else "% right"
         mean = "mean" if look.deltas else "mean \u00b1 std"
         over = f", {mean} over (n) seeds" if _grouped(shown.rows) else ""
-        sheet.border_title = Content(f"Results: {look.checkpoint} checkpoint, {unit}{over}")
+        cut = f" \u00b7 {look.left_out} more left out" if look.left_out else ""
+        sheet.border_title = Content(f"Results: {look.checkpoint} checkpoint, {unit}{over}{cut}")
         foot = (contrast_columns.floor(found, attack), shown.conditions)
         sheet.border_subtitle = Content(" \u00b7 ".join(words for words in foot if words))
 
@@ -191,7 +192,7 @@ class ComparisonPanels(Container):
 
 
 def _grouped(rows: Sequence[Row]) -> bool:
-    return any(len(row.sides) > 1 for row in rows)
+    return any(row.draws > 1 for row in rows)
 
 
 def _title(shown: Shown, lines: Sequence[Line], without: Sequence[str]) -> str:

@@ -95,7 +95,9 @@ def floor(found: Findings, attack: str) -> str:
     """How small p can be at all, where tests are exact over seeds: `sign flip, 3 seeds: p >= 0.25`."""
     tested = (found.contrast(row.id, attack) for row in found.laid.others)
     least = sorted({(one.pairs, one.smallest) for one in tested if one is not None and one.smallest is not None})
-    return "; ".join(f"sign flip, {pairs} seeds: p \u2265 {p:.3g}" for pairs, p in least)
+    return "; ".join(
+        f"{f'sign flip, {pairs} seeds' if pairs else 'permutation'}: p \u2265 {p:.3g}" for pairs, p in least
+    )
 
 
 def legend(found: Findings, attack: str) -> str:
@@ -126,7 +128,8 @@ def detail(found: Findings, row: Row, attack: str) -> str:
         exact = f" by sign flip, where {one.smallest:.3g} is the smallest possible" if one.smallest is not None else ""
         said.append(f"{one.pairs} pairs of seeds: {_p(one.p)}{exact}; {_p(one.t_p)} by t test, indicative")
     elif one.p is not None:
-        said.append(f"{TESTS[one.kind]} test, {_p(one.p)}")
+        least = f", where {one.smallest:.3g} is the smallest possible" if one.smallest is not None else ""
+        said.append(f"{_p(one.p)} by {TESTS[one.kind]}{least}; {_p(one.t_p)} by Welch's t test, indicative")
     return "; ".join([*said, one.why] if one.why else said)
 
 

@@ -7,7 +7,7 @@ from rich.text import Text
 from crdnd_tui import report
 from crdnd_tui.comparing.comparison import Row
 from crdnd_tui.comparing.comparison_config import MISSING, ClassDifference, Key
-from crdnd_tui.exporting.of_classes import Worst
+from crdnd_tui.exporting.of_worst import Worst
 from crdnd_tui.palette import Palette
 from crdnd_tui.text import one_line, pad, percent
 from crdnd_tui.widgets.result_grid import signed

@@ -1,6 +1,7 @@
 """The keys of a screen on its last line, drawn: Textual's footer is built anew at every step of the focus.
 
-Keys that the widget in focus would swallow are left out; greyed keys do nothing now.
+As many as fit, in the order in which they are declared; help and leaving are always the last. Keys that the widget in
+focus would swallow are left out; greyed keys do nothing now.
 """
 
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ from textual.widgets import Footer
 
 from crdnd_tui.palette import named
 
+LAST = ("help", "leave")  # actions whose keys are kept, however narrow the line
+
 
 @dataclass(frozen=True)
 class _Item:
+    action: str
     key: str
     display: str
     description: str
@@ -55,7 +59,7 @@ class Foot(Footer):
             if binding.show and binding.action not in found:
                 display = self.app.get_key_display(binding)
                 words = tooltip or binding.description
-                found[binding.action] = _Item(binding.key, display, binding.description, words, enabled)
+                found[binding.action] = _Item(binding.action, binding.key, display, binding.description, words, enabled)
         items = list(found.values())
         if items != self._items:
             self._items = items
@@ -63,13 +67,24 @@ class Foot(Footer):
 
     def render(self) -> Text:
         palette, text = named(self.app.theme), Text(no_wrap=True, overflow="ellipsis")
-        for item in self._items:
+        for item in self._fitting():
             dim = not item.enabled
             text.append(f" {item.display} ", Style.parse(f"bold {palette.accent}") + Style(dim=dim))
             text.append(f"{item.description} ", Style.parse(palette.muted) + Style(dim=dim))
         if text.cell_len > self.size.width:
             text.rstrip()  # where the keys fill the line, the last space would cut off the last letter
         return text
+
+    def _fitting(self) -> list[_Item]:
+        """What is drawn; the last item may do without its last space."""
+        last = [item for item in self._items if item.action in LAST]
+        first = [item for item in self._items if item.action not in LAST]
+        room = self.size.width + 1 - sum(item.width for item in last)
+        for place, item in enumerate(first):
+            room -= item.width
+            if room < 0:
+                return [*first[:place], *last]
+        return [*first, *last]
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """What the key under the pointer does."""
@@ -87,7 +102,7 @@ class Foot(Footer):
             self.app.bell()
 
     def _at(self, x: int) -> _Item | None:
-        for item in self._items:
+        for item in self._fitting():
             if x < item.width:
                 return item
             x -= item.width

@@ -40,7 +40,7 @@ def lines(found: Findings, view: View, palette: Palette, width: int, *, low: boo
     grid = found.laid.grid
     block = contrast_columns.block(found, view.attack, palette, width - _NUMBERS)
     plan = result_plan.plan(grid, width - (block.width if block else 0), deltas=view.deltas, attack=view.attack)
-    made = result_words.judgement(grid, palette, width)
+    made = result_words.judgement(found.laid.verdict, palette, width)
     said = [line for words in found.said[:1] for line in report.wrapped(words, width, palette.text, " ", "   ")]
     made += [] if low else said
     made += _heads(grid, plan, block, palette)

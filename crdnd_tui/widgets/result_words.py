@@ -4,18 +4,19 @@ from rich.text import Text
 
 from crdnd_tui import report
 from crdnd_tui.comparing.comparison import Grid
+from crdnd_tui.comparing.comparison_verdict import Verdict
 from crdnd_tui.palette import Palette
 from crdnd_tui.widgets.result_plan import UNLIKE, Plan, title
 
 
-def judgement(grid: Grid, palette: Palette, width: int) -> list[Text]:
+def judgement(verdict: Verdict, palette: Palette, width: int) -> list[Text]:
     """Its sign and colour say whether a lead stands; its words say which."""
-    if not grid.verdict.words:
+    if not verdict.words:
         return []
-    kind = grid.verdict.kind
+    kind = verdict.kind
     sign, colour = {"holds": ("\u2713", palette.good), "lost": ("\u2717", palette.bad)}.get(kind, ("~", palette.warn))
     tone = f"bold {palette.bad}" if kind == "lost" else f"bold {palette.text}"
-    made = report.wrapped(f"{sign} {grid.verdict.words}", width, tone, indent=" ", hang="   ")
+    made = report.wrapped(f"{sign} {verdict.words}", width, tone, indent=" ", hang="   ")
     made[0].stylize(f"bold {colour}", 0, 3)
     return made
 

@@ -29,7 +29,7 @@ def lines(document: Document, width: int, palette: Palette, *, ascii_only: bool 
     """All of it for this width; numbers in print stand below the measured ones."""
     pen = ink(palette)
     results = [table for table in document.tables if table.key.startswith("results")]
-    others = [table for table in document.tables if table not in results]
+    others = [table for table in document.tables if table not in results and not table.appendix]
     made: list[Text] = []
     for table in results:
         said = told_once(table if len(results) > 1 else replace(table, title=""))

@@ -118,9 +118,9 @@ class Evaluation(Spec):
 
     @property
     def quick(self) -> tuple[AttackSpec, ...]:
-        """The first attack that climbs within the ball by itself: what a quick verification repeats beside clean."""
-        climbing = (attack for attack in self.attacks if attack.bounded and attack.module != "autoattack")
-        return tuple(climbing)[:1]
+        """What a quick verification repeats beside clean: the first attack that climbs within the ball step by step."""
+        climbing = [attack for attack in self.attacks if attack.bounded and attack.module != "autoattack"]
+        return tuple(sorted(climbing, key=lambda attack: attack.module == "fgsm"))[:1]
 
 
 def _distinct(attacks: tuple[AttackSpec, ...]) -> list[str]:

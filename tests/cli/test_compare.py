@@ -78,6 +78,14 @@ def test_seeds_are_one_row_unless_each_is_asked_for(crdnd: Crdnd, shelf: Path) -
     assert labels("--each") == ["rslad s0", "rslad s1", "rslad s2", "crdnd s0"]
 
 
+def test_seeds_of_one_method_alone_stay_rows_for_there_is_nothing_else_to_compare(crdnd: Crdnd, shelf: Path) -> None:
+    found = tables(compare(crdnd, shelf, *RSLADS, "--json").stdout)
+    assert [row["label"] for row in found["results"]["rows"]] == ["rslad s0", "rslad s1", "rslad s2"]
+    assert found["differences"]["rows"]
+    together = tables(compare(crdnd, shelf, *RSLADS, "--json", "--seeds").stdout)
+    assert [row["label"] for row in together["results"]["rows"]] == ["rslad (3)"]
+
+
 def test_the_baseline_may_be_any_run_also_one_that_was_not_named(crdnd: Crdnd, shelf: Path) -> None:
     for args in ((RSLAD, CRDND, "--baseline", CRDND), (RSLAD, "--baseline", CRDND[:20])):
         done = compare(crdnd, shelf, *args)
@@ -91,7 +99,7 @@ def test_twenty_runs_and_more_are_compared(crdnd: Crdnd, tmp_path: Path) -> None
         shutil.copytree(runs / RSLAD, copy)
         config = copy / "config.toml"
         config.write_text(config.read_text().replace("seed = 0\n", f"seed = {seed}\n", 1))
-    done = compare(crdnd, runs, *sorted(path.name for path in runs.iterdir()), "--json")
+    done = compare(crdnd, runs, *sorted(path.name for path in runs.iterdir()), "--json", "--seeds")
     (row,) = tables(done.stdout)["results"]["rows"]
     assert (done.returncode, row["label"], len(row["runs"])) == (0, "rslad (24)", 24)
 

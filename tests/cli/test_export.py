@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui import cli
+from crdnd_tui.commands import compare
 from crdnd_tui.commands import export as command
 from crdnd_tui.exporting import extras
 from engine.spec.errors import CrdndError
@@ -67,6 +68,22 @@ def test_several_runs_are_a_comparison(call, tmp_path: Path) -> None:
     assert {"results.csv", "differences.csv", "curves.csv"} <= kinds
     results = next(path for path in (tmp_path / "tables").iterdir() if path.name.endswith("results.csv")).read_text()
     assert all(run in results for run in (CRDND, RSLAD, OTHER))
+
+
+@pytest.mark.parametrize("runs_", [(RSLAD, OTHER), (RSLAD, OTHER, CRDND)])
+@pytest.mark.parametrize("how", [(), ("--seeds",), ("--each",)])
+def test_rows_are_those_of_crdnd_compare(call, runs: Path, capfd, runs_: tuple[str, ...], how: tuple[str, ...]) -> None:
+    code, out, err = call(*runs_, *how, "--to", "json", "-o", "-")
+    assert code == 0, err
+    wish = {(): None, ("--seeds",): True, ("--each",): False}[how]
+    assert compare.compare(runs_, runs, grouped=wish, as_json=True) == 0
+    ours, theirs = ([row["label"] for row in table(said)["rows"]] for said in (out, capfd.readouterr().out))
+    assert ours == theirs
+    assert len(ours) == (len(runs_) if how == ("--each",) or (not how and CRDND not in runs_) else len(runs_) - 1)
+
+
+def table(said: str) -> dict:
+    return next(one for one in json.loads(said)["tables"] if one["key"] == "results")
 
 
 def test_parts_and_pipes(call, tmp_path: Path) -> None:
@@ -157,11 +174,18 @@ def test_a_student_is_written_by_an_engine(call, runs: Path, tmp_path: Path, mon
     monkeypatch.setattr(command.subprocess, "run", engine)
     code, out, _ = call(CRDND, "--to", "onnx", "-o", "s.onnx", "--checkpoint", "last", "--data", "d", "--json")
     assert code == 0
-    assert json.loads(out)["written"] == [{"path": "s.onnx", "sha256": "abc", "new": True, "run": CRDND}]
+    assert json.loads(out)["written"] == [
+        {"path": "s.onnx", "sha256": "abc", "new": True, "run": CRDND},
+        {"path": "s.onnx.json", "new": True, "run": CRDND},
+    ]
     assert asked == [[
         sys.executable, "-P", "-m", "engine.export", str(runs / CRDND), "--to", "onnx", "--out", "s.onnx",
         "--data", str(tmp_path / "d"), "--checkpoint", "last",
     ]]  # fmt: skip
+    assert call(CRDND, "--to", "onnx", "-o", "s.onnx")[:2] == (0, "s.onnx\ns.onnx.json\n")
+    (tmp_path / "t.onnx.json").write_text("mine")
+    code, out, err = call(CRDND, "--to", "onnx", "-o", "t.onnx")
+    assert (code, out, len(asked)) == (2, "", 2) and "t.onnx.json exists" in err
 
 
 @pytest.mark.slow

@@ -81,6 +81,8 @@ def test_the_page_has_what_the_result_files_say_and_what_has_not_run(call, runs:
     assert "5 of 9 runs are done" in out
     assert "Differences to RSLAD (3)" in out and "sign flip" in out and "Holm" in out
     assert "What PGD-SAT overlooks" in out
+    assert "Worst class under AutoAttack" in out and "Classes under AutoAttack" not in out
+    assert "Left out here, but in every file that --to writes: best against last, classes" in out
     assert all(len(line) <= 120 for line in out.splitlines())
     assert "AutoAttack, % (up) against clean, % (right)" in out and "several at one place" in out
     bearers = [line.split() for line in out.splitlines() if "rslad-small_cnn-s" in line]
@@ -103,7 +105,12 @@ def test_json_bears_run_ids_and_config_hashes_and_the_unit_of_each_line(call, ru
     for row in rows.values():
         for run in row["runs"]:
             assert json.loads((runs / run / "status.json").read_text())["config_hash"].startswith(hashes[run])
-    assert [figure["key"] for figure in said["figures"]] == ["tradeoff", "attacks", "gap"]
+    assert [figure["key"] for figure in said["figures"]] == [
+        "tradeoff", "attacks", "gap", "validation-cw_inf", "classes-1", "confusion-1", "confusion-2"
+    ]  # fmt: skip
+    assert [table["key"] for table in said["tables"]] == [
+        "results", "differences", "masking", "worst-class", "overfitting", "classes", "config"
+    ]  # fmt: skip
     gap = {bar["label"]: bar["value"] for bar in said["figures"][2]["bars"]}
     pgd = accuracies(runs, "rslad-small_cnn-s", "pgd_sat")
     assert gap["RSLAD (3)"] == pytest.approx(sum(pgd) / 3 - sum(known) / 3)
@@ -114,11 +121,14 @@ def test_each_table_of_a_grid_has_its_own_title_and_keys(call, runs: Path, tmp_p
     path = tmp_path / "grid.toml"
     path.write_text(text.replace("[report]", '[report]\nrows = ["method"]\ntables = ["training.epochs"]'))
     said = json.loads(call(str(path), "--json", "--runs", str(runs))[1])
-    assert [table["key"] for table in said["tables"]] == ["results-40", "differences-40", "masking-40", "results-41"]
-    assert [table["title"] for table in said["tables"]][::3] == ["epochs 40: Accuracy in %", "epochs 41: Accuracy in %"]
-    assert [figure["key"] for figure in said["figures"]] == ["tradeoff-40", "attacks-40", "gap-40"]
+    words = ("results", "differences", "masking", "worst-class", "overfitting", "classes", "config")
+    assert [table["key"] for table in said["tables"]] == [*(f"{word}-40" for word in words), "results-41"]
+    results = [table for table in said["tables"] if table["key"].startswith("results")]
+    assert [table["title"] for table in results] == ["epochs 40: Accuracy in %", "epochs 41: Accuracy in %"]
+    assert [figure["key"] for figure in said["figures"]][:3] == ["tradeoff-40", "attacks-40", "gap-40"]
+    assert all(figure["key"].endswith("-40") for figure in said["figures"])
     assert {origin["label"] for origin in said["origins"]} == {"epochs 40, RSLAD", "epochs 40, CRDND"}
-    for table in said["tables"][::3]:
+    for table in results:
         assert [row["label"] for row in table["rows"] if not row["quiet"]] == ["RSLAD", "CRDND", "ARD"]
 
 

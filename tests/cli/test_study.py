@@ -61,6 +61,9 @@ def test_a_dry_run_lists_all_and_makes_nothing(call, runs: Path, path: Path) -> 
     found = json.loads(call("study", str(path), "--dry-run", "--json")[1])
     assert [run["state"] for run in found["runs"]] == ["absent", "absent"]
     assert found["estimate"]["flops"] > 0
+    many = json.loads(call("study", str(path), "--dry-run", "--json", "--at-once", "2")[1])
+    assert (found["estimate"]["at_once"], many["estimate"]["at_once"]) == (1, 2)
+    assert Queue(runs).at_once == 1
 
 
 def test_it_follows_until_all_is_done(call, runs: Path, path: Path) -> None:
@@ -146,6 +149,7 @@ def test_what_makes_no_sense_is_refused(call, runs: Path, path: Path) -> None:
         (["study", "digit"], "Did you mean digits?"),
         (["study", str(path), "--only", "sed=0"], "did you mean `seed`?"),
         (["study", str(path), "--at-once", "0"], "--at-once"),
+        (["study", str(path), "--at-once", "99", "--dry-run"], "--at-once: should be 1 to 64, not 99"),
         (["study", str(path), "--device", "gpu7"], "--device may be"),
         (["queue", "hold"], "name a run, or a study"),
         (["queue", "hold", "x", "--study", "two"], "not both"),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crdnd_tui.documents import as_csv
-from crdnd_tui.documents.document import Cell, Document
+from crdnd_tui.documents.document import Bar, Cell, Document, Figure, Series
 from crdnd_tui.documents.escape import clean, spreadsheet
 from tests.documents.small import DOCUMENT, PIECES, TABLE, nasty, tabled
 
@@ -79,6 +79,22 @@ def test_curves_bear_the_run_of_their_label_and_gaps_are_empty() -> None:
     lines = read(as_csv.curves(DOCUMENT))
     assert [(line["series"], line["x"], line["y"], line["run_ids"]) for line in lines] == [
         ("RSLAD s0", "1.0", "0.5", "r1"), ("RSLAD s0", "2.0", "", "r1")]  # fmt: skip
+
+
+def test_bars_and_cells_say_what_they_are_and_bear_their_own_runs() -> None:
+    bars = (Bar(label="RSLAD (2)", value=1.5, low=1.0, high=2.0, series="PGD-SAT", runs=("r2", "r1")),
+            Bar(label="RSLAD (2)", value=0.5, series="AutoAttack", runs=("r3",)))  # fmt: skip
+    band = Series(label="RSLAD (2)", x=(1.0,), y=(2.0,), runs=("r1", "r2"))
+    figures = (
+        Figure(key="attacks", title="", kind="bars", bars=bars),
+        Figure(key="band", title="", kind="lines", series=(band,)),
+        Figure(key="confusion", title="", kind="matrix", matrix=((7.0,),), labels=("cat",), runs=("r3",)),
+    )
+    lines = read(as_csv.curves(replace(DOCUMENT, figures=figures)))
+    assert [(line["series"], line["x"], line["y"], line["low"], line["run_ids"]) for line in lines] == [
+        ("PGD-SAT", "RSLAD (2)", "1.5", "1.0", "r2 r1"), ("AutoAttack", "RSLAD (2)", "0.5", "", "r3"),
+        ("RSLAD (2)", "1.0", "2.0", "", "r1 r2"), ("cat", "cat", "7.0", "", "r3")]  # fmt: skip
+    assert lines[0]["config_hashes"] == "bb" * 32 + " " + "aa" * 32
 
 
 def test_a_table_whose_rows_have_no_runs_of_their_own_names_all_of_them() -> None:

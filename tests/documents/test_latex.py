@@ -21,7 +21,7 @@ from tests.documents.small import DOCUMENT, PIECES, TABLE, nasty, tabled
 
 GOLDEN = r"""\begin{table}[!htbp]
   \centering
-  \caption{Results. n = 1,000, L-inf}
+  \caption{Results. n = 1,000, L-inf. Mean $\pm$ sample standard deviation over 3 seeds. In brackets: 95~\% interval}
   \label{tab:results}
   \small
   \setlength{\tabcolsep}{4pt}

@@ -1,5 +1,6 @@
-"""Fixtures of the tests that break runs: a warm parent of engines, data, and a run that nobody broke."""
+"""Fixtures of the tests that break runs: a warm parent of engines, data, and runs that nobody broke, and copies."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def whole(nursery: Nursery, data: Path, tmp_path_factory: pytest.TempPathFactory
     run = make(tmp_path_factory.mktemp("whole"), data)
     assert nursery.work(run) == FINISHED, nursery.screen.read_text()
     return run
+
+
+@pytest.fixture
+def copied(whole, data, tmp_path) -> tuple[RunDir, Path]:
+    """A copy of the whole run, and one of its data, to be tampered with."""
+    run = RunDir(tmp_path / "runs" / "tiny")
+    shutil.copytree(whole.path, run.path)
+    shutil.copytree(data, tmp_path / "data")
+    return run, tmp_path / "data"
 
 
 @pytest.fixture(scope="session")

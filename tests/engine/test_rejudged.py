@@ -5,7 +5,7 @@ import pytest
 
 from engine.rejudged import compare, differing
 from engine.spec.outcomes import Outcome, pack, summarise
-from engine.verdict import FAILS, HOLDS
+from engine.verdict import FAILS, HOLDS, UNKNOWN
 
 
 def outcome(bits: list[bool], **changes: object) -> Outcome:
@@ -19,15 +19,50 @@ def outcome(bits: list[bool], **changes: object) -> Outcome:
     return msgspec.structs.replace(made, **changes)
 
 
-@pytest.mark.parametrize(("turned", "verdict", "word"), [(4, HOLDS, "within"), (5, FAILS, "outside of")])
-def test_another_library_explains_a_few_images_and_no_more(turned, verdict, word):
-    stored = outcome([True] * 200)
-    found = outcome([False] * turned + [True] * (200 - turned), versions={"torch": "2.15.0"})
-    finding = compare(stored, found, [])
+def on_another_library(n: int, lost: int, won: int):
+    """Of n images half are right; so many are not any more, and so many are now."""
+    half = n // 2
+    bits = [False] * lost + [True] * (half - lost) + [True] * won + [False] * (n - half - won)
+    stored = outcome([True] * half + [False] * (n - half))
+    return compare(stored, outcome(bits, versions={"torch": "2.15.0"}), [])
+
+
+@pytest.mark.parametrize(
+    ("n", "lost", "won", "verdict"),
+    [
+        (10_000, 25, 25, HOLDS),  # 0.5 % turn, accuracy stays
+        (10_000, 26, 25, UNKNOWN),
+        (10_000, 30, 10, HOLDS),  # accuracy changes by 0.2 points
+        (10_000, 31, 10, UNKNOWN),
+        (10_000, 10, 31, UNKNOWN),
+        (200, 1, 1, HOLDS),  # few images: two may turn, one may be lost
+        (200, 1, 0, HOLDS),
+        (200, 2, 0, UNKNOWN),
+        (200, 2, 1, UNKNOWN),
+    ],
+)
+def test_another_library_explains_a_few_images_and_of_more_nothing_can_be_said(n, lost, won, verdict):
+    finding = on_another_library(n, lost, won)
     assert finding.verdict == verdict
-    accuracy = f"100.00 -> {100 - turned / 2:.2f} %"
-    told = f"{turned} of 200 images differ, accuracy {accuracy}, {word} what the difference explains"
+    accuracy = f"50.00 -> {50 + 100 * (won - lost) / n:.2f} %"
+    said = "within what" if verdict == HOLDS else "more than"
+    told = f"{lost + won} of {n:,} images differ, accuracy {accuracy}, {said} the difference explains"
     assert finding.words == f"{told}; now torch 2.11.0 -> 2.15.0"
+
+
+def test_the_two_points_that_a_published_comparison_is_about_are_not_explained():
+    assert on_another_library(10_000, 0, 203).verdict == UNKNOWN
+
+
+@pytest.mark.parametrize("versions", [{"torch": "2.11.0"}, {"torch": "2.15.0"}])
+def test_another_attack_is_no_repetition_on_any_machine(versions):
+    stored = outcome([True] * 20, spec={"name": "pgd", "steps": 20, "package": "pyautoattack 0.2"})
+    weaker = outcome([True] * 20, spec={"name": "pgd", "steps": 1, "package": "pyautoattack 0.3"}, versions=versions)
+    finding = compare(stored, weaker, [])
+    assert finding.verdict == FAILS
+    assert finding.words.startswith("the attack is not the one that was stored: steps 20 -> 1")
+    packaged = msgspec.structs.replace(stored, spec=stored.spec | {"package": "pyautoattack 0.3"})
+    assert compare(stored, packaged, []).verdict == HOLDS
 
 
 def test_on_an_equal_machine_one_image_is_too_much_and_a_swap_of_two_is_seen():

@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.comparing import comparison
-from crdnd_tui.comparing.comparison_side import labels
 from crdnd_tui.comparing.contrasts import contrasts
 from crdnd_tui.documents.document import Cell
+from crdnd_tui.documents.numbers import legend
 from crdnd_tui.exporting import of_comparison, of_differences
 from crdnd_tui.exporting.of_comparison import comparison_document
 from engine.spec.events import Validated
@@ -83,8 +82,10 @@ def test_over_seeds_the_least_possible_p_is_told():
 def test_seeds_that_differ_are_an_indication_when_they_are_few():
     other = [replace(run, config={"seed": k + 7}) for k, run in enumerate(seeds("crdnd", (30, 31, 32), "c"))]
     document = comparison_document([*seeds("rslad", (50, 52, 54), "r"), *other], grouped=True)
-    assert document.lead[-1] == "Where seeds differ, Welch's t test stands on few runs: indicative only."
-    assert "sign-flip" not in " ".join(document.lead)
+    words = " ".join(document.lead)
+    assert "with so few runs the permutation test cannot go below p = 0.1, whatever the difference" in words
+    assert "Indicative only, for so few seeds: uncorrected t tests put crdnd-0 (3) (p < 0.001) below 0.05." in words
+    assert "sign-flip" not in words
 
 
 def test_seeds_without_a_number_are_counted():
@@ -218,8 +219,33 @@ def test_the_trade_off_and_the_attacks_are_figures():
     assert [legend.label for legend in figures["attacks"].series] == ["PGD-SAT", "AutoAttack"]
 
 
+def test_a_share_is_never_below_nothing_nor_above_all():
+    document = comparison_document([*seeds("low", (0, 0, 5), "l"), *seeds("high", (100, 100, 96), "h")], grouped=True)
+    figures = {figure.key: figure for figure in document.figures}
+    assert figures["tradeoff"].series[0].low == (0.0,)
+    assert max(bar.high for bar in figures["attacks"].bars) == 100.0
+    assert all(0 <= bar.low <= bar.value <= bar.high <= 100 for bar in figures["attacks"].bars)
+
+
+def test_bars_and_points_say_whose_they_are():
+    figures = {figure.key: figure for figure in comparison_document(over_seeds(), grouped=True).figures}
+    assert [point.runs[0] for point in figures["tradeoff"].series] == ["rslad-0", "crdnd-0"]
+    known = [(bar.label, bar.series, bar.runs) for bar in figures["attacks"].bars][:2]
+    runs = ("rslad-0", "rslad-1", "rslad-2")
+    assert known == [("rslad-0 (3)", "PGD-SAT", runs), ("rslad-0 (3)", "AutoAttack", runs)]
+
+
+def test_a_dagger_stands_at_what_the_tests_tell_from_the_baseline():
+    worse = outcomes("worse", autoattack="0" * 90 + "1" * 10)
+    document = comparison_document([outcomes("base", autoattack=BASE), outcomes("other", autoattack=OTHER), worse])
+    results = table(document, "results")
+    assert [row.label for row in results.rows if row.cells[0].significant] == ["worse"]
+    assert legend(results, best="Bold")[-1] == "\u2020 differs from base: p below 0.05 after Holm's correction."
+    assert "% right" not in results.caption and results.caption.startswith("L-inf, epsilon 8/255")
+
+
 def test_validation_is_a_mean_with_a_band_at_epochs_that_all_seeds_have():
-    runs = [side(f"a-{k}", state=trained(a), group="g") for k, a in enumerate(([0.2, 0.4, 0.6], [0.4, 0.6]))]
+    runs = [side(f"a-{k}", state=trained(a), group="g", seed=k) for k, a in enumerate(([0.2, 0.4, 0.6], [0.4, 0.6]))]
     (figure,) = comparison_document(runs, grouped=True).figures
     (curve,) = figure.series
     assert (figure.key, curve.x, curve.y) == ("validation-pgd", (1.0, 2.0), pytest.approx((30.0, 50.0)))
@@ -266,27 +292,3 @@ def test_a_terminal_has_the_counts_beside_the_test():
     compact = of_differences.compact(spread, ["autoattack"])
     assert compact.rows[0].cells[1].text == "sign flip, 3 seeds"
     assert ("", "The sign-flip test of 3 seeds cannot go below p = 0.25.") in compact.notes
-
-
-def test_runs_of_one_method_are_called_as_their_presets_call_them():
-    def config(name, method, seed=0):
-        return {"name": name, "seed": seed, "method": {"name": method}, "student": {"name": "small_cnn"}}
-
-    study = [("1", config("CRDND, digits", "crdnd")), ("2", config("CRDND without ACM, digits", "crdnd", 1)),
-             ("3", config("CRDND+, digits", "crdnd")), ("4", config("RSLAD, digits", "rslad"))]  # fmt: skip
-    assert labels(study) == ["CRDND s0", "CRDND without ACM s1", "CRDND+ s0", "RSLAD s0"]
-    other = [*study[:1], ("5", config("CRDND+, cifar", "crdnd"))]
-    assert labels(other) == ["CRDND, digits s0", "CRDND+, cifar s0"]
-    same = [("run-1111", config("x", "crdnd")), ("run-2222", config("x", "crdnd"))]
-    assert labels(same) == ["crdnd s0 1111", "crdnd s0 2222"]
-
-
-def test_two_experiments_never_share_a_name():
-    one = [judged(f"run-a{k}", 1, 1, group="a", seed=k) for k in (0, 1)]
-    two = [judged(f"run-b{k}", 1, 1, group="b", seed=k) for k in (2, 3)]
-    sides = [replace(run, label=f"crdnd s{k}") for k, run in enumerate([*one, *two])]
-    assert [row.label for row in comparison.rows(sides, grouped=True)] == ["crdnd n-a0 (2)", "crdnd n-b2 (2)"]
-    names = [
-        (f"run-{k}", {"name": f"{'very ' * 20}long name {k}", "seed": 0, "method": {"name": "m"}}) for k in range(2)
-    ]
-    assert len(set(labels(names))) == 2

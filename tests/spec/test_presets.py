@@ -89,9 +89,21 @@ every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 every_experiment = pytest.mark.parametrize("name", EXPERIMENTS)
 
 
-def test_the_experiments_of_the_report_are_all_shipped_and_nothing_else_is() -> None:
+def test_the_experiments_of_the_report_and_of_the_digits_study_are_all_shipped_and_nothing_else_is() -> None:
     shipped = {path.stem for path in FILES if not path.stem.startswith("quickstart")}
-    assert shipped == set(EXPERIMENTS)
+    assert shipped == {*EXPERIMENTS, *(f"{method}_digits" for method in METHODS if method != "crdnd_report")}
+
+
+def test_the_presets_on_digits_differ_in_method_inner_start_rate_and_selection_alone() -> None:
+    """What a fair comparison holds equal: data, student, radius, steps, epochs, batch, decay, schedule, evaluation."""
+    configs = [toml.load(path) for path in FILES if path.stem.endswith("_digits")]
+    for part in ("data", "student", "threat_model", "evaluation"):
+        assert len({repr(getattr(config, part)) for config in configs}) == 1
+    assert len({repr(config.training.model_copy(update={"learning_rate": 0.1})) for config in configs}) == 1
+    assert {(str(config.inner.step_size), config.inner.steps, config.inner.student_mode) for config in configs} == {
+        ("10/255", 10, "eval")
+    }
+    assert {config.training.learning_rate for config in configs} == {0.05, 0.1, 0.2}
 
 
 @every_experiment

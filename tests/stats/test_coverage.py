@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 
 from crdnd_tui.stats import seeds
-from crdnd_tui.stats.proportions import agresti_min, mcnemar, newcombe
-from engine.spec.outcomes import Z, wilson
+from crdnd_tui.stats.proportions import agresti_min, newcombe
+from engine.spec.outcomes import Z, mcnemar_p, wilson
 
 DRAWS = 20_000  # a true coverage of 95 % is seen within 0.5 points
 
@@ -80,6 +80,6 @@ def test_welch_holds_the_difference_of_unequal_experiments():
 def test_exact_tests_reject_a_true_null_hypothesis_in_at_most_five_of_a_hundred():
     dice = np.random.default_rng(10)
     throws = dice.binomial(40, 0.5, DRAWS)
-    assert np.mean([mcnemar(int(b), 40 - int(b)) <= 0.05 for b in throws]) <= 0.05
+    assert np.mean([mcnemar_p(int(b), 40 - int(b)) <= 0.05 for b in throws]) <= 0.05
     flips = [seeds.sign_flip(values).p for values in dice.normal(0, 1, (2000, 6)).tolist()]
     assert 0.02 <= np.mean([p <= 0.05 for p in flips]) <= 0.045  # 2 of 64 signs: 0.031

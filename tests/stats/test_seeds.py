@@ -110,3 +110,23 @@ def test_thirty_pairs_are_counted_too_and_more_are_refused():
     for values in ([], [0.01] * 31):
         with pytest.raises(ValueError, match="takes 1 to 30"):
             seeds.sign_flip(values)
+
+
+def test_permutation_by_hand_and_by_scipy():
+    """Of {1, 2} against {3, 4} two of six splits are as far: p = 1/3, the least there is."""
+    assert seeds.permutation([1, 2], [3, 4]) == pytest.approx((1 / 3, 1 / 3))
+    assert seeds.permutation([5], [1, 2, 3]) == pytest.approx((1 / 4, 1 / 4))
+    assert seeds.permutation([0.1, 0.2], [0.2, 0.1]).p == 1
+    assert seeds.permutation([0.0] * 30, [1.0] * 30) is None
+    drawn = np.random.default_rng(3)
+    for _ in range(20):
+        one, two = drawn.normal(size=drawn.integers(2, 6)), drawn.normal(0.5, size=drawn.integers(2, 6))
+        known = stats.permutation_test(
+            (one, two),
+            lambda a, b, axis: abs(a.mean(axis) - b.mean(axis)),
+            vectorized=True,
+            permutation_type="independent",
+            n_resamples=np.inf,
+            alternative="greater",
+        )
+        assert seeds.permutation(list(one), list(two)).p == pytest.approx(known.pvalue, abs=1e-9)

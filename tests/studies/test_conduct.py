@@ -1,10 +1,13 @@
 """A study is queued, goes on after any death, and holds its rest when it is asked to."""
 
 import threading
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from crdnd_tui import library
 from crdnd_tui.queueing import batches, worker
 from crdnd_tui.queueing.queue import Queue
 from crdnd_tui.studies import conduct, standing
@@ -71,6 +74,16 @@ class TestLaunching:
         assert set(begun.resumed) == {stopped.id, killed.id, orphan.id} == set(states(runs))
         assert done.id not in states(runs)
 
+    def test_a_run_that_is_silent_on_another_machine_is_left_alone(self, tmp_path: Path, runs: Path) -> None:
+        study = small(tmp_path)
+        old = time.time() - 2 * library.LOST_AFTER
+        lost = spoke(runs, cell(study, "natural", 0).config, "training", host="another-machine", heartbeat=old)
+        begun = launch(study, runs)
+        assert (begun.lost, begun.resumed, len(begun.made)) == ((lost.id,), (), 3)
+        assert lost.id not in states(runs)
+        words = "lost, silent on another machine, and left so; once surely dead, `crdnd resume` goes on"
+        assert f"   1 {words}" in begun.words
+
     def test_what_failed_is_left_unless_it_is_asked_for(self, tmp_path: Path, runs: Path) -> None:
         study = small(tmp_path)
         failed = spoke(runs, cell(study, "natural", 0).config, "failed", reason="why")
@@ -119,6 +132,28 @@ class TestLaunching:
         queued(runs, made(runs, cell(study, "natural", 0).config))
         assert len(launch(study, runs, stop_on_failure=True).made) == 3
         assert {(t.study, t.stop_on_failure) for t in Queue(runs).tickets()} == {("small", True)}
+
+    def test_a_launch_that_does_not_say_keeps_the_wish_of_the_one_before(self, tmp_path: Path, runs: Path) -> None:
+        study, queue = small(tmp_path), Queue(runs)
+        part = conduct.narrowed(study, ["seed=0"])
+
+        def stops() -> set[bool]:
+            assert standing.look(study, runs).stops == any(t.stop_on_failure for t in queue.tickets())
+            return {t.stop_on_failure for t in queue.tickets()}
+
+        launch(study, runs, only=part)
+        assert stops() == {False}
+        launch(study, runs, only=part, stop_on_failure=True)
+        assert stops() == {True}
+        assert len(launch(study, runs).made) == 2  # the new ones, too
+        assert (stops(), len(queue.tickets())) == ({True}, 4)
+        for ticket in queue.tickets():
+            queue.change(ticket.run, ("waiting",), lambda t: msgspec.structs.replace(t, state="stopped"))
+        assert len(launch(study, runs).resumed) == 4
+        assert stops() == {True}
+        launch(study, runs, stop_on_failure=False)
+        launch(study, runs)
+        assert stops() == {False}
 
     def test_two_launches_at_once_make_each_run_once(self, tmp_path: Path, runs: Path) -> None:
         study = small(tmp_path)

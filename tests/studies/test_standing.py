@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from crdnd_tui import library
 from crdnd_tui.studies import standing
 from crdnd_tui.studies.standing import Watch
 from engine.spec import status as spec_status
@@ -45,6 +46,20 @@ def test_each_cell_finds_its_run_and_the_run_its_state(tmp_path: Path, runs: Pat
     assert [s.why for s in progress.standings][4:] == ["", "because", "made, but not queued", ""]
     assert progress.counts["stopped"] == 2
     assert progress.busy
+
+
+def test_what_is_silent_on_another_machine_is_lost_and_a_run_that_can_go_on_here_comes_first(
+    tmp_path: Path, runs: Path
+) -> None:
+    study = small(tmp_path)
+    config = cell(study, "natural", 0).config
+    spoke(runs, config, "training", host="another-machine", heartbeat=time.time() - 2 * library.LOST_AFTER)
+    progress = standing.look(study, runs)
+    assert states(progress)[0] == "lost"
+    assert progress.standings[0].why.startswith("on another-machine, silent for ")
+    assert not progress.busy
+    spoke(runs, config, "stopped")
+    assert states(standing.look(study, runs))[0] == "stopped"
 
 
 def test_a_run_of_another_name_is_the_same_run_and_one_of_another_config_is_not(tmp_path: Path, runs: Path) -> None:

@@ -13,7 +13,7 @@ from crdnd_tui.studies.study import Layout, Published
 from engine.spec.events import Warned
 from engine.spec.marks import MARKS
 from tests.studies import study_files
-from tests.tui.sides import cell, side, trained
+from tests.tui.sides import cell, seen, side, trained
 
 ATTACKS = ("clean", "pgd_sat", "autoattack")
 HERE = {"method": "natural"}, {"method": "rslad"}
@@ -197,6 +197,36 @@ def test_bold_is_what_cannot_be_told_from_the_best(plan) -> None:
     made = table(plan, [run(c, right) for c, right in zip(plan.cells, rights, strict=True)])
     best = {row.label: [cell_.best for cell_ in row.cells[1:]] for row in made.rows}
     assert best == {"natural": [True, True, False], "rslad": [True, True, True]}
+
+
+def test_a_dagger_is_what_differs_from_the_baseline_after_holm_s_correction(plan) -> None:
+    study = replace(plan, cells=(plan.cells[0], plan.cells[3]))
+    bits = {"natural": "1" * 30 + "0" * 70, "rslad": "0" * 30 + "1" * 60 + "0" * 10}
+    found = []
+    for cell_ in study.cells:
+        standing, made = run(cell_, (90, 50, bits[cell_.place["method"]].count("1")), 100)
+        found.append((standing, replace(made, records={("best", "autoattack"): seen(bits[cell_.place["method"]])})))
+    made = table(study, found)
+    assert shown(made, "natural")["autoattack"].significant  # 30 against 60 images: p = 0.002
+    assert not any(cell_.significant for cell_ in line(made, "rslad").cells)
+    assert not shown(made, "natural")["pgd_sat"].significant
+    several = replace(plan, cells=(plan.cells[0], *plan.cells[3:]))
+    lone = table(several, [*found, *(run(c, (90, 50, 60), 100) for c in plan.cells[4:])])
+    assert not any(cell_.significant for row in lone.rows for cell_ in row.cells)  # one network against three
+
+
+def test_nothing_is_claimed_of_a_printed_attack_whose_budget_is_not_known(plan) -> None:
+    copied = ("paper", HERE[1], {"cw_2": 77.0, "pgd_sat": 77.0}, "copied")
+    study = printing(replace(plan, cells=plan.cells[3:4]), copied)
+    study = replace(study, layout=replace(study.layout, attacks=("pgd_sat", "cw_2")))
+    standing, made = run(study.cells[0], (90, 50, 40), 100)
+    found = replace(made, state=side("x", [cell("pgd_sat", 50), cell("cw_2", 50)]).state)
+    made = table(study, [(standing, found)])
+    paper, apart = line(made, "paper").cells, line(made, "ours \u2212 paper").cells
+    assert notes(made, paper[1].marks) == ["Copied."]
+    assert notes(made, paper[2].marks) == ["Copied.", f"{tables.UNSTATED}."]
+    assert (apart[2].value, apart[2].low, apart[2].high) == (-27.0, None, None)
+    assert notes(made, apart[1].marks) == [tables.OUTSIDE] and notes(made, apart[2].marks) == [f"{tables.UNSTATED}."]
 
 
 def test_columns_are_the_layout_s_or_what_was_judged_or_what_is_planned(plan) -> None:

@@ -87,13 +87,13 @@ def alive(runs, run, upto):
 
 
 def misled(runs):
-    """As if PGD-SAT had found less of CRDND than it did: 70 per cent stand, AutoAttack stays as it was."""
+    """As if PGD-SAT had found less of CRDND than it did: 80 per cent stand, AutoAttack stays as it was."""
     (run,) = ids(runs, CRDND)
     log, lines = runs / run / "events.jsonl", []
     for line in (runs / run / "events.jsonl").read_text().splitlines():
         event = json.loads(line)
         if event["event"] == "evaluated" and event["attack"] == "pgd_sat":
-            event |= {"accuracy": 0.70, "low": 0.66, "high": 0.74}
+            event |= {"accuracy": 0.80, "low": 0.766, "high": 0.83}
         lines.append(json.dumps(event, separators=(",", ":")))
     log.write_text("\n".join(lines) + "\n")
 

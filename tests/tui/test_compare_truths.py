@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from crdnd_tui.screens.compare import screen
 from crdnd_tui.widgets.curve_board import CurveBoard
 from crdnd_tui.widgets.text_sheet import RowSheet
 from tests.tui.compare import (
@@ -13,9 +14,11 @@ from tests.tui.compare import (
     arrived,
     curves,
     ids,
+    labels,
     misled,
     press,
     read_again,
+    said,
     text,
     title,
     told,
@@ -39,7 +42,7 @@ def test_a_lead_that_autoattack_takes_away_hits_the_eye_at_any_size(runs):
 
     async def story(app, pilot):
         words = (
-            "\u2717 the lead of crdnd s0 over rslad s0 under PGD-SAT (+6.9) does not survive AutoAttack (\u221210.4)"
+            "\u2717 the lead of crdnd s0 over rslad s0 under PGD-SAT (+16.9) does not survive AutoAttack (\u221210.4)"
         )
         assert words in " ".join(text(app, "results").split())
         await same_picture(app, "compare-misled-80x24")
@@ -92,3 +95,19 @@ def test_another_epsilon_is_a_badge_and_no_difference(runs):
         assert "Not comparable: epsilon 8/255" in text(app, "classes")
 
     told(story, runs, (CRDND, "natural", RSLAD))
+
+
+def test_runs_that_are_too_many_are_never_left_out_without_a_word(original, monkeypatch):
+    monkeypatch.setattr(screen, "MAX_RUNS", 2)
+
+    async def story(app, pilot):
+        assert labels(app) == ["crdnd s0", "rslad s0"]
+        assert "2 runs are compared, the rest is left out (1)" in said(app)[-1]
+        assert title(app, "results").endswith("1 more left out")
+        await read_again(pilot)
+        assert title(app, "results").endswith("1 more left out") and len(said(app)) == 1
+        app.compare_runs(ids(original, CRDND, "natural"))
+        await read_again(pilot)
+        assert labels(app) == ["crdnd s0", "natural s0"] and "left out" not in title(app, "results")
+
+    told(story, original, (CRDND, RSLAD, "natural"))

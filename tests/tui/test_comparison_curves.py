@@ -6,6 +6,11 @@ from crdnd_tui.comparing import comparison, comparison_curves
 from tests.tui.sides import side, trained
 
 
+def seeded(run, state):
+    """A run of one group, with a seed of its own."""
+    return side(run, group="g", seed=ord(run), state=state)
+
+
 def test_measures_begin_with_the_selecting_attack_and_name_every_term():
     run = side("a", state=trained([0.5], [2.0]))
     keys = [measure.key for measure in comparison_curves.measures([run])]
@@ -30,7 +35,7 @@ def test_runs_that_are_selected_by_different_attacks_never_share_a_chart_of_them
 
 
 def test_the_last_value_of_a_group_has_its_deviation():
-    sides = [side(run, group="g", state=trained(a)) for run, a in (("a", [0.2, 0.4]), ("b", [0.4, 0.5, 0.9]))]
+    sides = [seeded(run, trained(a)) for run, a in (("a", [0.2, 0.4]), ("b", [0.4, 0.5, 0.9]))]
     (row,) = comparison.rows(sides, grouped=True)
     curve = comparison_curves.of_row(row, "selecting")
     assert comparison_curves.last(row, "selecting", curve, percent=True) == "45.0 \u00b1 7.1 %"
@@ -39,7 +44,7 @@ def test_the_last_value_of_a_group_has_its_deviation():
 
 
 def test_a_group_is_drawn_as_its_mean_where_all_of_it_has_been():
-    sides = [side(run, group="g", state=trained(a)) for run, a in (("a", [0.2, 0.4, 0.6]), ("b", [0.4, 0.5]))]
+    sides = [seeded(run, trained(a)) for run, a in (("a", [0.2, 0.4, 0.6]), ("b", [0.4, 0.5]))]
     (row,) = comparison.rows(sides, grouped=True)
     assert comparison_curves.of_row(row, "selecting") == [(1, pytest.approx(0.3)), (2, pytest.approx(0.45))]
 
@@ -58,7 +63,7 @@ def test_a_growing_curve_keeps_its_series_and_one_that_went_back_starts_again():
 
 
 def test_a_band_is_the_deviation_about_the_mean_straight_between_the_steps():
-    sides = [side(run, group="g", state=trained(a)) for run, a in (("a", [0.2, 0.4, 0.9]), ("b", [0.4, 0.4]))]
+    sides = [seeded(run, trained(a)) for run, a in (("a", [0.2, 0.4, 0.9]), ("b", [0.4, 0.4]))]
     (row,) = comparison.rows(sides, grouped=True)
     points = comparison_curves.band(row, "selecting")
     root = 0.02**0.5  # of 0.2 and 0.4
@@ -71,7 +76,7 @@ def test_a_band_is_the_deviation_about_the_mean_straight_between_the_steps():
 
 def test_a_run_alone_has_no_band_and_a_gap_stays_one():
     growing = comparison_curves.Growing()
-    sides = [side(run, group="g", state=trained([], a)) for run, a in (("a", [1.0, None, 3.0]), ("b", [2.0, 2.0, 2.0]))]
+    sides = [seeded(run, trained([], a)) for run, a in (("a", [1.0, None, 3.0]), ("b", [2.0, 2.0, 2.0]))]
     (alone,) = comparison.rows(sides[:1], grouped=True)
     assert growing.band(alone, "loss") is None
     (both,) = comparison.rows(sides, grouped=True)

@@ -24,8 +24,30 @@ def test_a_lead_that_does_not_survive_autoattack_is_the_judgement():
     words = "the lead of CRDND over RSLAD under PGD-SAT (+5.00) does not survive AutoAttack (\u22125.00)"
     assert (said.kind, said.words) == ("lost", words)
     said = verdict([("A", values(55, 40)), ("B", values(50, 40))])  # within the intervals it is said, not shouted
-    words = "the lead of A over B under PGD-SAT (+5.0) does not survive AutoAttack (level)"
-    assert (said.kind, said.words) == ("close", f"{words}; 95 % intervals overlap under both")
+    words = "A minus B is +5.0 under PGD-SAT and level under AutoAttack; 95 % intervals overlap under both"
+    assert (said.kind, said.words) == ("close", words)
+
+
+def test_where_there_are_tests_they_decide_and_not_the_intervals():
+    rows = [("A", values(5500, 4000, 10_000)), ("B", values(5000, 4500, 10_000))]
+    said = verdict(rows, lambda *_: False)  # far apart by their intervals, but no test says so
+    words = "A minus B is +5.00 under PGD-SAT and \u22125.00 under AutoAttack; no test tells them apart under either"
+    assert (said.kind, said.words) == ("close", words)
+    near = [("A", values(55, 40)), ("B", values(50, 45))]
+    said = verdict(near, lambda one, two, attack: attack == "pgd_sat")
+    words = "the lead of A over B under PGD-SAT (+5.0) does not survive AutoAttack (\u22125.0)"
+    assert (said.kind, said.words) == ("lost", f"{words}; no test tells them apart under AutoAttack")
+
+
+def test_over_seeds_it_is_the_t_test_that_says_whether_a_lead_was_one():
+    """The first leads by 6, 5 and 7 under PGD-SAT, and by 10, -9 and 8 in the other case."""
+
+    def kind(*leads):
+        ahead = [judged(f"a{k}", 50 + lead, 40, group="a", seed=k) for k, lead in enumerate(leads)]
+        behind = [judged(f"b{k}", 50, 45, group="b", seed=k) for k in range(3)]
+        return findings([*ahead, *behind], Plan(grouped=True)).laid.verdict.kind
+
+    assert (kind(6, 5, 7), kind(10, -9, 8)) == ("lost", "close")
 
 
 def test_a_lead_that_stands_has_its_size_under_both_and_says_where_intervals_overlap():
@@ -59,12 +81,12 @@ def test_pgd_alone_settles_no_order():
 
 
 def test_means_over_other_seeds_are_never_subtracted():
-    half = side("b", [cell("clean", 90), cell("pgd_sat", 60)], group="g")
+    half = side("b", [cell("clean", 90), cell("pgd_sat", 60)], group="g", seed=1)
     other = judged("c", 40, 30)
     found = findings([judged("a", 50, 40, group="g"), half, other], Plan(grouped=True))
     grid = found.laid.grid
     assert grid.values["a", DROP].mean == pytest.approx(-0.10)  # of a alone, not 40 minus the mean of 50 and 60
     assert grid.values["a", "autoattack"].of == 2
-    assert grid.verdict.words.endswith("AutoAttack has fully judged only c")
+    assert found.laid.verdict.words.endswith("AutoAttack has fully judged only c")
     said = "\n".join(line.plain for line in result_grid.lines(found, View(colours={}), DARK, 114))
     assert "(1)" in said

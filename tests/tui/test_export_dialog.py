@@ -12,6 +12,7 @@ from crdnd_tui.help import HelpScreen
 from tests.tui.lab_runs import CRDND, RSLAD, ready
 from tests.tui.pilot import SIZES, drive, recorded, same_picture, settle
 
+OTHER = "20261122-220122-rslad-small_cnn-s1-cd75"
 PATIENCE = 300  # looks of 0.1 s at a command that imports much on a busy machine
 
 
@@ -177,9 +178,31 @@ def test_live_and_compare_export_what_they_show(runs: Path) -> None:
         await pilot.press("e")
         await settle(pilot)
         assert isinstance(app.screen, Export) and app.screen._runs == (RSLAD, CRDND)
-        await pilot.press("escape", "down", "b", "e")  # another baseline stands first
+        await pilot.press("escape", "down", "b", "e")
         await settle(pilot)
-        assert app.screen._runs == (CRDND, RSLAD)
+        assert app.screen._runs == (RSLAD, CRDND)
+        assert shown(app, "#order").endswith(f".md --baseline {CRDND}")
+        await choose(app, pilot, "onnx")
+        assert "--baseline" not in shown(app, "#order")
+
+    drive(story, runs)
+
+
+def test_rows_of_a_comparison_are_exported_as_they_are_seen(runs: Path) -> None:
+    recorded(runs, OTHER)
+
+    async def story(app, pilot):
+        app.compare_runs([RSLAD, OTHER, CRDND])
+        await settle(pilot)
+        for key, words in (("", ""), ("g", " --each"), ("g", "")):
+            await until(pilot, lambda: app.screen._shown)
+            await pilot.press(*key)
+            await settle(pilot)
+            await until(pilot, lambda: app.screen._plan == app.screen._found.plan)
+            await pilot.press("e")
+            await settle(pilot)
+            assert shown(app, "#order").partition(".md")[2] == words
+            await pilot.press("escape")
 
     drive(story, runs)
 

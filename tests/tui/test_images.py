@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from crdnd_tui.comparing.compared import Compared
 from crdnd_tui.comparing.images import Images, read
 from crdnd_tui.session import Session
-from engine.spec.outcomes import pack
+from engine.spec.outcomes import confusion, pack
 from tests.tui.pilot import recorded
 
 
@@ -89,3 +89,41 @@ def test_what_is_judged_anew_is_read_anew(tmp_path):
     ((after,), changed) = compared.read([run.name])
     assert changed
     assert after.record("best", "autoattack").count == after.record("best", "clean").count
+
+
+def judged(labels, guesses):
+    """A record as the engine writes it."""
+    bits = [label == guess for label, guess in zip(labels, guesses, strict=True)]
+    return read(
+        content(
+            bits, predicted=list(guesses), counts=[labels.count(k) for k in range(3)],
+            confusion=confusion(labels, guesses, 3),
+        )
+    )  # fmt: skip
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=60))
+def test_images_of_a_class_are_counted_without_their_labels(triples):
+    labels, first, second = (list(part) for part in zip(*triples, strict=True))
+    here, there = judged(labels, first), judged(labels, second)
+    assert here.confusion == tuple(map(tuple, confusion(labels, first, 3)))
+    for k in range(3):
+        mine = [(label == one, label == two) for label, one, two in triples if label == k]
+        assert here.only_of(there, k) == (mine.count((True, False)), mine.count((False, True)))
+    assert here.only_of(there, 3) is None
+
+
+@pytest.mark.parametrize(
+    "damage", [{"confusion": [[9, 0], [0, 9]]}, {"confusion": [[1]]}, {"confusion": [[-1, 2], [0, 1]]}, {"counts": []}]
+)
+def test_confusions_of_images_that_do_not_exist_are_left_out(damage):
+    whole = {"predicted": [0, 1, 0], "counts": [1, 2], "confusion": [[1, 0], [1, 1]]}
+    assert read(content([True, True, False], **whole)).confusion == ((1, 0), (1, 1))
+    found = read(content([True, True, False], **whole | damage))
+    assert found.confusion == () and found.only_of(found, 0) is None and found.count == 2
+
+
+@pytest.mark.parametrize("predicted", [[0, 1], [0, 1, 99_999], [1, 1, 0], []])
+def test_predictions_that_do_not_fit_the_bits_are_not_believed(predicted):
+    found = read(content([True, True, False], predicted=predicted, counts=[1, 2], confusion=[[1, 0], [1, 1]]))
+    assert found.only_of(found, 0) is None

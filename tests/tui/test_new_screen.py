@@ -27,7 +27,7 @@ def test_it_opens_with_the_quickstart_and_everything_that_follows(runs):
         assert "student 12 forward" in words(screen, "#estimate")
         assert "no past run like this on this machine" in words(screen, "#estimate")
         assert screen.query_one("#preset", Choice).value == "quickstart"
-        assert len(screen.query_one("#preset", Choice).options) == 43
+        assert len(screen.query_one("#preset", Choice).options) == 52
 
     story(runs, steps)
 

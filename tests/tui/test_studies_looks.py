@@ -165,7 +165,7 @@ def test_columns_are_seeds_or_tables_where_there_is_one_seed(runs: Path, monkeyp
     monkeypatch.undo()
     found = {Path(one.entry.key).stem: plan.plan(one) for one in Desk(runs, "auto").look(NOW, "")}
     digits, first, second = (found[name] for name in ("digits", "table1", "table2"))
-    assert digits.columns == ("seed 0", "seed 1", "seed 2") and len(digits.bands) == 9
+    assert digits.columns == ("seed 0", "seed 1", "seed 2") and len(digits.bands) == 7
     assert len(first.columns) == 4 and len(first.bands) == 7 and first.columns[0] == "CIFAR-10, ResNet-18"
     assert len(second.columns) == 2 and len(second.bands) == 2
     assert all(spot for band in first.bands for spot in band.spots)

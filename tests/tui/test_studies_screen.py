@@ -4,10 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from crdnd_tui.app import LabApp
 from crdnd_tui.dialogs.export import Export
+from crdnd_tui.dialogs.provenance import ProvenanceDialog
 from crdnd_tui.dialogs.question import Ask, Question
+from crdnd_tui.dialogs.verify import VerifyDialog
 from crdnd_tui.queueing import worker
 from crdnd_tui.queueing.queue import Queue
 from crdnd_tui.widgets.sheets import Sheet
@@ -77,6 +80,25 @@ def test_s_asks_and_queues_what_is_missing(runs: Path, still: None) -> None:
     assert "at work or waits already" in drive(keys("s", then=told), runs)
 
 
+def test_f_starts_and_stops_at_the_first_failure_until_it_is_taken_back(runs: Path, still: None) -> None:
+    def stops() -> set[bool]:
+        return {ticket.stop_on_failure for ticket in Queue(runs).tickets()}
+
+    part = [ticket.run for ticket in Queue(runs).tickets()]
+    asked = drive(keys("s", then=text), runs)
+    assert not part and "the rest goes on; f changes that" in asked and "f stop at the first failure" in asked
+    drive(keys("s", "f"), runs)
+    assert stops() == {True}
+    one = Queue(runs).tickets()[0].run
+    Queue(runs).change(one, ("waiting",), lambda t: replace(t, state="stopped"))
+    assert "the rest is held; f changes that" in drive(keys("s", then=text), runs)
+    drive(keys("s", "y"), runs)  # says nothing of it
+    assert stops() == {True}
+    Queue(runs).change(one, ("waiting",), lambda t: replace(t, state="stopped"))
+    drive(keys("s", "f"), runs)
+    assert stops() == {False}
+
+
 def test_space_holds_and_releases_and_x_asks_and_cancels(runs: Path, still: None) -> None:
     names = [make(runs, "natural", 1), make(runs, "natural", 2)]
     seen = []
@@ -117,6 +139,17 @@ def test_e_exports_the_study_by_its_file(runs: Path) -> None:
     is_export, line = drive(keys("e", then=look), runs)
     assert is_export
     assert line == f"crdnd export {runs.parent}/studies/small.toml --to markdown -o exports/small.md"
+    assert drive(keys("w", "e", then=look), runs)[1] == f"{line} --checkpoint last"
+
+
+@pytest.mark.parametrize(("key", "dialog"), [("i", ProvenanceDialog), ("V", VerifyDialog)])
+def test_i_and_v_ask_of_the_run_under_the_cursor(busy: Path, key: str, dialog: type) -> None:
+    seen = []
+    drive(keys("tab", key, each=lambda app: seen.append(app.screen)), busy)
+    assert isinstance(seen[-1], dialog) and "natural" in seen[-1]._run.id
+    assert "has not run" in drive(keys("tab", "down", "right", key, then=told), busy)
+    if key == "V":
+        assert "It is at work" in drive(keys("tab", *["down"] * 4, "right", "right", key, then=told), busy)
 
 
 def test_d_lists_all_runs_and_the_estimate(busy: Path) -> None:

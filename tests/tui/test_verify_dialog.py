@@ -117,8 +117,7 @@ def test_picture_of_checks_as_they_come(runs: Path, engine, size) -> None:
         dialog = await opened(app, pilot)
         await pilot.press("f")
         await until(pilot, lambda: dialog._course.progress)
-        assert "best AutoAttack APGD-T" in now(dialog)
-        assert "250 of 597 images" in now(dialog)
+        assert "best AutoAttack APGD-T" in now(dialog) and "250 of 597 images" in now(dialog)
         await same_picture(app, f"verify_running_{size[0]}x{size[1]}")
 
     drive(story, runs, size=size)
@@ -232,11 +231,12 @@ def test_why_there_is_no_verdict_is_told(runs: Path, engine, lines, then: str, w
 
     async def story(app, pilot):
         dialog = await opened(app, pilot)
+        assert dialog.query_one("#verify").region.contains_region(dialog.query_one(".keys").region)
         await pilot.press("q")
         await until(pilot, lambda: dialog._phase == "ended")
         assert now(dialog) == words
 
-    drive(story, runs)
+    drive(story, runs, size=(40, 10))
 
 
 def test_lines_that_are_none_of_ours_are_passed_over(runs: Path, engine) -> None:

@@ -7,6 +7,7 @@ import pytest
 from crdnd_tui.comparing.within import gap, overfitting
 from crdnd_tui.state import RunState
 from crdnd_tui.stats import proportions, seeds
+from engine.spec.outcomes import mcnemar_p
 from tests.tui.sides import cell, outcomes, seen, side
 
 CE, SUITE = "1" * 60 + "0" * 40, "1" * 50 + "0" * 49 + "1"
@@ -23,7 +24,7 @@ def test_two_attacks_on_one_network_are_compared_image_by_image():
     assert (found.kind, found.only_first, found.only_second, found.n, found.runs) == ("paired", 10, 1, 100, 1)
     assert found.difference == pytest.approx(0.09)
     assert (found.low, found.high) == proportions.agresti_min(10, 1, 100)
-    assert found.p == proportions.mcnemar(10, 1)
+    assert found.p == mcnemar_p(10, 1)
 
 
 def test_over_seeds_the_gaps_have_a_mean_a_deviation_and_an_exact_test():

@@ -1,7 +1,9 @@
 """What the keys of a comparison do: how it is looked at, and which runs lie in it."""
 
 from crdnd_tui import report
+from crdnd_tui.comparing import comparison
 from crdnd_tui.comparing.comparison_view import OVERVIEW, PAGES, Look, Shown
+from crdnd_tui.library import LIVING
 from crdnd_tui.screen import LabScreen
 from crdnd_tui.widgets.comparison_panels import ComparisonPanels
 from engine.spec.rundir import RunDir
@@ -126,6 +128,19 @@ class CompareActions(LabScreen):
         if self._shown:
             self.app.push_screen(ProvenanceDialog(RunDir(self.session.runs / self._shown.row.id)))
 
+    def action_verify(self) -> None:
+        """The run under the cursor; one at work has no last number yet."""
+        from crdnd_tui.dialogs.verify import VerifyDialog  # noqa: PLC0415  asked for rarely
+
+        if self._shown is None:
+            return
+        side, session = self._shown.row.sides[0], self.session
+        if side.word in LIVING:
+            self.notify("It is at work; verify it when it is done.", severity="warning", markup=False, timeout=4)
+        else:
+            run = RunDir(session.runs / side.id)
+            self.app.push_screen(VerifyDialog(run, session.data, ascii_only=session.ascii_only))
+
     def action_move(self, by: int) -> None:
         """The cursor to another row."""
         if self._shown:
@@ -164,10 +179,13 @@ class CompareActions(LabScreen):
             self.lab.show("runs")
 
     def action_export(self) -> None:
-        """The comparison as a document, the baseline first, or its runs elsewhere."""
+        """The comparison as it is looked at, as a document; or its runs elsewhere."""
         from crdnd_tui.dialogs.export import Export  # noqa: PLC0415  asked for rarely
 
-        first = [run for run in self._ids if run == self._look.baseline]
-        checkpoint = "" if self._look.checkpoint == "best" else self._look.checkpoint
-        ids = dict.fromkeys([*first, *self._ids])
-        self.app.push_screen(Export(tuple(ids), self.session.runs, checkpoint))
+        look, shown = self._look, self._shown
+        if shown is None:
+            return
+        checkpoint = "" if look.checkpoint == "best" else look.checkpoint
+        baseline = look.baseline if look.baseline in self._ids[1:] else ""
+        grouped = None if look.grouped == comparison.grouping(shown.sides) else look.grouped
+        self.app.push_screen(Export(self._ids, self.session.runs, checkpoint, baseline=baseline, grouped=grouped))

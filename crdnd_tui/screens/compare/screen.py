@@ -34,6 +34,8 @@ class CompareScreen(CompareActions):
         Binding("g", "group", "Seeds", tooltip="seeds of one experiment as mean \u00b1 sample deviation, or each run"),
         Binding("n", "choose", "Runs", tooltip="add runs and leave runs out"),
         Binding("e", "export", "Export", tooltip="this comparison: tables, plots, a report"),
+        Binding("i", "provenance", "Provenance", tooltip="code, data, hashes of the run under the cursor"),
+        Binding("V", "verify", "Verify", tooltip="judges its saved student again: do the numbers hold?"),
         Binding("m,right,l", "measure(1)", "Measure", key_display="m", show=False, tooltip="what the curves show"),
         Binding("M,left,h", "measure(-1)", "Measure before", show=False),
         Binding("u", "unit", "Unit", show=False, tooltip="accuracies, or points more than the baseline"),
@@ -48,7 +50,6 @@ class CompareScreen(CompareActions):
         Binding("space", "hide", "Hide", show=False, tooltip="or show the curve of the run under the cursor"),
         Binding("R", "remove", "Remove", show=False, tooltip="the run under the cursor from the comparison"),
         Binding("enter", "open", "Open", show=False, tooltip="the run under the cursor on Live"),
-        Binding("i", "provenance", "Provenance", show=False, tooltip="code, data, hashes of the run under the cursor"),
         Binding("down,j", "move(1)", "Down", show=False),
         Binding("up,k", "move(-1)", "Up", show=False),
         Binding("tab", "panel(1)", "Next panel", show=False),
@@ -57,7 +58,7 @@ class CompareScreen(CompareActions):
     ]
     LOOKS: ClassVar[frozenset[str]] = frozenset({  # actions that need a comparison
         "measure", "unit", "baseline", "group", "all_keys", "fold", "checkpoint", "attack", "apart", "hide", "remove",
-        "open", "move", "panel", "export", "view", "turn", "provenance",
+        "open", "move", "panel", "export", "view", "turn", "provenance", "verify",
     })  # fmt: skip
 
     def __init__(self) -> None:
@@ -93,7 +94,7 @@ class CompareScreen(CompareActions):
     def _compare(self, ids: tuple[str, ...]) -> None:
         """These runs from now on; fewer than two, and others have to be chosen."""
         if not set(ids) <= set(self._ids):
-            self._look.grouped = None  # runs tell anew whether they are seeds
+            self._look.grouped, self._look.left_out = None, 0  # runs tell anew whether they are seeds
         self._ids, self._shown = ids, None
         self.lab.compared = ids
         self._choose(len(ids) < 2)
@@ -116,15 +117,23 @@ class CompareScreen(CompareActions):
     def _tick(self) -> None:
         if not self.is_current:
             return
-        ids = tuple(dict.fromkeys(self.lab.compared))[:MAX_RUNS]
-        if ids != self._ids:
-            self._compare(ids)
+        asked = tuple(dict.fromkeys(self.lab.compared))
+        if asked[:MAX_RUNS] != self._ids:
+            self._compare(asked[:MAX_RUNS])
+            self._leave_out(len(asked) - MAX_RUNS)
         if not self._reading:
             self._reading = True
             if self._choosing:
                 self._read_choices()
             else:
                 self._read(self._ids, self._plan)
+
+    def _leave_out(self, many: int) -> None:
+        """More runs than are compared here: never without a word."""
+        if many > 0:
+            self._look.left_out = many
+            words = f"{MAX_RUNS} runs are compared, the rest is left out ({many}): `crdnd compare` takes any number."
+            self.notify(words, severity="warning", markup=False, timeout=8)
 
     @property
     def _plan(self) -> Plan:
@@ -196,6 +205,7 @@ class CompareScreen(CompareActions):
 
     @on(Chooser.Chosen)
     def _chosen(self, event: Chooser.Chosen) -> None:
+        self._look.left_out = 0
         self._compare(event.ids)
 
     @on(Chooser.Left)

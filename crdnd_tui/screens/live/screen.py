@@ -55,10 +55,8 @@ class LiveScreen(RunActions):
         Binding("ctrl+s", "stop", "Stop", tooltip="asks first; the engine saves and leaves; again: kill"),
         Binding("ctrl+k,X", "kill", "Kill", show=False, tooltip="asks first"),
         Binding("C", "clone", "Clone", show=False, tooltip="a new run with this run's configuration"),
-        Binding(
-            "i", "provenance", "Provenance", show=False, tooltip="code, data, hashes; the line that repeats the run"
-        ),
-        Binding("V", "verify", "Verify", show=False, tooltip="judges the saved student again: do the numbers hold?"),
+        Binding("i", "provenance", "Provenance", tooltip="code, data, hashes; the line that repeats the run"),
+        Binding("V", "verify", "Verify", tooltip="judges the saved student again: do the numbers hold?"),
         Binding("l", "log", "Log", show=False, priority=True, tooltip="on the whole screen, and back"),
         Binding("p", "pause", "Pause view", show=False, tooltip="the run goes on; the picture stands still"),
         Binding("u", "quantity", "Throughput, rate, GPU", show=False, tooltip="what the small chart shows"),
@@ -173,8 +171,9 @@ class LiveScreen(RunActions):
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
-        """The footer offers what can be done now: a run at work can be stopped, one that ended can go on."""
-        offered = {"stop": self.look is not None and self.look.living, "resume": words.can_go_on(self.look)}
+        """The footer offers what can be done now: one at work can be stopped, one that ended be verified or go on."""
+        known, living = self.look is not None, self.look is not None and self.look.living
+        offered = {"stop": living, "resume": words.can_go_on(self.look), "verify": known and not living}
         return {
             key: found._replace(binding=replace(found.binding, show=offered[found.binding.action]))
             if found.binding.action in offered

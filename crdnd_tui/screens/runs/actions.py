@@ -36,10 +36,6 @@ class RunActions(LabScreen):
         Binding("number_sign", "tags", "Tags", show=False, key_display="#"),
         Binding("m", "note", "Note", show=False),
         Binding("p", "pin", "Pin", show=False, tooltip="on top of the list, and always compared"),
-        Binding(
-            "i", "provenance", "Provenance", show=False, tooltip="code, data, hashes; the line that repeats the run"
-        ),
-        Binding("V", "verify", "Verify", show=False, tooltip="judges the saved student again: do the numbers hold?"),
         Binding("d", "trash", "Trash", show=False, tooltip="moves the folder to .trash; u brings it back"),
         Binding("u", "undo_trash", "Undo trash", show=False),
     ]

@@ -40,6 +40,8 @@ class RunsScreen(RunActions):
             "e", "export", "Export", tooltip="the selected runs, or this one: tables, plots, a report, the student"
         ),
         Binding("slash", "filter", "Filter", key_display="/", tooltip=f"e.g. {EXAMPLE}", priority=True),  # typed ahead
+        Binding("i", "provenance", "Provenance", tooltip="code, data, hashes; the line that repeats the run"),
+        Binding("V", "verify", "Verify", tooltip="judges the saved student again: do the numbers hold?"),
         Binding("s", "sort", "Sort by the next column", show=False),
         Binding("S", "turn", "Turn the order round", show=False),
         Binding("g", "group", "Group", show=False, tooltip="seeds of one experiment with mean \u00b1 deviation"),

@@ -16,6 +16,9 @@ from crdnd_tui.text import display, one_line
 from crdnd_tui.widgets.study_matrix import StudyMatrix
 from crdnd_tui.widgets.study_panels import PAGES, StudyPanels
 from engine.spec.errors import ConfigError, CrdndError
+from engine.spec.rundir import RunDir
+
+NOT_RUN = "This one has not run: s starts what is missing."
 
 
 class StudyActions(LabScreen):
@@ -78,22 +81,24 @@ class StudyActions(LabScreen):
         many = sum(saying.to_start(progress).values())
         words = saying.question(progress, front.outlook)
         title = f"Start {many} {'run' if many == 1 else 'runs'} of {one_line(progress.study.name, 30)}?"
+        other = "go on after a failure" if progress.stops else "stop at the first failure"
 
         def answered(word: str | None) -> None:
             if word:
-                self._do(lambda: self._launch(progress))
+                stops = None if word == "start" else not progress.stops
+                self._do(lambda: self._launch(progress, stops=stops))
 
-        self.app.push_screen(Question(title, words, [("y", "start")]), answered)
+        self.app.push_screen(Question(title, words, [("y", "start"), ("f", other)]), answered)
 
-    def _launch(self, progress: Progress, *, failed: bool = False) -> str:
-        """In a thread. `failed`: only what failed, once more."""
+    def _launch(self, progress: Progress, *, failed: bool = False, stops: bool | None = None) -> str:
+        """In a thread. `failed`: only what failed, once more; `stops`: hold the rest when a run fails."""
         from crdnd_tui.setup.starting import machine  # noqa: PLC0415  only a start needs it
         from crdnd_tui.studies import conduct  # noqa: PLC0415
 
         study = progress.study
         cells = tuple(s.cell for s in progress.standings if s.state == "failed") if failed else study.cells
         part = replace(study, cells=cells)
-        begun = conduct.launch(study, machine(self.session, {}), only=part, retry_failed=failed)
+        begun = conduct.launch(study, machine(self.session, {}), only=part, stop_on_failure=stops, retry_failed=failed)
         queued = len(begun.made) + len(begun.resumed) + len(begun.retried) + len(begun.released)
         return f"{queued} {'run is' if queued == 1 else 'runs are'} queued. They go on when this terminal is closed."
 
@@ -162,7 +167,7 @@ class StudyActions(LabScreen):
             return
         standing = self._standing
         if standing is None or not standing.run:
-            self._tell("This one has not run: s starts what is missing.")
+            self._tell(NOT_RUN)
         else:
             self.lab.open_run(standing.run)
 
@@ -182,7 +187,37 @@ class StudyActions(LabScreen):
         if self._front is None or self._progress is None:
             self._tell("This study cannot be read: its file must be mended first.", bad=True)
         else:
-            self.app.push_screen(Export((self._front.entry.name,), self.session.runs))
+            self.app.push_screen(Export((self._front.entry.name,), self.session.runs, self._asked.checkpoint))
+
+    def action_provenance(self) -> None:
+        """Of the run under the cursor."""
+        from crdnd_tui.dialogs.provenance import ProvenanceDialog  # noqa: PLC0415  asked for rarely
+
+        run = self._run
+        if run is not None:
+            self.app.push_screen(ProvenanceDialog(run))
+
+    def action_verify(self) -> None:
+        """The run under the cursor; one at work has no last number yet."""
+        from crdnd_tui.dialogs.verify import VerifyDialog  # noqa: PLC0415  asked for rarely
+
+        run, standing = self._run, self._standing
+        if run is None or standing is None:
+            return
+        if standing.state == "running":
+            self._tell("It is at work; verify it when it is done.", bad=True)
+        else:
+            session = self.session
+            self.app.push_screen(VerifyDialog(run, session.data, ascii_only=session.ascii_only))
+
+    @property
+    def _run(self) -> RunDir | None:
+        """The run under the cursor of the plan; says so where there is none."""
+        standing = self._standing
+        if standing is not None and standing.run:
+            return RunDir(self.session.runs / standing.run)
+        self._tell(NOT_RUN if standing is not None else "No run is under the cursor.", bad=True)
+        return None
 
     def action_dry_run(self) -> None:
         """All runs in words, and the estimate; nothing is started."""

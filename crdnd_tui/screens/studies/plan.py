@@ -15,7 +15,7 @@ SEED = "seed"
 SIGNS: dict[State, tuple[str, str]] = {
     "done": ("\u2713", "good"), "running": ("\u25cf", "accent"), "waiting": ("\u25cc", "text"),
     "held": ("\u2016", "warn"), "stopped": ("\u25cb", "warn"), "killed": ("\u25d0", "warn"),
-    "failed": ("\u2717", "bad"), "absent": ("\u2013", "muted"),
+    "lost": ("?", "bad"), "failed": ("\u2717", "bad"), "absent": ("\u2013", "muted"),
 }  # fmt: skip
 WORDS: dict[State, str] = {"absent": "not run"}
 

@@ -186,13 +186,15 @@ def question(progress: Progress, outlook: Outlook | None) -> list[str]:
     lines += [f"{n:>4} {words}" for n, words in _left_alone(counts) if n]
     lines += ["", *teachers(progress)] if progress.missing else []
     lines += ["", *(outlook.lines if outlook else [])]
-    return [*lines, f"at once {progress.at_once} on each device; + and \u2212 change it"]
+    lines.append(f"at once {progress.at_once} on each device; + and \u2212 change it")
+    return [*lines, f"when a run fails, the rest {'is held' if progress.stops else 'goes on'}; f changes that"]
 
 
 def _left_alone(counts: dict[State, int]) -> Iterable[tuple[int, str]]:
     yield counts["running"] + counts["waiting"], "at work or waiting already"
     yield counts["done"], "done already, not repeated"
     yield counts["failed"], "failed, left so; R retries them"
+    yield counts["lost"], "lost: an engine on another machine may have them; left so"
 
 
 def teachers(progress: Progress) -> list[str]:

@@ -43,6 +43,8 @@ class StudiesScreen(StudyActions):
         Binding("R", "retry", "Retry", tooltip="what failed is queued again"),
         Binding("c", "compare", "Compare", tooltip="the judged runs of this table, seeds together"),
         Binding("e", "export", "Export", tooltip="the report as a file"),
+        Binding("i", "provenance", "Provenance", tooltip="code, data, hashes of the run under the cursor of the plan"),
+        Binding("V", "verify", "Verify", tooltip="judges the student under the cursor again: do the numbers hold?"),
         Binding("d", "dry_run", "Dry run", show=False, tooltip="all runs in words, and what the rest will cost"),
         Binding("o", "file", "Open a file", show=False, tooltip="a study that lies elsewhere"),
         Binding("w", "checkpoint", "Checkpoint", show=False, tooltip="best or last, in the report"),

@@ -1,0 +1,27 @@
+"""Verifying a run that was tampered with."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from engine import verify
+from engine.interrupt import Interrupt
+from engine.spec.rundir import RunDir
+from engine.verdict import FAILS, Finding
+
+
+def verified(run: RunDir, data: Path, *words: str) -> list[Finding]:
+    flags = verify._parser().parse_args([str(run.path), "--data", str(data), *words])
+    return list(verify.verify(flags, Interrupt(verify.NEVER)))
+
+
+def failed(run: RunDir, data: Path, *words: str) -> set[str]:
+    findings = verified(run, data, *words)
+    assert (verify.conclude(findings)[0] == FAILS) == any(f.verdict == FAILS for f in findings)
+    return {f.what for f in findings if f.verdict == FAILS}
+
+
+def rewrite(path: Path, change: Callable[[str], str]) -> None:
+    before = path.read_text()
+    after = change(before)
+    assert after != before
+    path.write_text(after)
