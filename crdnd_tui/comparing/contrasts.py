@@ -44,7 +44,7 @@ def leaders(rows: Sequence[Row], base: Row, wanted: str, attack: str) -> frozens
         beside = [_contrast(row, above, wanted, attack) for above in order[:place]]
         if _is_beaten(beside):
             break
-        if _tested(beside[0]) is not None or beside[0].low is not None:
+        if not beside[0].is_of_one_network and beside[0].low is not None:
             tied.add(row.id)
     return frozenset(tied)
 

@@ -201,16 +201,16 @@ def _gone(queue: Queue, ticket: Ticket) -> bool:
 
 
 def _adopt(queue: Queue, progress: Progress, study: str, stop_on_failure: bool) -> None:
-    """Runs of the study that are in the queue already become the study's, with the wish of this launch."""
+    """Runs in the queue that no other study holds become this one's, with the wish of this launch.
+
+    A run that two studies share stays with the first: what is held or cancelled there is still all of it.
+    """
     for standing in progress.standings:
         ticket = standing.ticket
-        if (
-            ticket is None
-            or ticket.state in ENDED
-            or (ticket.study == study and ticket.stop_on_failure == stop_on_failure)
-        ):
+        if ticket is None or ticket.state in ENDED or ticket.study not in ("", study):
             continue
-        queue.change(ticket.run, _ANY, lambda t: _with(t, study=study, stop_on_failure=stop_on_failure))
+        if (ticket.study, ticket.stop_on_failure) != (study, stop_on_failure):
+            queue.change(ticket.run, _ANY, lambda t: _with(t, study=study, stop_on_failure=stop_on_failure))
 
 
 def _with(ticket: Ticket, **changes: object) -> Ticket:

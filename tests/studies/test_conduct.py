@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -52,6 +53,13 @@ class TestLaunching:
         text = last.preset.read_text()
         assert text.startswith("# A run of the study small: method rslad, seed 1.\n#   --set seed=1\n\n[data]")
         assert toml.parse(last.preset, text) == toml.parse(last.preset, cell(study, "rslad", 1).preset_text)
+
+    def test_a_run_that_two_studies_share_stays_with_the_first(self, tmp_path: Path, runs: Path) -> None:
+        first = small(tmp_path)
+        launch(first, runs, stop_on_failure=True)
+        begun = launch(replace(first, name="other"), runs)
+        assert (begun.made, begun.waiting) == ((), 4)
+        assert {(t.study, t.stop_on_failure) for t in Queue(runs).tickets()} == {("small", True)}
 
     def test_the_same_call_again_makes_nothing(self, tmp_path: Path, runs: Path) -> None:
         study = small(tmp_path)

@@ -160,6 +160,11 @@ def test_two_seeds_against_two_others_are_never_significant():
     assert (found.t_p < 0.001, found.significant, found.smallest) == (True, False, pytest.approx(1 / 3))
 
 
+def test_a_lone_seed_is_no_leader_beside_several_though_nothing_tells_it_from_them():
+    best, lone = drawn("a", 90, 90, 90), drawn("b", 89)
+    assert leaders([best, lone], best, "best", "pgd_sat") == {"a0"}
+
+
 def test_leaders_end_at_the_first_row_that_is_beaten():
     """The third varies so much that no test tells it from anybody; it stands below one that is beaten, and so out."""
     rows_ = [seeded("a", [90, 91, 92]), seeded("b", [80, 81, 82]), seeded("c", [40, 70, 95])]
