@@ -155,8 +155,8 @@ def test_pictures(full, tmp_path, size):
 def kinds() -> list[type]:
     """Every screen and widget of ours."""
     for package in (crdnd_tui.screens, crdnd_tui.widgets):
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{package.__name__}.{module.name}")
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
     found, todo = [], [Screen, Widget]
     while todo:
         kind = todo.pop()
@@ -186,7 +186,7 @@ def test_every_key_says_what_it_does_and_few_are_in_the_footer():
         assert [binding.key for binding in bindings(kind) if not binding.description] == [], kind
         if issubclass(kind, LabScreen):
             shown = {binding.description for binding in bindings(kind) if binding.show}
-            assert len(shown) <= 6, f"{kind.__name__}: {shown}"
+            assert len(shown) <= 8, f"{kind.__name__}: {shown}"  # what fits into 120 columns, with Help and Quit
 
 
 @pytest.mark.parametrize("name", SCREENS)

@@ -53,7 +53,7 @@ def test_it_follows_the_size_of_the_window(runs):
         for width, height in ((40, 10), (200, 60), (81, 25), (120, 36)):
             shown.resize(width, height)
             shown.wait(r"crdnd.*1 Runs")
-            text = shown.wait(r"\n[^\n]*Open  space Select[^\n]*$")  # the footer, upon the last line
+            text = shown.wait(r"\n[^\n]*\? Help  q Quit[^\n]*$")  # the footer, upon the last line
             assert len(text.split("\n")) == height
         shown.press("q")
         assert shown.code() == 0
