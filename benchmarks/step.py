@@ -26,7 +26,7 @@ from engine.spec.machine import Machine
 from engine.spec.methods import RSLAD
 from engine.spec.models import MobileNetV2, ModelSpec, ResNet18, SmallResNet, WideResNet
 from engine.spec.training import Inner, Training
-from engine.train import maximiser, train_step
+from engine.step import maximiser, train_step
 from engine.types import Images, Labels, Nets
 
 CLASSES, IMAGE = 10, (3, 32, 32)

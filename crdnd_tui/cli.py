@@ -14,6 +14,22 @@ from typing import Annotated
 import typer
 
 from crdnd_tui import cli_queue, cli_results, complete
+from crdnd_tui.options import (
+    Data,
+    Device,
+    Devices,
+    Exact,
+    Json,
+    Nodes,
+    Preset,
+    Rendezvous,
+    Run,
+    Runs,
+    Set,
+    Settings,
+    Threads,
+    folder,
+)
 from crdnd_tui.text import display
 from engine.spec.errors import ConfigError, CrdndError
 
@@ -29,24 +45,8 @@ _UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # Typer carries 
 USAGE = 2
 _PLACED = re.compile(r"\S+: ")  # file:line: or --set:
 
-Preset = Annotated[
-    str, typer.Argument(help="A preset file, or the name of a shipped one.", autocompletion=complete.preset)
-]
-Run = Annotated[str, typer.Argument(help="A run's id, its beginning, or its folder.", autocompletion=complete.runs)]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as in method.temperature=0.2.")
-]
 Seed = Annotated[int | None, typer.Option(help="Override the seed.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Data for scripts on stdout.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Print the run's id and return; the engine goes on.")]
-Runs = Annotated[Path, typer.Option("--runs", envvar="CRDND_RUNS", help="Folder of the runs.")]
-Data = Annotated[Path, typer.Option("--data", envvar="CRDND_DATA", help="Folder of data sets and teachers.")]
-Device = Annotated[str, typer.Option(envvar="CRDND_DEVICE", help="auto, cpu, cuda, cuda:1 ...")]
-Threads = Annotated[int, typer.Option(help="CPU threads; 0 = by the size of the model.", min=0)]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--machine", metavar="KEY=VALUE", help="Of the machine: tf32, layout, checkpoint_seconds."),
-]
 
 
 def _version(wanted: bool) -> None:
@@ -73,6 +73,10 @@ def run(  # noqa: PLR0913  options of a command line
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = 0,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    rendezvous: Rendezvous = None,
+    exact: Exact = None,
     settings: Settings = None,
     data: Data = Path("data"),
     runs: Runs = Path("runs"),
@@ -80,16 +84,41 @@ def run(  # noqa: PLR0913  options of a command line
     """Run a preset, watch it, and print its robustness table. Ctrl-C stops and saves; twice kills."""
     from crdnd_tui.commands import machine, run  # noqa: PLC0415  paid for by this command alone
 
-    here = machine.machine(runs=str(runs), data=str(data), device=device, threads=threads, settings=settings or ())
+    here = machine.machine(
+        runs=str(runs), data=str(data), device=device, threads=threads, settings=settings or (),
+        crew={"devices": devices, "nodes": nodes, "rendezvous": rendezvous, "exact": exact},
+    )  # fmt: skip
     raise typer.Exit(run.run(preset, overrides or [], seed, name, here, detach=detach, as_json=as_json))
 
 
 @app.command()
-def resume(run: Run, detach: Detach = False, as_json: Json = False, runs: Runs = Path("runs")) -> None:
-    """Go on with a stopped, killed or failed run, from its last checkpoint, to the same numbers."""
+def resume(  # noqa: PLR0913  options of a command line
+    run: Run,
+    *,
+    detach: Detach = False,
+    as_json: Json = False,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    rendezvous: Rendezvous = None,
+    exact: Exact = None,
+    settings: Settings = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Go on with a stopped, killed or failed run, from its last checkpoint; what is said of its machine stays so."""
     from crdnd_tui.commands import run as command  # noqa: PLC0415  paid for by this command alone
 
-    raise typer.Exit(command.resume(run, _folder(runs), detach=detach, as_json=as_json))
+    crew = {"devices": devices, "nodes": nodes, "rendezvous": rendezvous, "exact": exact}
+    raise typer.Exit(
+        command.resume(run, folder(runs), settings or (), crew, detach=detach, as_json=as_json),
+    )
+
+
+@app.command()
+def join(run: Run, runs: Runs = Path("runs")) -> None:
+    """Compute a part of a run of several nodes on this one; the run itself is started on the first node."""
+    from crdnd_tui.commands import join as command  # noqa: PLC0415  paid for by this command alone
+
+    raise typer.Exit(command.join(run, folder(runs)))
 
 
 @app.command()
@@ -101,7 +130,7 @@ def stop(
     """Ask a run to finish its step, save and leave."""
     from crdnd_tui.commands import run as command  # noqa: PLC0415  paid for by this command alone
 
-    raise typer.Exit(command.stop(run, _folder(runs), kill=kill))
+    raise typer.Exit(command.stop(run, folder(runs), kill=kill))
 
 
 @app.command()
@@ -109,7 +138,7 @@ def watch(run: Run, as_json: Json = False, runs: Runs = Path("runs")) -> None:
     """Look at a run while it works. Ctrl-C leaves it alone."""
     from crdnd_tui.commands import run as command  # noqa: PLC0415  paid for by this command alone
 
-    raise typer.Exit(command.watch(run, _folder(runs), as_json=as_json))
+    raise typer.Exit(command.watch(run, folder(runs), as_json=as_json))
 
 
 @app.command(name="runs")
@@ -123,7 +152,7 @@ def list_runs(
     """List the runs and how they are."""
     from crdnd_tui.commands import show  # noqa: PLC0415  paid for by this command alone
 
-    raise typer.Exit(show.runs(_folder(runs), state or [], as_json=as_json))
+    raise typer.Exit(show.runs(folder(runs), state or [], as_json=as_json))
 
 
 @app.command()
@@ -138,7 +167,7 @@ def show(
     """Show one run: how it is, its robustness table, its warnings."""
     from crdnd_tui.commands import show  # noqa: PLC0415  paid for by this command alone
 
-    raise typer.Exit(show.show(run, _folder(runs), as_json=as_json, provenance=provenance))
+    raise typer.Exit(show.show(run, folder(runs), as_json=as_json, provenance=provenance))
 
 
 @app.command()
@@ -180,6 +209,8 @@ def evaluate(  # noqa: PLR0913  options of a command line
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = 0,
+    devices: Devices = None,
+    exact: Exact = None,
     settings: Settings = None,
     data: Data = Path("data"),
     runs: Runs = Path("runs"),
@@ -187,7 +218,10 @@ def evaluate(  # noqa: PLR0913  options of a command line
     """Judge a saved student, or any checkpoint, again; the judgement is a run of its own."""
     from crdnd_tui.commands import evaluate, machine  # noqa: PLC0415  paid for by this command alone
 
-    here = machine.machine(runs=str(runs), data=str(data), device=device, threads=threads, settings=settings or ())
+    here = machine.machine(
+        runs=str(runs), data=str(data), device=device, threads=threads, settings=settings or (),
+        crew={"devices": devices, "exact": exact},
+    )  # fmt: skip
     changes = {"attacks": attack, "weights": weights, "model": model, "data_set": data_set, "epsilon": epsilon}
     raise typer.Exit(evaluate.evaluate(subject, changes | {"images": images}, here, detach=detach, as_json=as_json))
 
@@ -197,11 +231,23 @@ def doctor(as_json: Json = False, data: Data = Path("data"), runs: Runs = Path("
     """Say whether this machine can do the work."""
     from crdnd_tui.commands import doctor  # noqa: PLC0415  paid for by this command alone
 
-    raise typer.Exit(doctor.doctor(_folder(runs), _folder(data), as_json=as_json))
+    raise typer.Exit(doctor.doctor(folder(runs), folder(data), as_json=as_json))
 
 
-def _folder(path: Path) -> Path:
-    return path.expanduser().resolve()
+@app.command(name="tables")
+def list_tables(
+    remove: Annotated[
+        str, typer.Option(metavar="ID", help="Take this one away; its beginning is enough. Refused while in use.")
+    ] = "",
+    as_json: Json = False,
+    data: Data = Path("data"),
+) -> None:
+    """List the tables of teachers' logits in the data folder, which runs share, or remove one."""
+    from crdnd_tui.commands import tables  # noqa: PLC0415  paid for by this command alone
+
+    if remove:
+        raise typer.Exit(tables.remove(remove, folder(data), as_json=as_json))
+    raise typer.Exit(tables.show(folder(data), as_json=as_json))
 
 
 cli_results.register(app)

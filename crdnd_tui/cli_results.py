@@ -6,9 +6,22 @@ from typing import Annotated
 import typer
 
 from crdnd_tui import complete
-
-Runs = Annotated[Path, typer.Option("--runs", envvar="CRDND_RUNS", help="Folder of the runs.")]
-Json = Annotated[bool, typer.Option("--json", help="Data for scripts on stdout.")]
+from crdnd_tui.options import (
+    Baseline,
+    Data,
+    Device,
+    Force,
+    Json,
+    Out,
+    Run,
+    Runs,
+    Seeds,
+    Settings,
+    Study,
+    Threads,
+    To,
+    folder,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -25,25 +38,13 @@ def compare(  # noqa: PLR0913  options of a command line
         list[str], typer.Argument(metavar="RUN...", help="Two runs and more.", autocompletion=complete.runs)
     ],
     *,
-    baseline: Annotated[
-        str, typer.Option(help="The run to compare with; the first one otherwise.", autocompletion=complete.runs)
-    ] = "",
+    baseline: Baseline = "",
     checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Whose numbers are compared.")] = "best",
-    seeds: Annotated[
-        bool | None,
-        typer.Option("--seeds/--each", help="One row for all seeds of an experiment, or one for each run."),
-    ] = None,
+    seeds: Seeds = None,
     as_json: Json = False,
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="FORMAT", help="Write markdown latex csv json html svg png pdf.", autocompletion=complete.documents
-        ),
-    ] = "",
-    out: Annotated[
-        str, typer.Option("-o", "--out", metavar="PATH", help="A file, a folder/, - for stdout, as without it.")
-    ] = "",
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    to: To = "",
+    out: Out = "",
+    force: Force = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Compare runs: accuracies with intervals, paired tests, gaps, classes, and the keys that differ."""
@@ -51,19 +52,14 @@ def compare(  # noqa: PLR0913  options of a command line
 
     raise typer.Exit(
         command.compare(
-            runs_, _folder(runs), baseline=baseline, checkpoint=checkpoint, grouped=seeds, as_json=as_json, to=to,
+            runs_, folder(runs), baseline=baseline, checkpoint=checkpoint, grouped=seeds, as_json=as_json, to=to,
             out=out, force=force,
         )
     )  # fmt: skip
 
 
 def study(  # noqa: PLR0913  options of a command line
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="STUDY", help="A study file, or the name of a shipped one.", autocompletion=complete.study
-        ),
-    ],
+    name: Study,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and the estimate; start nothing.")] = False,
     only: Annotated[
@@ -77,13 +73,10 @@ def study(  # noqa: PLR0913  options of a command line
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try what failed again.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Queue the runs and return.")] = False,
     as_json: Json = False,
-    device: Annotated[str, typer.Option(envvar="CRDND_DEVICE", help="auto, cpu, cuda, cuda:1 ...")] = "auto",
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 = by the size of the model.", min=0)] = 0,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--machine", metavar="KEY=VALUE", help="Of the machine: tf32, layout, checkpoint_seconds."),
-    ] = None,
-    data: Annotated[Path, typer.Option(envvar="CRDND_DATA", help="Folder of data sets and teachers.")] = Path("data"),
+    device: Device = "auto",
+    threads: Threads = 0,
+    settings: Settings = None,
+    data: Data = Path("data"),
     runs: Runs = Path("runs"),
 ) -> None:
     """Run a whole table from one file; what is done is not repeated, what was interrupted goes on. Ctrl-C leaves."""
@@ -100,27 +93,15 @@ def study(  # noqa: PLR0913  options of a command line
 
 
 def report(
-    study: Annotated[
-        str,
-        typer.Argument(
-            metavar="STUDY", help="A study file, or the name of a shipped one.", autocompletion=complete.study
-        ),
-    ],
+    study: Study,
     *,
     checkpoint: Annotated[
         str, typer.Option(metavar="best|last", help="Whose numbers; the study's own otherwise.")
     ] = "",
     as_json: Json = False,
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="FORMAT", help="Write markdown latex csv json html svg png pdf.", autocompletion=complete.documents
-        ),
-    ] = "",
-    out: Annotated[
-        str, typer.Option("-o", "--out", metavar="PATH", help="A file, a folder/, - for stdout, as without it.")
-    ] = "",
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    to: To = "",
+    out: Out = "",
+    force: Force = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Print a study's tables, with the numbers in print beside the measured ones; what has not run says so."""
@@ -128,7 +109,7 @@ def report(
 
     raise typer.Exit(
         command.report(
-            study, _folder(runs), checkpoint=checkpoint, as_json=as_json, to=to, out=out, force=force
+            study, folder(runs), checkpoint=checkpoint, as_json=as_json, to=to, out=out, force=force
         )
     )  # fmt: skip
 
@@ -153,20 +134,15 @@ def export(  # noqa: PLR0913  options of a command line
         str,
         typer.Option("-o", "--out", metavar="PATH", help="A file, a folder/, - for stdout; exports/ beside the runs."),
     ] = "",
-    force: Annotated[bool, typer.Option("--force", help="Replace what lies there.")] = False,
+    force: Force = False,
     checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Whose numbers, or which student.")] = "",
-    baseline: Annotated[
-        str, typer.Option(help="The run to compare with; the first one otherwise.", autocompletion=complete.runs)
-    ] = "",
-    seeds: Annotated[
-        bool | None,
-        typer.Option("--seeds/--each", help="One row for all seeds of an experiment, or one for each run."),
-    ] = None,
+    baseline: Baseline = "",
+    seeds: Seeds = None,
     only: Annotated[str, typer.Option(metavar="KEY[,KEY...]", help="These tables, as in results,differences.")] = "",
     figure: Annotated[str, typer.Option(metavar="KEY[,KEY...]", help="These figures, as in loss,classes.")] = "",
     experiment: Annotated[str, typer.Option(help="Of MLflow: crdnd unless it is named.")] = "",
     as_json: Json = False,
-    data: Annotated[Path, typer.Option(envvar="CRDND_DATA", help="Folder of data sets and teachers.")] = Path("data"),
+    data: Data = Path("data"),
     runs: Runs = Path("runs"),
 ) -> None:
     """Write a run, a comparison or a study as tables, plots or a report; replay it elsewhere; export the student."""
@@ -174,9 +150,9 @@ def export(  # noqa: PLR0913  options of a command line
 
     wanted = command.Wanted(
         to=to, out=out, force=force, checkpoint=checkpoint, baseline=baseline, grouped=seeds,
-        tables=_keys(only), figures=_keys(figure), experiment=experiment, data=_folder(data),
+        tables=_keys(only), figures=_keys(figure), experiment=experiment, data=folder(data),
     )  # fmt: skip
-    raise typer.Exit(command.export(what, _folder(runs), wanted, as_json=as_json))
+    raise typer.Exit(command.export(what, folder(runs), wanted, as_json=as_json))
 
 
 def _keys(text: str) -> tuple[str, ...]:
@@ -184,7 +160,7 @@ def _keys(text: str) -> tuple[str, ...]:
 
 
 def verify(  # noqa: PLR0913  options of a command line
-    run: Annotated[str, typer.Argument(help="A run's id, its beginning, or its folder.", autocompletion=complete.runs)],
+    run: Run,
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Judge again on clean images and by one attack only.")] = False,
     attack: Annotated[
@@ -205,9 +181,5 @@ def verify(  # noqa: PLR0913  options of a command line
     flags = [word for name in attack or () for word in ("--attack", name)] + ["--quick"] * quick
     flags += ["--device", device] if device else []
     flags += ["--threads", str(threads)] if threads else []
-    flags += ["--data", str(_folder(data))] if data else []
-    raise typer.Exit(command.verify(run, _folder(runs), flags, as_json=as_json))
-
-
-def _folder(path: Path) -> Path:
-    return path.expanduser().resolve()
+    flags += ["--data", str(folder(data))] if data else []
+    raise typer.Exit(command.verify(run, folder(runs), flags, as_json=as_json))

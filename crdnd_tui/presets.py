@@ -31,18 +31,26 @@ def shipped_studies() -> dict[str, Path]:
 
 def resolve(name: str) -> Path:
     """The file of this preset; ConfigError with the nearest names when there is none."""
+    return _found(name, shipped(), "preset", "presets")
+
+
+def resolve_study(name: str) -> Path:
+    """The file of this study; ConfigError with the nearest names when there is none."""
+    return _found(name, shipped_studies(), "study", "studies")
+
+
+def _found(name: str, known: dict[str, Path], one: str, many: str) -> Path:
     try:
         path = Path(name).expanduser()
     except RuntimeError:  # nobody's home
         path = Path(name)
     if files.is_file(path):
         return path
-    known = shipped()
-    bare = path.stem if path.parent.name in ("", "presets") else ""
+    bare = path.stem if path.parent.name in ("", many) else ""
     if bare in known:
         return known[bare]
     import difflib  # noqa: PLC0415  only a mistake pays for it
 
     near = difflib.get_close_matches(bare or name, known, n=3)
-    hint = f"Did you mean {' or '.join(near)}?" if near else "Shipped presets: " + ", ".join(sorted(known)[:12])
-    raise ConfigError([f"no preset `{display(name, 200)}`: neither a file nor a shipped name", hint])
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Shipped {many}: " + ", ".join(sorted(known)[:12])
+    raise ConfigError([f"no {one} `{display(name, 200)}`: neither a file nor a shipped name", hint])

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from engine import job
+from engine import ranks, torchrun
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
 
@@ -19,10 +19,13 @@ def main() -> int:
     # Two cores that others use, too: a thread that waits must not burn the core it waits for.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        return job.work(run, time.monotonic())
+        code = ranks.work(run, time.monotonic())
     except CrdndError as error:
         print(error, file=sys.stderr)  # noqa: T201  the folder is not ours to write into
-        return 2
+        code = 2
+    if torchrun.place() is not None and code not in {0, 3}:
+        torchrun.end(code)  # other ranks wait for this one
+    return code
 
 
 if __name__ == "__main__":

@@ -1,14 +1,24 @@
 """The inner maximisation: climb an objective without leaving the threat model.
 
-Projected gradient ascent. Madry et al., ICLR 2018, arXiv:1706.06083, section 2.1.
+Projected gradient ascent. Madry et al., ICLR 2018, arXiv:1706.06083, section 2.1. `ascend` goes all the way and is
+judged where it ends; `chase` lets each image go at its first iterate that is misclassified (protocol `worst`).
 """
 
+from collections.abc import Callable
+
 import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
 
 from engine.spec.attacks import Ascent, ThreatModel
-from engine.types import Images, Objective
+from engine.types import Images, Labels, Logits, Objective
 
 TOLERANCE = 1e-6  # float32 rounding of x + epsilon; 8/255 overshoots by 3e-8 in every library
+CERTAIN = 1e-4  # of the largest |z|: by so much must a wrong class lead, more than the order of sums may explain
+SIZES = 4  # of compacted batches, between two powers of two: shapes repeat, and at most a fifth of a batch is idle
+
+LogitLoss = Callable[[Logits, Labels], Tensor]  # B numbers that the adversary maximises
+Mask = Bool[Tensor, " B"]
 
 
 def ascend(objective: Objective, x: Images, threat_model: ThreatModel, spec: Ascent) -> Images:
@@ -25,6 +35,88 @@ def ascend(objective: Objective, x: Images, threat_model: ThreatModel, spec: Asc
         x_adv = x_adv.detach() + step_size * gradient.sign()
         x_adv = (x + (x_adv - x).clamp(-epsilon, epsilon)).clamp(0.0, 1.0)
     return x_adv
+
+
+def chase(
+    net: nn.Module, loss: LogitLoss, x: Images, y: Labels, threat_model: ThreatModel, spec: Ascent, standing: Mask
+) -> Images:
+    """The climb of `ascend` on loss(net(x_adv), y), but who is fooled leaves it, with the iterate that fooled.
+
+    Of the images that stand; the others are not attacked, and stay x. Whether an iterate fools is read off the forward
+    that its gradient needs anyway, so the last iterate is not looked at: who never fell before comes back with it. The
+    start is an iterate unless it is gaussian noise, which may lie outside of [0, 1].
+
+    The noise is drawn for the whole batch, so nobody's path depends on who else is still in. The batch shrinks as
+    images leave, in few sizes; rows left over are filled with images that are out, whose paths nobody looks at.
+    """
+    epsilon, step_size = float(threat_model.epsilon), float(spec.step_size)
+    x_adv, start = x.clone(), begin(x, threat_model, spec)
+    rows, up = _crowd(torch.arange(len(x), device=x.device), standing)  # places in the batch; whether each still climbs
+    z = start[rows]
+    if not bool(up.any()):
+        return x_adv
+    for step in range(spec.steps):
+        z.requires_grad_()
+        logits = net(z)
+        if step or spec.start != "gaussian":
+            fooled = up & misled(logits.detach(), y[rows])
+            x_adv[rows[fooled]] = z.detach()[fooled]
+            up = up & ~fooled
+            if not bool(up.any()):
+                return x_adv
+        (gradient,) = torch.autograd.grad(loss(logits, y[rows]).sum(), z)
+        z = z.detach() + step_size * gradient.sign()
+        z = (x[rows] + (z - x[rows]).clamp(-epsilon, epsilon)).clamp(0.0, 1.0)
+        if room(int(up.sum())) < len(up):
+            chosen, up = _crowd(torch.arange(len(up), device=x.device), up)
+            rows, z = rows[chosen], z[chosen]
+    x_adv[rows[up]] = z[up]
+    return x_adv
+
+
+def climb(
+    net: nn.Module,
+    loss: LogitLoss,
+    x: Images,
+    y: Labels,
+    threat_model: ThreatModel,
+    spec: Ascent,
+    standing: Mask | None,
+) -> Images:
+    """By either protocol: `standing` None is last_iterate, everybody to the end; else `worst` for those who stand."""
+    if standing is None:
+        return ascend(lambda z: loss(net(z), y), x, threat_model, spec)
+    return chase(net, loss, x, y, threat_model, spec, standing)
+
+
+@torch.no_grad()
+def survivors(net: nn.Module, x_adv: Images, y: Labels, standing: Mask | None) -> Mask:
+    """Whom x_adv does not fool, of those who stand; `standing` None is all."""
+    if standing is None:
+        return net(x_adv).argmax(dim=1) == y
+    left = standing.clone()
+    if bool(standing.any()):
+        left[standing] = net(x_adv[standing]).argmax(dim=1) == y[standing]
+    return left
+
+
+def misled(logits: Logits, y: Labels) -> Mask:
+    """Whether another class certainly leads, or a logit is not finite, which is always wrong."""
+    others = logits.scatter(1, y[:, None], -torch.inf).amax(dim=1)
+    lead = others - logits.gather(1, y[:, None]).squeeze(1)
+    return ~torch.isfinite(logits).all(dim=1) | (lead > CERTAIN * logits.abs().amax(dim=1))
+
+
+def room(images: int) -> int:
+    """The size of a batch that holds so many images: the next of `SIZES` sizes between two powers of two."""
+    grain = max(1, (1 << (images - 1).bit_length()) // (2 * SIZES))
+    return -(-images // grain) * grain
+
+
+def _crowd(places: Tensor, up: Mask) -> tuple[Int[Tensor, " P"], Bool[Tensor, " P"]]:
+    """A batch for those of `places` that are up, filled with some that are not; and who of it is up."""
+    chosen = torch.cat([places[up], places[~up]])[: room(int(up.sum()))]
+    return chosen, torch.arange(len(chosen), device=up.device) < up.sum()
 
 
 def begin(x: Images, threat_model: ThreatModel, spec: Ascent) -> Images:

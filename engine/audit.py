@@ -18,6 +18,7 @@ from engine.spec.machine import Machine
 from engine.spec.outcomes import Outcome, decode, summarise, unpack, worst_case
 from engine.spec.rundir import RunDir
 from engine.spec.teachers import RobustBenchTeacher
+from engine.spec.training import recorded
 from engine.types import Dataset
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
 
@@ -225,7 +226,7 @@ def figures(stored: Stored, dataset: Dataset, identity: Identity) -> Iterator[Fi
     """Each record computed anew from its bits and the labels; the worst case from the bits of all."""
     evaluation = stored.config.evaluation
     labels = dataset.test.labels[subset(dataset.test.labels, evaluation.images, evaluation.seed)].tolist()
-    settings = {spec.key: spec.model_dump(mode="json") for spec in evaluation.attacks}
+    settings = {spec.key: recorded(spec, evaluation.protocol) for spec in evaluation.attacks}
     within = [spec.key for spec in evaluation.attacks if spec.bounded]
     for checkpoint, row in stored.records.items():
         for attack, record in row.items():

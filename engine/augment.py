@@ -32,15 +32,22 @@ class Feed:
     """The training split in uint8, zero-padded once, on the device where it fits."""
 
     def __init__(
-        self, split: Split, spec: DataSpec, device: torch.device, memory_format: torch.memory_format, batch_size: int
+        self,
+        split: Split,
+        spec: DataSpec,
+        device: torch.device,
+        memory_format: torch.memory_format,
+        batch_size: int,
+        places: Int[Tensor, " N"] | None = None,
     ) -> None:
+        """`places`: where each image stands in the official training split; None when the split is all of it."""
         self.device, self._format, self._spec = device, memory_format, spec
         self.batch_size = batch_size
-        padding = spec.crop_padding
-        padded = F.pad(split.images, (padding, padding, padding, padding))  # N C H+2p W+2p
+        padded = pad(split.images, spec.crop_padding)
         self._home = device if _fits(padded, device) else torch.device("cpu")
         self._padded = padded.to(self._home)
         self._labels = split.labels.to(self._home)
+        self.places = torch.arange(len(split.labels)) if places is None else places.cpu()
         self._height, self._width = split.images.shape[2:]
 
     @property
@@ -52,29 +59,50 @@ class Feed:
         return len(self._labels)
 
     def draw(self, seed: int, epoch: int) -> Draws:
-        """All random choices of an epoch, moved to where the images lie in one go."""
+        """All random choices of an epoch, on the CPU."""
         generator = generator_for(seed, "augment", epoch)
         count, places = len(self), 2 * self._spec.crop_padding + 1
         order = torch.randperm(count, generator=generator)
         dy = torch.randint(places, (count,), generator=generator)
         dx = torch.randint(places, (count,), generator=generator)
         flip = torch.rand(count, generator=generator) < (0.5 if self._spec.flip else 0.0)
-        return Draws(*(part.to(self._home) for part in (order, dy, dx, flip)))
+        return Draws(order, dy, dx, flip)
+
+    def moved(self, draws: Draws) -> Draws:
+        """The draws where the images lie, in one go for a whole epoch."""
+        return Draws(*(part.to(self._home) for part in draws))
+
+    def views(self, draws: Draws, number: int) -> Draws:
+        """Which views batch `number` shows: places in the official training split, crops and flips, on the CPU."""
+        at = slice(number * self.batch_size, (number + 1) * self.batch_size)
+        order, dy, dx, flip = (part[at].cpu() for part in draws)
+        return Draws(self.places[order], dy, dx, flip)
 
     def batches(self, draws: Draws, first: int, count: int) -> Iterator[tuple[Images, Labels]]:
-        """Batches `first`, `first` + 1, ... up to `count` of an epoch: images in [0, 1], B C H W, and labels."""
+        """Batches `first`, `first` + 1, ... up to `count` of an epoch, as `batch` gives them."""
+        moved = self.moved(draws)
         for number in range(first, count):
-            yield self.batch(draws, number)
+            yield self.batch(moved, number)
 
     def batch(self, draws: Draws, number: int) -> tuple[Images, Labels]:
-        """One batch of an epoch."""
+        """One batch of an epoch: images in [0, 1], B C H W, and labels. `draws` as `moved` gives them."""
         at = slice(number * self.batch_size, (number + 1) * self.batch_size)
         chosen = draws.order[at]
-        windows = self._padded.unfold(2, self._height, 1).unfold(3, self._width, 1)  # N C 2p+1 2p+1 H W, a view
-        cropped = windows[chosen, :, draws.dy[at], draws.dx[at]]  # B C H W
-        flipped = torch.where(draws.flip[at, None, None, None], cropped.flip(3), cropped)
-        x = to_pixels(flipped.to(self.device, non_blocking=True), self._format)
+        views = crop(self._padded, chosen, draws.dy[at], draws.dx[at], draws.flip[at], self._height, self._width)
+        x = to_pixels(views.to(self.device, non_blocking=True), self._format)
         return x, self._labels[chosen].to(self.device, non_blocking=True)
+
+
+def pad(images: Tensor, padding: int) -> Tensor:
+    """N C H W to N C H+2p W+2p, with zeros around."""
+    return F.pad(images, (padding, padding, padding, padding))
+
+
+def crop(padded: Tensor, images: Tensor, dy: Tensor, dx: Tensor, flip: Tensor, height: int, width: int) -> Tensor:
+    """The windows at (dy, dx) of these of the padded images, mirrored where `flip`: B C H W, as the images' type."""
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # N C 2p+1 2p+1 H W, a view
+    cropped = windows[images, :, dy, dx]  # B C H W
+    return torch.where(flip[:, None, None, None], cropped.flip(3), cropped)
 
 
 def to_pixels(images: Tensor, memory_format: torch.memory_format = torch.contiguous_format) -> Images:

@@ -2,11 +2,13 @@
 
 Croce and Hein, ICML 2020, arXiv:2003.01690. Every batch starts from the same seed, as in the original, so the batch
 size belongs to the result. pyautoattack's own resume never works, and its flags only reach a log: both are done here.
+Its attacks climb on the bench's folded copy where there is one; who was fooled is the network's own answer.
 """
 
 import json
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,7 +16,7 @@ from pyautoattack import AutoAttack, checks
 from torch import Tensor
 
 from engine.ascent import assert_inside
-from engine.bench import Assault, Bench, Keeping, Progress, Struck, predict
+from engine.bench import Assault, Bench, Keeping, Kept, Progress, Struck, predict
 
 DLR_CLASSES = 4  # the targeted loss looks at the fourth largest logit
 TARGETS = 9
@@ -23,9 +25,9 @@ TARGETS = 9
 class Ear:
     """Stands in for pyautoattack's logger: a warning becomes a code."""
 
-    def __init__(self) -> None:
+    def __init__(self, listening_for: str = "") -> None:
         self.codes: set[str] = set()
-        self.listening_for = ""
+        self.listening_for = listening_for
 
     def warning(self, _message: str) -> None:
         """Heard."""
@@ -39,7 +41,9 @@ def run(bench: Bench, clean: Tensor, keeping: Keeping, progress: Progress) -> As
     """
     ear = Ear()
     y = bench.labels.cpu()
-    parts = assemble(bench, _check(bench, keeping, ear), ear)
+    outputs, heard = bench.crew.lead(lambda: _check(bench, keeping))
+    ear.codes |= heard
+    parts = assemble(bench, outputs, ear)
     robust, predicted = clean == y, clean.clone()  # N, N
     distance, reach = torch.full((bench.n,), torch.inf), torch.zeros(bench.n)
     distance[~robust] = 0.0
@@ -52,8 +56,8 @@ def run(bench: Bench, clean: Tensor, keeping: Keeping, progress: Progress) -> As
             break
         done = 0
         progress(name, 0, len(survivors), _share(robust))
-        for k, positions in enumerate(survivors.split(bench.batch_size)):
-            batch = _strike(bench, part, positions, keeping, f"{name}-{k:05d}", ear)
+        for positions, batch in _strike_all(bench, name, part, survivors, keeping):
+            ear.codes.update(_read(batch["codes"]))
             fallen = positions[batch["fooled"]]
             robust[fallen], predicted[fallen] = False, batch["predicted"]
             distance[fallen], reach[fallen] = batch["distance"], batch["reach"]
@@ -79,7 +83,7 @@ def run(bench: Bench, clean: Tensor, keeping: Keeping, progress: Progress) -> As
 def assemble(bench: Bench, outputs: int, ear: Ear) -> dict[str, Any]:
     """pyautoattack's attack objects as its standard version sets them up, by name, in order."""
     suite = AutoAttack(
-        bench.net,
+        bench.attacked,
         norm="Linf",
         eps=float(bench.threat_model.epsilon),
         seed=bench.seed,
@@ -90,7 +94,6 @@ def assemble(bench: Bench, outputs: int, ear: Ear) -> dict[str, Any]:
     suite.apgd.loss = "ce"
     suite.apgd_targeted.n_target_classes = targets
     suite.fab.targeted, suite.fab.n_restarts, suite.fab.n_target_classes = True, 1, targets
-    suite.apgd.logger = suite.apgd_targeted.logger = ear
     parts = {"apgd-ce": suite.apgd, "apgd-t": suite.apgd_targeted, "fab-t": suite.fab, "square": suite.square}
     if outputs < DLR_CLASSES:
         del parts["apgd-t"]
@@ -98,16 +101,30 @@ def assemble(bench: Bench, outputs: int, ear: Ear) -> dict[str, Any]:
     return parts
 
 
-def _strike(bench: Bench, part: Any, positions: Tensor, keeping: Keeping, name: str, ear: Ear) -> dict[str, Tensor]:  # noqa: ANN401
+def _strike_all(
+    bench: Bench,
+    name: str,
+    part: Any,  # noqa: ANN401  one of pyautoattack's attacks
+    survivors: Tensor,
+    keeping: Keeping,
+) -> Iterator[tuple[Tensor, Kept]]:
+    """Batch by batch, on every rank: the places of the images, and what became of them."""
+    batches = survivors.split(bench.batch_size)
+    struck = keeping.each(
+        bench.crew,
+        name,
+        len(batches),
+        lambda k: _strike(bench, part, batches[k]),
+        lambda k, saved: torch.equal(saved["positions"], batches[k]),
+    )
+    return ((batches[k], batch) for k, batch in struck)
+
+
+def _strike(bench: Bench, part: Any, positions: Tensor) -> Kept:  # noqa: ANN401
     """One batch of survivors: who was fooled, and of those the prediction, the image and its distance."""
-    saved = keeping.partial.load(name) if keeping.partial else None
-    if saved is not None and torch.equal(saved["positions"], positions):
-        ear.codes.update(json.loads(bytes(saved["codes"].tolist())))
-        return saved
     began = time.perf_counter()
     x, y = bench.batch(positions)
-    before = set(ear.codes)
-    ear.listening_for = "autoattack_zero_gradient"
+    part.logger = ear = Ear("autoattack_zero_gradient")
     with torch.no_grad():
         part.seed = bench.seed
         x_adv = part.perturb(x.clone(), y.clone())
@@ -116,7 +133,7 @@ def _strike(bench: Bench, part: Any, positions: Tensor, keeping: Keeping, name: 
         fooled = answer != y
         again = predict(bench.net, x_adv[fooled]) if bool(fooled.any()) else answer[fooled]
     delta = (x_adv - x)[fooled].flatten(1)
-    batch = {
+    return {
         "positions": positions,
         "fooled": fooled.cpu(),
         "predicted": answer[fooled].cpu(),
@@ -124,20 +141,25 @@ def _strike(bench: Bench, part: Any, positions: Tensor, keeping: Keeping, name: 
         "distance": delta.norm(dim=1).cpu(),
         "reach": delta.abs().amax(dim=1).cpu(),
         "differently": (again == y[fooled]).sum().cpu(),
-        "codes": torch.tensor(list(json.dumps(sorted(ear.codes - before)).encode()), dtype=torch.uint8),
+        "codes": _written(ear.codes),
         "seconds": torch.tensor(time.perf_counter() - began, dtype=torch.float64),
     }
-    if keeping.partial:
-        keeping.partial.save(name, batch)
-    return batch
 
 
-def _check(bench: Bench, keeping: Keeping, ear: Ear) -> int:
-    """pyautoattack's checks of the model on the first batch; returns the number of outputs."""
+def _written(codes: set[str]) -> Tensor:
+    return torch.tensor(list(json.dumps(sorted(codes)).encode()), dtype=torch.uint8)
+
+
+def _read(codes: Tensor) -> set[str]:
+    return set(json.loads(bytes(codes.tolist())))
+
+
+def _check(bench: Bench, keeping: Keeping) -> tuple[int, set[str]]:
+    """pyautoattack's checks of the model on the first batch: the number of outputs, and what was noticed."""
     saved = keeping.partial.load("checks") if keeping.partial else None
     if saved is not None:
-        ear.codes.update(json.loads(bytes(saved["codes"].tolist())))
-        return int(saved["outputs"])
+        return int(saved["outputs"]), _read(saved["codes"])
+    ear = Ear()
     x, y = bench.batch(torch.arange(bench.n)[: bench.batch_size])
     ear.listening_for = "autoattack_randomised"
     checks.check_randomized(bench.net, x, y, bs=bench.batch_size, logger=ear)
@@ -146,9 +168,8 @@ def _check(bench: Bench, keeping: Keeping, ear: Ear) -> int:
     ear.listening_for = "autoattack_dynamic"
     _check_dynamic(bench, x, ear)
     if keeping.partial:
-        codes = torch.tensor(list(json.dumps(sorted(ear.codes)).encode()), dtype=torch.uint8)
-        keeping.partial.save("checks", {"codes": codes, "outputs": torch.tensor(outputs)})
-    return outputs
+        keeping.partial.save("checks", {"codes": _written(ear.codes), "outputs": torch.tensor(outputs)})
+    return outputs, ear.codes
 
 
 def _check_dynamic(bench: Bench, x: Tensor, ear: Ear) -> None:

@@ -5,7 +5,7 @@ What is finished on the disk is never computed again: it is said again, so that 
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,22 +13,24 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from engine import autoattack, gallery, outcomes, suspect
-from engine.bench import Assault, Bench, Keeping, Pause, Progress, Watched
+from engine import gallery, outcomes, suspect
+from engine.bench import Bench, Keeping, Pause, Progress, Watched, fold
+from engine.crew import ALONE, Crew
 from engine.fence import exact, fenced, judged
 from engine.gallery import Visitors
 from engine.outcomes import Identity
 from engine.partial import Partial
 from engine.runtime import generator_for
-from engine.spec.attacks import AttackSpec, AutoAttack, ThreatModel
+from engine.spec.attacks import AttackSpec, ThreatModel
 from engine.spec.events import AttackProgressed, AttackStarted, Evaluated, Event, Warned
 from engine.spec.outcomes import Outcome, worst_case
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation
 from engine.strata import stratified
-from engine.strike import look, strike_all
+from engine.strike import look
 from engine.suspect import CLIMB, Finding, Suspect
 from engine.types import Split
+from engine.validation import assail
 
 Say = Callable[[Event], None]
 
@@ -46,6 +48,7 @@ class Subject(NamedTuple):
     data_sha256: str
     weights_sha256: str
     device: torch.device
+    crew: Crew = ALONE  # its ranks share the batches; the leading one writes
 
 
 def subset(labels: Tensor, images: int, seed: int) -> Tensor:
@@ -92,15 +95,18 @@ def evaluate(
     folder: RunDir,
     say: Say,
     pause: Pause,
+    *,
+    folded: bool = False,
 ) -> None:
     """Judge the clean images, then each attack, then the worst case within the ball; suspect; say each as it is known.
 
     `pause` is called before every forward pass and may raise; called again afterwards, the evaluation goes on.
+    With `folded`, attacks climb on a copy with folded batch norms, and the network judges; without, bit for bit on it.
     Raises CrdndError when the network changes itself, AssertionError when an attack leaves its threat model.
     """
     teacher = subject.teacher or nn.Identity()
     with fenced(), exact(), judged(subject.net), judged(teacher):
-        court = _open(subject, evaluation, threat_model, folder, say, pause)
+        court = _open(subject, evaluation, threat_model, folder, say, _copy(subject, say, folded=folded), pause)
         clean = _clean(court)
         results = {"clean": clean}
         for spec in evaluation.attacks:
@@ -126,59 +132,24 @@ def evaluate(
             )
 
 
-def accuracies(  # noqa: PLR0913, PLR0917  the parts of a judgement, each of its own kind
-    net: nn.Module,
-    split: Split,
-    attacks: Sequence[AttackSpec],
-    threat_model: ThreatModel,
-    batch_size: int,
-    seed: int,
-    device: torch.device,
-    pause: Pause,
-) -> dict[str, tuple[float, list[float]]]:
-    """Accuracy and accuracy per class, `clean` and under each attack, with the same noise at every call.
-
-    The lighter judgement of validation: nothing is kept. Classes without images have accuracy 0.
-    """
-    with fenced(), exact(), judged(net):
-        classes = max(int(split.labels.max()) + 1, _outputs(net, split, device))
-        bench = Bench(
-            net=Watched(net, pause),
-            images=split.images,
-            labels=split.labels,
-            classes=classes,
-            device=device,
-            threat_model=threat_model,
-            batch_size=batch_size,
-            seed=seed,
-        )
-        before = look(bench)
-        robust = {"clean": before.robust}
-        for spec in attacks:
-            robust[spec.key] = _assail(bench, spec, before.predicted, Keeping(), _silent).struck.robust
-    labels = split.labels.cpu()
-    counts = torch.bincount(labels, minlength=classes).clamp(min=1)
-    return {
-        key: (
-            int(bits.sum()) / len(labels),
-            (torch.bincount(labels[bits], minlength=classes) / counts).tolist(),
-        )
-        for key, bits in robust.items()
-    }
-
-
-@torch.no_grad()
-def _outputs(net: nn.Module, split: Split, device: torch.device) -> int:
-    logits: Tensor = net(split.images[:1].to(device).float() / 255)
-    return logits.shape[1]
-
-
-def _silent(_part: str, _done: int, _total: int, _robust: float) -> None:
-    """Validation says its result, not its progress."""
+def _copy(subject: Subject, say: Say, *, folded: bool) -> nn.Module | None:
+    """What attacks climb on instead of the network; None is the network. Where none can be had, that is said."""
+    if not folded:
+        return None
+    found = fold(subject.net, subject.images.images, subject.device)
+    if found.net is None:
+        say(Warned(code="not_folded", message=f"attacks climb on the network itself: {found.why}"))
+    return found.net
 
 
 def _open(
-    subject: Subject, evaluation: Evaluation, threat_model: ThreatModel, folder: RunDir, say: Say, pause: Pause
+    subject: Subject,
+    evaluation: Evaluation,
+    threat_model: ThreatModel,
+    folder: RunDir,
+    say: Say,
+    copy: nn.Module | None,
+    pause: Pause,
 ) -> _Court:
     bench = Bench(
         net=Watched(subject.net, pause),
@@ -189,6 +160,9 @@ def _open(
         threat_model=threat_model,
         batch_size=evaluation.batch_size,
         seed=evaluation.seed,
+        protocol=evaluation.protocol,
+        folded=None if copy is None else Watched(copy, pause),
+        crew=subject.crew,
     )
     hashes = (outcomes.hash_indices(subject.indices), subject.data_sha256, subject.weights_sha256)
     labels = subject.images.labels.cpu()
@@ -208,7 +182,8 @@ def _open(
 def _clean(court: _Court) -> Outcome:
     """The clean images; said."""
     spec = outcomes.describe(None, court.bench)
-    done = outcomes.read(court.folder.result(court.subject.checkpoint, "clean"), spec, court.identity)
+    path = court.folder.result(court.subject.checkpoint, "clean")
+    done = court.bench.crew.lead(lambda: outcomes.read(path, spec, court.identity))
     outcome = done or outcomes.record(
         look(court.bench), spec, court.bench, court.identity, court.subject.checkpoint, "clean"
     )
@@ -223,21 +198,17 @@ def _attack(court: _Court, spec: AttackSpec, clean: Tensor) -> Outcome:
     described, checkpoint = outcomes.describe(spec, court.bench), court.subject.checkpoint
     keeping = court.keeping(spec.key, described)
     path = court.folder.result(checkpoint, spec.key)
-    outcome = outcomes.read(path, described, court.identity)
+    crew = court.bench.crew
+    outcome = crew.lead(lambda: outcomes.read(path, described, court.identity))
     if outcome is None:
-        assault = _assail(court.bench, spec, clean, keeping, court.progress(spec.key))
-        gallery.hang(court.folder.gallery(checkpoint), spec.key, assault, court.visitors, court.identity)
+        assault = assail(court.bench, spec, clean, keeping, court.progress(spec.key))
+        index = court.folder.gallery(checkpoint)
+        crew.lead(lambda: gallery.hang(index, spec.key, assault, court.visitors, court.identity))
         outcome = outcomes.record(assault.struck, described, court.bench, court.identity, checkpoint, spec.key)
         _store(court, outcome)
-    if keeping.partial:
+    if keeping.partial and crew.leads:
         keeping.partial.discard()
     return outcome
-
-
-def _assail(bench: Bench, spec: AttackSpec, clean: Tensor, keeping: Keeping, progress: Progress) -> Assault:
-    if isinstance(spec, AutoAttack):
-        return autoattack.run(bench, clean, keeping, progress)
-    return strike_all(bench, spec, clean, keeping, progress)
 
 
 def _within(results: dict[str, Outcome], evaluation: Evaluation) -> list[Outcome]:
@@ -252,26 +223,31 @@ def _suspect(court: _Court, results: dict[str, Outcome]) -> list[Finding]:
     if not court.evaluation.suspect:
         return found
     found += suspect.compare(results, judged_by)
-    asked = {"probes": [[o.spec, o.robust] for o in results.values()]}
+    asked: dict[str, Any] = {"probes": [[o.spec, o.robust] for o in results.values()]}
+    if court.bench.protocol != "last_iterate":
+        asked["protocol"] = court.bench.protocol
     keeping = court.keeping("suspect", asked)._replace(gallery=torch.zeros(0, dtype=torch.int64))
     path = court.folder.evaluation / court.subject.checkpoint / "suspect.json"
     digest = hashlib.sha256(json.dumps([asked, court.identity], sort_keys=True).encode()).hexdigest()
-    probed = suspect.recall(path, digest)
+    crew = court.bench.crew
+    probed = crew.lead(lambda: suspect.recall(path, digest))
     if probed is None:
         labels, seed = court.subject.images.labels.cpu(), court.evaluation.seed
         order = stratified(labels, min(CLIMB, court.bench.n), seed, "suspect")
         order = order[torch.randperm(len(order), generator=generator_for(seed, "suspect", "order"))]
         accused = Suspect(court.bench, results, judged_by, torch.tensor(results["clean"].predicted), order)
         probed = suspect.probe(accused, keeping, court.progress("suspect"))
-        suspect.remember(path, digest, probed)
-    if keeping.partial:
+        if crew.leads:
+            suspect.remember(path, digest, probed)
+    if keeping.partial and crew.leads:
         keeping.partial.discard()
     known = {(finding.code, finding.attack) for finding in found}
     return found + [finding for finding in probed if (finding.code, finding.attack) not in known]
 
 
 def _store(court: _Court, outcome: Outcome) -> None:
-    outcomes.write(court.folder.result(outcome.checkpoint, outcome.attack), outcome)
+    if court.bench.crew.leads:
+        outcomes.write(court.folder.result(outcome.checkpoint, outcome.attack), outcome)
 
 
 def _evaluated(outcome: Outcome) -> Evaluated:

@@ -1,5 +1,7 @@
 """From a run folder to an exit code: lock, resume or begin, and say in one sentence why it ended.
 
+As one of several ranks: the leading one locks, writes and speaks; of a failure, all leave word to who started them.
+
 torch is imported late, after the lock and the first event, so that a viewer hears of the run at once.
 """
 
@@ -12,10 +14,10 @@ import time
 
 from msgspec.structs import replace
 
-from engine import prerequisite
+from engine import prerequisite, torchrun
 from engine.interrupt import Interrupt, Stopped
 from engine.lock import Lock
-from engine.reporter import Reporter, host
+from engine.reporter import Reporter, Silent, host
 from engine.spec import files, toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import ConfigError, CrdndError, RunFolderError
@@ -24,8 +26,10 @@ from engine.spec.folders import status_of
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
+from engine.torchrun import Ending
 
 FINISHED, FAILED, REFUSED, STOPPED = 0, 1, 2, 3
+LOGGED = "%(asctime)s %(levelname)s %(message)s"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 log = logging.getLogger("crdnd")
 
@@ -34,22 +38,30 @@ def work(run: RunDir, began: float) -> int:
     """Do what the folder asks for. CrdndError when it is no run, or another engine holds it."""
     if not run.config.is_file():
         raise RunFolderError("is no run folder: config.toml is missing", where=str(run.path))
-    config, machine = toml.read(run.config), _machine(run)
+    place = torchrun.place()
+    if place is not None:
+        torchrun.settle()
+    if place is not None and place.rank > 0:
+        return _follow(run, place, began)
+    config, machine = toml.read(run.config), machine_of(run)
     lock = Lock(run.lock)
     lock.take()
     interrupt = Interrupt(run.stop)
-    interrupt.listen()
+    if place is None:
+        interrupt.listen()
     status = status_of(run)
     if status is not None and status.phase == "done":
         return FINISHED
     logging.raiseExceptions = False  # a log that cannot be written must not fill the screen
     try:
         files.sweep(run.path)
-        logging.basicConfig(filename=run.log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-        reporter = Reporter(run, _first_status(run, config, status.created if status else time.time()))
+        logging.basicConfig(filename=run.log, level=logging.INFO, format=LOGGED)
+        reporter = open_reporter(run, config)
     except OSError as error:
         raise RunFolderError(f"cannot be written: {error.strerror}", where=str(run.path)) from error
     code = _guarded(run, config, machine, reporter, interrupt, began)
+    if place is not None and code in {FINISHED, STOPPED}:
+        torchrun.record(run, Ending(rank=place.rank, code=code))
     try:
         run.stop.unlink(missing_ok=True)  # whatever was asked, the engine is leaving
         reporter.close()
@@ -57,6 +69,22 @@ def work(run: RunDir, began: float) -> int:
         log.error("the last status could not be written: %s", error)
         return code or FAILED
     return code
+
+
+def open_reporter(run: RunDir, config: RunConfig | JudgeConfig) -> Reporter:
+    """Where the run goes on to say what it does; only for who holds the lock."""
+    status = status_of(run)
+    return Reporter(run, _first_status(run, config, status.created if status else time.time()))
+
+
+def _follow(run: RunDir, place: torchrun.Place, began: float) -> int:
+    """The work of a rank that does not lead: it computes, and logs, and leaves quietly when all stop."""
+    config = toml.read(run.config)
+    logging.raiseExceptions = False
+    logging.basicConfig(filename=run.log, level=logging.INFO, format=LOGGED.replace(" %(m", f" rank {place.rank}: %(m"))
+    silent = Silent(run, _first_status(run, config, time.time()))
+    code = _guarded(run, config, machine_of(run), silent, Interrupt(run.stop), began)
+    return FINISHED if code == STOPPED else code
 
 
 def _guarded(
@@ -74,19 +102,22 @@ def _guarded(
         log.error("%s", error)
         what = f"{error.where}: {error.what}" if error.where else error.what
         code = REFUSED if isinstance(error, ConfigError) else FAILED
-        return _fail(reporter, type(error).__name__.removesuffix("Error"), what, error.hint, code)
+        return _fail(run, reporter, type(error).__name__.removesuffix("Error"), what, error.hint, code)
     except OSError as error:
         log.exception("the run failed")
         if error.errno in FULL:
             hint = "Free some space; `crdnd resume` goes on from the last checkpoint."
-            return _fail(reporter, "DiskFull", f"the disk is full: {error.strerror} in {run.path}", hint)
-        return _fail(reporter, "Unreadable", f"{error.strerror or error}: {error.filename or ''}", "")
+            return _fail(run, reporter, "DiskFull", f"the disk is full: {error.strerror} in {run.path}", hint)
+        return _fail(run, reporter, "Unreadable", f"{_who()}{error.strerror or error}: {error.filename or ''}", "")
     except Exception as error:
         log.exception("the run failed")
+        if (place := torchrun.place()) is not None and _is_loss_of_another(error):
+            torchrun.record(run, Ending(rank=place.rank, code=FAILED, message=_first_line(error), lost=True))
+            return FAILED
         if _is_out_of_memory(error):
-            return _fail(reporter, "OutOfMemory", _first_line(error), _less_memory(config))
+            return _fail(run, reporter, "OutOfMemory", _who() + _first_line(error), _less_memory(config))
         hint = f"This is a defect of crdnd, or of its machine; the traceback is in {run.log.name}."
-        return _fail(reporter, type(error).__name__, _first_line(error), hint)
+        return _fail(run, reporter, type(error).__name__, _who() + _first_line(error), hint)
 
 
 def _go_until_stopped(
@@ -121,7 +152,9 @@ def _go(
             )
         )
     reporter.beat()
-    if isinstance(config, RunConfig):
+    if isinstance(config, RunConfig) and isinstance(reporter, Silent):
+        prerequisite.await_teacher(config, machine)
+    elif isinstance(config, RunConfig):
         prerequisite.ensure_teacher(config, machine, reporter.say, reporter.beat, interrupt)
 
     from engine import checkpoint  # noqa: PLC0415  torch takes seconds to import
@@ -129,33 +162,47 @@ def _go(
     from engine.stage import Stage  # noqa: PLC0415
 
     stage = Stage(run=run, machine=machine, reporter=reporter, interrupt=interrupt)
-    if isinstance(config, JudgeConfig):
-        judge_only(config, stage)
-        return
-    loaded = checkpoint.load(run.checkpoints, KEYS, config.config_hash) if begun else None
-    if loaded is not None:
-        size, seq = loaded.state["events"]
-        discarded = reporter.cut_back(size, seq)
-        lost = size - reporter.position[0]
-        say_saved(stage, loaded.file, loaded.state)
-        reporter.say(
-            RunResumed(
-                step=loaded.state["step"], discarded=discarded, checkpoint=loaded.file, pid=os.getpid(), host=host()
-            )
-        )
-        if lost:
-            reporter.say(Warned(code="events_lost", message=f"{lost} bytes of the log of events are gone"))
-        for name in loaded.damaged:
+    with stage.crew:
+        if isinstance(config, JudgeConfig):
+            judge_only(config, stage)
+            return
+        loaded = checkpoint.load(run.checkpoints, KEYS, config.config_hash) if begun else None
+        stage.crew.barrier()  # nobody saves, and so removes, while another still reads
+        if loaded is not None:
+            size, seq = loaded.state["events"]
+            discarded = reporter.cut_back(size, seq)
+            lost = size - reporter.position[0]
+            say_saved(stage, loaded.file, loaded.state)
             reporter.say(
-                Warned(
-                    code="checkpoint_damaged", message=f"{name} is damaged; the one before it, {loaded.file}, is used"
+                RunResumed(
+                    step=loaded.state["step"], discarded=discarded, checkpoint=loaded.file, pid=os.getpid(), host=host()
                 )
             )
-    train_and_evaluate(config, stage, loaded)
+            if lost:
+                reporter.say(Warned(code="events_lost", message=f"{lost} bytes of the log of events are gone"))
+            for name in loaded.damaged:
+                reporter.say(
+                    Warned(
+                        code="checkpoint_damaged",
+                        message=f"{name} is damaged; the one before it, {loaded.file}, is used",
+                    )
+                )
+        train_and_evaluate(config, stage, loaded)
 
 
-def _fail(reporter: Reporter, kind: str, message: str, hint: str, code: int = FAILED) -> int:
-    """Say why the run cannot go on: in events and status, or where those cannot be written, on stderr."""
+def _fail(run: RunDir, reporter: Reporter, kind: str, message: str, hint: str, code: int = FAILED) -> int:
+    """Say why the run cannot go on; a rank leaves it to who started it, since others may know better."""
+    place = torchrun.place()
+    if place is None:
+        return tell_failure(reporter, kind, message, hint, code)
+    if kind == "DiskFull":
+        reporter.give_up_reserve()
+    torchrun.record(run, Ending(rank=place.rank, code=code, kind=kind, message=message, hint=hint))
+    return code
+
+
+def tell_failure(reporter: Reporter, kind: str, message: str, hint: str, code: int = FAILED) -> int:
+    """In events and status, or where those cannot be written, on stderr."""
     reporter.status = replace(reporter.status, phase="failed", reason=message)
     try:
         if kind == "DiskFull":
@@ -173,7 +220,14 @@ def _is_out_of_memory(error: Exception) -> bool:
     return named or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
 
 
-def _machine(run: RunDir) -> Machine:
+def _is_loss_of_another(error: Exception) -> bool:
+    """What a rank hears from gloo or NCCL when another is gone."""
+    return any(kind.__name__ == "DistError" for kind in type(error).__mro__) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in ("gloo", "NCCL", "Connection closed"))
+    )
+
+
+def machine_of(run: RunDir) -> Machine:
     """Where to compute; the defaults for what the folder does not say, or an earlier version called otherwise."""
     try:
         said = json.loads(run.machine.read_bytes())
@@ -226,6 +280,12 @@ def _less_memory(config: RunConfig | JudgeConfig) -> str:
         f"evaluation.batch_size {config.evaluation.batch_size}. Free the device, or lower the one that was in use; "
         "the last checkpoint is kept."
     )
+
+
+def _who() -> str:
+    """Whose defect it is, where there are several."""
+    place = torchrun.place()
+    return "" if place is None else f"rank {place.rank} of {place.world}: "
 
 
 def _first_line(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from engine.bench import Bench, Struck
 from engine.spec.attacks import AttackSpec, AutoAttack
 from engine.spec.files import write_atomically
 from engine.spec.outcomes import Outcome, decode, encode, pack, summarise
+from engine.spec.training import recorded
 
 
 class Identity(NamedTuple):
@@ -30,7 +31,7 @@ class Identity(NamedTuple):
 
 def describe(spec: AttackSpec | None, bench: Bench) -> dict[str, Any]:
     """The attack in full, as it is recorded; None is no attack."""
-    own = spec.model_dump(mode="json") if spec else {"name": "clean"}
+    own = recorded(spec, bench.protocol) if spec else {"name": "clean"}
     package = {"package": f"pyautoattack {versions()['pyautoattack']}"} if isinstance(spec, AutoAttack) else {}
     return {
         **own,
@@ -44,7 +45,8 @@ def describe(spec: AttackSpec | None, bench: Bench) -> dict[str, Any]:
 
 def fingerprint(spec: dict[str, Any], bench: Bench, identity: Identity, gallery: Tensor) -> str:
     """All that the numbers in a partial batch depend on, as text."""
-    return json.dumps([spec, identity, gallery.tolist(), versions(), bench.device.type], sort_keys=True)
+    how = [bench.device.type, *(["folded"] if bench.folded is not None else [])]
+    return json.dumps([spec, identity, gallery.tolist(), versions(), *how], sort_keys=True)
 
 
 def hash_indices(indices: Tensor) -> str:
@@ -77,6 +79,7 @@ def record(
         weights_sha256=identity.weights_sha256,
         seconds=struck.seconds,
         device=device_name(bench.device),
+        folded=attack != "clean" and bench.folded is not None,
         versions=versions(),
         details=struck.details,
         marks=list(struck.marks),

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from engine import torchrun
 from engine.interrupt import Interrupt, Stopped
 from engine.lock import is_held
 from engine.spec import toml
@@ -22,7 +23,7 @@ from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 from engine.spec.teachers import PresetTeacher
 
-POLL_SECONDS = 0.1
+POLL_SECONDS, WAITING_SECONDS = 0.1, 1.0
 
 
 def ensure_teacher(
@@ -41,6 +42,14 @@ def ensure_teacher(
         _wait(run, child, beat, interrupt)
 
 
+def await_teacher(config: RunConfig, machine: Machine) -> None:
+    """Return when the leading rank has made sure of the teacher; if that one leaves, torchrun ends this one, too."""
+    if not isinstance(config.teacher, PresetTeacher) or config.teacher.config is None:
+        return
+    while not finished_run(machine.runs_folder, config.teacher.config):
+        time.sleep(WAITING_SECONDS)
+
+
 def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, subprocess.Popen[bytes] | None]:
     """The unfinished or new run of the teacher, and its engine unless another process has started one."""
     runs = machine.runs_folder
@@ -57,6 +66,7 @@ def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, subprocess.Pope
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env=torchrun.outside(),
             )
         while child.poll() is None and not is_held(run.lock):
             time.sleep(POLL_SECONDS)

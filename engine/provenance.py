@@ -23,7 +23,7 @@ def collect(device: torch.device) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),  # which kernels were used, and so how sums round
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -75,7 +75,7 @@ def _read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _processor() -> str:
+def processor() -> str:
     """The model where the system tells it, else the family."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

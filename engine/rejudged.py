@@ -23,6 +23,7 @@ def compare(stored: Outcome, found: Outcome, apart: list[str]) -> Finding:
     others = [f"{name} {stored.versions.get(name)} -> {value}" for name, value in found.versions.items()
               if stored.versions.get(name) != value]  # fmt: skip
     others += [] if stored.device == found.device else [f"device {stored.device} -> {found.device}"]
+    others += [] if stored.folded == found.folded else [f"folded {stored.folded} -> {found.folded}"]
     others += [words for words in apart if words.split()[0] not in {other.split()[0] for other in others}]
     noted = f"; now {', '.join(others)}" if others else ""
     if found.n != n:

@@ -152,6 +152,43 @@ class Reporter:
             self.beat()
 
 
+class Silent(Reporter):
+    """Of a rank that does not lead: it follows what is said, and writes nothing."""
+
+    def __init__(self, run: RunDir, status: Status) -> None:
+        self._run = run
+        self.status = status
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Nothing was said."""
+        return 0, 0
+
+    def cut_back(self, size: int, seq: int) -> int:
+        """There is nothing to forget."""
+        return 0
+
+    def say(self, event: Event) -> None:
+        """Only the status follows."""
+        self.status = _after(self.status, event)
+
+    def update(self, *, now: bool = False, **changes: object) -> None:
+        """Only in memory."""
+        self.status = msgspec.structs.replace(self.status, **changes)
+
+    def beat(self) -> None:
+        """The leading rank's heart beats for all."""
+
+    def sync(self) -> None:
+        """Nothing was written."""
+
+    def give_up_reserve(self) -> None:
+        """The reserve is the leading rank's."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def _after(status: Status, event: Event) -> Status:
     """What follows for the status from one event."""
     change = msgspec.structs.replace

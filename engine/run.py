@@ -11,16 +11,17 @@ from torch import nn
 from engine import checkpoint, provenance, teachers, weights
 from engine.augment import Feed
 from engine.evaluate import Subject, evaluate, subset
+from engine.fast.path import FastPath
+from engine.outfit import fill_table, lay_table, outfit, plan_of
 from engine.runtime import seed_for
 from engine.selection import Selector
 from engine.spec.attacks import ThreatModel
 from engine.spec.config import JudgeConfig, RunConfig
-from engine.spec.data import DataSpec
 from engine.spec.errors import CheckpointError, DataError, TeacherError
 from engine.spec.events import CheckpointSaved, EvaluationStarted, StageStarted, TrainingStarted, Warned
 from engine.spec.training import Evaluation
+from engine.splits import split_training
 from engine.stage import Stage
-from engine.strata import stratified
 from engine.teachers import Source
 from engine.train import Hooks, Trainer
 from engine.types import Dataset, Nets, Split, TrainingMethod
@@ -49,33 +50,39 @@ DISK_CHECKPOINTS = 6  # two kept, one being written, best and last weights, and 
 
 def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loaded | None) -> None:
     """The whole run, from where its last checkpoint left it."""
-    say = stage.reporter.say
     if loaded is None:
-        say(StageStarted(stage="data"))
+        stage.reporter.say(StageStarted(stage="data"))
     dataset, data_hashes = stage.load_data(config.data)
-    training, validation = split_training(config.data, dataset)
+    training, validation, places = split_training(config.data, dataset)
 
     stage.settle(config.student, dataset, config.training.batch_size)
     torch.manual_seed(seed_for(config.seed, "student"))
     student = stage.build(config.student, dataset)
     source, teacher = load_teacher(config, stage, dataset)
     if loaded is None and source is not None and teacher is not None:
-        say(StageStarted(stage="check"))
-        shown = validation if len(validation.labels) >= teachers.IMAGES else dataset.train
-        heard = teacher.register_forward_pre_hook(lambda _net, _x: stage.pause())  # a large teacher takes its time
-        checked = teachers.check(teacher, source, shown, config.threat_model, stage.device, config.seed)
-        heard.remove()
-        say(checked.event)
-        for warning in checked.warnings:
-            say(warning)
-    _write_provenance(config, stage, data_hashes, source, dataset)
-
+        _check_teacher(config, stage, source, teacher, validation, dataset)
     nets = Nets(student, teacher, len(dataset.classes), stage.device)
-    method: TrainingMethod = import_module(f"engine.methods.{config.method.name}").Method(config.method, nets)
-    feed = Feed(training, config.data, stage.device, stage.format, config.training.batch_size)
+    fast = outfit(plan_of(config, stage, dataset, source), stage, nets)
+    feed = Feed(training, config.data, stage.device, stage.format, config.training.batch_size, places)
+    if source is not None:
+        lay_table(fast, config, stage, source, dataset, data_hashes["train"], feed)
+    _write_provenance(config, stage, data_hashes, source, dataset, fast)
+    if fast.natural is not None:
+        fill_table(fast, stage, dataset)
+
+    method: TrainingMethod = import_module(f"engine.methods.{config.method.name}").Method(config.method, fast.nets)
     facts = {"data": data_hashes["train"], "teacher": source.sha256 if source else ""}
-    selector = Selector(config, student, validation, stage.run, stage.device, stage.pause)
-    trainer = Trainer(config, nets, method, feed, _hooks(config, stage, selector, facts))
+    selector = Selector(
+        config,
+        student,
+        validation,
+        stage.run,
+        stage.device,
+        stage.pause,
+        folded=stage.machine.folds,
+        crew=stage.crew,
+    )
+    trainer = Trainer(config, nets, method, feed, _hooks(config, stage, selector, facts), fast)
     if loaded is not None:
         _restore(trainer, selector, loaded, facts)
     elif not trainer.steps_per_epoch:
@@ -84,24 +91,25 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
         if loaded is None:
             _announce(config, stage, trainer, student, dataset)
         trainer.run()
-    weights.save(stage.run.weights_of("last"), student, selector.facts("last", config.training.epochs))
+    fast.close()
+    if stage.crew.leads:
+        weights.save(stage.run.weights_of("last"), student, selector.facts("last", config.training.epochs))
+    stage.crew.barrier()
     judge(config.evaluation, config.threat_model, stage, dataset, data_hashes["test"], student, teacher)
 
 
-def split_training(spec: DataSpec, dataset: Dataset) -> tuple[Split, Split]:
-    """Training and validation images, both out of the official training split."""
-    images, labels = dataset.train
-    if spec.validation >= len(labels):
-        raise DataError(f"data.validation = {spec.validation} leaves none of the {len(labels)} training images")
-    held_out = torch.zeros(len(labels), dtype=torch.bool)
-    held_out[stratified(labels, spec.validation, spec.split_seed, "validation split")] = True
-    training = Split(images[~held_out], labels[~held_out])
-    if spec.train_images:
-        if spec.train_images > len(training.labels):
-            raise DataError(f"data.train_images = {spec.train_images} of {len(training.labels)} training images")
-        chosen = stratified(training.labels, spec.train_images, spec.split_seed, "training subset")
-        training = Split(training.images[chosen], training.labels[chosen])
-    return training, Split(images[held_out], labels[held_out])
+def _check_teacher(
+    config: RunConfig, stage: Stage, source: Source, teacher: nn.Module, validation: Split, dataset: Dataset
+) -> None:
+    """Measure the teacher before the first step, and say what came out."""
+    stage.reporter.say(StageStarted(stage="check"))
+    shown = validation if len(validation.labels) >= teachers.IMAGES else dataset.train
+    heard = teacher.register_forward_pre_hook(lambda _net, _x: stage.pause())  # a large teacher takes its time
+    checked = teachers.check(teacher, source, shown, config.threat_model, stage.device, config.seed)
+    heard.remove()
+    stage.reporter.say(checked.event)
+    for warning in checked.warnings:
+        stage.reporter.say(warning)
 
 
 def load_teacher(config: RunConfig, stage: Stage, dataset: Dataset) -> tuple[Source | None, nn.Module | None]:
@@ -154,8 +162,10 @@ def judge(
             data_sha256=test_sha256,
             weights_sha256=facts["digest"],
             device=stage.device,
+            crew=stage.crew,
         )
-        evaluate(subject, evaluation, threat_model, stage.run, stage.reporter.say, stage.pause)
+        folded = stage.machine.folds
+        evaluate(subject, evaluation, threat_model, stage.run, stage.reporter.say, stage.pause, folded=folded)
 
 
 def judge_only(config: JudgeConfig, stage: Stage) -> None:
@@ -172,14 +182,18 @@ def judge_only(config: JudgeConfig, stage: Stage) -> None:
         "subject_sha256": source.sha256,
         "notes": notes,
     }
-    provenance.write(stage.run.provenance, facts)
-    for name in config.evaluation.checkpoints:
-        weights.save(stage.run.weights_of(name), net.net, {"source": source.label, "source_sha256": source.sha256})
+    if stage.crew.leads:
+        provenance.write(stage.run.provenance, facts)
+        for name in config.evaluation.checkpoints:
+            weights.save(stage.run.weights_of(name), net.net, {"source": source.label, "source_sha256": source.sha256})
+    stage.crew.barrier()
     judge(config.evaluation, config.threat_model, stage, dataset, data_hashes["test"], net.net, None)
 
 
 def _hooks(config: RunConfig, stage: Stage, selector: Selector, facts: dict[str, str]) -> Hooks:
     def save(state: dict[str, Any]) -> None:
+        if not stage.crew.leads:  # every rank has the same state
+            return
         stage.reporter.sync()
         whole = (
             state
@@ -196,7 +210,7 @@ def _hooks(config: RunConfig, stage: Stage, selector: Selector, facts: dict[str,
 
     return Hooks(
         say=stage.reporter.say,
-        wanted_stop=lambda: stage.interrupt.reason,
+        wanted_stop=stage.wanted_stop,
         validate=selector.validate,
         save=save,
         beat=stage.reporter.beat,
@@ -236,6 +250,7 @@ def _announce(config: RunConfig, stage: Stage, trainer: Trainer, student: nn.Mod
             device=str(stage.device),
             student_parameters=sum(p.numel() for p in student.parameters()),
             notes=[*stage.notes, "images on the device" if trainer.feed.resident else "images in host memory"],
+            switches=trainer.fast.plan.switches(),
         )
     )
     if config.data.train_images:
@@ -247,8 +262,15 @@ def _announce(config: RunConfig, stage: Stage, trainer: Trainer, student: nn.Mod
 
 
 def _write_provenance(
-    config: RunConfig, stage: Stage, data_hashes: dict[str, str], source: Source | None, dataset: Dataset
+    config: RunConfig,
+    stage: Stage,
+    data_hashes: dict[str, str],
+    source: Source | None,
+    dataset: Dataset,
+    fast: FastPath,
 ) -> None:
+    if not stage.crew.leads:
+        return
     facts = provenance.collect(stage.device) | {
         "config_hash": config.config_hash,
         "group_hash": config.group_hash,
@@ -256,5 +278,6 @@ def _write_provenance(
         "data_sha256": data_hashes,
         "images": {"train": len(dataset.train.labels), "test": len(dataset.test.labels)},
         "teacher": {"source": source.label, "sha256": source.sha256} if source else None,
+        "switches": fast.plan.switches(),
     }
     provenance.write(stage.run.provenance, facts)

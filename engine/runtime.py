@@ -12,7 +12,8 @@ import pynvml
 import torch
 from torch import nn
 
-from engine.spec.errors import CrdndError
+from engine import torchrun
+from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.machine import Machine
 from engine.spec.models import Layout, ModelSpec
 
@@ -41,7 +42,8 @@ def choose_device(machine: Machine) -> torch.device:
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted.startswith("cuda"):
-        index = int(wanted.partition(":")[2] or 0)
+        place = torchrun.place()
+        index = int(wanted.partition(":")[2] or 0) + (place.local_rank if place else 0)
         if index >= torch.cuda.device_count():
             raise CrdndError(
                 f"there is no device {wanted}: {torch.cuda.device_count()} GPUs are visible",
@@ -49,6 +51,20 @@ def choose_device(machine: Machine) -> torch.device:
             )
         wanted = f"cuda:{index}"
     return torch.device(wanted)
+
+
+def check_devices(machine: Machine) -> None:
+    """ConfigError when fewer GPUs are visible on this node than its ranks need; CPU ranks share what there is."""
+    visible = torch.cuda.device_count()
+    if machine.device == "cpu" or (machine.device == "auto" and visible == 0):
+        return
+    first = int(machine.device.partition(":")[2] or 0)
+    if first + machine.devices > visible:
+        start = f" from cuda:{first} on" if first else ""
+        raise ConfigError(
+            [f"machine.devices: {machine.devices} devices are wanted{start}, but {visible} GPUs are visible"],
+            where="this machine",
+        )
 
 
 def prepare(machine: Machine) -> tuple[torch.device, list[str]]:
@@ -68,10 +84,13 @@ def prepare(machine: Machine) -> tuple[torch.device, list[str]]:
 def share_threads(machine: Machine, macs: int) -> str:
     """Set the CPU threads for batches of so many multiply-accumulates; returns the choice in words.
 
-    Small batches get one thread: two would spend their time waiting for each other.
+    Small batches get one thread: two would spend their time waiting for each other. Ranks of one node share.
     """
-    small = macs < SMALL_BATCH
-    threads = machine.threads or _omp_threads() or (1 if small else os.cpu_count() or 1)
+    place = torchrun.place()
+    ranks = place.local_world if place else 1
+    said = 0 if place else _omp_threads()  # torchrun sets the variable itself
+    wanted = machine.threads or said or (1 if macs < SMALL_BATCH else os.cpu_count() or 1)
+    threads = max(1, wanted // ranks)
     torch.set_num_threads(threads)
     return f"{threads} thread{'s' if threads > 1 else ''}"
 

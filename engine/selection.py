@@ -8,17 +8,18 @@ import torch
 from torch import nn
 
 from engine import weights
-from engine.evaluate import accuracies
+from engine.crew import ALONE, Crew
 from engine.spec.config import RunConfig
 from engine.spec.events import Validated
 from engine.spec.rundir import RunDir
 from engine.types import Split
+from engine.validation import accuracies
 
 
 class Selector:
     """Measures the student after epochs, and keeps the weights of the best. Ties stay with the earlier epoch."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  whoever takes part
         self,
         config: RunConfig,
         student: nn.Module,
@@ -26,9 +27,13 @@ class Selector:
         run: RunDir,
         device: torch.device,
         pause: Callable[[], None],
+        *,
+        folded: bool = False,
+        crew: Crew = ALONE,
     ) -> None:
+        """With `folded`, the attacks climb on a copy of the student with folded batch norms. `crew` shares the work."""
         self._config, self._student, self._run, self._device, self._pause = config, student, run, device, pause
-        self._validation = validation
+        self._validation, self._folded, self._crew = validation, folded, crew
         self._accuracy, self._epoch = -1.0, 0
 
     def validate(self, epoch: int, step: int) -> Validated | None:
@@ -46,11 +51,15 @@ class Selector:
             self._config.seed,
             self._device,
             self._pause,
+            protocol=selection.protocol,
+            folded=self._folded,
+            crew=self._crew,
         )
         accuracy = found[selection.by][0]
         best = accuracy > self._accuracy
         if best:
             self._accuracy, self._epoch = accuracy, epoch
+        if best and self._crew.leads:
             weights.save(self._run.weights_of("best"), self._student, self.facts("best", epoch))
         return Validated(
             epoch=epoch,

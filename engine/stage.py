@@ -9,7 +9,7 @@ from importlib import import_module
 import torch
 from torch import nn
 
-from engine import provenance, runtime
+from engine import crew, provenance, runtime
 from engine.interrupt import Interrupt
 from engine.reporter import Reporter
 from engine.runtime import FORMATS
@@ -32,12 +32,20 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.device, self.notes = runtime.prepare(self.machine)
+        self.crew = crew.join(self.device, self.reporter.beat)
+        if self.crew.world > 1:
+            self.notes.append(f"{self.crew.world} ranks")
         self.format = torch.contiguous_format  # until `settle`
 
     def pause(self) -> None:
         """Say that the engine lives, and leave if somebody wants it to; called at every forward pass of an attack."""
         self.reporter.beat()
         self.interrupt.pause()
+
+    def wanted_stop(self) -> str:
+        """Why to stop now, or empty; the same on all ranks, which must all ask at the same step."""
+        reason = self.interrupt.reason
+        return (reason or "stop file") if self.crew.agree(bool(reason)) else ""
 
     def load_data(self, spec: DataSpec) -> tuple[Dataset, dict[str, str]]:
         """The official splits and their hashes."""

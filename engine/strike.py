@@ -1,7 +1,8 @@
 """One attack on a batch, and on all batches: seeded, asserted to be inside, and judged anew by the network.
 
 Batch k of an attack draws from a seed made of the evaluation's seed, the attack's key and k, so a batch can be done
-again alone. An image that is wrong before the attack, or whose logits are not finite, is never robust.
+again alone. An image that is wrong before the attack, or whose logits are not finite, is never robust. By protocol
+`worst` such images are not climbed from, and the others are let go where they are fooled.
 """
 
 import importlib
@@ -11,11 +12,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from engine.ascent import assert_inside
+from engine.ascent import Mask, assert_inside
 from engine.bench import Assault, Bench, Keeping, Progress, Struck, predict
 from engine.fence import sow
 from engine.runtime import seed_for
-from engine.spec.attacks import CW2, AttackSpec
+from engine.spec.attacks import CW2, Ascent, AttackSpec
 from engine.types import Images, Labels
 
 Batch = dict[str, Tensor]  # what is kept of a batch: see `strike`
@@ -24,15 +25,19 @@ Batch = dict[str, Tensor]  # what is kept of a batch: see `strike`
 def look(bench: Bench) -> Struck:
     """The clean images, judged without any attack; `max_logit` is the largest |z|, the scale of the logits."""
     began = time.perf_counter()
-    predicted, largest = [], 0.0
-    for positions in torch.arange(bench.n).split(bench.batch_size):
-        x, _ = bench.batch(positions)
-        with torch.no_grad():
-            logits = bench.net(x)
+    batches = torch.arange(bench.n).split(bench.batch_size)
+
+    @torch.no_grad()
+    def ask(k: int) -> tuple[Tensor, float]:
+        x, _ = bench.batch(batches[k])
+        logits = bench.net(x)
         finite = torch.isfinite(logits).all(dim=1)
-        predicted.append(torch.where(finite, logits.argmax(dim=1), -1).cpu())
-        largest = max([largest, *logits[finite].abs().amax(dim=1).tolist()])
-    classes = torch.cat(predicted)
+        return torch.where(finite, logits.argmax(dim=1), -1).cpu(), max(
+            [0.0, *logits[finite].abs().amax(dim=1).tolist()]
+        )
+
+    answers = bench.crew.share(len(batches), ask)
+    classes, largest = torch.cat([predicted for predicted, _ in answers]), max(scale for _, scale in answers)
     return Struck(
         robust=classes == bench.labels.cpu(),
         predicted=classes,
@@ -52,12 +57,14 @@ def strike(bench: Bench, x: Images, y: Labels, clean: Labels, spec: AttackSpec) 
     """
     attack: Callable[..., Images] = importlib.import_module(f"engine.attacks.{spec.module}").attack
     right = clean == y
+    worst = bench.protocol == "worst" and isinstance(spec, Ascent)
     x_adv = x.clone()
     with torch.enable_grad():
         if spec.bounded:
-            x_adv = attack(bench.net, x, y, bench.threat_model, spec)
+            standing = {"standing": right} if worst else {}
+            x_adv = attack(bench.attacked, x, y, bench.threat_model, spec, **standing)
         elif bool(right.any()):  # a search for the nearest mistake has nothing to find at an image that is one
-            x_adv[right] = attack(bench.net, x[right], y[right], bench.threat_model, spec)
+            x_adv[right] = attack(bench.attacked, x[right], y[right], bench.threat_model, spec)
     sane = torch.isfinite(x_adv).flatten(1).all(dim=1)
     x_adv = torch.where(sane[:, None, None, None], x_adv.detach(), x)
     if spec.bounded:
@@ -65,7 +72,7 @@ def strike(bench: Bench, x: Images, y: Labels, clean: Labels, spec: AttackSpec) 
     elif float(x_adv.min()) < 0.0 or float(x_adv.max()) > 1.0:
         raise AssertionError("an adversarial image leaves [0, 1]")
 
-    answer = torch.where(sane, predict(bench.net, x_adv), -1)  # B
+    answer = torch.where(sane, _judge(bench, x_adv, clean, right if worst else None), -1)  # B
     delta = (x_adv - x).flatten(1)
     distance = torch.where(answer != y, delta.norm(dim=1), torch.inf)
     fooled = answer != y
@@ -81,27 +88,37 @@ def strike(bench: Bench, x: Images, y: Labels, clean: Labels, spec: AttackSpec) 
     return batch, x_adv
 
 
+def _judge(bench: Bench, x_adv: Images, clean: Labels, attacked: Mask | None) -> Labels:
+    """What the network itself says; `attacked` None is everybody, and of the others it said it before."""
+    if attacked is None:
+        return predict(bench.net, x_adv)
+    answer = clean.clone()
+    if bool(attacked.any()):
+        answer[attacked] = predict(bench.net, x_adv[attacked])
+    return answer
+
+
 def strike_all(bench: Bench, spec: AttackSpec, clean: Tensor, keeping: Keeping, progress: Progress) -> Assault:
     """Every image of the bench under one attack; `clean` (N) is what `look` predicted.
 
     With a folder to keep batches in, those that are there already are not done again.
     """
     y = bench.labels.cpu()
+    parts = torch.arange(bench.n).split(bench.batch_size)
+
+    def attack(k: int) -> Batch:
+        began = time.perf_counter()
+        sow(seed_for(bench.seed, "attack", spec.key, k))
+        x, labels = bench.batch(parts[k])
+        batch, x_adv = strike(bench, x, labels, clean[parts[k]].to(bench.device), spec)
+        batch["kept"] = x_adv[torch.isin(parts[k], keeping.gallery).to(x_adv.device)]
+        batch = {key: value.cpu() for key, value in batch.items()}
+        return batch | {"seconds": torch.tensor(time.perf_counter() - began, dtype=torch.float64)}
+
     batches: list[Batch] = []
     robust = clean == y  # N, corrected batch by batch
-    for k, positions in enumerate(torch.arange(bench.n).split(bench.batch_size)):
-        name = f"{spec.key}-{k:05d}"
-        batch = keeping.partial.load(name) if keeping.partial else None
-        if batch is None:
-            began = time.perf_counter()
-            sow(seed_for(bench.seed, "attack", spec.key, k))
-            x, labels = bench.batch(positions)
-            batch, x_adv = strike(bench, x, labels, clean[positions].to(bench.device), spec)
-            batch["kept"] = x_adv[torch.isin(positions, keeping.gallery).to(x_adv.device)]
-            batch = {key: value.cpu() for key, value in batch.items()}
-            batch["seconds"] = torch.tensor(time.perf_counter() - began, dtype=torch.float64)
-            if keeping.partial:
-                keeping.partial.save(name, batch)
+    for k, batch in keeping.each(bench.crew, spec.key, len(parts), attack):
+        positions = parts[k]
         batches.append(batch)
         robust[positions] = batch["robust"]
         progress("", int(positions[-1]) + 1, bench.n, float(robust.float().mean()))

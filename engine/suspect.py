@@ -118,12 +118,13 @@ def compare(outcomes: Mapping[str, Outcome], specs: Sequence[AttackSpec]) -> lis
 
 def probe(suspect: Suspect, keeping: Keeping, progress: Progress) -> list[Finding]:
     """Ask the model what an honest one would answer."""
-    found = _look_at_logits(suspect)
+    crew = suspect.bench.crew
+    found = crew.lead(lambda: _look_at_logits(suspect))
     if any(finding.code in {"non_finite", "constant_output"} for finding in found):
         return found  # nothing can be climbed
     return [
         *found,
-        *_gradients(suspect),
+        *crew.lead(lambda: _gradients(suspect)),
         *_more_steps(suspect, keeping, progress),
         *_large_radius(suspect, keeping, progress),
     ]

@@ -1,90 +1,35 @@
-"""The loop. `train_step` is the page everybody opens.
+"""The loop.
 
-    images --feed--> x, y --method.loss(x, y, maximise)--> Loss --backward--> update, unless a number is not finite
+    images --feed--> x, y --fast path--> train_step --> Loss --> ledger
        after each epoch: validate, tell the method, save a checkpoint
 
 A run's position is (epoch, batch); every draw follows from it, so a resumed run repeats nothing and skips nothing.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 from torch.optim import SGD
 
 from engine import optim
-from engine.ascent import ascend
-from engine.augment import Draws, Feed
+from engine.augment import Feed
+from engine.fast.path import FastPath
 from engine.interrupt import Stopped
 from engine.ledger import Ledger
 from engine.runtime import seed_for, utilisation
-from engine.spec.attacks import ThreatModel
 from engine.spec.config import RunConfig
 from engine.spec.errors import DivergedError
-from engine.spec.events import DeviceSampled, EpochDone, Event, StepDone, Validated
-from engine.spec.training import Inner
-from engine.types import Images, Labels, Loss, Maximise, Nets, Objective, PerExample, TrainingMethod
+from engine.spec.events import DeviceSampled, EpochDone, Event, StepDone, Validated, Warned
+from engine.spec.methods import IAD
+from engine.spec.passes import passes_per_step
+from engine.step import maximiser, train_step
+from engine.types import Images, Labels, Loss, Nets, TrainingMethod
 
 REPORTS_PER_EPOCH = 100
 DIVERGED = "The last good checkpoint is kept. Lower training.learning_rate, or add warmup_epochs."
-
-
-def train_step(
-    method: TrainingMethod, maximise: Maximise, optimizers: Sequence[torch.optim.Optimizer], x: Images, y: Labels
-) -> Loss:
-    """One batch: the method finds x_adv and compares; the student steps, if loss and gradient are finite numbers."""
-    loss = method.loss(x, y, maximise)
-    for optimizer in optimizers:
-        optimizer.zero_grad(set_to_none=True)
-    loss.total.backward()
-    gradients = [p.grad for o in optimizers for group in o.param_groups for p in group["params"] if p.grad is not None]
-    broken = (~torch.isfinite(loss.total.detach() + nn.utils.get_total_norm(gradients))).float()
-    for optimizer in optimizers:
-        guarded_step(optimizer, broken)
-    return loss
-
-
-def guarded_step(optimizer: torch.optim.Optimizer, broken: torch.Tensor) -> None:
-    """Step unless `broken` is 1, decided on the device: fused optimisers read `found_inf` without a host round trip."""
-    sticky = getattr(optimizer, "found_inf", None)
-    optimizer.found_inf = broken if sticky is None else torch.maximum(sticky, broken)  # type: ignore[attr-defined]
-    optimizer.grad_scale = None  # type: ignore[attr-defined]
-    optimizer.step()
-
-
-def maximiser(
-    student: nn.Module, threat_model: ThreatModel, inner: Inner, beat: Callable[[], None] = lambda: None
-) -> Maximise:
-    """The adversary of training: climbs while batch norm stands as `inner.student_mode` says.
-
-    `beat` is called at each step of the climb: on a slow machine a batch takes minutes, and the engine lives.
-    """
-
-    def maximise(objective: Objective, x: Images) -> Images:
-        def watched(x_adv: Images) -> PerExample:
-            beat()
-            return objective(x_adv)
-
-        with mode(student, training=inner.student_mode == "train"):
-            return ascend(watched, x, threat_model, inner)
-
-    return maximise
-
-
-@contextmanager
-def mode(net: nn.Module, *, training: bool) -> Iterator[None]:
-    """The net in this mode, and afterwards each of its modules in the mode it was found in."""
-    found = [(module, module.training) for module in net.modules()]
-    net.train(training)
-    try:
-        yield
-    finally:
-        for module, was_training in found:
-            module.training = was_training
 
 
 @dataclass(kw_only=True)
@@ -103,11 +48,23 @@ class Hooks:
 class Trainer:
     """One student on its way from the first batch to the last."""
 
-    def __init__(self, config: RunConfig, nets: Nets, method: TrainingMethod, feed: Feed, hooks: Hooks) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        nets: Nets,
+        method: TrainingMethod,
+        feed: Feed,
+        hooks: Hooks,
+        fast: FastPath | None = None,
+    ) -> None:
+        """`nets` are the real ones. A `fast` path comes with nets of its own, which the method must have been given."""
         self.config, self.nets, self.method, self.feed, self.hooks = config, nets, method, feed, hooks
+        self.fast = fast or FastPath(nets)
         self.optimizer: SGD = optim.build(nets.student, config.training)
         self.optimizers = [self.optimizer, *method.optimizers()]
-        self.maximise = maximiser(nets.student, config.threat_model, config.inner, hooks.beat)
+        climb = maximiser(nets.student, config.threat_model, config.inner, hooks.beat)
+        self.maximise = self.fast.maximiser(climb, config.inner.student_mode)
+        self.fast.record(self._step, self._moving)
         whole, rest = divmod(len(feed), feed.batch_size)
         # a last batch of one image has no batch statistics
         self.steps_per_epoch = whole + (not config.training.drop_last and rest > 1)
@@ -155,18 +112,23 @@ class Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.method.epoch_started(self.epoch, self.config.training.epochs)
+            self.fast.epoch_started(self._views())
             self._train_epoch(rate)
             self._end_epoch(rate)
 
     def _train_epoch(self, rate: float) -> None:
         """The batches of this epoch that are not done yet."""
         self.nets.student.train()
-        draws: Draws = self.feed.draw(self.config.seed, self.epoch)
+        draws = self.feed.draw(self.config.seed, self.epoch)
+        moved = self.feed.moved(draws)
         saved = reported = self.hooks.clock()
         images = 0
-        for x, y in self.feed.batches(draws, self.batch, self.steps_per_epoch):
+        while self.batch < self.steps_per_epoch:
+            with self.fast.clock.part("data"):
+                x, y = self.feed.batch(moved, self.batch)
+            known = self.fast.known(draws, self.epoch, self.batch, x)
             torch.manual_seed(seed_for(self.config.seed, "step", self.step))
-            loss = train_step(self.method, self.maximise, self.optimizers, x, y)
+            loss = self.fast.run(self._step, x, y, known)
             self.batch += 1
             images += len(x)
             self.ledger.add(loss, y)
@@ -186,6 +148,20 @@ class Trainer:
                 self._check_weights()
                 self.hooks.save(self.state_dict())
                 saved = self.hooks.clock()
+
+    def _step(self, x: Images, y: Labels) -> Loss:
+        return train_step(self.method, self.maximise, self.optimizers, x, y)
+
+    def _moving(self) -> list[Any]:
+        """Everything that a step changes."""
+        optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
+        return [self.nets.student.state_dict(), self.method.state_dict(), optimizers]
+
+    def _views(self) -> int:
+        """How many views of a batch the student learns from in this epoch."""
+        method = self.config.method
+        introspects = not isinstance(method, IAD) or self.epoch > method.begin
+        return passes_per_step(method, self.config.inner.steps, introspects).full_backward
 
     def _is_due(self) -> bool:
         return self.batch % self.report_every == 0 or self.batch == self.steps_per_epoch
@@ -215,8 +191,11 @@ class Trainer:
                 terms=terms,
                 learning_rate=rate,
                 images_per_second=images_per_second,
+                shares=self.fast.clock.shares(),
             )
         )
+        if complaint := self.fast.complaint():
+            self.hooks.say(Warned(code="graphs_off", message=f"no CUDA graphs: {complaint}"))
 
     def _end_epoch(self, rate: float) -> None:
         """Validate, report, let the method learn from its epoch, and save."""

@@ -158,7 +158,8 @@ def _again(
                 _say({"event": "progress", "checkpoint": checkpoint, "attack": key, "part": "",
                       "done": 0, "total": len(subject.indices)})  # fmt: skip
                 quiet = config.evaluation.model_copy(update={"attacks": part, "gallery": 0, "suspect": False})
-                evaluate(subject, quiet, config.threat_model, where, _progress, interrupt.pause)
+                folded = key in row and row[key].folded  # as the record was made
+                evaluate(subject, quiet, config.threat_model, where, _progress, interrupt.pause, folded=folded)
                 if key in row:
                     found = decode(where.result(checkpoint, key).read_bytes())
                     yield compare(row[key], found, apart)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from crdnd_tui import presets
 from crdnd_tui.commands import outlet, output, page_parts
 from crdnd_tui.documents import plain
 from crdnd_tui.documents.document import Document
@@ -32,7 +33,7 @@ def report(
     if checkpoint not in CHECKPOINTS:
         raise ConfigError([f"--checkpoint: no checkpoint `{checkpoint}`; it may be best or last"])
     outlet.check(to, out, as_json=as_json)
-    study = reading.read(reading.find(name))
+    study = reading.read(presets.resolve_study(name))
     document = of_study.study_document(study, folder, checkpoint=checkpoint, now=time.time())
     if to or as_json:
         outlet.put(document, to or "json", out, names=(study.name,), force=force)

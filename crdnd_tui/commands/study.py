@@ -11,6 +11,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from crdnd_tui import presets
 from crdnd_tui.commands import output
 from crdnd_tui.queueing import worker
 from crdnd_tui.studies import conduct, reading, study_lines
@@ -38,7 +39,7 @@ def study(  # noqa: PLR0913  options of a command line
     as_json: bool = False,
 ) -> int:
     """Returns the exit code: 1 when a run failed or is lost, 3 when one was stopped or is held, 130 when left."""
-    whole = reading.read(reading.find(name))
+    whole = reading.read(presets.resolve_study(name))
     part = conduct.narrowed(whole, only)
     conduct.check_at_once(at_once)
     watch, seer = Watch(machine.runs_folder), Seer(machine.runs_folder, machine.device)

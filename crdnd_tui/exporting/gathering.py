@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crdnd_tui import presets
 from crdnd_tui.comparing import compared, comparison
 from crdnd_tui.documents.document import Document
 from crdnd_tui.exporting import of_comparison, of_origins, of_run, of_study
@@ -81,7 +82,7 @@ def _study(name: str, folder: Path) -> Study | None:
         if "may mean" in trouble.what:
             raise
         try:
-            path = reading.find(name)
+            path = presets.resolve_study(name)
         except ConfigError:
             raise trouble from None
         return reading.read(path)

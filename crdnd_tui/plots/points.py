@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from crdnd_tui.plots import ticks
+from crdnd_tui.plots import frame
 from crdnd_tui.plots.curves import View
 from crdnd_tui.plots.plot import AXIS, LABEL
 from crdnd_tui.plots.raster import Mark, Markers, Raster, Run
 
 DOT = "\u25cf"
-_MARGIN = 0.12  # of the span, around all points
-_LEAST = 2.0  # units that an axis spans at least: points of per cent
 _TALL, _WIDE = 4, 14  # cells from one number of an axis to the next, at least
 
 
@@ -39,51 +37,28 @@ class Plot(NamedTuple):
 def draw(points: Sequence[Point], size: tuple[int, int], markers: Markers = "braille") -> Plot:
     """At least one point; `size` is width and height with the axes, from 16 x 5 on."""
     width, height = size
-    view = _view(points)
-    numbers = _numbers(view.y0, view.y1, max(2, (height - 2) // _TALL))
+    view = frame.view(points)
+    numbers = frame.numbers(view.y0, view.y1, max(2, (height - 2) // _TALL))
     gutter = max(len(name) for _, name in numbers)
     raster = Raster(max(1, width - gutter - 1), max(1, height - 2), markers)
     places = [_place(point, view, raster) for point in points]
     left = _names(points, places, _bars(points, places, view, raster), raster)
     for point, (row, column) in zip(points, places, strict=True):
         raster.over(row, column, Mark(DOT, point.key))
-    at = {_row(view, y, raster.height): name for y, name in numbers}
+    at = {frame.row(view, y, raster.height): name for y, name in numbers}
     rows: list[list[Run]] = []
     for row in range(raster.height):
         name = at.get(row)
         axis = [(name.rjust(gutter), LABEL), ("\u2524", AXIS)] if name else [(" " * gutter + "\u2502", AXIS)]
         rows.append([*axis, *raster.runs(row)])
     rows.append([(" " * gutter + "\u2514" + "\u2500" * raster.width, AXIS)])
-    rows.append([(" " * (gutter + 1) + _below(view, raster.width), LABEL)])
+    rows.append([(" " * (gutter + 1) + frame.below(view, raster.width, _WIDE), LABEL)])
     return Plot(rows, left)
-
-
-def _view(points: Sequence[Point]) -> View:
-    """All points and bars, and some space around them."""
-
-    def span(values: list[float]) -> tuple[float, float]:
-        low, high = min(values), max(values)
-        middle, reach = (low + high) / 2, max((high - low) * (0.5 + _MARGIN), _LEAST / 2)
-        return middle - reach, middle + reach
-
-    x0, x1 = span([point.x for point in points])
-    y0, y1 = span([y for point in points for y in (point.y, *point.ends)])
-    return View(x0=x0, x1=x1, y0=y0, y1=y1)
-
-
-def _numbers(low: float, high: float, most: int) -> list[tuple[float, str]]:
-    found = ticks.linear(low, high, most)
-    return list(zip(found, ticks.labels(found), strict=True)) or [(low, f"{low:.1f}")]
-
-
-def _row(view: View, y: float, height: int) -> int:
-    return min(height - 1, max(0, int((1 - view.up(y)) * height)))
 
 
 def _place(point: Point, view: View, raster: Raster) -> tuple[int, int]:
     """Row and column of a point's cell."""
-    column = min(raster.width - 1, max(0, int(view.across(point.x) * raster.width)))
-    return _row(view, point.y, raster.height), column
+    return frame.row(view, point.y, raster.height), frame.column(view, point.x, raster.width)
 
 
 def _bars(
@@ -124,13 +99,3 @@ def _is_free(at: tuple[int, int], long: int, taken: set[tuple[int, int]], raster
     row, first = at
     inside = 0 <= row < raster.height and first >= 0 and first + long <= raster.width
     return inside and all((row, column) not in taken for column in range(first - 1, first + long + 1))
-
-
-def _below(view: View, width: int) -> str:
-    """Numbers of the x axis where they belong, as far as they do not touch."""
-    line = [" "] * width
-    for x, name in _numbers(view.x0, view.x1, max(2, width // _WIDE)):
-        start = max(0, min(width - len(name), int(view.across(x) * width) - len(name) // 2))
-        if all(c == " " for c in line[max(0, start - 1) : start + len(name) + 1]):
-            line[start : start + len(name)] = name
-    return "".join(line)

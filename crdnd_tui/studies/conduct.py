@@ -142,8 +142,8 @@ def _queue_all(
         if kind == "released":
             queue.release(run)
         elif kind not in ("kept", "held", "lost"):
-            device = occupancy.wanted(RunDir(queue.runs / run))
-            ticket = Ticket(run=run, device=device, added=time.time(), study=study.name)
+            asked = occupancy.wanted(RunDir(queue.runs / run))
+            ticket = Ticket(run=run, device=asked.device, devices=asked.devices, added=time.time(), study=study.name)
             wanted.append(_with(ticket, stop_on_failure=stop_on_failure))
     queue.add_all(wanted)
     counts = progress.counts

@@ -1,11 +1,9 @@
 """A study file -> Study. Every mistake is found at once, each with file, line and key."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from crdnd_tui import files, presets
 from crdnd_tui.studies import grid
 from crdnd_tui.studies.grid import Axis, Case, Setting
 from crdnd_tui.studies.laying import layout, published
@@ -17,28 +15,6 @@ from engine.spec.errors import ConfigError
 from engine.spec.explain import in_file_order
 
 TOLD = 5  # pairs of equal runs
-
-
-def shipped() -> dict[str, Path]:
-    """Name -> path of the studies that came with the program."""
-    return presets.shipped_studies()
-
-
-def find(name: str) -> Path:
-    """The file of this study: a path, or the bare name of a shipped one; ConfigError with the nearest names."""
-    try:
-        path = Path(name).expanduser()
-    except RuntimeError:  # nobody's home
-        path = Path(name)
-    if files.is_file(path):
-        return path
-    known = shipped()
-    bare = path.stem if path.parent.name in ("", "studies") else ""
-    if bare in known:
-        return known[bare]
-    near = get_close_matches(bare or name, known, n=3)
-    hint = f"Did you mean {' or '.join(near)}?" if near else "Shipped studies: " + ", ".join(sorted(known))
-    raise ConfigError([f"no study `{display(name, 200)}`: neither a file nor a shipped name", hint])
 
 
 def read(path: Path) -> Study:

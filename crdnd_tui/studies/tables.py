@@ -50,7 +50,7 @@ def results(study: Study, table: Block, reach: Reach, wanted: str, conditions: s
         key="results", title="Accuracy in %", head=", ".join(blocks[0].place) or "study",
         columns=(_RUNS, *(Column(key=a, title=_title(a, table.cells, reach, wanted)) for a in attacks)),
         rows=tuple(lines), caption=_caption(table, lines, conditions, study.layout.remark),
-        notes=tuple(writer.notes.lines()), baseline=base.title,
+        notes=(*writer.notes.lines(), *comparison.computed(rows)), baseline=base.title,
     )  # fmt: skip
 
 

@@ -6,20 +6,25 @@ The loss is Carlini and Wagner's (2017, arXiv:1608.04644) without its clamp; the
 import torch
 from torch import nn
 
-from engine.ascent import ascend
+from engine.ascent import Mask, climb, survivors
 from engine.losses import margin
 from engine.spec.attacks import CWInf, ThreatModel
 from engine.types import Images, Labels
 
 
-def attack(net: nn.Module, x: Images, y: Labels, threat_model: ThreatModel, spec: CWInf) -> Images:
-    """Of each image, the first restart that fools the net; the last restart where none does."""
-    x_adv = ascend(lambda z: margin(net(z), y), x, threat_model, spec)
+def attack(
+    net: nn.Module, x: Images, y: Labels, threat_model: ThreatModel, spec: CWInf, standing: Mask | None = None
+) -> Images:
+    """Of each image, the first restart that fools the net; the last restart where none does.
+
+    `standing`: who is to be fooled by protocol `worst`, each by its first iterate that does; None is last_iterate.
+    """
+    x_adv = climb(net, margin, x, y, threat_model, spec, standing)
     for _ in range(spec.restarts - 1):
-        with torch.no_grad():
-            survives = net(x_adv).argmax(dim=1) == y  # B
+        survives = survivors(net, x_adv, y, standing)
         if not bool(survives.any()):
             break
-        again = ascend(lambda z: margin(net(z), y), x, threat_model, spec)
+        standing = None if standing is None else survives
+        again = climb(net, margin, x, y, threat_model, spec, standing)
         x_adv = torch.where(survives[:, None, None, None], again, x_adv)
     return x_adv

@@ -6,20 +6,30 @@ Madry et al., ICLR 2018, arXiv:1706.06083. Blind to gradients that vanish becaus
 import torch
 from torch import nn
 
-from engine.ascent import ascend
+from engine.ascent import Mask, climb, survivors
 from engine.losses import cross_entropy
 from engine.spec.attacks import PGD, PGDSAT, PGDTRADES, ThreatModel
 from engine.types import Images, Labels
 
 
-def attack(net: nn.Module, x: Images, y: Labels, threat_model: ThreatModel, spec: PGD | PGDSAT | PGDTRADES) -> Images:
-    """Of each image, the first restart that fools the net; the last restart where none does."""
-    x_adv = ascend(lambda z: cross_entropy(net(z), y), x, threat_model, spec)
+def attack(
+    net: nn.Module,
+    x: Images,
+    y: Labels,
+    threat_model: ThreatModel,
+    spec: PGD | PGDSAT | PGDTRADES,
+    standing: Mask | None = None,
+) -> Images:
+    """Of each image, the first restart that fools the net; the last restart where none does.
+
+    `standing`: who is to be fooled by protocol `worst`, each by its first iterate that does; None is last_iterate.
+    """
+    x_adv = climb(net, cross_entropy, x, y, threat_model, spec, standing)
     for _ in range(spec.restarts - 1):
-        with torch.no_grad():
-            survives = net(x_adv).argmax(dim=1) == y  # B
+        survives = survivors(net, x_adv, y, standing)
         if not bool(survives.any()):
             break
-        again = ascend(lambda z: cross_entropy(net(z), y), x, threat_model, spec)
+        standing = None if standing is None else survives
+        again = climb(net, cross_entropy, x, y, threat_model, spec, standing)
         x_adv = torch.where(survives[:, None, None, None], again, x_adv)
     return x_adv

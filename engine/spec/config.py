@@ -105,9 +105,21 @@ class JudgeConfig(Spec):
         return _digest(_nameless(self.to_table()))
 
 
+def name_protocol(table: dict[str, Any]) -> None:
+    """A config that was written before protocols had names, with every default, means the last iterate."""
+    teacher = table.get("teacher")
+    for holder in (table, teacher.get("config") if isinstance(teacher, dict) else None):
+        selection = holder.get("selection") if isinstance(holder, dict) else None
+        if isinstance(selection, dict):
+            selection.setdefault("protocol", "last_iterate")
+
+
 def _nameless(table: dict[str, Any]) -> dict[str, Any]:
-    """Without the words that change nothing: names, and where the teacher's preset lay."""
+    """Without the words that change nothing: names, where the teacher's preset lay, the protocol that all runs had."""
     kept = {key: value for key, value in table.items() if key != "name"}
+    for judged in ("selection", "evaluation"):
+        if kept.get(judged, {}).get("protocol") == "last_iterate":
+            kept[judged] = {key: value for key, value in kept[judged].items() if key != "protocol"}
     teacher = kept.get("teacher")
     if isinstance(teacher, dict) and isinstance(teacher.get("config"), dict):
         of_teacher = {key: value for key, value in teacher.items() if key not in ("preset", "config")}

@@ -75,6 +75,12 @@ class TeacherChecked(_Event, frozen=True, kw_only=True, tag="teacher_checked"):
     expected_robust: Fraction | None = None
 
 
+class TableFilled(_Event, frozen=True, kw_only=True, tag="table_filled"):
+    """The teacher's logits on natural images are computed before the first step: how far."""
+
+    filled: Fraction
+
+
 class TrainingStarted(_Event, frozen=True, kw_only=True, tag="training_started"):
     """All parts are built; the first step follows."""
 
@@ -85,6 +91,7 @@ class TrainingStarted(_Event, frozen=True, kw_only=True, tag="training_started")
     device: str
     student_parameters: int
     notes: list[str] = []  # what runtime decided: precision, layout, threads
+    switches: dict[str, str] = {}  # the fast path's: name -> on, off, bfloat16, lazy, ...; empty in exact runs
 
 
 class StepDone(_Event, frozen=True, kw_only=True, tag="step_done"):
@@ -96,6 +103,7 @@ class StepDone(_Event, frozen=True, kw_only=True, tag="step_done"):
     terms: dict[str, float | None]
     learning_rate: float
     images_per_second: Rate
+    shares: dict[str, Fraction] = {}  # of the time: data, teacher, inner, outer
 
 
 class EpochDone(_Event, frozen=True, kw_only=True, tag="epoch_done"):
@@ -230,6 +238,7 @@ Event = (
     | StageStarted
     | TeacherRunStarted
     | TeacherChecked
+    | TableFilled
     | TrainingStarted
     | StepDone
     | EpochDone

@@ -7,6 +7,9 @@ from pydantic import Field
 
 from engine.spec.base import Count, Spec
 
+Precision = Literal["auto", "float32", "bfloat16"]
+Switch = Literal["auto", "on", "off"]
+
 
 class Machine(Spec):
     """Where a run is computed and where things lie. Stored beside the config, never hashed into it."""
@@ -19,12 +22,41 @@ class Machine(Spec):
     """In memory, of images and weights; `auto` is channels_last on CUDA, and by the model on a CPU."""
     tf32: bool = False
     """TensorFloat-32 in training on CUDA; the evaluation is float32 always."""
+    exact: bool = False
+    """No shortcut: float32 everywhere, each network asked as the paper writes it. Overrides all switches below."""
+    teacher_precision: Precision = "auto"
+    """Of the teacher's answers. `auto` is bfloat16 where the device is faster with it, for nets large enough."""
+    inner_precision: Precision = "auto"
+    """Of the student in the inner maximisation, in eval mode."""
+    outer_precision: Precision = "auto"
+    """Of the two training forwards and their backward; weights, batch statistics and losses stay float32."""
+    folded: Switch = "auto"
+    """Eval-mode attacks, and the teacher, run on copies whose batch norms are folded into the convolutions."""
+    paired: Switch = "auto"
+    """x_adv and x pass the student as one batch, with batch norm for each half, in the method's order."""
+    table: Literal["auto", "off", "lazy", "complete"] = "auto"
+    """The teacher's logits on natural images, kept on disk: as they are needed, or all before the first step."""
+    table_gib: Annotated[float, Field(gt=0.0)] = 16.0
+    """Largest size of all teacher tables in the data folder together, in GiB; a run that would exceed it has none."""
+    graphs: Switch = "auto"
+    """On CUDA, a whole training step as one CUDA graph."""
+    devices: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Processes of this run on each node, one device each: data-parallel, with the same batch."""
+    nodes: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Machines that work on the run together."""
+    rendezvous: Annotated[str, Field(max_length=200)] = ""
+    """HOST:PORT where they meet; only for several nodes."""
     data: str = "data"
     """Folder of data sets and teacher checkpoints."""
     runs: str = "runs"
     """Folder of run folders."""
     checkpoint_seconds: Annotated[float, Field(ge=0.0)] = 600.0
     """Save within an epoch, too, when so much time has passed; every epoch ends with a checkpoint anyway."""
+
+    @property
+    def folds(self) -> bool:
+        """Whether attacks may climb on folded copies."""
+        return not self.exact and self.folded != "off"
 
     @property
     def data_folder(self) -> Path:

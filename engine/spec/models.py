@@ -26,6 +26,8 @@ Layout = Literal["channels_last", "contiguous"]
 class _Model(Spec):
     module: ClassVar[str]
     cpu_layout: ClassVar[Layout] = "contiguous"  # of images and weights, whichever measured no slower on a CPU
+    cpu_half: ClassVar[bool] = True  # whether bfloat16 is faster where a CPU has it; depthwise convolutions are not
+    cpu_paired: ClassVar[bool] = True  # whether one batch of x_adv and x is no slower than two on a CPU
     normalization: Normalization = "none"
     """Mean and standard deviation taken off the pixels by the model's own first layer; students have none."""
 
@@ -51,6 +53,8 @@ class MobileNetV2(_Model):
 
     module: ClassVar[str] = "mobilenet_v2"
     cpu_layout: ClassVar[Layout] = "channels_last"
+    cpu_half: ClassVar[bool] = False
+    cpu_paired: ClassVar[bool] = False
     name: Literal["mobilenet_v2"] = "mobilenet_v2"
 
     @property

@@ -37,6 +37,7 @@ class Outcome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
     seconds: float
     device: str
     dtype: str = "float32"
+    folded: bool = False  # whether the attack climbed on a copy with folded batch norms; the net itself judged
     versions: dict[str, str] = {}
     details: dict[str, float] = {}
     marks: list[str] = []  # codes of engine.spec.marks
@@ -156,6 +157,7 @@ def worst_case(outcomes: Sequence[Outcome], labels: Sequence[int]) -> Outcome:
         robust=pack(robust),
         predicted=predicted,
         seconds=sum(outcome.seconds for outcome in outcomes),
+        folded=any(outcome.folded for outcome in outcomes),
         details={},
         marks=[],
     )

@@ -56,7 +56,8 @@ def _passes(steps: int, views: int, targets: int = 0, teacher: int = 0) -> Passe
 def attack_forwards(attack: AttackSpec) -> int:
     """Forwards per image, an input backward counted as one, the closing judgement included.
 
-    An upper bound but for AutoAttack, where `SURVIVING` is an assumption: it leaves an image when it is fooled.
+    An upper bound, far above what protocol `worst` needs; but for AutoAttack, which leaves an image when it is fooled,
+    and where `SURVIVING` is an assumption.
     """
     match attack:
         case FGSM():

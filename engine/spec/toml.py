@@ -18,7 +18,7 @@ import tomlkit
 from pydantic import ValidationError
 
 from engine.spec import lines
-from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.config import JudgeConfig, RunConfig, name_protocol
 from engine.spec.errors import ConfigError
 from engine.spec.explain import explain, in_file_order
 from engine.spec.teachers import SOURCES
@@ -62,6 +62,7 @@ def load(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> 
 def read(path: Path) -> RunConfig | JudgeConfig:
     """The resolved config of a run folder."""
     table = parse(path, _text(path))
+    name_protocol(table)
     kind = JudgeConfig if table.get("kind") == "evaluation" else RunConfig
     try:
         return kind.model_validate(table)

@@ -17,7 +17,7 @@ from engine.ledger import Ledger
 from engine.spec.attacks import ThreatModel
 from engine.spec.data import CIFAR10
 from engine.spec.training import Inner, Training
-from engine.train import maximiser, train_step
+from engine.step import maximiser, train_step
 from engine.types import Nets, Split
 from tests.engine.method_bench import CLASSES
 from tests.engine.test_methods import VARIANTS, name

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from engine import autoattack, teachers
-from engine.evaluate import accuracies, evaluate
+from engine.evaluate import evaluate
 from engine.spec.attacks import CW2, FGSM, PGD, AutoAttack, CWInf, PGDRescaled, ThreatModel
-from engine.spec.events import Evaluated
+from engine.spec.events import Evaluated, Warned
 from engine.spec.models import ResNet18
 from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
 from engine.teachers import Source, Teacher
+from engine.validation import accuracies
 from tests.engine.pretend import CPU, GPU, Pretended, place
 from tests.engine.subjects import folder, images, subject, trained
 
@@ -51,18 +52,25 @@ def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("gpu")
-def test_every_attack_probe_and_picture_stays_on_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("protocol", "folded"), [("last_iterate", False), ("worst", True)])
+def test_every_attack_probe_and_picture_stays_on_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, folded: bool
+):
     shorter(monkeypatch)
     net, teacher, said = place(trained(robust=True)), place(trained()), []
-    suite = Evaluation(attacks=ATTACKS, batch_size=16, gallery=5)
+    suite = Evaluation(attacks=ATTACKS, batch_size=16, gallery=5, protocol=protocol)
     judged = subject(net, 24, teacher=teacher)._replace(device=GPU)
-    evaluate(judged, suite, BALL, folder(tmp_path), said.append, lambda: None)
+    evaluate(judged, suite, BALL, folder(tmp_path), said.append, lambda: None, folded=folded)
+    assert not any(isinstance(event, Warned) and event.code == "not_folded" for event in said)
     assert [event.attack for event in said if isinstance(event, Evaluated)] == [
         "clean",
         *(spec.key for spec in ATTACKS),
         "worst",
     ]
-    assert set(accuracies(net, images(24), ATTACKS[:2], BALL, 16, 0, GPU, lambda: None)) == {"clean", "fgsm", "pgd"}
+    found = accuracies(
+        net, images(24), ATTACKS[:2], BALL, 16, 0, GPU, lambda: None, protocol=suite.protocol, folded=folded
+    )
+    assert set(found) == {"clean", "fgsm", "pgd"}
 
 
 @pytest.mark.usefixtures("gpu")

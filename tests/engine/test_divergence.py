@@ -15,7 +15,8 @@ from engine.ledger import Ledger
 from engine.spec.config import RunConfig
 from engine.spec.data import Npz
 from engine.spec.errors import DivergedError
-from engine.train import Hooks, Trainer, train_step
+from engine.step import train_step
+from engine.train import Hooks, Trainer
 from engine.types import Images, Labels, Loss, Maximise, Nets, TrainingMethod
 from tests.engine.broken_runs import FAILED, Nursery, failure, make, newest, short, tiny
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from engine.optim import build, learning_rate
 from engine.spec.training import Constant, Cosine, MultiStep, Training
-from engine.train import guarded_step
+from engine.step import guarded_step
 
 
 @pytest.mark.parametrize(

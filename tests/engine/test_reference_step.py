@@ -12,7 +12,7 @@ from engine.methods import rslad
 from engine.spec.attacks import ThreatModel
 from engine.spec.methods import RSLAD
 from engine.spec.training import Inner, Training
-from engine.train import maximiser, train_step
+from engine.step import maximiser, train_step
 from engine.types import Nets
 
 EPSILON = 8 / 255

@@ -31,7 +31,7 @@ def selector(tmp_path, given: RunConfig, net=None, split: Split | None = None) -
 def measured(monkeypatch, *shares: float):
     """Validation finds these accuracies, one after the other."""
     queue = iter(shares)
-    monkeypatch.setattr(selection, "accuracies", lambda *_args: {"clean": (next(queue), [0.0])})
+    monkeypatch.setattr(selection, "accuracies", lambda *_args, **_how: {"clean": (next(queue), [0.0])})
 
 
 def test_the_best_epoch_has_the_highest_accuracy_and_ties_stay_with_the_earlier(tmp_path, monkeypatch):
@@ -82,7 +82,7 @@ def test_a_resumed_selector_goes_on_from_the_best_so_far(tmp_path, monkeypatch):
 def test_the_attack_named_by_the_preset_selects_though_another_is_higher(tmp_path, monkeypatch):
     found = iter([(0.9, 0.1), (0.8, 0.2), (0.95, 0.15)])
 
-    def accuracies(*_args):
+    def accuracies(*_args, **_how):
         clean, robust = next(found)
         return {"clean": (clean, [clean]), "cw_inf": (robust, [robust])}
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from engine.run import split_training
+from engine.splits import split_training
 from engine.spec.data import Npz
 from engine.spec.errors import DataError
 from engine.types import Dataset, Split
@@ -26,19 +26,19 @@ def numbers(split: Split) -> list[int]:
 
 
 def test_validation_and_training_share_no_image_and_together_are_the_training_split():
-    training, validation = split_training(spec(validation=90), numbered(500, 300, 100))
+    training, validation, _ = split_training(spec(validation=90), numbered(500, 300, 100))
     assert not set(numbers(training)) & set(numbers(validation))
     assert sorted(numbers(training) + numbers(validation)) == list(range(900))
 
 
 def test_every_image_keeps_its_label():
     whole = numbered(500, 300, 100)
-    for split in split_training(spec(validation=90, train_images=200), whole):
+    for split in split_training(spec(validation=90, train_images=200), whole)[:2]:
         assert split.labels.tolist() == whole.train.labels[numbers(split)].tolist()
 
 
 def test_both_parts_have_the_class_shares_of_the_whole():
-    training, validation = split_training(spec(validation=90), numbered(500, 300, 100))
+    training, validation, _ = split_training(spec(validation=90), numbered(500, 300, 100))
     assert torch.bincount(validation.labels).tolist() == [50, 30, 10]
     assert torch.bincount(training.labels).tolist() == [450, 270, 90]
 
@@ -51,8 +51,8 @@ def test_the_split_seed_alone_decides_who_is_held_out():
 
 def test_fewer_training_images_leave_the_validation_split_as_it_is():
     whole = numbered(100, 100)
-    _, validation = split_training(spec(validation=20), whole)
-    training, same = split_training(spec(validation=20, train_images=50), whole)
+    _, validation, _ = split_training(spec(validation=20), whole)
+    training, same, _ = split_training(spec(validation=20, train_images=50), whole)
     assert numbers(same) == numbers(validation)
     assert torch.bincount(training.labels).tolist() == [25, 25]
 

@@ -31,7 +31,7 @@ ALL_METHODS = [
     CRDND(recall="running", target="relational"),
     CRDND(recall="global", inner="margin", anchor="teacher"),
 ]
-VOLATILE = ("time", "seconds", "images_per_second")
+VOLATILE = ("time", "seconds", "images_per_second", "shares")
 
 
 class Journal:

@@ -75,6 +75,7 @@ def test_a_line_is_what_another_program_expects() -> None:
         "terms": {"clean": 0.5},
         "learning_rate": 0.1,
         "images_per_second": 9.0,
+        "shares": {},
     }
 
 

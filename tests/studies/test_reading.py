@@ -9,7 +9,7 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdnd_tui import presets as shipped_presets
+from crdnd_tui import presets
 from crdnd_tui.studies import grid, reading
 from engine.spec import toml
 from engine.spec.errors import ConfigError
@@ -64,7 +64,7 @@ how = [{ label = "short", set = { training.epochs = 1 } }, { label = "plain", pr
 
 def test_a_bare_name_may_be_a_shipped_preset(tmp_path: Path) -> None:
     found = study(tmp_path, 'name = "s"\npreset = "{method}_digits"\n[grid]\nmethod = ["crdnd"]\n')
-    assert found.cells[0].preset == shipped_presets.shipped()["crdnd_digits"]
+    assert found.cells[0].preset == presets.shipped()["crdnd_digits"]
 
 
 def test_a_teacher_is_sought_beside_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,15 +186,15 @@ def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
 
 
 def test_shipped_studies_are_found_by_bare_names() -> None:
-    assert {"digits", "table1", "table2"} <= set(reading.shipped())
-    assert reading.find("digits") == reading.shipped()["digits"]
+    assert {"digits", "table1", "table2"} <= set(presets.shipped_studies())
+    assert presets.resolve_study("digits") == presets.shipped_studies()["digits"]
     with pytest.raises(ConfigError, match=r"Did you mean digits\?"):
-        reading.find("digit")
+        presets.resolve_study("digit")
 
 
-@pytest.mark.parametrize("name", sorted(reading.shipped()))
+@pytest.mark.parametrize("name", sorted(presets.shipped_studies()))
 def test_every_shipped_study_can_be_read(name: str) -> None:
-    found = reading.read(reading.find(name))
+    found = reading.read(presets.resolve_study(name))
     assert found.name == name
     left_out = tomli.loads(found.text).get("leave_out", [])
     assert left_out or len(found.cells) == prod(len(labels) for labels in found.axes.values())
@@ -202,7 +202,7 @@ def test_every_shipped_study_can_be_read(name: str) -> None:
 
 
 def test_the_digits_study_has_nine_methods_and_three_seeds() -> None:
-    found = reading.read(reading.find("digits"))
+    found = reading.read(presets.resolve_study("digits"))
     assert (len(found.axes["method"]), found.axes["seed"], len(found.cells)) == (7, ("0", "1", "2"), 21)
     assert len({name for cell in found.cells for name, _ in cell.teachers}) == 1
 
@@ -224,7 +224,7 @@ def test_any_value_is_written_so_that_it_is_read_again(value: object) -> None:
     assert tomli.loads(f"value = {line}")["value"] == value
 
 
-_SHIPPED = {name: path for name, path in reading.shipped().items() if name in ("digits", "table2")}
+_SHIPPED = {name: path for name, path in presets.shipped_studies().items() if name in ("digits", "table2")}
 
 
 @settings(max_examples=80, deadline=None)

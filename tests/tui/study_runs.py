@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from crdnd_tui import presets
 from crdnd_tui.app import LabApp
 from crdnd_tui.queueing import occupancy, worker
 from crdnd_tui.queueing.queue import Queue, Ticket
@@ -52,7 +53,7 @@ PAST = (
 @pytest.fixture(name="quiet", autouse=True)
 def quiet_machine(monkeypatch: pytest.MonkeyPatch):
     """No shipped studies, no GPUs, a worker that is there and starts nothing; the past runs are this machine's."""
-    monkeypatch.setattr(reading, "shipped", dict)
+    monkeypatch.setattr(presets, "shipped_studies", dict)
     monkeypatch.setattr(occupancy, "_auto", ["cpu"])
     monkeypatch.setattr(worker, "alive", lambda runs: True)
     monkeypatch.setattr(LabApp, "DEFAULT_MODE", "studies")
@@ -68,7 +69,7 @@ def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     presets.mkdir()
     for method in METHODS:
         (presets / f"{method}.toml").write_text(preset(past(runs, f"-{method}-small_cnn")))
-    (presets / "quickstart_teacher.toml").write_text(past(runs, "pgd_at").config.read_text())
+    (presets / "quickstart_teacher.toml").write_text(named_protocol(past(runs, "pgd_at")))
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "small.toml").write_text(STUDY)
     return runs
@@ -83,11 +84,16 @@ def host_of(runs: Path) -> str:
 def preset(run: RunDir) -> str:
     """A run's config as somebody would write it: without the teacher's own, which its preset names."""
     kept, inside = [], True
-    for line in run.config.read_text().splitlines():
+    for line in named_protocol(run).splitlines():
         if line.startswith("["):
             inside = not line.startswith("[teacher.config")
         kept += [line] if inside else []
     return "\n".join(kept) + "\n"
+
+
+def named_protocol(run: RunDir) -> str:
+    """The config of a run from before protocols had names; a preset's default is another one."""
+    return run.config.read_text().replace("[selection]", '[selection]\nprotocol = "last_iterate"')
 
 
 def study(runs: Path):

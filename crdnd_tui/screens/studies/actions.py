@@ -246,10 +246,10 @@ class StudyActions(LabScreen):
 
     @work(group="deed")
     async def _open(self, name: str) -> None:
-        from crdnd_tui.studies import reading  # noqa: PLC0415
+        from crdnd_tui import presets  # noqa: PLC0415
 
         try:
-            path = await asyncio.to_thread(lambda: reading.find(name).resolve())
+            path = await asyncio.to_thread(lambda: presets.resolve_study(name).resolve())
         except (CrdndError, OSError, ValueError) as error:
             words = "\n".join(error.problems) if isinstance(error, ConfigError) else str(error)
             self._tell(display(words), bad=True)

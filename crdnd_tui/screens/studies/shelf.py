@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from crdnd_tui import files
+from crdnd_tui import files, presets
 from crdnd_tui.queueing import batches
 from crdnd_tui.studies import reading
 from crdnd_tui.studies.study import Study
@@ -39,7 +39,7 @@ class Shelf:
 
     def entries(self, opened: Iterable[Path] = ()) -> list[Entry]:
         """All of them, shipped ones first, each file once."""
-        names = {os.path.realpath(path): name for name, path in reading.shipped().items()}
+        names = {os.path.realpath(path): name for name, path in presets.shipped_studies().items()}
         for path in (*opened, *self._local(), *self._queued()):
             names.setdefault(os.path.realpath(path), os.path.abspath(path))  # noqa: PTH100  links keep their names
         return [self._entry(place, name) for place, name in names.items()]

@@ -1,0 +1,227 @@
+"""A copy of a net whose batch norms are folded into its convolutions: the same function in fewer passes over memory.
+
+    conv, then batch norm:   s (w * x + b - mean) + beta,   s = gamma / sqrt(var + eps)
+    folded:                  (s w) * x + (beta + s (b - mean))
+
+What follows a sum, as in pre-activation nets, has no convolution before it and stays a batch norm.
+"""
+
+import inspect
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from engine.fast.halves import PartedBatchNorm
+from engine.normalize import Normalize
+from engine.padding import SameConv2d
+from engine.spec.errors import CrdndError
+from engine.types import Images, Logits
+
+CONVOLUTIONS = (nn.Conv2d, SameConv2d)  # exactly these: linear in `weight`, and `bias` is added to each channel
+BATCH_NORMS = (nn.BatchNorm2d, PartedBatchNorm)
+HOOKS = (
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
+
+
+class Pair(NamedTuple):
+    """A convolution and the batch norm that alone hears it, and the copied convolution that stands for both."""
+
+    conv: nn.Conv2d
+    norm: nn.BatchNorm2d
+    copy: nn.Conv2d
+
+
+class FoldingError(CrdndError):
+    """The calls of a net cannot be followed, so nobody knows which batch norm follows which convolution."""
+
+
+class Folded(nn.Module):
+    """A copy of a net in eval mode whose batch norms are folded into the convolutions before them.
+
+    `refresh` takes over the net's weights. The copy has no parameters, only buffers outside every state dict: no
+    optimiser, no checkpoint and no gradient finds it. The net itself stays as it is; its hooks are not copied.
+    Layers compute in `dtype` (None: as the net does), except that the normalisation of pixels comes before the cast,
+    and that the batch norms which stay keep the net's precision in their weights and statistics.
+    """
+
+    folded: int  # batch norms that vanished
+    left: int  # batch norms that stayed
+
+    def __init__(
+        self,
+        net: nn.Module,
+        dtype: torch.dtype | None = None,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        """FoldingError when the forward of the net depends on values or sizes, and so cannot be traced."""
+        super().__init__()
+        memo: dict[int, Any] = {id(getattr(m, hooks)): OrderedDict() for m in net.modules() for hooks in HOOKS}
+        copy = deepcopy(net, memo).eval()
+        sources = dict(zip(copy.modules(), net.modules(), strict=True))
+        calls = _follow(copy)
+        self.folded, self.left = len(calls.pairs), calls.norms - len(calls.pairs)
+        for module in copy.modules():
+            _settle(module, dtype, memory_format, has_bias=any(module is conv for conv, _ in calls.pairs))
+        self._pairs = [Pair(sources[conv], sources[norm], conv) for conv, norm in calls.pairs]  # type: ignore[arg-type]
+        vanished = {module for pair in calls.pairs for module in pair}
+        self._others = [(sources[module], module) for module in copy.modules() if module not in vanished]
+
+        self.net = nn.ModuleList([copy])  # so that the copy, too, can be replaced
+        for _, norm in calls.pairs:
+            _replace(self.net, norm, nn.Identity())
+        cast = _Cast(dtype, memory_format)
+        self.before = cast if calls.entry is None else nn.Identity()
+        if calls.entry is not None:
+            _replace(self.net, calls.entry, nn.Sequential(calls.entry, cast))
+        self.refresh()
+        self.train()
+
+    def forward(self, x: Images) -> Logits:
+        """Images in [0, 1] of the net's own dtype to logits of that dtype; so is the gradient of x."""
+        logits: Logits = self.net[0](self.before(x)).to(x.dtype)
+        return logits
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Take over the net's weights and statistics, into the same memory; the host waits for nothing."""
+        old, new = [], []
+        for source, copy in self._others:
+            for name, value in copy.named_buffers(recurse=False):
+                old.append(value)
+                new.append(getattr(source, name).detach())
+        if old:
+            torch._foreach_copy_(old, new)
+        if not self._pairs:
+            return
+        scales, biases = _affine(self._pairs)
+        torch._foreach_copy_([pair.copy.get_buffer("bias") for pair in self._pairs], biases)
+        for pair, scale in zip(self._pairs, scales, strict=True):
+            torch.mul(pair.conv.weight, scale.view(-1, 1, 1, 1), out=pair.copy.weight)  # rounded once, to its dtype
+
+    def train(self, mode: bool = True) -> "Folded":
+        """Eval mode, for any `mode`."""
+        return super().train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Folded":
+        """Nothing: there are no parameters."""
+        return self
+
+
+class _Calls(NamedTuple):
+    """What a net does with its modules."""
+
+    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]]  # convolution, and the batch norm that alone hears it
+    norms: int  # batch norms that are called
+    entry: nn.Module | None  # the normalisation of pixels, where it alone hears the input
+
+
+class _Tracer(fx.Tracer):
+    """Stops at convolutions, batch norms and the normalisation of pixels."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        ours = isinstance(m, Normalize | nn.Conv2d | _BatchNorm)
+        return ours or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+        """Below whatever decorates `forward`, such as checks of shapes, which a proxy does not have."""
+        if self.is_leaf_module(m, self.path_of_module(m)):
+            return super().call_module(m, forward, args, kwargs)
+        return inspect.unwrap(type(m).forward)(m, *args, **kwargs)
+
+
+class _Cast(nn.Module):
+    """To the dtype (None: any) and layout that the convolutions want."""
+
+    def __init__(self, dtype: torch.dtype | None, memory_format: torch.memory_format) -> None:
+        super().__init__()
+        self.dtype, self.memory_format = dtype, memory_format
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of the same shape."""
+        layout = self.memory_format if x.dim() == 4 else torch.preserve_format
+        return x.to(dtype=self.dtype or x.dtype, memory_format=layout)
+
+
+def _follow(net: nn.Module) -> _Calls:
+    whole = nn.Sequential(net)
+    try:
+        graph = _Tracer().trace(whole)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise FoldingError(
+            f"the forward of {type(net).__name__} cannot be traced: {error}",
+            hint="It branches on values or sizes. Use the net as it is, with folded = false.",
+        ) from error
+    modules = dict(whole.named_modules())
+    heard: dict[fx.Node, nn.Module] = {n: modules[str(n.target)] for n in graph.nodes if n.op == "call_module"}
+    uses = Counter(heard.values())
+    uses.update(modules[str(n.target).rpartition(".")[0]] for n in graph.nodes if n.op == "get_attr")
+    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
+    entry = None
+    for node, module in heard.items():
+        if len(node.all_input_nodes) != 1 or uses[module] > 1:
+            continue
+        (before,) = node.all_input_nodes
+        if len(before.users) > 1:
+            continue
+        if before.op == "placeholder" and isinstance(module, Normalize):
+            entry = module
+        conv = heard.get(before)
+        if isinstance(conv, nn.Conv2d) and isinstance(module, nn.BatchNorm2d) and uses[conv] == 1:
+            known = type(conv) in CONVOLUTIONS and type(module) in BATCH_NORMS
+            if known and module.affine and module.track_running_stats:
+                pairs.append((conv, module))
+    return _Calls(pairs, sum(isinstance(module, _BatchNorm) for module in uses), entry)
+
+
+def _affine(pairs: list[Pair]) -> tuple[list[Tensor], list[Tensor]]:
+    """Per convolution: s, by which its weight is multiplied, and the bias that stands for everything else; C each."""
+    variances = [torch.as_tensor(pair.norm.running_var) for pair in pairs]
+    means = [_mean(pair) for pair in pairs]
+    deviations = list(torch._foreach_sqrt(torch._foreach_add(variances, [pair.norm.eps for pair in pairs])))
+    scales = list(torch._foreach_div([pair.norm.weight for pair in pairs], deviations))
+    shifts = list(torch._foreach_mul(means, scales))
+    return scales, list(torch._foreach_sub([pair.norm.bias for pair in pairs], shifts))
+
+
+def _mean(pair: Pair) -> Tensor:
+    """Of the convolution without its bias."""
+    assert pair.norm.running_mean is not None, "only batch norms with statistics are folded"
+    return pair.norm.running_mean if pair.conv.bias is None else pair.norm.running_mean - pair.conv.bias
+
+
+def _settle(
+    module: nn.Module, dtype: torch.dtype | None, memory_format: torch.memory_format, *, has_bias: bool
+) -> None:
+    """Its tensors become buffers, in this precision and layout; refresh fills them."""
+    keep = isinstance(module, Normalize | _BatchNorm)
+    if has_bias and module.bias is None:
+        module.bias = nn.Parameter(module.weight.new_empty(len(module.weight)))
+    for name, value in [*module._parameters.items(), *module._buffers.items()]:
+        module._parameters.pop(name, None)
+        if value is None or name == "num_batches_tracked":  # eval mode counts nothing
+            module._buffers[name] = None
+            continue
+        wanted = dtype if value.is_floating_point() and not keep else None
+        layout = memory_format if value.dim() == 4 else torch.preserve_format
+        place = torch.empty_like(value, dtype=wanted, memory_format=layout, requires_grad=False)
+        module.register_buffer(name, place, persistent=False)
+
+
+def _replace(net: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    """Wherever the net holds it."""
+    for parent in list(net.modules()):
+        for name, child in list(parent._modules.items()):
+            if child is old:
+                setattr(parent, name, new)

@@ -1,0 +1,153 @@
+"""A whole training step as one CUDA graph: teacher, inner maximisation, both forwards, backward and update.
+
+    x, y, the teacher's logits --copied--> memory that stays --> graph: ~2,000 kernels, launched at once --> Loss
+
+Captured anew in each epoch, since learning rate and method may change with it. The noise of the attack is drawn
+inside: a graph takes seed and offset from torch's generator at each replay, so its draws are those of an eager step.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from engine.spec.errors import CrdndError
+from engine.types import Images, Labels, Logits, Loss
+
+WARMUP = 3  # eager steps before the first capture: libraries choose their kernels, the optimiser makes its buffers
+LOSS_TOLERANCE = 0.05  # relative: bfloat16 kernels may be others in a graph
+WEIGHT_TOLERANCE = 0.5  # of the step's length: stale inputs would give an update of another direction
+
+Step = Callable[[Images, Labels, Logits | None], Loss]
+
+
+@runtime_checkable
+class Graph(Protocol):
+    """What torch.cuda.CUDAGraph offers."""
+
+    def replay(self) -> None:
+        """Do again what was captured."""
+        ...
+
+
+Capture = Callable[[Callable[[], Loss]], tuple[Graph, Loss]]
+
+
+class GraphError(CrdndError):
+    """The captured step is not the eager one; the run goes on without graphs."""
+
+
+def capture(work: Callable[[], Loss]) -> tuple[Graph, Loss]:
+    """Record `work` on the current GPU without doing it; its result lies in memory that every replay writes."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = work()
+    return graph, loss
+
+
+class Recorded:
+    """Steps of one batch size, replayed. `state` gives every tensor that a step changes."""
+
+    def __init__(self, step: Step, state: Callable[[], Any], capture: Capture = capture) -> None:
+        self._step, self._state, self._capture = step, state, capture
+        self._seen = 0
+        self._checked = False
+        self._inputs: tuple[Images, Labels, Logits | None] | None = None
+        self._graph: Graph | None = None
+        self._loss: Loss | None = None
+
+    def forget(self) -> None:
+        """An epoch begins: what was captured may not hold any more."""
+        self._graph = self._loss = None
+
+    def __call__(self, x: Images, y: Labels, known: Logits | None) -> Loss:
+        """One step. GraphError, with the state as it was before the step, when capturing fails."""
+        self._seen += 1
+        if self._seen <= WARMUP or (self._inputs is not None and len(x) != len(self._inputs[0])):
+            return _cut(self._step(x, y, known))
+        if self._graph is None:
+            self._record(x, y, known)
+        else:
+            self._fill(x, y, known)
+            self._graph.replay()
+        assert self._loss is not None
+        return self._loss
+
+    def _fill(self, x: Images, y: Labels, known: Logits | None) -> None:
+        if self._inputs is None:
+            self._inputs = (x.clone(), y.clone(), None if known is None else known.clone())
+        for kept, given in zip(self._inputs, (x, y, known), strict=True):
+            if kept is not None and given is not None:
+                kept.copy_(given, non_blocking=True)
+
+    def _record(self, x: Images, y: Labels, known: Logits | None) -> None:
+        """Capture a step, and do it; the first time, compare it with the eager one from the same start."""
+        self._fill(x, y, known)
+        before = [tensor.clone() for tensor in tensors(self._state())]
+        seed = torch.initial_seed()
+        try:
+            expected = None if self._checked else self._eager(before, seed)
+            self._graph, self._loss = self._capture(lambda: _cut(self._step(*self._given())))
+            torch.manual_seed(seed)
+            self._graph.replay()
+            if expected is not None:
+                self._compare(expected, before)
+        except RuntimeError as error:  # of capturing: an operation that a graph cannot hold
+            self._restore(before, seed)
+            raise GraphError(f"the step cannot be captured: {str(error).splitlines()[0]}") from error
+        except GraphError:
+            self._restore(before, seed)
+            raise
+        self._checked = True
+
+    def _given(self) -> tuple[Images, Labels, Logits | None]:
+        assert self._inputs is not None
+        return self._inputs
+
+    def _eager(self, before: list[Tensor], seed: int) -> tuple[float, list[Tensor]]:
+        """Loss and state after an eager step, which is then taken back."""
+        torch.manual_seed(seed)
+        loss = float(self._step(*self._given()).total)
+        after = [tensor.clone() for tensor in tensors(self._state())]
+        self._restore(before, seed)
+        return loss, after
+
+    def _restore(self, before: list[Tensor], seed: int) -> None:
+        self.forget()
+        for tensor, value in zip(tensors(self._state()), before, strict=True):
+            tensor.copy_(value)
+        torch.manual_seed(seed)
+
+    def _compare(self, expected: tuple[float, list[Tensor]], before: list[Tensor]) -> None:
+        assert self._loss is not None
+        loss, after = expected
+        found = float(self._loss.total)
+        if not abs(found - loss) <= LOSS_TOLERANCE * max(abs(loss), 1e-6):
+            raise GraphError(f"the captured step has a loss of {found:.6g}, the eager one of {loss:.6g}")
+        length = _distance(after, before)
+        apart = _distance(tensors(self._state()), after)
+        if not apart <= WEIGHT_TOLERANCE * length + 1e-12:
+            raise GraphError(f"the captured step ends {apart / max(length, 1e-12):.2f} steps beside the eager one")
+
+
+def tensors(state: Any) -> list[Tensor]:  # noqa: ANN401  nested dictionaries and lists
+    """All floating-point and integer tensors in a nested state, in order, as they are and not copied."""
+    if isinstance(state, Tensor):
+        return [state.detach()]
+    if isinstance(state, dict):
+        return [found for value in state.values() for found in tensors(value)]
+    if isinstance(state, list | tuple):
+        return [found for value in state for found in tensors(value)]
+    return []
+
+
+def _distance(some: Iterable[Tensor], others: Iterable[Tensor]) -> float:
+    """Euclidean, over the floating-point tensors."""
+    pairs = [(a, b) for a, b in zip(some, others, strict=True) if a.is_floating_point()]
+    return float(torch.stack([(a.double() - b.double()).square().sum() for a, b in pairs]).sum().sqrt())
+
+
+def _cut(loss: Loss) -> Loss:
+    """Without its graph: nodes of autograd that outlive a step would tie the next one to this one's stream."""
+    return loss._replace(total=loss.total.detach())

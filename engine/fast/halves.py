@@ -1,0 +1,212 @@
+"""One batch that batch norm takes for several: adversarial and natural images in one pass, statistics of each alone.
+
+    x_adv | x  --one forward-->  in every layer:  [normalise the part x_adv] [normalise the part x]  --> logits of both
+
+Running statistics move part after part, in order, as in separate forwards. With a crew the rows of each part are
+spread over ranks; one reduction per layer and direction gives every rank the statistics of the whole part.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from engine.spec.errors import CrdndError
+
+SUMS_ONLY = [False, True, True]  # of the gradients of input, weight and bias
+ALL = [True, True, True]
+Context: TypeAlias = Any  # what autograd hands from forward to backward
+
+
+@runtime_checkable
+class Crew(Protocol):
+    """Ranks that work on one batch."""
+
+    def total(self, tensor: Tensor) -> Tensor:
+        """The sum over all ranks; the argument may be overwritten. Not differentiable."""
+
+
+class PartingError(CrdndError):
+    """A net has batch norms that cannot take one batch for several."""
+
+
+class PartedBatchNorm(nn.BatchNorm2d):
+    """As nn.BatchNorm2d, with the same parameters, buffers and keys; `parted` says how many batches one batch is."""
+
+    parts: int = 1
+    counts: tuple[int, ...] | None = None  # images of each part, over all ranks
+    crew: Crew | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """B C H W to the same shape and dtype. ValueError when B is no multiple of the parts."""
+        if not self.training or (self.parts == 1 and self.crew is None):
+            return super().forward(input)
+        self._check_input_dim(input)
+        if len(input) % self.parts:
+            raise ValueError(f"a batch of {len(input)} images cannot be {self.parts} parts of equal size")
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        pixels = input.shape[2] * input.shape[3]
+        counts = self.counts or (len(input) // self.parts,) * self.parts
+        if min(counts) * pixels < 2:
+            raise ValueError("batch statistics need more than one value per channel in each part")
+        self.num_batches_tracked.add_(self.parts)
+        how = _How(tuple(count * pixels for count in counts), self.momentum, self.eps, self.crew)
+        function = _Alone if self.crew is None else _Together
+        out: Tensor = function.apply(input, self.weight, self.bias, self.running_mean, self.running_var, how)
+        return out
+
+
+def part(net: nn.Module) -> None:
+    """Every nn.BatchNorm2d of the net becomes a PartedBatchNorm, in place: nothing else of it changes.
+
+    PartingError, and nothing is changed, when another kind of batch norm would go on mixing the parts.
+    """
+    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
+    for norm in norms:
+        known = type(norm) in (nn.BatchNorm2d, PartedBatchNorm)
+        if not known or not norm.affine or not norm.track_running_stats or norm.momentum is None:
+            raise PartingError(
+                f"the parts of a batch would mix in {norm}",
+                hint="Only nn.BatchNorm2d with weights, statistics and a momentum can be parted: set paired = false.",
+            )
+    for norm in norms:
+        norm.__class__ = PartedBatchNorm
+
+
+@contextmanager
+def parted(
+    net: nn.Module, parts: int, counts: tuple[int, ...] | None = None, crew: Crew | None = None
+) -> Iterator[None]:
+    """Inside, a batch of parts * B images is `parts` batches, in order, for every batch norm in train mode.
+
+    With a crew, `counts` are the images of each part over all ranks, and the batch holds this rank's rows of each
+    part: as many of one as of the other, or none. Every rank must then make the same passes in the same order.
+    """
+    if (crew is None) != (counts is None) or len(counts or range(parts)) != parts:
+        raise ValueError(f"a crew needs the images of each of {parts} parts, and nobody else does: {counts}")
+    norms = [module for module in net.modules() if isinstance(module, PartedBatchNorm)]
+    found = [(norm.parts, norm.counts, norm.crew) for norm in norms]
+    for norm in norms:
+        norm.parts, norm.counts, norm.crew = parts, counts, crew
+    try:
+        yield
+    finally:
+        for norm, before in zip(norms, found, strict=True):
+            norm.parts, norm.counts, norm.crew = before
+
+
+class _How(NamedTuple):
+    """What batch norm knows beside its tensors."""
+
+    values: tuple[int, ...]  # per channel in each part, over all ranks
+    momentum: float
+    eps: float
+    crew: Crew | None
+
+
+class _Alone(torch.autograd.Function):
+    """Batch norm of each part into one output: the cat of separate outputs without the copy."""
+
+    @staticmethod
+    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, how: _How) -> Tensor:
+        out = torch.empty_like(x)
+        saved = weight.new_empty(2, len(how.values), len(weight))  # mean and 1 / deviation of each part
+        for xs, outs, means, inverses in zip(*_split(how, x, out), *saved, strict=True):
+            torch.ops.aten.native_batch_norm.out(
+                xs,
+                weight,
+                bias,
+                mean,
+                var,
+                True,
+                how.momentum,
+                how.eps,
+                out=outs,
+                save_mean=means,
+                save_invstd=inverses,
+            )
+        ctx.save_for_backward(x, weight, saved)
+        ctx.how = how
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, saved = ctx.saved_tensors
+        how: _How = ctx.how
+        of_parts = [
+            torch.ops.aten.native_batch_norm_backward(
+                gradients, xs, weight, None, None, means, inverses, True, how.eps, ALL
+            )
+            for gradients, xs, means, inverses in zip(*_split(how, gradient, x), *saved, strict=True)
+        ]
+        inputs, weights, biases = zip(*of_parts, strict=True)
+        return torch.cat(inputs), torch.stack(weights).sum(0), torch.stack(biases).sum(0), None, None, None
+
+
+class _Together(torch.autograd.Function):
+    """Batch norm of parts whose rows are spread over ranks.
+
+    Each rank sends, per part and channel, n (m - k) and n (v + (m - k)^2) of its n values with mean m and variance v.
+    The running mean k is the same on all ranks and near m, so that little is lost when the squares are subtracted;
+    v itself is not made of squares. Forward and backward are as in Ioffe and Szegedy 2015, arXiv:1502.03167.
+    """
+
+    @staticmethod
+    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, how: _How) -> Tensor:
+        sums = mean.new_zeros(len(how.values), 2, len(mean))
+        for xs, two in zip(_split(how, x)[0], sums, strict=False):
+            v, m = torch.var_mean(xs.to(mean.dtype), dim=(0, 2, 3), correction=0)
+            n, off = xs.numel() // len(mean), m - mean
+            two[0], two[1] = n * off, n * (v + off * off)
+        assert how.crew is not None
+        sums = how.crew.total(sums)
+        means, variances = torch.empty_like(sums[:, 0]), torch.empty_like(sums[:, 0])
+        before = mean.clone()
+        for i, n in enumerate(how.values):
+            off, square = sums[i, 0] / n, sums[i, 1] / n
+            means[i], variances[i] = before + off, square - off * off
+            mean.lerp_(means[i], how.momentum)
+            var.lerp_(variances[i] * (n / (n - 1)), how.momentum)
+        out = torch.empty_like(x)
+        unused = torch.empty_like(means[0]), torch.empty_like(means[0])  # where the operator repeats its statistics
+        for xs, outs, m, v in zip(*_split(how, x, out), means, variances, strict=False):
+            torch.ops.aten.native_batch_norm.out(
+                xs, weight, bias, m, v, False, 0.0, how.eps, out=outs, save_mean=unused[0], save_invstd=unused[1]
+            )
+        ctx.save_for_backward(x, weight, means, variances)
+        ctx.how = how
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, means, variances = ctx.saved_tensors
+        how: _How = ctx.how
+        sums = means.new_zeros(len(how.values), 2, len(weight))  # per part: of dy, and of dy times the normalised x
+        for xs, ys, two, m, v in zip(*_split(how, x, gradient), sums, means, variances, strict=False):
+            _, two[1], two[0] = torch.ops.aten.native_batch_norm_backward(
+                ys, xs, weight, m, v, None, None, False, how.eps, SUMS_ONLY
+            )
+        bias_gradient, weight_gradient = sums.sum(0)  # of these rows alone: ranks add theirs up
+        assert how.crew is not None
+        sums = how.crew.total(sums)
+        inputs = torch.empty_like(x)
+        inverses = torch.rsqrt(variances + how.eps)
+        for i, (xs, ys, outs) in enumerate(zip(*_split(how, x, gradient, inputs), strict=True)):
+            of_y = weight * inverses[i]
+            of_x = -of_y * inverses[i] * sums[i, 1] / how.values[i]
+            of_one = -of_y * sums[i, 0] / how.values[i] - of_x * means[i]
+            planes = [coefficient.view(-1, 1, 1) for coefficient in (of_one, of_x, of_y)]
+            torch.addcmul(torch.addcmul(planes[0], xs, planes[1]), ys, planes[2], out=outs)
+        return inputs, weight_gradient, bias_gradient, None, None, None
+
+
+def _split(how: _How, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    """The parts of each tensor, in order; none of a rank without rows."""
+    rows = len(tensors[0]) // len(how.values)
+    return [tensor.split(rows) if rows else () for tensor in tensors]

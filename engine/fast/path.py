@@ -1,0 +1,169 @@
+"""The fast path of one run: what is switched on, put together, around `train.train_step`.
+
+Feed --> x, y, views --Natural--> T(x) out of the table
+   |                                  |
+   +--> train_step: method.loss --asks--> Teacher, Student (stand-ins) --> backward --> update      eagerly, or
+   +--> the same, recorded once an epoch as a CUDA graph and replayed                               as a graph
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.distributed import GradBucket  # type: ignore[attr-defined]  # in __init__, not in __all__
+from torch.nn.parallel import DistributedDataParallel
+
+from engine.augment import Draws
+from engine.crew import Crew
+from engine.fast.clock import Clock
+from engine.fast.folding import Folded, FoldingError
+from engine.fast.graph import GraphError, Recorded
+from engine.fast.halves import PartingError, part
+from engine.fast.natural import Natural
+from engine.fast.plan import Plan
+from engine.fast.standins import Student, Teacher
+from engine.fast.table import Mode
+from engine.types import Images, Labels, Logits, Loss, Maximise, Nets, Objective
+
+
+class FastPath:
+    """One run's. Without a plan, and alone, networks are asked as the method asks them."""
+
+    def __init__(self, nets: Nets, plan: Plan | None = None, crew: Crew | None = None) -> None:
+        """`nets` are the real ones; `self.nets` are those that a method is to be given."""
+        self.plan, self.crew = plan or Plan(), crew or Crew(device=nets.device)
+        self.clock, self.notes = Clock(nets.device), list[str]()
+        self.natural: Natural | None = None
+        self._recorded: Recorded | None = None
+        self._why_not = ""  # the graphs were given up
+        self._pair(nets.student)
+        outer = _together(nets.student) if self.crew.world > 1 else nets.student
+        copy = self._fold(nets.student, "student", "inner") if self.plan.folded else None
+        self.student = Student(nets.student, self.plan, self.crew, outer, copy)
+        self.teacher: Teacher | None = None
+        if nets.teacher is not None:
+            wanted = self.plan.folded or self.plan.teacher != torch.float32
+            copy = self._fold(nets.teacher, "teacher", "teacher") if wanted else None
+            self.teacher = Teacher(nets.teacher, self.crew, self.clock, copy)
+        self.nets = nets._replace(student=self.student, teacher=self.teacher)
+
+    def with_table(self, natural: Natural, mode: Mode) -> None:
+        """From now on the teacher's answers to natural images come out of a table."""
+        self.natural, self.plan = natural, replace(self.plan, table=mode)
+
+    def without_table(self) -> None:
+        """There is none."""
+        self.plan = replace(self.plan, table="off")
+
+    def record(self, step: Callable[[Images, Labels], Loss], state: Callable[[], Any]) -> None:
+        """From now on `run` may capture this step; `state` gives every tensor that it changes."""
+        if self.plan.graphs:
+            self._recorded = Recorded(lambda x, y, known: self._eager(step, x, y, known), state)
+
+    def maximiser(self, plain: Maximise, mode: str) -> Maximise:
+        """The adversary, climbing on the student's stand-in; `mode` is that of the student's batch norm."""
+
+        def maximise(objective: Objective, x: Images) -> Images:
+            with self.clock.part("inner"), self.student.climbing(mode):
+                x_adv = plain(objective, x)
+            self.student.met(x, x_adv)
+            return x_adv
+
+        return maximise
+
+    def epoch_started(self, views: int) -> None:
+        """`views`: how many views of a batch the student learns from in this epoch: x_adv, or x and x_adv."""
+        self.student.views = views
+        if self._recorded is not None:
+            self._recorded.forget()
+
+    def known(self, draws: Draws, epoch: int, number: int, x: Images) -> Logits | None:
+        """The teacher's logits on this rank's rows of x, where there is a table."""
+        if self.natural is None:
+            return None
+        with self.clock.part("teacher"):
+            return self.natural.logits(draws, epoch, number, x)
+
+    def run(self, step: Callable[[Images, Labels], Loss], x: Images, y: Labels, known: Logits | None) -> Loss:
+        """One step, as a graph where that is possible. The loss comes without its graph of autograd."""
+        if self._recorded is not None:
+            try:
+                return self._recorded(x, y, known)
+            except GraphError as error:
+                self._recorded, self._why_not = None, error.what
+        loss = self._eager(step, x, y, known)
+        return loss._replace(total=loss.total.detach())
+
+    def complaint(self) -> str:
+        """Why graphs were given up, once; empty otherwise."""
+        said, self._why_not = self._why_not, ""
+        return said
+
+    def close(self) -> None:
+        """Let go of the table."""
+        if self.natural is not None:
+            self.natural.table.close()
+            self.natural = None
+
+    def _eager(self, step: Callable[[Images, Labels], Loss], x: Images, y: Labels, known: Logits | None) -> Loss:
+        if self.teacher is not None and known is not None:
+            self.teacher.knows(x, known)
+        try:
+            with self.clock.part("outer"):
+                loss = step(x, y)
+        finally:
+            if self.teacher is not None:
+                self.teacher.forget()
+        self.student.step_ended()
+        self.clock.step_ended()
+        return loss
+
+    def _pair(self, student: nn.Module) -> None:
+        """Make batch norm ready for halves; a student whose statistics would mix passes in two batches."""
+        if not (self.plan.paired or self.crew.world > 1):
+            return
+        try:
+            part(student)
+        except PartingError as error:
+            if self.crew.world > 1:
+                raise
+            self.notes.append(f"two batches in the outer step: {error.what}")
+            self.plan = replace(self.plan, paired=False)
+
+    def _fold(self, net: nn.Module, who: str, part_of_plan: str) -> Folded | None:
+        """A copy in the precision that the plan wants, or none, with a note, of a net that cannot be followed."""
+        first = next(net.parameters())
+        dtype: torch.dtype = getattr(self.plan, part_of_plan)
+        layout = torch.channels_last if _is_channels_last(net) else torch.contiguous_format
+        try:
+            return Folded(net, dtype if first.dtype == torch.float32 and dtype != torch.float32 else None, layout)
+        except FoldingError as error:
+            self.notes.append(f"the {who} is not folded, and asked in float32: {error.what}")
+            changes: dict[str, Any] = {part_of_plan: torch.float32} | ({"folded": False} if who == "student" else {})
+            self.plan = replace(self.plan, **changes)
+            return None
+
+
+def _is_channels_last(net: nn.Module) -> bool:
+    """Whether its convolutions lie in memory so; 1 x 1 ones are both."""
+    weights = [module.weight for module in net.modules() if isinstance(module, nn.Conv2d)]
+    return any(w.is_contiguous(memory_format=torch.channels_last) and not w.is_contiguous() for w in weights)
+
+
+def _together(student: nn.Module) -> nn.Module:
+    """The student in torch's wrapper of data parallelism, which adds the ranks' gradients up during the backward pass.
+
+    Each rank's loss is that of the whole batch, so gradients are summed, and not averaged as the wrapper would.
+    """
+    unused = any(name.startswith("sub_block1.") for name, _ in student.named_parameters())
+    wrapped = DistributedDataParallel(student, broadcast_buffers=False, find_unused_parameters=unused)
+
+    def add_up(group: Any, bucket: GradBucket) -> torch.futures.Future[torch.Tensor]:  # noqa: ANN401  the state
+        work = torch.distributed.all_reduce(bucket.buffer(), group=group, async_op=True)
+        assert work is not None
+        return work.get_future().then(lambda done: done.value()[0])
+
+    wrapped.register_comm_hook(None, add_up)
+    return wrapped

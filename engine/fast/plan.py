@@ -1,0 +1,123 @@
+"""Which shortcuts a run takes: the machine's switches, and for `auto` what measured faster on such a device.
+
+The measurements behind the rules are those of `benchmarks/step.py`; `benchmarks/README.md` has the figures.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+
+from engine.spec.machine import Machine, Precision, Switch
+
+CPU_FACTS = Path("/proc/cpuinfo")
+LARGE = 50_000_000  # multiply-accumulates per image: below, bfloat16 costs more in casts than it saves
+AMPERE = (8, 0)
+
+
+class Asked(NamedTuple):
+    """A network by what matters for speed."""
+
+    macs: int  # multiply-accumulates of one image
+    half: bool = True  # whether its kind is faster in bfloat16 on a CPU: nets of depthwise convolutions are not
+    paired: bool = True  # whether one batch of two halves is faster than two batches on a CPU: for such nets it is not
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is switched on. The default is an exact run: each network asked as the paper writes it, in float32."""
+
+    teacher: torch.dtype = torch.float32
+    inner: torch.dtype = torch.float32
+    outer: torch.dtype = torch.float32
+    folded: bool = False
+    paired: bool = False
+    table: Literal["auto", "off", "lazy", "complete"] = "off"
+    graphs: bool = False
+    ranks: int = 1
+
+    @property
+    def exact(self) -> bool:
+        """Whether every number is computed as the paper writes it."""
+        return Plan(ranks=self.ranks, paired=self.ranks > 1) == self
+
+    def switches(self) -> dict[str, str]:
+        """For the log: name -> state; empty when nothing is switched on."""
+        if self == Plan():
+            return {}
+        shown = {
+            "teacher": _name(self.teacher),
+            "inner": _name(self.inner),
+            "outer": _name(self.outer),
+            "folded": _word(self.folded),
+            "paired": _word(self.paired),
+            "table": self.table,
+            "graphs": _word(self.graphs),
+        }
+        return shown | ({"ranks": str(self.ranks)} if self.ranks > 1 else {})
+
+
+def decide(
+    machine: Machine, device: torch.device, student: Asked, teacher: Asked | None, *, eval_attack: bool, ranks: int = 1
+) -> Plan:
+    """The plan of a run. `eval_attack`: the inner maximisation meets the student in eval mode, and may meet a copy.
+
+    Several ranks always pair: the student passes through its wrapper of data parallelism once a step.
+    """
+    if machine.exact:
+        return Plan(ranks=ranks, paired=ranks > 1)
+    folded = machine.folded != "off" and eval_attack
+    return Plan(
+        teacher=torch.float32 if teacher is None else _precision(machine.teacher_precision, device, teacher),
+        inner=_precision(machine.inner_precision, device, student) if eval_attack else torch.float32,
+        outer=_precision(machine.outer_precision, device, student),
+        folded=folded,
+        paired=ranks > 1 or _on(machine.paired, device.type == "cuda" or student.paired),
+        table="off" if teacher is None else machine.table,
+        graphs=device.type == "cuda" and ranks == 1 and machine.graphs != "off",
+        ranks=ranks,
+    )
+
+
+def _on(switch: Switch, auto: bool) -> bool:
+    return auto if switch == "auto" else switch == "on"
+
+
+def _precision(wanted: Precision, device: torch.device, net: Asked) -> torch.dtype:
+    if wanted != "auto":
+        return torch.float32 if wanted == "float32" else torch.bfloat16
+    return torch.bfloat16 if _half_is_faster(device, net) else torch.float32
+
+
+def _half_is_faster(device: torch.device, net: Asked) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= AMPERE and net.macs >= LARGE
+    return net.half and net.macs >= LARGE and half_pays()
+
+
+def half_pays() -> bool:
+    """Whether this CPU multiplies faster in bfloat16: with AMX, or an AMD with AVX512-BF16.
+
+    Intel's AVX512-BF16 alone is not enough: its product takes two float32 slots, and ResNet-18 ran at 0.8x.
+    """
+    if torch.cpu._is_amx_tile_supported():
+        return True
+    return torch.cpu._is_avx512_bf16_supported() and vendor() == "AuthenticAMD"
+
+
+def vendor() -> str:
+    """Of the processor, as its kernel tells it; empty where it does not."""
+    try:
+        lines = CPU_FACTS.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")), "")
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _word(switched: bool) -> str:
+    return "on" if switched else "off"

@@ -1,0 +1,144 @@
+"""crdnd tables: what the list says of a table is what its folder holds, and one in use is not removed."""
+
+import fcntl
+import json
+import os
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.spec import tables
+from engine.spec.tables import FORMAT, LOCK, META, RECORDS, Key, Meta
+
+KEY = Key(
+    teacher_sha256="a" * 64, model='{"name":"wide_resnet","depth":34}', data_sha256="b" * 64, images=100, classes=10,
+    padding=4, flip=True, image=(3, 32, 32), precision="bfloat16", folded=True, layout="contiguous", device="cpu",
+    torch="2.15",
+)  # fmt: skip
+
+
+def made(home: Path, key: Key = KEY, records: int = 0, **labels: str) -> Path:
+    """A table with so many written records, as an engine leaves it."""
+    path = tables.tables_folder(home / "data") / key.id
+    path.mkdir(parents=True)
+    meta = Meta(format=FORMAT, key=key, created=1.0, **labels)
+    (path / META).write_bytes(msgspec.json.encode(meta))
+    (path / LOCK).write_bytes(b"")
+    with (path / RECORDS).open("wb") as file:
+        for number in range(records):
+            file.seek((3 * number) % (key.images * key.views) * key.record_bytes)
+            file.write(
+                struct.pack("<10fI", *range(10), 1 << (8 * (number % 4)))
+            )  # any byte of the word may stand alone
+        file.truncate(key.table_bytes)
+    return path
+
+
+def test_without_tables_it_says_where_they_would_be(crdnd):
+    done = crdnd("tables")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "No tables in" in done.stderr
+    assert crdnd("tables", "--json").stdout == "[]\n"
+    assert not (crdnd.home / "data").exists()
+
+
+def test_a_table_is_listed_with_what_it_holds(crdnd):
+    path = made(crdnd.home, records=1620, teacher="Rice2020Overfitting", data="cifar10")
+    done = crdnd("tables")
+    assert done.returncode == 0
+    head, row = done.stdout.splitlines()
+    assert head.split() == ["table", "teacher", "data", "images", "x", "views", "filled", "on", "disk", "last", "used"]
+    assert row.split()[:7] == [KEY.id, "Rice2020Overfitting", "cifar10", "100", "x", "162", "10.0"]
+    assert row.endswith("ago")
+    assert "in use" not in row
+    assert "696 KiB when all are filled" in done.stderr
+    (found,) = json.loads(crdnd("tables", "--json").stdout)
+    assert (found["id"], found["path"], found["filled"], found["trouble"]) == (KEY.id, str(path), 0.1, "")
+    assert found["bytes"] == KEY.table_bytes == 100 * 162 * 44
+    assert found["bytes_on_disk"] == (path / RECORDS).stat().st_blocks * 512
+    assert (found["meta"]["key"]["views"], found["meta"]["key"]["model"]["depth"]) == (162, 34)
+
+
+def test_a_table_without_labels_shows_its_architecture_and_the_hash_of_its_data(crdnd):
+    made(crdnd.home)
+    assert crdnd("tables").stdout.splitlines()[1].split()[:3] == [KEY.id, "wide_resnet", "b" * 8]
+
+
+def test_one_missing_record_is_not_a_full_table(crdnd):
+    path = made(crdnd.home)
+    whole = struct.pack("<10fI", *range(10), 7) * (KEY.images * KEY.views)
+    (path / RECORDS).write_bytes(whole)
+    assert " 100.0 " in crdnd("tables").stdout
+    (path / RECORDS).write_bytes(whole[: -KEY.record_bytes] + bytes(KEY.record_bytes))
+    assert " 99.9 " in crdnd("tables").stdout
+
+
+@pytest.mark.parametrize(
+    "damage", ["truncated", "no records", "garbage", "another version", "another name", "set aside"]
+)
+def test_a_table_that_no_run_uses_says_why_and_can_be_removed(crdnd, damage):
+    path = made(crdnd.home)
+    if damage == "truncated":
+        os.truncate(path / RECORDS, 1000)
+    elif damage == "no records":
+        (path / RECORDS).unlink()
+    elif damage == "garbage":
+        (path / META).write_bytes(b"{\x1b[31m")
+    elif damage == "another version":
+        (path / META).write_bytes((path / META).read_bytes().replace(b'"format":1', b'"format":9'))
+    else:
+        name = {"another name": "0123456789abcdef", "set aside": f"{KEY.id}.damaged-2"}[damage]
+        path = path.rename(path.with_name(name))
+    done = crdnd("tables")
+    assert done.returncode == 0
+    assert f"crdnd tables --remove {path.name}" in done.stdout
+    assert "\x1b" not in done.stdout
+    (found,) = json.loads(crdnd("tables", "--json").stdout)
+    assert found["trouble"]
+    assert crdnd("tables", "--remove", path.name).returncode == 0
+    assert not path.exists()
+
+
+def test_removing_says_what_is_free_again_and_takes_the_beginning_of_a_name(crdnd):
+    path, kept = made(crdnd.home, records=50), made(crdnd.home, replace(KEY, torch="2.11"))
+    used = sum(file.stat().st_blocks * 512 for file in path.iterdir())
+    done = crdnd("tables", "--remove", path.name[:6], "--json")
+    assert json.loads(done.stdout) == {"removed": path.name, "freed": used}
+    assert [entry.name for entry in path.parent.iterdir() if entry.is_dir()] == [kept.name]
+    assert f"{kept.name} is removed" in crdnd("tables", "--remove", kept.name).stderr
+
+
+def test_a_table_in_use_is_marked_and_not_removed(crdnd):
+    path = made(crdnd.home)
+    with (path / LOCK).open("rb") as engine:
+        fcntl.flock(engine, fcntl.LOCK_SH)
+        assert crdnd("tables").stdout.splitlines()[1].endswith("in use")
+        done = crdnd("tables", "--remove", path.name)
+        assert done.returncode == 2
+        assert "an engine uses this table" in done.stderr
+        assert path.exists()
+    assert crdnd("tables", "--remove", path.name).returncode == 0
+
+
+def test_nothing_but_tables_is_removed(crdnd):
+    path = made(crdnd.home)
+    (path.parent / "notes").mkdir()
+    (path.parent / ("c" * 16)).symlink_to(path)
+    for name in ("notes", "..", "c" * 16, "/", "fffffff"):
+        done = crdnd("tables", "--remove", name)
+        assert done.returncode == 2, name
+        assert "there is no table" in done.stderr
+    assert (path.parent / "notes").is_dir()
+    assert path.is_dir()
+
+
+def test_a_beginning_that_fits_several_removes_none(crdnd):
+    first = made(crdnd.home)
+    second = first.rename(first.with_name(f"{KEY.id}.damaged"))
+    first = made(crdnd.home)
+    assert "several tables" in crdnd("tables", "--remove", KEY.id[:5]).stderr
+    assert crdnd("tables", "--remove", KEY.id).returncode == 0  # a whole name is meant as it is
+    assert second.is_dir() and not first.exists()

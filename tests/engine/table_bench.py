@@ -1,0 +1,48 @@
+"""A small table for tests: keys, views, and a process of its own that writes."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from engine.fast.table import Table, Views, open_table
+from engine.spec.tables import Key
+
+ROOT = Path(__file__).parent.parent.parent
+ROOMY = 1 << 30
+KEY = Key(
+    teacher_sha256="a" * 64, model='{"name":"small_cnn"}', data_sha256="b" * 64, images=16, classes=3, padding=1,
+    flip=True, image=(2, 5, 4), precision="float32", folded=False, layout="contiguous", device="cpu", torch="2.15",
+)  # fmt: skip
+
+
+def key(**changes) -> Key:
+    return replace(KEY, **changes)
+
+
+def opened(folder: Path, **changes) -> Table:
+    return open_table(folder, key(**changes), ROOMY)
+
+
+def every(table: Table) -> Views:
+    """All views, in the order of their records."""
+    return table.views_at(torch.arange(len(table)).numpy())
+
+
+def some(*rows: tuple[int, int, int, bool]) -> Views:
+    """From (image, dy, dx, flip)."""
+    image, dy, dx, flip = zip(*rows, strict=True)
+    return Views(torch.tensor(image), torch.tensor(dy), torch.tensor(dx), torch.tensor(flip))
+
+
+def random_logits(table: Table, seed: int = 0) -> torch.Tensor:
+    """One row for each record."""
+    return torch.randn(len(table), table.key.classes, generator=torch.Generator().manual_seed(seed))
+
+
+def process(program: str, *words: str) -> "subprocess.Popen[str]":
+    """An interpreter of its own that runs this program, with pipes."""
+    return subprocess.Popen([sys.executable, "-c", program, *words], cwd=ROOT, text=True, stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip

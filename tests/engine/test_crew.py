@@ -1,0 +1,95 @@
+"""A crew equals one process: what ranks tell each other, and every method's losses, gradients and statistics."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.crew import Crew
+from tests.engine import crew_ranks
+from tests.engine.crew_ranks import BATCHES, CASES, learn
+
+WORLDS = (2, 4)
+
+
+@pytest.fixture(scope="module", params=WORLDS)
+def ranks(request, tmp_path_factory) -> list[dict]:
+    """What every rank of a crew of 2, and of 4, found."""
+    folder = tmp_path_factory.mktemp(f"crew{request.param}")
+    done = subprocess.run(
+        [sys.executable, "-P", "-W", "ignore", crew_ranks.__file__, str(request.param), str(folder)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(request.param)]
+
+
+def test_alone_everything_is_what_it_was():
+    crew, x = Crew(), torch.rand(3, 2, requires_grad=True)
+    assert crew.leads and crew.rows(5) == slice(0, 5)
+    assert crew.gather(x, 3) is x
+    assert torch.equal(crew.total(x), x)
+    assert crew.agree(True) and not crew.agree(False)
+    assert crew.share(3, lambda k: k * k) == [0, 1, 4]
+    assert crew.lead(lambda: "said") == "said"
+
+
+def test_alone_items_are_computed_one_by_one():
+    computed = []
+    for k, _ in Crew().each(5, computed.append):
+        assert computed == list(range(k + 1))
+
+
+def test_rows_are_contiguous_and_differ_by_one_at_most():
+    for world in (1, 2, 3, 4, 7):
+        for n in (0, 1, 2, 5, 7, 8, 128, 129):
+            slices = [Crew(rank=rank, world=world).rows(n) for rank in range(world)]
+            assert [i for s in slices for i in range(n)[s]] == list(range(n))
+            sizes = [s.stop - s.start for s in slices]
+            assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.slow
+def test_ranks_tell_each_other(ranks):
+    world = len(ranks)
+    for rank, found in enumerate(ranks):
+        said = found["talk"]
+        assert all(said[key] for key in said if key.startswith("gather"))
+        own = torch.zeros(5, 2, dtype=torch.float64)
+        rows = Crew(rank=rank, world=world).rows(5)
+        own[rows] = 8 * torch.arange(10.0, dtype=torch.float64).view(5, 2)[rows]
+        assert torch.equal(said["gradient"], own)  # complete for the own rows, nothing for the others
+        assert said["total"].tolist() == [world, sum(range(world))]
+        assert said["agree"] == [False, True, True]
+        assert [(k, who) for k, who, _ in said["share"]] == [(k, k % world) for k in range(5)]
+        assert all(torch.equal(tensor, torch.full((k,), k)) for k, _, tensor in said["share"])
+        assert said["lead"] == 0
+        assert said["stopped"] == (list(range(world - 1)), "SIGUSR1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_losses_gradients_and_statistics_equal_one_process(name, ranks):
+    alone = learn(CASES[name], None)
+    for found in ranks:
+        for step, (one, own) in enumerate(zip(alone, found["learnt"][name], strict=True)):
+            assert own.keys() == one.keys()
+            for key, value in one.items():
+                difference = (own[key].double() - value.double()).abs().max() if value.numel() else 0.0
+                assert difference <= 1e-12 * max(1.0, float(value.double().abs().max())), (key, BATCHES[step])
+
+
+@pytest.mark.slow
+def test_ranks_stay_equal_to_the_last_bit(ranks):
+    first = ranks[0]["learnt"]
+    for other in ranks[1:]:
+        for name in CASES:
+            for one, two in zip(first[name], other["learnt"][name], strict=True):
+                assert all(torch.equal(one[key], two[key]) for key in one), name

@@ -1,0 +1,208 @@
+"""torchrun's ranks: how a run on several devices is started, stopped, ended by a death, and gone on with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import safetensors.torch
+import torch
+
+from engine import job, ranks, runtime, torchrun
+from engine.spec.errors import ConfigError
+from engine.spec.machine import Machine
+from engine.spec.rundir import RunDir
+from engine.torchrun import Ending
+from tests.engine.broken_runs import FAILED, FINISHED, REFUSED, STOPPED, events, make, said, short, status, tiny
+
+ROOT = Path(__file__).parents[2]
+SIGKILL, SIGTERM = -int(signal.SIGKILL), -int(signal.SIGTERM)
+
+
+def on(run: RunDir, **settings) -> RunDir:
+    """The run's machine, changed; exact, so that ranks differ from one process by rounding alone."""
+    machine = json.loads(run.machine.read_text()) | {"exact": True} | settings
+    run.machine.write_text(json.dumps(machine))
+    return run
+
+
+def start(run: RunDir) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "engine", str(run.path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+
+
+def until(process: subprocess.Popen, true) -> None:
+    """Until something is so, or the process is gone."""
+    while process.poll() is None and not true():
+        time.sleep(0.02)
+
+
+def rank_processes(process: subprocess.Popen) -> dict[int, psutil.Process]:
+    environments = {child: child.environ() for child in psutil.Process(process.pid).children(recursive=True)}
+    return {int(found["RANK"]): child for child, found in environments.items() if "RANK" in found}
+
+
+def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.slow
+def test_a_killed_rank_ends_the_run_and_is_named(data, tmp_path):
+    long = {"epochs": 300, "batch_size": 16, "learning_rate": 0.1, "schedule": {"name": "constant"}}
+    run = on(make(tmp_path, data, tiny(training=long)), devices=2)
+    engine = start(run)
+    until(engine, lambda: run.events.exists() and b"step_done" in run.events.read_bytes())
+    found = rank_processes(engine)
+    assert sorted(found) == [0, 1], run.log.read_text()
+    found[1].kill()
+
+    assert engine.wait(30) == FAILED
+    assert all(gone(process) for process in found.values())
+    (failure,) = said(run, "run_failed")
+    assert failure["message"] == status(run).reason == "rank 1 of 2 died (SIGKILL); the run was ended"
+    assert "crdnd resume" in failure["hint"]
+    assert status(run).phase == "failed"
+    job.Lock(run.lock).take()
+
+
+@pytest.mark.slow
+def test_stopped_on_two_and_finished_on_four_is_one_run_on_one(data, nursery, tmp_path):
+    table = short().model_dump(mode="json")
+    table["training"]["batch_size"] = 15  # of 32 images: 15, 15 and 2
+    config = type(short()).model_validate(table)
+    alone = on(make(tmp_path / "alone", data, config))
+    assert nursery.work(alone) == FINISHED, nursery.screen.read_text()
+
+    run = on(make(tmp_path / "ranks", data, config), devices=2)
+    engine = start(run)
+    until(engine, run.log.exists)
+    engine.send_signal(signal.SIGTERM)  # long before the first step
+    assert engine.wait(60) == STOPPED, run.log.read_text()
+    (stop,) = said(run, "run_stopped")
+    assert stop["step"] == 1
+    assert not run.stop.exists()
+
+    on(run, devices=4)
+    assert start(run).wait(90) == FINISHED, run.log.read_text()
+    first, second = (safetensors.torch.load_file(r.weights_of("last")) for r in (alone, run))
+    for name, value in first.items():
+        assert torch.allclose(value, second[name], rtol=1e-4, atol=1e-5), name
+    told = [[e["event"] for e in events(r) if e["event"] not in torn] for r in (alone, run)]
+    assert told[0] == told[1]
+    assert (run.evaluation / "last" / "fgsm.json").is_file()
+    assert not (run.path / ".ranks").exists()
+
+
+torn = {"run_resumed", "run_stopped", "checkpoint_saved"}
+
+
+def test_more_devices_than_there_are_is_refused_with_the_count(data, tmp_path):
+    run = on(make(tmp_path, data, short()), devices=3, device="cuda")
+    engine = start(run)
+    visible = torch.cuda.device_count()
+    assert visible < 3
+    assert engine.wait(60) == REFUSED
+    (failure,) = said(run, "run_failed")
+    assert failure["message"] == f"machine.devices: 3 devices are wanted, but {visible} GPUs are visible"
+    assert [event["event"] for event in events(run)] == ["run_started", "run_failed"]
+
+
+def test_devices_are_counted_from_the_named_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    runtime.check_devices(Machine(devices=4))
+    runtime.check_devices(Machine(devices=2, device="cuda:2"))
+    with pytest.raises(ConfigError, match="5 devices are wanted, but 4 GPUs"):
+        runtime.check_devices(Machine(devices=5))
+    with pytest.raises(ConfigError, match="2 devices are wanted from cuda:3 on, but 4 GPUs"):
+        runtime.check_devices(Machine(devices=2, device="cuda:3"))
+    runtime.check_devices(Machine(devices=64, device="cpu"))
+
+
+@pytest.fixture
+def third_of_four(monkeypatch) -> None:
+    for name, value in {"RANK": 6, "WORLD_SIZE": 8, "LOCAL_RANK": 2, "LOCAL_WORLD_SIZE": 4}.items():
+        monkeypatch.setenv(name, str(value))
+
+
+@pytest.mark.usefixtures("third_of_four")
+def test_a_rank_has_its_own_device_and_its_share_of_threads(monkeypatch):
+    assert torchrun.place() == (6, 8, 2, 4)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert runtime.choose_device(Machine()) == torch.device("cuda:2")
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    chosen = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    runtime.share_threads(Machine(), 10**12)
+    runtime.share_threads(Machine(threads=8), 10**12)
+    runtime.share_threads(Machine(), 1000)
+    assert chosen == [16, 2, 1]
+
+
+@pytest.mark.usefixtures("third_of_four")
+def test_an_engine_started_by_a_rank_is_no_rank(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    outside = torchrun.outside()
+    assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID"} & outside.keys()
+    assert outside["CUDA_VISIBLE_DEVICES"] == "0,1"
+    assert outside["PATH"] == os.environ["PATH"]
+
+
+def test_torchrun_is_told_how_many_and_where(tmp_path):
+    run = RunDir(tmp_path / "tiny")
+    engine = [sys.executable, "-P", "-m", "engine", str(run.path)]
+    assert ranks.options(run, Machine(devices=4)) == [
+        "--standalone",
+        "--nproc-per-node=4",
+        "--max-restarts=0",
+        "--no-python",
+        *engine,
+    ]
+    assert ranks.options(run, Machine(devices=8, nodes=2, rendezvous="head"))[:4] == [
+        "--nnodes=2",
+        "--rdzv-backend=c10d",
+        "--rdzv-endpoint=head:29400",
+        "--rdzv-id=tiny",
+    ]
+    with pytest.raises(ConfigError, match="2 nodes need a place to meet"):
+        ranks.options(run, Machine(nodes=2))
+
+
+def cause(said: list[Ending], deaths: list[Ending], agent: int = 1) -> str:
+    return ranks.why(said, deaths, agent, ranks=4).message
+
+
+def test_the_first_cause_is_told():
+    lost = Ending(rank=0, code=1, message="Connection closed by peer", lost=True)
+    full = Ending(rank=2, code=1, kind="OutOfMemory", message="rank 2 of 4: out of memory")
+    defect = Ending(rank=0, code=1, kind="RuntimeError", message="rank 0 of 4: something is wrong")
+    killed, ended, left = Ending(rank=3, code=SIGKILL), Ending(rank=1, code=SIGTERM), Ending(rank=0, code=1)
+    died = "rank 3 of 4 died (SIGKILL); the run was ended"
+    assert cause([lost], [left, killed, ended]) == died  # the loss of it is no cause
+    assert cause([defect], [left, killed, ended]) == died  # an error that may come of it is none either
+    assert cause([full, lost], [left, killed]) == full.message
+    assert cause([defect, lost], [left, ended]) == defect.message
+    assert cause([lost], [left, Ending(rank=2, code=7), ended]) == "rank 2 of 4 died (exit code 7); the run was ended"
+    assert cause([], [ended]) == "rank 1 of 4 died (SIGTERM); the run was ended"
+    assert cause([lost], [], SIGKILL) == "torchrun ended (SIGKILL) without a word of the ranks; the run was ended"
+
+
+def test_last_words_are_read_in_their_order_and_old_ones_are_not(tmp_path):
+    run = RunDir(tmp_path)
+    for rank, when in ((0, 12.0), (1, 11.0), (2, 3.0)):
+        torchrun.record(run, Ending(rank=rank, code=1, message=f"rank {rank}", time=when))
+    (tmp_path / ".ranks" / "elsewhere-3.json").write_text("{")  # half of it
+    torchrun.record_deaths(run, [Ending(rank=1, code=SIGKILL, time=11.0)])
+    assert [ending.rank for ending in torchrun.endings(run, since=10.0)] == [1, 0]
+    assert [death.code for death in torchrun.deaths(run)] == [SIGKILL]
+    torchrun.forget(run)
+    assert torchrun.endings(run, since=0.0) == torchrun.deaths(run) == []
+    assert [path.name for path in (tmp_path / ".ranks").iterdir()] == ["elsewhere-3.json"]  # another node's
