@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from crdnd_tui import classes, report
+from crdnd_tui import classes, fast_path, report
 from crdnd_tui.state import ENDED, RunState
 from crdnd_tui.text import count, duration, number, one_line, pad, percent, plain, size
 from engine.spec.events import AttackProgressed
@@ -68,6 +68,8 @@ def _head(state: RunState, title: str, width: int, living: bool, now: float) -> 
 
 def _training(state: RunState, width: int, ascii_only: bool) -> list[Text]:
     """Progress, losses and validation of the student; what its teacher can do."""
+    if state.filled is not None:
+        return [_meter("teacher's table", state.filled, f"{100 * state.filled:3.0f} %", width)]
     if state.training is None:
         return []
     done = state.step / max(1, state.total_steps)
@@ -84,6 +86,7 @@ def _training(state: RunState, width: int, ascii_only: bool) -> list[Text]:
         terms = [f"{one_line(k, 16)} {number(v, fixed=True)}" for k, v in latest.terms.items()]
         words = "   ".join([number(latest.loss, fixed=True), *terms, f"lr {number(latest.learning_rate)}"])
         lines.append(_named("loss", words, _spark([e.loss for e in state.epochs], width - 14 - len(words), ascii_only)))
+    lines += [_named(name, words, "") for name, words in fast_path.facts(state.training, state.steps)]
     if state.validations:
         now, best = state.validations[-1], state.best
         words = "   ".join(f"{report.title(k)} {percent(v)}" for k, v in now.accuracy.items())

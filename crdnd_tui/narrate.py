@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from crdnd_tui import fast_path
 from crdnd_tui.report import PARTS, title
 from crdnd_tui.state import RunState
 from crdnd_tui.text import count, duration, number, one_line, percent
@@ -17,6 +18,7 @@ from engine.spec.events import (
     RunResumed,
     RunStarted,
     RunStopped,
+    TableFilled,
     TeacherChecked,
     TeacherRunStarted,
     TrainingStarted,
@@ -32,6 +34,7 @@ class Narrator:
     prefix: str = ""
     _epoch: EpochDone | None = None
     _part: str = ""
+    _quarters: int = -1  # of the teacher's table
 
     def lines(self, events: Sequence[Event], state: RunState) -> list[str]:
         """Lines for these events, which `state` has in it already."""
@@ -61,10 +64,14 @@ class Narrator:
                     f"teacher {event.model}: clean {percent(event.clean)}, PGD-10 {percent(event.robust)} "
                     f"on {count(event.n)} images"
                 )
+            case TableFilled():
+                before, self._quarters = self._quarters, int(4 * event.filled)
+                return f"teacher's table {percent(event.filled)} %" if self._quarters != before else ""
             case TrainingStarted():
                 return (
                     f"training: {count(event.epochs)} epochs of {count(event.steps_per_epoch)} steps, "
                     f"{count(event.student_parameters)} parameters, on {event.device}"
+                    + (f"; {', '.join(fast_path.words(event.switches))}" if event.switches else "")
                 )
             case EpochDone():
                 self._epoch = event

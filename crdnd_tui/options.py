@@ -25,7 +25,27 @@ Device = Annotated[str, typer.Option(envvar="CRDND_DEVICE", help="auto, cpu, cud
 Threads = Annotated[int, typer.Option(help="CPU threads; 0 = by the size of the model.", min=0)]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--machine", metavar="KEY=VALUE", help="Of the machine: tf32, layout, checkpoint_seconds."),
+    typer.Option(
+        "--machine",
+        metavar="KEY=VALUE",
+        help="Of the machine, as in table=off: inner_precision, outer_precision, teacher_precision, folded, paired, "
+        "table, table_gib, graphs, tf32, layout, checkpoint_seconds.",
+    ),
+]
+Devices = Annotated[
+    int | None,
+    typer.Option(min=1, max=1024, help="Processes of a run on each node, one device each; 1.", show_default=False),
+]
+Nodes = Annotated[
+    int | None,
+    typer.Option(min=1, max=1024, help="Machines that work on the run together; 1.", show_default=False),
+]
+Rendezvous = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Where several nodes meet: the first one.", show_default=False)
+]
+Exact = Annotated[
+    bool | None,
+    typer.Option("--exact/--fast", help="Float32 and no shortcut, or what is faster here; fast.", show_default=False),
 ]
 Baseline = Annotated[
     str, typer.Option(help="The run to compare with; the first one otherwise.", autocompletion=complete.runs)

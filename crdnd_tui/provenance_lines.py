@@ -12,7 +12,8 @@ from typing import Any
 
 from rich.text import Text
 
-from crdnd_tui import files
+from crdnd_tui import fast_path, files
+from crdnd_tui.fast_path import NETS
 from crdnd_tui.text import count, display, one_line, size
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
@@ -21,6 +22,10 @@ LABEL = 10  # cells of a line's label
 CHUNK = 1 << 20  # bytes read at once
 MAX_FILES = 500  # whose hashes are shown
 _UNSAFE = frozenset("\n\r\t\x00")
+_ELSEWHERE = frozenset({"device", "threads", "data", "runs", "checkpoint_seconds"})  # said by flags, or of no weight
+_FLAGS = frozenset({"devices", "nodes", "rendezvous"})
+_OVERRIDDEN = frozenset({"folded", "paired", "table", "table_gib", "graphs"} | {f"{n}_precision" for n in NETS})
+"""Settings that `exact` switches off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +94,11 @@ def origins(found: Provenance, width: int = 0) -> list[Text]:
     return [*page, Text(), Text("files", "bold"), *_digests(found, width)]
 
 
-def reproduce(found: Provenance) -> str:
-    """One line for a shell: the same config on the same kind of device, with the code of then when it is known."""
+def reproduce(found: Provenance, *, folders: bool = True) -> str:
+    """One line for a shell: the same config on the same kind of device, with the code of then when it is known.
+
+    Without `folders` it names none of this machine, nor where nodes meet.
+    """
     machine, facts = found.machine, found.facts
     words = ["crdnd", "run", str(found.run.config)]
     device = facts.get("device") or (machine.device if machine else "")
@@ -99,12 +107,40 @@ def reproduce(found: Provenance) -> str:
     threads = facts.get("threads")
     if isinstance(threads, int) and not isinstance(threads, bool) and threads > 0:
         words += ["--threads", str(threads)]
-    if machine is not None:
-        words += ["--machine", "tf32=true"] if machine.tf32 else []
-        words += ["--machine", f"layout={machine.layout}"] if machine.layout != "auto" else []
+    for name, value in settings(found).items():
+        words += _flag(name, value if folders or name != "rendezvous" else "HOST:PORT")
+    if machine is not None and folders:
         words += ["--data", machine.data, "--runs", machine.runs]
     before = f"git checkout {found.commit} && " if found.commit else ""
     return before + shlex.join("".join(c for c in word if c not in _UNSAFE) for word in words)
+
+
+def _flag(name: str, value: str) -> list[str]:
+    """Of `crdnd run`."""
+    if name == "exact":
+        return ["--exact"]
+    return [f"--{name}", value] if name in _FLAGS else ["--machine", f"{name}={value}"]
+
+
+def settings(found: Provenance) -> dict[str, str]:
+    """Of the machine, what must be set to compute the same again: what was set, and what `auto` came to.
+
+    Where `auto` decides, another machine may decide otherwise: precisions are written out, for they change numbers.
+    """
+    chosen, decided = _chosen(found.machine), fast_path.recorded(found.facts)
+    if decided is not None and "subject_sha256" not in found.facts:
+        nets = [net for net in NETS if net != "teacher" or "teacher" in found.facts]
+        precise = {f"{net}_precision": decided.get(net, "") for net in nets}
+        chosen = {name: value for name, value in precise.items() if value in ("float32", "bfloat16")} | chosen
+        chosen |= {} if decided else {"exact": "true"}
+    return {name: value for name, value in chosen.items() if "exact" not in chosen or name not in _OVERRIDDEN}
+
+
+def _chosen(machine: Machine | None) -> dict[str, str]:
+    """What is set otherwise than usual."""
+    usual, asked = Machine().model_dump(mode="json"), machine.model_dump(mode="json") if machine else {}
+    other = {name: value for name, value in asked.items() if name not in _ELSEWHERE and value != usual[name]}
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in other.items()}
 
 
 def notes(found: Provenance) -> list[str]:
@@ -133,6 +169,7 @@ def _facts(found: Provenance) -> Iterator[tuple[str, str]]:
         "device",
         f"{facts.get('device', '?')}, {threads} thread{'' if threads == 1 else 's'} of {facts.get('cores', '?')} cores",
     )
+    yield from _computed(found)
     if gpu := _dict(facts.get("gpu")):
         yield "", ", ".join(f"{key} {value}" for key, value in gpu.items())
     if slurm := _dict(facts.get("slurm")):
@@ -154,6 +191,15 @@ def _facts(found: Provenance) -> Iterator[tuple[str, str]]:
         yield "judged", f"sha256 {facts['subject_sha256']}"
 
 
+def _computed(found: Provenance) -> Iterator[tuple[str, str]]:
+    """What was switched on, and what was set otherwise than usual."""
+    switches = fast_path.recorded(found.facts)
+    if switches is not None:
+        yield "computed", ", ".join(fast_path.words(switches))
+    if chosen := _chosen(found.machine):
+        yield "settings", ", ".join(f"{name} {value}" for name, value in chosen.items())
+
+
 def _earlier(before: object, now: Mapping[str, Any]) -> str:
     """What an earlier engine of this run had otherwise."""
     then = _dict(before)
@@ -162,6 +208,9 @@ def _earlier(before: object, now: Mapping[str, Any]) -> str:
         if then[key] == now.get(key) or key in ("command", "slurm"):
             continue
         old, new = then[key], now.get(key)
+        if key == "switches":
+            apart.append(f"computed {', '.join(fast_path.words(fast_path.recorded(then) or {}))}")
+            continue
         if isinstance(old, dict) and isinstance(new, dict):
             apart += [f"{name} {value}" for name, value in old.items() if new.get(name) != value]
         else:

@@ -23,6 +23,7 @@ from engine.spec.events import (
     RunStopped,
     StageStarted,
     StepDone,
+    TableFilled,
     TeacherChecked,
     TeacherRunStarted,
     TrainingStarted,
@@ -31,6 +32,7 @@ from engine.spec.events import (
 )
 
 Phase = Literal["waiting", "running", "finished", "stopped", "failed"]
+ENGINES = 64  # of one run, whose switches are kept
 ENDED = frozenset({"finished", "stopped", "failed"})
 Table = Mapping[str, Mapping[str, Evaluated]]  # checkpoint -> attack -> cell
 
@@ -58,7 +60,9 @@ class RunState:
     teacher_waiting: bool = False
     teacher: TeacherChecked | None = None
 
+    filled: float | None = None  # fraction of the teacher's table, while it is computed before the first step
     training: TrainingStarted | None = None
+    engines: tuple[Mapping[str, str], ...] = ()  # switches of those that trained, in turn, where they changed
     steps: tuple[StepDone, ...] = ()
     epochs: tuple[EpochDone, ...] = ()
     validations: tuple[Validated, ...] = ()
@@ -170,16 +174,21 @@ def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one cas
         case RunResumed():
             return replace(
                 state, phase="running", pid=event.pid, host=event.host, resumes=state.resumes + 1, reason="", hint="",
-                teacher_run="", attack=None, since=event.time,
+                teacher_run="", attack=None, filled=None, since=event.time,
             )  # fmt: skip
         case StageStarted():
-            return replace(state, stage=event.stage, teacher_run="" if event.stage != "teacher" else state.teacher_run)
+            first = state.teacher_run if event.stage == "teacher" else ""
+            return replace(state, stage=event.stage, teacher_run=first, filled=None)
         case TeacherRunStarted():
             return replace(state, teacher_run=event.run, teacher_waiting=event.waiting)
         case TeacherChecked():
             return replace(state, teacher=event, teacher_run="")
+        case TableFilled():
+            return replace(state, filled=event.filled)
         case TrainingStarted():
-            return replace(state, training=event, teacher_run="")
+            known = state.engines
+            known = known if known and known[-1] == event.switches else (*known[1 - ENGINES :], event.switches)
+            return replace(state, training=event, engines=known, teacher_run="", filled=None)
         case StepDone() | EpochDone() | Validated() | Warned() | Evaluated():
             return state  # `fold` gathers them, for there may be many
         case CheckpointSaved():
@@ -196,10 +205,11 @@ def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one cas
         case RunFinished():
             return replace(state, phase="finished", seconds=event.seconds, attack=None, teacher_run="")
         case RunStopped():
-            return replace(state, phase="stopped", reason=event.reason, attack=None, teacher_run="")
+            return replace(state, phase="stopped", reason=event.reason, attack=None, teacher_run="", filled=None)
         case RunFailed():
             return replace(
-                state, phase="failed", reason=event.message or event.kind, hint=event.hint, attack=None, teacher_run=""
-            )
+                state, phase="failed", reason=event.message or event.kind, hint=event.hint, attack=None,
+                teacher_run="", filled=None,
+            )  # fmt: skip
         case _:
             assert_never(event)

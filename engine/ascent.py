@@ -93,7 +93,8 @@ def climb(
 def survivors(net: nn.Module, x_adv: Images, y: Labels, standing: Mask | None) -> Mask:
     """Whom x_adv does not fool, of those who stand; `standing` None is all."""
     if standing is None:
-        return net(x_adv).argmax(dim=1) == y
+        all_: Mask = net(x_adv).argmax(dim=1) == y
+        return all_
     left = standing.clone()
     if bool(standing.any()):
         left[standing] = net(x_adv[standing]).argmax(dim=1) == y[standing]

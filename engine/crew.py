@@ -8,14 +8,14 @@ one says nothing to nobody: each function gives back what it was given.
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.interrupt import Stopped
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 MEETING = timedelta(minutes=10)  # until the last rank has come
 COLLECTIVE = timedelta(minutes=30)  # of tensors on GPUs, all ranks being in the same step
 LONGEST_BATCH = timedelta(hours=24)  # of objects and flags: a rank may wait while another attacks a batch of images
-SOON, LOOK_SECONDS = 0.01, 0.002  # seconds of looking again at once, then between looks, whether the others have come
+SOON, LOOK_SECONDS = 0.001, 0.0005  # of looking again at once, then between looks, whether the others have come
 CPU = torch.device("cpu")
 
 
@@ -67,21 +67,6 @@ class Crew:
         summed = tensor.detach().clone(memory_format=torch.contiguous_format)
         dist.all_reduce(summed, group=self._group(summed))
         return summed
-
-    def total_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace each gradient by the sum over the ranks: one message for all of one kind.
-
-        A parameter without a gradient must have none on any rank; it stays without.
-        """
-        if self.world == 1:
-            return
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        for dtype in dict.fromkeys(gradient.dtype for gradient in gradients):
-            of_kind = [gradient for gradient in gradients if gradient.dtype == dtype]
-            flat = torch.cat([gradient.reshape(-1) for gradient in of_kind])
-            dist.all_reduce(flat, group=self._group(flat))
-            for gradient, summed in zip(of_kind, flat.split([g.numel() for g in of_kind]), strict=True):
-                gradient.copy_(summed.view(gradient.shape))
 
     def agree(self, flag: bool) -> bool:
         """True on all ranks when it is true on one."""

@@ -81,6 +81,7 @@ def _key(fast: FastPath, config: RunConfig, stage: Stage, source: Source, datase
     n, channels, height, width = dataset.train.images.shape
     cuda = stage.device.type == "cuda"
     half = fast.plan.teacher == torch.bfloat16
+    tf32 = stage.machine.tf32 and not half
     return Key(
         teacher_sha256=source.sha256,
         model=source.model.model_dump_json(),
@@ -93,7 +94,7 @@ def _key(fast: FastPath, config: RunConfig, stage: Stage, source: Source, datase
         precision="bfloat16" if half else "float32",
         folded=fast.plan.folded or half,
         layout=str(stage.format).removeprefix("torch."),
-        device=torch.cuda.get_device_name(stage.device) if cuda else processor(),
+        device=(torch.cuda.get_device_name(stage.device) + ", tf32" * tf32) if cuda else processor(),
         torch=str(torch.__version__),
     )
 
@@ -113,8 +114,8 @@ def _believed(fast: FastPath, config: RunConfig, stage: Stage, source: Source, d
     lie = verify(table, fast.teacher.compute, images, chunk, seed_for(config.seed, "table"))
     if not lie:
         return table
-    where = table.set_aside()
-    stage.reporter.say(Warned(code="table_damaged", message=f"a teacher table was set aside as {where}: {lie}"))
+    if where := table.set_aside():
+        stage.reporter.say(Warned(code="table_damaged", message=f"a teacher table was set aside as {where}: {lie}"))
     return open_table(folder, key, limit, teacher=source.label, data=config.data.name)
 
 
@@ -132,10 +133,13 @@ def fill_table(fast: FastPath, stage: Stage, dataset: Dataset) -> None:
             said = int(100 * share)
             stage.reporter.say(TableFilled(filled=min(share, 1.0)))
 
-    own = natural.feed.places[stage.crew.rank :: stage.crew.world]
     images = dataset.train.images.to(stage.device)
-    try:
-        fill(natural.table, natural.teacher.compute, images, own, natural.chunk, stage.pause, say)
-    except TableError as error:
-        natural.trouble = error.what
-    stage.crew.barrier()
+
+    def fill_own(rank: int) -> None:
+        own = natural.feed.places[rank :: stage.crew.world]
+        try:
+            fill(natural.table, natural.teacher.compute, images, own, natural.chunk, stage.pause, say)
+        except TableError as error:
+            fast.give_up_keeping(error.what)
+
+    stage.crew.share(stage.crew.world, fill_own)

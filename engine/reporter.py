@@ -20,6 +20,7 @@ from engine.spec.events import (
     RunStarted,
     StageStarted,
     StepDone,
+    TableFilled,
     TrainingStarted,
     Validated,
     Warned,
@@ -199,6 +200,8 @@ def _after(status: Status, event: Event) -> Status:
             return change(status, phase="training", pid=event.pid, host=event.host, reason="", attack="")
         case StageStarted():
             return change(status, phase=_PHASES.get(event.stage, "starting"), attack="")
+        case TableFilled():
+            return change(status, attack=f"teacher table {event.filled:.0%}")
         case TrainingStarted():
             return change(status, epochs=event.epochs, total_steps=event.epochs * event.steps_per_epoch)
         case StepDone():

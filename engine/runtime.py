@@ -75,9 +75,7 @@ def prepare(machine: Machine) -> tuple[torch.device, list[str]]:
     torch.backends.cudnn.benchmark = device.type == "cuda"
     notes = [f"torch {torch.__version__}"]
     if device.type == "cuda":
-        notes += [torch.cuda.get_device_name(device), "TF32 training" if machine.tf32 else "float32"]
-    else:
-        notes += ["float32"]
+        notes += [torch.cuda.get_device_name(device)] + ["TF32 training"] * machine.tf32
     return device, notes
 
 

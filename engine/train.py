@@ -22,7 +22,7 @@ from engine.ledger import Ledger
 from engine.runtime import seed_for, utilisation
 from engine.spec.config import RunConfig
 from engine.spec.errors import DivergedError
-from engine.spec.events import DeviceSampled, EpochDone, Event, StepDone, Validated, Warned
+from engine.spec.events import DeviceSampled, EpochDone, Event, StepDone, Validated
 from engine.spec.methods import IAD
 from engine.spec.passes import passes_per_step
 from engine.step import maximiser, train_step
@@ -64,7 +64,7 @@ class Trainer:
         self.optimizers = [self.optimizer, *method.optimizers()]
         climb = maximiser(nets.student, config.threat_model, config.inner, hooks.beat)
         self.maximise = self.fast.maximiser(climb, config.inner.student_mode)
-        self.fast.record(self._step, self._moving)
+        self.fast.record(self._step, self._moving, self.optimizers)
         whole, rest = divmod(len(feed), feed.batch_size)
         # a last batch of one image has no batch statistics
         self.steps_per_epoch = whole + (not config.training.drop_last and rest > 1)
@@ -154,7 +154,7 @@ class Trainer:
 
     def _moving(self) -> list[Any]:
         """Everything that a step changes."""
-        optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
+        optimizers = [(o.state_dict(), getattr(o, "found_inf", None)) for o in self.optimizers]
         return [self.nets.student.state_dict(), self.method.state_dict(), optimizers]
 
     def _views(self) -> int:
@@ -194,8 +194,8 @@ class Trainer:
                 shares=self.fast.clock.shares(),
             )
         )
-        if complaint := self.fast.complaint():
-            self.hooks.say(Warned(code="graphs_off", message=f"no CUDA graphs: {complaint}"))
+        for complaint in self.fast.complaints():
+            self.hooks.say(complaint)
 
     def _end_epoch(self, rate: float) -> None:
         """Validate, report, let the method learn from its epoch, and save."""

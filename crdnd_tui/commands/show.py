@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
-from crdnd_tui import library, pages
+from crdnd_tui import fast_path, library, pages
 from crdnd_tui.commands import output
 from crdnd_tui.state import RunState
 from engine.spec import rundir
@@ -54,6 +54,8 @@ def show(name: str, folder: Path, *, as_json: bool, provenance: bool = False) ->
         t = state.teacher
         clean, robust = f"{100 * t.clean:.1f}", f"{100 * t.robust:.1f}"
         lines.insert(-1, Text(f"  teacher     clean {clean}  PGD-10 {robust}  {t.model} on {t.n} images"))
+    for label, words in fast_path.facts(state.training, state.steps):
+        lines.insert(-1, Text(f"  {label:<11} {words}"))
     table = report.table(state, min(console.width, 100), ascii_only=output.is_ascii(console))
     lines += [Text(), *table] if table else []
     if state.damaged or state.unknown:
@@ -84,6 +86,8 @@ def _details(state: RunState, cells: list[dict[str, Any]]) -> dict[str, Any]:
         "validations": [
             {"epoch": v.epoch, "n": v.n, "accuracy": v.accuracy, "by": v.by, "best": v.best} for v in state.validations
         ],
+        "shares": fast_path.shares(state.steps),
+        "switches": dict(state.training.switches) if state.training else {},
         "classes": state.training.classes if state.training else [],
         "resumes": state.resumes,
         "damaged_lines": state.damaged,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
-from crdnd_tui import report
+from crdnd_tui import fast_path, report
 from crdnd_tui.comparing.comparison_side import Side, across, by_draw, reason
 from crdnd_tui.comparing.comparison_verdict import CE, SUITE, Judged
 from crdnd_tui.text import one_line
@@ -76,7 +76,7 @@ class Grid:
     reasons: Mapping[tuple[str, str], str]  # why a cell is no number to compare with the baseline's
     baseline: str
     badges: Mapping[str, str]  # row id -> why the whole row cannot be compared
-    notes: tuple[tuple[str, str], ...]  # letter, its sentence
+    notes: tuple[tuple[str, str], ...]  # letter, its sentence; no letter where it is of whole rows
     empty: Mapping[str, str]  # row id -> why it has no numbers
 
 
@@ -230,9 +230,16 @@ def grid(sides: Sequence[Side], *, wanted: str = "best", baseline: str = "", gro
     return Grid(
         rows=tuple(shown), columns=(*within, *([DROP] if any(c == DROP for _, c in values) else [])),
         apart=tuple(apart), values=values, reasons=reasons,
-        baseline=base.id if base else "", badges=badges, notes=tuple(letters.notes()),
+        baseline=base.id if base else "", badges=badges, notes=(*letters.notes(), *computed(shown)),
         empty={row.id: why for row in shown if (why := _emptiness(row))},
     )  # fmt: skip
+
+
+def computed(shown: Sequence[Row]) -> list[tuple[str, str]]:
+    """That rows were trained in different precisions; their numbers are comparable all the same."""
+    runs = [(row.label, [(side.label, side.state.engines) for side in row.sides if side.state.table]) for row in shown]
+    said = fast_path.differently(runs)
+    return [("", said)] if said else []
 
 
 def judged(found: Grid) -> list[Judged]:

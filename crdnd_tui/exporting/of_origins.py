@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from crdnd_tui import files
+from crdnd_tui import fast_path, files
 from crdnd_tui.comparing.comparison_side import Side
 from crdnd_tui.documents.document import Origin
 from crdnd_tui.text import one_line
@@ -52,6 +52,7 @@ def _facts(told: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     known = [
         ("versions", ", ".join(f"{name} {_word(packages, name)}" for name in _PACKAGES if _word(packages, name))),
         ("device", f"{device}{_on(threads)}" if device == "cpu" else device),
+        ("computed", _computed(told)),
         ("python", python),
         ("commit", _commit(_table(told, "git"))),
         *((f"{split} data", f"sha256 {_word(_table(told, 'data_sha256'), split)[:_DIGITS]}")
@@ -63,6 +64,12 @@ def _facts(told: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 def _on(threads: object) -> str:
     return f", {threads} thread{'' if threads == 1 else 's'}" if isinstance(threads, int) else ""
+
+
+def _computed(told: Mapping[str, Any]) -> str:
+    """What of the fast path was on; empty where no engine has told."""
+    switches = fast_path.recorded(told)
+    return "" if switches is None else ", ".join(fast_path.words(switches))
 
 
 def _commit(git: Mapping[str, Any]) -> str:

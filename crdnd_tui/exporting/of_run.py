@@ -54,12 +54,13 @@ def run_document(run: RunDir, *, checkpoint: str = "", pictures: int = PICTURES,
 
 
 def _origins(side: Side, run: RunDir) -> tuple[Origin, ...]:
-    """With the line that repeats the run, which names no folder of this machine."""
+    """With how it was computed, and the line that repeats the run, which names no folder of this machine."""
     found = of_origins.origins([side], {side.id: run.path})
     told = of_origins.provenance(run.path)
     if not told:
         return found
-    line = provenance_lines.reproduce(Provenance(run=RunDir(Path(run.id)), facts=told))
+    known = Provenance(run=RunDir(Path(run.id)), facts=told, machine=provenance_lines.machine_of(run))
+    line = provenance_lines.reproduce(known, folders=False)
     return tuple(replace(origin, facts=(*origin.facts, ("reproduce", one_line(line, 400)))) for origin in found)
 
 

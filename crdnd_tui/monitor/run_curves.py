@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from crdnd_tui import fast_path
 from crdnd_tui.plots.series import Series
 from crdnd_tui.state import RunState
 from engine.spec.events import DeviceSampled, StepDone
@@ -32,6 +33,7 @@ class Curves:
         self.terms: dict[str, Series] = {}
         self.learning_rate = Series()
         self.pace = Series()  # images per second
+        self.shares: dict[str, Series] = {}  # of the time: part -> per cent, by step
         self.accuracy: dict[str, Series] = {}  # by epoch; fractions
         self.memory = Series()  # GiB on the GPU, by step
         self.busy = Series()  # per cent, by step
@@ -60,6 +62,11 @@ class Curves:
         for name in dict.fromkeys(name for e in (*steps[:1], *steps[-1:]) for name in e.terms):
             series = self.terms.setdefault(name, Series())
             series.extend((e.step, e.terms[name]) for e in steps if name in e.terms)
+
+        told = [e for e in steps if e.shares and fast_path.is_true(e.shares)]
+        for part in dict.fromkeys(part for e in told for part in e.shares if part in fast_path.TITLES):
+            series = self.shares.setdefault(part, Series())
+            series.extend((e.step, 100 * e.shares[part]) for e in told if part in e.shares)
 
     def _device_moved(self, state: RunState) -> bool:
         device = state.device

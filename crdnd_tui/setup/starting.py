@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from crdnd_tui import launch
 from crdnd_tui.attach import DONE, log_tail
 from crdnd_tui.session import Session
+from crdnd_tui.setup.crews import problems
 from engine.spec import explain, folders
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, CrdndError
@@ -30,9 +31,13 @@ def machine(session: Session, chosen: Mapping[str, Any]) -> Machine:
     """Of this sitting, with what was chosen on the form; ConfigError when it makes no sense."""
     folders_ = {"data": str(session.data), "runs": str(session.runs)}
     try:
-        return Machine.model_validate({**session.machine, **chosen, **folders_})
+        here = Machine.model_validate({**session.machine, **chosen, **folders_})
     except ValidationError as error:
         raise ConfigError([f"{detail['loc'][0]}: {explain.message(detail)}" for detail in error.errors()]) from None
+    found = problems(here)
+    if found:
+        raise ConfigError(found)
+    return here
 
 
 def create(config: RunConfig, text: str, where: Machine) -> Start:

@@ -34,8 +34,8 @@ def notes(grid: Grid, plan: Plan, palette: Palette, width: int) -> list[Text]:
     for row, why in grid.empty.items():
         made += report.wrapped(f"{names[row]}: {why}", width, palette.muted, indent=" ", hang="   ")
     for letter, sentence in grid.notes:
-        note = report.wrapped(f"{letter} {sentence}", width, palette.muted, indent=" ", hang="   ")
-        note[0].stylize(palette.warn, 1, 2)
+        note = report.wrapped(f"{letter} {sentence}".lstrip(), width, palette.muted, indent=" ", hang="   ")
+        note[0].stylize(palette.warn, 1, 1 + len(letter))
         made += note
     if plan.dropped:
         words = f"not shown for want of room: {', '.join(title(column) for column in plan.dropped)}"

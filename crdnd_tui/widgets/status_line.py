@@ -1,4 +1,4 @@
-"""The lines above the panels: what run this is and how it is, how far it has come, and what is up."""
+"""The lines above the panels: what run this is and how it is, how far it has come, where its time goes, what is up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,12 @@ from rich.cells import cell_len
 from rich.text import Text
 from textual.widget import Widget
 
+from crdnd_tui.fast_path import Spent
 from crdnd_tui.palette import Palette, named
 from crdnd_tui.text import one_line
+from crdnd_tui.widgets.time_bar import ASCII, COLOURED, COLOURLESS, time_line
 
+_FLAT = 20  # rows of a terminal below which the time has no line of its own
 _ROLES = ("good", "warn", "bad", "accent")
 _TITLES = {
     "curves": "Curves", "acm": "ACM", "table": "Table", "log": "Log", "loss": "Loss", "accuracy": "Validation",
@@ -31,11 +34,12 @@ class Standing:
     meter: str = ""  # before the bar
     share: float | None = None
     after: Sequence[tuple[str, bool]] = ()  # behind the bar; whether it is the number that matters
+    spent: Spent | None = None  # where the time goes; None has no line
     paused: bool = False
 
 
 class StatusLine(Widget):
-    """Sign, state and facts; then the bar."""
+    """Sign, state and facts; then the bar; then where the time goes, once that is known."""
 
     DEFAULT_CSS = "StatusLine { height: 2; padding: 0 1; }"
 
@@ -52,14 +56,22 @@ class StatusLine(Widget):
 
     def show(self, standing: Standing) -> None:
         """How it stands now."""
+        self.styles.height = 2 + self._timed(standing)
         if standing != self._standing:
             self._standing = standing
             self.refresh()
 
+    def _timed(self, standing: Standing) -> bool:
+        return standing.spent is not None and self.app.size.height >= _FLAT
+
     def render(self) -> Text:
-        """Both lines."""
-        palette, width = named(self.app.theme), self.size.width
-        lines = [_first(self._standing, palette, width), _second(self._standing, palette, width)]
+        """All lines."""
+        palette, width, standing = named(self.app.theme), self.size.width, self._standing
+        lines = [_first(standing, palette, width), _second(standing, palette, width)]
+        if standing.spent is not None and self._timed(standing):
+            letters = getattr(getattr(self.app, "session", None), "ascii_only", False)
+            marks = ASCII if letters else COLOURLESS if self.app.no_color else COLOURED
+            lines.append(time_line(standing.spent, marks, palette, width))
         for line in lines:
             line.truncate(width, overflow="ellipsis")
         return Text("\n").join(lines)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 
 PARTS = ("data", "teacher", "inner", "outer")
+GRAPH = "graph"  # a replayed step: nobody sees into it, so it is split as the steps before it were
 Mark = float | torch.cuda.Event
 
 
@@ -30,15 +31,16 @@ class Clock:
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
         self._spans: deque[Span] = deque()
-        self._seconds = dict.fromkeys(PARTS, 0.0)
-        self._sampled = False  # on a GPU: a step of this report has been measured
+        self._split = {"outer": 1.0}  # of a step without its data, as it was measured last
+        self._sampled = self._cuda  # on a GPU: a step of this report has been measured; the very first is no example
         self._open: list[str] = []  # the parts we are in, outermost first
         self._since: Mark = 0.0
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Inside, time belongs to `name`, one of PARTS."""
-        if not self._open and self._cuda and self._sampled:
+        """Inside, time belongs to `name`, one of PARTS or GRAPH. Nothing is measured while a graph is captured."""
+        skipped = not self._open and self._cuda and self._sampled
+        if skipped or (self._cuda and torch.cuda.is_current_stream_capturing()):
             yield
             return
         self._turn(name)
@@ -52,15 +54,20 @@ class Clock:
         self._sampled = any(span.part != "data" for span in self._spans)
 
     def shares(self) -> dict[str, float]:
-        """Fractions that add up to 1, since this was last asked; those before where nothing was measured."""
+        """Fractions that add up to 1, since this was last asked; empty where nothing was measured."""
+        seconds = dict.fromkeys((*PARTS, GRAPH), 0.0)
         for span in self._spans:
-            self._seconds[span.part] += _seconds(span.began, span.ended)
+            seconds[span.part] += _seconds(span.began, span.ended)
         self._spans.clear()
         self._sampled = False
-        whole = sum(self._seconds.values())
-        found = {part: seconds / whole for part, seconds in self._seconds.items()} if whole else {}
-        self._seconds = dict.fromkeys(PARTS, 0.0)
-        return found
+        replayed = seconds.pop(GRAPH)
+        step = {part: time for part, time in seconds.items() if part != "data"}
+        if sum(step.values()) > replayed:
+            self._split = {part: time / sum(step.values()) for part, time in step.items()}
+        for part, share in self._split.items():
+            seconds[part] += share * replayed
+        whole = sum(seconds.values())
+        return {part: time / whole for part, time in seconds.items()} if whole else {}
 
     def _turn(self, name: str | None) -> None:
         """The part that was under way ends here; `name` begins, or None goes back to the one around it."""

@@ -6,7 +6,8 @@ Captured anew in each epoch, since learning rate and method may change with it. 
 inside: a graph takes seed and offset from torch's generator at each replay, so its draws are those of an eager step.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -46,6 +47,20 @@ def capture(work: Callable[[], Loss]) -> tuple[Graph, Loss]:
     return graph, loss
 
 
+@contextmanager
+def capturable(optimizers: Sequence[torch.optim.Optimizer]) -> Iterator[None]:
+    """Adam refuses to be captured unless it was told that it will be; its fused kernel is the same either way."""
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups if "capturable" in group]
+    found = [group["capturable"] for group in groups]
+    for group in groups:
+        group["capturable"] = True
+    try:
+        yield
+    finally:
+        for group, before in zip(groups, found, strict=True):
+            group["capturable"] = before
+
+
 class Recorded:
     """Steps of one batch size, replayed. `state` gives every tensor that a step changes."""
 
@@ -64,7 +79,10 @@ class Recorded:
     def __call__(self, x: Images, y: Labels, known: Logits | None) -> Loss:
         """One step. GraphError, with the state as it was before the step, when capturing fails."""
         self._seen += 1
-        if self._seen <= WARMUP or (self._inputs is not None and len(x) != len(self._inputs[0])):
+        if self._inputs is None or len(x) > len(self._inputs[0]):  # a whole batch
+            self.forget()
+            self._inputs = (x.clone(), y.clone(), None if known is None else known.clone())
+        if self._seen <= WARMUP or len(x) < len(self._inputs[0]) or (known is None) != (self._inputs[2] is None):
             return _cut(self._step(x, y, known))
         if self._graph is None:
             self._record(x, y, known)
@@ -75,28 +93,32 @@ class Recorded:
         return self._loss
 
     def _fill(self, x: Images, y: Labels, known: Logits | None) -> None:
-        if self._inputs is None:
-            self._inputs = (x.clone(), y.clone(), None if known is None else known.clone())
-        for kept, given in zip(self._inputs, (x, y, known), strict=True):
+        for kept, given in zip(self._given(), (x, y, known), strict=True):
             if kept is not None and given is not None:
                 kept.copy_(given, non_blocking=True)
 
     def _record(self, x: Images, y: Labels, known: Logits | None) -> None:
-        """Capture a step, and do it; the first time, compare it with the eager one from the same start."""
-        self._fill(x, y, known)
+        """Capture a step, and do it; the first time, compare it with the eager one from the same start.
+
+        While it is captured the inputs hold an earlier batch: what does not read them anew is found out.
+        """
         before = [tensor.clone() for tensor in tensors(self._state())]
         seed = torch.initial_seed()
         try:
+            graph, loss = self._capture(lambda: _cut(self._step(*self._given())))
+            self._fill(x, y, known)
             expected = None if self._checked else self._eager(before, seed)
-            self._graph, self._loss = self._capture(lambda: _cut(self._step(*self._given())))
             torch.manual_seed(seed)
-            self._graph.replay()
+            graph.replay()
+            self._graph, self._loss = graph, loss
             if expected is not None:
                 self._compare(expected, before)
         except RuntimeError as error:  # of capturing: an operation that a graph cannot hold
+            self.forget()
             self._restore(before, seed)
             raise GraphError(f"the step cannot be captured: {str(error).splitlines()[0]}") from error
         except GraphError:
+            self.forget()
             self._restore(before, seed)
             raise
         self._checked = True
@@ -114,7 +136,6 @@ class Recorded:
         return loss, after
 
     def _restore(self, before: list[Tensor], seed: int) -> None:
-        self.forget()
         for tensor, value in zip(tensors(self._state()), before, strict=True):
             tensor.copy_(value)
         torch.manual_seed(seed)

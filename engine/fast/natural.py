@@ -39,15 +39,25 @@ class Natural:
         `draws` lie on the CPU: nothing waits for the device to know which views are looked up.
         """
         rows = self.crew.rows(len(x))
-        try:
-            self._look_ahead(draws, epoch, number)
-            views = Views(*(part[rows] for part in self.feed.views(draws, number)))
-            found = answers(self.table, views, x[rows], self.teacher.compute, self.chunk)
-        except TableError as error:  # a full disk takes no more: the run goes on
-            if not self.trouble:
+        views = Views(*(part[rows] for part in self.feed.views(draws, number)))
+        found = None
+        if not self.trouble:
+            try:
+                self._look_ahead(draws, epoch, number)
+                found = answers(self.table, views, x[rows], self.teacher.compute, self.chunk)
+            except TableError as error:  # a full disk takes no more: the run goes on
                 self.trouble = error.what
-            found = in_chunks(self.teacher.compute, x[rows], self.chunk)
+        if found is None:
+            found = self._without_keeping(views, x[rows])
         return found.to(x.device, non_blocking=True)
+
+    def _without_keeping(self, views: Views, x: Images) -> Logits:
+        """As `answers`, but the table gets nothing more."""
+        logits, present = self.table.find(views)
+        lacking = (~present).nonzero().squeeze(1)  # M
+        if len(lacking):
+            logits[lacking] = in_chunks(self.teacher.compute, x[lacking.to(x.device)], self.chunk)
+        return logits
 
     def _look_ahead(self, draws: Draws, epoch: int, number: int) -> None:
         """Compute what the coming batches lack, once a chunk holds more than a batch."""

@@ -6,7 +6,7 @@ Feed --> x, y, views --Natural--> T(x) out of the table
    +--> the same, recorded once an epoch as a CUDA graph and replayed                               as a graph
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,14 +17,15 @@ from torch.nn.parallel import DistributedDataParallel
 
 from engine.augment import Draws
 from engine.crew import Crew
-from engine.fast.clock import Clock
+from engine.fast.clock import GRAPH, Clock
 from engine.fast.folding import Folded, FoldingError
-from engine.fast.graph import GraphError, Recorded
+from engine.fast.graph import Graph, GraphError, Recorded, capturable, capture
 from engine.fast.halves import PartingError, part
 from engine.fast.natural import Natural
 from engine.fast.plan import Plan
 from engine.fast.standins import Student, Teacher
 from engine.fast.table import Mode
+from engine.spec.events import Warned
 from engine.types import Images, Labels, Logits, Loss, Maximise, Nets, Objective
 
 
@@ -37,7 +38,7 @@ class FastPath:
         self.clock, self.notes = Clock(nets.device), list[str]()
         self.natural: Natural | None = None
         self._recorded: Recorded | None = None
-        self._why_not = ""  # the graphs were given up
+        self._unsaid: list[Warned] = []  # what was given up
         self._pair(nets.student)
         outer = _together(nets.student) if self.crew.world > 1 else nets.student
         copy = self._fold(nets.student, "student", "inner") if self.plan.folded else None
@@ -57,10 +58,21 @@ class FastPath:
         """There is none."""
         self.plan = replace(self.plan, table="off")
 
-    def record(self, step: Callable[[Images, Labels], Loss], state: Callable[[], Any]) -> None:
+    def record(
+        self,
+        step: Callable[[Images, Labels], Loss],
+        state: Callable[[], Any],
+        optimizers: Sequence[torch.optim.Optimizer] = (),
+    ) -> None:
         """From now on `run` may capture this step; `state` gives every tensor that it changes."""
+
+        def captured(work: Callable[[], Loss]) -> tuple[Graph, Loss]:
+            with capturable(optimizers):
+                graph, loss = capture(work)
+            return _Timed(graph, self.clock), loss
+
         if self.plan.graphs:
-            self._recorded = Recorded(lambda x, y, known: self._eager(step, x, y, known), state)
+            self._recorded = Recorded(lambda x, y, known: self._eager(step, x, y, known), state, captured)
 
     def maximiser(self, plain: Maximise, mode: str) -> Maximise:
         """The adversary, climbing on the student's stand-in; `mode` is that of the student's batch norm."""
@@ -84,25 +96,39 @@ class FastPath:
         if self.natural is None:
             return None
         with self.clock.part("teacher"):
-            return self.natural.logits(draws, epoch, number, x)
+            went_well = not self.natural.trouble
+            logits = self.natural.logits(draws, epoch, number, x)
+        if went_well and self.natural.trouble:
+            self.give_up_keeping(self.natural.trouble)
+        return logits
+
+    def give_up_keeping(self, why: str) -> None:
+        """The table gets nothing more in this run."""
+        assert self.natural is not None
+        self.natural.trouble = why
+        self._unsaid.append(Warned(code="table_unwritable", message=f"{why}; what it lacks is computed, and not kept"))
 
     def run(self, step: Callable[[Images, Labels], Loss], x: Images, y: Labels, known: Logits | None) -> Loss:
         """One step, as a graph where that is possible. The loss comes without its graph of autograd."""
         if self._recorded is not None:
             try:
-                return self._recorded(x, y, known)
+                loss = self._recorded(x, y, known)
+                self.clock.step_ended()
+                return loss
             except GraphError as error:
-                self._recorded, self._why_not = None, error.what
+                self._recorded = None
+                self._unsaid.append(Warned(code="graphs_off", message=f"no CUDA graphs: {error.what}"))
         loss = self._eager(step, x, y, known)
         return loss._replace(total=loss.total.detach())
 
-    def complaint(self) -> str:
-        """Why graphs were given up, once; empty otherwise."""
-        said, self._why_not = self._why_not, ""
+    def complaints(self) -> list[Warned]:
+        """What was given up since this was last asked, and why."""
+        said, self._unsaid = self._unsaid, []
         return said
 
     def close(self) -> None:
-        """Let go of the table."""
+        """Let go of the table, and of a graph's memory."""
+        self._recorded = None
         if self.natural is not None:
             self.natural.table.close()
             self.natural = None
@@ -113,10 +139,11 @@ class FastPath:
         try:
             with self.clock.part("outer"):
                 loss = step(x, y)
+            self.student.step_ended()
         finally:
+            self.student.forget()
             if self.teacher is not None:
                 self.teacher.forget()
-        self.student.step_ended()
         self.clock.step_ended()
         return loss
 
@@ -144,6 +171,18 @@ class FastPath:
             changes: dict[str, Any] = {part_of_plan: torch.float32} | ({"folded": False} if who == "student" else {})
             self.plan = replace(self.plan, **changes)
             return None
+
+
+class _Timed:
+    """A graph whose replays the clock measures."""
+
+    def __init__(self, graph: Graph, clock: Clock) -> None:
+        self._graph, self._clock = graph, clock
+
+    def replay(self) -> None:
+        """Do again what was captured."""
+        with self._clock.part(GRAPH):
+            self._graph.replay()
 
 
 def _is_channels_last(net: nn.Module) -> bool:

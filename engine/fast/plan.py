@@ -63,16 +63,18 @@ def decide(
 ) -> Plan:
     """The plan of a run. `eval_attack`: the inner maximisation meets the student in eval mode, and may meet a copy.
 
+    That copy is folded, and alone may be bfloat16: who wants bfloat16 there gets it folded, whatever `folded` says.
     Several ranks always pair: the student passes through its wrapper of data parallelism once a step.
     """
     if machine.exact:
         return Plan(ranks=ranks, paired=ranks > 1)
-    folded = machine.folded != "off" and eval_attack
+    copied = eval_attack and (machine.folded != "off" or machine.inner_precision != "auto")
+    inner = _precision(machine.inner_precision, device, student) if copied else torch.float32
     return Plan(
         teacher=torch.float32 if teacher is None else _precision(machine.teacher_precision, device, teacher),
-        inner=_precision(machine.inner_precision, device, student) if eval_attack else torch.float32,
+        inner=inner,
         outer=_precision(machine.outer_precision, device, student),
-        folded=folded,
+        folded=eval_attack and (machine.folded != "off" or inner != torch.float32),
         paired=ranks > 1 or _on(machine.paired, device.type == "cuda" or student.paired),
         table="off" if teacher is None else machine.table,
         graphs=device.type == "cuda" and ranks == 1 and machine.graphs != "off",

@@ -8,8 +8,8 @@
     any other images                   teacher(z)                       --> the folded teacher
 
 With several ranks each network sees its own rows only and the logits are gathered, so that every rank holds the
-logits of the whole batch and computes the whole loss. In the inner maximisation nothing is gathered: an image's
-gradient depends on its own logits alone, so the logits of other ranks' images are zeros there.
+logits of the whole batch and computes the whole loss. In an inner maximisation in eval mode nothing is gathered: an
+image's gradient depends on its own logits alone, so the logits of other ranks' images are zeros there.
 """
 
 from collections.abc import Callable, Iterator
@@ -69,7 +69,10 @@ class Student(nn.Module):
         """RuntimeError when a method left half of its pair unasked: batch norm would have seen what it should not."""
         if self._waiting is not None:
             raise RuntimeError("the method asked about one view of two; engine/spec/passes.py counts two")
-        self._pair = None
+
+    def forget(self) -> None:
+        """The step is over, however it ended: its views and logits are nobody's any more."""
+        self._pair = self._waiting = None
 
     def forward(self, z: Images) -> Logits:
         """Logits of the whole batch, float32 (float64 for a net in float64)."""

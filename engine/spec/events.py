@@ -1,7 +1,7 @@
 """What a run says, one JSON object per line of `events.jsonl`. An event is a fact that has happened: past tense.
 
 The engine is the only writer. `seq` counts from 1 without gaps; `time` is unix seconds, for display only.
-Numbers that are not finite are written as null (JSON has none): a reader sees None.
+Numbers that are not finite are written as null (JSON has none); a line with numbers out of range is damage.
 """
 
 import time
@@ -18,8 +18,6 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e12)]
 Rate = Annotated[float, msgspec.Meta(ge=0.0, le=1e15)]
 Moment = Annotated[float, msgspec.Meta(ge=-1e11, le=1e11)]  # unix seconds
-"""A line whose numbers lie outside is damage: no reader has to fear them."""
-
 MAX_LINE = 1 << 20  # bytes; a longer line is damage
 
 
@@ -50,7 +48,7 @@ class RunResumed(_Event, frozen=True, kw_only=True, tag="run_resumed"):
 
 
 class StageStarted(_Event, frozen=True, kw_only=True, tag="stage_started"):
-    """What the engine is busy with: teacher, data, check, training, evaluation."""
+    """What the engine is busy with: teacher, data, check, table, training, evaluation."""
 
     stage: str
 
@@ -281,8 +279,7 @@ def encode(event: Event) -> bytes:
 
 def decode(lines: Iterable[bytes]) -> Decoded:
     """Events in complete lines. Unknown kinds and damaged lines are passed over and counted, never raised."""
-    events: list[Event] = []
-    unknown = damaged = 0
+    events, unknown, damaged = list[Event](), 0, 0
     for line in lines:
         if not line.strip():
             continue
@@ -291,10 +288,8 @@ def decode(lines: Iterable[bytes]) -> Decoded:
                 raise ValueError("line too long")
             events.append(_decoder.decode(line))
         except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
-            if _is_of_a_newer_engine(line):
-                unknown += 1
-            else:
-                damaged += 1
+            newer = _is_of_a_newer_engine(line)
+            unknown, damaged = unknown + newer, damaged + (not newer)
     return Decoded(events, unknown, damaged)
 
 

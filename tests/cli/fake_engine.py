@@ -172,6 +172,10 @@ class Fake:
 def main() -> None:
     path = Path(sys.argv[1])
     plan = json.loads(os.environ.get("FAKE_ENGINE", "{}"))
+    if "join" in plan:  # a further node's part: it neither locks nor writes
+        sys.stderr.write(f"joined {path.name}\n")
+        time.sleep(plan.get("seconds", 0.0))
+        sys.exit(plan["join"])
     lock = (path / "engine.lock").open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

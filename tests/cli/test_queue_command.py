@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import cli
-from crdnd_tui.queueing import worker
+from crdnd_tui import cli, gpu
+from crdnd_tui.queueing import memory, occupancy, worker
 from crdnd_tui.queueing.queue import Queue
+from crdnd_tui.queueing.sharing import Sharing
+from crdnd_tui.text import size
+from tests.tui.fake_nvml import GIB, FakeNvml
 from tests.tui.lab_queue import driver, runs_folder, states, ticket, until, waiting_run  # noqa: F401  a fixture
 
 PRESET = 'name = "tiny"\n[data]\nname = "digits"\n[student]\nname = "small_cnn"\n[method]\nname = "natural"\n'
@@ -45,6 +48,45 @@ def test_add_makes_a_run_for_each_seed_and_prints_their_ids(call, runs: Path, pr
     assert states(runs) == dict.fromkeys(names, "waiting")
     assert "epochs = 2" in (runs / names[0] / "config.toml").read_text()
     assert json.loads((runs / names[0] / "machine.json").read_text())["device"] == "cpu"
+
+
+def test_a_queued_run_keeps_how_many_devices_it_takes(call, runs: Path, preset: Path) -> None:
+    name = call("add", str(preset), "--device", "cpu", "--devices", "2", "--exact")[1].strip()
+    said = json.loads((runs / name / "machine.json").read_text())
+    assert (said["devices"], said["exact"], ticket(runs, name).devices) == (2, True, 2)
+    (found,) = json.loads(call("list", "--json")[1])["tickets"]
+    assert found["devices"] == ["cpu"]
+
+
+def test_sharing_by_memory_and_by_slots(call, runs: Path) -> None:
+    assert call("share", "memory")[::2] == (
+        0,
+        "A GPU takes runs while their memory fits; 8 at once unless another number is set.\n",
+    )
+    assert Queue(runs).sharing == Sharing(None, "memory")
+    assert call("slots", "3")[0] == 0
+    assert Queue(runs).sharing == Sharing(3, "memory")
+    assert json.loads(call("list", "--json")[1])["share_by"] == "memory"
+    assert call("share", "slots")[0] == 0
+    assert Queue(runs).sharing == Sharing(3, "slots")
+    code, _, err = call("share", "luck")
+    assert code == 2
+    assert "memory or slots" in err
+
+
+def test_what_a_run_waits_for_is_listed(call, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting_run(runs, "aaa1")
+    need = memory.Needs(runs).of("aaa1")
+    assert need is not None
+    Queue(runs).add("aaa1", "cuda", 1.0)
+    Queue(runs).share_by("memory")
+    monkeypatch.setattr(gpu, "_nvml", [])
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(("NVIDIA H200", 80 * GIB, 80 * GIB, 0)))
+    monkeypatch.setattr(occupancy, "_auto", ["cuda:0"])
+    words = f"waits for {size(need)} on cuda:0, 0 B are free"
+    assert words in call("list")[1]
+    (found,) = json.loads(call("list", "--json")[1])["tickets"]
+    assert (found["waits"], found["starts"], found["devices"]) == (words, None, ["cuda:0"])
 
 
 def test_a_mistake_in_a_preset_adds_nothing(call, runs: Path, preset: Path) -> None:

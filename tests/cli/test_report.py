@@ -1,8 +1,10 @@
 """The table as people read it, to the letter; and the live picture at every size."""
 
 import pytest
+from msgspec.structs import replace
 
 from crdnd_tui import classes, live, report
+from crdnd_tui.narrate import Narrator
 from crdnd_tui.state import RunState, fold
 from engine.spec.events import (
     AttackProgressed,
@@ -11,8 +13,10 @@ from engine.spec.events import (
     EvaluationStarted,
     Event,
     RunStarted,
+    RunStopped,
     StageStarted,
     StepDone,
+    TableFilled,
     TrainingStarted,
     Validated,
     Warned,
@@ -169,6 +173,34 @@ def test_the_picture_shows_progress_losses_validation_and_the_teachers_classes()
     shown = "\n".join(line.plain for line in live.frame(fold(RUNNING), "CRDND on digits", 80, 24))
     for words in ("epoch 2/2", " 75 %", "nan", "best epoch 1", "CW-inf 40.0", "cat ", "50 images/s"):
         assert words in shown
+
+
+def test_the_picture_shows_where_the_time_goes_and_how_it_is_computed() -> None:
+    exact = [replace(e, shares={"inner": 0.75, "outer": 0.25}) if isinstance(e, StepDone) else e for e in RUNNING]
+    begun = replace(TRAINING, switches={"inner": "bfloat16", "table": "lazy", "folded": "on"})
+    fast = [begun if e is TRAINING else e for e in exact]
+
+    def shown(events: list[Event]) -> list[str]:
+        return [line.plain for line in live.frame(fold(events), "CRDND on digits", 80, 24)]
+
+    assert "time        inner maximisation 75 %, outer step 25 %" in shown(fast)
+    assert "computed    inner bfloat16, table lazy, folded" in shown(fast)
+    assert "computed    exact" in shown(exact)
+    assert not [line for line in shown(RUNNING) if line.startswith(("time ", "computed "))]
+    (told,) = Narrator().lines([begun], fold(fast))
+    assert told.endswith("on cpu; inner bfloat16, table lazy, folded")
+
+
+def test_the_teachers_table_is_told_by_quarters_and_ends_with_the_training() -> None:
+    begun: list[Event] = [*RUNNING[:1], StageStarted(stage="table")]
+    filling = [*begun, *(TableFilled(filled=k / 100) for k in range(60))]
+    assert "teacher's table " in live.frame(fold(filling), "", 80, 24)[2].plain
+    assert live.frame(fold(filling), "", 80, 24)[2].plain.endswith(" 59 %")
+    told = [line for line in Narrator().lines(filling, fold(filling)) if "table" in line]
+    assert told == ["teacher's table 0.0 %", "teacher's table 25.0 %", "teacher's table 50.0 %"]
+    stopped = RunStopped(reason="stop file", step=0)
+    for event in (StageStarted(stage="training"), TRAINING, stopped):
+        assert fold([*filling, event]).filled is None
 
 
 LEARNT: list[Event] = [

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui import presets, provenance_lines
+from crdnd_tui.commands import machine
 from engine.spec import folders, toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
+from tests.tui import live_runs
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FACTS = {
@@ -30,8 +32,8 @@ CONFIGS = {
 }
 
 
-def made(folder: Path, config: RunConfig | JudgeConfig, facts: dict | None = None, **machine: object) -> RunDir:
-    here = Machine.model_validate({"runs": str(folder / "runs"), "data": str(folder / "my data"), **machine})
+def made(folder: Path, config: RunConfig | JudgeConfig, facts: dict | None = None, **asked: object) -> RunDir:
+    here = Machine.model_validate({"runs": str(folder / "runs"), "data": str(folder / "my data"), **asked})
     run = folders.create(config, "", here)
     if facts is not None:
         run.provenance.write_text(json.dumps(facts))
@@ -109,12 +111,88 @@ def test_a_part_of_a_teacher_s_config_does_not_stand_for_its_preset(tmp_path):
 
 
 def test_the_flags_that_matter_are_in_the_line(tmp_path):
-    words = words_of(made(tmp_path, natural(), FACTS, tf32=True, layout="contiguous"))
-    assert words[7:] == ["--device", "cuda:0", "--threads", "2", "--machine", "tf32=true", "--machine",
-                         "layout=contiguous", "--data", str(tmp_path / "my data"), "--runs", str(tmp_path / "runs")]  # fmt: skip  # noqa: E501
+    words = words_of(made(tmp_path, natural(), FACTS, tf32=True, layout="contiguous", checkpoint_seconds=5))
+    assert words[7:] == ["--device", "cuda:0", "--threads", "2", "--machine", "layout=contiguous", "--machine",
+                         "tf32=true", "--data", str(tmp_path / "my data"), "--runs", str(tmp_path / "runs")]  # fmt: skip  # noqa: E501
     words = words_of(made(tmp_path, natural()))
     assert words[:2] == ["crdnd", "run"]
     assert "--machine" not in words
+
+
+FAST = {
+    "teacher": "bfloat16", "inner": "bfloat16", "outer": "float32", "folded": "on", "paired": "on", "table": "lazy",
+    "graphs": "off",
+}  # fmt: skip
+
+
+def set_by(words: list[str]) -> list[str]:
+    """The flags but those of device and folders, and of the shell's line."""
+    place = words.index("--threads") + 2
+    return words[place : words.index("--data")]
+
+
+def test_what_was_computed_fast_is_told_and_the_line_computes_it_so_again(tmp_path):
+    run = made(tmp_path, natural(), FACTS | {"switches": FAST}, table="lazy", outer_precision="float32", devices=2)
+    told = page(run)
+    assert "computed  teacher, inner bfloat16, table lazy, folded, paired" in told
+    assert "settings  outer_precision float32, table lazy, devices 2" in told
+    assert set_by(words_of(run)) == [
+        "--machine", "teacher_precision=bfloat16", "--machine", "inner_precision=bfloat16",
+        "--machine", "outer_precision=float32", "--machine", "table=lazy", "--devices", "2",
+    ]  # fmt: skip
+    settings = [word for word in words_of(run) if "=" in word]
+    again = machine.machine(runs="runs", settings=settings, crew={"devices": 2})
+    assert (again.inner_precision, again.outer_precision, again.table) == ("bfloat16", "float32", "lazy")
+
+
+def test_without_a_teacher_none_is_asked_in_any_precision(tmp_path):
+    facts = {name: fact for name, fact in FACTS.items() if name != "teacher"} | {"switches": FAST}
+    assert "teacher_precision=bfloat16" not in words_of(made(tmp_path, natural(), facts))
+
+
+def test_an_exact_run_is_repeated_exactly_and_what_exact_overrides_is_left_out(tmp_path):
+    asked = made(tmp_path, natural(), FACTS, exact=True, folded="on", inner_precision="bfloat16", nodes=2)
+    assert set_by(words_of(asked)) == ["--exact", "--nodes", "2"]
+    found = made(tmp_path, natural(), FACTS | {"switches": {}})  # nothing was switched on, and auto decided it
+    assert "computed  exact" in page(found) and set_by(words_of(found)) == ["--exact"]
+    ranks = {"teacher": "float32", "inner": "float32", "outer": "float32", "paired": "on", "ranks": "2"}
+    shared = made(tmp_path, natural(), FACTS | {"switches": ranks}, exact=True, devices=2)
+    assert "computed  exact, 2 ranks" in page(shared) and set_by(words_of(shared)) == ["--exact", "--devices", "2"]
+
+
+def test_of_an_old_run_and_of_an_evaluation_nothing_is_made_up(tmp_path):
+    assert "computed" not in page(made(tmp_path, natural(), FACTS))
+    judged = FACTS | {"switches": {}, "subject_sha256": "d" * 64}
+    assert not set_by(words_of(made(tmp_path, natural(), judged)))
+
+
+def test_an_engine_that_computed_otherwise_before_is_told(tmp_path):
+    now = FACTS | {"switches": FAST, "earlier": [FACTS | {"switches": {}}]}
+    assert "an earlier engine had computed exact" in page(made(tmp_path, natural(), now))
+    now = FACTS | {"switches": {}, "earlier": [FACTS | {"switches": FAST}]}
+    assert "an earlier engine had computed teacher, inner bfloat16, table lazy" in page(made(tmp_path, natural(), now))
+
+
+@pytest.mark.parametrize(
+    "switches", [7, "on", ["inner"], {"inner": ["x"], "[red]": {"a": 1}, "table": "\x1b[2Jlazy; ls"}]
+)
+def test_switches_that_are_none_reach_no_shell(tmp_path, switches):
+    run = made(tmp_path, natural(), FACTS | {"switches": switches}, nodes=2, rendezvous="here; ls:29500")
+    assert set_by(words_of(run)) == ["--nodes", "2", "--rendezvous", "here; ls:29500"]  # one word of the shell
+    assert "\x1b" not in page(run)
+
+
+def test_show_tells_where_the_time_went_and_what_was_switched_on(crdnd, tmp_path):
+    run = live_runs.timed(live_runs.one(tmp_path / "runs"))
+    flags = (run.name, "--runs", str(run.parent))
+    shown = crdnd("show", *flags).stdout
+    assert "  time        teacher 27 %, inner maximisation 54 %, outer step 19 %, data <1 %\n" in shown
+    assert "  computed    teacher, inner bfloat16, table lazy, folded, paired\n" in shown
+    told = json.loads(crdnd("show", *flags, "--json").stdout)
+    assert told["switches"] == live_runs.FAST
+    assert told["shares"] == pytest.approx(live_runs.SHARES)
+    old = live_runs.one(tmp_path / "old")
+    assert "computed" not in crdnd("show", old.name, "--runs", str(old.parent)).stdout
 
 
 def test_a_changed_tree_and_an_unknown_commit_are_said(tmp_path):

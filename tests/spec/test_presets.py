@@ -18,7 +18,7 @@ from engine.spec.passes import passes_per_step
 from engine.spec.robustbench import lookup
 from engine.spec.teachers import RobustBenchTeacher
 from engine.spec.training import Cosine, MultiStep
-from engine.train import maximiser, train_step
+from engine.step import maximiser, train_step
 from engine.types import Nets
 
 FOLDER = Path(__file__).parents[2] / "presets"

@@ -10,8 +10,10 @@ import pytest
 
 from crdnd_tui.palette import DARK
 from crdnd_tui.queueing import agenda, queue_lines
-from crdnd_tui.queueing.agenda import About, Entry, plan
+from crdnd_tui.queueing.entry import About, Entry
+from crdnd_tui.queueing.foretold import plan
 from crdnd_tui.queueing.queue import Ticket
+from crdnd_tui.queueing.sharing import Rules, Sharing
 from engine.spec import status as spec_status
 from tests.tui.busy_queue import busy_queue, past, still_machine  # noqa: F401  fixtures
 from tests.tui.pilot import NOW
@@ -51,10 +53,11 @@ def test_nothing_is_foretold_behind_an_unknown_duration() -> None:
     def entry(run: str, takes: float | None, left: float | None = None) -> Entry:
         return Entry(run=run, about=About(), device="cpu", ticket=Ticket(run=run), takes=takes, left=left)
 
-    told, end = plan([entry("b", 10.0), entry("c", None), entry("d", 5.0)], [entry("a", 8.0, 3.0)], 1, 100.0)
+    one, two = (Rules(sharing=Sharing(many)) for many in (1, 2))
+    told, end = plan([entry("b", 10.0), entry("c", None), entry("d", 5.0)], [entry("a", 8.0, 3.0)], one, 100.0)
     assert [e.starts for e in told] == [103.0, 113.0, None]
     assert end is None
-    told, end = plan([entry("b", 10.0), entry("c", 4.0)], [entry("a", 8.0, 3.0)], 2, 100.0)
+    told, end = plan([entry("b", 10.0), entry("c", 4.0)], [entry("a", 8.0, 3.0)], two, 100.0)
     assert [e.starts for e in told] == [100.0, 103.0]
     assert end == 110.0
 
@@ -81,7 +84,7 @@ def test_a_long_reason_takes_two_lines_and_no_more(busy: Path) -> None:
 def test_lines_never_exceed_their_width(busy: Path) -> None:
     found = agenda.Reader(busy).read(NOW)
     for width in (10, 20, 33, 48, 64, 90, 140):
-        lines = queue_lines.queued(found.queued, width, DARK, NOW)
+        lines = [line for of in queue_lines.queued(found.queued, width, DARK, NOW) for line in of]
         lines += [line for of in queue_lines.ended(found.ended, width, DARK, NOW) for line in of]
         lines += [line for d in found.devices for _, of in queue_lines.device(d, found, width, DARK) for line in of]
         assert all(line.cell_len <= width for line in lines)

@@ -1,60 +1,11 @@
 """GPUs as NVML tells them: a made-up driver answers, or does not."""
 
 import sys
-from types import SimpleNamespace
 
 import pytest
 
 from crdnd_tui import gpu
-
-GIB = 1 << 30
-
-
-class FakeError(Exception):
-    """What pynvml raises."""
-
-
-class FakeNvml:
-    """A driver with these cards: (name, used, total, busy); busy None is a slice that does not say."""
-
-    NVMLError = FakeError
-
-    def __init__(self, *cards, there=True):
-        self.cards, self.there, self.asked = list(cards), there, 0
-
-    def nvmlInit(self):  # noqa: N802  pynvml's name
-        self.asked += 1
-        self._answer()
-
-    def _answer(self):
-        if not self.there:
-            raise FakeError("driver not loaded")
-
-    def nvmlDeviceGetCount(self):  # noqa: N802  pynvml's name
-        self._answer()
-        return len(self.cards)
-
-    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802  pynvml's name
-        self._answer()
-        if self.cards[index] is None:
-            raise FakeError("GPU is lost")
-        return index
-
-    def nvmlDeviceGetMemoryInfo(self, handle):  # noqa: N802  pynvml's name
-        _, used, total, _ = self.cards[handle]
-        return SimpleNamespace(used=used, total=total)
-
-    def nvmlDeviceGetName(self, handle):  # noqa: N802  pynvml's name
-        return self.cards[handle][0]
-
-    def nvmlDeviceGetUUID(self, handle):  # noqa: N802  pynvml's name
-        return f"GPU-{handle}"
-
-    def nvmlDeviceGetUtilizationRates(self, handle):  # noqa: N802  pynvml's name
-        busy = self.cards[handle][3]
-        if busy is None:
-            raise FakeError("not supported")
-        return SimpleNamespace(gpu=busy)
+from tests.tui.fake_nvml import GIB, FakeNvml
 
 
 @pytest.fixture
@@ -101,3 +52,29 @@ def test_a_driver_that_dies_in_between_and_comes_back(driver):
 def test_names_that_old_drivers_give_as_bytes(driver):
     driver(FakeNvml((b"NVIDIA Tesla K80", 0, GIB, 1)))
     assert gpu.cards()[0].name == "Tesla K80"
+
+
+def test_cuda_counts_the_cards_that_are_visible_and_names_them_anew(driver, monkeypatch):
+    driver(FakeNvml(*(("NVIDIA H200", k * GIB, 141 * GIB, 0) for k in range(4))))
+    for said, numbers in (
+        (None, [0, 1, 2, 3]),
+        ("2,0", [2, 0]),
+        ("GPU-3, 1", [3, 1]),
+        ("1,-1,2", [1]),  # CUDA stops at what it does not understand
+        ("", []),
+        ("MIG-7", [None]),  # a slice is no card
+    ):
+        if said is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+        assert [card and card.index for card in gpu.visible()] == numbers
+
+
+def test_what_processes_hold_of_a_card_or_nothing_where_the_driver_does_not_say(driver):
+    fake = driver(FakeNvml(("NVIDIA H200", 0, GIB, 0), processes={0: [(17, GIB), (18, None)]}))
+    assert gpu.held(0) == {17: GIB, 18: 0}
+    fake.processes = {0: "refused"}
+    assert gpu.held(0) == {}
+    fake.there = False
+    assert gpu.held(0) == {}
+    driver(FakeNvml(there=False))
+    assert gpu.held(0) == {}

@@ -4,12 +4,20 @@ import contextlib
 
 import pytest
 
-from tests.tui.live_runs import TEACHER, cut, fail, held, one, part, step
+from tests.tui.live_runs import TEACHER, cut, fail, held, one, part, step, timed
 from tests.tui.pilot import SIZES, drive, same_picture, settle
 
 
 def training(runs):
     return cut(one(runs), step(400))
+
+
+def fast(runs):
+    return cut(timed(one(runs)), step(400))
+
+
+def exact(runs):
+    return cut(timed(one(runs), switches={}), step(400))
 
 
 def judging(runs):
@@ -39,6 +47,11 @@ def teacher_first(runs):
         (training, "120x36", "crdnd-dark", True),
         (training, "180x50", "crdnd-dark", True),
         (training, "120x36", "crdnd-light", True),
+        (fast, "80x24", "crdnd-dark", True),
+        (fast, "120x36", "crdnd-dark", True),
+        (fast, "180x50", "crdnd-dark", True),
+        (fast, "180x50", "crdnd-light", True),
+        (exact, "120x36", "crdnd-light", True),
         (judging, "120x36", "crdnd-dark", True),
         (one, "80x24", "crdnd-dark", False),
         (one, "120x36", "crdnd-dark", False),

@@ -206,6 +206,25 @@ def test_an_engine_that_dies_at_once_is_told_with_its_last_words(runs, monkeypat
     story(runs, steps)
 
 
+def test_several_nodes_must_meet_and_what_to_type_on_the_others_is_told(runs, fake_engine):
+    async def steps(screen, pilot):
+        screen.editing.machine |= {"nodes": 3}
+        await pilot.press("ctrl+s")
+        await rest(pilot)
+        assert "HOST:PORT" in pilot.app.screen.query_one("VerticalScroll Static", Static).render().plain
+        assert not runs.exists()
+        await pilot.press("escape")
+        screen.editing.machine |= {"rendezvous": "node1:29400"}
+        await pilot.press("ctrl+s")
+        await rest(pilot)
+        (run,) = [path for path in runs.iterdir() if not path.name.startswith(".")]
+        said = [notification.message for notification in pilot.app._notifications]
+        assert f"On each of the other 2 nodes: crdnd join {run.name} --runs {runs}" in said
+        launch.kill(RunDir(run), patience=0.0)
+
+    story(runs, steps)
+
+
 def test_a_folder_that_cannot_be_written_is_told(runs, tmp_path):
     runs.write_text("in the way")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.queueing.queue import Queue
+from crdnd_tui.queueing.sharing import MOST, Sharing
 from engine.spec.errors import RunFolderError
 
 
@@ -94,6 +95,30 @@ def test_at_once_is_one_unless_it_was_set_to_something_sensible(queue: Queue) ->
         assert queue.at_once == 1
     with pytest.raises(RunFolderError):
         queue.set_at_once(0)
+
+
+def test_sharing_is_by_slots_unless_memory_was_set(queue: Queue) -> None:
+    assert queue.sharing == Sharing(None, "slots")
+    queue.share_by("memory")
+    assert (queue.sharing, queue.at_once) == (Sharing(None, "memory"), MOST)
+    queue.set_at_once(3)
+    assert queue.sharing == Sharing(3, "memory")
+    queue.share_by("slots")
+    assert queue.sharing == Sharing(3, "slots")
+    for content in ("share_by = 3", "share_by = [", 'share_by = "Memory"'):
+        (queue.folder / "settings.toml").write_text(content)
+        assert queue.sharing == Sharing(None, "slots")
+
+
+def test_a_ticket_says_how_many_devices_its_run_takes(queue: Queue) -> None:
+    queue.add("e", "cuda:1", 110.0, 4)
+    found = queue.ticket("e")
+    assert found is not None and (found.device, found.devices) == ("cuda:1", 4)
+    path = queue.folder / "tickets" / "e.json"
+    for many in ("0", "-1", "1000000", "true", "1.5"):
+        path.write_text(path.read_text().replace('"devices":4', f'"devices":{many}'))
+        assert queue.ticket("e") is None
+        path.write_text(path.read_text().replace(f'"devices":{many}', '"devices":4'))
 
 
 def test_hostile_files_are_passed_over_and_said(queue: Queue, tmp_path: Path) -> None:

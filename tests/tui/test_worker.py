@@ -217,7 +217,7 @@ def test_an_engine_on_another_machine_occupies_nothing_here(runs: Path) -> None:
     far = waiting_run(runs, "far1", **LONG)
     process = by_hand(far)
     until(far.status.exists)
-    assert occupancy.living(runs) == [("far1", "cpu", process.pid)]
+    assert occupancy.living(runs) == [occupancy.Job("far1", "cpu", process.pid)]
     launch.ask_to_stop(far)
     process.wait(20)
     status = json.loads(far.status.read_bytes())
@@ -228,13 +228,19 @@ def test_an_engine_on_another_machine_occupies_nothing_here(runs: Path) -> None:
     os.close(lock)
 
 
-def test_a_teacher_that_is_trained_first_is_part_of_its_students_job() -> None:
-    mine = os.getpid()
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    jobs = [occupancy.Job("student", "cpu", mine), occupancy.Job("teacher", "cpu", child.pid)]
+@pytest.mark.parametrize("between", [0, 2])
+def test_a_teacher_that_is_trained_first_is_part_of_its_students_job(between: int) -> None:
+    """Its engine is a child of its student's, or, with several ranks, the child of a child."""
+    again = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
+    last = "import os; print(os.getpid(), flush=True); input()"
+    child = subprocess.Popen([sys.executable, "-c", *[again] * between, last], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, text=True)  # fmt: skip
+    assert child.stdout is not None
+    teacher = int(child.stdout.readline())
+    jobs = [occupancy.Job("student", "cpu", os.getpid()), occupancy.Job("teacher", "cpu", teacher)]
     assert occupancy.without_teachers(jobs) == jobs[:1]
     assert occupancy.without_teachers(jobs[1:]) == jobs[1:]
-    child.communicate(b"\n", timeout=20)
+    child.communicate("\n", timeout=20)
 
 
 def test_devices_have_one_name_each(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The charts of the Live screen: which curves stand in which, and their colours."""
 
+from crdnd_tui import fast_path
 from crdnd_tui.monitor.run_curves import Curves
 from crdnd_tui.palette import Palette
 from crdnd_tui.plots.series import Series
@@ -7,6 +8,7 @@ from crdnd_tui.report import title
 from crdnd_tui.state import RunState
 from crdnd_tui.text import number, one_line
 from crdnd_tui.widgets.chart import Line
+from crdnd_tui.widgets.time_bar import PLACES
 
 _BEST = 7  # place of the best epoch's colour
 
@@ -45,14 +47,17 @@ def best_line(state: RunState, palette: Palette) -> list[Line]:
 
 def quantities(curves: Curves) -> list[str]:
     """What the small chart can show, in the order of the key."""
-    known = {"throughput": curves.pace, "learning rate": curves.learning_rate, "GPU memory": curves.memory,
-             "GPU use": curves.busy}  # fmt: skip
-    return [name for name, series in known.items() if len(series) or name in ("throughput", "learning rate")]
+    known = {"throughput": True, "shares of time": bool(curves.shares), "learning rate": True,
+             "GPU memory": bool(len(curves.memory)), "GPU use": bool(len(curves.busy))}  # fmt: skip
+    return [name for name, is_there in known.items() if is_there]
 
 
 def pace_lines(curves: Curves, palette: Palette, quantity: str) -> list[Line]:
     """One of the quantities."""
     match quantity:
+        case "shares of time":
+            parts = [part for part in fast_path.TITLES if part in curves.shares]
+            return [_share_line(part, curves.shares[part], palette) for part in parts]
         case "learning rate":
             return [Line(name="learning rate", colour=palette.series[3], series=curves.learning_rate)]
         case "GPU memory":
@@ -65,3 +70,9 @@ def pace_lines(curves: Curves, palette: Palette, quantity: str) -> list[Line]:
             return [Line(name="GPU use", colour=palette.series[1], series=curves.busy, value=words)]
         case _:
             return [Line(name="images/s", colour=palette.series[3], series=curves.pace, band=True, smooth=True)]
+
+
+def _share_line(part: str, series: Series, palette: Palette) -> Line:
+    last = series.last[1] if series.last else None
+    words = f"{fast_path.percent(last / 100)} %" if last is not None else ""
+    return Line(name=part, colour=palette.series[PLACES[part]], series=series, smooth=True, value=words)

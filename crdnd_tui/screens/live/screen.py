@@ -59,7 +59,7 @@ class LiveScreen(RunActions):
         Binding("V", "verify", "Verify", tooltip="judges the saved student again: do the numbers hold?"),
         Binding("l", "log", "Log", show=False, priority=True, tooltip="on the whole screen, and back"),
         Binding("p", "pause", "Pause view", show=False, tooltip="the run goes on; the picture stands still"),
-        Binding("u", "quantity", "Throughput, rate, GPU", show=False, tooltip="what the small chart shows"),
+        Binding("u", "quantity", "Throughput, time, rate, GPU", show=False, tooltip="what the small chart shows"),
         Binding("w", "page(1)", "Next page", show=False, tooltip="in a narrow terminal"),
         Binding("W", "page(-1)", "Page before", show=False, tooltip="in a narrow terminal"),
         Binding("T", "teacher", "Teacher's run", show=False, tooltip="the run that this one learns from"),

@@ -1,5 +1,7 @@
 """What the Live screen says of a run: its standing, what is up, and why it does not go on. Pure, in words."""
 
+from crdnd_tui import fast_path
+from crdnd_tui.fast_path import Spent
 from crdnd_tui.monitor.live_plan import Kind
 from crdnd_tui.monitor.run_curves import eta
 from crdnd_tui.monitor.tracking import Look
@@ -18,6 +20,7 @@ _STAGES = {
     "teacher": "getting the teacher",
     "data": "reading the data",
     "check": "checking the teacher",
+    "table": "filling the teacher's table",
     "training": "building the student",
     "evaluation": "beginning to judge",
 }
@@ -65,7 +68,7 @@ def standing(look: Look, now: float, *, paused: bool) -> Standing:
         state=state_of(look), sign=SIGNS[state_of(look)][0], role=role_of(state_of(look)),
         head="evaluation" if facts.judges_only else facts.method,
         facts=[word for word in words if word] or [one_line(look.id, 60)], right=right, late=late,
-        meter=meter, share=share, after=after, paused=paused,
+        meter=meter, share=share, after=after, spent=_spent(look), paused=paused,
     )  # fmt: skip
 
 
@@ -83,15 +86,28 @@ def _right(look: Look, now: float) -> tuple[tuple[str, ...], bool]:
     return tuple(word for word in words if word), late
 
 
+def _spent(look: Look) -> Spent | None:
+    """Of the training that the bar is about; nothing while the run is judged."""
+    state = shown_state(look)
+    return None if _judges(look) else fast_path.spent(state.training, state.steps)
+
+
+def _judges(look: Look) -> bool:
+    """Whether the bar is about the judgement."""
+    judges = look.living or look.state.phase not in ENDED or look.facts.judges_only
+    return look.state.evaluation is not None and judges
+
+
 def _progress(look: Look, now: float) -> tuple[str, float | None, tuple[tuple[str, bool], ...]]:
     """Words before the bar, the share, words behind it."""
     state = shown_state(look)
     teacher = "teacher  " if state is not look.state else ""
-    judges = look.living or state.phase not in ENDED or look.facts.judges_only
-    if look.state.evaluation is not None and judges:
+    if _judges(look):
         return _judgement(look, now)
+    if look.living and (state.training is None or state.filled is not None):
+        return _STAGES.get(state.stage, state.stage), state.filled, ()
     if state.training is None:
-        return _STAGES.get(state.stage, state.stage) if look.living else "", None, ()
+        return "", None, ()
     share = state.step / max(1, state.total_steps)
     per_epoch = max(1, state.training.steps_per_epoch)
     epoch = min(state.training.epochs, state.step // per_epoch + (share < 1))

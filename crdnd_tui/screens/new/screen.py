@@ -18,6 +18,7 @@ from crdnd_tui.dialogs.question import Ask, Question
 from crdnd_tui.queueing import worker
 from crdnd_tui.screens.new.desk import Desk, PresetWanted
 from crdnd_tui.setup import starting
+from crdnd_tui.setup.crews import invitation
 from crdnd_tui.setup.draft import DraftError
 from crdnd_tui.setup.editing import Editing
 from crdnd_tui.setup.starting import Start
@@ -142,6 +143,8 @@ class NewScreen(Desk):
             self._complain("It did not start", start)
         elif start.run is not None:
             self.launched = editing.draft.text
+            if words := invitation(start.run, where):
+                self.notify(words, title="Several nodes", markup=False, timeout=60)
             self.lab.open_run(start.run.id)
 
     def _note(self, words: str) -> None:
