@@ -1,5 +1,6 @@
 """The GPUs of this machine, as NVML tells them; none where there is no driver. Nothing is imported without one."""
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,37 @@ def cards() -> list[Card]:
         except nvml.NVMLError:
             continue
     return found
+
+
+def visible() -> list[Card | None]:
+    """The GPUs in CUDA's order, as CUDA_VISIBLE_DEVICES leaves them; None for one that is no whole card of ours."""
+    found = cards()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return list(found)
+    chosen: list[Card | None] = []
+    for word in (part.strip() for part in named.split(",")):
+        if not word or word.startswith("-"):  # CUDA stops reading here, too
+            break
+        chosen.append(next((card for card in found if _is_called(card, word)), None))
+    return chosen
+
+
+def held(index: int) -> dict[int, int]:
+    """Process -> bytes that it holds of this card; empty where the driver does not say, as in most containers."""
+    nvml = _library()
+    if nvml is None:
+        return {}
+    try:
+        processes = nvml.nvmlDeviceGetComputeRunningProcesses(nvml.nvmlDeviceGetHandleByIndex(index))
+    except nvml.NVMLError:
+        return {}
+    return {process.pid: process.usedGpuMemory or 0 for process in processes}
+
+
+def _is_called(card: Card, word: str) -> bool:
+    """By its number or by the beginning of its UUID."""
+    return card.index == int(word) if word.isdecimal() else card.uuid.startswith(word)
 
 
 def _busy(nvml: Any, handle: Any) -> int | None:  # noqa: ANN401  a module without types

@@ -27,15 +27,25 @@ def engine_command(run: RunDir) -> list[str]:
 
 def start(run: RunDir) -> subprocess.Popen[bytes]:
     """The engine of this run, detached; what it prints is appended to engine.log."""
-    if vitals.alive(run):
-        raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"`crdnd watch {run.id}` shows it.")
+    refuse_a_second(run)
     run.stop.unlink(missing_ok=True)
     return detached(engine_command(run), run.log)
 
 
+def refuse_a_second(run: RunDir) -> None:
+    """RunFolderError when an engine is at work on it."""
+    if vitals.alive(run):
+        raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"`crdnd watch {run.id}` shows it.")
+
+
+def environment() -> dict[str, str]:
+    """Of an engine: ours, and where its package lies."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
 def detached(command: Sequence[str], log: Path, *, anew: bool = False) -> subprocess.Popen[bytes]:
     """A process in a session of its own, which prints into `log`; RunFolderError when that cannot be written."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     try:
         descriptor = files.open_log(log, anew=anew)
     except OSError as error:
@@ -47,7 +57,7 @@ def detached(command: Sequence[str], log: Path, *, anew: bool = False) -> subpro
             stdout=descriptor,
             stderr=descriptor,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+            env={**environment(), "PYTHONUNBUFFERED": "1"},
         )
     finally:
         os.close(descriptor)
@@ -59,16 +69,19 @@ def ask_to_stop(run: RunDir) -> None:
 
 
 def kill(run: RunDir, *, patience: float = 10.0) -> bool:
-    """SIGTERM, and SIGKILL to the whole group after `patience` seconds; False when no engine was there."""
+    """SIGTERM, and SIGKILL to all its processes after `patience` seconds; False when no engine was there."""
     process = vitals.holder(run)
     if process is None:
         return False
+    everyone = vitals.engines(run, process.pid) or [process]
     if patience > 0:
-        _signal(process, signal.SIGTERM)
+        _signal(everyone[0], signal.SIGTERM)  # of several ranks, the process that was started for them
         if vitals.wait_gone(process, patience):
             return True
-    _signal(process, signal.SIGKILL)
-    return vitals.wait_gone(process, 10.0)
+    for each in everyone:  # torchrun's agent before its ranks: it has no time to tell of their deaths
+        _signal(each, signal.SIGKILL)
+    end = time.monotonic() + 10.0
+    return all(vitals.wait_gone(each, max(0.0, end - time.monotonic())) for each in everyone)
 
 
 def kill_teacher(run: RunDir, state: RunState) -> bool:

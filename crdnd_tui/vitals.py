@@ -3,13 +3,19 @@
 import fcntl
 import json
 import os
+import platform
 import time
 from typing import NamedTuple
 
+import msgspec
 import psutil
 
 from crdnd_tui import files
 from engine.spec.rundir import RunDir
+
+
+class _Status(msgspec.Struct):
+    host: str = ""
 
 
 class Holder(NamedTuple):
@@ -35,9 +41,18 @@ def alive(run: RunDir) -> bool:
     return False
 
 
+def is_here(run: RunDir) -> bool:
+    """Whether its engine, if it has one, is on this machine: folders and locks may be shared over a network."""
+    try:
+        host = msgspec.json.decode(files.read(run.status) or b"", type=_Status).host
+    except (ValueError, RecursionError):
+        return True
+    return host in ("", platform.node())
+
+
 def holder(run: RunDir) -> Holder | None:
-    """The living process that holds the lock; None when there is none, or another process now has its number."""
-    if not alive(run):
+    """The living process that holds the lock; None when there is none here, or another process now has its number."""
+    if not alive(run) or not is_here(run):
         return None
     pid = _pid(files.read(run.lock, 4096) or b"")
     if pid <= 1 or pid == os.getpid():
@@ -59,6 +74,57 @@ def same(process: Holder) -> bool:
         return bool(abs(now.create_time() - process.started) < 0.5 and now.status() != psutil.STATUS_ZOMBIE)
     except (psutil.Error, ValueError, OverflowError):  # no process has such a number
         return False
+
+
+def engines(run: RunDir, pid: int) -> list[Holder]:
+    """All processes that work on a run: this one, torchrun's agent and the other ranks, the outermost first."""
+    found = _outermost(run, pid)
+    if found is None:
+        return []
+    members = [each for each in (found, *_below(found)) if each.pid == pid or _works_on(each, run)]
+    return [known for each in members if (known := _known(each)) is not None]
+
+
+def family(run: RunDir, pid: int) -> set[int]:
+    """The same processes and all that they have started."""
+    found = _outermost(run, pid)
+    return {pid} if found is None else {pid, found.pid, *(each.pid for each in _below(found))}
+
+
+def _outermost(run: RunDir, pid: int) -> psutil.Process | None:
+    """The process that was started for this run; None when `pid` is gone."""
+    try:
+        process = psutil.Process(pid)
+        parent = process.parent()
+        while parent is not None and _works_on(parent, run):
+            process, parent = parent, parent.parent()
+    except (psutil.Error, ValueError, OverflowError):  # no process has such a number
+        return None
+    return process
+
+
+def _below(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return list(process.children(recursive=True))
+    except psutil.Error:
+        return []
+
+
+def _known(process: psutil.Process) -> Holder | None:
+    try:
+        return Holder(process.pid, process.create_time())
+    except psutil.Error:
+        return None
+
+
+def _works_on(process: psutil.Process, run: RunDir) -> bool:
+    """Whether it is `... -m engine RUN_DIR ...` of this very run."""
+    try:
+        words = process.cmdline()
+    except psutil.Error:
+        return False
+    at = next((k for k in range(len(words) - 2) if words[k : k + 2] == ["-m", "engine"]), None)
+    return at is not None and words[at + 2] == str(run.path)
 
 
 def wait_gone(process: Holder, seconds: float) -> bool:

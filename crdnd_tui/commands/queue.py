@@ -13,9 +13,11 @@ from rich.text import Text
 from crdnd_tui import presets
 from crdnd_tui.commands import output
 from crdnd_tui.queueing import agenda, batches, worker
-from crdnd_tui.queueing.agenda import Agenda, Entry
+from crdnd_tui.queueing.agenda import Agenda
+from crdnd_tui.queueing.entry import Entry
 from crdnd_tui.queueing.queue import Queue, Ticket
 from crdnd_tui.queueing.queue_lines import SIGNS, clock
+from crdnd_tui.queueing.sharing import MEANS, By
 from crdnd_tui.text import display, duration, one_line
 from engine.spec import folders, rundir, toml
 from engine.spec.errors import ConfigError, RunFolderError
@@ -116,6 +118,13 @@ def slots(count: int, runs: Path) -> int:
     return OK
 
 
+def share(by: By, runs: Path) -> int:
+    """By number alone, or by memory too."""
+    Queue(runs).share_by(by)
+    output.say(MEANS[by])
+    return OK
+
+
 def work(runs: Path) -> int:
     """The worker, here."""
 
@@ -156,7 +165,8 @@ def _plain(found: Agenda) -> dict[str, Any]:
     entries = [entry for entry in (*atwork, *found.queued, *found.ended) if entry.ticket]
     return {
         "worker": found.worker,
-        "at_once": found.at_once,
+        "at_once": max(found.sharing.most(device.name) for device in found.devices),
+        "share_by": found.sharing.by,
         "all_done": found.all_done,
         "tickets": [_ticket(entry, entry.ticket) for entry in entries if entry.ticket],
         "by_hand": [{"run": job.run, "device": job.device} for job in atwork if not job.ticket],
@@ -171,6 +181,7 @@ def _ticket(entry: Entry, ticket: Ticket) -> dict[str, Any]:
         "name": entry.about.name, "method": entry.about.method, "seed": entry.about.seed, "added": ticket.added,
         "started": ticket.started or None, "ended": ticket.ended or None, "note": ticket.note,
         "study": ticket.study, "takes": entry.takes, "left": entry.left, "starts": entry.starts,
+        "devices": list(entry.places), "waits": entry.waits,
     }  # fmt: skip
 
 
@@ -184,7 +195,8 @@ def _lines(found: Agenda, now: float) -> "list[Text]":
     for entry in found.queued:
         if entry.ticket:
             starts = f"starts {clock(entry.starts, now)}" if entry.starts is not None else entry.ticket.note
-            lines.append(_line(entry.ticket.state, entry, str(entry.ticket.place), starts))
+            more = "; ".join(filter(None, (starts, entry.waits)))
+            lines.append(_line(entry.ticket.state, entry, str(entry.ticket.place), more))
     for entry in found.ended:
         if entry.ticket:
             lines.append(_line(entry.ticket.state, entry, "", entry.ticket.note))

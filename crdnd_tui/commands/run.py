@@ -3,19 +3,23 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 
 from crdnd_tui import launch, library, presets, report, results, vitals
 from crdnd_tui.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, Outcome, log_tail
-from crdnd_tui.commands import output
+from crdnd_tui.commands import machine, output
+from crdnd_tui.provenance_lines import machine_of
+from crdnd_tui.setup.crews import invitation
 from crdnd_tui.text import display, one_line
 from crdnd_tui.views import JsonView, LiveView, PlainView, View
 from engine.spec import folders, rundir, toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.files import write_atomically
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 
@@ -24,7 +28,7 @@ WATCHER_KEYS = "Ctrl-C: leave; the run goes on"
 
 
 def run(
-    preset: str, overrides: Sequence[str], seed: int | None, name: str, machine: Machine, *, detach: bool, as_json: bool
+    preset: str, overrides: Sequence[str], seed: int | None, name: str, here: Machine, *, detach: bool, as_json: bool
 ) -> int:
     """A preset becomes a run; returns the exit code."""
     path = presets.resolve(preset)
@@ -36,12 +40,15 @@ def run(
         config = toml.read(path)
     else:
         config = toml.load(path, [*overrides, *named], seed)
-    folder = folders.create(config, path.read_text(encoding="utf-8"), machine)
+    folder = folders.create(config, path.read_text(encoding="utf-8"), here)
+    _invite(folder, here)
     return go(folder, detach=detach, as_json=as_json)
 
 
-def resume(name: str, runs: Path, *, detach: bool, as_json: bool) -> int:
-    """An interrupted run goes on where its last checkpoint is."""
+def resume(
+    name: str, runs: Path, settings: Sequence[str], crew: Mapping[str, Any], *, detach: bool, as_json: bool
+) -> int:
+    """An interrupted run goes on where its last checkpoint is, on its machine with these changes."""
     folder = rundir.find(runs, name)
     row = library.summary(folder)
     if row is not None and row.state == "done":
@@ -49,7 +56,24 @@ def resume(name: str, runs: Path, *, detach: bool, as_json: bool) -> int:
         if not as_json:
             output.show(_table(folder))
         return DONE
+    _invite(folder, _moved(folder, settings, crew))
     return go(folder, detach=detach, as_json=as_json, again=True)
+
+
+def _invite(folder: RunDir, here: Machine) -> None:
+    words = invitation(folder, here)
+    if words:
+        output.say(words)
+
+
+def _moved(folder: RunDir, settings: Sequence[str], crew: Mapping[str, Any]) -> Machine:
+    """Its machine for this and later engines; RunFolderError while one is at work."""
+    known = machine_of(folder) or Machine(runs=str(folder.path.parent))
+    here = machine.changed(known, settings, crew)
+    if here != known:
+        launch.refuse_a_second(folder)
+        write_atomically(folder.machine, (here.model_dump_json(indent=1) + "\n").encode())
+    return here
 
 
 def stop(name: str, runs: Path, *, kill: bool) -> int:

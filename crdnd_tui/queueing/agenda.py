@@ -5,15 +5,19 @@ A duration is the median of past runs that differ by their seed alone; without o
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
-from crdnd_tui import files, gpu, library
+from crdnd_tui import files, gpu, library, vitals
 from crdnd_tui.home.scan import shared
 from crdnd_tui.library import Summary
 from crdnd_tui.queueing import batches, occupancy, worker
+from crdnd_tui.queueing.entry import About, Entry
+from crdnd_tui.queueing.foretold import plan
 from crdnd_tui.queueing.queue import OPEN, Queue, Ticket
+from crdnd_tui.queueing.room import Surveyor
+from crdnd_tui.queueing.sharing import Rules, Sharing
 from crdnd_tui.text import display, one_line
 from engine.spec.errors import ConfigError
 from engine.spec.events import RunFinished, decode
@@ -23,39 +27,13 @@ PAUSE, PAUSES = 10.0, 0.05  # seconds, share of its time: a run that stood still
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class About:
-    """What a run is, by its config; safe to show."""
-
-    method: str = ""
-    student: str = ""
-    teacher: str = ""
-    data: str = ""
-    seed: int | None = None
-    name: str = ""
-    group: str = ""  # shared by the seeds of one experiment
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """A run on the agenda. Times are unix seconds, durations seconds; None when nobody knows."""
-
-    run: str  # its id
-    about: About
-    device: str
-    ticket: Ticket | None = None  # None when it was started by hand
-    row: Summary | None = None
-    takes: float | None = None  # in all
-    left: float | None = None  # of a run at work
-    starts: float | None = None  # of a run that waits
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Device:
     """A GPU or the CPU, and its engines."""
 
     name: str
     title: str
     jobs: tuple[Entry, ...] = ()
+    ranks: tuple[Entry, ...] = ()  # further ranks of runs that are among the jobs of another device
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +43,7 @@ class Agenda:
     devices: tuple[Device, ...] = ()
     queued: tuple[Entry, ...] = ()  # waiting and held, in order
     ended: tuple[Entry, ...] = ()  # the latest first
-    at_once: int = 1
+    sharing: Sharing = field(default_factory=Sharing)
     worker: bool = False
     all_done: float | None = None  # when the last waiting run will have ended
     damaged: tuple[str, ...] = ()
@@ -76,7 +54,7 @@ class Reader:
     """Reads the agenda again and again; what cannot have changed is read once."""
 
     def __init__(self, runs: Path) -> None:
-        self._runs, self._queue, self._scanner = runs, Queue(runs), shared(runs)
+        self._runs, self._queue, self._scanner, self._surveyor = runs, Queue(runs), shared(runs), Surveyor(runs)
         self._about: dict[str, About] = {}
         self._worked: dict[tuple[str, float], float | None] = {}  # id and last heartbeat -> seconds
         self._alone = threading.Lock()
@@ -94,18 +72,30 @@ class Reader:
         by_hand = self._by_hand(rows, {ticket.run for ticket in tickets if ticket.state == "running"})
         atwork = [e for e in entries if e.ticket and e.ticket.state == "running"]
         atwork += [self._entry(name, None, rows, takes, now) for name in by_hand]
-        room = self._queue.at_once
-        queued, all_done = plan([e for e in entries if e.ticket and e.ticket.state in OPEN], atwork, room, now)
+        waiting = [e for e in entries if e.ticket and e.ticket.state in OPEN]
+        atwork, waiting = self._with_needs(atwork), self._with_needs(waiting)
+        queued, all_done = plan(waiting, atwork, self._rules(atwork), now)
         return Agenda(
             devices=devices(atwork, queued),
             queued=tuple(queued),
             ended=tuple(e for e in entries if e.ticket and e.ticket.ended and e.ticket.state not in (*OPEN, "running")),
-            at_once=room,
+            sharing=self._queue.sharing,
             worker=worker.alive(self._runs),
             all_done=all_done,
             damaged=tuple(self._queue.damaged),
             studies=self._studies(tickets, rows.values()),
         )
+
+    def _with_needs(self, entries: list[Entry]) -> list[Entry]:
+        """Nothing is read unless runs share by memory."""
+        sharing = self._queue.sharing
+        if sharing.by == "slots":
+            return entries
+        return [replace(entry, need=self._surveyor.need(entry.run, sharing)) for entry in entries]
+
+    def _rules(self, atwork: list[Entry]) -> Rules:
+        jobs = [occupancy.Job(e.run, e.device, e.ticket.pid if e.ticket else 0, e.devices) for e in atwork]
+        return self._surveyor.rules(jobs, self._queue.sharing)
 
     def _studies(self, tickets: list[Ticket], rows: Iterable[Summary]) -> tuple[batches.Progress, ...]:
         """Nothing is read of them while no ticket names one."""
@@ -122,20 +112,21 @@ class Reader:
     def _by_hand(self, rows: Mapping[str, Summary], known: set[str]) -> list[str]:
         """Living runs without a ticket; not those that only train a teacher for another."""
         living = [RunDir(self._runs / name) for name, row in rows.items() if row.state in library.LIVING]
-        jobs = [occupancy.job(run) for run in living if occupancy.is_here(run)]
+        jobs = [occupancy.job(run) for run in living if vitals.is_here(run)]
         return sorted(job.run for job in occupancy.without_teachers(jobs) if job.run not in known)
 
     def _entry(
         self, run: str, ticket: Ticket | None, rows: Mapping[str, Summary], takes: Mapping[str, float], now: float
     ) -> Entry:
         row, about = rows.get(run), self.about(run)
-        named = ticket.device if ticket else occupancy.wanted(RunDir(self._runs / run))
+        asked = ticket or occupancy.wanted(RunDir(self._runs / run))
         whole = takes.get(about.group)
         began = ticket.started if ticket else row.status.created if row and row.status else 0.0
         living = ticket is None or ticket.state == "running"
         left = max(0.0, whole - (now - began)) if whole is not None and began and living else None
         return Entry(
-            run=run, about=about, device=occupancy.device(named), ticket=ticket, row=row, takes=whole, left=left
+            run=run, about=about, device=occupancy.device(asked.device), devices=asked.devices, ticket=ticket, row=row,
+            takes=whole, left=left,
         )  # fmt: skip
 
     def _durations(self, rows: Iterable[Summary], groups: set[str]) -> dict[str, float]:
@@ -171,37 +162,25 @@ def worked(row: Summary) -> float | None:
     return seconds if seconds > 0.0 and whole - seconds < max(PAUSE, PAUSES * whole) else None
 
 
-def plan(queued: list[Entry], atwork: list[Entry], room: int, now: float) -> tuple[list[Entry], float | None]:
-    """When each waiting run may start, and when the last of all will have ended; None from the first unknown on."""
-    free: dict[str, list[float | None]] = {}
-    for entry in atwork:
-        free.setdefault(entry.device, []).append(None if entry.left is None else now + entry.left)
-    told = []
-    for entry in queued:
-        if entry.ticket is None or entry.ticket.state == "held":
-            told.append(entry)
-            continue
-        slots = free.setdefault(entry.device, [])
-        starts: float | None = now
-        if len(slots) >= room:
-            starts = min((s for s in slots if s is not None), default=None) if None not in slots else None
-            slots.remove(starts)
-        slots.append(None if starts is None or entry.takes is None else starts + entry.takes)
-        told.append(replace(entry, starts=starts))
-    ends = [end for slots in free.values() for end in slots]
-    return told, max((e for e in ends if e is not None), default=None) if None not in ends else None
-
-
 def devices(atwork: Iterable[Entry], queued: Iterable[Entry]) -> tuple[Device, ...]:
     """The GPUs, or the CPU where there is none, and whatever else has or awaits an engine."""
-    titles = {f"cuda:{card.index}": card.name for card in gpu.cards()} or {"cpu": ""}
+    titles = {f"cuda:{k}": card.name if card else "" for k, card in enumerate(gpu.visible())} or {"cpu": ""}
     jobs: dict[str, list[Entry]] = {name: [] for name in titles}
+    ranks: dict[str, list[Entry]] = {}
     for entry in atwork:
         jobs.setdefault(entry.device, []).append(entry)
+        for place in entry.places[1:]:
+            jobs.setdefault(place, [])
+            ranks.setdefault(place, []).append(entry)
     for entry in queued:
         jobs.setdefault(entry.device, [])
     return tuple(
-        Device(name=display(name, 20), title=display(titles.get(name, ""), 40), jobs=tuple(entries))
+        Device(
+            name=display(name, 20),
+            title=display(titles.get(name, ""), 40),
+            jobs=tuple(entries),
+            ranks=tuple(ranks.get(name, ())),
+        )
         for name, entries in jobs.items()
     )
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 
 from crdnd_tui import files, launch, library, vitals
-from crdnd_tui.queueing import occupancy
+from crdnd_tui.queueing import occupancy, room
 from crdnd_tui.queueing.queue import OPEN, Queue, Ticket
+from crdnd_tui.queueing.sharing import Sharing
 from crdnd_tui.text import one_line
 from engine.spec.errors import CrdndError, RunFolderError
 from engine.spec.rundir import RunDir
@@ -30,7 +31,7 @@ class Dispatcher:
     def __init__(self, queue: Queue, say: Say) -> None:
         self._queue, self._say = queue, say
         self._engines: dict[str, subprocess.Popen[bytes]] = {}
-        self._scan = occupancy.Scan(queue.runs)
+        self._scan = room.Scan(queue.runs)
         self._asked = False
         self._trouble = ""
 
@@ -102,23 +103,28 @@ class Dispatcher:
         """A waiting run may have been started or thrown away by hand."""
         run = RunDir(self._queue.runs / ticket.run)
         if vitals.alive(run):
-            self._set(ticket, state="running", started=min(time.time(), _modified(run.lock) or time.time()))
+            asked = occupancy.wanted(run)  # whoever started it may have changed it
+            since = min(time.time(), _modified(run.lock) or time.time())
+            self._set(ticket, state="running", started=since, device=asked.device, devices=asked.devices)
         elif not _modified(run.config):
             note = "its config cannot be read" if os.path.lexists(run.path) else "its folder is gone"
             self._set(ticket, state="cancelled", ended=time.time(), note=note)
 
     def _start_next(self, tickets: list[Ticket]) -> None:
-        """The first waiting run of each device that has room."""
-        room, full = self._queue.at_once, set()
+        """The first waiting run of each device that has room; nothing overtakes one that waits for the same device."""
+        sharing, full = self._queue.sharing, set[str]()
         for ticket in tickets:
-            device = occupancy.device(ticket.device)
-            if ticket.state != "waiting" or device in full:
+            if ticket.state != "waiting":
                 continue
-            running = [t for t in self._queue.tickets() if t.state == "running"]
-            if self._scan.is_full(device, running, room):
-                full.add(device)
-            else:
+            places = occupancy.places(ticket.device, ticket.devices)
+            if full.isdisjoint(places) and self._has_room(ticket, sharing):
                 self._start(ticket)
+            else:
+                full.update(places)
+
+    def _has_room(self, ticket: Ticket, sharing: Sharing) -> bool:
+        running = [t for t in self._queue.tickets() if t.state == "running"]
+        return self._scan.has_room(ticket, running, sharing)
 
     def _start(self, ticket: Ticket) -> None:
         """Marked first, then started: who dies in between leaves a mark that the next worker understands."""
@@ -138,7 +144,7 @@ class Dispatcher:
             return
         self._engines[ticket.run] = engine
         self._set(marked, pid=engine.pid, born=occupancy.born(engine.pid))
-        self._say(f"{ticket.run}: started on {occupancy.device(ticket.device)}")
+        self._say(f"{ticket.run}: started on {', '.join(occupancy.places(ticket.device, ticket.devices))}")
 
     def _hold_rest(self, failed: Ticket) -> None:
         """What still waits of a study that wants to stop at its first failure."""

@@ -1,26 +1,24 @@
 """Who is at work on which device of this machine, by the locks of the runs: started by the queue or by hand."""
 
 import os
-import platform
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import psutil
 
 from crdnd_tui import files, gpu, vitals
-from crdnd_tui.queueing.queue import Ticket
 from engine.spec.rundir import RUN_ID, RunDir
 
 
-class _Machine(msgspec.Struct):
+class Wanted(msgspec.Struct, frozen=True):
+    """What a machine.json asks for."""
+
     device: str = "auto"
-
-
-class _Status(msgspec.Struct):
-    host: str = ""
+    devices: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
 
 
 class Job(NamedTuple):
@@ -29,45 +27,43 @@ class Job(NamedTuple):
     run: str  # its id
     device: str
     pid: int  # 0 when it is not known
+    devices: int = 1  # how many it takes, from the first on
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """All devices that it takes."""
+        return places(self.device, self.devices)
 
 
 _auto: list[str] = []
 
 
-def wanted(run: RunDir) -> str:
-    """The device that a run's machine.json asks for."""
+def wanted(run: RunDir) -> Wanted:
+    """The devices that a run's machine.json asks for."""
     try:
-        return msgspec.json.decode(files.read(run.machine) or b"", type=_Machine).device
+        return msgspec.json.decode(files.read(run.machine) or b"", type=Wanted)
     except (ValueError, RecursionError):
-        return "auto"
+        return Wanted()
 
 
 def device(name: str) -> str:
     """`cuda:0` or `cpu` for what a machine.json may say."""
     if not _auto:
-        _auto.append("cuda:0" if gpu.cards() else "cpu")
+        _auto.append("cuda:0" if gpu.visible() else "cpu")
     return {"auto": _auto[0], "cuda": "cuda:0"}.get(name, name)
 
 
-class Scan:
-    """Finds out whether a device has room. All locks of the folder are tried only when it seems to have some."""
-
-    def __init__(self, runs: Path) -> None:
-        self._runs = runs
-        self._known: list[Job] = []
-
-    def is_full(self, on: str, running: Iterable[Ticket], room: int) -> bool:
-        """Whether so many engines are at work on this device; one that trains another's teacher is part of that one."""
-        started = [Job(ticket.run, device(ticket.device), ticket.pid) for ticket in running]
-        self._known = [job for job in self._known if vitals.alive(RunDir(self._runs / job.run))]
-        if len(_on(on, [*started, *self._known])) < room:
-            self._known = living(self._runs)
-        return len(_on(on, [*started, *self._known])) >= room
+def places(named: str, devices: int = 1) -> tuple[str, ...]:
+    """All devices of a run that asks for so many: this one and the next. On the CPU its processes share the one."""
+    first = device(named)
+    number = re.fullmatch(r"cuda:(\d{1,4})", first)
+    return tuple(f"cuda:{int(number[1]) + k}" for k in range(devices)) if number else (first,)
 
 
-def _on(name: str, jobs: Iterable[Job]) -> list[Job]:
+def on(name: str, jobs: Iterable[Job]) -> list[Job]:
+    """Those on this device; one that trains another's teacher is part of that one."""
     by_run = {job.run: job for job in jobs}
-    return [job for job in without_teachers(by_run.values()) if job.device == name]
+    return [job for job in without_teachers(by_run.values()) if name in job.places]
 
 
 def living(runs: Path) -> list[Job]:
@@ -78,29 +74,20 @@ def living(runs: Path) -> list[Job]:
     except OSError:
         return []
     folders = (RunDir(runs / name) for name in names)
-    return [job(run) for run in folders if vitals.alive(run) and is_here(run)]
-
-
-def is_here(run: RunDir) -> bool:
-    """Whether its engine, if it has one, is on this machine: folders and locks may be shared over a network."""
-    try:
-        host = msgspec.json.decode(files.read(run.status) or b"", type=_Status).host
-    except (ValueError, RecursionError):
-        return True
-    return host in ("", platform.node())
+    return [job(run) for run in folders if vitals.alive(run) and vitals.is_here(run)]
 
 
 def job(run: RunDir) -> Job:
     """Of a run whose engine lives."""
-    holder = vitals.holder(run)
-    return Job(run.id, device(wanted(run)), holder.pid if holder else 0)
+    holder, asked = vitals.holder(run), wanted(run)
+    return Job(run.id, device(asked.device), holder.pid if holder else 0, asked.devices)
 
 
 def without_teachers(jobs: Iterable[Job]) -> list[Job]:
-    """Those whose process was not started by another of them."""
+    """Those whose process does not descend from another of them; between an engine and its ranks there are others."""
     jobs = list(jobs)
     pids = {job.pid for job in jobs if job.pid}
-    return [job for job in jobs if not job.pid or _parent(job.pid) not in pids]
+    return [job for job in jobs if not job.pid or pids.isdisjoint(_ancestors(job.pid))]
 
 
 def born(pid: int) -> float:
@@ -111,8 +98,8 @@ def born(pid: int) -> float:
         return time.time()
 
 
-def _parent(pid: int) -> int:
+def _ancestors(pid: int) -> list[int]:
     try:
-        return int(psutil.Process(pid).ppid())
+        return [each.pid for each in psutil.Process(pid).parents()]
     except (psutil.Error, ValueError, OverflowError):  # no process has such a number
-        return 0
+        return []

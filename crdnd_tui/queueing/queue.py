@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from crdnd_tui import files
+from crdnd_tui.queueing.sharing import By, Sharing
 from crdnd_tui.text import display
 from engine.spec.errors import RunFolderError
 from engine.spec.files import write_atomically
@@ -27,6 +28,7 @@ ENDED: frozenset[TicketState] = frozenset({"done", "stopped", "failed", "cancell
 SLOTS = range(1, 65)  # runs at once on a device
 PATIENCE = 5.0  # seconds for which another writer may hold the lock
 CAP = 1 << 16  # bytes of a ticket
+DEVICES = range(1, 1025)  # of one run
 
 
 class Ticket(Struct, frozen=True, kw_only=True):
@@ -34,6 +36,7 @@ class Ticket(Struct, frozen=True, kw_only=True):
 
     run: str  # its id
     device: str = "auto"  # as its machine.json says
+    devices: int = 1  # how many, this one and the next
     state: TicketState = "waiting"
     rank: float = 0.0  # the queue's order; a run that is moved gets one between its new neighbours'
     place: int = 0  # 1 is the next; counted when read, 0 when not waiting or held
@@ -69,22 +72,39 @@ class Queue:
         return next((ticket for ticket in self.tickets() if ticket.run == run), None)
 
     @property
-    def at_once(self) -> int:
-        """How many runs may share a device; 1 unless it was set."""
+    def sharing(self) -> Sharing:
+        """How runs share a device; what was not set to something sensible is as if it was not set."""
         try:
-            value = tomllib.loads((files.read(self._settings, CAP) or b"").decode()).get("at_once", 1)
+            said = tomllib.loads((files.read(self._settings, CAP) or b"").decode())
         except ValueError:
-            return 1
-        return value if type(value) is int and value in SLOTS else 1
+            said = {}
+        count = said.get("at_once")
+        sensible = type(count) is int and count in SLOTS
+        return Sharing(count if sensible else None, "memory" if said.get("share_by") == "memory" else "slots")
+
+    @property
+    def at_once(self) -> int:
+        """How many runs may share a device, a GPU where there is one."""
+        return self.sharing.most("")
 
     def set_at_once(self, count: int) -> None:
         """RunFolderError when the number makes no sense."""
         if count not in SLOTS:
             raise RunFolderError(f"{count} runs at once on a device; it may be {SLOTS[0]} to {SLOTS[-1]}")
         with self.locked():
-            write_atomically(self._settings, f"at_once = {count}  # runs on one device\n".encode())
+            self._set(Sharing(count, self.sharing.by))
 
-    def add(self, run: str, device: str, now: float) -> Ticket:
+    def share_by(self, by: By) -> None:
+        """By number alone, or by memory too."""
+        with self.locked():
+            self._set(Sharing(self.sharing.at_once, by))
+
+    def _set(self, sharing: Sharing) -> None:
+        lines = [f"at_once = {sharing.at_once}  # runs on one device"] if sharing.at_once else []
+        lines += ['share_by = "memory"  # a GPU takes runs while their memory fits'] if sharing.by == "memory" else []
+        write_atomically(self._settings, "".join(f"{line}\n" for line in lines).encode())
+
+    def add(self, run: str, device: str, now: float, devices: int = 1) -> Ticket:
         """At the end of the queue; a run that ended in it may come again, and stays a run of its study."""
         with self.locked():
             old = self.ticket(run)
@@ -92,8 +112,8 @@ class Queue:
                 raise RunFolderError(f"{display(run)} is in the queue already; it is {old.state}")
             last = max((t.rank for t in self._read()), default=0.0)
             study, stop = (old.study, old.stop_on_failure) if old else ("", False)
-            ticket = Ticket(run=run, device=device, rank=last + 1.0, added=now, study=study, stop_on_failure=stop)
-            return self._write(ticket)
+            ticket = Ticket(run=run, device=device, devices=devices, rank=last + 1.0, added=now)
+            return self._write(_with(ticket, study=study, stop_on_failure=stop))
 
     def add_all(self, wanted: Sequence[Ticket]) -> int:
         """At the end of the queue, in this order; how many were added.
@@ -228,13 +248,16 @@ def _stamp(entry: "os.DirEntry[str]") -> tuple[int, int, int]:
 
 
 def _ticket(path: Path) -> Ticket | None:
-    """None for a file that is no ticket: damaged, too large, a link, called otherwise than its run, of no time."""
+    """None for a file that is no ticket: damaged, too large, a link, called otherwise than its run,
+    of no time, of no number of devices."""
     try:
         ticket = msgspec.json.decode(files.read(path, CAP) or b"", type=Ticket)
     except (ValueError, RecursionError):
         return None
     times = ticket.added, ticket.started, ticket.ended, ticket.born
     if path.name != f"{ticket.run}.json" or not RUN_ID.fullmatch(ticket.run) or not all(0 <= t < 1e11 for t in times):
+        return None
+    if ticket.devices not in DEVICES:
         return None
     shown = {"note": display(ticket.note), "device": display(ticket.device, 20), "study": display(ticket.study, 60)}
     return _with(ticket, place=0, **shown)

@@ -8,7 +8,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from crdnd_tui.palette import Palette
-from crdnd_tui.queueing.agenda import About, Agenda, Device, Entry
+from crdnd_tui.queueing.agenda import Agenda, Device
+from crdnd_tui.queueing.entry import About, Entry
 from crdnd_tui.queueing.queue import Ticket
 from crdnd_tui.text import bar, duration, one_line, pad
 
@@ -27,14 +28,18 @@ _REASONS = {"stop file": "someone asked it to stop"}  # the engine's words
 _TROUBLE = ("stalled", "lost", "stopping")
 
 
-def queued(entries: Sequence[Entry], width: int, palette: Palette, now: float) -> list[Text]:
-    """A line for each: place, sign, what it is; how long it takes and when it may start."""
+def queued(entries: Sequence[Entry], width: int, palette: Palette, now: float) -> list[list[Text]]:
+    """For each place, sign, what it is, how long it takes and when it may start; below it what it waits for."""
     heads = []
     for entry in entries:
         ticket = entry.ticket or Ticket(run=entry.run)
         heads.append(_sign(ticket.state, palette, f"{ticket.place:>2} "))
     tails = [[_takes(entry), _start(entry, now, wordy=width >= WORDY)] for entry in entries]
-    return _table(heads, entries, tails, width, palette)
+    lines = _table(heads, entries, tails, width, palette)
+    return [
+        [line, _cut(Text.assemble((" " * 5 + entry.waits, palette.warn)), width)] if entry.waits else [line]
+        for entry, line in zip(entries, lines, strict=True)
+    ]
 
 
 def ended(entries: Sequence[Entry], width: int, palette: Palette, now: float) -> list[list[Text]]:
@@ -62,16 +67,7 @@ def device(
     """Run id and two lines for each engine at work, one in a `flat` screen; no id and one line when it is idle."""
     name = Text(pad(of.name, 7), palette.muted)
     if not of.jobs:
-        idle = Text.assemble(name, ("\u25cb idle", palette.muted))
-        waits = [e.ticket.state for e in agenda.queued if e.device == of.name and e.ticket]
-        if waits:
-            reason = "all that waits for it is held" if "waiting" not in waits else "the next run starts soon"
-            idle.append(
-                f"{_GAP}{reason if agenda.worker or 'waiting' not in waits else 'no worker is there'}", palette.warn
-            )
-        elif of.title:
-            idle.append(f"{_GAP}{of.title}", palette.faint)
-        return [("", [_cut(idle, width)])]
+        return [("", [_cut(name + line, width)]) for line in _without_jobs(of, agenda, palette)]
     shown = []
     for place, job in enumerate(of.jobs):
         head = Text.assemble(name if not place else Text(" " * 7), ("\u25cf", palette.good))
@@ -85,6 +81,51 @@ def device(
         progress = _progress(job, BAR if width >= 60 else 0, palette)
         shown.append((job.run, [line, _cut(Text.assemble(" " * 9, progress), width)]))
     return shown
+
+
+def _without_jobs(of: Device, agenda: Agenda, palette: Palette) -> list[Text]:
+    """The runs of other devices whose ranks it computes; else that it is idle, and why."""
+    if of.ranks:
+        sign = ("\u25cf ", palette.good)
+        return [Text.assemble(sign, (f"{title(job)}, as {job.device}", palette.muted)) for job in of.ranks]
+    idle = Text("\u25cb idle", palette.muted)
+    waiting = [e for e in agenda.queued if e.ticket and of.name in e.places]
+    ready = [e for e in waiting if e.ticket and e.ticket.state == "waiting"]
+    if waiting:
+        reason = "all that waits for it is held" if not ready else ready[0].waits or "the next run starts soon"
+        idle.append(f"{_GAP}{reason if agenda.worker or not ready else 'no worker is there'}", palette.warn)
+    elif of.title:
+        idle.append(f"{_GAP}{of.title}", palette.faint)
+    return [idle]
+
+
+def room(agenda: Agenda) -> str:
+    """How runs share a device, with the keys that change it."""
+    names = [of.name for of in agenda.devices if of.name != "cpu"] or ["cpu"]
+    most = agenda.sharing.most(names[0])
+    if agenda.sharing.by == "memory" and names != ["cpu"]:
+        return f"by memory, {most} at once at most  + \u2212 m"
+    return f"{most} at once on each  + \u2212"
+
+
+def empty(palette: Palette, *, short: bool) -> Text:
+    """What the queue is for, and how a run comes into it."""
+    key = f"bold {palette.accent}"
+    if short:
+        return Text.assemble(
+            ("Nothing waits.\n", f"bold {palette.text}"),
+            ("2", key), " New run, then ", ("a", key), " queues it\n",
+            ("1", key), " Runs, what there is already\n",
+            ("or  ", palette.muted), "crdnd queue add PRESET",
+        )  # fmt: skip
+    return Text.assemble(
+        ("Nothing waits.\n\n", f"bold {palette.text}"),
+        ("The queue starts runs one after another,\n", palette.muted),
+        ("one at a time on each device, and goes on\nwhen this terminal is closed.\n\n", palette.muted),
+        ("2", key), " New run, then ", ("a", key), " adds it to the queue\n",
+        ("1", key), " Runs, what there is already\n\n",
+        ("or, in a shell:\n", palette.muted), "crdnd queue add PRESET --seeds 0,1,2",
+    )  # fmt: skip
 
 
 def worker(agenda: Agenda, palette: Palette) -> Text:

@@ -36,7 +36,8 @@ def enqueue(run: RunDir) -> None:
     """A run folder that was made and not started waits for its device; a worker is there when this returns."""
     if vitals.alive(run):
         raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"`crdnd watch {run.id}` shows it.")
-    Queue(run.path.parent).add(run.id, occupancy.wanted(run), time.time())
+    asked = occupancy.wanted(run)
+    Queue(run.path.parent).add(run.id, asked.device, time.time(), asked.devices)
     ensure(run.path.parent)
 
 

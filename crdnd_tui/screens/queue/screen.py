@@ -13,10 +13,11 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from crdnd_tui.dialogs.question import Question
-from crdnd_tui.palette import Palette
 from crdnd_tui.queueing import queue_lines, worker
-from crdnd_tui.queueing.agenda import Agenda, Entry, Reader
+from crdnd_tui.queueing.agenda import Agenda, Reader
+from crdnd_tui.queueing.entry import Entry
 from crdnd_tui.queueing.queue import SLOTS, Queue
+from crdnd_tui.queueing.sharing import MEANS, By
 from crdnd_tui.screen import LabScreen
 from crdnd_tui.text import display, one_line
 from crdnd_tui.widgets.queue_list import QueueList, Rows
@@ -34,7 +35,7 @@ class QueueScreen(LabScreen):
         "Runs that wait for a device. The worker starts them one after another; it goes on when the terminal is closed."
     )
     AUTO_FOCUS = ""  # what waits has it, once it is known
-    CHANGES = frozenset({"move", "hold", "cancel", "retry", "slots", "clear", "wake"})
+    CHANGES = frozenset({"move", "hold", "cancel", "retry", "slots", "share", "clear", "wake"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", tooltip="on Live"),
         Binding("n", "app.show('new')", "New run"),
@@ -46,6 +47,9 @@ class QueueScreen(LabScreen):
         Binding("R", "retry", "Retry", tooltip="what stopped or failed waits again, and goes on from its checkpoint"),
         Binding("plus,equals_sign", "slots(1)", "More at once", show=False, tooltip="runs that share a device"),
         Binding("minus", "slots(-1)", "Fewer at once", show=False, tooltip="runs that share a device"),
+        Binding(
+            "m", "share", "By memory", show=False, tooltip="a GPU takes runs while their memory fits; again: by number"
+        ),
         Binding("c", "clear", "Clear ended", show=False, tooltip="forgets those that ended; the runs stay"),
         Binding("W", "wake", "Start worker", show=False, tooltip="when it died or was stopped"),
     ]
@@ -111,7 +115,7 @@ class QueueScreen(LabScreen):
         self.query_one("#words").display = nothing
         lists.display = not nothing
         if nothing:
-            self._say(_empty(palette, short=self.has_class("-flat") or self.size.width < ROOMY))
+            self._say(queue_lines.empty(palette, short=self.has_class("-flat") or self.size.width < ROOMY))
             return
         devices, waiting, ended = (self.query_one(f"#{name}", QueueList) for name in ("devices", "waiting", "ended"))
         flat = self.has_class("-flat")
@@ -122,7 +126,8 @@ class QueueScreen(LabScreen):
 
         def waiting_rows(width: int) -> Rows:
             lines = queue_lines.queued(agenda.queued, width, palette, now)
-            return [(e.run, [line]) for e, line in zip(agenda.queued, lines, strict=True)] or _none(palette.muted)
+            rows = [(e.run, of[:1] if flat else of) for e, of in zip(agenda.queued, lines, strict=True)]
+            return rows or _none(palette.muted)
 
         def ended_rows(width: int) -> Rows:
             lines = queue_lines.ended(agenda.ended, width, palette, now)
@@ -146,7 +151,7 @@ class QueueScreen(LabScreen):
         """Titles left, figures right, all in the borders."""
         now = self.session.now()
         starved = not agenda.worker and any(e.ticket and e.ticket.state == "waiting" for e in agenda.queued)
-        room = f"{agenda.at_once} at once on each  + \u2212"
+        room = queue_lines.room(agenda)
         studies = "".join(f" \u00b7 {study.words}" for study in agenda.studies[:2])  # `digits 14/27`
         devices.entitle(f"Devices{studies}", "no worker: W" if starved and self.has_class("-flat") else room)
         held = sum(entry.ticket is not None and entry.ticket.state == "held" for entry in agenda.queued)
@@ -254,6 +259,17 @@ class QueueScreen(LabScreen):
         count = min(max(queue.at_once + by, SLOTS[0]), SLOTS[-1])
         self._do(lambda: _quietly(queue.set_at_once, count))
 
+    def action_share(self) -> None:
+        """A GPU by memory, or by number alone."""
+        queue = Queue(self.session.runs)
+
+        def change() -> str:
+            by: By = "slots" if queue.sharing.by == "memory" else "memory"
+            queue.share_by(by)
+            return MEANS[by]
+
+        self._do(change)
+
     def action_clear(self) -> None:
         """Those that ended leave the list."""
         queue = Queue(self.session.runs)
@@ -262,26 +278,6 @@ class QueueScreen(LabScreen):
     def action_wake(self) -> None:
         """The worker, by hand."""
         self._do(lambda: "", wake=True)
-
-
-def _empty(palette: Palette, *, short: bool) -> Text:
-    """What the queue is for, and how a run comes into it."""
-    key = f"bold {palette.accent}"
-    if short:
-        return Text.assemble(
-            ("Nothing waits.\n", f"bold {palette.text}"),
-            ("2", key), " New run, then ", ("a", key), " queues it\n",
-            ("1", key), " Runs, what there is already\n",
-            ("or  ", palette.muted), "crdnd queue add PRESET",
-        )  # fmt: skip
-    return Text.assemble(
-        ("Nothing waits.\n\n", f"bold {palette.text}"),
-        ("The queue starts runs one after another,\n", palette.muted),
-        ("one at a time on each device, and goes on\nwhen this terminal is closed.\n\n", palette.muted),
-        ("2", key), " New run, then ", ("a", key), " adds it to the queue\n",
-        ("1", key), " Runs, what there is already\n\n",
-        ("or, in a shell:\n", palette.muted), "crdnd queue add PRESET --seeds 0,1,2",
-    )  # fmt: skip
 
 
 def _none(colour: str) -> list[tuple[str, list[Text]]]:
