@@ -1,4 +1,4 @@
-"""Two pieces of work timed against each other on a machine that is busy with other things.
+"""Pieces of work timed against each other on a machine that is busy with other things.
 
 Only ratios within a round are believed: both run in the same seconds, and who goes first alternates.
 """
@@ -63,6 +63,23 @@ def interleave(
     return Rounds(ours=spent["ours"][warmup:], theirs=spent["theirs"][warmup:])
 
 
+def rotate(
+    works: dict[str, Callable[[], object]], against: str, rounds: int, clock: Callable[[], float], warmup: int = 1
+) -> dict[str, Rounds]:
+    """Time all of them in each round, forwards and backwards in turn; each one's Rounds against one of them.
+
+    As `interleave`, but the piece that the others are compared with is timed once a round for all of them.
+    """
+    spent: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(warmup + rounds):
+        for name in works if number % 2 else reversed(works):
+            began = clock()
+            works[name]()
+            spent[name].append(clock() - began)
+    theirs = spent.pop(against)[warmup:]
+    return {name: Rounds(ours=ours[warmup:], theirs=theirs) for name, ours in spent.items()}
+
+
 def clock_of(device: torch.device) -> Callable[[], float]:
     """CPU time of this process, which other processes do not lengthen; on CUDA, the time when the device is done."""
     if device.type == "cpu":
@@ -82,6 +99,7 @@ def machine_facts(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "clock": CPU_CLOCK if device.type == "cpu" else CUDA_CLOCK,
         "threads": torch.get_num_threads(),
+        "bfloat16": bfloat16_of(device),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
@@ -93,6 +111,15 @@ def processor() -> str:
     lines = facts.read_text().splitlines() if facts.exists() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.machine()
+
+
+def bfloat16_of(device: torch.device) -> str:
+    """What the device has for bfloat16, in words."""
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"compute capability {major}.{minor}"
+    found = {"AMX": torch.cpu._is_amx_tile_supported(), "AVX512-BF16": torch.cpu._is_avx512_bf16_supported()}
+    return ", ".join(name for name, there in found.items() if there) or "none"
 
 
 def save(name: str, facts: dict[str, Any]) -> Path:

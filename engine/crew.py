@@ -5,7 +5,6 @@ every rank computes the whole loss, and the true gradient of a weight is the sum
 one says nothing to nobody: each function gives back what it was given.
 """
 
-import os
 import pickle
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from engine import torchrun
 from engine.interrupt import Stopped
 
 T = TypeVar("T")
@@ -181,7 +181,8 @@ def join(device: torch.device, waiting: Callable[[], None] = lambda: None) -> Cr
 
     `waiting` is called while this rank waits for others: on a slow machine a batch takes minutes, and the engine lives.
     """
-    if "RANK" not in os.environ:
+    place = torchrun.place()
+    if place is None:
         return Crew(device=device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -190,8 +191,7 @@ def join(device: torch.device, waiting: Callable[[], None] = lambda: None) -> Cr
         dist.init_process_group("gloo", timeout=MEETING)
     words = dist.new_group(backend="gloo", timeout=LONGEST_BATCH)
     assert isinstance(words, dist.ProcessGroup), "every rank is in this group"
-    rank, world = dist.get_rank(), dist.get_world_size()
-    return Crew(rank=rank, world=world, device=device, words=words, waiting=waiting)
+    return Crew(rank=place.rank, world=place.world, device=device, words=words, waiting=waiting)
 
 
 def _rows(n: int, rank: int, world: int) -> slice:

@@ -105,7 +105,9 @@ def _check_teacher(
     stage.reporter.say(StageStarted(stage="check"))
     shown = validation if len(validation.labels) >= teachers.IMAGES else dataset.train
     heard = teacher.register_forward_pre_hook(lambda _net, _x: stage.pause())  # a large teacher takes its time
-    checked = teachers.check(teacher, source, shown, config.threat_model, stage.device, config.seed)
+    checked = stage.crew.lead(
+        lambda: teachers.check(teacher, source, shown, config.threat_model, stage.device, config.seed)
+    )
     heard.remove()
     stage.reporter.say(checked.event)
     for warning in checked.warnings:

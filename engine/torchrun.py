@@ -46,8 +46,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def place() -> Place | None:
-    """None for an engine that works alone."""
-    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+    """None for an engine that works alone. Other programs set RANK, too; torchrun's own mark decides."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
     number = {name: int(os.environ.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")}
     return Place(number["RANK"], number["WORLD_SIZE"], number["LOCAL_RANK"], max(1, number["LOCAL_WORLD_SIZE"]))

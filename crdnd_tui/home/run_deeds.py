@@ -94,6 +94,8 @@ def _written_out(run: RunDir) -> str:
     import tomlkit  # noqa: PLC0415  only this needs it
     from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
 
+    from engine.spec.config import name_protocol  # noqa: PLC0415  pydantic
+
     content = files.read(run.config)
     if content is None:
         raise RunFolderError("config.toml cannot be read", where=display(str(run.path)))
@@ -105,6 +107,7 @@ def _written_out(run: RunDir) -> str:
         ) from None
     if "subject" in document:
         raise RunFolderError("this is an evaluation of weights; it has no preset to clone")
+    name_protocol(document)
     teacher = document.get("teacher")
     if isinstance(teacher, dict) and "config" in teacher:
         _name_teacher(run, teacher)

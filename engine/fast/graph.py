@@ -130,7 +130,7 @@ class Recorded:
     def _eager(self, before: list[Tensor], seed: int) -> tuple[float, list[Tensor]]:
         """Loss and state after an eager step, which is then taken back."""
         torch.manual_seed(seed)
-        loss = float(self._step(*self._given()).total)
+        loss = float(_cut(self._step(*self._given())).total)
         after = [tensor.clone() for tensor in tensors(self._state())]
         self._restore(before, seed)
         return loss, after
@@ -164,8 +164,8 @@ def tensors(state: Any) -> list[Tensor]:  # noqa: ANN401  nested dictionaries an
 
 
 def _distance(some: Iterable[Tensor], others: Iterable[Tensor]) -> float:
-    """Euclidean, over the floating-point tensors."""
-    pairs = [(a, b) for a, b in zip(some, others, strict=True) if a.is_floating_point()]
+    """Euclidean, over the floating-point tensors; single numbers count steps, and would outweigh the rest."""
+    pairs = [(a, b) for a, b in zip(some, others, strict=True) if a.is_floating_point() and a.dim()]
     return float(torch.stack([(a.double() - b.double()).square().sum() for a, b in pairs]).sum().sqrt())
 
 

@@ -28,7 +28,7 @@ from engine.spec.toml import dump
 from tests.engine import nursery
 
 FINISHED, FAILED, REFUSED, STOPPED, KILLED = 0, 1, 2, 3, -int(signal.SIGKILL)
-SINCE = ("time", "seq", "seconds", "images_per_second", "pid", "host")  # what may differ in an event
+SINCE = ("time", "seq", "seconds", "images_per_second", "shares", "pid", "host")  # what may differ in an event
 ASIDE = {"run_resumed", "checkpoint_saved", "attack_progressed", "run_stopped", "run_failed"}
 
 

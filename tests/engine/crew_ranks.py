@@ -24,6 +24,7 @@ from engine.spec.scalars import Pixels
 from engine.spec.training import Inner
 from engine.step import maximiser, train_step
 from engine.types import Nets
+from tests.engine.crew_court import hold
 
 CLASSES = 4
 IMAGE = (3, 6, 6)
@@ -156,10 +157,11 @@ def main() -> None:
 
 
 def _rank(rank: int, folder: Path) -> int:
-    os.environ["RANK"] = str(rank)
+    os.environ |= {"RANK": str(rank), "TORCHELASTIC_RUN_ID": "test"}
     try:
         with join(torch.device("cpu")) as crew:
-            found = {"talk": talk(crew), "learnt": {name: learn(case, crew) for name, case in CASES.items()}}
+            learnt = {name: learn(case, crew) for name, case in CASES.items()}
+            found = {"talk": talk(crew), "learnt": learnt, "judged": hold(crew, folder)}
             torch.save(found, folder / f"{rank}.pt")
             crew.barrier()
     except BaseException:  # noqa: BLE001  the parent has a life of its own

@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+_copied = nn.Parameter.__deepcopy__
 MOVES = frozenset({"to", "cpu"})
 BETWEEN = frozenset({"copy_", "set_data"})  # copies from device to device are allowed
 
@@ -25,6 +26,8 @@ class Pretended(TorchFunctionMode):
             return GPU if is_there(args[0]) else CPU
         if name == "numpy" and is_there(args[0]):
             raise RuntimeError("numpy cannot read a GPU")
+        if name == "__deepcopy__":  # its memo may hold tensors of anywhere
+            return _put(func(*args, **kwargs), there=is_there(args[0]))
         if name in MOVES:
             return _moved(func, name, args, kwargs)
         if name in BETWEEN:
@@ -47,6 +50,12 @@ class Pretended(TorchFunctionMode):
 def is_there(tensor: Tensor) -> bool:
     """Whether it is on the GPU by name."""
     return getattr(tensor, "is_on_the_pretended_gpu", False)
+
+
+def copied(parameter: nn.Parameter, memo: dict[int, Any]) -> nn.Parameter:
+    """Stands in for a parameter's __deepcopy__, which no mode hears: the copy lies where the parameter does."""
+    memo[id(parameter)] = _put(_copied(parameter, memo), there=is_there(parameter))
+    return memo[id(parameter)]
 
 
 def place(net: nn.Module) -> nn.Module:

@@ -9,16 +9,19 @@ import pytest
 import torch
 
 from engine.crew import Crew
-from tests.engine import crew_ranks
+from tests.engine import crew_court, crew_ranks
 from tests.engine.crew_ranks import BATCHES, CASES, learn
 
+pytestmark = pytest.mark.xdist_group("crew")  # one worker: ranks are processes enough
 WORLDS = (2, 4)
 
 
 @pytest.fixture(scope="module", params=WORLDS)
-def ranks(request, tmp_path_factory) -> list[dict]:
-    """What every rank of a crew of 2, and of 4, found."""
+def folder(request, tmp_path_factory) -> Path:
+    """Where a crew of 2, and of 4, leaves what it found."""
     folder = tmp_path_factory.mktemp(f"crew{request.param}")
+    for name in ("stopped", "whole"):
+        (folder / name / "evaluation" / "best").mkdir(parents=True)
     done = subprocess.run(
         [sys.executable, "-P", "-W", "ignore", crew_ranks.__file__, str(request.param), str(folder)],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
@@ -28,7 +31,13 @@ def ranks(request, tmp_path_factory) -> list[dict]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(request.param)]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ranks(folder) -> list[dict]:
+    """By rank."""
+    return [torch.load(path, weights_only=False) for path in sorted(folder.glob("*.pt"))]
 
 
 def test_alone_everything_is_what_it_was():
@@ -84,6 +93,20 @@ def test_losses_gradients_and_statistics_equal_one_process(name, ranks):
             for key, value in one.items():
                 difference = (own[key].double() - value.double()).abs().max() if value.numel() else 0.0
                 assert difference <= 1e-12 * max(1.0, float(value.double().abs().max())), (key, BATCHES[step])
+
+
+@pytest.mark.slow
+def test_an_evaluation_is_the_same_to_the_last_bit_whoever_shares_it(folder, ranks, tmp_path):
+    (tmp_path / "evaluation" / "best").mkdir(parents=True)
+    story, _ = crew_court.judge(Crew(), tmp_path)
+    assert crew_court.files(tmp_path) == crew_court.files(folder / "whole") == crew_court.files(folder / "stopped")
+    assert {"autoattack.json", "suspect.json", "gallery.json"} <= crew_court.files(tmp_path).keys()
+    for found in ranks:
+        judged = found["judged"]
+        assert judged["stopped"][1] == "SIGUSR1"  # told by the last rank to all
+        assert len(judged["stopped"][0]) < len(story)
+        assert judged["whole"] == (story, "")
+        assert judged["again"][1] == ""
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine import autoattack, teachers
 from engine.evaluate import evaluate
@@ -15,7 +15,7 @@ from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
 from engine.teachers import Source, Teacher
 from engine.validation import accuracies
-from tests.engine.pretend import CPU, GPU, Pretended, place
+from tests.engine.pretend import CPU, GPU, Pretended, copied, place
 from tests.engine.subjects import folder, images, subject, trained
 
 BALL = ThreatModel(epsilon=Pixels(0.1))
@@ -35,6 +35,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device=None: "in name only")
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda _device=None: torch.get_rng_state())
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda _state, _device=None: None)
+    monkeypatch.setattr(nn.Parameter, "__deepcopy__", copied)
     with Pretended():
         yield
 

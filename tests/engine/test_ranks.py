@@ -14,13 +14,18 @@ import safetensors.torch
 import torch
 
 from engine import job, ranks, runtime, torchrun
+from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.machine import Machine
+from engine.spec.outcomes import decode, unpack
 from engine.spec.rundir import RunDir
 from engine.torchrun import Ending
 from tests.engine.broken_runs import FAILED, FINISHED, REFUSED, STOPPED, events, make, said, short, status, tiny
 
+pytestmark = pytest.mark.xdist_group("crew")  # one worker: ranks are processes enough
 ROOT = Path(__file__).parents[2]
+BETWEEN = {"run_resumed", "run_stopped", "checkpoint_saved"}
+JUDGED = {"clean", "fgsm", "worst"}
 SIGKILL, SIGTERM = -int(signal.SIGKILL), -int(signal.SIGTERM)
 
 
@@ -63,7 +68,7 @@ def test_a_killed_rank_ends_the_run_and_is_named(data, tmp_path):
     assert sorted(found) == [0, 1], run.log.read_text()
     found[1].kill()
 
-    assert engine.wait(30) == FAILED
+    assert engine.wait(120) == FAILED
     assert all(gone(process) for process in found.values())
     (failure,) = said(run, "run_failed")
     assert failure["message"] == status(run).reason == "rank 1 of 2 died (SIGKILL); the run was ended"
@@ -73,10 +78,10 @@ def test_a_killed_rank_ends_the_run_and_is_named(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_stopped_on_two_and_finished_on_four_is_one_run_on_one(data, nursery, tmp_path):
-    table = short().model_dump(mode="json")
+def test_stopped_twice_and_gone_on_with_by_other_worlds_it_is_the_run_of_one_process(data, nursery, tmp_path):
+    table = short().model_dump(mode="json") | {"method": {"name": "pgd_at"}, "teacher": None}
     table["training"]["batch_size"] = 15  # of 32 images: 15, 15 and 2
-    config = type(short()).model_validate(table)
+    config = RunConfig.model_validate(table)
     alone = on(make(tmp_path / "alone", data, config))
     assert nursery.work(alone) == FINISHED, nursery.screen.read_text()
 
@@ -84,23 +89,31 @@ def test_stopped_on_two_and_finished_on_four_is_one_run_on_one(data, nursery, tm
     engine = start(run)
     until(engine, run.log.exists)
     engine.send_signal(signal.SIGTERM)  # long before the first step
-    assert engine.wait(60) == STOPPED, run.log.read_text()
-    (stop,) = said(run, "run_stopped")
-    assert stop["step"] == 1
+    assert engine.wait(300) == STOPPED, run.log.read_text()
     assert not run.stop.exists()
+    assert said(run, "run_stopped")[-1]["step"] == 1
+    on(run, devices=1)
+    run.stop.touch()
+    assert nursery.work(run) == STOPPED
+    assert said(run, "run_stopped")[-1]["step"] == 2
+    on(run, devices=2)
+    assert start(run).wait(300) == FINISHED, run.log.read_text()
 
-    on(run, devices=4)
-    assert start(run).wait(90) == FINISHED, run.log.read_text()
     first, second = (safetensors.torch.load_file(r.weights_of("last")) for r in (alone, run))
     for name, value in first.items():
-        assert torch.allclose(value, second[name], rtol=1e-4, atol=1e-5), name
-    told = [[e["event"] for e in events(r) if e["event"] not in torn] for r in (alone, run)]
+        assert torch.allclose(value, second[name], rtol=1e-5, atol=1e-5), name  # float32; seen: 3e-7
+    told = [[e["event"] for e in events(r) if e["event"] not in BETWEEN] for r in (alone, run)]
     assert told[0] == told[1]
-    assert (run.evaluation / "last" / "fgsm.json").is_file()
+    assert outcomes(alone) == outcomes(run)
     assert not (run.path / ".ranks").exists()
 
 
-torn = {"run_resumed", "run_stopped", "checkpoint_saved"}
+def outcomes(run: RunDir) -> list[tuple[str, str, list[bool]]]:
+    """Of every attack, which images are left."""
+    found = [
+        decode(path.read_bytes()) for path in sorted((run.evaluation / "last").glob("*.json")) if path.stem in JUDGED
+    ]
+    return [(outcome.attack, outcome.checkpoint, unpack(outcome.robust, outcome.n)) for outcome in found]
 
 
 def test_more_devices_than_there_are_is_refused_with_the_count(data, tmp_path):
@@ -108,7 +121,7 @@ def test_more_devices_than_there_are_is_refused_with_the_count(data, tmp_path):
     engine = start(run)
     visible = torch.cuda.device_count()
     assert visible < 3
-    assert engine.wait(60) == REFUSED
+    assert engine.wait(120) == REFUSED
     (failure,) = said(run, "run_failed")
     assert failure["message"] == f"machine.devices: 3 devices are wanted, but {visible} GPUs are visible"
     assert [event["event"] for event in events(run)] == ["run_started", "run_failed"]
@@ -127,7 +140,8 @@ def test_devices_are_counted_from_the_named_one(monkeypatch):
 
 @pytest.fixture
 def third_of_four(monkeypatch) -> None:
-    for name, value in {"RANK": 6, "WORLD_SIZE": 8, "LOCAL_RANK": 2, "LOCAL_WORLD_SIZE": 4}.items():
+    place = {"RANK": 6, "WORLD_SIZE": 8, "LOCAL_RANK": 2, "LOCAL_WORLD_SIZE": 4}
+    for name, value in {**place, "TORCHELASTIC_RUN_ID": "x"}.items():
         monkeypatch.setenv(name, str(value))
 
 
@@ -146,9 +160,14 @@ def test_a_rank_has_its_own_device_and_its_share_of_threads(monkeypatch):
     assert chosen == [16, 2, 1]
 
 
+def test_a_rank_of_something_else_is_none_of_ours(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.setenv(name, "4")
+    assert torchrun.place() is None
+
+
 @pytest.mark.usefixtures("third_of_four")
 def test_an_engine_started_by_a_rank_is_no_rank(monkeypatch):
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     outside = torchrun.outside()
     assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID"} & outside.keys()
