@@ -10,6 +10,7 @@ from crdnd_tui.options import (
     Baseline,
     Data,
     Device,
+    Exact,
     Force,
     Json,
     Out,
@@ -75,6 +76,7 @@ def study(  # noqa: PLR0913  options of a command line
     as_json: Json = False,
     device: Device = "auto",
     threads: Threads = 0,
+    exact: Exact = None,
     settings: Settings = None,
     data: Data = Path("data"),
     runs: Runs = Path("runs"),
@@ -83,7 +85,9 @@ def study(  # noqa: PLR0913  options of a command line
     from crdnd_tui.commands import machine  # noqa: PLC0415  paid for by this command alone
     from crdnd_tui.commands import study as command  # noqa: PLC0415  paid for by this command alone
 
-    here = machine.machine(runs=str(runs), data=str(data), device=device, threads=threads, settings=settings or ())
+    here = machine.machine(
+        runs=str(runs), data=str(data), device=device, threads=threads, settings=settings or (), crew={"exact": exact}
+    )
     raise typer.Exit(
         command.study(
             name, here, only or (), dry_run=dry_run, at_once=at_once, stop_on_failure=stop_on_failure,

@@ -15,6 +15,7 @@ from engine.spec.cost import model_cost
 from engine.spec.events import StageStarted, TableFilled, Warned
 from engine.spec.models import ModelSpec
 from engine.spec.tables import Key, TableError, tables_folder
+from engine.spec.units import bytes_text
 from engine.stage import Stage
 from engine.teachers import Source
 from engine.types import Dataset, Nets
@@ -60,7 +61,7 @@ def lay_table(
     table = None
     if not why_not:
         try:
-            table = _believed(fast, config, stage, source, dataset, key)
+            table = _on_all_ranks(fast, config, stage, source, dataset, key)
         except TableError as error:
             why_not = " ".join(filter(None, (error.what, error.hint)))
     if table is None:
@@ -72,7 +73,7 @@ def lay_table(
     fast.with_table(Natural(table=table, teacher=fast.teacher, feed=feed, crew=stage.crew, chunk=chunk), mode)
     needed = expected_views(config.training.epochs, key.views)
     stage.notes.append(
-        f"teacher table {table.path.name}: {table.bytes_on_disk / GIB:.2f} of {key.table_bytes / GIB:.2f} GiB, "
+        f"teacher table {table.path.name}: {bytes_text(table.bytes_on_disk)} of {bytes_text(key.table_bytes)}, "
         f"{mode}, {needed:.0f} of {key.views} views needed"
     )
 
@@ -99,24 +100,54 @@ def _key(fast: FastPath, config: RunConfig, stage: Stage, source: Source, datase
     )
 
 
+def _on_all_ranks(fast: FastPath, config: RunConfig, stage: Stage, source: Source, dataset: Dataset, key: Key) -> Table:
+    """The table; of several ranks the leading one looks at it first, and either all have it or none."""
+    if stage.crew.world == 1:
+        return _believed(fast, config, stage, source, dataset, key)
+
+    def trouble() -> str:
+        try:
+            _believed(fast, config, stage, source, dataset, key).close()
+        except TableError as error:
+            return error.what
+        return ""
+
+    why_not, table = stage.crew.lead(trouble), None
+    if not why_not:
+        try:
+            table = _open(config, stage, source, key)
+        except TableError as error:
+            why_not = error.what
+    if stage.crew.agree(table is None):
+        if table is not None:
+            table.close()
+        raise TableError(why_not or "another rank cannot open it", kind="unknown")
+    assert table is not None
+    return table
+
+
+def _open(config: RunConfig, stage: Stage, source: Source, key: Key) -> Table:
+    folder, limit = tables_folder(stage.machine.data_folder), int(stage.machine.table_gib * GIB)
+    return open_table(folder, key, limit, teacher=source.label, data=config.data.name)
+
+
 def _believed(fast: FastPath, config: RunConfig, stage: Stage, source: Source, dataset: Dataset, key: Key) -> Table:
     """The table, some of whose records were computed again; one that lies is set aside, and a new one begun."""
     assert fast.teacher is not None
-    folder, limit = tables_folder(stage.machine.data_folder), int(stage.machine.table_gib * GIB)
     try:
-        table = open_table(folder, key, limit, teacher=source.label, data=config.data.name)
+        table = _open(config, stage, source, key)
     except TableError as error:
         if error.kind != "damaged":
             raise
         stage.reporter.say(Warned(code="table_damaged", message=f"{error.what}; a new teacher table is begun"))
-        table = open_table(folder, key, limit, teacher=source.label, data=config.data.name)
+        table = _open(config, stage, source, key)
     images, chunk = dataset.train.images.to(stage.device), CHUNK[stage.device.type]
     lie = verify(table, fast.teacher.compute, images, chunk, seed_for(config.seed, "table"))
     if not lie:
         return table
     if where := table.set_aside():
         stage.reporter.say(Warned(code="table_damaged", message=f"a teacher table was set aside as {where}: {lie}"))
-    return open_table(folder, key, limit, teacher=source.label, data=config.data.name)
+    return _open(config, stage, source, key)
 
 
 def fill_table(fast: FastPath, stage: Stage, dataset: Dataset) -> None:

@@ -96,7 +96,7 @@ def test_a_batch_arrives_on_the_device_wherever_the_images_lie(resident, monkeyp
     split = Split(torch.zeros(10, 3, 8, 8, dtype=torch.uint8), torch.zeros(10, dtype=torch.int64))
     feed = Feed(split, CIFAR10(), GPU, torch.channels_last, 4)
     assert feed.resident is resident
-    x, y = feed.batch(feed.draw(0, 1), 2)
+    x, y = feed.batch(feed.moved(feed.draw(0, 1)), 2)
     assert x.device == y.device == GPU and x.shape == (2, 3, 8, 8) and x.dtype == torch.float32
     assert y.dtype == torch.int64
 
