@@ -27,7 +27,7 @@ class Machine(Spec):
     teacher_precision: Precision = "auto"
     """Of the teacher's answers. `auto` is bfloat16 where the device is faster with it, for nets large enough."""
     inner_precision: Precision = "auto"
-    """Of the student in the inner maximisation, in eval mode."""
+    """Of the student in the inner maximisation, in eval mode; bfloat16 comes with a folded copy."""
     outer_precision: Precision = "auto"
     """Of the two training forwards and their backward; weights, batch statistics and losses stay float32."""
     folded: Switch = "auto"
