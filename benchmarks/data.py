@@ -2,11 +2,18 @@
 
     python -m benchmarks.data
 
-First that both give the same bits for the same draws, then images per second.
+First that both give the same bits for the same draws, then images per second. Then the teacher's table, without its
+teacher: how many views a second it takes in, and how many it gives back.
 """
 
 import argparse
+import statistics
 import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from PIL import Image
@@ -16,11 +23,15 @@ from torchvision.transforms import functional as transform
 
 from benchmarks.interleave import clock_of, interleave, machine_facts, save
 from engine.augment import Draws, Feed
+from engine.fast.filling import fill
+from engine.fast.table import Table, Views, open_table
 from engine.spec.data import CIFAR10
-from engine.types import Split
+from engine.spec.tables import Key
+from engine.types import Images, Logits, Split
 
 CPU = torch.device("cpu")
-SIZE, PADDING = 32, 4
+SIZE, PADDING, CLASSES = 32, 4, 10
+CHUNK = 512  # views that are written at once
 
 
 def main() -> int:
@@ -55,12 +66,15 @@ def main() -> int:
         "same_bits": True,
         "machine": machine_facts(CPU),
         **rounds.facts(wanted.images),
+        "table": table_rates(feed, images[: wanted.table_images], wanted.rounds),
     }
     path = save("data_cpu", facts)
     print(f"{facts['machine']['processor']}, {wanted.threads} thread(s), {facts['machine']['clock']}")
     print(f"  ours        {facts['ours_samples_per_second']:10.0f} images/s")
     print(f"  torchvision {facts['theirs_samples_per_second']:10.0f} images/s")
     print(f"  ours is faster by {rounds.row()}")
+    for name, found in facts["table"].items():
+        print(f"  table, {name}: {found['views_per_second']:,.0f} views/s [{found['min']:,.0f}, {found['max']:,.0f}]")
     print(f"written to {path.relative_to(path.parents[2])}")
     return 0
 
@@ -69,11 +83,84 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--table-images", type=int, default=200, help="whose 162 views are written into a table")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
+
+
+def table_rates(feed: Feed, images: Tensor, rounds: int) -> dict[str, dict[str, Any]]:
+    """Views per second: filled in (crops, checksums and writing), and looked up in batches as training does."""
+    filled, found = [], []
+    batches = looked_up(feed, len(images))
+    with TemporaryDirectory() as folder:
+        for number in range(rounds + 1):
+            with open_table(Path(folder), key_of(images, str(number)), 1 << 30) as table:
+                filled.append(len(table) / timed(partial(fill, table, flat, images, None, CHUNK, nothing, ignore)))
+                seconds = timed(partial(look_up, table, batches))
+                found.append(sum(len(views.image) for views in batches) / seconds)
+    return {"filling": spread(filled[1:]), f"look-ups, batch {feed.batch_size}": spread(found[1:])}
+
+
+def look_up(table: Table, batches: list[Views]) -> None:
+    """Read every batch."""
+    for views in batches:
+        table.read(views)
+
+
+def looked_up(feed: Feed, images: int) -> list[Views]:
+    """Batches of random views of the first images."""
+    draws = feed.draw(0, 1)
+    batches = (feed.views(draws, number) for number in range(len(feed) // feed.batch_size))
+    return [Views(views.order % images, views.dy, views.dx, views.flip) for views in batches]
+
+
+def key_of(images: Tensor, teacher: str) -> Key:
+    """Of a table of their views."""
+    return Key(
+        teacher_sha256=teacher,
+        model="",
+        data_sha256="",
+        images=len(images),
+        classes=CLASSES,
+        padding=PADDING,
+        flip=True,
+        image=(3, SIZE, SIZE),
+        precision="float32",
+        folded=False,
+        layout="contiguous_format",
+        device="cpu",
+        torch=str(torch.__version__),
+    )
+
+
+def flat(x: Images) -> Logits:
+    """In the place of a teacher: logits that cost nothing."""
+    return x.new_ones(len(x), CLASSES)
+
+
+def nothing() -> None:
+    """Nobody wants to stop."""
+
+
+def ignore(_share: float) -> None:
+    """Nobody listens."""
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds of it, on the clock of the other measurements."""
+    clock = clock_of(CPU)
+    began = clock()
+    work()
+    return clock() - began
+
+
+def spread(rates: list[float]) -> dict[str, Any]:
+    """The median, and the range."""
+    middle, lowest, highest = statistics.median(rates), min(rates), max(rates)
+    return {"views_per_second": round(middle), "min": round(lowest), "max": round(highest), "rounds": len(rates)}
 
 
 def same_bits(feed: Feed, pictures: list[Image.Image], draws: Draws, count: int) -> bool:
