@@ -67,8 +67,6 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     if source is not None:
         lay_table(fast, config, stage, source, dataset, data_hashes["train"], feed)
     _write_provenance(config, stage, data_hashes, source, dataset, fast)
-    if fast.natural is not None:
-        fill_table(fast, stage, dataset)
 
     method: TrainingMethod = import_module(f"engine.methods.{config.method.name}").Method(config.method, fast.nets)
     facts = {"data": data_hashes["train"], "teacher": source.sha256 if source else ""}
@@ -88,8 +86,10 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     elif not trainer.steps_per_epoch:
         raise DataError(f"{len(feed)} training images are less than one batch of {feed.batch_size}")
     if not trainer.finished:
+        fill_table(fast, stage, dataset)
+        _announce(config, stage, trainer, student, dataset)
         if loaded is None:
-            _announce(config, stage, trainer, student, dataset)
+            _make_resumable(config, stage, trainer)
         trainer.run()
     fast.close()
     if stage.crew.leads:
@@ -240,7 +240,7 @@ def _restore(trainer: Trainer, selector: Selector, loaded: checkpoint.Loaded, fa
 
 
 def _announce(config: RunConfig, stage: Stage, trainer: Trainer, student: nn.Module, dataset: Dataset) -> None:
-    """Say what begins, and make it resumable."""
+    """Say what begins, or goes on: an engine that resumes may run on another device, with other shortcuts."""
     say: Callable[..., None] = stage.reporter.say
     say(StageStarted(stage="training"))
     say(
@@ -255,6 +255,11 @@ def _announce(config: RunConfig, stage: Stage, trainer: Trainer, student: nn.Mod
             switches=trainer.fast.plan.switches(),
         )
     )
+
+
+def _make_resumable(config: RunConfig, stage: Stage, trainer: Trainer) -> None:
+    """The first checkpoint; and what is to be known of a new run."""
+    say: Callable[..., None] = stage.reporter.say
     if config.data.train_images:
         say(Warned(code="train_subset", message=f"trained on {len(trainer.feed)} images only, not on the whole split"))
     trainer.hooks.save(trainer.state_dict())

@@ -19,8 +19,8 @@ class Machine(Spec):
     threads: Count = 0
     """CPU threads; 0 = as many as there are cores. Sums may differ in the last bit between thread counts."""
     layout: Literal["auto", "channels_last", "contiguous"] = "auto"
-    """In memory, of images and weights; `auto` is channels_last on CUDA, and by the model on a CPU. Noise is drawn in the
-    order of memory: another layout is another draw from the same seed."""
+    """In memory, of images and weights; `auto` is channels_last on CUDA, and by the model on a CPU.
+    Noise is drawn in the order of memory: another layout draws other noise from the same seed."""
     tf32: bool = False
     """TensorFloat-32 in training on CUDA; the evaluation is float32 always."""
     exact: bool = False

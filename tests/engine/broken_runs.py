@@ -215,8 +215,16 @@ def newest(run: RunDir) -> Path:
     return max(run.checkpoints.glob("*.pt"))
 
 
+def told_once(run: RunDir) -> list[dict[str, Any]]:
+    """All that was said, but for what each engine says anew when it goes on with the training."""
+    found = events(run)
+    first = next((i for i, event in enumerate(found) if event["event"] == "run_resumed"), len(found))
+    again = [e for e in found[first:] if e["event"] != "training_started" and e.get("stage") != "training"]
+    return found[:first] + again
+
+
 def _told(run: RunDir) -> list[dict[str, Any]]:
-    own = [e for e in events(run) if e["event"] not in ASIDE and e.get("code") not in ("checkpoint_damaged",)]
+    own = [e for e in told_once(run) if e["event"] not in ASIDE and e.get("code") not in ("checkpoint_damaged",)]
     return [{key: value for key, value in event.items() if key not in SINCE} for event in own]
 
 

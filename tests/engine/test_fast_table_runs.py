@@ -217,9 +217,14 @@ def test_an_exact_engine_switches_nothing_on(nursery: Nursery, own: Path, tmp_pa
 def test_an_engine_stopped_within_an_epoch_ends_as_the_unbroken_one(nursery: Nursery, own: Path, tmp_path):
     unbroken = worked(nursery, tmp_path / "a", own, table="off")
     run = worked(nursery, tmp_path / "b", own, {"at": "step", "k": 3, "do": "SIGTERM"}, table="lazy")
+    machine = Machine.model_validate_json(run.machine.read_bytes())
+    run.machine.write_text(machine.model_copy(update={"table": "complete"}).model_dump_json())
     assert nursery.work(run) == FINISHED
     assert told(run) == pytest.approx(told(unbroken), rel=1e-6)
     assert said(run, "run_resumed")[0]["step"] == 3
+    stages = [event["stage"] for event in said(run, "stage_started")]  # the status shows the last one
+    assert stages == ["data", "check", "training", "table", "training", "evaluation"]
+    assert [began["switches"]["table"] for began in said(run, "training_started")] == ["lazy", "complete"]
 
 
 def test_a_cut_off_table_is_set_aside_and_a_new_one_begun(nursery: Nursery, own: Path, tmp_path):

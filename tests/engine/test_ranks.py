@@ -20,7 +20,19 @@ from engine.spec.machine import Machine
 from engine.spec.outcomes import decode, unpack
 from engine.spec.rundir import RunDir
 from engine.torchrun import Ending
-from tests.engine.broken_runs import FAILED, FINISHED, REFUSED, STOPPED, events, make, said, short, status, tiny
+from tests.engine.broken_runs import (
+    FAILED,
+    FINISHED,
+    REFUSED,
+    STOPPED,
+    events,
+    make,
+    said,
+    short,
+    status,
+    tiny,
+    told_once,
+)
 
 pytestmark = pytest.mark.xdist_group("crew")  # one worker: ranks are processes enough
 ROOT = Path(__file__).parents[2]
@@ -102,7 +114,7 @@ def test_stopped_twice_and_gone_on_with_by_other_worlds_it_is_the_run_of_one_pro
     first, second = (safetensors.torch.load_file(r.weights_of("last")) for r in (alone, run))
     for name, value in first.items():
         assert torch.allclose(value, second[name], rtol=1e-5, atol=1e-5), name  # float32; seen: 3e-7
-    told = [[e["event"] for e in events(r) if e["event"] not in BETWEEN] for r in (alone, run)]
+    told = [[e["event"] for e in told_once(r) if e["event"] not in BETWEEN] for r in (alone, run)]
     assert told[0] == told[1]
     assert outcomes(alone) == outcomes(run)
     assert not (run.path / ".ranks").exists()
