@@ -73,8 +73,8 @@ def lay_table(
     fast.with_table(Natural(table=table, teacher=fast.teacher, feed=feed, crew=stage.crew, chunk=chunk), mode)
     needed = expected_views(config.training.epochs, key.views)
     stage.notes.append(
-        f"teacher table {table.path.name}: {bytes_text(table.bytes_on_disk)} of {bytes_text(key.table_bytes)}, "
-        f"{mode}, {needed:.0f} of {key.views} views needed"
+        f"teacher table {table.path.name}: {mode}, {needed:.0f} of {key.views} views needed, "
+        f"{bytes_text(key.table_bytes)} when full"
     )
 
 
@@ -93,8 +93,8 @@ def _key(fast: FastPath, config: RunConfig, stage: Stage, source: Source, datase
         flip=config.data.flip,
         image=(channels, height, width),
         precision="bfloat16" if half else "float32",
-        folded=fast.plan.folded or half,
-        layout=str(stage.format).removeprefix("torch."),
+        folded=fast.plan.folded_teacher or half,
+        layout=stage.layout_of(source.model),
         device=(torch.cuda.get_device_name(stage.device) + ", tf32" * tf32) if cuda else processor(),
         torch=str(torch.__version__),
     )

@@ -47,10 +47,10 @@ def collect(device: torch.device) -> dict[str, Any]:
 
 def write(path: Path, facts: dict[str, Any]) -> None:
     """As JSON, whole or not at all. What earlier engines of the run wrote stays, under `earlier`, where it differs."""
-    before = _read(path)
-    earlier = before.pop("earlier", [])
-    if before and before != facts:
-        earlier = [*earlier, before]
+    known = before(path)
+    earlier = known.pop("earlier", [])
+    if known and known != facts:
+        earlier = [*earlier, known]
     content = facts | ({"earlier": earlier} if earlier else {})
     write_atomically(path, json.dumps(content, indent=2, sort_keys=True).encode() + b"\n")
 
@@ -66,7 +66,7 @@ def data_digest(dataset: Dataset) -> dict[str, str]:
     return digests
 
 
-def _read(path: Path) -> dict[str, Any]:
+def before(path: Path) -> dict[str, Any]:
     """What an earlier engine wrote; empty when nobody did, or it is damaged."""
     try:
         found = json.loads(path.read_bytes())

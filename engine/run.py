@@ -66,7 +66,8 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     feed = Feed(training, config.data, stage.device, stage.format, config.training.batch_size, places)
     if source is not None:
         lay_table(fast, config, stage, source, dataset, data_hashes["train"], feed)
-    _write_provenance(config, stage, data_hashes, source, dataset, fast)
+    trains = loaded is None or loaded.state["epoch"] <= config.training.epochs
+    _write_provenance(config, stage, data_hashes, source, dataset, fast, trains=trains)
 
     method: TrainingMethod = import_module(f"engine.methods.{config.method.name}").Method(config.method, fast.nets)
     facts = {"data": data_hashes["train"], "teacher": source.sha256 if source else ""}
@@ -124,7 +125,7 @@ def load_teacher(config: RunConfig, stage: Stage, dataset: Dataset) -> tuple[Sou
         data=stage.machine.data_folder,
         dataset=config.data.name,
     )
-    teacher, notes = teachers.load(source, lambda spec: stage.build(spec, dataset), stage.device)
+    teacher, notes = teachers.load(source, lambda spec: stage.build(spec, dataset, stage.layout_of(spec)), stage.device)
     stage.notes += [f"teacher: {note}" for note in notes]
     return source, teacher
 
@@ -275,6 +276,8 @@ def _write_provenance(
     source: Source | None,
     dataset: Dataset,
     fast: FastPath,
+    *,
+    trains: bool,
 ) -> None:
     if not stage.crew.leads:
         return
@@ -285,6 +288,6 @@ def _write_provenance(
         "data_sha256": data_hashes,
         "images": {"train": len(dataset.train.labels), "test": len(dataset.test.labels)},
         "teacher": {"source": source.label, "sha256": source.sha256} if source else None,
-        "switches": fast.plan.switches(),
+        "switches": fast.plan.switches() if trains else provenance.before(stage.run.provenance).get("switches", {}),
     }
     provenance.write(stage.run.provenance, facts)

@@ -16,7 +16,7 @@ from engine.runtime import FORMATS
 from engine.spec.cost import model_cost
 from engine.spec.data import DataSpec
 from engine.spec.machine import Machine
-from engine.spec.models import ModelSpec
+from engine.spec.models import Layout, ModelSpec
 from engine.spec.rundir import RunDir
 from engine.types import Dataset
 
@@ -60,12 +60,18 @@ class Stage:
         self.notes += [runtime.share_threads(self.machine, macs * batch_size), layout]
         self.format = FORMATS[layout]
 
-    def build(self, spec: ModelSpec, dataset: Dataset) -> nn.Module:
-        """A fresh net on the device, initialised by the global generator."""
+    def layout_of(self, teacher: ModelSpec) -> Layout:
+        """A teacher's own layout where it is asked as a folded copy; else all nets share the student's."""
+        if self.machine.folds:
+            return runtime.layout(self.machine, self.device, teacher)
+        return next(layout for layout, memory_format in FORMATS.items() if memory_format == self.format)
+
+    def build(self, spec: ModelSpec, dataset: Dataset, layout: Layout | None = None) -> nn.Module:
+        """A fresh net on the device, initialised by the global generator; in the student's layout, or in this one."""
         _n, channels, height, width = dataset.train.images.shape
         module = import_module(f"engine.models.{spec.module}")
         net: nn.Module = module.build(spec, len(dataset.classes), (channels, height, width))
-        return runtime.place(net, self.device, self.format)
+        return runtime.place(net, self.device, self.format if layout is None else FORMATS[layout])
 
     def checkpoint_bytes(self) -> int:
         """Of the largest checkpoint on disk; 0 when there is none."""

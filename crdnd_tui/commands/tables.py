@@ -50,7 +50,7 @@ def _lines(found: Sequence[Listed], now: float) -> Iterator[Text]:
     wide = max(len("table"), *(len(table.id) for table in found))
     teachers = [one_line(_teacher(table.meta), WIDEST) for table in found]
     room = max(len("teacher"), *(len(teacher) for teacher in teachers))
-    head = f"  {pad('table', wide)}  {pad('teacher', room)}  {'data':<10} {'images x views':>15} {'filled':>6} "
+    head = f"  {pad('table', wide)}  {pad('teacher', room)}  {'data':<10} {'images x views':>15} {'filled %':>8} "
     yield Text(f"{head} {'on disk':>9}  last used", "bold")
     for table, teacher in zip(found, teachers, strict=True):
         line = Text("! ", "red") if table.trouble else Text("\u25cf ", "green") if table.in_use else Text("  ")
@@ -65,11 +65,11 @@ def _lines(found: Sequence[Listed], now: float) -> Iterator[Text]:
 def _facts(table: Listed) -> str:
     """Data set, number of views, and how many of them are there."""
     if table.meta is None:
-        return f"{'?':<10} {'?':>15} {percent(None):>6}"
+        return f"{'?':<10} {'?':>15} {percent(None):>8}"
     key = table.meta.key
     data = pad(one_line(table.meta.data or key.data_sha256[:8], 10), 10)
     filled = None if table.filled is None else int(1000 * table.filled) / 1000  # 100.0 only when nothing is missing
-    return f"{data} {f'{count(key.images)} x {key.views}':>15} {percent(filled):>6}"
+    return f"{data} {f'{count(key.images)} x {key.views}':>15} {percent(filled):>8}"
 
 
 def _teacher(meta: Meta | None) -> str:

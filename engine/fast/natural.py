@@ -49,6 +49,7 @@ class Natural:
                 self.trouble = error.what
         if found is None:
             found = self._without_keeping(views, x[rows])
+        found = found.pin_memory() if x.is_cuda else found  # else the host would wait for the copy
         return found.to(x.device, non_blocking=True)
 
     def _without_keeping(self, views: Views, x: Images) -> Logits:

@@ -45,7 +45,7 @@ class FastPath:
         self.student = Student(nets.student, self.plan, self.crew, outer, copy)
         self.teacher: Teacher | None = None
         if nets.teacher is not None:
-            wanted = self.plan.folded or self.plan.teacher != torch.float32
+            wanted = self.plan.folded_teacher or self.plan.teacher != torch.float32
             copy = self._fold(nets.teacher, "teacher", "teacher") if wanted else None
             self.teacher = Teacher(nets.teacher, self.crew, self.clock, copy)
         self.nets = nets._replace(student=self.student, teacher=self.teacher)
@@ -168,7 +168,8 @@ class FastPath:
             return Folded(net, dtype if first.dtype == torch.float32 and dtype != torch.float32 else None, layout)
         except FoldingError as error:
             self.notes.append(f"the {who} is not folded, and asked in float32: {error.what}")
-            changes: dict[str, Any] = {part_of_plan: torch.float32} | ({"folded": False} if who == "student" else {})
+            folded = "folded" if who == "student" else "folded_teacher"
+            changes: dict[str, Any] = {part_of_plan: torch.float32, folded: False}
             self.plan = replace(self.plan, **changes)
             return None
 

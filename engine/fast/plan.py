@@ -32,6 +32,7 @@ class Plan:
     inner: torch.dtype = torch.float32
     outer: torch.dtype = torch.float32
     folded: bool = False
+    folded_teacher: bool = False
     paired: bool = False
     table: Literal["auto", "off", "lazy", "complete"] = "off"
     graphs: bool = False
@@ -50,7 +51,7 @@ class Plan:
             "teacher": _name(self.teacher),
             "inner": _name(self.inner),
             "outer": _name(self.outer),
-            "folded": _word(self.folded),
+            "folded": _word(self.folded or self.folded_teacher),
             "paired": _word(self.paired),
             "table": self.table,
             "graphs": _word(self.graphs),
@@ -75,6 +76,7 @@ def decide(
         inner=inner,
         outer=_precision(machine.outer_precision, device, student),
         folded=eval_attack and (machine.folded != "off" or inner != torch.float32),
+        folded_teacher=teacher is not None and machine.folded != "off",
         paired=ranks > 1 or _on(machine.paired, device.type == "cuda" or student.paired),
         table="off" if teacher is None else machine.table,
         graphs=device.type == "cuda" and ranks == 1 and machine.graphs != "off",

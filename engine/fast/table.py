@@ -76,11 +76,6 @@ class Table:
         return self._place.path
 
     @property
-    def bytes_on_disk(self) -> int:
-        """Really taken."""
-        return self._place.bytes_on_disk
-
-    @property
     def filled(self) -> float:
         """Share of all records that are present. Looks at each of them: about a second for CIFAR-10."""
         absent = sum(len(places) for places, _ in self.absent(np.arange(self.key.images)))

@@ -182,7 +182,8 @@ def _plant_in_disk(fault: dict[str, Any]) -> None:
     `count` lets all pass and writes their number to the file that is named.
     """
     calls = 0
-    os.fdopen = lambda handle, _mode="wb": _Half(handle)  # type: ignore[assignment]
+    real: Any = os.fdopen
+    os.fdopen = lambda file, mode="r": _Half(file) if "w" in mode else real(file, mode)  # type: ignore[assignment]
 
     def wrap(name: str) -> None:
         inner = getattr(os, name)

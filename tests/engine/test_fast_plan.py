@@ -73,7 +73,7 @@ def test_a_kernel_that_tells_nothing_is_no_error(monkeypatch: pytest.MonkeyPatch
 
 def test_a_cpu_with_bfloat16_uses_it_for_large_nets_of_plain_convolutions(processor):
     processor("AuthenticAMD", avx=True)
-    expected = Plan(teacher=HALF, inner=HALF, outer=HALF, folded=True, paired=True, table="auto")
+    expected = Plan(teacher=HALF, inner=HALF, outer=HALF, folded=True, folded_teacher=True, paired=True, table="auto")
     assert made(CPU) == expected
     depthwise, small = made(CPU, DEPTHWISE), made(CPU, SMALL)
     assert (depthwise.teacher, depthwise.inner, depthwise.outer) == (HALF, FLOAT, FLOAT)
@@ -83,18 +83,22 @@ def test_a_cpu_with_bfloat16_uses_it_for_large_nets_of_plain_convolutions(proces
 
 def test_a_cpu_without_it_uses_float32_and_pairs_but_for_depthwise_nets(processor):
     processor("GenuineIntel", avx=True)
-    assert made(CPU) == Plan(folded=True, paired=True, table="auto")
-    assert made(CPU, DEPTHWISE) == Plan(folded=True, paired=DEPTHWISE.paired, table="auto")
+    assert made(CPU) == Plan(folded=True, folded_teacher=True, paired=True, table="auto")
+    assert made(CPU, DEPTHWISE) == Plan(folded=True, folded_teacher=True, paired=DEPTHWISE.paired, table="auto")
     assert DEPTHWISE.paired is False and DEPTHWISE.half is False
 
 
 def test_a_gpu_takes_bfloat16_from_ampere_on_and_a_graph(gpu):
     gpu(9, 0)
-    everything = Plan(teacher=HALF, inner=HALF, outer=HALF, folded=True, paired=True, table="auto", graphs=True)
+    everything = Plan(
+        teacher=HALF, inner=HALF, outer=HALF, folded=True, folded_teacher=True, paired=True, table="auto", graphs=True
+    )
     assert made(GPU) == made(GPU, DEPTHWISE) == everything
-    assert made(GPU, SMALL) == Plan(teacher=HALF, folded=True, paired=True, table="auto", graphs=True)
+    assert made(GPU, SMALL) == Plan(
+        teacher=HALF, folded=True, folded_teacher=True, paired=True, table="auto", graphs=True
+    )
     gpu(7, 5)
-    assert made(GPU) == Plan(folded=True, paired=True, table="auto", graphs=True)
+    assert made(GPU) == Plan(folded=True, folded_teacher=True, paired=True, table="auto", graphs=True)
 
 
 @pytest.mark.parametrize("device", [CPU, GPU], ids=str)

@@ -147,5 +147,5 @@ def test_a_sparse_table_takes_what_was_written(tmp_path):
     with opened(tmp_path, images=50_000, classes=10, padding=4) as table:
         assert (table.path / tables.RECORDS).stat().st_size == 356_400_000
         table.write(some((49_999, 8, 8, True)), torch.ones(1, 10))
-        assert 0 < table.bytes_on_disk < 1 << 20
+        assert 0 < table._place.bytes_on_disk < 1 << 20
         assert torch.equal(table.read(some((49_999, 8, 8, True))), torch.ones(1, 10))
