@@ -46,6 +46,7 @@ def main() -> int:
     parser.add_argument("fast", type=Path)
     parser.add_argument("--attack", default="autoattack")
     parser.add_argument("--checkpoint", default="best")
+    parser.add_argument("--name", default="digits", help="of the result file: agreement_NAME.json")
     wanted = parser.parse_args()
     here = [finished(folder) for folder in (wanted.exact, wanted.fast)]
     pairs = [
@@ -58,7 +59,7 @@ def main() -> int:
         return 1
     facts = {"attack": wanted.attack, "checkpoint": wanted.checkpoint, "machine": machine_facts(torch.device("cpu"))}
     facts |= {"methods": by_method(pairs), "all": together(pairs), "pairs": [found._asdict() for found in pairs]}
-    path = save("agreement_digits", facts)
+    path = save(f"agreement_{wanted.name}", facts)
     print("\n".join(table(facts)))
     print(f"written to {path.relative_to(path.parents[2])}")
     return 0
