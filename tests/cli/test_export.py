@@ -15,13 +15,14 @@ from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
 from tests.tui.lab_runs import CRDND, RSLAD
 from tests.tui.pilot import recorded
+from tests.tui.study_runs import named_protocol
 
 OTHER = "20261122-220122-rslad-small_cnn-s1-cd75"
 NATURAL = "20261122-220522-natural-small_cnn-s0-21eb"
 STUDY = """
 name = "pair"
 title = "Two methods"
-preset = "runs/20261122-220522-natural-small_cnn-s0-21eb/config.toml"
+preset = "natural.toml"
 [grid]
 seed = [0]
 [report]
@@ -108,6 +109,7 @@ def test_json_says_what_was_written(call) -> None:
 def test_a_study_is_exported_by_its_file(call, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     (tmp_path / "pair.toml").write_text(STUDY)
+    (tmp_path / "natural.toml").write_text(named_protocol(RunDir(tmp_path / "runs" / NATURAL)))
     code, out, err = call("pair.toml", "--to", "markdown")
     assert (code, out.splitlines()[0]) == (0, "exports/pair.md"), err
     assert "Two methods" in (tmp_path / "exports" / "pair.md").read_text()
