@@ -106,6 +106,7 @@ def test_ctrl_c_stops_the_engine_and_says_so(runs, engine, capsys, tmp_path, mon
             signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
     monkeypatch.setattr(verify, "_narrate", interrupted)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
     assert verify.verify(RUN, runs, (), as_json=False) == verify.INTERRUPTED
     assert not psutil.pid_exists(int(mark.read_text()))
     out, err = capsys.readouterr()
