@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread each, so that the workers do not fight over two cores. Many tests wait, hence three."""
+"""Shared by all tests: one thread each, so that workers do not fight over two cores. Many tests wait, hence three."""
 
 import os
 import signal
