@@ -16,6 +16,7 @@ from engine.spec.events import (
     Evaluated,
     EvaluationStarted,
     Event,
+    Probed,
     RunFailed,
     RunFinished,
     RunResumed,
@@ -74,6 +75,7 @@ class RunState:
     attack_since: float = 0.0  # unix seconds
     table: Table = field(default_factory=dict)
     warnings: tuple[Warned, ...] = ()
+    probed: Mapping[str, Probed] = field(default_factory=dict)  # checkpoint -> checks that were made
 
     unknown: int = 0  # events of a newer engine
     damaged: int = 0  # lines that are no event
@@ -202,6 +204,8 @@ def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one cas
             return replace(state, attack=event, attack_since=state.attack_since if same else event.time)
         case DeviceSampled():
             return replace(state, device=event)
+        case Probed():
+            return replace(state, probed={**state.probed, event.checkpoint: event})
         case RunFinished():
             return replace(state, phase="finished", seconds=event.seconds, attack=None, teacher_run="")
         case RunStopped():

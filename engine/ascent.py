@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
-from engine.spec.attacks import Ascent, ThreatModel
+from engine.spec.attacks import Ascent, Restarted, ThreatModel
 from engine.types import Images, Labels, Logits, Objective
 
 TOLERANCE = 1e-6  # float32 rounding of x + epsilon; 8/255 overshoots by 3e-8 in every library
@@ -87,6 +87,27 @@ def climb(
     if standing is None:
         return ascend(lambda z: loss(net(z), y), x, threat_model, spec)
     return chase(net, loss, x, y, threat_model, spec, standing)
+
+
+def climb_again(
+    net: nn.Module,
+    loss: LogitLoss,
+    x: Images,
+    y: Labels,
+    threat_model: ThreatModel,
+    spec: Restarted,
+    standing: Mask | None,
+) -> Images:
+    """Of each image, the first restart that fools the net; the last restart where none does."""
+    x_adv = climb(net, loss, x, y, threat_model, spec, standing)
+    for _ in range(spec.restarts - 1):
+        survives = survivors(net, x_adv, y, standing)
+        if not bool(survives.any()):
+            break
+        standing = None if standing is None else survives
+        again = climb(net, loss, x, y, threat_model, spec, standing)
+        x_adv = torch.where(survives[:, None, None, None], again, x_adv)
+    return x_adv
 
 
 @torch.no_grad()

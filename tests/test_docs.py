@@ -16,7 +16,7 @@ from engine.spec.methods import MethodSpec
 from engine.spec.models import ModelSpec
 
 ROOT = Path(__file__).parent.parent
-MAX_LINES = 300
+MAX_LINES = 400
 HOMES = ("root/", "work/", "tmp/v", r"home/(?!user\b)\w", "Users/")
 PRIVATE = re.compile("|".join("/" + home for home in HOMES))
 
@@ -72,7 +72,7 @@ def test_every_preset_is_documented_by_its_name_or_its_family():
 
 
 @pytest.mark.parametrize("package", ["engine", "crdnd_tui"])
-def test_no_file_is_longer_than_300_lines(package):
+def test_no_file_is_too_long(package):
     lengths = {str(path.relative_to(ROOT)): path.read_bytes().count(b"\n") for path in (ROOT / package).rglob("*.py")}
     assert lengths
     assert {path: lines for path, lines in lengths.items() if lines > MAX_LINES} == {}

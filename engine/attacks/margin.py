@@ -3,10 +3,9 @@
 The loss is Carlini and Wagner's (2017, arXiv:1608.04644) without its clamp; the climb is Madry's.
 """
 
-import torch
 from torch import nn
 
-from engine.ascent import Mask, climb, survivors
+from engine.ascent import Mask, climb_again
 from engine.losses import margin
 from engine.spec.attacks import CWInf, ThreatModel
 from engine.types import Images, Labels
@@ -19,12 +18,4 @@ def attack(
 
     `standing`: who is to be fooled by protocol `worst`, each by its first iterate that does; None is last_iterate.
     """
-    x_adv = climb(net, margin, x, y, threat_model, spec, standing)
-    for _ in range(spec.restarts - 1):
-        survives = survivors(net, x_adv, y, standing)
-        if not bool(survives.any()):
-            break
-        standing = None if standing is None else survives
-        again = climb(net, margin, x, y, threat_model, spec, standing)
-        x_adv = torch.where(survives[:, None, None, None], again, x_adv)
-    return x_adv
+    return climb_again(net, margin, x, y, threat_model, spec, standing)

@@ -3,10 +3,9 @@
 Madry et al., ICLR 2018, arXiv:1706.06083. Blind to gradients that vanish because the logits are large.
 """
 
-import torch
 from torch import nn
 
-from engine.ascent import Mask, climb, survivors
+from engine.ascent import Mask, climb_again
 from engine.losses import cross_entropy
 from engine.spec.attacks import PGD, PGDSAT, PGDTRADES, ThreatModel
 from engine.types import Images, Labels
@@ -24,12 +23,4 @@ def attack(
 
     `standing`: who is to be fooled by protocol `worst`, each by its first iterate that does; None is last_iterate.
     """
-    x_adv = climb(net, cross_entropy, x, y, threat_model, spec, standing)
-    for _ in range(spec.restarts - 1):
-        survives = survivors(net, x_adv, y, standing)
-        if not bool(survives.any()):
-            break
-        standing = None if standing is None else survives
-        again = climb(net, cross_entropy, x, y, threat_model, spec, standing)
-        x_adv = torch.where(survives[:, None, None, None], again, x_adv)
-    return x_adv
+    return climb_again(net, cross_entropy, x, y, threat_model, spec, standing)

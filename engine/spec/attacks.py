@@ -78,27 +78,27 @@ class FGSM(_Attack):
     name: Literal["fgsm"] = "fgsm"
 
 
-class _PGD(_Attack, Ascent):
+class Restarted(_Attack, Ascent):
     module: ClassVar[str] = "pgd"
     restarts: Annotated[int, Field(ge=1, le=100)] = 1
     """An image counts as robust only when it survives every restart."""
 
 
-class PGD(_PGD):
+class PGD(Restarted):
     """Projected gradient descent on the cross-entropy, free to choose. Madry et al. 2018, arXiv:1706.06083."""
 
     title: ClassVar[str] = "PGD"
     name: Literal["pgd"] = "pgd"
 
 
-class PGDSAT(_PGD):
+class PGDSAT(Restarted):
     """PGD as standard adversarial training evaluates: 20 steps of 2/255 from a uniform start."""
 
     title: ClassVar[str] = "PGD-SAT"
     name: Literal["pgd_sat"] = "pgd_sat"
 
 
-class PGDTRADES(_PGD):
+class PGDTRADES(Restarted):
     """PGD as TRADES and RSLAD evaluate: 20 steps of 0.003 from a uniform start; weaker than PGD-SAT."""
 
     title: ClassVar[str] = "PGD-TRADES"
@@ -106,7 +106,7 @@ class PGDTRADES(_PGD):
     step_size: Pixels = Pixels(0.003)
 
 
-class CWInf(_PGD):
+class CWInf(Restarted):
     """PGD on the margin, which the field calls CW_inf; blind to the scale of the logits."""
 
     module: ClassVar[str] = "margin"
@@ -115,7 +115,7 @@ class CWInf(_PGD):
     steps: Steps = 30
 
 
-class PGDRescaled(_PGD):
+class PGDRescaled(Restarted):
     """PGD on the cross-entropy of rescaled logits s * z, worst case over the scales: undoes logit-scale masking."""
 
     module: ClassVar[str] = "rescaled"

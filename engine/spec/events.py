@@ -200,6 +200,15 @@ class Warned(_Event, frozen=True, kw_only=True, tag="warned"):
     attack: str = ""
 
 
+class Probed(_Event, frozen=True, kw_only=True, tag="probed"):
+    """How many checks a checkpoint's figures have been put to; a figure without a mark passed those, and no others."""
+
+    checkpoint: str
+    done: Count
+    of: Count
+    left_out: dict[str, str] = {}  # check -> why it was not made
+
+
 class DeviceSampled(_Event, frozen=True, kw_only=True, tag="device_sampled"):
     """The GPU at the end of an epoch or attack."""
 
@@ -247,6 +256,7 @@ Event = (
     | AttackProgressed
     | Evaluated
     | Warned
+    | Probed
     | DeviceSampled
     | RunFinished
     | RunStopped

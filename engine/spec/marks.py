@@ -1,4 +1,11 @@
-"""Marks: why a number may not mean what it says, one sentence of cause and one of remedy for each code."""
+"""Marks: why a number may not mean what it says, one sentence of cause and one of remedy for each code.
+
+A red mark strikes its figure: it is not believed, never bold, and never leads. An amber one informs.
+"""
+
+from typing import Literal
+
+Severity = Literal["red", "amber"]
 
 MARKS: dict[str, str] = {
     "margin_below_ce": "The margin attack finds far more adversarial images than the cross-entropy attack, which the "
@@ -37,7 +44,28 @@ MARKS: dict[str, str] = {
     "the whole procedure instead.",
     "autoattack_few_classes": "The targeted DLR loss needs four classes, so APGD-T was left out of the "
     "standard suite. Compare the figure only with others of as few classes.",
+    "above_worst_case": "All attacks together leave far fewer images than this one alone, so this figure overstates "
+    "the robustness. Believe the worst case.",
     "rescored_differently": "Asked again about adversarial images, the model answered differently about some. Look "
     "for randomness, or answers that depend on the batch.",
 }
 """Codes of `Warned` events and of the `marks` of an outcome."""
+
+RED = frozenset(
+    {
+        "above_worst_case",
+        "zero_gradient",
+        "constant_output",
+        "non_finite",
+        "non_deterministic",
+        "train_mode",
+        "autoattack_randomised",
+        "rescored_differently",
+    }
+)
+"""Codes of figures that are not believed."""
+
+
+def severity(code: str) -> Severity:
+    """Of a mark; codes that are not known here, such as a newer engine's, are amber."""
+    return "red" if code in RED else "amber"
