@@ -76,3 +76,19 @@ def tail(path: Path, cap: int = 1 << 14) -> bytes:
         return b""
     finally:
         os.close(descriptor)
+
+
+def ends(path: Path, head: int, tail: int) -> list[bytes]:
+    """The first and the last bytes of a file, or all of it in one piece; nothing when it cannot be read."""
+    descriptor = open_regular(path)
+    if descriptor is None:
+        return []
+    try:
+        length = os.fstat(descriptor).st_size
+        if length <= head + tail:
+            return [os.pread(descriptor, length, 0)]
+        return [os.pread(descriptor, head, 0), os.pread(descriptor, tail, length - tail)]
+    except OSError:
+        return []
+    finally:
+        os.close(descriptor)

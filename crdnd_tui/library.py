@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from crdnd_tui import files, vitals
+from crdnd_tui import files, marks, vitals
 from crdnd_tui.text import MAX_TEXT, display, duration
 from engine.spec import status as spec_status
-from engine.spec.events import RunFailed, RunFinished, RunStopped, decode
+from engine.spec.events import RunFailed, RunFinished, RunStopped, Warned, decode
+from engine.spec.marks import MARKS, Severity, severity
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
 
@@ -29,6 +30,7 @@ LIVING: frozenset[State] = frozenset({"starting", "running", "stopping", "stalle
 STALLED_AFTER = 90.0  # seconds without a heartbeat
 LOST_AFTER = 600.0  # on another host, where no lock can be tried
 STARTING_FOR = 30.0  # seconds that an engine may need before its first status
+_HEAD, _TAIL = 1 << 16, 1 << 18  # bytes of an older run's log that are looked through for warnings
 FRESH = 5.0  # seconds in which a living engine may still be writing its last words
 
 # The columns of a list of runs, each with the attacks whose accuracy it may show: the first that was judged.
@@ -47,6 +49,8 @@ class Summary:
     why: str = ""  # reason of the state, safe to show
     status: Status | None = None
     age: float = 0.0  # seconds since the last heartbeat
+    marks: tuple[tuple[str, str, str], ...] = ()  # code, checkpoint and attack of what its evaluation warned of
+    twin: str = ""  # an earlier run of the list with equal weights, which is the same network
 
     @property
     def name(self) -> str:
@@ -58,6 +62,36 @@ class Summary:
         """Attack -> accuracy on the test split, a fraction: of `best`, else of `last`; empty before it was judged."""
         results = self.status.results if self.status else {}
         return results.get("best") or results.get("last") or {}
+
+    @property
+    def checkpoint(self) -> str:
+        """Whose figures `judged` are."""
+        return "best" if self.status and self.status.results.get("best") else "last"
+
+    def severity(self, attack: str, checkpoint: str | None = None) -> Severity | None:
+        """Of the figure under this attack; red is not believed. An empty checkpoint is that of validation."""
+        at = self.checkpoint if checkpoint is None else checkpoint
+        of_it = [code for code, where, of in self.marks if where in ("", at) and of in ("", attack)]
+        own = {code for code, where, of in self.marks if of == attack and where in ("", at)}
+        found = [code for code in of_it if code in own or marks.concerns(code, attack)]
+        probed = self.status.probed.get(at) if self.status else None
+        return marks.worst([*found, *([marks.NOT_PROBED] if probed is not None and not probed[0] else [])])
+
+    def sign(self, attack: str, checkpoint: str | None = None) -> str:
+        """`!` beside a figure that may mislead, `!!` beside one that is not believed."""
+        return marks.SIGNS[self.severity(attack, checkpoint)]
+
+    def shown(self, column: str) -> str:
+        """The attack that one of ACCURACIES shows; empty while it was not judged."""
+        return next((attack for attack in ACCURACIES[column] if attack in self.judged), "")
+
+    @property
+    def checks(self) -> str:
+        """How many checks its figures were put to."""
+        found = self.status.probed.get(self.checkpoint) if self.status else None
+        if found is None:
+            return "not known"
+        return f"{found[0]} of {found[1]} checks" if found[0] else "not probed"
 
     def accuracy(self, column: str) -> float | None:
         """The fraction that one of ACCURACIES shows; None while it was not judged."""
@@ -74,6 +108,13 @@ class Summary:
             "eta_seconds": s.eta_seconds, "validation": s.validation, "results": s.results, "n": s.results_n,
             "warnings": s.warnings, "attack": s.attack, "created": s.created, "heartbeat": s.heartbeat,
             "config_hash": s.config_hash, "group_hash": s.group_hash, "host": s.host, "pid": s.pid,
+            "marks": [
+                {"code": code, "checkpoint": checkpoint, "attack": attack, "severity": severity(code),
+                 "message": MARKS.get(code, code)}
+                for code, checkpoint, attack in self.marks
+            ],
+            "severity": {c: {a: self.severity(a, c) for a in row} for c, row in s.results.items()},
+            "checks": self.checks,
         }  # fmt: skip
 
 
@@ -123,7 +164,23 @@ def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
             return Summary(id=name, path=run.path, state="running", why="status.json is damaged")
         return Summary(id=name, path=run.path, state="damaged", why="status.json is damaged")
     state, why = _state(run, status, now)
-    return Summary(id=name, path=run.path, state=state, why=why, status=status, age=max(0.0, now - status.heartbeat))
+    found = tuple((display(code, 80), c, a) for code, c, a in status.marks) or _marks_of_log(run, status.warnings)
+    age = max(0.0, now - status.heartbeat)
+    return Summary(id=name, path=run.path, state=state, why=why, status=status, age=age, marks=found)
+
+
+def _marks_of_log(run: RunDir, many: int) -> tuple[tuple[str, str, str], ...]:
+    """Of an older engine's run, whose status counts its warnings only: from both ends of its log.
+
+    Where these hold fewer than there are, a mark says so.
+    """
+    if not many:
+        return ()
+    ends = files.ends(run.events, _HEAD, _TAIL)
+    lines = [line for end in ends for line in end.split(b"\n") if b'"warned"' in line]
+    found = [event for event in decode(lines).events if isinstance(event, Warned)]
+    known = dict.fromkeys((display(w.code, 80), display(w.checkpoint, 20), display(w.attack, 80)) for w in found)
+    return (*known, *([(marks.NOT_READ, "", "")] if len(found) < many else []))
 
 
 def _state(run: RunDir, status: Status, now: float) -> tuple[State, str]:
@@ -191,8 +248,9 @@ def _shown(status: Status) -> Status:
     safe = {key: display(value) for key in Status.__struct_fields__ if isinstance(value := getattr(status, key), str)}
     results = {display(c): {display(a): v for a, v in row.items()} for c, row in status.results.items()}
     validation = {display(attack): value for attack, value in status.validation.items()}
+    found = [(display(code, 80), display(c, 20), display(a, 80)) for code, c, a in status.marks]
     fields = {key: getattr(status, key) for key in Status.__struct_fields__}
-    return Status(**fields | safe | {"results": results, "validation": validation})
+    return Status(**fields | safe | {"results": results, "validation": validation, "marks": found})
 
 
 def _is_plain(content: bytes) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from crdnd_tui import classes, fast_path, report
+from crdnd_tui import classes, fast_path, marks, report
 from crdnd_tui.state import ENDED, RunState
 from crdnd_tui.text import count, duration, number, one_line, pad, percent, plain, size
 from engine.spec.events import AttackProgressed
@@ -89,7 +89,7 @@ def _training(state: RunState, width: int, ascii_only: bool) -> list[Text]:
     lines += [_named(name, words, "") for name, words in fast_path.facts(state.training, state.steps)]
     if state.validations:
         now, best = state.validations[-1], state.best
-        words = "   ".join(f"{report.title(k)} {percent(v)}" for k, v in now.accuracy.items())
+        words = "   ".join(f"{report.title(k)} {percent(v)}{_sign(state, k)}" for k, v in now.accuracy.items())
         words += f"   best {'epoch ' if width >= 70 else ''}{best.epoch}" if best else ""
         series = [v.accuracy.get(v.by) for v in state.validations]
         lines.append(_named("validation", words, _spark(series, width - 14 - len(words), ascii_only)))
@@ -102,6 +102,11 @@ def _training(state: RunState, width: int, ascii_only: bool) -> list[Text]:
         words = f"{one_line(state.device.name, 30)}   {size(state.device.used)} of {size(state.device.total)}{busy}"
         lines.append(_named("device", words, ""))
     return lines
+
+
+def _sign(state: RunState, attack: str) -> str:
+    """Of a validation's figure."""
+    return marks.SIGNS[state.severity("", attack)]
 
 
 def _named(name: str, words: str, spark: str) -> Text:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crdnd_tui import fast_path
+from crdnd_tui import fast_path, marks
 from crdnd_tui.report import PARTS, title
 from crdnd_tui.state import RunState
 from crdnd_tui.text import count, duration, number, one_line, percent
@@ -86,9 +86,10 @@ class Narrator:
                 return self._progress(event)
             case Evaluated():
                 seconds = f"   {duration(event.seconds)}" if event.seconds >= 1 else ""
+                sign = marks.SIGNS[state.severity(event.checkpoint, event.attack)]
                 return (
-                    f"{event.checkpoint:<4}  {title(event.attack, event):<14} {percent(event.accuracy, event.n):>6} % "
-                    f"[{percent(event.low, event.n)}, {percent(event.high, event.n)}]{seconds}"
+                    f"{event.checkpoint:<4}  {title(event.attack, event):<14} {percent(event.accuracy, event.n):>6} %"
+                    f"{sign} [{percent(event.low, event.n)}, {percent(event.high, event.n)}]{seconds}"
                 )
             case Warned():
                 return f"warning: {one_line(event.message, 600)}"
@@ -121,7 +122,8 @@ def _epoch_line(epoch: EpochDone | None, validated: Validated | None, state: Run
     if epoch:
         words.append(f"loss {number(epoch.loss, fixed=True)}")
     if validated:
-        words += [f"{title(attack)} {percent(value)}" for attack, value in validated.accuracy.items()]
+        words += [f"{title(attack)} {percent(value)}{marks.SIGNS[state.severity('', attack)]}"
+                  for attack, value in validated.accuracy.items()]  # fmt: skip
         words.append("best" if validated.best else "")
     recent = [e.seconds for e in state.epochs if at - 10 < e.epoch <= at]
     if epoch and total > at and recent:

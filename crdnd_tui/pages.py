@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
+from crdnd_tui import marks
 from crdnd_tui.library import Summary
 from crdnd_tui.text import count, duration, number, one_line, pad, percent, plain
+from engine.spec.marks import Severity
 
 SIGNS = {
     "queued": ("\u25cc", "dim"), "starting": ("\u25d0", "cyan"), "running": ("\u25cf", "green"),
@@ -23,12 +25,14 @@ _LONGEST_NAME = 32  # cells
 def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = False) -> list[Text]:
     """One line for each run: sign and state, id, progress, clean and strongest accuracy of `best`, and its name."""
     wide = max((len(row.id) for row in rows), default=0)
-    room = max(16, min(wide, width - 37))
+    signs = 3 * any(one for row in rows for one in _severities(row))  # cells of a mark beside each accuracy
+    room = max(16, min(wide, width - 37 - 2 * signs))
     shorter = width < 66
     longest = max((cell_len(row.name) for row in rows), default=0)
-    spare = 0 if shorter else min(_LONGEST_NAME, width - room - 39)
+    spare = 0 if shorter else min(_LONGEST_NAME, width - room - 39 - 2 * signs)
     names = min(spare, longest) if spare >= min(8, longest) else 0
-    head = f"  {'state':<9} {pad('run', room)}  {'epoch':>7}  {'clean':>6} {'robust':>6}" + ("  name" if names else "")
+    titles = f"{'clean':>6}{'':{signs}} {'robust':>6}{'':{signs}}"
+    head = f"  {'state':<9} {pad('run', room)}  {'epoch':>7}  {titles}" + ("  name" if names else "")
     lines = [Text(head[:width].rstrip() if not shorter else f"  {'state':<9} run", "bold")]
     for row in rows:
         sign, style = SIGNS[row.state]
@@ -38,12 +42,14 @@ def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = Fal
         line.append(pad(_id(row.id, room), room) if not shorter else _id(row.id, max(8, width - 12)))
         if not shorter:
             line.append("  " + _progress(row).rjust(7))
-            line.append(_accuracies(row))
+            line.append_text(_accuracies(row, signs))
             line.append(f"  {one_line(row.name, names)}" if names and row.name else "", "dim")
         line.rstrip()
         lines.append(line)
         if row.why and row.state not in ("done", "running", "starting"):
             lines.append(Text(" " * 12 + one_line(row.why, max(10, width - 14)), "dim"))
+    said = marks.legend(one for row in rows for one in _severities(row)) if not shorter else ""
+    lines += [Text(f"  {said}; `crdnd show RUN` says why", "dim")] if said else []
     return [Text(plain(line.plain)) for line in lines] if ascii_only else lines
 
 
@@ -63,13 +69,24 @@ def _progress(row: Summary) -> str:
     return f"{status.epoch}/{status.epochs}"
 
 
-def _accuracies(row: Summary) -> str:
-    """Clean accuracy and the strongest attack's, on the test split; nothing while it was not judged."""
-    results = (row.status.results if row.status else {}) or {}
-    of = results.get("best") or results.get("last") or {}
-    strongest = next((of[a] for a in _STRONGEST if a in of), None)
-    n = row.status.results_n if row.status else 0
-    return f"  {percent(of.get('clean'), n):>6} {percent(strongest, n):>6}"
+def _accuracies(row: Summary, signs: int) -> Text:
+    """Clean accuracy and the strongest attack's, on the test split, with their marks; nothing while not judged."""
+    of, n = row.judged, row.status.results_n if row.status else 0
+    line = Text(" ")
+    for attack in ("clean", _strongest(row)):
+        number, severity = percent(of.get(attack), n), row.severity(attack) if attack in of else None
+        line.append(" " + " " * (6 - len(number)))
+        line.append(number, "dim strike" if severity == "red" else "")
+        line.append(f" {marks.SIGNS[severity]:<2}" if signs else "", "red" if severity == "red" else "yellow")
+    return line
+
+
+def _strongest(row: Summary) -> str:
+    return next((attack for attack in _STRONGEST if attack in row.judged), "")
+
+
+def _severities(row: Summary) -> list[Severity | None]:
+    return [row.severity(attack) for attack in ("clean", _strongest(row)) if attack in row.judged]
 
 
 def empty_list(folder: str) -> list[Text]:
@@ -103,7 +120,8 @@ def facts(row: Summary, titles: Mapping[str, str] | None = None, now: float | No
             lines.append(Text(f"  epoch {count(status.epoch)} of {count(status.epochs)}{best}{loss}{pace}{left}"))
         if status.validation:
             said = "  ".join(
-                f"{one_line((titles or {}).get(k, k), 20)} {percent(v)}" for k, v in status.validation.items()
+                f"{one_line((titles or {}).get(k, k), 20)} {percent(v)}{row.sign(k, '')}"
+                for k, v in status.validation.items()
             )
             lines.append(Text(f"  validation  {said}"))
         if row.state == "stalled":

@@ -5,11 +5,13 @@ A number that cannot be believed bears a letter, and each letter has its sentenc
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from types import MappingProxyType
 
 from rich.cells import cell_len
 from rich.text import Text
 
+from crdnd_tui import marks
+from crdnd_tui.marks import Marked
 from crdnd_tui.state import RunState
 from crdnd_tui.text import bar, count, number, one_line, pad, percent, plain
 from engine.spec import attacks
@@ -28,7 +30,6 @@ _READ_OFF = frozenset({"margin_below_ce", "suite_below_pgd", "rescaled_below_ce"
 _NAMES = 16  # cells of an attack's name
 _BARS = 24  # cells of the longest bar
 _GLUE = "\u00a0"  # a space at which no line is broken
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def title(attack: str, cell: Evaluated | None = None) -> str:
@@ -54,7 +55,7 @@ class _Row:
     attack: str
     title: str
     cells: tuple[Evaluated | None, ...]
-    marks: tuple[str, ...]
+    marks: tuple[Marked, ...]
 
     @property
     def first(self) -> Evaluated | None:
@@ -86,8 +87,8 @@ def _rows(state: RunState, notes: "Notes") -> tuple[list[_Row], list[_Row]]:
     for attack in state.attacks:
         cells = tuple(state.table.get(checkpoint, {}).get(attack) for checkpoint in state.checkpoints)
         cell = next((cell for cell in cells if cell is not None), None)
-        marks = tuple(notes.of(checkpoint, attack) for checkpoint in state.checkpoints)
-        row = _Row(attack=attack, title=title(attack, cell), cells=cells, marks=marks)
+        found = tuple(notes.of(checkpoint, attack) for checkpoint in state.checkpoints)
+        row = _Row(attack=attack, title=title(attack, cell), cells=cells, marks=found)
         (within if is_within(attack, cell) else beyond).append(row)
     return within, beyond
 
@@ -98,7 +99,7 @@ def _body(
     """Head, rule, attacks, rule, worst case, and what lies beyond the ball; bars where there is room for them."""
     columns = state.checkpoints
     label = max(len(row.title) for row in rows)
-    room = max((len(mark) for row in rows for mark in row.marks), default=0)
+    room = max((len(mark.signs) for row in rows for mark in row.marks), default=0)
     digits = 6 if any(cell.n >= 10_000 for row in rows for cell in row.cells if cell) else 5
     value = digits + (1 + room if room else 0)
     interval = 2 * digits + 4 if width >= 2 + label + len(columns) * (3 + value + 2 * digits + 4) else 0
@@ -125,19 +126,31 @@ def _body(
         line.append(pad(row.title, label), "bold" if row.attack == WORST else "")
         for cell, mark in zip(row.cells, row.marks, strict=True):
             line.append("   ")
-            line.append(
-                (percent(cell.accuracy, cell.n) if cell else "\u2013").rjust(digits),
-                "bold" if row.attack in (CLEAN, WORST) else "" if cell else "dim",
-            )
-            line.append(" " + mark.ljust(room) if room else "", "yellow")
+            line.append_text(_number(row.attack, cell, mark, digits))
+            line.append(" " + mark.signs.ljust(room) if room else "", "red" if mark.struck else "yellow")
             line.append(pad(_interval(cell) if interval else "", interval), "dim")
         line.append("   " + classes.get(row.attack, "").ljust(max(class_width, 11)) if class_width else "", "dim")
         if length >= 8 and row.first is not None:
-            style = "yellow" if any(row.marks) else "dim" if index >= len(rows) - beyond else "bright_blue"
+            style = (
+                "yellow"
+                if any(mark.letters for mark in row.marks)
+                else "dim"
+                if index >= len(rows) - beyond
+                else "bright_blue"
+            )
             line.append("   " + bar(row.first.accuracy, length, ascii_only=ascii_only), style)
         line.rstrip()
         lines.append(line)
     return lines
+
+
+def _number(attack: str, cell: Evaluated | None, mark: Marked, digits: int) -> Text:
+    """With a line through it where it is not believed, which then is never bold."""
+    if cell is None:
+        return Text("\u2013".rjust(digits), "dim")
+    number = percent(cell.accuracy, cell.n)
+    style = "dim strike" if mark.struck else "bold" if attack in (CLEAN, WORST) else ""
+    return Text.assemble(" " * (digits - len(number)), (number, style))
 
 
 def _ascii_parts(line: Text) -> list[tuple[str, str]]:
@@ -164,8 +177,16 @@ def _worst_class(state: RunState, row: _Row) -> str:
     cell = row.first
     if cell is None or not cell.per_class:
         return ""
-    index = min(range(len(cell.per_class)), key=cell.per_class.__getitem__)
-    return f"{percent(cell.per_class[index]).rjust(5)} {class_name(state, index, 12)}"
+    index, tied = worst_class(cell.per_class)
+    n = state.images_of(cell.checkpoint, index)
+    more = (f", n {n}" if n else "") + (f", {tied} tied" if tied > 1 else "")
+    return f"{percent(cell.per_class[index]).rjust(5)} {class_name(state, index, 12)}{more}"
+
+
+def worst_class(accuracies: Sequence[float]) -> tuple[int, int]:
+    """Place of the lowest, the first of equals, and how many are equal to it; there is at least one."""
+    least = min(accuracies)
+    return accuracies.index(least), sum(value == least for value in accuracies)
 
 
 def class_name(state: RunState, index: int, width: int = 14) -> str:
@@ -186,10 +207,19 @@ def conditions(state: RunState) -> str:
     return f"{radius}% right of {images}, 95{_GLUE}% intervals"
 
 
+def checked(state: RunState) -> str:
+    """How many checks the figures were put to: what has no mark passed these, and no others."""
+    found: dict[str, list[str]] = {}
+    for checkpoint in state.checkpoints:
+        found.setdefault(state.checks(checkpoint), []).append(one_line(checkpoint, 20))
+    told = [f"{', '.join(of)}: {words}" if len(found) > 1 else words for words, of in found.items()]
+    return f"checks for figures that mislead: {'; '.join(told)}"
+
+
 def _below(state: RunState, width: int) -> list[Text]:
-    """What the rows mean; how far the cross-entropy attack reads too high; what single numbers rest on."""
+    """What was checked; what the rows mean; how far the cross-entropy attack reads too high; what numbers rest on."""
     cells = [cell for row in state.table.values() for cell in row.values()]
-    said = []
+    said = [checked(state)]
     beyond = sorted({title(cell.attack) for cell in cells if not is_within(cell.attack, cell)})
     if any(cell.attack == WORST for cell in cells):
         apart = f"; another threat model and left out: {', '.join(beyond)}" if beyond else ""
@@ -197,20 +227,30 @@ def _below(state: RunState, width: int) -> list[Text]:
     for checkpoint in state.checkpoints:
         row = state.table.get(checkpoint, {})
         of_it = f" ({one_line(checkpoint, 20)})" if len(state.checkpoints) > 1 else ""
-        said += [words for words in (gaps(row, of_it), *(detail(cell, of_it) for cell in row.values())) if words]
+        signs = {attack: Notes(state).of(checkpoint, attack).signs for attack in row}
+        details = (detail(cell, of_it) for cell in row.values())
+        said += [words for words in (gaps(row, of_it, signs), *details) if words]
     return [line for words in said for line in wrapped(words, width, "dim")]
 
 
-def gaps(row: Mapping[str, Evaluated], of_it: str = "") -> str:
-    """PGD on the cross-entropy minus the attacks that are blind to the scale of logits, in points."""
+def gaps(row: Mapping[str, Evaluated], of_it: str = "", signs: Mapping[str, str] = MappingProxyType({})) -> str:
+    """PGD on the cross-entropy minus the attacks that are blind to the scale of logits, in points.
+
+    `signs` are the marks of each attack's figure: PGD's own is what the gap is about, those of the others are shown.
+    """
     if "pgd_sat" not in row:
         return ""
     gaps = [
-        f"{TITLES[other]} {100 * (row['pgd_sat'].accuracy - row[other].accuracy):+.1f}"
+        f"{TITLES[other]} {100 * (row['pgd_sat'].accuracy - row[other].accuracy):+.1f}{_in_brackets(signs.get(other, ''))}"
         for other in ("cw_inf", "pgd_rescaled", "autoattack")
         if other in row
     ]
-    return f"{TITLES['pgd_sat']}{of_it} minus {', '.join(gaps)}{_GLUE}points" if gaps else ""
+    return f"{TITLES['pgd_sat']}{_in_brackets(signs.get('pgd_sat', ''))}{of_it} minus {', '.join(gaps)}{_GLUE}points" if gaps else ""
+
+
+def _in_brackets(signs: str) -> str:
+    """Marks of a figure in a sentence: ` (!!a)`."""
+    return f"{_GLUE}({signs})" if signs else ""
 
 
 def detail(cell: Evaluated, of_it: str = "") -> str:
@@ -252,7 +292,7 @@ class Notes:
         self._figures: dict[tuple[str, str], list[str]] = {}  # (code, sentence) -> what was measured
         self._loose: dict[tuple[str, str], list[str]] = {}
         for attack in state.attacks:
-            for checkpoint in state.checkpoints:
+            for checkpoint in ("", *state.checkpoints):
                 for warning in state.marks(checkpoint, attack):
                     self._note(self._figures, warning.code, warning.message)
         for warning in state.warnings:
@@ -267,19 +307,26 @@ class Notes:
         if figures and figures not in said and code not in _READ_OFF:
             said.append(figures)
 
-    def of(self, checkpoint: str, attack: str) -> str:
-        """Letters beside one cell."""
-        order = list(self._figures)
-        places = {order.index(_sentence(w.code, w.message)) for w in self._state.marks(checkpoint, attack)}
-        return "".join(_LETTERS[place % len(_LETTERS)] for place in sorted(places))
+    def of(self, checkpoint: str, attack: str) -> Marked:
+        """Letters and severity of one cell; an empty checkpoint is that of validation."""
+        order, found = list(self._figures), self._state.marks(checkpoint, attack)
+        keys = (_sentence(w.code, w.message) for w in found)
+        letters = "".join(marks.letter(order.index(key)) for key in keys if key in self._figures)
+        return marks.joined([Marked(letters, marks.worst(w.code for w in found))])
 
     def sentences(self) -> list[tuple[str, str]]:
         """Each letter with its sentence, then the warnings that concern no cell, marked `!`."""
-        lettered = zip(cycle(_LETTERS), self._figures.items(), strict=False)
+        lettered = [(marks.letter(place), note) for place, note in enumerate(self._figures.items())]
         return [
             (letter, one_line((f"{'; '.join(figures)}. " if figures else "") + sentence, 600))
             for letter, ((_, sentence), figures) in [*lettered, *(("!", note) for note in self._loose.items())]
         ]
+
+    @property
+    def struck(self) -> bool:
+        """Whether some figure is not believed."""
+        table = self._state.table
+        return any(self.of(checkpoint, attack).struck for checkpoint, row in table.items() for attack in row)
 
     def lines(self, width: int) -> list[Text]:
         """The sentences, as wide as they may be."""
@@ -288,6 +335,9 @@ class Notes:
             lines = wrapped(f"{letter} {sentence}", width)
             lines[0].stylize("yellow", 2, 3)
             shown += lines
+        if self.struck:
+            shown += wrapped(marks.DISBELIEVED, width)
+            shown[-1].stylize("red", 2, 4)
         return shown
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
+from crdnd_tui import marks
 from engine.spec.events import (
     AttackProgressed,
     AttackStarted,
@@ -31,6 +32,7 @@ from engine.spec.events import (
     Validated,
     Warned,
 )
+from engine.spec.marks import Severity
 
 Phase = Literal["waiting", "running", "finished", "stopped", "failed"]
 ENGINES = 64  # of one run, whose switches are kept
@@ -76,6 +78,7 @@ class RunState:
     table: Table = field(default_factory=dict)
     warnings: tuple[Warned, ...] = ()
     probed: Mapping[str, Probed] = field(default_factory=dict)  # checkpoint -> checks that were made
+    counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # checkpoint -> judged images of each class
 
     unknown: int = 0  # events of a newer engine
     damaged: int = 0  # lines that are no event
@@ -123,8 +126,50 @@ class RunState:
         return list(dict.fromkeys([*(self.evaluation.checkpoints if self.evaluation else []), *self.table]))
 
     def marks(self, checkpoint: str, attack: str) -> list[Warned]:
-        """Warnings that concern one cell."""
-        return [w for w in self.warnings if w.attack == attack and w.checkpoint in ("", checkpoint)]
+        """Of one figure: those of its own, and those of the whole run that concern this attack, each once.
+
+        An empty checkpoint is that of validation: only what holds for all of them is a mark of it.
+        """
+        found = [
+            w
+            for w in self.warnings
+            if w.checkpoint in ("", checkpoint)
+            and (w.attack == attack or (not w.attack and marks.concerns(w.code, attack)))
+        ]
+        unprobed = self._unprobed(checkpoint)
+        found += [unprobed] if unprobed is not None and attack else []
+        return list({(w.code, w.message): w for w in found}.values())
+
+    def severity(self, checkpoint: str, attack: str) -> Severity | None:
+        """Of one figure: red where it is not believed; None without a mark."""
+        return marks.worst(w.code for w in self.marks(checkpoint, attack))
+
+    def images_of(self, checkpoint: str, index: int) -> int:
+        """Judged images of this class; 0 where no result file told."""
+        counts = self.counts.get(checkpoint, ())
+        return counts[index] if index < len(counts) else 0
+
+    def _unprobed(self, checkpoint: str) -> Warned | None:
+        """A mark where it is known that no check was made."""
+        known = self.probed.get(checkpoint)
+        if known is None or known.done:
+            return None
+        why = "; ".join(dict.fromkeys(known.left_out.values()))
+        said = f"Not probed{f' ({why})' if why else ''}: no check was made that could have marked this figure."
+        return Warned(code=marks.NOT_PROBED, message=said, checkpoint=checkpoint)
+
+    def checks(self, checkpoint: str) -> str:
+        """What a figure without a mark has passed: `12 of 12 checks`, `not probed (suspect = false)`, `not known`."""
+        known = self.probed.get(checkpoint)
+        if known is None:
+            return "not known" if self.phase in ENDED or self.phase == "waiting" else "not made yet"
+        whys: dict[str, list[str]] = {}
+        for name, why in known.left_out.items():
+            whys.setdefault(why, []).append(name)
+        if not known.done:
+            return f"not probed ({'; '.join(whys)})" if whys else "not probed"
+        said = "; ".join(f"{', '.join(names)} ({why})" for why, names in whys.items())
+        return f"{known.done} of {known.of} checks" + (f"; not made: {said}" if said else "")
 
 
 def fold(events: Iterable[Event], state: RunState | None = None, *, unknown: int = 0, damaged: int = 0) -> RunState:

@@ -16,6 +16,7 @@ from engine.spec.events import (
     AttackStarted,
     Evaluated,
     Event,
+    Probed,
     RunResumed,
     RunStarted,
     StageStarted,
@@ -190,7 +191,7 @@ class Silent(Reporter):
         """Nothing is open."""
 
 
-def _after(status: Status, event: Event) -> Status:
+def _after(status: Status, event: Event) -> Status:  # noqa: PLR0912  one case for each kind of event
     """What follows for the status from one event."""
     change = msgspec.structs.replace
     match event:
@@ -218,7 +219,11 @@ def _after(status: Status, event: Event) -> Status:
             row = {**status.results.get(event.checkpoint, {}), event.attack: event.accuracy}
             return change(status, results={**status.results, event.checkpoint: row}, results_n=event.n)
         case Warned():
-            return change(status, warnings=status.warnings + 1)
+            mark = (event.code, event.checkpoint, event.attack)
+            known = status.marks if mark in status.marks else [*status.marks, mark]
+            return change(status, warnings=status.warnings + 1, marks=known)
+        case Probed():
+            return change(status, probed={**status.probed, event.checkpoint: (event.done, event.of)})
         case _:
             return status
 

@@ -31,7 +31,8 @@ def compare(  # noqa: PLR0913  options of a command line
 ) -> int:
     """Print the comparison, or write it down; `grouped` None: seeds are one row where rows to compare remain.
 
-    4 when no row can be compared with the baseline: the reasons are on stderr.
+    4 when no row can be compared with the baseline, or runs of equal weights are called seeds: the reasons are on
+    stderr.
     """
     if checkpoint not in CHECKPOINTS:
         raise ConfigError([f"--checkpoint: no checkpoint `{checkpoint}`; it may be {' or '.join(CHECKPOINTS)}"])
@@ -80,6 +81,12 @@ def _verdict(laid: Laid, checkpoint: str) -> int:
     judged = {side.judged(checkpoint) for side in laid.sides if side.state.table}
     if judged and checkpoint not in judged:
         output.say(f"no run was judged at `{checkpoint}`: {' and '.join(sorted(judged))} is shown")
+    whys = [f"{row.label}: {why}" for row in laid.rows if (why := comparison.one_network(row))]
+    if whys:
+        output.say("refused as seeds, for equal weights are no second draw:")
+        for why in whys:
+            output.say(f"  {why}")
+        return NOT_COMPARABLE
     if not laid.others or any(one.difference is not None for one in laid.contrasts.values()):
         return 0
     output.say(f"nothing can be compared with {laid.base.label}:")

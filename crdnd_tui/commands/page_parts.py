@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from crdnd_tui import report
-from crdnd_tui.documents import origins, plain
+from crdnd_tui.documents import numbers, origins, plain
 from crdnd_tui.documents.document import Document, Figure
 from crdnd_tui.plots.scatter import Point, scatter
 from crdnd_tui.text import one_line
@@ -35,7 +35,7 @@ def points(figure: Figure, width: int, *, caption: str, ascii_only: bool) -> lis
     ]
     styles = {point.letter: _COLOURS[k % len(_COLOURS)] for k, point in enumerate(drawn)}
     legend = [
-        (point.letter, say(f"{s.label}  {s.x[0]:.1f} / {s.y[0]:.1f}"))
+        (point.letter, say(f"{s.label}  {s.x[0]:.1f} / {s.y[0]:.1f} {numbers.marks(s)}"), s.severity == "red")
         for point, s in zip(drawn, figure.series, strict=True)
     ]
     columns = min(width - 2, _PLOT[0])
@@ -46,9 +46,14 @@ def points(figure: Figure, width: int, *, caption: str, ascii_only: bool) -> lis
         for words, letter in row:
             line.append(words, f"bold {styles[letter]}" if letter else "dim")
         lines.append(line)
-    names = [Text.assemble((letter, f"bold {styles[letter]}"), " ", words) for letter, words in legend]
+    names = [
+        Text.assemble((letter, styles[letter] if struck else f"bold {styles[letter]}"), " ",
+                      (words, "dim strike" if struck else ""))
+        for letter, words, struck in legend
+    ]  # fmt: skip
     head = [Text("  " + say(f"{figure.y} (up) against {figure.x} (right)"), "bold")]
-    below = report.wrapped(say(f"* several at one place. {caption}"), width, "dim")
+    said = (f"* several at one place. {caption}", *numbers.below(figure))
+    below = [line for words in said for line in report.wrapped(say(words), width, "dim")]
     if not beside:
         return [*head, *lines, Text(), *(Text("  ").append_text(name) for name in names), *below]
     for line, name in zip(lines[1:], names, strict=False):

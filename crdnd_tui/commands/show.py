@@ -83,6 +83,7 @@ def _details(state: RunState, cells: list[dict[str, Any]]) -> dict[str, Any]:
             {"code": w.code, "message": w.message, "checkpoint": w.checkpoint, "attack": w.attack}
             for w in state.warnings
         ],
+        "checks": {checkpoint: state.checks(checkpoint) for checkpoint in state.table},
         "validations": [
             {"epoch": v.epoch, "n": v.n, "accuracy": v.accuracy, "by": v.by, "best": v.best} for v in state.validations
         ],

@@ -5,14 +5,11 @@ A folder that is gone, damaged or no run at all is a side that says so.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-import tomli
 
 from crdnd_tui import files, library, report, results
 from crdnd_tui.comparing import images
-from crdnd_tui.comparing.comparison_side import Choice, Side, labels
+from crdnd_tui.comparing.comparison_side import Choice, Side, labels, twinned
 from crdnd_tui.comparing.images import Images
 from crdnd_tui.follow import Follower
 from crdnd_tui.pages import SIGNS
@@ -23,8 +20,6 @@ from engine.spec.events import Evaluated
 from engine.spec.rundir import RUN_ID, RunDir
 
 MAX_RUNS = 60  # of which seeds make one row: a study of a dozen methods
-_NO_RESULTS = frozenset({"gallery", "suspect"})  # files beside the results
-_MAX_DOTS = 500  # in one line: a key of 20,000 parts keeps the parser busy for seconds
 
 
 class _Reader:
@@ -34,7 +29,7 @@ class _Reader:
         self._run = run
         self._follower = Follower(run.events)
         self._state = RunState()
-        self._from_files: tuple[object, RunState] | None = None
+        self._from_files: tuple[tuple[RunState, object], RunState] | None = None
         self._config: tuple[object, Mapping[str, Any]] = (None, {})
         self._images: dict[tuple[str, str], tuple[Evaluated, Images]] = {}
 
@@ -62,25 +57,27 @@ class _Reader:
                 return
 
     def _whole(self, *, living: bool) -> RunState:
-        """With the cells that only result files know of, once nobody writes any more."""
+        """With what only result files know, once nobody writes any more."""
         if living:
             return self._state
-        if self._from_files is None or self._from_files[0] is not self._state:
-            known = {(c, a) for c, row in self._state.table.items() for a in row}
-            lacks = any((c, p.stem) not in known for c, p in self._result_files())
-            self._from_files = (self._state, results.load(self._run) if lacks else self._state)
+        stamp = self._stamp()
+        if self._from_files is None or self._from_files[0][0] is not self._state or self._from_files[0][1] != stamp:
+            self._from_files = ((self._state, stamp), results.completed(self._run, self._state))
         return self._from_files[1]
 
-    def _result_files(self) -> Iterable[tuple[str, Path]]:
-        for checkpoint in ("best", "last"):
-            folder = self._run.evaluation / checkpoint
-            if files.is_folder(folder):
-                yield from ((checkpoint, p) for p in sorted(folder.glob("*.json")) if p.stem not in _NO_RESULTS)
+    def _stamp(self) -> tuple[object, ...]:
+        """Changes when a result file is made or replaced."""
+        return tuple(
+            (checkpoint, path.name, path.lstat().st_mtime_ns)
+            for checkpoint in ("best", "last")
+            if files.is_folder(self._run.evaluation / checkpoint)
+            for path in sorted((self._run.evaluation / checkpoint).glob("*.json"))
+        )
 
     def _table(self) -> Mapping[str, Any]:
         content = files.read(self._run.config)
         if self._config[0] != content:
-            self._config = (content, _parsed(content))
+            self._config = (content, results.parsed(content))
         return self._config[1]
 
     def _records(self, state: RunState) -> dict[tuple[str, str], Images]:
@@ -118,7 +115,8 @@ def _choice(row: library.Summary) -> Choice:
         result = next(
             (
                 f"{'worst' if attack == report.WORST else report.title(attack)} {percent(of[attack]):>5} %"
-                for of in (status.results.get("best") or status.results.get("last") or {},)
+                f"{row.sign(attack)}"
+                for of in (row.judged,)
                 for attack in (report.WORST, "autoattack", "pgd_sat", "clean")
                 if attack in of
             ),
@@ -131,16 +129,6 @@ def _is_name(word: str) -> bool:
     return bool(word) and "/" not in word and not word.startswith(".")
 
 
-def _parsed(content: bytes | None) -> Mapping[str, Any]:
-    try:
-        text = (content or b"").decode()
-        if any(line.count(".") > _MAX_DOTS for line in text.splitlines()):
-            return {}
-        return tomli.loads(text)
-    except (ValueError, RecursionError):
-        return {}  # damaged: no keys to compare
-
-
 def sides(runs: Sequence[RunDir], now: float) -> list[Side]:
     """These runs as they are now, read once; as many as are asked for, wherever they lie."""
     return _labelled([_Reader(run).read(now) for run in runs])
@@ -149,7 +137,7 @@ def sides(runs: Sequence[RunDir], now: float) -> list[Side]:
 def _labelled(read: Sequence[Side]) -> list[Side]:
     """The same with names that tell them apart."""
     names = labels([(side.id, side.config) for side in read])
-    return [replace(side, label=name) for side, name in zip(read, names, strict=True)]
+    return twinned([replace(side, label=name) for side, name in zip(read, names, strict=True)])
 
 
 class Compared:

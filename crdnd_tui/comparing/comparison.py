@@ -2,21 +2,20 @@
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, product
 
-from crdnd_tui import fast_path, report
-from crdnd_tui.comparing.comparison_side import Side, across, by_draw, reason
+from crdnd_tui import fast_path, marks, report
+from crdnd_tui.comparing.comparison_side import Side, across, by_draw, equal_weights, reason
 from crdnd_tui.comparing.comparison_verdict import CE, SUITE, Judged
+from crdnd_tui.marks import UNMARKED, Marked
 from crdnd_tui.text import one_line
 from engine.spec.attacks import KINDS
 from engine.spec.events import Evaluated
-from engine.spec.marks import MARKS
 from engine.spec.outcomes import wilson
 
 DROP = "drop"  # the column AutoAttack minus PGD-SAT
 _ORDER = [report.CLEAN, *(name for name, kind in KINDS.items() if kind.bounded)]
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +24,11 @@ class Scored:
 
     side: Side
     cell: Evaluated
+
+    @property
+    def struck(self) -> bool:
+        """Whether the number is not believed."""
+        return self.side.state.severity(self.cell.checkpoint, self.cell.attack) == "red"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,10 @@ class Row:
         found = ((side, side.cell(wanted, attack)) for side in self.sides)
         return [Scored(side=side, cell=cell) for side, cell in found if cell is not None]
 
+    def struck(self, wanted: str, attack: str) -> bool:
+        """Whether one of its runs is not believed under this attack."""
+        return any(run.struck for run in self.scored(wanted, attack))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
@@ -61,8 +69,13 @@ class Value:
     low: float = 0.0  # Wilson 95 % interval of one seed; mean - std and mean + std of several
     high: float = 1.0
     n: int = 0  # images of each run
-    letters: str = ""
+    marked: Marked = UNMARKED
     ids: tuple[str, ...] = ()  # of the runs behind it
+
+    @property
+    def struck(self) -> bool:
+        """Whether it is not believed, because one of its runs is not."""
+        return self.marked.struck
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +91,7 @@ class Grid:
     badges: Mapping[str, str]  # row id -> why the whole row cannot be compared
     notes: tuple[tuple[str, str], ...]  # letter, its sentence; no letter where it is of whole rows
     empty: Mapping[str, str]  # row id -> why it has no numbers
+    letters: "Letters" = field(compare=False)  # of all marks
 
 
 def rows(sides: Sequence[Side], *, grouped: bool) -> list[Row]:
@@ -122,12 +136,20 @@ def columns(sides: Sequence[Side], wanted: str) -> tuple[list[str], list[str]]:
     return [*within, *([report.WORST] if report.WORST in seen else [])], apart
 
 
-def value(row: Row, wanted: str, attack: str, letters: Callable[[Side, str], str] = lambda *_: "") -> Value | None:
-    """Mean over the row's seeds that have the cell, if all their runs answer the same question."""
+def _unmarked(_side: Side, _attack: str) -> Marked:
+    return UNMARKED
+
+
+def value(
+    row: Row, wanted: str, attack: str, marked: Callable[[Side, str], Marked] = _unmarked
+) -> Value | None:  # fmt: skip
+    """Mean over the row's seeds that have the cell, if all their runs answer the same question.
+
+    Where one of them is not believed, neither is the mean.
+    """
     have = row.scored(wanted, attack)
     if not have or mixed(row, wanted, attack):
         return None
-    marked = "".join(sorted({letter for run in have for letter in letters(run.side, attack)}))
     means, n = list(by_seed(have).values()), have[0].cell.n
     mean = statistics.fmean(means)
     std = statistics.stdev(means) if len(means) > 1 else None
@@ -138,8 +160,8 @@ def value(row: Row, wanted: str, attack: str, letters: Callable[[Side, str], str
     else:
         low, high = have[0].cell.low, have[0].cell.high
     return Value(
-        mean=mean, std=std, runs=len(means), of=row.draws, low=low, high=high, n=n, letters=marked,
-        ids=tuple(run.side.id for run in have),
+        mean=mean, std=std, runs=len(means), of=row.draws, low=low, high=high, n=n,
+        marked=marks.joined(marked(run.side, attack) for run in have), ids=tuple(run.side.id for run in have),
     )  # fmt: skip
 
 
@@ -163,46 +185,56 @@ def unlike(row: Row, base: Row, wanted: str) -> str:
 
 def refusal(row: Row, base: Row, wanted: str, attack: str) -> str:
     """Why the numbers of these rows are not comparable, by all runs that have one; empty when they are."""
-    pairs = product(row.scored(wanted, attack), base.scored(wanted, attack))
+    pairs = list(product(row.scored(wanted, attack), base.scored(wanted, attack)))
     return (
         unlike(row, base, wanted)
         or mixed(row, wanted, attack)
         or mixed(base, wanted, attack)
         or next((why for one, two in pairs if (why := reason(one.side, two.side, wanted, attack))), "")
+        or (next((why for o, t in pairs if (why := equal_weights(o.side, t.side))), "") if row is not base else "")
     )
 
 
-def drop(row: Row, wanted: str) -> Value | None:
-    """AutoAttack minus PGD-SAT, over the runs that have been through both."""
+def drop(row: Row, wanted: str, marked: Callable[[Side, str], Marked] = _unmarked) -> Value | None:
+    """AutoAttack minus PGD-SAT, over the runs that have been through both; with the marks of both."""
     both = [side for side in row.sides if side.cell(wanted, SUITE) and side.cell(wanted, CE)]
     whole = Row(sides=tuple(both), label=row.label)
-    one, two = (value(whole, wanted, attack) if both else None for attack in (SUITE, CE))
+    one, two = (value(whole, wanted, attack, marked) if both else None for attack in (SUITE, CE))
     if one is None or two is None:
         return None
-    return Value(mean=one.mean - two.mean, runs=one.runs, of=row.draws, n=min(one.n, two.n))
+    found = marks.joined((one.marked, two.marked))
+    return Value(mean=one.mean - two.mean, runs=one.runs, of=row.draws, n=min(one.n, two.n), marked=found)
 
 
 class Letters:
-    """One letter for each kind of mark, in the order in which columns and rows meet it, the same for all runs."""
+    """One letter for each sentence on marks, in the order in which columns and rows meet it, the same for all runs.
+
+    Those of the other checkpoint, and of validation, come behind.
+    """
 
     def __init__(self, sides: Sequence[Side], wanted: str, attacks: Sequence[str]) -> None:
         self._wanted = wanted
-        self._codes: dict[str, str] = {}
+        self._said: dict[str, str] = {}  # sentence -> its letter
         for attack in attacks:
             for side in sides:
-                for warning in side.state.marks(side.judged(wanted), attack):
-                    self._codes.setdefault(warning.code, warning.message)
+                self._note(side, side.judged(wanted), attack)
+        for side in sides:
+            for checkpoint, attack in product(("", *side.state.table), (*attacks, *side.state.attacks)):
+                self._note(side, checkpoint, attack)
 
-    def of(self, side: Side, attack: str) -> str:
-        """Beside one cell."""
-        order = list(self._codes)
-        places = {order.index(w.code) for w in side.state.marks(side.judged(self._wanted), attack)}
-        return "".join(_LETTERS[place % len(_LETTERS)] for place in sorted(places))
+    def _note(self, side: Side, checkpoint: str, attack: str) -> None:
+        for warning in side.state.marks(checkpoint, attack):
+            self._said.setdefault(marks.sentence(warning), marks.letter(len(self._said)))
 
-    def notes(self) -> list[tuple[str, str]]:
-        """Each letter with its sentence."""
-        said = enumerate(self._codes.items())
-        return [(_LETTERS[k % len(_LETTERS)], one_line(MARKS.get(code, words), 400)) for k, (code, words) in said]
+    def of(self, side: Side, attack: str, checkpoint: str | None = None) -> Marked:
+        """Beside one figure of the checkpoint, an empty one for validation; None: of the wanted one."""
+        found = side.state.marks(side.judged(self._wanted) if checkpoint is None else checkpoint, attack)
+        letters = {self._said.get(marks.sentence(w), "") for w in found}
+        return marks.joined([Marked("".join(letters), marks.worst(w.code for w in found))])
+
+    def notes(self, letters: str) -> list[tuple[str, str]]:
+        """These letters with their sentences."""
+        return [(letter, one_line(said, 400)) for said, letter in self._said.items() if letter in letters]
 
 
 def grid(sides: Sequence[Side], *, wanted: str = "best", baseline: str = "", grouped: bool = False) -> Grid:
@@ -222,17 +254,62 @@ def grid(sides: Sequence[Side], *, wanted: str = "best", baseline: str = "", gro
                 values[row.id, attack] = found
             if base and (why := refusal(row, base, wanted, attack)):
                 reasons[row.id, attack] = why
-        if (row.id, CE) in values and (found := drop(row, wanted)):
+        if (row.id, CE) in values and (found := drop(row, wanted, letters.of)):
             values[row.id, DROP] = found
             part = next((attack for attack in (SUITE, CE) if (row.id, attack) in reasons), "")
             if part and row.id not in badges:
                 reasons[row.id, DROP] = reasons[row.id, part]
+    used = "".join(found.marked.letters for found in values.values())
     return Grid(
-        rows=tuple(shown), columns=(*within, *([DROP] if any(c == DROP for _, c in values) else [])),
+        letters=letters, rows=tuple(shown), columns=(*within, *([DROP] if any(c == DROP for _, c in values) else [])),
         apart=tuple(apart), values=values, reasons=reasons,
-        baseline=base.id if base else "", badges=badges, notes=(*letters.notes(), *computed(shown)),
+        baseline=base.id if base else "", badges=badges, notes=(*letters.notes(used), *of_rows(shown, wanted)),
         empty={row.id: why for row in shown if (why := _emptiness(row))},
     )  # fmt: skip
+
+
+def of_rows(shown: Sequence[Row], wanted: str) -> list[tuple[str, str]]:
+    """What holds for whole rows: seeds that are not believed, one network twice, which checks were made, precision."""
+    return [*_seeds_struck(shown, wanted), *_twins(shown), *checked(shown, wanted), *computed(shown)]
+
+
+def _seeds_struck(shown: Sequence[Row], wanted: str) -> list[tuple[str, str]]:
+    """Of means over seeds how many of these are not believed."""
+    said = []
+    for row in shown:
+        found: dict[str, list[str]] = {}
+        for attack in dict.fromkeys(a for side in row.sides for a in side.state.table.get(side.judged(wanted), {})):
+            have = row.scored(wanted, attack)
+            draws, struck = {run.side.draw for run in have}, {run.side.draw for run in have if run.struck}
+            if struck and len(draws) > 1:
+                found.setdefault(f"{len(struck)} of {len(draws)} seeds", []).append(report.title(attack))
+        said += [f"{row.label}: {many} not believed under {', '.join(under)}." for many, under in found.items()]
+    return [("", words) for words in said]
+
+
+def _twins(shown: Sequence[Row]) -> list[tuple[str, str]]:
+    """Runs of a row that are one network, which counts once."""
+    return [("", f"{row.label}: {why}, and count once.") for row in shown if (why := one_network(row))]
+
+
+def one_network(row: Row) -> str:
+    """Which of its runs have equal weights, though they are called different draws; empty when none have."""
+    pairs = ((one, two) for one, two in combinations(row.sides, 2) if one.named_draw != two.named_draw)
+    return next((why for one, two in pairs if (why := equal_weights(two, one))), "")
+
+
+def checked(shown: Sequence[Row], wanted: str) -> list[tuple[str, str]]:
+    """How many checks the figures have been put to, and what was not probed."""
+    found: dict[str, list[str]] = {}
+    for row in shown:
+        for side in row.sides:
+            if side.state.table:
+                labels = found.setdefault(side.state.checks(side.judged(wanted)), [])
+                labels += [row.label] if row.label not in labels else []
+    if len(found) == 1:
+        return [("", f"Checks for figures that mislead: {next(iter(found))}.")]
+    told = "; ".join(f"{', '.join(labels)}: {words}" for words, labels in found.items())
+    return [("", f"Checks for figures that mislead: {told}.")] if told else []
 
 
 def computed(shown: Sequence[Row]) -> list[tuple[str, str]]:
@@ -243,8 +320,8 @@ def computed(shown: Sequence[Row]) -> list[tuple[str, str]]:
 
 
 def judged(found: Grid) -> list[Judged]:
-    """Rows by label, with the numbers that are comparable: what a verdict on their order is made of."""
-    fair = {key: cell for key, cell in found.values.items() if key not in found.reasons}
+    """Rows by label, with the numbers that are comparable and believed: what a verdict on their order is made of."""
+    fair = {key: cell for key, cell in found.values.items() if key not in found.reasons and not cell.struck}
     return [(row.label, _even({a: v for (i, a), v in fair.items() if i == row.id})) for row in found.rows]
 
 

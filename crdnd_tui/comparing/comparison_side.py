@@ -4,7 +4,7 @@ Two numbers are compared only when both answer the same question: else there is 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -30,6 +30,7 @@ class Side:
     group: str = ""  # hash that all seeds of one experiment share
     state: RunState = field(default_factory=RunState)
     records: Mapping[tuple[str, str], Images] = field(default_factory=dict)  # (checkpoint, attack) -> its images
+    twin: str = ""  # draw of an earlier run with equal weights, which is the same network
 
     @property
     def data(self) -> str:
@@ -48,8 +49,21 @@ class Side:
 
     @property
     def draw(self) -> str:
-        """What chance it stands for: a seed that ran twice is no second draw. A run without a seed is its own."""
+        """What chance it stands for: a seed that ran twice is no second draw, nor are equal weights.
+
+        A run without a seed is its own.
+        """
+        return self.twin or self.named_draw
+
+    @property
+    def named_draw(self) -> str:
+        """The same by its seed alone, whatever its weights are."""
         return f"seed {self.seed}" if self.seed else f"run {self.id}"
+
+    @property
+    def weights(self) -> frozenset[str]:
+        """Hashes of the weights that were judged, as far as its records tell."""
+        return frozenset(found.weights for found in self.records.values() if found.weights)
 
     def judged(self, wanted: str) -> str:
         """The checkpoint whose cells are shown: the wanted one, or the only one there is."""
@@ -134,8 +148,32 @@ def _called(tables: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name.rpartition(",")[0] for name in names] if len(ends) == 1 and all("," in n for n in names) else names
 
 
+def twinned(sides: Sequence[Side]) -> list[Side]:
+    """The same, each with the draw of the first run that judged equal weights."""
+    first: dict[str, str] = {}
+    made = []
+    for side in sides:
+        twin = next((first[digest] for digest in side.weights if digest in first), "")
+        first |= {digest: twin or side.named_draw for digest in side.weights if digest not in first}
+        made.append(replace(side, twin=twin))
+    return made
+
+
+def equal_weights(first: Side, second: Side) -> str:
+    """That two runs are one network, which is no comparison; empty when they are not, or nobody knows."""
+    shared = sorted(first.weights & second.weights)
+    if first.id == second.id or not shared:
+        return ""
+    return f"equal weights, SHA-256 {shared[0][:8]}: {second.id} and {first.id} are one network"
+
+
 def across(first: Side, second: Side, wanted: str) -> str:
     """Why no number of one run may be laid beside the other's; empty when some may."""
+    return _otherwise(first, second, wanted) or equal_weights(first, second)
+
+
+def _otherwise(first: Side, second: Side, wanted: str) -> str:
+    """What was asked for differs, so that the two answer different questions."""
     if first.data != second.data and first.data and second.data:
         return f"data {first.data}, not {second.data}"
     for key in ("epsilon", "norm"):
@@ -150,7 +188,7 @@ def across(first: Side, second: Side, wanted: str) -> str:
 
 def reason(first: Side, second: Side, wanted: str, attack: str) -> str:
     """Why these two cells are not comparable; empty when they are, or when one is missing."""
-    whole = across(first, second, wanted)
+    whole = _otherwise(first, second, wanted)
     one, two = first.cell(wanted, attack), second.cell(wanted, attack)
     if whole or one is None or two is None:
         return whole

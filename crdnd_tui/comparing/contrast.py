@@ -39,6 +39,7 @@ class Contrast:
     )
     family: int = 1  # comparisons that Holm's correction was over
     why: str = ""  # of a refusal, or of a weaker test than the best
+    struck: bool = False  # one of the two figures is not believed, and so neither is this
 
     @property
     def is_of_one_network(self) -> bool:
@@ -47,5 +48,5 @@ class Contrast:
 
     @property
     def significant(self) -> bool:
-        """Whether the adjusted p is below 0.05."""
-        return self.adjusted is not None and self.adjusted < LEVEL
+        """Whether the adjusted p is below 0.05, of figures that are believed."""
+        return self.adjusted is not None and self.adjusted < LEVEL and not self.struck

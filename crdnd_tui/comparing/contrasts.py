@@ -22,7 +22,11 @@ def contrasts(rows: Sequence[Row], base: Row, wanted: str, attacks: Sequence[str
     found: dict[tuple[str, str], Contrast] = {}
     for attack in attacks:
         these = [_contrast(row, base, wanted, attack) for row in others]
-        found |= {(row.id, attack): one for row, one in zip(others, _adjusted(these), strict=True)}
+        struck = [row.struck(wanted, attack) or base.struck(wanted, attack) for row in others]
+        found |= {
+            (row.id, attack): replace(one, struck=is_struck)
+            for row, one, is_struck in zip(others, _adjusted(these), struck, strict=True)
+        }
     return found
 
 
@@ -31,9 +35,9 @@ def leaders(rows: Sequence[Row], base: Row, wanted: str, attack: str) -> frozens
 
     Over seeds it is the t test that tells them apart: the exact test of three pairs never could. Holm's correction is
     over the rows above. Nothing is said of a row that no test compares with the best, of those that are not comparable
-    with the baseline, and of fewer than two.
+    with the baseline or not believed, and of fewer than two.
     """
-    fair = [row for row in rows if not refusal(row, base, wanted, attack)]
+    fair = [row for row in rows if not refusal(row, base, wanted, attack) and not row.struck(wanted, attack)]
     means = [_mean(row, wanted, attack) for row in fair]
     known = [(mean, place) for place, mean in enumerate(means) if mean is not None]
     if len(known) < 2:

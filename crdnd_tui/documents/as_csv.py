@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from crdnd_tui.documents import origins
-from crdnd_tui.documents.document import Cell, Document, Figure, Row, Table
+from crdnd_tui.documents.document import Bar, Cell, Document, Figure, Row, Series, Table
 from crdnd_tui.documents.escape import spreadsheet
 from crdnd_tui.documents.numbers import BARRED, finite, name
 
 _COLUMNS = ("table", "group", "row", "column", "title", "unit", "value", "std", "low", "high", "n", "runs", "text",
-            "best", "significant", "barred", "notes", "run_ids", "config_hashes")  # fmt: skip
-_CURVES = ("figure", "series", "x", "y", "low", "high", "run_ids", "config_hashes")
+            "best", "significant", "barred", "notes", "run_ids", "config_hashes", "severity", "believed",
+            "marks")  # fmt: skip
+_CURVES = ("figure", "series", "x", "y", "low", "high", "run_ids", "config_hashes", "severity", "believed", "marks")
 _Field = str | float | int | bool | None
 
 
@@ -25,19 +26,23 @@ def wide(table: Table, document: Document) -> str:
     spreads = [
         [part for part in ("std", "low", "high") if _any(table, place, part)] for place in range(len(table.columns))
     ]
+    marked = [any(row.cells[k].marks or row.cells[k].severity for row in table.rows) for k in range(len(table.columns))]
     grouped = any(row.group for row in table.rows)
     head = ["group", table.head] if grouped else [table.head]
-    for column, parts in zip(table.columns, spreads, strict=True):
-        head += [column.title, *(f"{column.title} {part}" for part in parts)]
+    for column, parts, is_marked in zip(table.columns, spreads, marked, strict=True):
+        more = ("severity", "believed", "marks") if is_marked else ()
+        head += [column.title, *(f"{column.title} {part}" for part in (*parts, *more))]
     lines, group = [], ""
     for row, label in zip(table.rows, _labels(table), strict=True):
         group = row.group or group
         said = label if row.quiet else name(row, table)
         line: list[_Field] = [group, said] if grouped else [said]
-        for cell, parts in zip(row.cells, spreads, strict=True):
+        for cell, parts, is_marked in zip(row.cells, spreads, marked, strict=True):
             line += [_value_or_words(cell), *(finite(getattr(cell, part)) for part in parts)]
-        lines.append([*line, *_bearers(row, table, document)])
-    return _written([*head, "run_ids", "config_hashes"], lines)
+            line += _marks(cell, table.notes) if is_marked else ()
+        lines.append([*line, *_bearers(row, table, document), *([_loose(table)] if _loose(table) else [])])
+    loose = ["notes"] if _loose(table) else []
+    return _written([*head, "run_ids", "config_hashes", *loose], lines)
 
 
 def curves(document: Document) -> str:
@@ -57,7 +62,20 @@ def _long(table: Table, document: Document) -> Iterable[list[_Field]]:
                 table.key, group, label, column.key, column.title, row.unit or column.unit, finite(cell.value),
                 finite(cell.std), finite(cell.low), finite(cell.high), cell.n or None, cell.runs, cell.text,
                 cell.best, cell.significant, cell.barred, cell.marks, *_bearers(row, table, document),
+                *_marks(cell, table.notes),
             ]  # fmt: skip
+
+
+def _marks(what: Cell | Series | Bar | Figure, notes: Sequence[tuple[str, str]]) -> tuple[str, bool | None, str]:
+    """Severity, whether the number is believed, and the sentences of its letters."""
+    said = [sentence for letter, sentence in notes if letter and letter in what.marks]
+    is_there = not isinstance(what, Cell) or finite(what.value) is not None
+    return what.severity or "", what.severity != "red" if is_there else None, " ".join(said)
+
+
+def _loose(table: Table) -> str:
+    """Notes on the whole table, such as which checks were made."""
+    return " ".join(sentence for letter, sentence in table.notes if not letter)
 
 
 def _labels(table: Table) -> list[str]:
@@ -74,15 +92,15 @@ def _points(figure: Figure, document: Document) -> Iterable[list[_Field]]:
         bearers = _runs_of(series.runs, series.label, document)
         for index, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
             band = [finite(side[index]) if side else None for side in (series.low, series.high)]
-            yield [figure.key, series.label, finite(x), finite(y), *band, *bearers]
+            yield [figure.key, series.label, finite(x), finite(y), *band, *bearers, *_marks(series, figure.notes)]
     for bar in figure.bars:
         ends = (finite(bar.low), finite(bar.high))
         bearers = _runs_of(bar.runs, bar.label, document)
-        yield [figure.key, bar.series, bar.label, finite(bar.value), *ends, *bearers]
+        yield [figure.key, bar.series, bar.label, finite(bar.value), *ends, *bearers, *_marks(bar, figure.notes)]
     bearers = _runs_of(figure.runs, "", document)
     for label, line in zip(figure.labels, figure.matrix, strict=False):
         for other, value in zip(figure.labels, line, strict=False):
-            yield [figure.key, label, other, finite(value), None, None, *bearers]
+            yield [figure.key, label, other, finite(value), None, None, *bearers, *_marks(figure, figure.notes)]
 
 
 def _runs_of(runs: Sequence[str], label: str, document: Document) -> tuple[str, str]:

@@ -7,6 +7,8 @@ Words in it may come from files: each writer escapes for its own format.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from engine.spec.marks import Severity
+
 Unit = Literal["percent", "points", "p", "count", "seconds", "words"]
 
 
@@ -37,6 +39,17 @@ class Cell:
     significant: bool = False  # differs from the baseline after Holm's correction: the dagger
     barred: bool = False  # not comparable: `text` says why
     marks: str = ""  # letters of the table's notes
+    severity: Severity | None = None  # red: not believed, and so neither bold nor with a dagger
+
+    def __post_init__(self) -> None:
+        if self.struck:
+            object.__setattr__(self, "best", False)
+            object.__setattr__(self, "significant", False)
+
+    @property
+    def struck(self) -> bool:
+        """Whether the number is not believed."""
+        return self.severity == "red"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +92,8 @@ class Series:
     colour: int = 0  # place in the Okabe-Ito order
     dashed: bool = False
     runs: tuple[str, ...] = ()  # ids of the runs whose numbers these are
+    marks: str = ""  # letters of the figure's notes
+    severity: Severity | None = None  # red: not believed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +107,8 @@ class Bar:
     colour: int = 0
     series: str = ""  # what its colour says: one of the figure's series, or the row that all bars are of
     runs: tuple[str, ...] = ()  # ids of the runs whose number it is
+    marks: str = ""  # letters of the figure's notes
+    severity: Severity | None = None  # red: not believed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +129,9 @@ class Figure:
     labels: tuple[str, ...] = ()
     caption: str = ""
     runs: tuple[str, ...] = ()  # ids of the runs that a matrix is of
+    notes: tuple[tuple[str, str], ...] = ()  # letter, its sentence
+    marks: str = ""  # letters of the notes, of a whole matrix
+    severity: Severity | None = None  # of a whole matrix; red: not believed
 
 
 @dataclass(frozen=True, kw_only=True)

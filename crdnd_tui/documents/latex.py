@@ -8,7 +8,7 @@ from crdnd_tui.documents.document import Cell, Document, Row, Table
 from crdnd_tui.documents.escape import clean, latex, latex_prose, slug
 from crdnd_tui.documents.latex_figures import NEEDS, figure
 from crdnd_tui.documents.latex_layout import PAGE, STANDALONE, Page, page, stretches
-from crdnd_tui.documents.numbers import DAGGER, MISSING, Worded, name, refusals, rows, signs, spread
+from crdnd_tui.documents.numbers import DAGGER, MISSING, Worded, marks, name, refusals, rows, signs, spread
 
 _HEAD = r"""\documentclass{article}
 \usepackage{iftex}
@@ -147,11 +147,17 @@ def _cell(words: Worded, cell: Cell, *, kind: str) -> str:
     if not words.is_number:
         said = latex(words.number) if kind in "lr" else latex_prose(words.number)
         is_small = kind == "r" and words.number != MISSING
-        return (rf"{{\scriptsize {said}}}" if is_small else said) + _raised(cell.marks)
-    number = rf"\textbf{{{latex(words.number)}}}" if cell.best else latex(words.number)
-    number += _raised((DAGGER if cell.significant else "") + cell.marks)
+        return (rf"{{\scriptsize {said}}}" if is_small else said) + _raised(marks(cell))
+    number = latex(words.number)
+    number = _struck(number) if cell.struck else rf"\textbf{{{number}}}" if cell.best else number
+    number += _raised((DAGGER if cell.significant else "") + marks(cell))
     beside = " ".join(part for part in (rf"$\pm$ {latex(words.std)}" if words.std else "", words.count) if part)
     return f"{number} {{\\scriptsize {beside}}}" if beside else number
+
+
+def _struck(number: str) -> str:
+    """With a line through it, in TeX's own words: no package is needed."""
+    return rf"\leavevmode{{\setbox0\hbox{{{number}}}\rlap{{\vrule height.62ex depth-.54ex width\wd0}}\box0}}"
 
 
 def _raised(signs: str) -> str:

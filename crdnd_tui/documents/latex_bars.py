@@ -4,7 +4,7 @@ from itertools import groupby
 
 from crdnd_tui.documents.document import Bar, Figure
 from crdnd_tui.documents.escape import latex
-from crdnd_tui.documents.numbers import finite
+from crdnd_tui.documents.numbers import finite, marks
 from crdnd_tui.documents.thinning import drawable
 
 _BAR, _GAP = 10.0, 0.8  # points of a bar; of a bar's room between two names
@@ -65,10 +65,14 @@ def _bar(bar: Bar, place: float, thick: float) -> list[str]:
         spans = ", error bars/.cd, x dir=both, x explicit, error bar style={black!70}"
         at += f" += ({max(0.0, high - bar.value):.6g},0) -= ({max(0.0, bar.value - low):.6g},0)"
         reach += [low, high]
-    style = f"forget plot, xbar, bar shift=0pt, bar width={thick:.2f}pt, draw=none, fill=crdnd{bar.colour % 8}"
+    colour = f"crdnd{bar.colour % 8}"
+    filled = f"draw={colour}, fill=white" if bar.severity == "red" else f"draw=none, fill={colour}"
+    style = f"forget plot, xbar, bar shift=0pt, bar width={thick:.2f}pt, {filled}"
     drawn = [rf"\addplot[{style}{spans}] coordinates {{{at}}};"]
     if thick >= 6:
         anchor, end = ("east", min(reach)) if bar.value < 0 else ("west", max(reach))
         said = f"{bar.value:.1f}" if abs(bar.value) >= 0.1 or not bar.value else f"{bar.value:.2g}"
-        drawn.append(rf"\node[anchor={anchor}, font=\scriptsize] at (axis cs:{end:.6g},{place:g}) {{${said}$}};")
+        signs = rf"\textsuperscript{{{latex(marks(bar))}}}" if marks(bar) else ""
+        node = rf"\node[anchor={anchor}, font=\scriptsize]"
+        drawn.append(rf"{node} at (axis cs:{end:.6g},{place:g}) {{${said}${signs}}};")
     return drawn

@@ -10,6 +10,7 @@ from crdnd_tui.documents.escape import clean, latex, latex_prose, slug
 from crdnd_tui.documents.latex_bars import bars, bars_height
 from crdnd_tui.documents.latex_layout import PAGE
 from crdnd_tui.documents.latex_matrix import matrix, matrix_side
+from crdnd_tui.documents.numbers import below, labelled, titled
 from crdnd_tui.documents.thinning import drawable, pieces, thinned
 
 NEEDS = r"\usepackage{pgfplots}\pgfplotsset{compat=1.16}"
@@ -32,7 +33,8 @@ def figure(what: Figure, *, width: float = PAGE) -> str:
     body = _body(what, width)
     if not body:
         return ""
-    caption = ". ".join(part.rstrip(".") for part in (clean(what.title), clean(what.caption)) if part)
+    said = (clean(titled(what)), clean(what.caption), *map(clean, below(what)))
+    caption = ". ".join(part.rstrip(".") for part in said if part)
     made = [
         r"\begin{figure}[!htbp]",
         r"  \centering",
@@ -81,11 +83,11 @@ def _axis(
 
 def _legend(what: Figure, width: float) -> list[str]:
     """Below the plot, in as many columns as there is room for."""
-    longest = max((len(clean(series.label)) for series in what.series), default=0)
+    longest = max((len(clean(labelled(series))) for series in what.series), default=0)
     columns = max(1, min(len(what.series), int(width / (_LETTER * longest + 34))))
-    below = 26 + 12 * bool(what.y if what.kind == "bars" else what.x)
+    down = 26 + 12 * bool(what.y if what.kind == "bars" else what.x)
     style = (
-        "at={(axis description cs:0.5,0)}", f"yshift=-{below}pt", "anchor=north", "draw=none", r"font=\footnotesize",
+        "at={(axis description cs:0.5,0)}", f"yshift=-{down}pt", "anchor=north", "draw=none", r"font=\footnotesize",
         "/tikz/every even column/.append style={column sep=8pt}",
     )  # fmt: skip
     return [f"legend columns={columns}", f"legend style={{{','.join(style)}}}"]
@@ -111,7 +113,7 @@ def _curve(series: Series) -> list[str]:
         drawn += _band(series, kept, colour)
         more = ", only marks, mark=*, mark size=1.2pt" if len(kept) == 1 else ", line width=0.9pt, line join=round"
         drawn.append(rf"\addplot[forget plot, {style}{more}] coordinates {{{_coordinates(series, kept)}}};")
-    return [*drawn, rf"\addlegendimage{{{style}, line width=0.9pt}}", rf"\addlegendentry{{{latex(series.label)}}}"]
+    return [*drawn, rf"\addlegendimage{{{style}, line width=0.9pt}}", rf"\addlegendentry{{{latex(labelled(series))}}}"]
 
 
 def _coordinates(series: Series, places: Sequence[int]) -> str:
@@ -138,9 +140,10 @@ def _points(series: Series, place: int) -> list[str]:
     said = " ".join(_point(series, k, spans=spans) for k in at)
     bars = ", error bars/.cd, y dir=both, y explicit, error bar style={line width=0.6pt}" if spans else ""
     mark = f"mark={_MARKS[place % len(_MARKS)]}, mark size=2.4pt"
+    mark += ", mark options={fill=white}" if series.severity == "red" else ""  # hollow: not believed
     return [
         rf"\addplot[{colour}, only marks, {mark}{bars}] coordinates {{{said}}};",
-        rf"\addlegendentry{{{latex(series.label)}}}",
+        rf"\addlegendentry{{{latex(labelled(series))}}}",
     ]
 
 

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from crdnd_tui.documents import origins
 from crdnd_tui.documents.document import Cell, Column, Document, Figure, Table
 from crdnd_tui.documents.escape import clean, markdown, markdown_line
-from crdnd_tui.documents.numbers import DAGGER, Worded, legend, name, refusals, rows
+from crdnd_tui.documents.numbers import DAGGER, Worded, below, legend, marks, name, refusals, rows, titled
 from crdnd_tui.documents.wrap import fill
 
 _PADDED = 60  # cells up to which a column is filled with spaces, for those who read the source
@@ -76,9 +76,11 @@ def _raised(letters: str) -> str:
 def _cell(words: Worded, cell: Cell) -> str:
     """`**84.1** +- 0.2 (3) [83.1, 85.1]`, with the dagger and the letters of notes behind the number."""
     said = markdown(words.number)
-    number = f"**{said}**" if cell.best and words.is_number else said
+    number = said
+    if words.is_number and (cell.best or cell.struck):
+        number = f"~~{said}~~" if cell.struck else f"**{said}**"
     number += DAGGER if cell.significant and words.is_number else ""
-    number += _raised(cell.marks)
+    number += _raised(marks(cell))
     rest = words.text.removeprefix(words.number) if words.is_number else ""
     return number + (" " + markdown(rest) if rest else "")
 
@@ -97,7 +99,8 @@ def _grid(grid: Sequence[Sequence[str]], columns: Sequence[Column]) -> str:
 def _figure(figure: Figure, path: str) -> str:
     target = quote(path, safe="/-_.")
     caption = f"\n\n{markdown_line(figure.caption)}" if clean(figure.caption) else ""
-    return f"![{markdown(figure.title)}]({target}){caption}"
+    notes = "".join(f"\n- {markdown_line(sentence)}" for sentence in below(figure))
+    return f"![{markdown(titled(figure))}]({target}){caption}" + (f"\n{notes}" if notes else "")
 
 
 def _fact(fact: tuple[str, str, tuple[str, ...]]) -> str:

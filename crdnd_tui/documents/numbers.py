@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 
-from crdnd_tui.documents.document import Cell, Row, Table, Unit
+from crdnd_tui.documents.document import Bar, Cell, Figure, Row, Series, Table, Unit
+from crdnd_tui.marks import DISBELIEVED, STRUCK
 from crdnd_tui.text import duration
 
 MISSING = "\u2013"
@@ -171,7 +172,31 @@ def signs(table: Table, *, best: str, dagger: str = DAGGER) -> list[str]:
     if any(cell.significant for cell in cells):
         from_it = f" from {table.baseline}" if table.baseline else " from the baseline"
         said.append(f"{dagger} differs{from_it}: p below 0.05 after Holm's correction.")
+    if any(cell.struck for row in table.rows for cell in row.cells):
+        said.append(DISBELIEVED)
     return said
+
+
+def marks(what: Cell | Series | Bar | Figure) -> str:
+    """The sign of a struck number, then the letters of its notes: `!!ab`."""
+    return (STRUCK if what.severity == "red" else "") + what.marks
+
+
+def labelled(what: Series | Bar) -> str:
+    """A name in a figure with the marks of its numbers: `RSLAD !!a`."""
+    return f"{what.label} {marks(what)}".rstrip() if marks(what) else what.label
+
+
+def titled(figure: Figure) -> str:
+    """A figure's title with the marks of a whole matrix."""
+    return f"{figure.title} {marks(figure)}" if marks(figure) else figure.title
+
+
+def below(figure: Figure) -> list[str]:
+    """Sentences under a figure: what its letters mean, and its struck numbers."""
+    said = [f"{letter} {sentence}".strip() for letter, sentence in figure.notes]
+    shown: list[Figure | Series | Bar] = [figure, *figure.series, *figure.bars]
+    return [*said, *([DISBELIEVED] if any(one.severity == "red" for one in shown) else [])]
 
 
 def refusals(table: Table) -> list[str]:

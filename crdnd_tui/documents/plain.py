@@ -26,6 +26,7 @@ class Ink:
     strong: str = "bold"
     muted: str = "dim"
     mark: str = "yellow"
+    bad: str = "red"  # the sign of a number that is not believed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,8 +205,10 @@ def _stack(cell: Shown, own: Cell, column: Geometry, ink: str, pen: _Pen) -> lis
     free = column.core - len(number) - len(beside)
     made = Text(" " * free)
     made.append(number, f"{ink} {pen.ink.strong}".strip() if own.best else ink)
+    if own.struck:
+        made.stylize(f"not bold strike {pen.ink.muted}", free + len(number) - len(number.lstrip()), free + len(number))
     made.append(beside, pen.ink.muted)
-    made.append(fill(cell.marks, column.marks), pen.ink.mark)
+    made.append(fill(cell.marks, column.marks), pen.ink.bad if own.struck else pen.ink.mark)
     made.append(fill(words.interval, column.interval, right=True) if column.interval else "", pen.ink.muted)
     under = [part for part in (column.std_under(words), "" if column.interval else words.interval) if part]
     return [made, *(Text(fill(part, column.core, right=True), pen.ink.muted) for part in under)]

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from crdnd_tui.documents.document import Cell, Row, Table
 from crdnd_tui.documents.escape import terminal
-from crdnd_tui.documents.numbers import DAGGER, PLUS_MINUS, Worded, name, rows
+from crdnd_tui.documents.numbers import DAGGER, PLUS_MINUS, Worded, marks, name, rows
 from crdnd_tui.documents.wrap import fill, longest, wrap
 
 UNLIKE = "\u2260"
@@ -113,7 +113,7 @@ def shown(table: Table, *, ascii_only: bool) -> list[list[Shown]]:
 def _marks(cell: Cell, *, is_number: bool, ascii_only: bool) -> str:
     """Signs behind a number; letters behind words stand apart from them."""
     signs = (BEST if cell.best else "") + (DAGGER if cell.significant else "") if is_number else ""
-    said = terminal(signs + cell.marks, ascii_only=ascii_only)
+    said = terminal(signs + marks(cell), ascii_only=ascii_only)
     return said if is_number or not said else f" {said}"
 
 

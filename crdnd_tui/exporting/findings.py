@@ -85,6 +85,9 @@ def _alike(one: Side, two: Side) -> bool:
         one.config is two.config
         and here.table is there.table
         and here.training is there.training
+        and here.warnings is there.warnings
+        and here.probed is there.probed
+        and one.twin == two.twin
         and (len(here.epochs), len(here.validations)) == (len(there.epochs), len(there.validations))
         and (one.id, one.label, one.word, one.why, one.group, one.records)
         == (two.id, two.label, two.word, two.why, two.group, two.records)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from crdnd_tui import palette
-from crdnd_tui.documents import origins
+from crdnd_tui.documents import numbers, origins
 from crdnd_tui.documents.document import Document, Figure, Picture, Table
 from crdnd_tui.exporting import html_tables, svg, svg_ink
 from crdnd_tui.exporting.html_tables import words
@@ -109,9 +109,10 @@ def _contents(parts: Sequence[_Part]) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    caption = f"<figcaption>{words(figure.caption)}</figcaption>" if figure.caption else ""
+    said = [sentence for sentence in (figure.caption, *numbers.below(figure)) if sentence]
+    caption = f"<figcaption>{'<br>'.join(map(words, said))}</figcaption>" if said else ""
     return (
-        f"<figure><h3>{words(figure.title)}</h3>\n"
+        f"<figure><h3>{words(numbers.titled(figure))}</h3>\n"
         f'<div class="scroll">{svg.inline(figure, width=_WIDE)}</div>{caption}</figure>'
     )
 

@@ -47,7 +47,7 @@ def _kind(table: Table, place: int) -> str:
     """Of a column: words; numbers, which end where the others do; numbers with room for many letters behind them."""
     if table.columns[place].unit == "words":
         return ""
-    marked = any(len(row.cells[place].marks) + row.cells[place].significant > 1 for row in table.rows)
+    marked = any(len(numbers.marks(row.cells[place])) + row.cells[place].significant > 1 for row in table.rows)
     return "n marked" if marked else "n"
 
 
@@ -76,11 +76,11 @@ def _group(row: Row, table: Table) -> str:
 
 def _cell(cell: Cell, worded: Worded, kind: str) -> str:
     number = words(worded.number)
-    if cell.best and worded.is_number:
-        number = f"<strong>{number}</strong>"
+    if worded.is_number and (cell.best or cell.struck):
+        number = f"<s>{number}</s>" if cell.struck else f"<strong>{number}</strong>"
     spread = f'<span class="std"> {numbers.PLUS_MINUS} {words(worded.std)}</span>' if worded.std else ""
     count = f'<span class="std"> {words(worded.count)}</span>' if worded.count else ""
-    signs = words(cell.marks) + (numbers.DAGGER if cell.significant and worded.is_number else "")
+    signs = words(numbers.marks(cell)) + (numbers.DAGGER if cell.significant and worded.is_number else "")
     marks = f"<sup>{signs}</sup>" if signs else ""
     interval = f'<span class="interval">{words(worded.interval)}</span>' if worded.interval else ""
     if kind and not worded.is_number:

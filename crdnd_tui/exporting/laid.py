@@ -1,13 +1,16 @@
 """Runs laid side by side, with what the tests say of them: what every part of a comparison's document starts from."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 
-from crdnd_tui import report
+from crdnd_tui import marks, report
 from crdnd_tui.comparing.comparison import DROP, Grid, Row
 from crdnd_tui.comparing.comparison_side import Side
 from crdnd_tui.comparing.comparison_verdict import SUITE, Verdict
 from crdnd_tui.comparing.contrast import Contrast
+from crdnd_tui.documents.document import Bar, Cell, Figure, Series, Table
+from crdnd_tui.marks import Marked
 from crdnd_tui.text import count, one_line
 from engine.spec.events import Evaluated
 
@@ -47,12 +50,45 @@ class Laid:
 
     @property
     def strongest(self) -> str:
-        """AutoAttack where two rows have it, else the worst case, else whatever comes last; empty when nothing is."""
-        shared = [a for a in (SUITE, report.WORST, *reversed(self.grid.columns)) if self._judged(a) > 1 and a != DROP]
+        """AutoAttack where two rows have it, else the worst case, else whatever comes last; empty when nothing is.
+
+        Figures that are not believed count only where there are no others.
+        """
+        order = [a for a in (SUITE, report.WORST, *reversed(self.grid.columns)) if a != DROP]
+        shared = [a for a in order if self._believed(a) > 1] or [a for a in order if self._judged(a) > 1]
         return next(iter(shared), next((a for a in (SUITE, report.WORST, *self.attacks) if a in self.attacks), ""))
 
     def _judged(self, attack: str) -> int:
         return sum((row.id, attack) in self.grid.values for row in self.rows)
+
+    def _believed(self, attack: str) -> int:
+        found = (self.grid.values.get((row.id, attack)) for row in self.rows)
+        return sum(value is not None and not value.struck for value in found)
+
+    def marked(self, row: Row, *attacks: str, checkpoints: Sequence[str | None] = (None,)) -> Marked:
+        """Marks of a figure that is made of the row's figures under these attacks; see `Letters.of`."""
+        have = [side for side in row.sides if side.state.table or "" in checkpoints]
+        return marks.joined(
+            self.grid.letters.of(side, attack, checkpoint)
+            for side, attack, checkpoint in product(have, attacks, checkpoints)
+            if checkpoint == "" or self._has(side, attack, checkpoint)
+        )
+
+    def _has(self, side: Side, attack: str, checkpoint: str | None) -> bool:
+        return attack in side.state.table.get(checkpoint or side.judged(self.wanted), {})
+
+    def notes(self, shown: Iterable[Cell | Series | Bar | Figure]) -> list[tuple[str, str]]:
+        """Sentences on the marks of these cells, points or bars."""
+        return self.grid.letters.notes("".join(one.marks for one in shown))
+
+    def noted(self, table: Table) -> Table:
+        """With the sentences on the marks of its cells before its other notes."""
+        cells = (cell for row in table.rows for cell in row.cells)
+        return replace(table, notes=(*self.notes(cells), *table.notes))
+
+    def legended(self, figure: Figure) -> Figure:
+        """With the sentences on the marks of what it shows."""
+        return replace(figure, notes=tuple(self.notes((figure, *figure.series, *figure.bars))))
 
     def cell(self, attack: str) -> Evaluated | None:
         """Some run's, the baseline's first: for the attack's settings."""

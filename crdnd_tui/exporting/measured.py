@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from crdnd_tui import marks
 from crdnd_tui.state import RunState
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.events import EpochDone, Evaluated, StepDone, Validated
@@ -33,25 +34,46 @@ class Subject:
 
 
 class Measured(NamedTuple):
-    """One number: fractions for accuracies, NaN for what was not finite; `time` is unix seconds."""
+    """One number: fractions for accuracies, NaN for what was not finite; `time` is unix seconds.
+
+    `marks` are sentences on why it may mislead.
+    """
 
     name: str
     step: int
     value: float
     time: float
+    marks: str = ""
 
 
 def measured(state: RunState) -> Iterator[Measured]:
-    """All of them, series by series; the results on the test split stand at the last step."""
+    """All of them, series by series; the results on the test split stand at the last step.
+
+    Beside a result that is not believed stands a 0 of the same name under `test_best_believed`.
+    """
     classes = class_names(state.training.classes if state.training else ())
     for step in state.steps:
         yield from _of_step(step)
     for epoch in state.epochs:
         yield from _of_epoch(epoch, classes)
     for validation in state.validations:
-        yield from _of_validation(validation, classes)
+        for one in _of_validation(validation, classes):
+            attack = one.name.partition("/")[2]
+            yield one._replace(marks=marked(state, "", attack)) if one.name.startswith("validation/") else one
     for cell in cells(state):
-        yield Measured(result_name(cell.checkpoint, cell.attack), state.step, cell.accuracy, said(state, cell))
+        name, when = result_name(cell.checkpoint, cell.attack), said(state, cell)
+        yield Measured(name, state.step, cell.accuracy, when, marked(state, cell.checkpoint, cell.attack))
+        if state.severity(cell.checkpoint, cell.attack) == "red":
+            folder, _, attack = name.partition("/")
+            yield Measured(f"{folder}_believed/{attack}", state.step, 0.0, when)
+
+
+def marked(state: RunState, checkpoint: str, attack: str) -> str:
+    """`!! not believed: ...`, `! ...`: sign and sentences of a figure's marks; empty without any."""
+    found = state.marks(checkpoint, attack)
+    severity = marks.worst(w.code for w in found)
+    words = " ".join(dict.fromkeys(" ".join(marks.sentence(w).split()) for w in found))
+    return f"{marks.SIGNS[severity]} {'not believed: ' if severity == 'red' else ''}{words}" if found else ""
 
 
 def cells(state: RunState) -> list[Evaluated]:

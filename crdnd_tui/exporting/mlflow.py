@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from crdnd_tui import results
 from crdnd_tui.exporting.extras import load
-from crdnd_tui.exporting.measured import Subject, flattened, measured
+from crdnd_tui.exporting.measured import Subject, cells, flattened, marked, measured, result_name
 from crdnd_tui.library import LIVING
 from engine.spec import toml
 from engine.spec.config import RunConfig
@@ -130,6 +130,12 @@ def _tags(subject: Subject) -> dict[str, str]:
         "crdnd.group_hash": config.group_hash if isinstance(config, RunConfig) else "",
         "crdnd.version": metadata.version("crdnd-tui"),
         "crdnd.warnings": "\n".join(one.message for one in log.warnings),
+        "crdnd.marks": "\n".join(
+            f"{result_name(cell.checkpoint, cell.attack)}: {words}"
+            for cell in cells(log)
+            if (words := marked(log, cell.checkpoint, cell.attack))
+        ),
+        "crdnd.checks": "; ".join(f"{checkpoint}: {log.checks(checkpoint)}" for checkpoint in log.table),
     }
     known = subject.provenance or {}
     for table in ("packages", "git"):

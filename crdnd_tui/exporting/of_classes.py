@@ -1,5 +1,6 @@
 """Classes under the strongest judgement: how each differs from the baseline's."""
 
+from crdnd_tui import marks
 from crdnd_tui.comparing import comparison_config
 from crdnd_tui.documents import document
 from crdnd_tui.documents.document import Bar, Cell, Column, Figure, Table
@@ -19,18 +20,23 @@ def classes(laid: Laid) -> Table | None:
     if not compared:
         return None
     names = [entry.name for entry in compared[0][1]]
+    base = laid.marked(laid.base, attack)
+    beside = [marks.joined((base, laid.marked(row, attack))) for row, _ in compared]
     rows = [
         document.Row(
             label=name,
             cells=(
-                Cell(value=100 * compared[0][1][k].baseline),
-                *(Cell(value=entries[k].points) for _, entries in compared),
+                Cell(value=100 * compared[0][1][k].baseline, marks=base.letters, severity=base.severity),
+                *(
+                    Cell(value=entries[k].points, marks=found.letters, severity=found.severity)
+                    for (_, entries), found in zip(compared, beside, strict=True)
+                ),
             ),
         )
         for k, name in enumerate(names)
     ]
     refused = [("", f"{row.label}: {why}") for row, (entries, why) in found if not entries]
-    return Table(
+    table = Table(
         key="classes", title=f"Classes under {laid.title(attack)}, differences to {laid.base.label}", head="class",
         columns=(
             Column(key="baseline", title=laid.base.label),
@@ -42,6 +48,7 @@ def classes(laid: Laid) -> Table | None:
             "no test is made of single classes",
         ),
     )  # fmt: skip
+    return laid.noted(table)
 
 
 def class_figures(laid: Laid) -> list[Figure]:
@@ -50,17 +57,21 @@ def class_figures(laid: Laid) -> list[Figure]:
     figures = []
     for place, row in enumerate(laid.others[:_MOST], 1):
         colour, runs = laid.rows.index(row), ids(row)
+        found = marks.joined(laid.marked(one, attack) for one in (row, laid.base))
         entries, _ = comparison_config.classes(row, laid.base, laid.wanted, attack)
         if entries:
             figures.append(
-                Figure(
+                laid.legended(Figure(
                     key=f"classes-{place}", title=f"{row.label} minus {laid.base.label}, {laid.title(attack)}",
                     kind="bars", x="class", y="points",
                     bars=tuple(
-                        Bar(label=one.name, value=one.points, colour=colour, series=row.label, runs=runs)
+                        Bar(
+                            label=one.name, value=one.points, colour=colour, series=row.label, runs=runs,
+                            marks=found.letters, severity=found.severity,
+                        )
                         for one in entries
                     ),
                     caption=laid.caption("Means over seeds" if row.draws > 1 else ""),
-                )
+                ))
             )  # fmt: skip
     return figures

@@ -100,14 +100,25 @@ def lead(laid: Laid) -> tuple[str, ...]:
     """What the tables say of the order, and what the tests leave of it."""
     order = laid.verdict.words
     named = any(order.startswith(row.label) for row in laid.rows)
-    said = [f"{order if named else order[:1].upper() + order[1:]}." if order else "", *_tested(laid)]
+    said = [f"{order if named else order[:1].upper() + order[1:]}." if order else "", *_tested(laid), *_struck(laid)]
     return tuple(words for words in said if words)
+
+
+def _struck(laid: Laid) -> list[str]:
+    """Whose numbers are not believed, and so take no part in any order; and that the baseline's are none."""
+    said = []
+    for row in laid.rows:
+        under = [laid.title(a) for a in laid.attacks if (v := laid.grid.values.get((row.id, a))) and v.struck]
+        if under:
+            claim = "no difference from it is a claim" if row is laid.base and laid.others else "it leads in none"
+            said.append(f"{row.label} is not believed under {', '.join(under)}: {claim}.")
+    return said
 
 
 def _tested(laid: Laid) -> list[str]:
     attack = laid.strongest
     found = [(row.label, laid.contrasts[row.id, attack]) for row in laid.others if attack]
-    tested = [(label, contrast) for label, contrast in found if contrast.adjusted is not None]
+    tested = [(label, contrast) for label, contrast in found if contrast.adjusted is not None and not contrast.struck]
     if not tested:
         return []
     where = f"to {laid.base.label} under {laid.title(attack)}"

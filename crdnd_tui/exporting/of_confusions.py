@@ -10,7 +10,7 @@ from crdnd_tui.exporting.laid import Laid
 def confusions(laid: Laid) -> list[Figure]:
     """A matrix for each of the two, of the first run that has one: means over seeds are no counts of images."""
     attack = laid.strongest
-    known = {key: value.mean for key, value in laid.grid.values.items() if key not in laid.grid.reasons}
+    known = {k: v.mean for k, v in laid.grid.values.items() if k not in laid.grid.reasons and not v.struck}
     others = [row for row in laid.others if (row.id, attack) in known]
     best = max(others, key=lambda row: known[row.id, attack], default=None)
     rows = [laid.base, *([best] if best else [])]
@@ -26,8 +26,10 @@ def _confusion(laid: Laid, row: Row, attack: str, place: int) -> Figure | None:
     lost = (record.n if record else 0) - sum(map(sum, matrix))
     state = next((s.state for s in (side, *row.sides) if s.state.training), side.state)
     alone = "" if len(row.sides) == 1 else f"One of {len(row.sides)} seeds"
-    return Figure(
-        key=f"confusion-{place}", title=f"Confusion under {laid.title(attack)}, {side.label}", kind="matrix",
+    found = laid.grid.letters.of(side, attack)
+    figure = Figure(
+        key=f"confusion-{place}", marks=found.letters, severity=found.severity,
+        title=f"Confusion under {laid.title(attack)}, {side.label}", kind="matrix",
         x="predicted class", y="true class", matrix=tuple(tuple(map(float, line)) for line in matrix), runs=(side.id,),
         labels=tuple(report.class_name(state, k, 14) for k in range(len(matrix))),
         caption=laid.caption(
@@ -35,6 +37,7 @@ def _confusion(laid: Laid, row: Row, attack: str, place: int) -> Figure | None:
             "diagonal", f"{lost} had no finite answer" if lost else "",
         ),
     )  # fmt: skip
+    return laid.legended(figure)
 
 
 def _matrix(laid: Laid, side: Side, attack: str) -> tuple[tuple[int, ...], ...]:

@@ -1,9 +1,10 @@
 """Figures of a comparison: clean against robust, validation over epochs, and attacks side by side."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean, stdev
 
-from crdnd_tui import report
+from crdnd_tui import marks, report
 from crdnd_tui.comparing.comparison import Row, Value
 from crdnd_tui.comparing.comparison_side import Side, by_draw
 from crdnd_tui.comparing.comparison_verdict import CE, SUITE
@@ -30,14 +31,16 @@ def tradeoff(laid: Laid) -> Figure | None:
     series = tuple(
         Series(
             label=row.label, x=(100 * x.mean,), y=(100 * y.mean,), low=(_share(y.low),), high=(_share(y.high),),
-            colour=place, runs=ids(row),
+            colour=place, runs=ids(row), marks=found.letters, severity=found.severity,
         )
         for place, row, x, y in points
+        for found in [marks.joined((x.marked, y.marked))]
     )  # fmt: skip
-    return Figure(
+    figure = Figure(
         key="tradeoff", title=f"Clean accuracy against {laid.title(attack)}", kind="scatter", x="clean, %",
         y=f"{laid.title(attack)}, %", series=series, caption=laid.caption(_bars(laid)),
     )  # fmt: skip
+    return laid.legended(figure)
 
 
 def _share(fraction: float) -> float:
@@ -62,7 +65,7 @@ def attacks(laid: Laid) -> Figure | None:
     bars = [
         Bar(
             label=row.label, value=100 * value.mean, low=_share(value.low), high=_share(value.high), colour=place,
-            series=laid.title(attack), runs=ids(row),
+            series=laid.title(attack), runs=ids(row), marks=value.marked.letters, severity=value.marked.severity,
         )
         for row in laid.rows
         for place, attack in enumerate(shown)
@@ -71,10 +74,11 @@ def attacks(laid: Laid) -> Figure | None:
     if len(shown) < 2 or not bars:
         return None
     legend = tuple(Series(label=laid.title(attack), x=(), y=(), colour=place) for place, attack in enumerate(shown))
-    return Figure(
+    figure = Figure(
         key="attacks", title=", ".join(one.label for one in legend), kind="bars", x="run", y="% right", series=legend,
         bars=tuple(bars), caption=laid.caption(_bars(laid)),
     )  # fmt: skip
+    return laid.legended(figure)
 
 
 def validation(laid: Laid) -> list[Figure]:
@@ -86,17 +90,19 @@ def validation(laid: Laid) -> list[Figure]:
 
 def _validation(laid: Laid, attack: str) -> Figure | None:
     series = [
-        _curve(row, place, curves)
+        replace(_curve(row, place, curves), marks=found.letters, severity=found.severity)
         for place, row in enumerate(laid.rows)
         if (curves := [(side, c) for side in row.sides if (c := _points(side.state.validations, attack))])
+        for found in [laid.marked(row, attack, checkpoints=[""])]
     ]
     if not any(len(curve.x) > 1 for curve in series):
         return None
-    return Figure(
+    figure = Figure(
         key=f"validation-{attack}", title=f"Validation, {report.title(attack)}", kind="lines", x="epoch",
         y=f"{report.title(attack)} on validation images, %", series=tuple(series),
         caption="Selects the best checkpoint. Band: mean \u00b1 standard deviation, at epochs that all seeds have.",
     )  # fmt: skip
+    return laid.legended(figure)
 
 
 def _points(validations: Sequence[Validated], attack: str) -> dict[int, float]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from crdnd_tui import marks
 from crdnd_tui.comparing.comparison import Row
 from crdnd_tui.comparing.contrast import Contrast
 from crdnd_tui.documents import document
@@ -47,7 +48,7 @@ def differences(laid: Laid, attacks: Sequence[str] = ()) -> Table:
         for attack in attacks or laid.attacks
         for row in shown
     ]
-    cells = [_cells(contrast) for _, _, contrast in lines]
+    cells = [_marked(_cells(contrast), laid, row, contrast) for _, row, contrast in lines]
     used = [any(row[k] != Cell() for row in cells) for k in range(len(_COLUMNS))]
     kinds = [kind for kind in TESTS if any(contrast.kind == kind for _, _, contrast in lines)]
     rows = [
@@ -57,11 +58,12 @@ def differences(laid: Laid, attacks: Sequence[str] = ()) -> Table:
         )
         for place, ((group, row, _), found) in enumerate(zip(lines, cells, strict=True))
     ]  # fmt: skip
-    return Table(
+    table = Table(
         key="differences", title=f"Differences to {laid.base.label} in points", head="run", rows=tuple(rows),
         columns=tuple(column for column, wanted in zip(_COLUMNS, used, strict=True) if wanted),
         caption=_caption(laid, kinds), notes=(*_refused(laid), *_notes(lines)), baseline=laid.base.label,
     )  # fmt: skip
+    return laid.noted(table)
 
 
 def compact(laid: Laid, attacks: Sequence[str]) -> Table:
@@ -112,6 +114,17 @@ def _cells(contrast: Contrast) -> tuple[Cell, ...]:
         _p(contrast.adjusted, significant=contrast.significant),
         _p(contrast.smallest),
         _p(contrast.t_p if contrast.kind in ("seeds", "welch") else None),
+    )
+
+
+def _marked(cells: tuple[Cell, ...], laid: Laid, row: Row, contrast: Contrast) -> tuple[Cell, ...]:
+    """The difference and its p with the marks of both rows' figures: a test is no better than what it tests."""
+    found = marks.joined(laid.marked(one, contrast.attack) for one in (row, laid.base))
+    return tuple(
+        replace(cell, marks=found.letters, severity=found.severity)
+        if column.unit in ("points", "p") and column.key != "smallest" and cell.value is not None
+        else cell
+        for cell, column in zip(cells, _COLUMNS, strict=True)
     )
 
 

@@ -13,6 +13,7 @@ from crdnd_tui.comparing.within import Gap
 from crdnd_tui.documents import document
 from crdnd_tui.documents.document import Cell, Column, Table
 from crdnd_tui.exporting.laid import Laid, ids
+from crdnd_tui.marks import UNMARKED, Marked
 from crdnd_tui.text import number
 from engine.spec.events import Validated
 
@@ -32,15 +33,21 @@ def masking(laid: Laid) -> Table | None:
         document.Row(
             label=row.label, runs=ids(row),
             cells=(
-                _accuracy(((run.side, run.cell.accuracy) for run in row.scored(laid.wanted, CE)), laid.images(row, CE)),
-                *(gap_cell(within.gap(row.sides, laid.wanted, CE, attack)) for attack in blind),
+                _accuracy(
+                    ((run.side, run.cell.accuracy) for run in row.scored(laid.wanted, CE)), laid.images(row, CE),
+                    laid.marked(row, CE),
+                ),
+                *(
+                    gap_cell(within.gap(row.sides, laid.wanted, CE, attack), laid.marked(row, CE, attack))
+                    for attack in blind
+                ),
                 *([scale] if scaled else []),
             ),
         )
         for row, scale in zip(judged, scales, strict=True)
     ]  # fmt: skip
     said = f"{laid.title(CE)} minus attacks that do not see the scale of the logits, in points, paired by image"
-    return Table(
+    table = Table(
         key="masking", title=f"What {laid.title(CE)} overlooks", head="run",
         columns=(
             Column(key=CE, title=laid.title(CE)), *columns,
@@ -49,22 +56,26 @@ def masking(laid: Laid) -> Table | None:
         rows=tuple(rows), notes=tuple(laid.unfair(CE)),
         caption=laid.caption(said, "a wide gap says that cross-entropy PGD flatters the run"),
     )  # fmt: skip
+    return laid.noted(table)
 
 
-def gap_cell(gap: Gap) -> Cell:
-    """A difference within one run or over seeds, in points."""
+def gap_cell(gap: Gap, found: Marked = UNMARKED) -> Cell:
+    """A difference within one run or over seeds, in points, with the marks of both figures."""
     if gap.difference is None:
         return Cell(text=gap.why, barred=True) if gap.kind == "refused" else Cell()
     low, high = (None if end is None else 100 * end for end in (gap.low, gap.high))
     std = None if gap.std is None else 100 * gap.std
-    return Cell(value=100 * gap.difference, std=std, low=low, high=high, n=gap.n, runs=gap.runs)
+    return Cell(
+        value=100 * gap.difference, std=std, low=low, high=high, n=gap.n, runs=gap.runs, marks=found.letters,
+        severity=found.severity,
+    )  # fmt: skip
 
 
-def _accuracy(runs: Iterable[tuple[Side, float]], n: int) -> Cell:
+def _accuracy(runs: Iterable[tuple[Side, float]], n: int, found: Marked) -> Cell:
     """Mean and deviation over seeds of at least one run's fraction, in per cent."""
     values = list(by_draw(runs).values())
     std = 100 * stdev(values) if len(values) > 1 else None
-    return Cell(value=100 * fmean(values), std=std, n=n, runs=len(values))
+    return Cell(value=100 * fmean(values), std=std, n=n, runs=len(values), marks=found.letters, severity=found.severity)
 
 
 def _scale(row: Row, wanted: str) -> Cell:
@@ -85,7 +96,7 @@ def overfitting(laid: Laid) -> Table | None:
         if validated
         else "",
     ]
-    return Table(
+    table = Table(
         key="overfitting", title="Robust overfitting: best against last", head="run",
         columns=(
             Column(key="best", title="best"), Column(key="last", title="last"),
@@ -94,6 +105,7 @@ def overfitting(laid: Laid) -> Table | None:
         rows=(*tested, *(replace(row, rule=row.rule or bool(row.group and tested)) for row in validated)),
         caption=" ".join(words for words in said if words),
     )  # fmt: skip
+    return laid.noted(table)
 
 
 def _tested(laid: Laid) -> list[document.Row]:
@@ -104,10 +116,14 @@ def _tested(laid: Laid) -> list[document.Row]:
             both = [s for s in row.sides if all(attack in s.state.table.get(c, {}) for c in ("best", "last"))]
             if both:
                 best, last = (
-                    _accuracy(((s, s.state.table[c][attack].accuracy) for s in both), both[0].state.table[c][attack].n)
+                    _accuracy(
+                        ((s, s.state.table[c][attack].accuracy) for s in both),
+                        both[0].state.table[c][attack].n,
+                        laid.marked(row, attack, checkpoints=[c]),
+                    )
                     for c in ("best", "last")
                 )
-                gap = gap_cell(within.overfitting(both, attack))
+                gap = gap_cell(within.overfitting(both, attack), laid.marked(row, attack, checkpoints=["best", "last"]))
                 cells, runs = (best, last, gap), tuple(side.id for side in both)
                 lines.append(
                     document.Row(label=row.label, cells=cells, runs=runs, group=group, rule=bool(group and lines))
@@ -127,7 +143,7 @@ def _validated(laid: Laid) -> list[document.Row]:
             if not chosen:
                 continue
             best, last, drop = (
-                _accuracy(values, chosen[0][3])
+                _accuracy(values, chosen[0][3], laid.marked(row, by, checkpoints=[""]))
                 for values in (
                     [(s, b) for s, b, _, _ in chosen],
                     [(s, e) for s, _, e, _ in chosen],

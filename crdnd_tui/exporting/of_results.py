@@ -40,7 +40,7 @@ def _cell(laid: Laid, row: Row, attack: str) -> Cell:
         value=100 * value.mean, std=None if value.std is None else 100 * value.std,
         low=100 * value.low if one else None, high=100 * value.high if one else None, n=laid.images(row, attack),
         runs=value.runs, best=(row.id, attack) in laid.tied, significant=contrast is not None and contrast.significant,
-        marks=value.letters,
+        marks=value.marked.letters, severity=value.marked.severity,
     )  # fmt: skip
 
 

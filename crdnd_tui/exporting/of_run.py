@@ -18,6 +18,7 @@ from crdnd_tui.exporting import of_origins, of_run_examples, of_run_figures, of_
 from crdnd_tui.judgement import judged
 from crdnd_tui.library import LIVING
 from crdnd_tui.provenance_lines import Provenance
+from crdnd_tui.state import RunState
 from crdnd_tui.text import count, one_line, percent
 from engine.spec import methods
 from engine.spec.events import Evaluated
@@ -77,8 +78,9 @@ def _title(side: Side) -> str:
 
 def _lead(side: Side, chosen: str) -> list[str]:
     state = side.state
-    said = [_verdict(state.table.get(chosen, {}), chosen)]
-    if gaps := report.gaps(state.table.get(chosen, {})):
+    signs = {attack: report.Notes(state).of(chosen, attack).signs for attack in state.table.get(chosen, {})}
+    said = [_verdict(state, chosen, signs)]
+    if gaps := report.gaps(state.table.get(chosen, {}), signs=signs):
         said.append(f"{gaps.replace(' -', ' ' + _MINUS)}: how far the cross-entropy attack reads too high.")
     if (teacher := state.teacher) is not None:
         robust = f"{percent(teacher.clean)}\N{NO-BREAK SPACE}% clean, {percent(teacher.robust)}\N{NO-BREAK SPACE}%"
@@ -91,24 +93,35 @@ def _lead(side: Side, chosen: str) -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
-def _verdict(row: Mapping[str, Evaluated], chosen: str) -> str:
-    """Clean and the worst that was tried, with its interval."""
+def _verdict(state: RunState, chosen: str, signs: Mapping[str, str]) -> str:
+    """Clean and the worst that was tried, with its interval and its marks; and which of them is not believed."""
+    row = state.table.get(chosen, {})
     if not row:
         return f"The checkpoint {chosen} has not been judged on the test images yet."
     clean, last = row.get(report.CLEAN), row.get(report.WORST)
     inside = [cell for attack, cell in row.items() if attack != report.CLEAN and report.is_within(attack, cell)]
     last = last or min(inside, key=lambda cell: cell.accuracy, default=None)
+    struck = [cell for cell in (clean, last) if cell is not None and state.severity(chosen, cell.attack) == "red"]
     first = clean or last
     if first is None:
         return ""
-    parts = [f"{_accuracy(clean)} of {count(clean.n)} {one_line(clean.split, 20)} images as they are"] if clean else []
+    parts = (
+        [f"{_accuracy(clean)}{_signs(signs, clean)} of {count(clean.n)} {one_line(clean.split, 20)} images as they are"]
+        if clean
+        else []
+    )
     if last is not None:
         name = "the worst of all attacks within the threat model" if last.attack == report.WORST else (
             report.title(last.attack, last)
         )  # fmt: skip
         ends = f"{percent(last.low, last.n)} to {percent(last.high, last.n)}"
-        parts.append(f"{_accuracy(last)} under {name} (95\N{NO-BREAK SPACE}% interval {ends})")
-    return f"The student ({chosen}) is right on {', and on '.join(parts)}."
+        parts.append(f"{_accuracy(last)}{_signs(signs, last)} under {name} (95\N{NO-BREAK SPACE}% interval {ends})")
+    beware = f" Not believed: {' and '.join(report.title(cell.attack, cell) for cell in struck)}." if struck else ""
+    return f"The student ({chosen}) is right on {', and on '.join(parts)}.{beware}"
+
+
+def _signs(signs: Mapping[str, str], cell: Evaluated) -> str:
+    return f" ({signs[cell.attack]})" if signs.get(cell.attack) else ""
 
 
 def _accuracy(cell: Evaluated) -> str:

@@ -26,7 +26,15 @@ def figures(state: RunState, chosen: str, records: Judged) -> list[Figure]:
         _loss(state), _validation(state), *_histories(state), _bars(state, chosen, records),
         *_confusions(state, records), *_matrices(state),
     ]  # fmt: skip
-    return [figure for figure in found if figure is not None]
+    notes = report.Notes(state)
+    return [_legended(figure, notes) for figure in found if figure is not None]
+
+
+def _legended(figure: Figure, notes: report.Notes) -> Figure:
+    """With the sentences of its letters."""
+    shown: list[Figure | Series | Bar] = [figure, *figure.series, *figure.bars]
+    used = "".join(one.marks for one in shown)
+    return replace(figure, notes=tuple(note for note in notes.sentences() if note[0] in used))
 
 
 def _loss(state: RunState) -> Figure | None:
@@ -57,10 +65,15 @@ def _validation(state: RunState) -> Figure | None:
         return None
     x = tuple(float(event.epoch) for event in events)
     attacks = list(dict.fromkeys(attack for event in events for attack in event.accuracy))
+    notes = report.Notes(state)
     series = tuple(
-        Series(label=report.title(attack), x=x, y=_shares(event.accuracy.get(attack) for event in events), colour=k)
+        Series(
+            label=report.title(attack), x=x, y=_shares(event.accuracy.get(attack) for event in events), colour=k,
+            marks=found.letters, severity=found.severity,
+        )
         for k, attack in enumerate(attacks)
-    )
+        for found in [notes.of("", attack)]
+    )  # fmt: skip
     best = state.best
     chosen = f"; epoch {best.epoch} was the best by {report.title(best.by)}" if best else ""
     return Figure(
@@ -118,18 +131,20 @@ def _bars(state: RunState, chosen: str, records: Judged) -> Figure | None:
     shown = [a for a in (report.CLEAN, strongest) if a in row and row[a].per_class]
     if not shown:
         return None
+    notes = report.Notes(state)
+    found = {attack: notes.of(chosen, attack) for attack in shown}
     values = row[shown[-1]].per_class
     order = sorted(range(len(values)), key=values.__getitem__)[:_BARS]
     names = per_class.names(state, len(values))
     bars = [
         replace(
             _bar(names[k], place, row[attack].per_class, k, records.outcomes.get(attack)),
-            series=report.title(attack, row[attack]),
+            series=report.title(attack, row[attack]), marks=found[attack].letters, severity=found[attack].severity,
         )
         for k in sorted(order)
         for place, attack in enumerate(shown)
         if k < len(row[attack].per_class)
-    ]
+    ]  # fmt: skip
     few = f"The {_BARS} of {len(values)} classes that fare worst. " if len(values) > _BARS else ""
     intervals = "95 % Wilson intervals." if any(bar.low is not None for bar in bars) else ""
     return Figure(
@@ -155,10 +170,13 @@ def _confusions(state: RunState, records: Judged) -> list[Figure | None]:
 def _confusion(state: RunState, record: Outcome | None) -> Figure | None:
     if record is None:
         return None
-    lost = sum(record.counts) - sum(map(sum, record.confusion))
+    lost, found = sum(record.counts) - sum(map(sum, record.confusion)), report.Notes(state).of(
+        record.checkpoint, record.attack
+    )  # fmt: skip
     none = f" {lost} had no finite answer." if lost else ""
     return Figure(
-        key=f"confusion-{record.attack}", title=f"Confusion, {report.title(record.attack)}", kind="matrix",
+        key=f"confusion-{record.attack}", marks=found.letters, severity=found.severity,
+        title=f"Confusion, {report.title(record.attack)}", kind="matrix",
         x="predicted class", y="true class", labels=per_class.names(state, len(record.counts)),
         matrix=tuple(tuple(map(float, row)) for row in record.confusion),
         caption=f"Images of the test split, {record.n} in all; right answers are on the diagonal.{none}",

@@ -3,6 +3,7 @@
 from crdnd_tui import report
 from crdnd_tui.documents.document import Cell, Column, Row, Table
 from crdnd_tui.judgement.judged import Judged
+from crdnd_tui.marks import Marked
 from crdnd_tui.monitor import per_class
 from crdnd_tui.state import RunState
 from crdnd_tui.text import one_line
@@ -37,6 +38,7 @@ def _results(state: RunState, chosen: str) -> Table | None:
     rows = [_row(state, checkpoints, attack, notes, rule=attack == report.WORST) for attack in within]
     rows += [_row(state, checkpoints, attack, notes, rule=k == 0) for k, attack in enumerate(beyond)]
     lettered = [(letter if letter != "!" else "", sentence) for letter, sentence in notes.sentences()]
+    lettered.append(("", f"{report.checked(state)[0].upper()}{report.checked(state)[1:]}."))
     return Table(
         key="results", title="Robustness", head="attack", columns=tuple(columns), rows=tuple(rows),
         caption=report.conditions(state) + ".", notes=(*lettered, *_basis(state, chosen, beyond)),
@@ -53,7 +55,7 @@ def _row(state: RunState, checkpoints: list[str], attack: str, notes: report.Not
         label=report.title(attack, first),
         cells=(
             *(_cell(state, c, attack, notes) for c in checkpoints),
-            *_worst(state, first),
+            *_worst(state, first, notes),
             Cell(value=first.seconds) if first else Cell(),
             Cell(text=_settings(first)),
         ),
@@ -71,16 +73,20 @@ def _cell(state: RunState, checkpoint: str, attack: str, notes: report.Notes) ->
         low=100 * cell.low,
         high=100 * cell.high,
         n=cell.n,
-        marks=notes.of(checkpoint, attack),
+        marks=notes.of(checkpoint, attack).letters,
+        severity=notes.of(checkpoint, attack).severity,
     )
 
 
-def _worst(state: RunState, cell: Evaluated | None) -> tuple[Cell, Cell]:
-    """The class that fares worst, and its name."""
+def _worst(state: RunState, cell: Evaluated | None, notes: report.Notes) -> tuple[Cell, Cell]:
+    """The class that fares worst; its name, its images, and how many fare no better."""
     if cell is None or not cell.per_class:
         return Cell(), Cell()
-    place = min(range(len(cell.per_class)), key=cell.per_class.__getitem__)
-    return Cell(value=100 * cell.per_class[place]), Cell(text=report.class_name(state, place, 24))
+    place, tied = report.worst_class(cell.per_class)
+    n, found = state.images_of(cell.checkpoint, place), notes.of(cell.checkpoint, cell.attack)
+    words = report.class_name(state, place, 24) + (f", n {n}" if n else "") + (f", {tied} tied" if tied > 1 else "")
+    value = Cell(value=100 * cell.per_class[place], marks=found.letters, severity=found.severity)
+    return value, Cell(text=words)
 
 
 def _settings(cell: Evaluated | None) -> str:
@@ -119,24 +125,26 @@ def _classes(state: RunState, chosen: str, records: Judged) -> Table | None:
     if not many:
         return None
     counts = next((list(outcome.counts) for outcome in records.outcomes.values() if len(outcome.counts) == many), [])
-    names = per_class.names(state, many)
+    names, notes = per_class.names(state, many), report.Notes(state)
     images = [Column(key="images", title="images", unit="count")] if counts else []
     rows = [
         Row(
             label=names[k],
             cells=(
                 *([Cell(value=float(counts[k]))] if counts else []),
-                *(_share(row[attack].per_class, k) for attack in attacks),
+                *(_share(row[attack].per_class, k, notes.of(chosen, attack)) for attack in attacks),
             ),
         )
         for k in range(many)
     ]
+    used = "".join(notes.of(chosen, attack).letters for attack in attacks)
     return Table(
         key="classes", title="Accuracy per class", head="class",
         columns=(*images, *(Column(key=attack, title=report.title(attack, row[attack])) for attack in attacks)),
         rows=tuple(rows), caption=f"% right of each class's images, checkpoint {one_line(chosen, 40)}.",
+        notes=tuple(note for note in notes.sentences() if note[0] in used),
     )  # fmt: skip
 
 
-def _share(values: list[float], k: int) -> Cell:
-    return Cell(value=100 * values[k]) if k < len(values) else Cell()
+def _share(values: list[float], k: int, found: Marked) -> Cell:
+    return Cell(value=100 * values[k], marks=found.letters, severity=found.severity) if k < len(values) else Cell()

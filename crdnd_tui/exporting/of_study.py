@@ -141,15 +141,20 @@ def gaps(laid: Laid) -> Figure | None:
         if gap.difference is not None:
             low, high = (None if end is None else 100 * end for end in (gap.low, gap.high))
             value = 100 * gap.difference
+            found = laid.marked(row, CE, SUITE)
             bars.append(
-                Bar(label=row.label, value=value, low=low, high=high, colour=place, series=title, runs=ids(row))
-            )
+                Bar(
+                    label=row.label, value=value, low=low, high=high, colour=place, series=title, runs=ids(row),
+                    marks=found.letters, severity=found.severity,
+                )
+            )  # fmt: skip
     if not bars:
         return None
-    return Figure(
+    figure = Figure(
         key="gap", title=title, kind="bars", x="method", y=f"{title}, points", bars=tuple(bars),
         caption=f"How far cross-entropy PGD flatters; bars: 95 % intervals; {laid.conditions}.",
     )  # fmt: skip
+    return laid.legended(figure)
 
 
 def _origins(study: Study, reach: Reach, folders: Mapping[str, Path]) -> tuple[Origin, ...]:

@@ -1,19 +1,21 @@
 """The class that fares worst in each row, under the strongest judgement, and how the baseline fares in that class."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
-from crdnd_tui import report
+from crdnd_tui import marks, report
 from crdnd_tui.comparing.comparison import Row
 from crdnd_tui.comparing.comparison_side import Side, by_draw
 from crdnd_tui.documents import document
 from crdnd_tui.documents.document import Cell, Column, Table
 from crdnd_tui.exporting.laid import Laid, ids
+from crdnd_tui.marks import UNMARKED, Marked
 from crdnd_tui.stats import proportions, seeds
 from engine.spec.outcomes import Interval, wilson
 
 _OVER_SEEDS = "t interval over seeds"
+_TIE = 1e-9  # accuracies as near as that are the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,13 @@ class Worst:
     place: int  # of the class
     values: tuple[float, ...]  # of each seed, fractions
     count: int  # images of the class; 0 where no file tells
+    tied: int = 1  # classes that fare as badly
+    marked: Marked = UNMARKED
+
+    @property
+    def called(self) -> str:
+        """Its name, and how many fare no better: `cat, 3 tied`."""
+        return f"{self.name}, {self.tied} tied" if self.tied > 1 else self.name
 
     @property
     def mean(self) -> float:
@@ -46,11 +55,13 @@ def worst(laid: Laid, row: Row, attack: str) -> Worst | None:
     known = _classes(laid, row, attack)
     if not known:
         return None
-    place = min(range(len(known)), key=lambda k: fmean(known[k].values()))
+    means = [fmean(values.values()) for values in known]
+    place = min(range(len(known)), key=means.__getitem__)
     state = next((side.state for side in row.sides if side.state.training), row.sides[0].state)
     return Worst(
         name=report.class_name(state, place, 20), place=place, count=_images(laid, row, attack, place),
-        values=tuple(known[place].values()),
+        values=tuple(known[place].values()), tied=sum(abs(mean - means[place]) < _TIE for mean in means),
+        marked=laid.marked(row, attack),
     )  # fmt: skip
 
 
@@ -74,20 +85,21 @@ def worst_class(laid: Laid) -> Table | None:
     found = [(row, one) for row in laid.fair(attack) if (one := worst(laid, row, attack)) is not None]
     if not found:
         return None
-    beside = [_to_baseline(laid, row, one, attack) for row, one in found]
+    base = laid.marked(laid.base, attack)
+    beside = [_marked(_to_baseline(laid, row, one, attack), marks.joined((one.marked, base))) for row, one in found]
     compared = any(cell != Cell() for cell in beside)
     rows = [
         document.Row(
             label=row.label, runs=ids(row),
             cells=(
-                Cell(text=one.name), _accuracy(one), *([cell] if compared else []),
+                Cell(text=one.called), _accuracy(one), *([cell] if compared else []),
                 Cell(value=float(one.count)) if one.count else Cell(),
             ),
         )
         for (row, one), cell in zip(found, beside, strict=True)
     ]  # fmt: skip
     same = f"difference: the row minus {laid.base.label} in the row's own worst class, {_how(beside)}; no test"
-    return Table(
+    table = Table(
         key="worst-class", title=f"Worst class under {laid.title(attack)}", head="run",
         columns=(
             Column(key="class", title="class", unit="words"), Column(key="accuracy", title="accuracy"),
@@ -100,15 +112,21 @@ def worst_class(laid: Laid) -> Table | None:
             same if compared else "",
         ),
     )  # fmt: skip
+    return laid.noted(table)
 
 
 def _accuracy(one: Worst) -> Cell:
     mean = 100 * one.mean
+    cell = Cell(value=mean)
     if one.std is not None:
-        return Cell(value=mean, std=100 * one.std, n=one.count, runs=len(one.values))
-    if one.interval is None:
-        return Cell(value=mean)
-    return Cell(value=mean, low=100 * one.interval.low, high=100 * one.interval.high, n=one.count)
+        cell = Cell(value=mean, std=100 * one.std, n=one.count, runs=len(one.values))
+    elif one.interval is not None:
+        cell = Cell(value=mean, low=100 * one.interval.low, high=100 * one.interval.high, n=one.count)
+    return _marked(cell, one.marked)
+
+
+def _marked(cell: Cell, found: Marked) -> Cell:
+    return cell if cell.value is None else replace(cell, marks=found.letters, severity=found.severity)
 
 
 def _how(cells: Sequence[Cell]) -> str:

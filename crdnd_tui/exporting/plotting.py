@@ -10,7 +10,9 @@ from itertools import groupby
 from typing import Any, Literal
 
 from crdnd_tui import palette
+from crdnd_tui.documents import numbers
 from crdnd_tui.documents.document import Bar, Figure, Origin, Series
+from crdnd_tui.documents.wrap import wrap
 from crdnd_tui.exporting import extras, svg, svg_ink
 from crdnd_tui.exporting.svg_bars import value_words
 from crdnd_tui.exporting.svg_matrix import Cells
@@ -20,6 +22,7 @@ Kind = Literal["png", "pdf", "svg"]
 KINDS: tuple[Kind, ...] = ("png", "pdf", "svg")
 _SIZE = (7.2, 4.2)  # inches
 _DOTS = 200  # per inch, of a PNG
+_NOTE = 130  # letters of a line below a figure
 _STYLE = {
     "text.parse_math": False, "text.usetex": False, "font.size": 9.0, "axes.spines.top": False, "axes.grid": False,
     "axes.spines.right": False, "axes.titleweight": "bold", "axes.titlelocation": "left", "pdf.fonttype": 42,
@@ -39,7 +42,10 @@ def render(figure: Figure, kind: Kind, *, origins: Sequence[Origin] = ()) -> byt
         matplotlib.rcParams.update(_STYLE)
         sheet = figures.Figure(figsize=_size(figure), layout="constrained", facecolor="white")
         axes = sheet.add_subplot()
-        axes.set_title(one_line(figure.title, 120), color=_INK.text)
+        axes.set_title(one_line(numbers.titled(figure), 120), color=_INK.text)
+        if notes := numbers.below(figure):
+            lines = [line for words in notes for line in wrap(one_line(words, 600), _NOTE)]
+            sheet.supxlabel("\n".join(lines), fontsize=6.5, color=_INK.muted, x=0.01, ha="left")
         if svg.is_empty(figure):
             axes.set_axis_off()
             axes.text(0.5, 0.5, svg.NOTHING, ha="center", va="center", color=_INK.muted, transform=axes.transAxes)
@@ -95,9 +101,9 @@ def _colour(place: int) -> str:
     return _INK.series[place % len(_INK.series)]
 
 
-def _label(words: str) -> str:
-    """A leading underscore, or nothing, would hide it from the legend."""
-    said = one_line(words, 40)
+def _label(series: Series) -> str:
+    """With its marks; a leading underscore, or nothing, would hide it from the legend."""
+    said = f"{one_line(series.label, 40)} {numbers.marks(series)}".strip()
     return said if said and not said.startswith("_") else f"\N{ZERO WIDTH SPACE}{said}"
 
 
@@ -105,9 +111,7 @@ def _lines(figure: Figure, axes: Any) -> None:  # noqa: ANN401
     axes.grid(axis="y", color=_INK.faint, linewidth=0.5)
     for series in figure.series:
         colour = _colour(series.colour)
-        axes.plot(
-            series.x, series.y, color=colour, linestyle="--" if series.dashed else "-", label=_label(series.label)
-        )
+        axes.plot(series.x, series.y, color=colour, linestyle="--" if series.dashed else "-", label=_label(series))
         if series.low and series.high:
             axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.16, linewidth=0)
     _legend(figure.series, axes)
@@ -120,7 +124,7 @@ def _scatter(figure: Figure, axes: Any) -> None:  # noqa: ANN401
         spans = [_whiskers(series)] if series.low and series.high else None
         axes.errorbar(
             series.x, series.y, yerr=spans[0] if spans else None, fmt="o", color=colour, markersize=5, capsize=2.5,
-            elinewidth=0.9, label=_label(series.label),
+            elinewidth=0.9, markerfacecolor="white" if series.severity == "red" else colour, label=_label(series),
         )  # fmt: skip
     _legend(figure.series, axes)
 
@@ -158,24 +162,26 @@ def _bars(figure: Figure, axes: Any) -> None:  # noqa: ANN401
     axes.margins(x=0.09)
     axes.axvline(0, color=_INK.muted, linewidth=0.8)
     for series in figure.series:
-        axes.barh([math.nan], [math.nan], color=_colour(series.colour), label=_label(series.label))
+        axes.barh([math.nan], [math.nan], color=_colour(series.colour), label=_label(series))
     _legend(figure.series, axes)
 
 
 def _bar(bar: Bar, place: float, axes: Any) -> None:  # noqa: ANN401
-    axes.barh(place, bar.value, height=0.85, color=_colour(bar.colour))
+    colour = _colour(bar.colour)
+    hollow = {"color": "white", "edgecolor": colour} if bar.severity == "red" else {"color": colour}
+    axes.barh(place, bar.value, height=0.85, **hollow)
     ends = [end for end in (bar.low, bar.high) if end is not None and math.isfinite(end)]
     if len(ends) == 2:
         axes.plot(ends, [place, place], color=_INK.text, linewidth=0.8)
-    _value(bar.value, place, ends, axes)
+    _value(bar, place, ends, axes)
 
 
-def _value(value: float, place: float, ends: Sequence[float], axes: Any) -> None:  # noqa: ANN401
-    below = value < 0
-    x = min((value, *ends)) if below else max((value, *ends))
+def _value(bar: Bar, place: float, ends: Sequence[float], axes: Any) -> None:  # noqa: ANN401
+    below = bar.value < 0
+    x = min((bar.value, *ends)) if below else max((bar.value, *ends))
     axes.annotate(
-        value_words(value, ends), (x, place), xytext=(-3 if below else 3, 0), textcoords="offset points", va="center",
-        ha="right" if below else "left", fontsize=7, color=_INK.muted,
+        f"{value_words(bar.value, ends)} {numbers.marks(bar)}".rstrip(), (x, place),
+        xytext=(-3 if below else 3, 0), textcoords="offset points", va="center", ha="right" if below else "left", fontsize=7, color=_INK.muted,
     )  # fmt: skip
 
 

@@ -6,13 +6,17 @@
 from collections.abc import Sequence
 
 from crdnd_tui import palette
+from crdnd_tui.documents import numbers
 from crdnd_tui.documents.document import Figure, Origin
+from crdnd_tui.documents.escape import clean
+from crdnd_tui.documents.wrap import wrap
 from crdnd_tui.exporting import svg_bars, svg_curves, svg_ink, svg_matrix
 from crdnd_tui.exporting.svg_ink import Ink, escaped, number
 
 TITLE = 15.0  # font size
 NOTHING = "nothing was measured"
 _LEGEND = 22.0  # pixels
+_NOTE, _LETTER = 15.0, 6.4  # pixels from line to line of the notes, and of one of their letters
 
 
 def figure(
@@ -23,9 +27,11 @@ def figure(
     pad = 16.0
     inner = width - 2 * pad
     tall = height - 2 * pad - 10 if height else _height(what, inner, _top(what, 24))
-    title = svg_ink.text(0, 14, what.title, fill=ink.text, size=TITLE, more=' font-weight="600"')
+    title = svg_ink.text(0, 14, numbers.titled(what), fill=ink.text, size=TITLE, more=' font-weight="600"')
+    notes = [line for words in numbers.below(what) for line in wrap(clean(words), int(inner / _LETTER))]
     body = [title, *_drawn(what, inner, tall, _top(what, 24), ink)]
-    total = tall + 2 * pad + 10
+    body += [svg_ink.text(0, tall + 24 + k * _NOTE, line, fill=ink.muted, size=11) for k, line in enumerate(notes)]
+    total = tall + 2 * pad + 10 + (len(notes) * _NOTE + 8 if notes else 0)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{number(width)}" height="{number(total)}" '

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from crdnd_tui.documents.document import Bar, Figure
+from crdnd_tui.documents.numbers import marks
 from crdnd_tui.exporting import svg_axes, svg_ink
 from crdnd_tui.exporting.svg_axes import Frame
 from crdnd_tui.exporting.svg_ink import Ink
@@ -15,7 +16,7 @@ from crdnd_tui.text import one_line
 THICK, GAP = 12.0, 9.0  # pixels of a bar, and between two names
 LABEL, VALUE = 12.0, 11.0  # font sizes
 _LONGEST = 30  # characters of a name
-_NUMBER = 40.0  # pixels of the number at a bar's end
+_NUMBER, _SIGNS = 40.0, 26.0  # pixels of the number at a bar's end, and of its marks
 
 
 def height_of(figure: Figure, top: float) -> float:
@@ -34,7 +35,7 @@ def bars(figure: Figure, width: float, height: float, top: float, ink: Ink) -> l
     for place, group in enumerate(groups):
         if place % every == 0:
             middle, words = y + len(group) * thick / 2 + 4, one_line(group[0].label, _LONGEST)
-            x = box.left - 8 - _NUMBER * (box.x[0] < 0)
+            x = box.left - 8 - (_NUMBER + _SIGNS * any(map(marks, figure.bars))) * (box.x[0] < 0)
             drawn.append(svg_ink.text(x, middle, words, fill=ink.text, size=LABEL, anchor="end"))
         for bar in group:
             drawn += _bar(bar, box, y, thick, ink)
@@ -54,7 +55,8 @@ def _frame(figure: Figure, width: float, height: float, top: float) -> Frame:
     left = min(named + 14, 0.4 * width)
     bottom = height - 26 - 20 * bool(figure.y)
     x = svg_axes.extent([0.0, *ends])
-    return Frame(left=left + _NUMBER * (x[0] < 0), top=top, right=width - _NUMBER, bottom=bottom, x=x, y=(0, 1))
+    room = _NUMBER + _SIGNS * any(map(marks, figure.bars))
+    return Frame(left=left + room * (x[0] < 0), top=top, right=width - room, bottom=bottom, x=x, y=(0, 1))
 
 
 def _scale(figure: Figure, box: Frame, ink: Ink) -> list[str]:
@@ -73,7 +75,9 @@ def _bar(bar: Bar, box: Frame, y: float, thick: float, ink: Ink) -> list[str]:
     if not svg_axes.drawable(bar.value):
         return [svg_ink.text(box.across(0) + 5, y + thick - 2, "no number", fill=ink.muted, size=VALUE)]
     zero, end = box.across(0), box.across(bar.value)
-    drawn = [svg_ink.rectangle(min(zero, end), y + 0.75, abs(end - zero), max(0.5, thick - 1.5), colour)]
+    hollow = f' stroke="{colour}" stroke-width="1"' if bar.severity == "red" else ""
+    ground = ink.background if hollow else colour
+    drawn = [svg_ink.rectangle(min(zero, end), y + 0.75, abs(end - zero), max(0.5, thick - 1.5), ground, hollow)]
     reach = [bar.value]
     if bar.low is not None and bar.high is not None and svg_axes.drawable(bar.low) and svg_axes.drawable(bar.high):
         reach += [bar.low, bar.high]
@@ -85,7 +89,11 @@ def _bar(bar: Bar, box: Frame, y: float, thick: float, ink: Ink) -> list[str]:
         x = box.across(min(reach)) - 5 if below else box.across(max(reach)) + 5
         words = value_words(bar.value, [b for b in (bar.low, bar.high) if b is not None])
         anchor = "end" if below else "start"
-        drawn.append(svg_ink.text(x, y + thick - 2.2, words, fill=ink.muted, size=VALUE, anchor=anchor))
+        struck = ' text-decoration="line-through"' if bar.severity == "red" else ""
+        drawn.append(svg_ink.text(x, y + thick - 2.2, words, fill=ink.muted, size=VALUE, anchor=anchor, more=struck))
+        if marks(bar):
+            x += (-1 if below else 1) * (svg_ink.width_of(words, VALUE) + 3)
+            drawn.append(svg_ink.text(x, y + thick - 2.2, marks(bar), fill=ink.text, size=VALUE, anchor=anchor))
     return drawn
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from crdnd_tui.documents.document import Figure, Series
+from crdnd_tui.documents.numbers import marks
 from crdnd_tui.exporting import svg_axes, svg_ink
 from crdnd_tui.exporting.svg_axes import Frame
 from crdnd_tui.exporting.svg_ink import Ink, number
@@ -56,9 +57,10 @@ def scatter(figure: Figure, width: float, height: float, top: float, ink: Ink) -
                 drawn += _whisker(series, k, box, ink)
                 spots.append((series, box.across(x), box.down(y)))
     for series, x, y in spots:
+        colours = ink.of(series.colour), ink.background
+        inside, edge = colours if series.severity != "red" else colours[::-1]  # hollow: not believed
         drawn.append(
-            f'<circle cx="{number(x)}" cy="{number(y)}" r="4.5" fill="{ink.of(series.colour)}" '
-            f'stroke="{ink.background}" stroke-width="1.2"/>'
+            f'<circle cx="{number(x)}" cy="{number(y)}" r="4.5" fill="{inside}" stroke="{edge}" stroke-width="1.2"/>'
         )
     return drawn + _beside(spots, box, ink)
 
@@ -78,7 +80,8 @@ def _last(series: Series) -> tuple[float, float] | None:
 
 
 def _label(series: Series) -> str:
-    return one_line(series.label, _LONGEST)
+    signs = marks(series)
+    return f"{one_line(series.label, _LONGEST)} {signs}" if signs else one_line(series.label, _LONGEST)
 
 
 def _pieces(series: Series) -> list[list[int]]:

@@ -11,8 +11,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from crdnd_tui import marks
 from crdnd_tui.exporting.extras import load
-from crdnd_tui.exporting.measured import Measured, Subject, cells, flattened, measured
+from crdnd_tui.exporting.measured import Measured, Subject, cells, flattened, marked, measured
 from crdnd_tui.library import LIVING
 from engine.spec import toml
 from engine.spec.errors import CrdndError
@@ -60,7 +61,11 @@ def _scalars(numbers: Iterator[Measured]) -> Iterator[tuple[int, float, Any]]:
     summary = load(f"{_PROTO}.summary_pb2", "tensorboard").Summary
     ordered = sorted(numbers, key=lambda one: (one.step, one.time))
     for (step, time), same in groupby(ordered, key=lambda one: (one.step, one.time)):
-        yield step, time, summary(value=[summary.Value(tag=one.name, simple_value=one.value) for one in same])
+        same_step = list(same)
+        values = [summary.Value(tag=one.name, simple_value=one.value) for one in same_step]
+        for value, one in zip(values, same_step, strict=True):
+            value.metadata.summary_description = one.marks
+        yield step, time, summary(value=values)
 
 
 def _hyperparameters(subject: Subject) -> Any:  # noqa: ANN401  a message of TensorBoard
@@ -127,14 +132,17 @@ def _facts(subject: Subject) -> list[tuple[str, ...]]:
 
 
 def _results(subject: Subject) -> str:
-    head = ("checkpoint", "attack", "accuracy %", "95 % interval", "images", "specification")
+    log = subject.log
+    head = ("checkpoint", "attack", "accuracy %", "95 % interval", "images", "specification", "marks", "checks")
     rows = [
         (
-            cell.checkpoint, cell.attack, f"{100 * cell.accuracy:.2f}",
+            cell.checkpoint, cell.attack,
+            f"{100 * cell.accuracy:.2f}{marks.SIGNS[log.severity(cell.checkpoint, cell.attack)]}",
             f"{100 * cell.low:.2f} to {100 * cell.high:.2f}", f"{cell.n} of {cell.of}",
-            json.dumps(cell.spec, sort_keys=True),
+            json.dumps(cell.spec, sort_keys=True), marked(log, cell.checkpoint, cell.attack),
+            log.checks(cell.checkpoint),
         )
-        for cell in cells(subject.log)
+        for cell in cells(log)
     ]  # fmt: skip
     return _table(head, rows)
 

@@ -29,6 +29,7 @@ class Cell:
     role: str = "text"
     strong: bool = False
     keep: int = 0
+    struck: bool = False  # not believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from crdnd_tui import files
+from crdnd_tui import files, marks
 from crdnd_tui.home.notes import Notes
 from crdnd_tui.home.run_rows import ROLES, label, near, pair, why
 from crdnd_tui.home.scan import Row
@@ -21,7 +21,7 @@ from crdnd_tui.library import LIVING, Summary
 from crdnd_tui.pages import SIGNS
 from crdnd_tui.palette import Palette
 from crdnd_tui.text import bar, display, duration, one_line, percent
-from engine.spec.events import DeviceSampled, StepDone, Warned, decode
+from engine.spec.events import DeviceSampled, StepDone, decode
 from engine.spec.rundir import RunDir
 
 WHOLE = 1 << 20  # bytes of a log that is read whole
@@ -42,7 +42,6 @@ class Glance:
 
     row: Row
     loss: tuple[tuple[float, float | None], ...] = ()  # (step, loss)
-    marks: tuple[Warned, ...] = ()
     device: str = ""
     commit: str = ""
     config_hash: str = ""
@@ -73,22 +72,18 @@ def look(row: Row) -> Glance:
     _titles.update((attack, report.title(attack)) for attack in (*row.summary.judged, *validation))
     run = RunDir(row.summary.path)
     loss: dict[float, float | None] = {}
-    marks: dict[tuple[str, str, str], Warned] = {}
     device = ""
     for piece in _pieces(run.events):
         for event in decode(piece).events:
             match event:
                 case StepDone():
                     loss[event.step] = event.loss
-                case Warned():
-                    marks[event.code, event.checkpoint, event.attack] = event
                 case DeviceSampled():
                     device = one_line(event.name, 40)
     git, facts = _provenance(run.provenance)
     return Glance(
         row,
         loss=tuple(sorted(loss.items())),
-        marks=tuple(marks.values()),
         device=device or facts.get("device", ""),
         commit=git,
         config_hash=facts.get("config_hash", "") or at_once(row).config_hash,
@@ -160,7 +155,7 @@ def facts(glance: Glance, palette: Palette, width: int) -> Text:
         _add(text, " ".join(f"#{tag}" for tag in glance.notes.tags), palette.accent, width)
     _add(text, glance.notes.note, palette.text, width)
     if status is not None and status.validation:
-        said = "  ".join(f"{_title(k)}\u00a0{percent(v)}" for k, v in status.validation.items())
+        said = "  ".join(f"{_title(k)}\u00a0{percent(v)}{run.sign(k, '')}" for k, v in status.validation.items())
         _add(text, f"validation  {said}", palette.muted, width)
     origin = [("git", glance.commit), ("config", glance.config_hash[:8]), ("on", glance.device)]
     _add(text, "  ".join(f"{name}\u00a0{value}" for name, value in origin if value), palette.muted, width)
@@ -203,23 +198,27 @@ def results(glance: Glance, palette: Palette, width: int, *, ascii_only: bool = 
         lines = [part for line in _not_judged(run).split("\n") for part in textwrap.wrap(line, max(8, width or 40))]
         text.append("\n".join(lines), palette.muted)
         return text
-    marked = {mark.attack for mark in glance.marks}
+    found = {attack: run.severity(attack) for attack in judged}
     order = sorted(judged, key=lambda attack: _FIRST.get(attack, len(_FIRST)))
     name = max(len(_title(attack)) for attack in order)
     room = max(0, min(24, width - name - 10))
     for attack in order:
-        strong = attack == "worst"
+        struck = found[attack] == "red"
+        strong = attack == "worst" and not struck
+        number = percent(judged[attack], run.status.results_n)
         text.append(f"{_title(attack):<{name}}", palette.text if strong else palette.muted)
-        text.append(
-            f" {percent(judged[attack], run.status.results_n):>6}", f"bold {palette.text}" if strong else palette.text
-        )
-        text.append(" \u26a0 " if attack in marked else "   ", palette.warn)
+        text.append(" " * (7 - len(number)))
+        text.append(number, f"strike {palette.muted}" if struck else f"bold {palette.text}" if strong else palette.text)
+        text.append(f" {marks.SIGNS[found[attack]]:<2}", palette.bad if struck else palette.warn)
         if room >= 6:
             colour = palette.accent if strong else palette.faint
             text.append(bar(judged[attack], room, ascii_only=ascii_only), colour)
         text.append("\n")
-    if marked:
-        text.append("\u26a0 may mislead; Live says why", palette.warn)
+    if said := marks.legend(found.values()):
+        words = f"{said}; Live says why"
+        text.append("\n".join(textwrap.wrap(words, max(8, width or 40))), palette.warn)
+        text.append("\n")
+    text.append(f"checks: {run.checks}" + (" \u00b7 equal weights count once" if run.twin else ""), palette.muted)
     text.rstrip()
     return text
 

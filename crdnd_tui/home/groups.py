@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from crdnd_tui.library import ACCURACIES, Summary
+from engine.spec.marks import Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,27 @@ class Group:
 
     def spread(self, column: str) -> Spread | None:
         """Of one of ACCURACIES over the runs that ended; None when none was judged."""
-        values = [value for run in self.runs if (value := run.accuracy(column)) is not None and run.state == "done"]
+        values = [value for run in self._judged(column) if (value := run.accuracy(column)) is not None]
         return spread(values)
+
+    def struck(self, column: str) -> tuple[int, int]:
+        """How many of these runs' figures are not believed, and of how many."""
+        runs = self._judged(column)
+        return sum(run.severity(run.shown(column)) == "red" for run in runs), len(runs)
+
+    def severity(self, column: str) -> Severity | None:
+        """Of the mean: red where one of its figures is not believed."""
+        found = {run.severity(run.shown(column)) for run in self._judged(column)}
+        return "red" if "red" in found else "amber" if "amber" in found else None
+
+    @property
+    def twins(self) -> int:
+        """Runs that are one network with another one of these: equal weights count once."""
+        return sum(bool(run.twin) for run in self.runs)
+
+    def _judged(self, column: str) -> list[Summary]:
+        """Those that ended and have the figure, each network once."""
+        return [r for r in self.runs if r.state == "done" and not r.twin and r.accuracy(column) is not None]
 
 
 def spread(values: Sequence[float]) -> Spread | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from crdnd_tui import marks
 from crdnd_tui.home import query, run_rows
 from crdnd_tui.home.columns import Column, Line
 from crdnd_tui.home.groups import Group, grouped
@@ -15,6 +16,7 @@ from crdnd_tui.home.run_rows import MEASURED, NEWEST, near
 from crdnd_tui.home.scan import Row, Scan
 from crdnd_tui.palette import Palette
 from crdnd_tui.text import one_line
+from engine.spec.marks import Severity
 
 GROUP = "group:"  # before the key of a group's line; run ids have no colon
 
@@ -38,6 +40,7 @@ class RunList:
         self._groups: dict[str, Group] = {}
         self._guides: dict[str, str] = {}
         self._view = run_rows.View(now=0.0)
+        self._severities: set[Severity] = set()
         self._asked: object = None
 
     def found(self, scan: Scan, places: Mapping[str, str]) -> bool:
@@ -77,7 +80,10 @@ class RunList:
         self._groups, self._guides = {}, {}
         self.keys = self._grouped(shown) if self.in_groups else list(self._rows)
         fine = any(row.summary.status is not None and row.summary.status.results_n >= 10_000 for row in shown)
-        self._view = replace(self._view, best=run_rows.best(shown), spread=bool(self._groups), fine=fine)
+        self._severities = run_rows.severities(shown)
+        self._view = replace(
+            self._view, best=run_rows.best(shown), spread=bool(self._groups), fine=fine, signs=bool(self._severities)
+        )
 
     def _grouped(self, rows: Sequence[Row]) -> list[str]:
         keys: list[str] = []
@@ -156,6 +162,8 @@ class RunList:
             words.insert(0, f"by {run_rows.CHOICES.get(self.column, self.column)}")
         if self.selected:
             words.append(f"{len(self.selected)} selected")
+        if said := marks.legend(self._severities):
+            words.append(said)
         return " \u00b7 ".join(words)
 
     @property

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from crdnd_tui import marks
 from crdnd_tui.home.columns import Cell, Column, Line
 from crdnd_tui.home.groups import Group, Spread
 from crdnd_tui.home.scan import Row
 from crdnd_tui.library import ACCURACIES, LIVING, Summary
 from crdnd_tui.pages import SIGNS
 from crdnd_tui.text import duration, one_line, percent
+from engine.spec.marks import Severity
 
 ROLES = {"dim": "muted", "cyan": "accent", "green": "good", "yellow": "warn", "red": "bad"}
 TOLD = frozenset({"failed", "killed", "stalled", "lost", "damaged", "stopped", "preempted", "stopping"})
@@ -38,6 +40,7 @@ class View:
     best: Mapping[str, float] = field(default_factory=dict)  # column -> the highest accuracy in sight
     spread: bool = False  # accuracies leave room for a deviation
     fine: bool = False  # some accuracies have two decimals
+    signs: bool = False  # some accuracies bear a mark
 
 
 def columns(rows: Sequence[Row], view: View, hidden: Iterable[str] = ()) -> list[Column]:
@@ -47,9 +50,9 @@ def columns(rows: Sequence[Row], view: View, hidden: Iterable[str] = ()) -> list
     both = max(18, max((len(pair(row.summary)) for row in rows), default=0))
     data = max((len(row.summary.status.data) for row in rows if row.summary.status), default=4)
     tags = max((sum(len(tag) + 2 for tag in row.notes.tags) for row in rows if row.notes.tags), default=0)
-    number = 6 + view.fine + (5 + view.fine if view.spread else 0)
+    behind = 2 * view.signs + (5 + view.fine if view.spread else 0)
     accuracies = [
-        Column(key=key, title=title + " " * (5 + view.fine if view.spread else 0), least=number, right=True, rank=rank)
+        Column(key=key, title=title + " " * behind, least=6 + view.fine + behind, right=True, rank=rank)
         for (key, title), rank in zip(_TITLES.items(), (5, 9, 4, 3), strict=True)
     ]
     every = [
@@ -176,13 +179,16 @@ def _eta(run: Summary, view: View) -> str:
 
 
 def _accuracy(run: Summary, key: str, view: View) -> Cell:
-    value = run.accuracy(key)
+    value, attack = run.accuracy(key), run.shown(key)
     blank = " " * (5 + view.fine if view.spread else 0)
     n = run.status.results_n if run.status else 0
     if value is None:
-        return Cell("\u2013" + " " * (2 + view.fine) + blank, "faint")
+        return Cell("\u2013" + " " * (2 + view.fine + 2 * view.signs) + blank, "faint")
+    severity = run.severity(attack)
     text = percent(value, n)
-    text += " " * (view.fine and n < 10_000)
+    text += " " * (view.fine and n < 10_000) + (marks.SIGNS[severity].ljust(2) if view.signs else "")
+    if severity == "red":
+        return Cell(text + blank, "muted", struck=True)
     return Cell(text + blank, strong=key in view.best and value >= view.best[key])
 
 
@@ -194,6 +200,7 @@ def group_line(group: Group, view: View, *, is_open: bool) -> Line:
     most = max((spread.n for spread in spreads.values() if spread), default=0)
     different = len({run.status.seed for run in group.runs if run.status}) == count
     seeds = f"{count} {'seeds' if different else 'runs'}" if most == count else f"{most} of {count}"
+    seeds += f", {group.twins} equal" if group.twins else ""
     living = sum(run.state in LIVING for run in group.runs)
     status = first.status
     cells = {
@@ -206,8 +213,12 @@ def group_line(group: Group, view: View, *, is_open: bool) -> Line:
         "eta": Cell(f"{living} live" if living else "", "good"),
     }
     for key, spread in spreads.items():
-        fewer = spread is not None and spread.n < most
-        cells[key] = Cell(_spread(spread, view), "muted" if fewer else "text", strong=not fewer)
+        fewer, severity = spread is not None and spread.n < most, group.severity(key)
+        sign = marks.SIGNS[severity].ljust(2) if view.signs else ""
+        quiet = fewer or severity == "red"
+        cells[key] = Cell(
+            _spread(spread, view) + sign, "muted" if quiet else "text", strong=not quiet, struck=severity == "red"
+        )
     return Line(cells=cells, head=True, selected=all(run.id in view.selected for run in group.runs))
 
 
@@ -228,6 +239,8 @@ def ordered(rows: Iterable[Row], column: str, *, falling: bool) -> list[Row]:
         return sorted(found, key=lambda row: (row.summary.state not in LIVING, not row.notes.pinned))
     values: dict[str, Any] = {row.id: value(row, column) for row in found}
     known = sorted((row for row in found if values[row.id] is not None), key=lambda r: values[r.id], reverse=falling)
+    if column in ACCURACIES:  # what is not believed leads no list
+        known.sort(key=lambda row: row.summary.severity(row.summary.shown(column)) == "red")
     return known + [row for row in found if values[row.id] is None]
 
 
@@ -261,10 +274,17 @@ def value(row: Row, column: str) -> float | str | None:
 
 
 def best(rows: Sequence[Row]) -> dict[str, float]:
-    """The highest accuracy of each column, where more than one row has any."""
+    """The highest accuracy of each column that is believed, where more than one row has any."""
     found: dict[str, float] = {}
     for key in ACCURACIES:
-        values = [value for row in rows if (value := row.summary.accuracy(key)) is not None]
+        believed = (row.summary for row in rows if row.summary.severity(row.summary.shown(key)) != "red")
+        values = [value for run in believed if (value := run.accuracy(key)) is not None]
         if len(values) > 1:
             found[key] = max(values)
     return found
+
+
+def severities(rows: Iterable[Row]) -> set[Severity]:
+    """Of all accuracies in these rows."""
+    found = {row.summary.severity(attack) for row in rows for key in ACCURACIES if (attack := row.summary.shown(key))}
+    return {severity for severity in found if severity is not None}

@@ -7,10 +7,12 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crdnd_tui import library
+import msgspec
+
+from crdnd_tui import files, library
 from crdnd_tui.home import notes
 from crdnd_tui.home.notes import Notes
 from crdnd_tui.library import State, Summary
@@ -51,6 +53,7 @@ class Scanner:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._seen: dict[str, tuple[_Stamp, Row]] = {}
+        self._digests: dict[str, tuple[_Stamp, str]] = {}
         self._looking = threading.RLock()
         self._last: tuple[float, Scan] | None = None  # by the monotonic clock
 
@@ -87,7 +90,33 @@ class Scanner:
                 rows.append(row)
                 if not before and len(rows) == FIRST:
                     yield Scan(tuple(rows), whole=False)
-        yield Scan(tuple(rows))
+        yield Scan(tuple(self._twinned(rows)))
+
+    def _twinned(self, rows: list[Row]) -> list[Row]:
+        """With each run of a group that is one network with an earlier one named so: looked at where results agree."""
+        alike: dict[tuple[str, str], list[Row]] = {}
+        for row in rows:
+            status = row.summary.status
+            if status is not None and status.group_hash and status.results:
+                alike.setdefault((status.group_hash, repr(status.results)), []).append(row)
+        twins: dict[str, str] = {}
+        for group in (found for found in alike.values() if len(found) > 1):
+            first: dict[str, str] = {}
+            for row in reversed(group):
+                digest = self._weights(row)
+                if digest and first.setdefault(digest, row.id) != row.id:
+                    twins[row.id] = first[digest]
+        return [
+            replace(row, summary=replace(row.summary, twin=twins[row.id])) if row.id in twins else row for row in rows
+        ]
+
+    def _weights(self, row: Row) -> str:
+        """Hash of the weights that were judged; read once for each state of the run's folder."""
+        stamp = self._stamp(row.id)
+        if row.id not in self._digests or self._digests[row.id][0] != stamp:
+            path = RunDir(row.summary.path).result(row.summary.checkpoint, "clean")
+            self._digests[row.id] = stamp, _digest(path)
+        return self._digests[row.id][1]
 
     def _row(self, name: str, now: float, known: tuple[_Stamp, Row] | None) -> Row | None:
         stamp = self._stamp(name)
@@ -130,3 +159,15 @@ def shared(folder: Path) -> Scanner:
             _shared.clear()
             _shared[folder] = Scanner(folder)
         return _shared[folder]
+
+
+class _Judgement(msgspec.Struct):
+    weights_sha256: str = ""
+
+
+def _digest(path: Path) -> str:
+    """Of the weights that a result file is about; empty where it does not tell."""
+    try:
+        return msgspec.json.decode(files.read(path, files.RESULT_CAP) or b"{}", type=_Judgement).weights_sha256
+    except (ValueError, RecursionError):
+        return ""

@@ -13,7 +13,6 @@ from crdnd_tui.library import Summary
 from crdnd_tui.monitor.log_lines import LogLine, told
 from crdnd_tui.state import RunState, fold
 from crdnd_tui.text import display, one_line
-from engine.spec.attacks import RESERVED
 from engine.spec.rundir import RUN_ID, RunDir
 
 LOOK_EVERY = 1.0  # seconds between two looks at status, lock and log
@@ -100,12 +99,10 @@ class Tracker:
         return summary is not None and summary.state in library.LIVING
 
     def _with_files(self, state: RunState) -> RunState:
-        """Cells that only their result files know of; looked for once, when the run has ended."""
+        """What only result files know; looked for once, when the run has ended."""
         if not self._complete:
             self._complete = True
-            if _unknown_results(self.run, state):
-                full = results.load(self.run)
-                self._source.state = replace(state, table=full.table, warnings=full.warnings)
+            self._source.state = results.completed(self.run, state)
         return self._source.state
 
     def _read_teacher(self) -> RunState | None:
@@ -148,15 +145,6 @@ class _Source:
                 changed = True
             if not batch.more:
                 return changed
-
-
-def _unknown_results(run: RunDir, state: RunState) -> bool:
-    """Whether a result lies on disk that no event told of."""
-    try:
-        paths = [path for checkpoint in ("best", "last") for path in (run.evaluation / checkpoint).glob("*.json")]
-    except OSError:
-        return False
-    return any(path.stem not in (*RESERVED, *state.table.get(path.parent.name, {})) for path in paths)
 
 
 def _same(look: Look, before: Look) -> bool:

@@ -144,6 +144,8 @@ def _cell(standing: Standing) -> dict[str, Any]:
         "config_hash": standing.cell.config_hash, "preset": str(standing.cell.preset),
         "overrides": list(standing.cell.overrides),
         "results": standing.summary.status.results if standing.summary and standing.summary.status else {},
+        "severity": standing.summary.to_json()["severity"] if standing.summary else {},
+        "marks": standing.summary.to_json()["marks"] if standing.summary else [],
         "ticket": msgspec.to_builtins(standing.ticket) if standing.ticket else None,
     }  # fmt: skip
 
@@ -180,6 +182,7 @@ def _part(standing: Standing) -> float:
 
 
 def _accuracies(standing: Standing) -> str:
-    judged = standing.summary.judged if standing.summary else {}
-    shown = [(name, judged[name]) for name in ("clean", "autoattack", "worst") if name in judged]
-    return "  ".join(f"{name} {percent(value)}" for name, value in shown)
+    if standing.summary is None:
+        return ""
+    judged, sign = standing.summary.judged, standing.summary.sign
+    return "  ".join(f"{a} {percent(judged[a])}{sign(a)}" for a in ("clean", "autoattack", "worst") if a in judged)

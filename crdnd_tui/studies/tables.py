@@ -4,10 +4,11 @@ A row is never left out: what has not run says so in its place. All numbers are 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from crdnd_tui import report
+from crdnd_tui import marks, report
 from crdnd_tui.comparing import comparison
-from crdnd_tui.comparing.comparison_side import Side, reason
+from crdnd_tui.comparing.comparison_side import Side, by_draw, reason
 from crdnd_tui.comparing.contrasts import contrasts, leaders
 from crdnd_tui.documents.document import Cell, Column, Row, Table
 from crdnd_tui.stats import seeds
@@ -50,7 +51,7 @@ def results(study: Study, table: Block, reach: Reach, wanted: str, conditions: s
         key="results", title="Accuracy in %", head=", ".join(blocks[0].place) or "study",
         columns=(_RUNS, *(Column(key=a, title=_title(a, table.cells, reach, wanted)) for a in attacks)),
         rows=tuple(lines), caption=_caption(table, lines, conditions, study.layout.remark),
-        notes=(*writer.notes.lines(), *comparison.computed(rows)), baseline=base.title,
+        notes=(*writer.notes.lines(), *comparison.of_rows(rows, wanted)), baseline=base.title,
     )  # fmt: skip
 
 
@@ -112,9 +113,10 @@ class _Writer:
         have = [cell for _, cell in self._have(block, attack)]
         if not have or self._differ(block, attack):
             return None
-        if len(have) == 1:
-            return Sample(1, 100 * have[0].accuracy, None, 100 * have[0].low, 100 * have[0].high)
-        return seeds.sample([100 * cell.accuracy for cell in have])
+        means = list(by_draw((side, cell.accuracy) for side, cell in self._have(block, attack)).values())
+        if len(means) == 1:  # one run, or one network that was judged again
+            return Sample(1, 100 * means[0], None, 100 * have[0].low, 100 * have[0].high)
+        return seeds.sample([100 * mean for mean in means])
 
     def _measured(self, block: Block, samples: Mapping[str, Sample | None], *, rule: bool) -> Row:
         told, share = self._reach.sentence(block.cells), self._reach.share(block.cells)
@@ -135,6 +137,7 @@ class _Writer:
             low=sample.low if one else None, high=sample.high if one else None,
             best=row in self._best[attack], significant=(row, attack) in self._apart,
             marks=self._marks(block, [side for side, _ in have], attack),
+            severity=marks.worst(w.code for side, cell in have for w in side.state.marks(cell.checkpoint, attack)),
         )  # fmt: skip
 
     def _marks(self, block: Block, have: Sequence[Side], attack: str) -> str:
@@ -162,7 +165,9 @@ class _Writer:
             if sample is None or theirs is None:
                 cells.append(Cell())
             else:
-                cells.append(self._difference(attack, sample, theirs, cell.n))
+                found = self._difference(attack, sample, theirs, cell.n)
+                letters = "".join(sorted({*found.marks, *cell.marks}))
+                cells.append(replace(found, marks=letters, severity=cell.severity))
         return Row(
             label=f"ours {MINUS} {source.source}", cells=(Cell(text="points"), *cells), quiet=True, unit="points"
         )

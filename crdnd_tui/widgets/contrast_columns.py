@@ -13,6 +13,7 @@ from crdnd_tui.comparing.contrast import Contrast
 from crdnd_tui.documents.numbers import DAGGER, MISSING, p_value, percent, points
 from crdnd_tui.exporting.findings import Findings
 from crdnd_tui.exporting.of_differences import TESTS
+from crdnd_tui.marks import DISBELIEVED, STRUCK
 from crdnd_tui.palette import Palette
 from crdnd_tui.stats.multiple import LEVEL
 
@@ -81,12 +82,16 @@ def _cells(one: Contrast | None) -> tuple[str, str, str]:
     if one.low is not None and one.high is not None:
         interval = f"[{points(100 * one.low, one.n)}, {points(100 * one.high, one.n)}]"
     p = MISSING if one.adjusted is None else p_value(one.adjusted)
+    if one.struck:
+        return f"{difference}{STRUCK}", interval, f"{p} "
     return difference, interval, f"{p}{DAGGER if one.significant else ' '}"
 
 
 def _styles(one: Contrast | None, palette: Palette) -> tuple[str, str, str]:
     if one is None or one.difference is None:
         return (palette.muted,) * 3
+    if one.struck:
+        return (f"strike {palette.muted}",) * 3
     strong = f"bold {palette.text}" if one.significant else palette.text
     return strong, palette.muted, strong
 
@@ -105,6 +110,8 @@ def legend(found: Findings, attack: str) -> str:
     laid, said = found.laid, []
     tested = [found.contrast(row.id, attack) for row in laid.others]
     families = [one.family for one in tested if one is not None and one.adjusted is not None]
+    if any(one is not None and one.struck and one.difference is not None for one in tested):
+        said.append(DISBELIEVED.rstrip("."))
     if any(one is not None and one.significant for one in tested):
         over = f" over {max(families)} comparisons" if max(families) > 1 else ""
         said.append(f"{DAGGER} p below {LEVEL:g} after Holm's correction{over}")
@@ -139,7 +146,8 @@ def _own(found: Findings, row: Row, attack: str) -> str:
     if value is None or value.runs > 1 or not value.n:
         return ""
     number, low, high = (percent(100 * end, value.n) for end in (value.mean, value.low, value.high))
-    return f"{row.label}, {found.laid.title(attack)}: {number} % [{low}, {high}] of {value.n:,}"
+    signs = f" {value.marked.signs}" if value.marked.signs else ""
+    return f"{row.label}, {found.laid.title(attack)}: {number} %{signs} [{low}, {high}] of {value.n:,}"
 
 
 def _p(value: float | None) -> str:

@@ -72,8 +72,10 @@ def worst_lines(named: Sequence[tuple[str, Worst | None]], palette: Palette, wid
     for name, worst in known:
         line = Text("worst of ", palette.muted)
         line.append(pad(one_line(name, label), label) + "  ", palette.text)
-        line.append(f"{worst.name}  ", palette.text)
-        line.append(percent(worst.mean), f"bold {palette.text}")
+        line.append(f"{worst.called}  ", palette.text)
+        struck = worst.marked.struck
+        line.append(percent(worst.mean), f"strike {palette.muted}" if struck else f"bold {palette.text}")
+        line.append(worst.marked.signs, palette.bad if struck else palette.warn)
         line.append(_around(worst), palette.muted)
         line.truncate(width, overflow="ellipsis")
         made.append(line)
@@ -83,7 +85,8 @@ def worst_lines(named: Sequence[tuple[str, Worst | None]], palette: Palette, wid
 def _around(worst: Worst) -> str:
     """What bears the number."""
     if worst.std is not None:
-        return f" \u00b1 {100 * worst.std:.1f}, {len(worst.values)} seeds"
+        n = f", n {worst.count}" if worst.count else ""
+        return f" \u00b1 {100 * worst.std:.1f}, {len(worst.values)} seeds{n}"
     if worst.interval is not None:
         return f" [{percent(worst.interval.low)}, {percent(worst.interval.high)}], n {worst.count}"
     return ""

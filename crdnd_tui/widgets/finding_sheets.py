@@ -64,7 +64,7 @@ def _table(found: Findings, table: Table, colours: Mapping[str, str], palette: P
     """Without its title, which stands on the border, and without conditions, which do so, too."""
     laid = found.laid
     bare = replace(table, title="", caption=laid.bare(table.caption))
-    ink = plain.Ink(text=palette.text, strong="bold", muted=palette.muted, mark=palette.warn)
+    ink = plain.Ink(text=palette.text, strong="bold", muted=palette.muted, mark=palette.warn, bad=palette.bad)
     made = plain.lines(bare, width, ink=ink)
     labels = sorted(((row.label, colours.get(row.id, "")) for row in laid.rows), key=lambda one: -len(one[0]))
     return [_coloured(line, labels, palette) for line in made]

@@ -122,21 +122,25 @@ def _cell(found: Findings, view: View, palette: Palette, plan: Plan, row: Row, c
     if cell is None:
         barred = (row.id, column) in grid.reasons and column != DROP
         return Text(pad((UNLIKE if barred else "\u2013").rjust(digits), room), palette.muted)
+    base = grid.values.get((grid.baseline, column))
     unlike = (row.id, column) in grid.reasons or (column == DROP and row.id in grid.badges)
-    text, style = percent(cell.mean, cell.n), palette.text
+    text, style, struck = percent(cell.mean, cell.n), palette.text, cell.struck
     if column == DROP:
         text = signed(100 * cell.mean)
     if view.deltas and row.id != grid.baseline:
         points = delta(grid, row.id, column)
         text = UNLIKE if points is None and unlike else "\u2013" if points is None else signed(points)
         style = palette.muted if points is None else tone(palette, points)
+        struck = cell.struck or (base is not None and base.struck)
     elif unlike or column in grid.apart or column == DROP:
         style = palette.muted
     if (row.id, column) in found.laid.tied:
         style = f"bold {style}"
     made = Text().append(text.rjust(digits), style)
-    marks = cell.letters + (UNLIKE if unlike and text != UNLIKE and row.id not in grid.badges else "")
-    made.append(marks.ljust(plan.letters[column]), palette.warn)
+    if struck:
+        made.stylize(f"not bold strike {palette.muted}", digits - len(text), digits)
+    signs = cell.marked.signs + (UNLIKE if unlike and text != UNLIKE and row.id not in grid.badges else "")
+    made.append(signs.ljust(plan.letters[column]), palette.bad if cell.struck else palette.warn)
     if plan.inline and column != DROP:
         made.append(result_plan.spread(cell), palette.muted)
     made.append(" " * (room - len(made.plain)))

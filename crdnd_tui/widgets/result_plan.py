@@ -119,7 +119,7 @@ def _sized(grid: Grid, columns: Sequence[str], label: int, *, tight: bool, inlin
         least = 6 if any(cell.n >= 10_000 for cell in cells) else 5
         digits[column] = max(least, *(len(part) for part in heads[column]))
         unlike = any(c == column for _, c in grid.reasons)
-        letters[column] = max([len(cell.letters) for cell in cells] + [int(unlike)], default=0)
+        letters[column] = max([len(cell.marked.signs) for cell in cells] + [int(unlike)], default=0)
         beside = max((len(spread(cell)) for cell in cells), default=0) if inline and column != DROP else 0
         widths[column] = digits[column] + letters[column] + beside
     kept = set(columns)

@@ -5,6 +5,7 @@ from rich.text import Text
 from crdnd_tui import report
 from crdnd_tui.comparing.comparison import Grid
 from crdnd_tui.comparing.comparison_verdict import Verdict
+from crdnd_tui.marks import DISBELIEVED
 from crdnd_tui.palette import Palette
 from crdnd_tui.widgets.result_plan import UNLIKE, Plan, title
 
@@ -37,6 +38,10 @@ def notes(grid: Grid, plan: Plan, palette: Palette, width: int) -> list[Text]:
         note = report.wrapped(f"{letter} {sentence}".lstrip(), width, palette.muted, indent=" ", hang="   ")
         note[0].stylize(palette.warn, 1, 1 + len(letter))
         made += note
+    if any(cell.struck for cell in grid.values.values()):
+        struck = report.wrapped(DISBELIEVED, width, palette.muted, indent=" ", hang="   ")
+        struck[0].stylize(palette.bad, 1, 3)
+        made += struck
     if plan.dropped:
         words = f"not shown for want of room: {', '.join(title(column) for column in plan.dropped)}"
         made += report.wrapped(words, width, palette.muted, indent=" ", hang="   ")

@@ -3,6 +3,7 @@
 The cursor stays on its key when rows move, and where it is on the screen as far as it can.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -256,8 +257,18 @@ class RunTable(ScrollView, can_focus=True):
                 text = middle(cell.text, room, cell.keep)
                 text = " " * (room - cell_len(text)) + text if column.right else set_cell_size(text, room)
             colour = palette.text if turned else getattr(palette, cell.role)
-            segments += [Segment(" " * space, plain), Segment(text, plain + Style(color=colour, bold=cell.strong))]
+            segments.append(Segment(" " * space, plain))
+            segments += _struck(text, plain, colour) if cell.struck else [
+                Segment(text, plain + Style(color=colour, bold=cell.strong))
+            ]  # fmt: skip
             used += space + room
             if line.says is not None and column.key in line.says_from:
                 break
         return Strip(segments).adjust_cell_length(width, plain)
+
+
+def _struck(text: str, plain: Style, colour: str) -> list[Segment]:
+    """A number with a line through it, and the spaces and signs around it without one."""
+    before, number, after = re.match(r"(\s*)([\d.]*)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    look = plain + Style(color=colour)
+    return [Segment(before, look), Segment(number, look + Style(strike=True)), Segment(after, look)]

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from crdnd_tui.documents import plain
 from crdnd_tui.documents.document import Cell, Document, Figure, Row, Table
+from crdnd_tui.documents.numbers import below, marks
 from crdnd_tui.documents.plain import Ink
 from crdnd_tui.palette import Palette
 from crdnd_tui.plots.scatter import Point, scatter
@@ -22,7 +23,9 @@ _LEAST = (24, 6)  # cells of a plot that still says something
 
 def ink(palette: Palette) -> Ink:
     """Styles of the palette."""
-    return Ink(text=palette.text, strong=f"bold {palette.text}", muted=palette.muted, mark=palette.warn)
+    return Ink(
+        text=palette.text, strong=f"bold {palette.text}", muted=palette.muted, mark=palette.warn, bad=palette.bad
+    )
 
 
 def lines(document: Document, width: int, palette: Palette, *, ascii_only: bool = False) -> list[Text]:
@@ -78,9 +81,16 @@ def plot(figure: Figure, size: tuple[int, int], palette: Palette, *, ascii_only:
             line.append(words, inks.get(letter, palette.muted))
         made.append(line)
     legend = [
-        Text.assemble((letter, inks[letter]), (f" {one_line(_SEEDS.sub('', one.label), _BESIDE - 4)}", palette.text))
+        Text.assemble(
+            (letter, inks[letter]),
+            (f" {one_line(_SEEDS.sub('', one.label), _BESIDE - 4 - len(marks(one)))}",
+             f"strike {palette.muted}" if one.severity == "red" else palette.text),
+            (f" {marks(one)}" if marks(one) else "", palette.bad if one.severity == "red" else palette.warn),
+        )
         for letter, one in shown
-    ]
+    ]  # fmt: skip
+    if any(map(marks, series)):
+        legend += [line for words in below(figure) for line in wrapped(words, _BESIDE - 2, palette.muted, "", " ")]
     if not beside:
         return [*made, *legend]
     for line, name in zip(made, legend, strict=False):

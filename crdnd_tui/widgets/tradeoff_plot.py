@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 
 from crdnd_tui.documents.document import Figure, Series
-from crdnd_tui.documents.numbers import percent
+from crdnd_tui.documents.numbers import below, marks, percent
 from crdnd_tui.plots import points, scatter
 from crdnd_tui.plots.plot import AXIS, LABEL
 from crdnd_tui.text import one_line, pad
@@ -70,7 +70,8 @@ class TradeoffPlot(Cells):
             return self._letters(order, size)
         named = [
             points.Point(
-                name=one_line(one.label, min(_NAME, longest)), key=f"row{k}", x=one.x[0], y=one.y[0],
+                name=f"{one_line(one.label, min(_NAME, longest))} {marks(one)}".rstrip(),
+                key=f"row{k}", x=one.x[0], y=one.y[0],
                 ends=(one.low[0], one.high[0]),
             )
             for k, one in enumerate(order)
@@ -92,18 +93,22 @@ class TradeoffPlot(Cells):
         """Mark, name, clean, robust with its interval."""
         palette, label = self.palette, min(_NAME, max(cell_len(one.label) for one in order))
         robust = one_line(figure.y.removesuffix(", %"), 14)
-        wide = max(5, cell_len(robust))
+        wide, signs = max(5, cell_len(robust)), max(len(marks(one)) for one in order)
         rows: list[Row] = [[(f"  {pad('', label)}  clean  {robust.rjust(wide)}", palette.muted)]]
         for k, one in enumerate(order):
             mark = _letter(k) if self.ascii_only else points.DOT
             rows.append([
                 (f"{mark} ", self._colours[one.colour]),
                 (pad(one_line(one.label, label), label), palette.text),
-                (f"  {percent(one.x[0]):>5}  ", palette.text),
-                (percent(one.y[0]).rjust(wide), f"bold {palette.text}"),
+                (f"  {percent(one.x[0]):>5}  ", palette.muted if one.severity == "red" else palette.text),
+                (" " * (wide - len(percent(one.y[0]))), ""),
+                (percent(one.y[0]), f"strike {palette.muted}" if one.severity == "red" else f"bold {palette.text}"),
+                (f" {marks(one):<{signs}}" if signs else "", palette.bad if one.severity == "red" else palette.warn),
                 (f"  {percent(one.low[0]):>4}\u2013{percent(one.high[0]):<5}", palette.muted),
             ])  # fmt: skip
-        return rows
+        room = max(24, sum(cell_len(words) for words, _ in rows[-1]))
+        notes = [line for words in below(figure) for line in textwrap.wrap(words, room, subsequent_indent="  ")]
+        return [*rows, *([(line, palette.muted)] for line in notes)]
 
 
 def _letter(place: int) -> str:

@@ -37,6 +37,8 @@ class Status(Struct, frozen=True, kw_only=True):
     results: dict[str, dict[str, float]] = {}  # checkpoint -> attack -> accuracy, fractions
     results_n: int = 0
     warnings: int = 0
+    marks: list[tuple[str, str, str]] = []  # code, checkpoint and attack of each warning, each once
+    probed: dict[str, tuple[int, int]] = {}  # checkpoint -> checks that were made, and that there are
     attack: str = ""  # being run now: "best autoattack apgd-ce 120/597"
     pid: int = 0
     host: str = ""

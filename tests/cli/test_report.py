@@ -55,8 +55,9 @@ GOLDEN = """\
   L-inf, epsilon 8/255 · % right of all 10,000 test images, 95 % intervals
   a Believe AutoAttack.
   ! The disk is slow.
+  checks for figures that mislead: not known
   worst of L-inf: worst case per image
-  PGD-SAT (best) minus CW-inf +2.1, AutoAttack +4.5 points"""  # noqa: RUF001  dashes stand where no number is yet
+  PGD-SAT (a) (best) minus CW-inf +2.1, AutoAttack +4.5 points"""  # noqa: RUF001  dashes stand where no number is yet
 
 ALONE: list[Event] = [
     EvaluationStarted(checkpoints=["best"], attacks=["pgd_sat", "pgd_trades", "cw_2", "autoattack"], n=500, of=500),
@@ -91,8 +92,9 @@ GOLDEN_ALONE = """\
     probably misleads. Believe AutoAttack.
   b 9 fall to 5; 8 fall to 5. Five times the steps fool many more images, so the
     attack had not converged. Give it more steps.
+  checks for figures that mislead: not known
   worst of L-inf: worst case per image; another threat model and left out: CW-2
-  PGD-SAT minus AutoAttack +10.0 points
+  PGD-SAT (a) minus AutoAttack +10.0 points
   CW-2, L2 0.8: median L2 distance 0.6313, a mistake found for 100.0 %
   AutoAttack standard of pyautoattack 0.2.0: after APGD-CE 56.0, APGD-T 51.0,
     FAB-T 50.0, Square 50.0"""

@@ -61,7 +61,7 @@ def shown(made, label):
 
 
 def notes(made, marks):
-    return [sentence for letter, sentence in made.notes if letter in marks]
+    return [sentence for letter, sentence in made.notes if letter and letter in marks]
 
 
 def every(study, right, **more):

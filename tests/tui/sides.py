@@ -29,7 +29,7 @@ def side(run, cells=(), *, epsilon="8/255", data="cifar10", group="", seed=0, **
     return Side(id=run, label=run, word="done", config=config, group=group, state=state, **more)
 
 
-def seen(bits, *, indices="places", data="pixels", weights="weights"):
+def seen(bits, *, indices="places", data="pixels", weights=""):
     """What a result file says of images of which these were got right: `1101`."""
     return Images(n=len(bits), right=int(bits, 2), indices=indices, data=data, weights=weights)
 

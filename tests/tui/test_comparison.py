@@ -160,10 +160,10 @@ def test_marks_have_one_letter_for_all_runs():
     one = side("a", state=RunState(table=table, warnings=warned[1:]))
     two = side("b", state=RunState(table=table, warnings=warned))
     grid = comparison.grid([one, two])
-    assert {key: v.letters for key, v in grid.values.items() if v.letters} == {
-        ("b", "clean"): "a", ("a", "pgd_sat"): "b", ("b", "pgd_sat"): "b",
+    assert {key: v.marked for key, v in grid.values.items() if v.marked.letters} == {
+        ("b", "clean"): ("a", "amber"), ("a", "pgd_sat"): ("b", "amber"), ("b", "pgd_sat"): ("b", "amber"),
     }  # fmt: skip
-    assert [letter for letter, _ in grid.notes] == ["a", "b"]
+    assert [letter for letter, _ in grid.notes if letter] == ["a", "b"]
 
 
 def test_classes_are_subtracted_only_where_both_answer_the_same_question():

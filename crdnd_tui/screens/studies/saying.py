@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
+from crdnd_tui import marks
 from crdnd_tui.palette import Palette
 from crdnd_tui.queueing.dispatch import HELD_FOR
 from crdnd_tui.screens.studies.desk import Seen
@@ -137,11 +138,17 @@ def run(standing: Standing, outlook: Outlook | None, width: int, palette: Palett
     judged = standing.summary.judged if standing.summary else {}
     numbers = Text()
     for name, title in _TITLES.items():
-        value = f"{percent(judged[name])}   " if name in judged else ""
-        if value and cell_len(f"{numbers.plain}{title} {value}".rstrip()) <= width:
-            numbers.append(f"{title} ", palette.muted).append(value, palette.text)
+        severity = standing.summary.severity(name) if standing.summary and name in judged else None
+        value, sign = percent(judged[name]) if name in judged else "", marks.SIGNS[severity]
+        if value and cell_len(f"{numbers.plain}{title} {value}{sign}") <= width:
+            struck = severity == "red"
+            numbers.append(f"{title} ", palette.muted)
+            numbers.append(value, f"strike {palette.muted}" if struck else palette.text)
+            numbers.append(sign, palette.bad if struck else palette.warn).append("   ")
     if numbers:
         lines.append(numbers)
+    if standing.summary and (said := marks.legend(map(standing.summary.severity, judged))):
+        lines.append(Text(one_line(said, width), palette.muted))
     lines.append(Text(one_line(standing.run or f"preset {standing.cell.preset.name}", width), palette.muted))
     return lines
 

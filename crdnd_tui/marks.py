@@ -1,0 +1,83 @@
+"""Marks as every table, list and figure shows them: their signs, their sentences, which figures they concern. Pure.
+
+Amber informs; red strikes the figure, which then is not believed, never bold, and never leads.
+"""
+
+from collections.abc import Iterable, Mapping
+from string import ascii_letters
+from typing import NamedTuple, Protocol
+
+from engine.spec.marks import MARKS, Severity, severity
+
+SIGNS: Mapping[Severity | None, str] = {None: "", "amber": "!", "red": "!!"}
+STRUCK = "!!"  # before the letters of a struck figure
+LEGEND: Mapping[Severity, str] = {"amber": "! may mislead", "red": "!! struck out: not believed"}
+DISBELIEVED = "!! struck out: not believed."
+NOT_PROBED, NOT_READ = "not_probed", "marks_not_read"
+_TELLING = frozenset(
+    {"train_subset", "teacher_at_chance", "teacher_less_robust", NOT_PROBED, NOT_READ}
+)  # by their own message
+
+
+class Mark(Protocol):
+    """A `Warned` event, as far as it is shown."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+
+
+class Marked(NamedTuple):
+    """What stands beside one figure."""
+
+    letters: str = ""
+    severity: Severity | None = None
+
+    @property
+    def struck(self) -> bool:
+        """Whether the figure is not believed."""
+        return self.severity == "red"
+
+    @property
+    def signs(self) -> str:
+        """`!!ab`: the sign of a struck figure, and the letters of its sentences."""
+        return (STRUCK if self.struck else "") + self.letters
+
+
+UNMARKED = Marked()
+
+
+def concerns(code: str, attack: str) -> bool:
+    """Whether a mark of a whole run concerns its figures under this attack."""
+    return bool(attack) and (code in MARKS or code in _TELLING)
+
+
+def sentence(mark: Mark) -> str:
+    """What is said of every figure with this mark; some marks have figures of their own in it."""
+    return mark.message if mark.code in _TELLING and mark.message else MARKS.get(mark.code, mark.message)
+
+
+def worst(codes: Iterable[str]) -> Severity | None:
+    """Red if one of them is; None of no mark."""
+    found = {severity(code) for code in codes}
+    return "red" if "red" in found else "amber" if found else None
+
+
+def legend(severities: Iterable[Severity | None]) -> str:
+    """What the signs mean that are there: `! may mislead, !! struck out: not believed`; empty without any."""
+    found = set(severities)
+    return ", ".join(words for name, words in LEGEND.items() if name in found)
+
+
+def joined(every: Iterable[Marked]) -> Marked:
+    """Of a figure that is made of several, such as a difference."""
+    found = list(every)
+    severities = {one.severity for one in found}
+    letters = "".join(sorted({letter for one in found for letter in one.letters}, key=ascii_letters.find))
+    return Marked(letters, "red" if "red" in severities else "amber" if "amber" in severities else None)
+
+
+def letter(place: int) -> str:
+    """Of the sentence at this place; after 52 of them they begin again."""
+    return ascii_letters[place % len(ascii_letters)]
