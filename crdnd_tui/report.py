@@ -245,7 +245,11 @@ def gaps(row: Mapping[str, Evaluated], of_it: str = "", signs: Mapping[str, str]
         for other in ("cw_inf", "pgd_rescaled", "autoattack")
         if other in row
     ]
-    return f"{TITLES['pgd_sat']}{_in_brackets(signs.get('pgd_sat', ''))}{of_it} minus {', '.join(gaps)}{_GLUE}points" if gaps else ""
+    return (
+        f"{TITLES['pgd_sat']}{_in_brackets(signs.get('pgd_sat', ''))}{of_it} minus {', '.join(gaps)}{_GLUE}points"
+        if gaps
+        else ""
+    )
 
 
 def _in_brackets(signs: str) -> str:

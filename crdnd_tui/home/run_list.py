@@ -82,7 +82,11 @@ class RunList:
         fine = any(row.summary.status is not None and row.summary.status.results_n >= 10_000 for row in shown)
         self._severities = run_rows.severities(shown)
         self._view = replace(
-            self._view, best=run_rows.best(shown), spread=bool(self._groups), fine=fine, signs=bool(self._severities)
+            self._view,
+            best=run_rows.best(shown),
+            spread=bool(self._groups),
+            fine=fine,
+            signs=max((len(marks.SIGNS[severity]) for severity in self._severities), default=0),
         )
 
     def _grouped(self, rows: Sequence[Row]) -> list[str]:

@@ -40,7 +40,7 @@ class View:
     best: Mapping[str, float] = field(default_factory=dict)  # column -> the highest accuracy in sight
     spread: bool = False  # accuracies leave room for a deviation
     fine: bool = False  # some accuracies have two decimals
-    signs: bool = False  # some accuracies bear a mark
+    signs: int = 0  # cells of the marks behind accuracies
 
 
 def columns(rows: Sequence[Row], view: View, hidden: Iterable[str] = ()) -> list[Column]:
@@ -50,9 +50,10 @@ def columns(rows: Sequence[Row], view: View, hidden: Iterable[str] = ()) -> list
     both = max(18, max((len(pair(row.summary)) for row in rows), default=0))
     data = max((len(row.summary.status.data) for row in rows if row.summary.status), default=4)
     tags = max((sum(len(tag) + 2 for tag in row.notes.tags) for row in rows if row.notes.tags), default=0)
-    behind = 2 * view.signs + (5 + view.fine if view.spread else 0)
+    spread = 5 + view.fine if view.spread else 0
+    behind, number = view.signs + spread, 6 + view.fine + (view.signs > 1) + spread
     accuracies = [
-        Column(key=key, title=title + " " * behind, least=6 + view.fine + behind, right=True, rank=rank)
+        Column(key=key, title=title + " " * behind, least=number, right=True, rank=rank)
         for (key, title), rank in zip(_TITLES.items(), (5, 9, 4, 3), strict=True)
     ]
     every = [
@@ -183,10 +184,10 @@ def _accuracy(run: Summary, key: str, view: View) -> Cell:
     blank = " " * (5 + view.fine if view.spread else 0)
     n = run.status.results_n if run.status else 0
     if value is None:
-        return Cell("\u2013" + " " * (2 + view.fine + 2 * view.signs) + blank, "faint")
+        return Cell("\u2013" + " " * (2 + view.fine + view.signs) + blank, "faint")
     severity = run.severity(attack)
     text = percent(value, n)
-    text += " " * (view.fine and n < 10_000) + (marks.SIGNS[severity].ljust(2) if view.signs else "")
+    text += " " * (view.fine and n < 10_000) + marks.SIGNS[severity].ljust(view.signs)
     if severity == "red":
         return Cell(text + blank, "muted", struck=True)
     return Cell(text + blank, strong=key in view.best and value >= view.best[key])
@@ -214,7 +215,7 @@ def group_line(group: Group, view: View, *, is_open: bool) -> Line:
     }
     for key, spread in spreads.items():
         fewer, severity = spread is not None and spread.n < most, group.severity(key)
-        sign = marks.SIGNS[severity].ljust(2) if view.signs else ""
+        sign = marks.SIGNS[severity].ljust(view.signs)
         quiet = fewer or severity == "red"
         cells[key] = Cell(
             _spread(spread, view) + sign, "muted" if quiet else "text", strong=not quiet, struck=severity == "red"

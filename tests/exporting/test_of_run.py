@@ -73,7 +73,9 @@ def test_the_worst_class_is_the_one_of_the_table_of_classes(runs):
     place = [column.title for column in classes.columns].index("AutoAttack")
     least = min(classes.rows, key=lambda row: row.cells[place].value)
     attack = next(row for row in results.rows if row.label == "AutoAttack")
-    assert (attack.cells[1].value, attack.cells[2].text) == (least.cells[place].value, f"class {least.label}")
+    assert (attack.cells[1].value, attack.cells[2].text) == (
+        least.cells[place].value, f"class {least.label}, n {least.cells[0].value:.0f}",
+    )  # fmt: skip
     assert sum(row.cells[0].value for row in classes.rows) == 597
 
 

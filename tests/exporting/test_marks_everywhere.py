@@ -1,0 +1,240 @@
+"""Every mark, of one figure and of a whole run, stands at its figures with its sentence, wherever they are shown."""
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from crdnd_tui import library, marks, pages, report, results
+from crdnd_tui.documents import as_csv, as_json, latex, markdown, plain
+from crdnd_tui.documents.document import Cell, Document
+from crdnd_tui.exporting import html, mlflow, of_comparison, of_worst, svg, tensorboard
+from crdnd_tui.exporting.of_run import run_document
+from crdnd_tui.exporting.subject import subject
+from crdnd_tui.home import glance
+from crdnd_tui.home.notes import NONE
+from crdnd_tui.home.scan import Row
+from crdnd_tui.palette import DARK
+from engine.spec.events import Probed, Warned, encode
+from engine.spec.marks import MARKS, severity
+from engine.spec.rundir import RunDir
+from tests.exporting.test_of_run import CRDND, runs  # noqa: F401  a fixture
+from tests.tui.sides import cell, seen, side
+
+RUN_WIDE = (
+    "constant_output", "non_finite", "zero_gradient", "probabilities", "non_deterministic", "train_mode",
+    "epsilon_unbounded", "subset", "few_images", "train_subset", "teacher_at_chance", "teacher_less_robust",
+)  # fmt: skip
+EVERY = [(code, "") for code in RUN_WIDE] + [(code, "pgd_sat") for code in MARKS if code not in RUN_WIDE]
+BEST = {"clean": 90, "pgd_sat": 80, "cw_inf": 45, "autoattack": 40, "worst": 40}
+
+
+def warned(code: str, attack: str, checkpoint: str = "best") -> Warned:
+    said = MARKS.get(code, f"The message of {code.replace('_', ' ')} with 500 images.")
+    return Warned(code=code, message=said, attack=attack, checkpoint=checkpoint if attack else "")
+
+
+def judged(run: str, *warnings: Warned, probed: Probed | None = None, **right: int):
+    both = [(c, a, n) for c in ("best", "last") for a, n in {**BEST, **right}.items()]
+    cells = [cell(a, n, checkpoint=c, per_class=[0.5, 0.1]) for c, a, n in both]
+    made = side(run, cells)
+    state = replace(made.state, warnings=warnings, probed={"best": probed} if probed else {}, phase="finished")
+    return replace(made, state=state)
+
+
+def letters(words: str) -> str:
+    """What is left of a sentence whatever a format escapes and where it breaks its lines."""
+    return re.sub(r"[^a-z]", "", words.replace(r"\allowbreak{}", "").lower())
+
+
+def written(document: Document) -> dict[str, str]:
+    return {
+        "terminal": "\n".join(line.plain for line in plain.document(document, 100)),
+        "ascii": "\n".join(line.plain for line in plain.document(document, 100, ascii_only=True)),
+        "markdown": markdown.text(document), "latex": latex.text(document), "html": html.text(document),
+        "json": as_json.text(document), "csv": as_csv.text(document), "curves": as_csv.curves(document),
+        **{f"wide {t.key}": as_csv.wide(t, document) for t in document.tables if t.key in ("results", "differences")},
+        **{f"svg {f.key}": svg.figure(f) for f in document.figures if f.key in ("tradeoff", "attacks")},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "attack"), EVERY)
+def test_a_comparison_tells_every_mark_in_every_format(code: str, attack: str) -> None:
+    warning = warned(code, attack)
+    document = of_comparison.comparison_document([judged("b", pgd_sat=60), judged("a", warning)], baseline="b")
+    said, red = written(document), severity(code) == "red"
+    for name, content in said.items():
+        if not (attack and name == "svg tradeoff"):  # clean against AutoAttack: PGD-SAT is not in it
+            assert letters(marks.sentence(warning))[:40] in letters(content), name
+    found = next(c for c in _cells(document, "results", "a") if c.value == 80)
+    assert found.marks and found.severity == severity(code)
+    difference = next(c for c in _cells(document, "differences", "a") if c.value == pytest.approx(20))
+    assert difference.marks and difference.severity == severity(code)
+    assert ("~~80.0~~" in said["markdown"]) == ("<s>80.0</s>" in said["html"]) == red
+    assert (r"\hbox{80.0}" in said["latex"]) == ("80.0!!" in said["ascii"]) == ("80.0!!" in said["terminal"]) == red
+    lines = list(csv.DictReader(io.StringIO(said["csv"])))
+    (line,) = (one for one in lines if (one["table"], one["row"], one["column"]) == ("results", "a", "pgd_sat"))
+    assert (line["severity"], line["believed"]) == (severity(code), "false" if red else "true")
+    assert ("not believed" in " ".join(document.lead)) == red
+
+
+def _cells(document: Document, key: str, label: str) -> list[Cell]:
+    rows = next(table for table in document.tables if table.key == key).rows
+    return [cell_ for row in rows if row.label == label for cell_ in row.cells]
+
+
+@pytest.mark.parametrize(("code", "attack"), EVERY)
+def test_a_run_s_table_tells_every_mark(code: str, attack: str) -> None:
+    warning = warned(code, attack)
+    state = judged("a", warning).state
+    lines = report.table(state, 100)
+    shown = "\n".join(line.plain for line in lines)
+    assert letters(marks.sentence(warning))[:40] in letters(shown)
+    line = next(line for line in lines if line.plain.startswith("  PGD-SAT"))
+    assert ("!!" in line.plain) == (severity(code) == "red") == any("strike" in str(s.style) for s in line.spans)
+    assert "PGD-SAT" in shown and "80.0" in shown
+    row = next(row for row in results.rows(state) if row["attack"] == "pgd_sat")
+    assert [mark["code"] for mark in row["marks"]] == [code]
+    assert (row["severity"], row["believed"]) == (severity(code), severity(code) != "red")
+
+
+def test_a_struck_figure_is_never_bold_leads_nowhere_and_has_no_dagger() -> None:
+    """By construction of a cell, and by what is said of the order."""
+    assert not Cell(value=1.0, best=True, significant=True, severity="red").best
+    red = judged("a", warned("above_worst_case", "pgd_sat"))
+    laid = of_comparison.lay([judged("b", pgd_sat=60), red], baseline="b")
+    assert not any(key == ("a", "pgd_sat") for key in laid.tied) and not laid.contrasts["a", "pgd_sat"].significant
+    assert not any(words.startswith("a leads") for words in of_comparison.lead(laid))
+    for line in report.table(red.state, 100):
+        if "!!" in line.plain:
+            assert not any("bold" in str(span.style) and "80.0" in line.plain[span.start : span.end]
+                           for span in line.spans)  # fmt: skip
+    struck = of_comparison.lay([red, judged("b", pgd_sat=60)], baseline="a")
+    assert any("no difference from it is a claim" in words for words in of_comparison.lead(struck))
+    assert struck.strongest == "autoattack"
+
+
+def test_a_mean_over_seeds_is_struck_when_one_seed_is_and_says_so() -> None:
+    seeds = [replace(judged(f"a{k}"), group="g", config={**judged("a").config, "seed": k}) for k in range(3)]
+    state = replace(seeds[1].state, warnings=(warned("zero_gradient", ""),))
+    laid = of_comparison.lay([*seeds[:1], replace(seeds[1], state=state), *seeds[2:], judged("b")], grouped=True)
+    assert laid.grid.values["a0", "pgd_sat"].struck
+    assert any("1 of 3 seeds not believed under" in words for _, words in laid.grid.notes)
+
+
+PROBED = (
+    (Probed(checkpoint="best", done=12, of=12), "12 of 12 checks"),
+    (Probed(checkpoint="best", done=9, of=12, left_out={"twin": "no natural twin"}), "not made: twin (no natural twin)"),
+    (Probed(checkpoint="best", done=0, of=12, left_out={"all": "suspect = false"}), "not probed (suspect = false)"),
+    (None, "not known"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("probed", "words"), PROBED)
+def test_what_was_probed_is_told_in_every_table(probed: Probed | None, words: str) -> None:
+    state = judged("a", probed=probed).state
+    assert words in " ".join(line.plain.strip() for line in report.table(state, 300))
+    assert words in results.rows(state)[0]["checks"]
+    document = of_comparison.comparison_document([judged("b", probed=probed), judged("a", probed=probed)])
+    for name, content in written(document).items():
+        if not name.startswith(("svg", "wide diff", "csv", "curves")):
+            assert letters(words) in letters(content), name
+    is_marked = any(cell_.marks for cell_ in _cells(document, "results", "a"))
+    assert is_marked == (probed is not None and not probed.done)  # unmarked is another thing than unprobed
+
+
+@pytest.fixture
+def marked_run(runs, tmp_path) -> RunDir:  # noqa: F811
+    """A copy of a recorded run whose log ends with marks of the whole run and of one figure."""
+    import shutil  # noqa: PLC0415
+
+    path = tmp_path / "runs" / runs[CRDND].id
+    shutil.copytree(runs[CRDND].path, path)
+    run = RunDir(path)
+    known = run.events.read_bytes()
+    more = [warned("train_subset", ""), warned("above_worst_case", "pgd_sat")]
+    run.events.write_bytes(known + b"".join(map(encode, more)))
+    status = json.loads(run.status.read_bytes())
+    run.status.write_text(json.dumps(status | {"warnings": status["warnings"] + 2}))
+    return run
+
+
+def test_a_run_is_marked_in_lists_replays_and_its_document(marked_run: RunDir) -> None:
+    told, struck = "The message of train subset with 500 images.", MARKS["above_worst_case"]
+    row = library.summary(marked_run)
+    assert row is not None and row.severity("pgd_sat") == "red" and row.severity("clean") == "amber"
+    assert row.to_json()["severity"]["best"]["pgd_sat"] == "red"
+    listed = "\n".join(line.plain for line in pages.run_list([row], 100))
+    assert "97.2 !" in listed and "! may mislead" in listed and "`crdnd show RUN`" in listed
+    shown = glance.results(glance.at_once(Row(row, NONE)), DARK, 60)
+    assert "!!" in shown.plain and "struck out: not believed" in shown.plain
+    assert any("strike" in str(span.style) for span in shown.spans)
+    of = subject(marked_run)
+    tags = mlflow._tags(of)
+    assert told in tags["crdnd.marks"] and struck in tags["crdnd.marks"]
+    assert "test_best/pgd_sat: !! not believed: " in tags["crdnd.marks"]
+    encoded = tensorboard.encoded(of)
+    assert told.encode() in encoded and b"!! not believed" in encoded and b"test_best_believed/pgd_sat" in encoded
+    document = run_document(marked_run)
+    for name, content in written(document).items():
+        if not name.startswith("svg"):
+            assert letters(told) in letters(content), name
+    assert "~~" in markdown.text(document) and "<s>" in html.text(document)
+
+
+def test_an_older_log_between_whose_ends_warnings_are_lost_is_marked_as_not_read(marked_run: RunDir) -> None:
+    status = json.loads(marked_run.status.read_bytes())
+    marked_run.status.write_text(json.dumps(status | {"warnings": 99}))
+    row = library.summary(marked_run)
+    assert row is not None and (marks.NOT_READ, "", "") in row.marks and row.sign("clean") == "!"
+
+
+def test_marks_in_result_files_count_where_the_log_has_none(marked_run: RunDir) -> None:
+    path = marked_run.result("best", "cw_inf")
+    record = json.loads(path.read_bytes())
+    path.write_text(json.dumps(record | {"marks": ["zero_gradient"]}))
+    assert results.load(marked_run).severity("best", "cw_inf") == "red"
+
+
+def test_an_older_run_that_was_not_to_be_probed_says_so(marked_run: RunDir) -> None:
+    text = marked_run.config.read_text()
+    before, found, after = text.rpartition("suspect = true")
+    marked_run.config.write_text(f"{before}suspect = false{after}" if found else text)
+    assert results.load(marked_run).checks("best") == "not probed (suspect = false)"
+
+
+def test_equal_weights_are_one_network() -> None:
+    def network(run: str, seed: int, digest: str):
+        records = {("best", "clean"): seen("1" * 90 + "0" * 10, weights=digest)}
+        return replace(side(run, [cell("clean", 90)], seed=seed, group="g"), records=records)
+
+    from crdnd_tui.comparing import comparison  # noqa: PLC0415
+    from crdnd_tui.comparing.comparison_side import twinned  # noqa: PLC0415
+
+    two = twinned([network("a", 0, "x"), network("copy", 1, "x"), network("c", 2, "z")])
+    assert [one.draw for one in two] == ["seed 0", "seed 0", "seed 2"]
+    row = comparison.rows(two, grouped=True)[0]
+    assert row.draws == 2 and "equal weights, SHA-256 x" in comparison.one_network(row)
+    assert any("count once" in words for _, words in comparison.grid(two, grouped=True).notes)
+    assert "equal weights" in comparison.grid(two[:2]).badges["copy"]
+
+
+def test_classes_that_fare_equally_badly_are_counted() -> None:
+    assert report.worst_class([0.5, 0.0, 0.0, 0.0]) == (1, 3)
+    laid = of_comparison.lay([side("a", [cell("clean", 90, per_class=[0.5, 0.0, 0.0])])])
+    found = of_worst.worst(laid, laid.rows[0], "clean")
+    assert found is not None and found.called == "class 1, 2 tied"
+    state = side("a", [cell("clean", 90, per_class=[0.5, 0.0, 0.0])]).state
+    assert "2 tied" in "\n".join(line.plain for line in report.table(state, 120))
+    told = replace(state, counts={"best": (10, 20, 30)})
+    assert "n 20, 2 tied" in "\n".join(line.plain for line in report.table(told, 120))
+
+
+def test_the_recorded_runs_are_not_struck(runs) -> None:  # noqa: F811
+    for run in runs.values():
+        row = library.summary(run)
+        assert row is None or not any(row.severity(attack) == "red" for attack in row.judged), Path(run.path).name
