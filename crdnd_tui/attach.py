@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from crdnd_tui import files, launch, vitals
-from crdnd_tui.follow import Batch, Follower
-from crdnd_tui.state import RunState, fold
+from crdnd_tui import launch, vitals
+from crdnd_tui.library import LOG_CAP
+from crdnd_tui.results import Reading, fair
+from crdnd_tui.state import RunState
 from crdnd_tui.text import display
 from crdnd_tui.views import View
+from engine.spec import deaths, files
 from engine.spec.events import Event, RunResumed
 from engine.spec.rundir import RUN_ID, RunDir
 
@@ -39,23 +41,23 @@ class Source:
     """One event log, folded as it grows; knows which events are news and which are history told again."""
 
     def __init__(self, run: RunDir, *, from_start: bool) -> None:
-        self.state = RunState()
-        self._follower = Follower(run.events)
+        self._reading = Reading(run)
         if not from_start:
             self.read()
+
+    @property
+    def state(self) -> RunState:
+        """What the log and its records come to."""
+        return self._reading.state
 
     def read(self) -> list[Event]:
         """Everything there is by now; returns the news in it."""
         news: list[Event] = []
-        while True:
-            batch: Batch = self._follower.read()
+        for batch in self._reading.read():
             if batch.reset:
                 news = []
-            before = RunState() if batch.reset else self.state
-            self.state = fold(batch.events, before, unknown=batch.unknown, damaged=batch.damaged)
             news += _since_resume(batch.events) if batch.reset else batch.events
-            if not batch.more:
-                return news
+        return fair(news, self.state)
 
 
 def _since_resume(events: Sequence[Event]) -> list[Event]:
@@ -140,7 +142,7 @@ class Attachment:
         spoken = {"finished": DONE, "stopped": STOPPED, "failed": FAILED}.get(state.phase)
         if self._process is None:
             return Outcome(state, FAILED if spoken is None else spoken, killed=spoken is None)
-        code = self._process.returncode
+        code = launch.ended(self._run, self._process)
         killed = code not in (DONE, FAILED, USAGE, STOPPED)
         if self._presses and (code == STOPPED or killed):
             return Outcome(state, INTERRUPTED, killed=killed)
@@ -149,7 +151,7 @@ class Attachment:
 
 def log_tail(run: RunDir, lines: int = 8) -> list[str]:
     """What the engine's log says after the last event in it, safe to show; events are told elsewhere."""
-    text = files.tail(run.log).decode("utf-8", "replace")
-    said = [line for line in text.splitlines() if line.strip()]
+    text = files.tail(run.log, LOG_CAP).decode("utf-8", "replace")
+    said = text.splitlines()
     after = next((place for place in range(len(said), 0, -1) if _EVENT.search(said[place - 1])), 0)
-    return [display(line, 400) for line in said[after:]][-lines:]
+    return [display(line, 400) for line in deaths.told(said[after:])][-lines:]

@@ -15,6 +15,9 @@ import typer
 
 from crdnd_tui import cli_queue, cli_results, complete
 from crdnd_tui.options import (
+    AnotherData,
+    AnotherDevice,
+    AnotherThreads,
     Data,
     Device,
     Devices,
@@ -31,6 +34,7 @@ from crdnd_tui.options import (
     folder,
 )
 from crdnd_tui.text import display
+from engine.spec import streams
 from engine.spec.errors import ConfigError, CrdndError
 
 app = typer.Typer(
@@ -97,17 +101,23 @@ def resume(  # noqa: PLR0913  options of a command line
     *,
     detach: Detach = False,
     as_json: Json = False,
+    device: AnotherDevice = None,
+    threads: AnotherThreads = None,
     devices: Devices = None,
     nodes: Nodes = None,
     rendezvous: Rendezvous = None,
     exact: Exact = None,
     settings: Settings = None,
+    data: AnotherData = None,
     runs: Runs = Path("runs"),
 ) -> None:
     """Go on with a stopped, killed or failed run, from its last checkpoint; what is said of its machine stays so."""
     from crdnd_tui.commands import run as command  # noqa: PLC0415  paid for by this command alone
 
-    crew = {"devices": devices, "nodes": nodes, "rendezvous": rendezvous, "exact": exact}
+    crew = {
+        "device": device, "threads": threads, "devices": devices, "nodes": nodes, "rendezvous": rendezvous,
+        "exact": exact, "data": str(folder(data)) if data else None,
+    }  # fmt: skip
     raise typer.Exit(
         command.resume(run, folder(runs), settings or (), crew, detach=detach, as_json=as_json),
     )
@@ -256,6 +266,7 @@ cli_results.register(app)
 def main() -> None:
     """The entry point. A user's mistake is a message on stderr, never a traceback."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us quietly; an engine has a session of its own
+    streams.reserve()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     sys.exit(_called())

@@ -1,4 +1,4 @@
-"""What the shell offers at a Tab: ids of runs, names of presets. Reads folder names only, so that Tab is quick."""
+"""What the shell offers at a Tab: ids of runs, names of presets. Of runs it reads no more than when they were begun."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from crdnd_tui import presets
-from engine.spec.rundir import RUN_ID
+from engine.spec.rundir import RUN_ID, newest_first
 
 
 def runs(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -18,7 +18,7 @@ def runs(ctx: typer.Context, incomplete: str) -> list[str]:
             names = [e.name for e in entries if RUN_ID.fullmatch(e.name) and e.is_dir(follow_symlinks=False)]
     except OSError:
         return []
-    return [name for name in sorted(names, reverse=True) if name.startswith(incomplete)]
+    return newest_first(Path(folder).expanduser(), [name for name in names if name.startswith(incomplete)])
 
 
 def preset(incomplete: str) -> list[str]:

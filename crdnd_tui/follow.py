@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from crdnd_tui.files import open_regular
 from crdnd_tui.text import display
 from engine.spec.events import MAX_LINE, Event, decode
+from engine.spec.files import open_regular
 
 CHUNK = 8 << 20  # bytes of one read, so that a huge log cannot fill the memory at once
 _ANCHOR = 96  # bytes before our place that must not change
@@ -90,18 +90,19 @@ def _shown(line: bytes) -> bytes:
     if len(line) > MAX_LINE:
         return line
     try:
-        return msgspec.json.encode(_safe(msgspec.json.decode(line)))
+        return msgspec.json.encode(safe(msgspec.json.decode(line)))
     except (ValueError, RecursionError):
         return line  # damaged: it will be counted
 
 
-def _safe(value: Any) -> Any:  # noqa: ANN401  any JSON
+def safe(value: Any) -> Any:  # noqa: ANN401  any JSON
+    """The same with all its words safe to show."""
     match value:
         case str():
             return display(value)
         case list():
-            return [_safe(item) for item in value]
+            return [safe(item) for item in value]
         case dict():
-            return {display(key): _safe(item) for key, item in value.items()}
+            return {display(key): safe(item) for key, item in value.items()}
         case _:
             return value

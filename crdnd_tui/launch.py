@@ -7,17 +7,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from crdnd_tui import files, vitals
+from crdnd_tui import vitals
 from crdnd_tui.state import RunState
-from engine.spec import rundir
+from engine.spec import deaths, files, rundir
 from engine.spec.errors import RunFolderError
 from engine.spec.rundir import RUN_ID, RunDir
+from engine.spec.signals import held_back
 
 ROOT = Path(rundir.__file__).resolve().parents[2]  # where the package `engine` lies
+_noted: set[int] = set()  # processes whose end was looked at
+_noting = threading.Lock()
 
 
 def engine_command(run: RunDir) -> list[str]:
@@ -29,7 +33,20 @@ def start(run: RunDir) -> subprocess.Popen[bytes]:
     """The engine of this run, detached; what it prints is appended to engine.log."""
     refuse_a_second(run)
     run.stop.unlink(missing_ok=True)
-    return detached(engine_command(run), run.log)
+    with held_back():
+        engine = detached(engine_command(run), run.log)
+    threading.Thread(target=ended, args=(run, engine), daemon=True).start()
+    return engine
+
+
+def ended(run: RunDir, engine: subprocess.Popen[bytes]) -> int:
+    """Wait for the engine, and write once into its log if a signal ended it; its exit code."""
+    code = engine.wait()
+    with _noting:
+        if engine.pid not in _noted:
+            _noted.add(engine.pid)
+            deaths.note(run, engine.pid, code)
+    return code
 
 
 def refuse_a_second(run: RunDir) -> None:
@@ -65,7 +82,8 @@ def detached(command: Sequence[str], log: Path, *, anew: bool = False) -> subpro
 
 def ask_to_stop(run: RunDir) -> None:
     """The engine finishes its step, saves and leaves."""
-    run.stop.touch()
+    if not os.path.lexists(run.stop):  # another user's may be there already
+        run.stop.touch()
 
 
 def kill(run: RunDir, *, patience: float = 10.0) -> bool:

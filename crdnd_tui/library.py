@@ -8,16 +8,21 @@ import platform
 import stat
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from crdnd_tui import files, marks, vitals
+from msgspec import structs
+
+from crdnd_tui import agreement, marks, vitals
+from crdnd_tui.agreement import Place
 from crdnd_tui.text import MAX_TEXT, display, duration
+from engine.spec import deaths, files
 from engine.spec import status as spec_status
+from engine.spec.deaths import Death
 from engine.spec.events import RunFailed, RunFinished, RunStopped, Warned, decode
 from engine.spec.marks import MARKS, Severity, severity
-from engine.spec.rundir import RunDir
+from engine.spec.rundir import RunDir, dated
 from engine.spec.status import Status
 
 State = Literal[
@@ -31,6 +36,7 @@ STALLED_AFTER = 90.0  # seconds without a heartbeat
 LOST_AFTER = 600.0  # on another host, where no lock can be tried
 STARTING_FOR = 30.0  # seconds that an engine may need before its first status
 _HEAD, _TAIL = 1 << 16, 1 << 18  # bytes of an older run's log that are looked through for warnings
+LOG_CAP = 1 << 17  # bytes of engine.log in which a death is looked for
 FRESH = 5.0  # seconds in which a living engine may still be writing its last words
 
 # The columns of a list of runs, each with the attacks whose accuracy it may show: the first that was judged.
@@ -51,6 +57,9 @@ class Summary:
     age: float = 0.0  # seconds since the last heartbeat
     marks: tuple[tuple[str, str, str], ...] = ()  # code, checkpoint and attack of what its evaluation warned of
     twin: str = ""  # an earlier run of the list with equal weights, which is the same network
+    disputed: Mapping[Place, str] = field(
+        default_factory=dict
+    )  # figures of the status that contradict something, and why
 
     @property
     def name(self) -> str:
@@ -58,19 +67,36 @@ class Summary:
         return display(self.status.name) if self.status else ""
 
     @property
-    def judged(self) -> Mapping[str, float]:
-        """Attack -> accuracy on the test split, a fraction: of `best`, else of `last`; empty before it was judged."""
-        results = self.status.results if self.status else {}
-        return results.get("best") or results.get("last") or {}
+    def created(self) -> float:
+        """Unix seconds, as far as anything tells."""
+        return self.status.created if self.status and self.status.created > 0 else dated(self.path)
 
     @property
-    def checkpoint(self) -> str:
-        """Whose figures `judged` are."""
-        return "best" if self.status and self.status.results.get("best") else "last"
+    def judged(self) -> Mapping[str, float]:
+        """Attack -> accuracy on the test split, a fraction: of `best`, else of `last`; empty before it was judged."""
+        return (self.status.results if self.status else {}).get(self.shown, {})
+
+    @property
+    def shown(self) -> str:
+        """The checkpoint whose figures are shown: `best`, else `last`."""
+        best = (self.status and self.status.results.get("best")) or any(name == "best" for name, _ in self.disputed)
+        return "best" if best else "last"
+
+    def disputes(self, column: str) -> bool:
+        """Whether a figure of this column, or of this attack, contradicts something, so that it is not shown."""
+        known = (a for a in ACCURACIES.get(column, (column,)) if a in self.judged or (self.shown, a) in self.disputed)
+        return (self.shown, next(known, "")) in self.disputed
+
+    def disputing(self, disputed: Mapping[Place, str]) -> "Summary":
+        """The same without these figures."""
+        if not disputed or self.status is None:
+            return self
+        status = _without(self.status, disputed)
+        return replace(self, status=status, disputed={**self.disputed, **disputed})
 
     def severity(self, attack: str, checkpoint: str | None = None) -> Severity | None:
         """Of the figure under this attack; red is not believed. An empty checkpoint is that of validation."""
-        at = self.checkpoint if checkpoint is None else checkpoint
+        at = self.shown if checkpoint is None else checkpoint
         of_it = [code for code, where, of in self.marks if where in ("", at) and of in ("", attack)]
         own = {code for code, where, of in self.marks if of == attack and where in ("", at)}
         found = [code for code in of_it if code in own or marks.concerns(code, attack)]
@@ -81,22 +107,23 @@ class Summary:
         """`!` beside a figure that may mislead, `!!` beside one that is not believed."""
         return marks.SIGNS[self.severity(attack, checkpoint)]
 
-    def shown(self, column: str) -> str:
+    def attack_of(self, column: str) -> str:
         """The attack that one of ACCURACIES shows; empty while it was not judged."""
         return next((attack for attack in ACCURACIES[column] if attack in self.judged), "")
 
     @property
     def checks(self) -> str:
         """How many checks its figures were put to."""
-        found = self.status.probed.get(self.checkpoint) if self.status else None
+        found = self.status.probed.get(self.shown) if self.status else None
         if found is None:
             return "not known"
         return f"{found[0]} of {found[1]} checks" if found[0] else "not probed"
 
     def accuracy(self, column: str) -> float | None:
-        """The fraction that one of ACCURACIES shows; None while it was not judged."""
+        """The fraction that one of ACCURACIES shows; None while it was not judged, and where it is disputed."""
         judged = self.judged
-        return next((judged[attack] for attack in ACCURACIES[column] if attack in judged), None)
+        known = (a for a in ACCURACIES[column] if a in judged or (self.shown, a) in self.disputed)
+        return judged.get(next(known, ""))
 
     def to_json(self) -> dict[str, Any]:
         """What scripts read; at least id, state, name."""
@@ -106,7 +133,11 @@ class Summary:
             "method": s.method, "student": s.student, "teacher": s.teacher, "data": s.data, "seed": s.seed,
             "epsilon": s.epsilon, "epoch": s.epoch, "epochs": s.epochs, "step": s.step, "total_steps": s.total_steps,
             "eta_seconds": s.eta_seconds, "validation": s.validation, "results": s.results, "n": s.results_n,
-            "warnings": s.warnings, "attack": s.attack, "created": s.created, "heartbeat": s.heartbeat,
+            "warnings": s.warnings, "attack": s.attack, "created": self.created, "heartbeat": s.heartbeat,
+            "does_not_agree": [
+                {"checkpoint": checkpoint, "attack": attack, "why": why}
+                for (checkpoint, attack), why in self.disputed.items()
+            ],
             "config_hash": s.config_hash, "group_hash": s.group_hash, "host": s.host, "pid": s.pid,
             "marks": [
                 {"code": code, "checkpoint": checkpoint, "attack": attack, "severity": severity(code),
@@ -119,17 +150,22 @@ class Summary:
 
 
 def runs(folder: Path, *, now: float | None = None) -> list[Summary]:
-    """All runs of a folder, newest first by their ids; an absent folder holds none."""
+    """All runs of a folder, newest first; an absent folder holds none."""
     try:
         found = names(folder)
     except OSError:
         return []
     rows = (summary(RunDir(folder / name), now=now) for name in found)
-    return [row for row in rows if row is not None]
+    return sorted((row for row in rows if row is not None), key=by_age, reverse=True)
+
+
+def by_age(row: Summary) -> tuple[float, str]:
+    """What the order of creation is sorted by."""
+    return row.created, row.id
 
 
 def names(folder: Path) -> list[str]:
-    """Folders that may be runs, newest first; OSError when the folder cannot be listed."""
+    """Folders that may be runs, the latest ids first; OSError when the folder cannot be listed."""
     with os.scandir(folder) as entries:
         found = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
     return sorted(found, reverse=True)
@@ -164,9 +200,10 @@ def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
             return Summary(id=name, path=run.path, state="running", why="status.json is damaged")
         return Summary(id=name, path=run.path, state="damaged", why="status.json is damaged")
     state, why = _state(run, status, now)
-    found = tuple((display(code, 80), c, a) for code, c, a in status.marks) or _marks_of_log(run, status.warnings)
+    known = tuple((display(code, 80), c, a) for code, c, a in status.marks) or _marks_of_log(run, status.warnings)
     age = max(0.0, now - status.heartbeat)
-    return Summary(id=name, path=run.path, state=state, why=why, status=status, age=age, marks=found)
+    found = Summary(id=name, path=run.path, state=state, why=why, status=status, age=age, marks=known)
+    return found.disputing(agreement.of_status(status))
 
 
 def _marks_of_log(run: RunDir, many: int) -> tuple[tuple[str, str, str], ...]:
@@ -183,6 +220,13 @@ def _marks_of_log(run: RunDir, many: int) -> tuple[tuple[str, str, str], ...]:
     return (*known, *([(marks.NOT_READ, "", "")] if len(found) < many else []))
 
 
+def _without(status: Status, disputed: Mapping[Place, str]) -> Status:
+    """The same status without these figures: nobody shows what contradicts itself."""
+    results = {c: {a: v for a, v in row.items() if (c, a) not in disputed} for c, row in status.results.items()}
+    validation = {a: v for a, v in status.validation.items() if ("validation", a) not in disputed}
+    return structs.replace(status, results=results, validation=validation)
+
+
 def _state(run: RunDir, status: Status, now: float) -> tuple[State, str]:
     """From the engine's last words, the lock and the clock."""
     age = now - status.heartbeat
@@ -191,7 +235,8 @@ def _state(run: RunDir, status: Status, now: float) -> tuple[State, str]:
     if status.phase in ("done", "stopped", "failed"):
         if living and age > FRESH:
             return "starting", ""  # resumed: the last words are an earlier engine's
-        return _ended(status.phase, status.reason)
+        state, why = _ended(status.phase, status.reason)
+        return state, why or ("" if living else _crash_after(run, status.heartbeat))
     if living:
         if age > patience:
             return "stalled", f"no sign of life for {age:.0f} s"
@@ -204,7 +249,31 @@ def _state(run: RunDir, status: Status, now: float) -> tuple[State, str]:
         if age < -patience:
             return "stalled", f"on {status.host}, whose clock is {duration(-age)} ahead"
         return ("stalled" if age > patience else "running"), f"on {status.host}"
-    return _last_words(run) or ("killed", "the engine died without a word; `crdnd resume` goes on")
+    return _last_words(run) or ("killed", _told(run))
+
+
+def death_of(run: RunDir) -> Death:
+    """How the engine of a run died, of which it is known that it did."""
+    return deaths.last(files.tail(run.log, LOG_CAP)) or Death("")
+
+
+def _told(run: RunDir, when: str = "") -> str:
+    """Of what it died, and what to do."""
+    death = death_of(run)
+    todo = death.advice(run.id, files.read(run.machine)) if death.repeated else "`crdnd resume` goes on"
+    return f"{death.words}{when}; {todo}"
+
+
+def _crash_after(run: RunDir, heartbeat: float) -> str:
+    """That the engine crashed when all was said and done; the log is read only if it was written to after that."""
+    try:
+        written = os.lstat(f"{run.path}/engine.log").st_mtime
+    except OSError:
+        return ""
+    if written < heartbeat:
+        return ""
+    death = deaths.last(files.tail(run.log, LOG_CAP))
+    return death.words if death is not None and death.after_end else ""
 
 
 def _ended(phase: str, reason: str) -> tuple[State, str]:
@@ -240,7 +309,7 @@ def _without_status(run: RunDir, now: float) -> tuple[State, str]:
         return "queued", "not started yet"
     if now - log.st_mtime < STARTING_FOR and not log.st_size:
         return "starting", ""
-    return _last_words(run) or ("killed", "the engine died while it started; see engine.log")
+    return _last_words(run) or ("killed", _told(run, " while it started"))
 
 
 def _shown(status: Status) -> Status:

@@ -63,7 +63,8 @@ def _head(state: RunState, title: str, width: int, living: bool, now: float) -> 
     head.append(pad(one_line(state.run or "the engine starts", room), room) + "  ", "bold")
     head.append(one_line(stage, 15), "green" if state.phase != "failed" else "red")
     head.append(clock, "dim")
-    return [head, Text(one_line(title, width), "dim")] if title else [head]
+    flaws = [Text(one_line(f"! events.jsonl: {', '.join(state.flaws)}", width), "yellow")] if state.flaws else []
+    return [head, *([Text(one_line(title, width), "dim")] if title else []), *flaws]
 
 
 def _training(state: RunState, width: int, ascii_only: bool) -> list[Text]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from string import ascii_letters
 from typing import NamedTuple, Protocol
 
+from engine.spec import marks as spec_marks
 from engine.spec.marks import MARKS, Severity, severity
 
 SIGNS: Mapping[Severity | None, str] = {None: "", "amber": "!", "red": "!!"}
@@ -50,7 +51,7 @@ UNMARKED = Marked()
 
 def concerns(code: str, attack: str) -> bool:
     """Whether a mark of a whole run concerns its figures under this attack."""
-    return bool(attack) and (code in MARKS or code in _TELLING)
+    return bool(attack) and (code in MARKS or code in _TELLING) and spec_marks.concerns(code, attack)
 
 
 def sentence(mark: Mark) -> str:

@@ -23,6 +23,15 @@ Runs = Annotated[Path, typer.Option("--runs", envvar="CRDND_RUNS", help="Folder 
 Data = Annotated[Path, typer.Option("--data", envvar="CRDND_DATA", help="Folder of data sets and teachers.")]
 Device = Annotated[str, typer.Option(envvar="CRDND_DEVICE", help="auto, cpu, cuda, cuda:1 ...")]
 Threads = Annotated[int, typer.Option(help="CPU threads; 0 = by the size of the model.", min=0)]
+AnotherData = Annotated[
+    Path | None, typer.Option("--data", help="Another folder of data sets and teachers.", show_default=False)
+]
+AnotherDevice = Annotated[
+    str | None, typer.Option("--device", help="Another one: auto, cpu, cuda, cuda:1 ...", show_default=False)
+]
+AnotherThreads = Annotated[
+    int | None, typer.Option("--threads", help="Another number of CPU threads.", min=0, show_default=False)
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

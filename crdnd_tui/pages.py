@@ -8,7 +8,7 @@ from rich.text import Text
 
 from crdnd_tui import marks
 from crdnd_tui.library import Summary
-from crdnd_tui.text import count, duration, number, one_line, pad, percent, plain
+from crdnd_tui.text import DISPUTED, count, duration, number, one_line, pad, percent, plain
 from engine.spec.marks import Severity
 
 SIGNS = {
@@ -46,7 +46,7 @@ def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = Fal
             line.append(f"  {one_line(row.name, names)}" if names and row.name else "", "dim")
         line.rstrip()
         lines.append(line)
-        if row.why and row.state not in ("done", "running", "starting"):
+        if row.why and row.state not in ("running", "starting"):
             lines.append(Text(" " * 12 + one_line(row.why, max(10, width - 14)), "dim"))
     said = marks.legend(one for row in rows for one in _severities(row)) if not shorter else ""
     lines += [Text(f"  {said}; `crdnd show RUN` says why", "dim")] if said else []
@@ -74,7 +74,8 @@ def _accuracies(row: Summary, signs: int) -> Text:
     of, n = row.judged, row.status.results_n if row.status else 0
     line = Text(" ")
     for attack in ("clean", _strongest(row)):
-        number, severity = percent(of.get(attack), n), row.severity(attack) if attack in of else None
+        severity = row.severity(attack) if attack in of else None
+        number = DISPUTED if row.disputes(attack) else percent(of.get(attack), n)
         line.append(" " + " " * (6 - len(number)))
         line.append(number, "dim strike" if severity == "red" else "")
         line.append(f" {marks.SIGNS[severity]:<2}" if signs else "", "red" if severity == "red" else "yellow")
@@ -82,7 +83,7 @@ def _accuracies(row: Summary, signs: int) -> Text:
 
 
 def _strongest(row: Summary) -> str:
-    return next((attack for attack in _STRONGEST if attack in row.judged), "")
+    return next((attack for attack in _STRONGEST if attack in row.judged or row.disputes(attack)), "")
 
 
 def _severities(row: Summary) -> list[Severity | None]:

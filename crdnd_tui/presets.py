@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from crdnd_tui import files
 from crdnd_tui.text import display
+from engine.spec import files
 from engine.spec.errors import ConfigError
 
 _HERE = Path(__file__).resolve().parent

@@ -12,9 +12,10 @@ from typing import Any
 
 from rich.text import Text
 
-from crdnd_tui import fast_path, files
+from crdnd_tui import fast_path
 from crdnd_tui.fast_path import NETS
 from crdnd_tui.text import count, display, one_line, size
+from engine.spec import files
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 
@@ -285,7 +286,13 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 def machine_of(run: RunDir) -> Machine | None:
-    """Where the run was computed; None when that is missing or damaged."""
+    """Where the run is computed, where its folder lies now; None when that is missing or damaged."""
+    written = machine_as_written(run)
+    return written.beside(run.path) if written is not None else None
+
+
+def machine_as_written(run: RunDir) -> Machine | None:
+    """The same as its folder says, which may have been moved since."""
     content = files.read(run.machine)
     try:
         return Machine.model_validate_json(content) if content else None

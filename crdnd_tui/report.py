@@ -3,8 +3,10 @@
 A number that cannot be believed bears a letter, and each letter has its sentence below the table.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from types import MappingProxyType
 
 from rich.cells import cell_len
@@ -13,7 +15,7 @@ from rich.text import Text
 from crdnd_tui import marks
 from crdnd_tui.marks import Marked
 from crdnd_tui.state import RunState
-from crdnd_tui.text import bar, count, number, one_line, pad, percent, plain
+from crdnd_tui.text import DISPUTED, bar, count, number, one_line, pad, percent, plain
 from engine.spec import attacks
 from engine.spec.events import Evaluated
 from engine.spec.marks import MARKS
@@ -27,6 +29,7 @@ TITLES: Mapping[str, str] = {
 }
 PARTS = {"apgd-ce": "APGD-CE", "apgd-t": "APGD-T", "fab-t": "FAB-T", "square": "Square"}
 _READ_OFF = frozenset({"margin_below_ce", "suite_below_pgd", "rescaled_below_ce", "fgsm_below_pgd", "subset"})
+_NUMBER = re.compile(r"\d")
 _NAMES = 16  # cells of an attack's name
 _BARS = 24  # cells of the longest bar
 _GLUE = "\u00a0"  # a space at which no line is broken
@@ -64,7 +67,7 @@ class _Row:
 
 def table(state: RunState, width: int = 80, *, ascii_only: bool = False, height: int = 1000) -> list[Text]:
     """The robustness table with its notes, shortened to `height` lines; nothing when there is no cell yet."""
-    if not any(state.table.values()):
+    if not any(state.table.values()) and not state.disputed:
         return []
     notes = Notes(state)
     rows, beyond = _rows(state, notes)
@@ -124,9 +127,9 @@ def _body(
             lines += rule
         line = Text("  ")
         line.append(pad(row.title, label), "bold" if row.attack == WORST else "")
-        for cell, mark in zip(row.cells, row.marks, strict=True):
+        for name, cell, mark in zip(columns, row.cells, row.marks, strict=True):
             line.append("   ")
-            line.append_text(_number(row.attack, cell, mark, digits))
+            line.append_text(_figure(row.attack, cell, mark, digits, disputed=(name, row.attack) in state.disputed))
             line.append(" " + mark.signs.ljust(room) if room else "", "red" if mark.struck else "yellow")
             line.append(pad(_interval(cell) if interval else "", interval), "dim")
         line.append("   " + classes.get(row.attack, "").ljust(max(class_width, 11)) if class_width else "", "dim")
@@ -144,10 +147,10 @@ def _body(
     return lines
 
 
-def _number(attack: str, cell: Evaluated | None, mark: Marked, digits: int) -> Text:
-    """With a line through it where it is not believed, which then is never bold."""
+def _figure(attack: str, cell: Evaluated | None, mark: Marked, digits: int, *, disputed: bool) -> Text:
+    """The accuracy, with a line through it where it is not believed; a red sign where files contradict it."""
     if cell is None:
-        return Text("\u2013".rjust(digits), "dim")
+        return Text((DISPUTED if disputed else "\u2013").rjust(digits), "bold red" if disputed else "dim")
     number = percent(cell.accuracy, cell.n)
     style = "dim strike" if mark.struck else "bold" if attack in (CLEAN, WORST) else ""
     return Text.assemble(" " * (digits - len(number)), (number, style))
@@ -197,8 +200,10 @@ def class_name(state: RunState, index: int, width: int = 14) -> str:
 
 
 def conditions(state: RunState) -> str:
-    """In which ball, on which images; there is at least one cell."""
+    """In which ball, on which images; nothing while no figure stands."""
     cells = [cell for row in state.table.values() for cell in row.values()]
+    if not cells:
+        return "no figure stands"
     n, of = max((cell.n, cell.of) for cell in cells)
     epsilon = next((str(e) for cell in cells if (e := cell.spec.get("epsilon"))), "")
     split = one_line(cells[0].split, 20)
@@ -241,7 +246,8 @@ def gaps(row: Mapping[str, Evaluated], of_it: str = "", signs: Mapping[str, str]
     if "pgd_sat" not in row:
         return ""
     gaps = [
-        f"{TITLES[other]} {100 * (row['pgd_sat'].accuracy - row[other].accuracy):+.1f}{_in_brackets(signs.get(other, ''))}"
+        f"{TITLES[other]} {100 * (row['pgd_sat'].accuracy - row[other].accuracy):+.1f}"
+        f"{_in_brackets(signs.get(other, ''))}"
         for other in ("cw_inf", "pgd_rescaled", "autoattack")
         if other in row
     ]
@@ -305,9 +311,8 @@ class Notes:
 
     @staticmethod
     def _note(notes: dict[tuple[str, str], list[str]], code: str, message: str) -> None:
-        key = _sentence(code, message)
-        said = notes.setdefault(key, [])
-        figures = message[: len(message) - len(key[1])].strip().rstrip(".")
+        said = notes.setdefault(_sentence(code, message), [])
+        figures = _figures(code, message)
         if figures and figures not in said and code not in _READ_OFF:
             said.append(figures)
 
@@ -346,6 +351,15 @@ class Notes:
 
 
 def _sentence(code: str, message: str) -> tuple[str, str]:
-    """The code, and what is always said of it: the end of the message, after its figures."""
-    known = MARKS.get(code, "")
-    return code, known if known and message.endswith(known) else message
+    """The code, and what is always said of it, also where an older engine worded it otherwise."""
+    return code, MARKS.get(code, message)
+
+
+def _figures(code: str, message: str) -> str:
+    """What was measured: the beginning of the message, before what is always said; of another wording, its numbers."""
+    known = MARKS.get(code)
+    if known is None:
+        return ""
+    if message.endswith(known):
+        return message.removesuffix(known).strip().rstrip(".")
+    return ". ".join(takewhile(_NUMBER.search, message.split(". "))).strip().rstrip(".")

@@ -1,155 +1,229 @@
-"""The state of a saved run, and the cells of its table as plain values for scripts."""
+"""What a run says, read as it grows: its log, held against the records beside it; and its table as plain values.
 
-from collections.abc import Iterable, Mapping
+Whoever shows a figure of a run has it from here: a figure that its record, its count or its interval contradicts is
+not in the table, and `RunState.disputed` says why.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
-import tomli
-from msgspec import Struct
 
-from crdnd_tui import files
-from crdnd_tui.follow import Follower
+from crdnd_tui import agreement
+from crdnd_tui.agreement import Place, Record
+from crdnd_tui.follow import Batch, Follower, safe
 from crdnd_tui.state import RunState, fold
-from crdnd_tui.text import display
+from crdnd_tui.text import display, one_line, percent
+from engine.spec import files, outcomes
 from engine.spec.attacks import KINDS, RESERVED
-from engine.spec.events import Evaluated, Probed, Warned
+from engine.spec.events import Evaluated, Event, Probed, Warned
 from engine.spec.marks import MARKS, severity
+from engine.spec.outcomes import Outcome
 from engine.spec.rundir import RunDir
 
-
-class _Record(Struct, kw_only=True):
-    """What is read of an attack's result file; it holds more."""
-
-    accuracy: float
-    n: int
-    checkpoint: str = ""
-    attack: str = ""
-    of: int = 0
-    low: float = 0.0
-    high: float = 1.0
-    seconds: float = 0.0
-    per_class: list[float] = []
-    details: dict[str, float] = {}
-    spec: dict[str, Any] = {}
-    marks: list[str] = []
-    counts: list[int] = []
-
-
-_decoder = msgspec.json.Decoder(_Record)
-_MAX_DOTS = 500  # in one line: a key of 20,000 parts keeps the parser busy for seconds
 _ORDER = {name: place for place, name in enumerate(KINDS)}  # of the suite, where no log tells it
+BOTH = ("best", "last")
+_MOST = 100  # records of one checkpoint that are read
+
+
+class Reading:
+    """A run's log and records, read again and again; `state` is what they come to. Nothing in the folder can raise."""
+
+    def __init__(self, run: RunDir) -> None:
+        self.run = run
+        self.state = RunState()
+        self._follower = Follower(run.events)
+        self._told = RunState()  # as the log tells it
+        self._records: dict[Place, Record] = {}
+        self._whole: tuple[RunState, RunState] | None = None
+
+    def read(self) -> Iterator[Batch]:
+        """Everything there is by now, batch by batch; after each, `state` has it in it."""
+        while True:
+            batch = self._follower.read()
+            if batch.reset or batch.events or batch.unknown or batch.damaged:
+                self._take(batch)
+            yield batch
+            if not batch.more:
+                return
+
+    def follow(self) -> bool:
+        """Read everything there is by now; whether there was anything."""
+        before = self.state
+        for _ in self.read():
+            pass
+        return self.state is not before
+
+    def whole(self) -> RunState:
+        """With the figures that only their records know of: for a run at which nobody works any more."""
+        if self._whole is None or self._whole[0] is not self.state:
+            known = {place: _record(self.run, place) for place in _untold(self.run, self._told)}
+            suite = set(KINDS) | {"clean", "worst", *(self._told.evaluation.attacks if self._told.evaluation else ())}
+            more = {place: r for place, r in known.items() if r is not None and (r.cell or place[1] in suite)}
+            whole = _settled(self._told, {**self._records, **more}) if more else self.state
+            self._whole = self.state, replace(whole, probed=_probed(self.run, whole))
+        return self._whole[1]
+
+    def _take(self, batch: Batch) -> None:
+        if batch.reset:
+            self._told, self._records = RunState(), {}
+        before, self._told = (
+            self._told,
+            fold(batch.events, self._told, unknown=batch.unknown, damaged=batch.damaged),
+        )
+        said = {(event.checkpoint, event.attack) for event in batch.events if isinstance(event, Evaluated)}
+        for place in said:  # its record was written before it was said
+            self._records.pop(place, None)
+            if (record := _record(self.run, place)) is not None:
+                self._records[place] = record
+        if said or before is not self._told:
+            self.state = _settled(self._told, self._records)
 
 
 def load(run: RunDir) -> RunState:
-    """The whole log folded; cells that only their result files know of are added to the table."""
-    follower, state = Follower(run.events), RunState()
-    while True:
-        batch = follower.read()
-        state = fold(batch.events, RunState() if batch.reset else state, unknown=batch.unknown, damaged=batch.damaged)
-        if not batch.more:
-            break
-    return completed(run, state)
+    """A run as it lies there: its log, and its records, also those that no log tells of."""
+    reading = Reading(run)
+    reading.follow()
+    return reading.whole()
 
 
-def completed(run: RunDir, state: RunState) -> RunState:
-    """With what only files know: cells, marks, images of each class, and that no check was wanted."""
-    table = {checkpoint: dict(row) for checkpoint, row in state.table.items()}
-    warnings, counts = list(state.warnings), dict(state.counts)
-    for checkpoint in ("best", "last"):
-        folder = run.evaluation / checkpoint
-        if not files.is_folder(folder):
-            continue
-        for path in sorted(folder.glob("*.json"), key=lambda path: (_ORDER.get(path.stem, len(_ORDER)), path.stem)):
-            attack = display(path.stem, 80)
-            record = None if attack in RESERVED else _record(files.read(path, files.RESULT_CAP))
-            if record is None:
-                continue
-            table.setdefault(checkpoint, {}).setdefault(attack, _cell(checkpoint, attack, record))
-            known = {w.code for w in warnings if w.attack in ("", attack) and w.checkpoint in ("", checkpoint)}
-            warnings += [_mark(code, checkpoint, attack) for code in dict.fromkeys(record.marks) if code not in known]
-            if record.counts and sum(record.counts) == record.n:
-                counts.setdefault(checkpoint, tuple(record.counts))
-    return replace(state, table=table, warnings=tuple(warnings), counts=counts, probed=_probed(run, state, table))
-
-
-def _probed(run: RunDir, state: RunState, judged: Iterable[str]) -> Mapping[str, Probed]:
+def _probed(run: RunDir, state: RunState) -> Mapping[str, Probed]:
     """What the log tells of checks; of an older engine's run that none was wanted, if its config says so."""
-    missing = [checkpoint for checkpoint in judged if checkpoint not in state.probed]
-    wanted = parsed(files.read(run.config)).get("evaluation") if missing else None
+    missing = [checkpoint for checkpoint in state.table if checkpoint not in state.probed]
+    wanted = (files.decoded(run.config, files.toml_table) or {}).get("evaluation") if missing else None
     if not isinstance(wanted, dict) or wanted.get("suspect") is not False:
         return state.probed
     left_out = {"every check": "suspect = false"}
     return {**state.probed, **{c: Probed(checkpoint=c, done=0, of=0, left_out=left_out) for c in missing}}
 
 
-def parsed(config: bytes | None) -> Mapping[str, Any]:
-    """The table of a config; empty where it is damaged."""
-    try:
-        text = (config or b"").decode()
-        if any(line.count(".") > _MAX_DOTS for line in text.splitlines()):
-            return {}
-        return tomli.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-
-
-def _record(content: bytes | None) -> _Record | None:
-    try:
-        return _decoder.decode(content or b"")
-    except (ValueError, RecursionError):
-        return None  # no result: an index, or damage that the engine will see when it resumes
-
-
-def _mark(code: str, checkpoint: str, attack: str) -> Warned:
-    return Warned(
-        code=display(code, 80), message=MARKS.get(code, display(code, 80)), checkpoint=checkpoint, attack=attack
+def _settled(told: RunState, records: Mapping[Place, Record]) -> RunState:
+    """The state without the figures that something contradicts, and a mark for each of those; and what records mark."""
+    if not told.table and not records:
+        return told
+    found = agreement.settle(told.table, records, len(told.training.classes) if told.training else 0)
+    kept = [w for w in told.warnings if w.code != agreement.CODE]
+    known = {(w.code, checkpoint, w.attack) for w in kept for checkpoint in ([w.checkpoint] if w.checkpoint else BOTH)}
+    marks = [
+        _mark(code, *place)
+        for place, record in records.items()
+        for code in dict.fromkeys(record.marks)
+        if not known & {(code, *place), (code, place[0], "")}
+    ]
+    counts = {place[0]: r.counts for place, r in records.items() if r.cell and sum(r.counts) == r.cell.n}
+    return replace(
+        told,
+        table=found.table,
+        disputed=found.disputed,
+        counts={**told.counts, **counts},
+        warnings=(*kept, *marks, *(_mark(agreement.CODE, *place, why) for place, why in found.disputed.items())),
     )
 
 
-def _cell(checkpoint: str, attack: str, record: _Record) -> Evaluated:
+def fair(events: Iterable[Event], state: RunState) -> list[Event]:
+    """The same events, with none of a figure that something contradicts: in its place its record's, or only a mark."""
+    shown: list[Event] = []
+    for event in events:
+        if not isinstance(event, Evaluated):
+            shown.append(event)
+            continue
+        place = event.checkpoint, event.attack
+        why = state.disputed.get(place) or agreement.contradiction(event)
+        cell = state.table.get(event.checkpoint, {}).get(event.attack) if why else event
+        shown += [msgspec.structs.replace(cell, seq=event.seq, time=event.time)] if cell is not None else []
+        if why:
+            shown.append(msgspec.structs.replace(_mark(agreement.CODE, *place, why), seq=event.seq, time=event.time))
+    return shown
+
+
+def against(run: RunDir, results: Mapping[str, Mapping[str, float]]) -> dict[Place, str]:
+    """Of these accuracies, those that the records of the run contradict, and why."""
+    found: dict[Place, str] = {}
+    for place, share in {
+        (name, attack): share for name, row in results.items() for attack, share in row.items()
+    }.items():
+        record = _record(run, place)
+        if record is not None and record.cell is None:
+            found[place] = record.trouble
+        elif record is not None and record.cell is not None and not agreement.near(share, record.cell.accuracy):
+            found[place] = f"its record says {percent(record.cell.accuracy, record.cell.n)}"
+    return found
+
+
+def _untold(run: RunDir, state: RunState) -> list[Place]:
+    """Places whose record lies on the disk, though no event tells of it; in the order of the suite."""
+    found: list[Place] = []
+    for checkpoint in BOTH:
+        folder = run.evaluation / checkpoint
+        known = {*RESERVED, *state.table.get(checkpoint, {})}
+        names = _names(folder) - known if files.is_folder(folder) else set()
+        found += [(checkpoint, n) for n in sorted(names, key=lambda name: (_ORDER.get(name, len(_ORDER)), name))]
+    return found
+
+
+def _names(folder: Path) -> set[str]:
+    try:
+        return {path.stem for path in sorted(folder.glob("*.json"))[:_MOST]}
+    except OSError:
+        return set()
+
+
+def _record(run: RunDir, place: Place) -> Record | None:
+    """What the file of a figure says; None where there is none."""
+    if not all(word and "/" not in word and "\0" not in word and not word.startswith(".") for word in place):
+        return None
+    path = run.result(*place)
+    content = files.read(path, files.RESULT_CAP)
+    if content is None:
+        return Record(trouble="its record is no regular file that can be read") if os.path.lexists(path) else None
+    try:
+        outcome = outcomes.decode(content)
+    except (ValueError, RecursionError) as error:
+        return Record(trouble=f"its record is damaged: {one_line(str(error), 160)}")
+    if (outcome.checkpoint, outcome.attack) != place:
+        return Record(trouble="its record is of another attack or checkpoint")
+    return Record(
+        cell=_cell(outcome),
+        counts=tuple(outcome.counts),
+        judged=(outcome.indices_sha256, outcome.data_sha256, outcome.weights_sha256),
+        marks=tuple(outcome.marks),
+    )
+
+
+def _mark(code: str, checkpoint: str, attack: str, figures: str = "") -> Warned:
+    sentence = MARKS.get(code, display(code, 80))
+    message = f"{display(f'{checkpoint} {attack}: {figures}', 300)}. {sentence}" if figures else sentence
+    return Warned(code=display(code, 80), message=message, checkpoint=display(checkpoint), attack=display(attack))
+
+
+def _cell(record: Outcome) -> Evaluated:
     return Evaluated(
-        checkpoint=checkpoint, attack=attack, accuracy=record.accuracy, n=record.n, of=record.of or record.n,
-        low=record.low, high=record.high, seconds=record.seconds, per_class=record.per_class,
-        details={display(key): value for key, value in record.details.items()}, spec=_shown(record.spec),
+        checkpoint=display(record.checkpoint), attack=display(record.attack), accuracy=record.accuracy, n=record.n,
+        of=record.of, low=record.low, high=record.high, seconds=record.seconds, per_class=record.per_class,
+        details={display(key): value for key, value in record.details.items()}, spec=safe(record.spec), time=0.0,
     )  # fmt: skip
 
 
-def _shown(spec: dict[str, Any]) -> dict[str, Any]:
-    """The attack's settings with their words safe to show."""
-    return {display(key): display(value) if isinstance(value, str) else value for key, value in spec.items()}
-
-
 def rows(state: RunState) -> list[dict[str, Any]]:
-    """One value for each cell: what `--json` calls `results`."""
+    """One value for each cell: what `--json` calls `results`; a figure that something contradicts is null."""
     return [
-        _row(state, state.table[checkpoint][attack])
+        _row(state, checkpoint, attack)
         for checkpoint in state.checkpoints
         for attack in state.attacks
-        if attack in state.table.get(checkpoint, {})
+        if attack in state.table.get(checkpoint, {}) or (checkpoint, attack) in state.disputed
     ]
 
 
-def _row(state: RunState, cell: Evaluated) -> dict[str, Any]:
-    details: Mapping[str, float] = cell.details
-    return {
-        "checkpoint": cell.checkpoint,
-        "attack": cell.attack,
-        "accuracy": cell.accuracy,
-        "n": cell.n,
-        "of": cell.of,
-        "low": cell.low,
-        "high": cell.high,
-        "seconds": cell.seconds,
-        "split": cell.split,
-        "per_class": list(cell.per_class),
-        "details": dict(details),
-        "spec": cell.spec,
-        "marks": [
-            {"code": w.code, "message": w.message, "severity": severity(w.code)}
-            for w in state.marks(cell.checkpoint, cell.attack)
-        ],
-        "severity": state.severity(cell.checkpoint, cell.attack),
-        "believed": state.severity(cell.checkpoint, cell.attack) != "red",
-        "checks": state.checks(cell.checkpoint),
-    }
+def _row(state: RunState, checkpoint: str, attack: str) -> dict[str, Any]:
+    cell = state.table.get(checkpoint, {}).get(attack)
+    figures = ("accuracy", "n", "of", "low", "high", "seconds", "split", "per_class", "details", "spec")
+    told = {key: getattr(cell, key) for key in figures} if cell else dict.fromkeys(figures)
+    marks = [
+        {"code": w.code, "message": w.message, "severity": severity(w.code)} for w in state.marks(checkpoint, attack)
+    ]
+    worst = state.severity(checkpoint, attack)
+    judged = {"marks": marks, "severity": worst, "believed": worst != "red", "checks": state.checks(checkpoint)}
+    return {"checkpoint": checkpoint, "attack": attack, **told, **judged}

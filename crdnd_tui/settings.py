@@ -53,7 +53,7 @@ def _read(path: Path) -> str:
         return ""
     try:
         regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        return os.read(descriptor, CAP).decode() if regular else ""
+        return os.read(descriptor, CAP).decode("utf-8-sig") if regular else ""
     except (OSError, ValueError):
         return ""
     finally:

@@ -5,9 +5,10 @@ Series grow once a batch and facts once an event, so that a log of 100,000 steps
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, assert_never
+from typing import Literal, NamedTuple, assert_never
 
 from crdnd_tui import marks
+from crdnd_tui.text import count
 from engine.spec.events import (
     AttackProgressed,
     AttackStarted,
@@ -37,7 +38,28 @@ from engine.spec.marks import Severity
 Phase = Literal["waiting", "running", "finished", "stopped", "failed"]
 ENGINES = 64  # of one run, whose switches are kept
 ENDED = frozenset({"finished", "stopped", "failed"})
+GAPS = 8  # places in a log's numbering that are told one by one
 Table = Mapping[str, Mapping[str, Evaluated]]  # checkpoint -> attack -> cell
+
+
+class Gap(NamedTuple):
+    """A place where the numbering of a log jumps: forwards, events are missing; else it goes back."""
+
+    after: int
+    before: int
+
+    @property
+    def missing(self) -> int:
+        """Events that are not there; 0 or less where the numbering goes back."""
+        return self.before - self.after - 1
+
+    @property
+    def words(self) -> str:
+        """For a reader."""
+        if self.missing <= 0:
+            return f"the numbering goes back from {count(self.after)} to {count(self.before)}"
+        one = self.missing == 1
+        return f"{count(self.missing)} event{'' if one else 's'} {'is' if one else 'are'} missing after {self.after}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +101,11 @@ class RunState:
     warnings: tuple[Warned, ...] = ()
     probed: Mapping[str, Probed] = field(default_factory=dict)  # checkpoint -> checks that were made
     counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # checkpoint -> judged images of each class
+    disputed: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (checkpoint, attack) -> what disagrees
 
+    seq: int = 0  # of the latest event
+    gaps: tuple[Gap, ...] = ()  # the first of them
+    missing: int = 0  # events that the numbering misses
     unknown: int = 0  # events of a newer engine
     damaged: int = 0  # lines that are no event
 
@@ -112,7 +138,7 @@ class RunState:
     def attacks(self) -> list[str]:
         """Rows of the table in the order of the suite: clean first, the worst case last."""
         suite = list(self.evaluation.attacks) if self.evaluation else []
-        seen = [attack for row in self.table.values() for attack in row]
+        seen = [*(attack for row in self.table.values() for attack in row), *(attack for _, attack in self.disputed)]
         inner = [a for a in dict.fromkeys([*suite, *seen]) if a not in ("clean", "worst")]
         return [
             *(["clean"] if suite or "clean" in seen else []),
@@ -123,7 +149,17 @@ class RunState:
     @property
     def checkpoints(self) -> list[str]:
         """Columns of the table."""
-        return list(dict.fromkeys([*(self.evaluation.checkpoints if self.evaluation else []), *self.table]))
+        named = self.evaluation.checkpoints if self.evaluation else []
+        return list(dict.fromkeys([*named, *self.table, *(checkpoint for checkpoint, _ in self.disputed)]))
+
+    @property
+    def flaws(self) -> list[str]:
+        """What is wrong with the log itself, in words."""
+        passed = self.unknown + self.damaged
+        said = [f"{self.damaged} damaged line{'s' * (self.damaged > 1)}"] if self.damaged else []
+        said += [f"{self.unknown} event{'s' * (self.unknown > 1)} of a newer engine"] if self.unknown else []
+        told = self.gaps if self.missing > passed else [gap for gap in self.gaps if gap.missing <= 0]
+        return [*said, *(gap.words for gap in told)]
 
     def marks(self, checkpoint: str, attack: str) -> list[Warned]:
         """Of one figure: those of its own, and those of the whole run that concern this attack, each once.
@@ -180,9 +216,14 @@ def fold(events: Iterable[Event], state: RunState | None = None, *, unknown: int
     validations: list[Validated] = []
     warnings: list[Warned] = []
     table: dict[str, dict[str, Evaluated]] = {}
-    last = state.last
+    last, seq, gaps, missing = state.last, state.seq, list(state.gaps), state.missing
     for event in events:
         last = event.time
+        if event.seq != seq + 1 and event.seq:  # 0: it was never in a log
+            gap = Gap(seq, event.seq)
+            missing += max(0, gap.missing)
+            gaps += [gap] if len(gaps) < GAPS else []
+        seq = event.seq or seq
         match event:
             case StepDone():
                 steps.append(event)
@@ -206,6 +247,9 @@ def fold(events: Iterable[Event], state: RunState | None = None, *, unknown: int
         warnings=(*state.warnings, *warnings) if warnings else state.warnings,
         table={**state.table, **rows} if rows else state.table,
         last=last,
+        seq=seq,
+        gaps=tuple(gaps),
+        missing=missing,
         unknown=state.unknown + unknown,
         damaged=state.damaged + damaged,
     )

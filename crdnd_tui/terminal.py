@@ -16,6 +16,7 @@ import typer
 
 from crdnd_tui import complete
 from crdnd_tui.text import display, encodes_unicode
+from engine.spec import streams
 from engine.spec.rundir import RUN_ID, RunDir, find
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def _refuse(words: str) -> NoReturn:
 
 def main() -> None:
     """The entry point of `crdnd-tui`."""
+    streams.reserve()
     app = typer.Typer(add_completion=True, pretty_exceptions_enable=False)
     app.command(context_settings={"help_option_names": ["-h", "--help"]})(run)
     app()

@@ -59,6 +59,9 @@ def pad(text: str, width: int) -> str:
     return set_cell_size(text, width)
 
 
+DISPUTED = "\u2260"  # stands, red, for a figure that the run's own files contradict
+
+
 def percent(fraction: float | None, n: int = 0) -> str:
     """A fraction in per cent without the sign: one decimal, or two when 10,000 images and more can carry them."""
     if fraction is None:

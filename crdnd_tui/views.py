@@ -90,10 +90,14 @@ class PlainView:
         self._console = console
         self._ascii = not encodes_unicode(console.encoding)
         self._narrator, self._teacher = Narrator(), Narrator(prefix="teacher: ")
+        self._flaws: list[str] = []
 
     def show(self, state: RunState, events: Sequence[Event], *, living: bool) -> None:
         for line in self._narrator.lines(events, state):
             self.say(line)
+        if state.flaws != self._flaws:
+            self._flaws = state.flaws
+            self.say(f"warning: events.jsonl: {', '.join(self._flaws)}")
 
     def show_teacher(self, state: RunState, events: Sequence[Event]) -> None:
         for line in self._teacher.lines(events, state):

@@ -1,7 +1,5 @@
 """Is the engine of a run alive, and which process is it? The lock says so; a process number alone never does."""
 
-import fcntl
-import json
 import os
 import platform
 import time
@@ -10,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 import psutil
 
-from crdnd_tui import files
+from engine.spec import files, locks
 from engine.spec.rundir import RunDir
 
 
@@ -31,14 +29,11 @@ def alive(run: RunDir) -> bool:
     if descriptor is None:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not locks.take(descriptor, shared=True)
     except OSError:
-        return False  # a file system without locks: the heartbeat has to do
+        return False
     finally:
         os.close(descriptor)  # gives the shared lock back
-    return False
 
 
 def is_here(run: RunDir) -> bool:
@@ -54,7 +49,7 @@ def holder(run: RunDir) -> Holder | None:
     """The living process that holds the lock; None when there is none here, or another process now has its number."""
     if not alive(run) or not is_here(run):
         return None
-    pid = _pid(files.read(run.lock, 4096) or b"")
+    pid = locks.signer(files.read(run.lock, 4096) or b"")
     if pid <= 1 or pid == os.getpid():
         return None
     try:
@@ -135,15 +130,3 @@ def wait_gone(process: Holder, seconds: float) -> bool:
             return False
         time.sleep(0.05)
     return True
-
-
-def _pid(content: bytes) -> int:
-    """The lock's text is JSON with a `pid`, or begins with the number."""
-    text = content.decode("ascii", "replace").strip()
-    try:
-        value = json.loads(text)
-        if isinstance(value, dict):
-            value = value.get("pid")
-    except ValueError:
-        value = text.split()[0] if text.split() else ""
-    return int(value) if str(value).isdecimal() and len(str(value)) < 10 else 0

@@ -1,17 +1,27 @@
 """python -m engine RUN_DIR: exit 0 finished, 1 failed, 2 bad config or folder, 3 stopped."""
 
+import faulthandler
 import os
 import sys
 import time
 from pathlib import Path
 
-from engine import ranks, torchrun
-from engine.spec.errors import CrdndError
-from engine.spec.rundir import RunDir
+from engine import interrupt
+from engine.spec import streams
 
 
 def main() -> int:
     """Run what the folder holds. Whoever reads the screen sees one sentence; the log has the rest."""
+    interrupt.listen_early()  # imports take a second, in which a request to stop must not kill
+    streams.reserve()
+    faulthandler.enable(all_threads=False)  # names a death by SIGSEGV and its like in engine.log
+    from engine import ranks, torchrun  # noqa: PLC0415
+    from engine.spec.errors import CrdndError  # noqa: PLC0415
+    from engine.spec.rundir import RunDir  # noqa: PLC0415
+
+    rank = torchrun.place() is not None
+    if rank:
+        torchrun.settle()
     if len(sys.argv) != 2:
         print("usage: python -m engine RUN_DIR", file=sys.stderr)  # noqa: T201  there is no run to tell it
         return 2
@@ -23,7 +33,7 @@ def main() -> int:
     except CrdndError as error:
         print(error, file=sys.stderr)  # noqa: T201  the folder is not ours to write into
         code = 2
-    if torchrun.place() is not None and code not in {0, 3}:
+    if rank and code not in {0, 3}:
         torchrun.end(code)  # other ranks wait for this one
     return code
 

@@ -5,6 +5,7 @@ A file's name ends in the hash of its content, and appears by one rename: what i
 
 import hashlib
 import io
+import logging
 import pickle
 import re
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import Any, NamedTuple
 import torch
 
 from engine.spec.errors import CheckpointError
-from engine.spec.files import write_atomically
+from engine.spec.files import MalformedError, content_of, is_folder, parsed, refuse_links, write_inside
 
+CAP = 1 << 36  # bytes
 KEPT = 2  # the newest and the one before it
+log = logging.getLogger("crdnd")
 _NAME = re.compile(r"(\d{6,})-([0-9a-f]{32})\.pt")
 
 
@@ -29,16 +32,17 @@ class Loaded(NamedTuple):
 
 def save(folder: Path, state: dict[str, Any]) -> Path:
     """Write the state as the newest checkpoint and drop the oldest. OSError when the disk is full."""
-    folder.mkdir(parents=True, exist_ok=True)
+    refuse_links(folder)
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
     known = _files(folder)
     serial = 1 + max((number for number, _ in known), default=0)
     path = folder / f"{serial:06d}-{_digest(content)}.pt"
-    write_atomically(path, content)
+    write_inside(path, content)
     for _, old in known[KEPT - 1 :]:
-        old.unlink(missing_ok=True)
+        if not is_folder(old):
+            old.unlink(missing_ok=True)
     return path
 
 
@@ -50,9 +54,8 @@ def load(folder: Path, keys: frozenset[str], config_hash: str) -> Loaded:
     """
     damaged: list[str] = []
     for _, path in _files(folder):
-        content = path.read_bytes()
-        if not path.name.endswith(f"-{_digest(content)}.pt"):
-            path.rename(path.with_suffix(".damaged"))
+        content = _whole(path)
+        if content is None:
             damaged.append(path.name)
             continue
         state = _unpacked(content, path)
@@ -69,12 +72,42 @@ def load(folder: Path, keys: frozenset[str], config_hash: str) -> Loaded:
 def _unpacked(content: bytes, path: Path) -> dict[str, Any]:
     """The state, by torch's unpickler of plain tensors: code in a file is refused, never run."""
     try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError):
+        state = parsed(content, _unpickled)
+    except (MalformedError, pickle.UnpicklingError, RuntimeError, EOFError):
         state = None  # whole, as its hash says, so somebody put it there
-    if not isinstance(state, dict):
+    if not isinstance(state, dict) or not _counts(state):
         raise CheckpointError("is not a checkpoint of ours", where=str(path), hint="Remove it and resume.")
     return state
+
+
+def _unpickled(content: bytes) -> object:
+    found: object = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return found
+
+
+def _counts(state: dict[str, Any]) -> bool:
+    """Whether what counts something in it does: steps, epochs, and the log's bytes and events."""
+    events = state.get("events", [0, 0])
+    pair = isinstance(events, list) and len(events) == 2
+    counts = [*(state.get(key, 0) for key in ("step", "epoch", "batch")), *(events if pair else [-1])]
+    return all(type(count) is int and 0 <= count < 1 << 63 for count in counts)
+
+
+def _whole(path: Path) -> bytes | None:
+    """The content that the name promises; None for what is damaged or cannot be read, which is set aside."""
+    try:
+        content = content_of(path, CAP)
+        if path.name.endswith(f"-{_digest(content)}.pt"):
+            return content
+        trouble = "its hash is another one"
+    except OSError as error:
+        trouble = error.strerror or str(error)
+    log.warning("%s is damaged: %s", path, trouble)
+    try:
+        path.rename(path.with_suffix(".damaged"))
+    except OSError as error:  # another rank did it before, or the folder may not be written
+        log.warning("%s cannot be set aside: %s", path, error.strerror)
+    return None
 
 
 def _files(folder: Path) -> list[tuple[int, Path]]:

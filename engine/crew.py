@@ -185,7 +185,6 @@ def join(device: torch.device, waiting: Callable[[], None] = lambda: None) -> Cr
     if place is None:
         return Crew(device=device)
     if device.type == "cuda":
-        torch.cuda.set_device(device)
         dist.init_process_group("nccl", timeout=COLLECTIVE, device_id=device)
     else:
         dist.init_process_group("gloo", timeout=MEETING)

@@ -5,7 +5,6 @@ A server's apology is an answer like any other, with status 200: what arrives is
 
 import contextlib
 import email.message
-import fcntl
 import hashlib
 import http.client
 import logging
@@ -21,8 +20,10 @@ from typing import Any, BinaryIO, cast
 
 import gdown
 
+from engine.spec import files, locks
 from engine.spec.content import HEAD, PAGES, seems
 from engine.spec.errors import TeacherError
+from engine.spec.files import make_folder, open_log
 
 TIMEOUT = 60.0  # seconds without a byte
 ATTEMPTS = 4  # a torn connection is taken up again where it tore, if the server can
@@ -49,13 +50,13 @@ def fetch(source: str, destination: Path, *, expected_sha256: str = "", min_byte
     _check_address(url)
     if destination.is_file():  # whole, by its name; and the folder may be read-only
         return _expect(_sha256(destination), expected_sha256, destination, url)
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(destination.parent)
     partial = destination.with_name(f".{destination.name}.part")
     with _turn(destination.with_name(f".{destination.name}.lock")):
         if destination.is_file():  # another process was faster
             return _expect(_sha256(destination), expected_sha256, destination, url)
         try:
-            with partial.open("w+b") as file:
+            with os.fdopen(open_log(partial, anew=True, read=True), "w+b") as file:
                 sink = _Sink(file, max_bytes)
                 try:
                     if url == source:
@@ -69,11 +70,11 @@ def fetch(source: str, destination: Path, *, expected_sha256: str = "", min_byte
                     raise _failure(url, destination, what)
                 found = _expect(sink.sha256.hexdigest(), expected_sha256, destination, url)
                 file.flush()
-                os.fsync(file.fileno())
+                files.sync(file.fileno())
             partial.replace(destination)
         finally:
             partial.unlink(missing_ok=True)
-        _sync_folder(destination.parent)
+        files.sync_folder(destination.parent)
         return found
 
 
@@ -223,22 +224,17 @@ def _failure(url: str, destination: Path, what: str) -> TeacherError:
 @contextlib.contextmanager
 def _turn(path: Path) -> Iterator[None]:
     """One process at a time for one file."""
-    with path.open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = locks.open_lock(path)
+    try:
+        locks.wait(lock)
         yield
+    finally:
+        os.close(lock)
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _line(error: BaseException) -> str:

@@ -20,15 +20,16 @@ from engine.fence import exact, fenced, judged
 from engine.gallery import Visitors
 from engine.outcomes import Identity
 from engine.partial import Partial
+from engine.probes import CLIMB, Suspect, Twin
 from engine.runtime import generator_for
 from engine.spec.attacks import AttackSpec, ThreatModel
-from engine.spec.events import AttackProgressed, AttackStarted, Evaluated, Event, Warned
+from engine.spec.checks import CHECKS, Finding, Suspicion
+from engine.spec.events import AttackProgressed, AttackStarted, Evaluated, Event, Probed, Warned
 from engine.spec.outcomes import Outcome, worst_case
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation
 from engine.strata import stratified
 from engine.strike import look
-from engine.suspect import CLIMB, Finding, Suspect
 from engine.types import Split
 from engine.validation import assail
 
@@ -49,6 +50,7 @@ class Subject(NamedTuple):
     weights_sha256: str
     device: torch.device
     crew: Crew = ALONE  # its ranks share the batches; the leading one writes
+    twin: Callable[[], Twin] = lambda: Twin(None, "nobody looked for a natural twin")  # called if it is needed
 
 
 def subset(labels: Tensor, images: int, seed: int) -> Tensor:
@@ -69,6 +71,7 @@ class _Court:
     visitors: Visitors
     folder: RunDir
     say: Say
+    pause: Pause
 
     def keeping(self, attack: str, spec: dict[str, Any]) -> Keeping:
         """Where the batches of this attack survive a kill."""
@@ -115,10 +118,9 @@ def evaluate(
             say(_evaluated(results[spec.key]))
         within = _within(results, evaluation)
         worst = [worst_case([clean, *within], subject.images.labels.tolist())] if within else []
-        found = _suspect(court, results)
+        found, suspicion = _suspect(court, results | {outcome.attack: outcome for outcome in worst})
         for outcome in (*results.values(), *worst):
-            marks = sorted({f.code for f in found if f.attack in {"", outcome.attack}} | set(outcome.marks))
-            _store(court, msgspec.structs.replace(outcome, marks=marks))
+            _store(court, msgspec.structs.replace(outcome, marks=suspect.marks_of(outcome, found)))
         for outcome in worst:
             say(_evaluated(outcome))
         for finding in found:
@@ -130,6 +132,8 @@ def evaluate(
                     attack=finding.attack,
                 )
             )
+        probed = (suspicion.done, suspicion.of, suspicion.left_out)
+        say(Probed(checkpoint=subject.checkpoint, done=probed[0], of=probed[1], left_out=probed[2]))
 
 
 def _copy(subject: Subject, say: Say, *, folded: bool) -> nn.Module | None:
@@ -176,6 +180,7 @@ def _open(
         visitors=Visitors(bench, subject.teacher, subject.classes, positions, subject.indices.cpu()),
         folder=folder,
         say=say,
+        pause=pause,
     )
 
 
@@ -199,10 +204,14 @@ def _attack(court: _Court, spec: AttackSpec, clean: Tensor) -> Outcome:
     keeping = court.keeping(spec.key, described)
     path = court.folder.result(checkpoint, spec.key)
     crew = court.bench.crew
+    index = court.folder.gallery(checkpoint)
     outcome = crew.lead(lambda: outcomes.read(path, described, court.identity))
+    if outcome and not crew.lead(lambda: gallery.hangs(index, spec.key, court.visitors, court.identity)):
+        message = f"the examples of {spec.key} on {checkpoint} are missing or damaged: the attack is run again"
+        court.say(Warned(code="gallery_damaged", message=message))
+        outcome = None
     if outcome is None:
         assault = assail(court.bench, spec, clean, keeping, court.progress(spec.key))
-        index = court.folder.gallery(checkpoint)
         crew.lead(lambda: gallery.hang(index, spec.key, assault, court.visitors, court.identity))
         outcome = outcomes.record(assault.struck, described, court.bench, court.identity, checkpoint, spec.key)
         _store(court, outcome)
@@ -216,33 +225,55 @@ def _within(results: dict[str, Outcome], evaluation: Evaluation) -> list[Outcome
     return [results[spec.key] for spec in evaluation.attacks if spec.bounded]
 
 
-def _suspect(court: _Court, results: dict[str, Outcome]) -> list[Finding]:
-    """What the attacks noticed and what the probes find; the probes' findings are kept like an attack's record."""
+def _suspect(court: _Court, results: dict[str, Outcome]) -> tuple[list[Finding], Suspicion]:
+    """What the attacks noticed and what the probes find, and which checks were made: that is kept, and said again."""
     judged_by = list(court.evaluation.attacks)
-    found = suspect.findings(list(results.values()))
+    found = suspect.findings([outcome for outcome in results.values() if outcome.attack != "worst"])
+    suspicion = _probed(court, results)
     if not court.evaluation.suspect:
-        return found
-    found += suspect.compare(results, judged_by)
-    asked: dict[str, Any] = {"probes": [[o.spec, o.robust] for o in results.values()]}
+        return found, suspicion
+    known = {(finding.code, finding.attack) for finding in found}
+    found += [finding for finding in suspicion.findings if (finding.code, finding.attack) not in known]
+    return found + suspect.compare(results, judged_by, believable=suspect.believable(found)), suspicion
+
+
+def _probed(court: _Court, results: dict[str, Outcome]) -> Suspicion:
+    """The probes' findings, from the disk if they are there."""
+    crew, checkpoint = court.bench.crew, court.subject.checkpoint
+    asked: dict[str, Any] = {"probes": [[o.spec, o.robust] for o in results.values()], "checks": list(CHECKS)}
+    asked["suspect"] = court.evaluation.suspect
     if court.bench.protocol != "last_iterate":
         asked["protocol"] = court.bench.protocol
-    keeping = court.keeping("suspect", asked)._replace(gallery=torch.zeros(0, dtype=torch.int64))
-    path = court.folder.evaluation / court.subject.checkpoint / "suspect.json"
+    path = court.folder.evaluation / checkpoint / "suspect.json"
     digest = hashlib.sha256(json.dumps([asked, court.identity], sort_keys=True).encode()).hexdigest()
-    crew = court.bench.crew
-    probed = crew.lead(lambda: suspect.recall(path, digest))
-    if probed is None:
-        labels, seed = court.subject.images.labels.cpu(), court.evaluation.seed
-        order = stratified(labels, min(CLIMB, court.bench.n), seed, "suspect")
-        order = order[torch.randperm(len(order), generator=generator_for(seed, "suspect", "order"))]
-        accused = Suspect(court.bench, results, judged_by, torch.tensor(results["clean"].predicted), order)
-        probed = suspect.probe(accused, keeping, court.progress("suspect"))
+    keeping = court.keeping("suspect", asked)._replace(gallery=torch.zeros(0, dtype=torch.int64))
+    suspicion = crew.lead(lambda: suspect.recall(path, digest))
+    if suspicion is None:
+        if court.evaluation.suspect:
+            suspicion = suspect.probe(_accused(court, results), digest, keeping, court.progress("suspect"))
+        else:
+            suspicion = Suspicion(digest=digest, findings=[], left_out=dict.fromkeys(CHECKS, "suspect = false"))
         if crew.leads:
-            suspect.remember(path, digest, probed)
+            suspect.remember(path, suspicion)
     if keeping.partial and crew.leads:
         keeping.partial.discard()
-    known = {(finding.code, finding.attack) for finding in found}
-    return found + [finding for finding in probed if (finding.code, finding.attack) not in known]
+    return suspicion
+
+
+def _accused(court: _Court, results: dict[str, Outcome]) -> Suspect:
+    labels, seed = court.subject.images.labels.cpu(), court.evaluation.seed
+    order = stratified(labels, min(CLIMB, court.bench.n), seed, "suspect")
+    order = order[torch.randperm(len(order), generator=generator_for(seed, "suspect", "order"))]
+    teacher = court.subject.teacher
+    return Suspect(
+        bench=court.bench,
+        outcomes=results,
+        specs=list(court.evaluation.attacks),
+        clean=torch.tensor(results["clean"].predicted),
+        order=order,
+        teacher=None if teacher is None else Watched(teacher, court.pause),
+        twin=court.subject.twin,
+    )
 
 
 def _store(court: _Court, outcome: Outcome) -> None:

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from engine.bench import Assault, Bench
 from engine.outcomes import Identity
 from engine.spec import gallery
-from engine.spec.files import write_atomically
+from engine.spec.files import RESULT_CAP, decoded, read, write_inside
 from engine.spec.gallery import Example, Gallery, Probabilities, Shelf
 from engine.types import Images
+
+PIXEL_CAP = 1 << 34  # bytes of an attack's examples
 
 
 class Visitors(NamedTuple):
@@ -63,11 +65,21 @@ def hang(index: Path, attack: str, assault: Assault, visitors: Visitors, identit
         )
         for i, place in enumerate(positions.tolist())
     ]
-    index.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(index.with_name(f"{attack}.f32"), content)
+    write_inside(index.with_name(f"{attack}.f32"), content)
     shelf = Shelf(file=f"{attack}.f32", sha256=hashlib.sha256(content).hexdigest(), examples=examples)
     before = _open(index, visitors, identity)
-    write_atomically(index, gallery.encode(msgspec.structs.replace(before, attacks={**before.attacks, attack: shelf})))
+    write_inside(index, gallery.encode(msgspec.structs.replace(before, attacks={**before.attacks, attack: shelf})))
+
+
+def hangs(index: Path, attack: str, visitors: Visitors, identity: Identity) -> bool:
+    """Whether the attack's examples are there, whole: as many as there should be, and of the pixels that they name."""
+    if len(visitors.positions) == 0:
+        return True
+    shelf = _open(index, visitors, identity).attacks.get(attack)
+    if shelf is None or shelf.file != f"{attack}.f32" or len(shelf.examples) != len(visitors.positions):
+        return False
+    content = read(index.with_name(shelf.file), PIXEL_CAP)
+    return content is not None and hashlib.sha256(content).hexdigest() == shelf.sha256
 
 
 def _open(index: Path, visitors: Visitors, identity: Identity) -> Gallery:
@@ -79,11 +91,8 @@ def _open(index: Path, visitors: Visitors, identity: Identity) -> Gallery:
         weights_sha256=identity.weights_sha256,
         indices_sha256=identity.indices_sha256,
     )
-    try:
-        found = gallery.decode(index.read_bytes())
-    except (FileNotFoundError, ValueError, RecursionError):
-        return empty
-    return found if msgspec.structs.replace(found, attacks={}) == empty else empty
+    found = decoded(index, gallery.decode, RESULT_CAP)
+    return found if found is not None and msgspec.structs.replace(found, attacks={}) == empty else empty
 
 
 @torch.no_grad()

@@ -6,8 +6,25 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)  # Slurm warns with USR1 or USR2
+from engine.spec.signals import HELD, SIGNALS
+
 POLL_SECONDS = 0.25  # between looks at the stop file
+_early: list[str] = []  # signals that came before anybody could act on them
+
+
+def listen_early() -> None:
+    """Note signals from now on; the first Interrupt that listens acts on them.
+
+    Whoever started this process may have held them back until now.
+    """
+    for number in SIGNALS:
+        signal.signal(number, _note)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal means nothing to an engine
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
+
+
+def _note(number: int, _frame: FrameType | None) -> None:
+    _early.append(signal.Signals(number).name)
 
 
 class Stopped(BaseException):
@@ -28,10 +45,11 @@ class Interrupt:
         self._reason = ""
 
     def listen(self) -> None:
-        """Take over the signals. A closed terminal (SIGHUP) means nothing to an engine."""
+        """Take over the signals, and those that came early. A closed terminal (SIGHUP) means nothing to an engine."""
         for number in SIGNALS:
             signal.signal(number, self._handle)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._reason = self._reason or next(iter(_early), "")
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self._reason = self._reason or signal.Signals(number).name

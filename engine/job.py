@@ -6,7 +6,6 @@ torch is imported late, after the lock and the first event, so that a viewer hea
 """
 
 import errno
-import json
 import logging
 import os
 import sys
@@ -17,12 +16,12 @@ from msgspec.structs import replace
 from engine import prerequisite, torchrun
 from engine.interrupt import Interrupt, Stopped
 from engine.lock import Lock
-from engine.reporter import Reporter, Silent, host
-from engine.spec import files, toml
+from engine.reporter import LOG_DAMAGED, Reporter, Silent, host
+from engine.spec import files, locks, rundir, toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import ConfigError, CrdndError, RunFolderError
 from engine.spec.events import RunFailed, RunFinished, RunResumed, RunStarted, RunStopped, Warned
-from engine.spec.folders import status_of
+from engine.spec.folders import is_done, status_of
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
@@ -36,11 +35,10 @@ log = logging.getLogger("crdnd")
 
 def work(run: RunDir, began: float) -> int:
     """Do what the folder asks for. CrdndError when it is no run, or another engine holds it."""
-    if not run.config.is_file():
+    if not files.is_file(run.config):
         raise RunFolderError("is no run folder: config.toml is missing", where=str(run.path))
+    rundir.check(run)
     place = torchrun.place()
-    if place is not None:
-        torchrun.settle()
     if place is not None and place.rank > 0:
         return _follow(run, place, began)
     config, machine = toml.read(run.config), machine_of(run)
@@ -49,16 +47,15 @@ def work(run: RunDir, began: float) -> int:
     interrupt = Interrupt(run.stop)
     if place is None:
         interrupt.listen()
-    status = status_of(run)
-    if status is not None and status.phase == "done":
+    if is_done(run, config):
         return FINISHED
     logging.raiseExceptions = False  # a log that cannot be written must not fill the screen
     try:
         files.sweep(run.path)
-        logging.basicConfig(filename=run.log, level=logging.INFO, format=LOGGED)
+        _keep_log(run, LOGGED)
         reporter = open_reporter(run, config)
     except OSError as error:
-        raise RunFolderError(f"cannot be written: {error.strerror}", where=str(run.path)) from error
+        raise RunFolderError(f"cannot be written: {error.strerror}", where=str(error.filename or run.path)) from error
     code = _guarded(run, config, machine, reporter, interrupt, began)
     if place is not None and code in {FINISHED, STOPPED}:
         torchrun.record(run, Ending(rank=place.rank, code=code))
@@ -81,10 +78,16 @@ def _follow(run: RunDir, place: torchrun.Place, began: float) -> int:
     """The work of a rank that does not lead: it computes, and logs, and leaves quietly when all stop."""
     config = toml.read(run.config)
     logging.raiseExceptions = False
-    logging.basicConfig(filename=run.log, level=logging.INFO, format=LOGGED.replace(" %(m", f" rank {place.rank}: %(m"))
+    _keep_log(run, LOGGED.replace(" %(m", f" rank {place.rank}: %(m"))
     silent = Silent(run, _first_status(run, config, time.time()))
     code = _guarded(run, config, machine_of(run), silent, Interrupt(run.stop), began)
     return FINISHED if code == STOPPED else code
+
+
+def _keep_log(run: RunDir, form: str) -> None:
+    """Whatever is logged goes to engine.log. OSError when that is no regular file, or cannot be written."""
+    stream = os.fdopen(files.open_log(run.log), "a", encoding="utf-8", errors="backslashreplace")
+    logging.basicConfig(stream=stream, level=logging.INFO, format=form)
 
 
 def _guarded(
@@ -151,7 +154,10 @@ def _go(
                 run=run.id, name=reporter.status.name, config_hash=config.config_hash, pid=os.getpid(), host=host()
             )
         )
+        if not locks.exist(run.lock):
+            reporter.say(Warned(code="no_locks", message=locks.NO_LOCKS))
     reporter.beat()
+    interrupt.pause()  # asked while it started
     if isinstance(config, RunConfig) and isinstance(reporter, Silent):
         prerequisite.await_teacher(config, machine)
     elif isinstance(config, RunConfig):
@@ -180,6 +186,8 @@ def _go(
             )
             if lost:
                 reporter.say(Warned(code="events_lost", message=f"{lost} bytes of the log of events are gone"))
+            if reporter.damage:
+                reporter.say(Warned(code=LOG_DAMAGED, message=reporter.damage))
             for name in loaded.damaged:
                 reporter.say(
                     Warned(
@@ -230,12 +238,16 @@ def _is_loss_of_another(error: Exception) -> bool:
 def machine_of(run: RunDir) -> Machine:
     """Where to compute; the defaults for what the folder does not say, or an earlier version called otherwise."""
     try:
-        said = json.loads(run.machine.read_bytes())
-        return Machine.model_validate({key: said[key] for key in Machine.model_fields if key in said})
+        return files.parsed(files.content_of(run.machine), _machine).beside(run.path)
     except FileNotFoundError:
         return Machine(runs=str(run.path.parent))
-    except (OSError, ValueError, TypeError) as error:  # pydantic's and JSON's errors are ValueErrors
+    except (OSError, ValueError) as error:  # pydantic's errors are ValueErrors
         raise ConfigError([f"{run.machine}: {' '.join(str(error).split())[:200]}"]) from error
+
+
+def _machine(content: bytes) -> Machine:
+    said = files.json_table(content)
+    return Machine.model_validate({key: said[key] for key in Machine.model_fields if key in said})
 
 
 def _first_status(run: RunDir, config: RunConfig | JudgeConfig, created: float) -> Status:

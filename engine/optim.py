@@ -1,9 +1,10 @@
 """Optimiser and learning rate."""
 
 import math
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engine.spec.training import Constant, Cosine, MultiStep, Training
 
@@ -18,6 +19,19 @@ def build(net: nn.Module, training: Training) -> torch.optim.SGD:
         nesterov=training.nesterov,
         fused=True,
     )
+
+
+def load(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """The inverse of its state_dict, each buffer laid in memory as its parameter is.
+
+    torch keeps the strides that were saved, but fused kernels walk the memory of parameter and buffer side by side:
+    a run that goes on in another memory layout would pair each weight with another weight's momentum.
+    """
+    optimizer.load_state_dict(state)
+    for parameter, buffers in optimizer.state.items():
+        for name, buffer in buffers.items():
+            if isinstance(buffer, Tensor) and buffer.shape == parameter.shape:
+                buffers[name] = torch.empty_like(parameter.detach(), dtype=buffer.dtype).copy_(buffer)
 
 
 def learning_rate(training: Training, epoch: int) -> float:

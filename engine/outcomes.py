@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.bench import Bench, Struck
 from engine.spec.attacks import AttackSpec, AutoAttack
-from engine.spec.files import write_atomically
+from engine.spec.files import RESULT_CAP, decoded, write_inside
 from engine.spec.outcomes import Outcome, decode, encode, pack, summarise
 from engine.spec.training import recorded
 
@@ -88,15 +88,13 @@ def record(
 
 def write(path: Path, outcome: Outcome) -> None:
     """The record is on the disk, whole, when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, encode(outcome))
+    write_inside(path, encode(outcome))
 
 
 def read(path: Path, spec: dict[str, Any], identity: Identity) -> Outcome | None:
     """The finished record of exactly this attack; None when there is none, a damaged one, or another's."""
-    try:
-        outcome = decode(path.read_bytes())
-    except (FileNotFoundError, ValueError, RecursionError):
+    outcome = decoded(path, decode, RESULT_CAP)
+    if outcome is None:
         return None
     same = outcome.spec == spec and identity == Identity(
         outcome.of, outcome.indices_sha256, outcome.data_sha256, outcome.weights_sha256

@@ -1,14 +1,18 @@
 """The fast path of a run, put together: what its machine allows, what its nets are worth, and its teacher's table."""
 
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 import torch
 
+from engine import provenance
 from engine.augment import Feed
-from engine.fast.filling import fill, legal, verify
-from engine.fast.natural import CHUNK, Natural
+from engine.fast.filling import ROWS, fill, legal, pays, verify
 from engine.fast.path import FastPath
 from engine.fast.plan import Asked, Plan, decide
-from engine.fast.table import Table, expected_views, open_table, planned
-from engine.provenance import processor
+from engine.fast.table import Places, Table, chunks_of, open_table
 from engine.runtime import seed_for
 from engine.spec.config import RunConfig
 from engine.spec.cost import model_cost
@@ -49,128 +53,153 @@ def outfit(plan: Plan, stage: Stage, nets: Nets) -> FastPath:
     return fast
 
 
-def lay_table(
-    fast: FastPath, config: RunConfig, stage: Stage, source: Source, dataset: Dataset, data_sha256: str, feed: Feed
-) -> None:
-    """Open the teacher's table where the plan wants one, and fill it where that pays; else a note says why not."""
-    assert fast.teacher is not None
-    if fast.plan.table == "off":
-        return
-    key = _key(fast, config, stage, source, dataset, data_sha256)
-    why_not = legal(fast.teacher.net)
-    table = None
-    if not why_not:
-        try:
-            table = _on_all_ranks(fast, config, stage, source, dataset, key)
-        except TableError as error:
-            why_not = " ".join(filter(None, (error.what, error.hint)))
-    if table is None:
-        fast.without_table()
-        stage.notes.append(f"no teacher table: {why_not}")
-        return
-    chunk = CHUNK[stage.device.type]
-    mode = planned(config.training.epochs, key.views, fast.plan.table, stage.device.type == "cuda")
-    fast.with_table(Natural(table=table, teacher=fast.teacher, feed=feed, crew=stage.crew, chunk=chunk), mode)
-    needed = expected_views(config.training.epochs, key.views)
-    stage.notes.append(
-        f"teacher table {table.path.name}: {mode}, {needed:.0f} of {key.views} views needed, "
-        f"{bytes_text(key.table_bytes)} when full"
-    )
+@dataclass(frozen=True, kw_only=True)
+class Laying:
+    """A run's teacher table on its way: whether there is to be one, and what it lacks."""
 
+    fast: FastPath
+    config: RunConfig
+    stage: Stage
+    source: Source
+    dataset: Dataset
+    data_sha256: str
+    feed: Feed
+    resumed: bool
 
-def _key(fast: FastPath, config: RunConfig, stage: Stage, source: Source, dataset: Dataset, data_sha256: str) -> Key:
-    n, channels, height, width = dataset.train.images.shape
-    cuda = stage.device.type == "cuda"
-    half = fast.plan.teacher == torch.bfloat16
-    tf32 = stage.machine.tf32 and not half
-    return Key(
-        teacher_sha256=source.sha256,
-        model=source.model.model_dump_json(),
-        data_sha256=data_sha256,
-        images=n,
-        classes=len(dataset.classes),
-        padding=config.data.crop_padding,
-        flip=config.data.flip,
-        image=(channels, height, width),
-        precision="bfloat16" if half else "float32",
-        folded=fast.plan.folded_teacher or half,
-        layout=stage.layout_of(source.model),
-        device=(torch.cuda.get_device_name(stage.device) + ", tf32" * tf32) if cuda else processor(),
-        torch=str(torch.__version__),
-    )
+    def lay(self) -> None:
+        """A complete table, where that pays or the run began with one; else a note says why not."""
+        wanted = self._wanted()
+        self.fast.without_table()
+        if wanted == "off" or self.fast.teacher is None:
+            return
+        key, crew, opened = self._key(), self.stage.crew, list[Table]()
 
+        def work(_rank: int) -> str:
+            try:
+                opened.append(self._filled(key))
+            except TableError as error:
+                return _words(error)
+            return ""
 
-def _on_all_ranks(fast: FastPath, config: RunConfig, stage: Stage, source: Source, dataset: Dataset, key: Key) -> Table:
-    """The table; of several ranks the leading one looks at it first, and either all have it or none."""
-    if stage.crew.world == 1:
-        return _believed(fast, config, stage, source, dataset, key)
-
-    def trouble() -> str:
-        try:
-            _believed(fast, config, stage, source, dataset, key).close()
-        except TableError as error:
-            return error.what
-        return ""
-
-    why_not, table = stage.crew.lead(trouble), None
-    if not why_not:
-        try:
-            table = _open(config, stage, source, key)
-        except TableError as error:
-            why_not = error.what
-    if stage.crew.agree(table is None):
-        if table is not None:
+        why_not = crew.lead(lambda: self._look(key, self._asked(wanted)))
+        refused = "" if why_not else next(filter(None, crew.share(crew.world, work)), "")
+        if not why_not and not refused:
+            self.fast.with_table(opened[0], self.feed)
+            self.stage.notes.append(f"teacher table {key.id}: complete, {bytes_text(key.table_bytes)}")
+            return
+        for table in opened:
             table.close()
-        raise TableError(why_not or "another rank cannot open it", kind="unknown")
-    assert table is not None
-    return table
+        self.stage.notes.append(f"no teacher table: {why_not or refused}")
+        if refused or wanted == "complete":
+            equal = "; the run goes on without, and agrees to rounding with what it would have been" * self.resumed
+            message = f"no teacher table: {why_not or refused}{equal}"
+            self.stage.reporter.say(Warned(code="table_unwritable", message=message))
 
+    def _wanted(self) -> str:
+        """What the machine says; where that is `auto`, a resumed run has what its last engine had."""
+        wanted = self.fast.plan.table
+        if wanted != "auto" or not self.resumed:
+            return wanted
+        had = self.stage.crew.lead(lambda: provenance.before(self.stage.run.provenance).get("switches"))
+        if not isinstance(had, dict):
+            return "auto"
+        return "off" if had.get("table", "off") == "off" else "complete"
 
-def _open(config: RunConfig, stage: Stage, source: Source, key: Key) -> Table:
-    folder, limit = tables_folder(stage.machine.data_folder), int(stage.machine.table_gib * GIB)
-    return open_table(folder, key, limit, teacher=source.label, data=config.data.name)
+    def _asked(self, wanted: str) -> float:
+        """Teacher forwards on natural images that all planned runs would take without a table."""
+        epochs = max(self.config.training.epochs, self.stage.machine.table_epochs)
+        return math.inf if wanted == "complete" else float(epochs * len(self.feed))
 
-
-def _believed(fast: FastPath, config: RunConfig, stage: Stage, source: Source, dataset: Dataset, key: Key) -> Table:
-    """The table, some of whose records were computed again; one that lies is set aside, and a new one begun."""
-    assert fast.teacher is not None
-    try:
-        table = _open(config, stage, source, key)
-    except TableError as error:
-        if error.kind != "damaged":
-            raise
-        stage.reporter.say(Warned(code="table_damaged", message=f"{error.what}; a new teacher table is begun"))
-        table = _open(config, stage, source, key)
-    images, chunk = dataset.train.images.to(stage.device), CHUNK[stage.device.type]
-    lie = verify(table, fast.teacher.compute, images, chunk, seed_for(config.seed, "table"))
-    if not lie:
-        return table
-    if where := table.set_aside():
-        stage.reporter.say(Warned(code="table_damaged", message=f"a teacher table was set aside as {where}: {lie}"))
-    return _open(config, stage, source, key)
-
-
-def fill_table(fast: FastPath, stage: Stage, dataset: Dataset) -> None:
-    """All views of the run's images before the first step, shared by the ranks, where the plan is to do so."""
-    natural = fast.natural
-    if natural is None or fast.plan.table != "complete":
-        return
-    stage.reporter.say(StageStarted(stage="table"))
-    said = -1
-
-    def say(share: float) -> None:
-        nonlocal said
-        if int(100 * share) > said:
-            said = int(100 * share)
-            stage.reporter.say(TableFilled(filled=min(share, 1.0)))
-
-    images = dataset.train.images.to(stage.device)
-
-    def fill_own(rank: int) -> None:
-        own = natural.feed.places[rank :: stage.crew.world]
+    def _look(self, key: Key, asked: float) -> str:
+        """Why there is to be no table, or nothing. One that lies is set aside."""
+        assert self.fast.teacher is not None
+        if why_not := legal(self.fast.teacher.net):
+            return why_not
+        chunks = chunks_of(key, self.feed.places)
+        few = f"{asked:.0f} teacher forwards are planned, fewer than the {{}} that it lacks"
+        if not pays(asked, len(chunks) * key.rows) and not (self._folder / key.id).is_dir():
+            return few.format(len(chunks) * key.rows)
         try:
-            fill(natural.table, natural.teacher.compute, images, own, natural.chunk, stage.pause, say)
+            table, trouble = self._open(key)
         except TableError as error:
-            fast.give_up_keeping(error.what)
+            return _words(error)
+        with table:
+            missing = table.absent(chunks)
+            present = np.setdiff1d(chunks, missing)
+            lie = self._lie(table, present) if len(present) else ""
+            if lie:
+                table.set_aside()
+        if trouble or lie:
+            message = f"a teacher table was set aside, and a new one is begun: {trouble or lie}"
+            self.stage.reporter.say(Warned(code="table_damaged", message=message))
+        if lie:
+            return self._look(key, asked)
+        return "" if pays(asked, len(missing) * key.rows) else few.format(len(missing) * key.rows)
 
-    stage.crew.share(stage.crew.world, fill_own)
+    def _lie(self, table: Table, present: Places) -> str:
+        """One chunk is computed again: why the table must not be believed, or nothing."""
+        assert self.fast.teacher is not None
+        chunk = int(present[seed_for(self.config.seed, "table") % len(present)])
+        lie, equal = verify(table, self.fast.teacher.compute, self._images, chunk)
+        if not lie and not equal:
+            self.stage.notes.append("the teacher table equals what this machine computes to rounding, not to the bit")
+        return lie
+
+    def _filled(self, key: Key) -> Table:
+        """The table with all that the run needs; all ranks work on it, and each ends when nothing is missing."""
+        assert self.fast.teacher is not None
+        compute, stage = self.fast.teacher.compute, self.stage
+        table, _ = self._open(key)
+        missing, said = table.absent(chunks_of(key, self.feed.places)), -1
+
+        def say(share: float) -> None:
+            nonlocal said
+            if int(100 * share) > said:
+                said = int(100 * share)
+                stage.reporter.say(TableFilled(filled=share))
+
+        try:
+            if len(missing):
+                stage.reporter.say(StageStarted(stage="table"))
+                fill(table, compute, self._images, missing, stage.pause, say)
+        except BaseException:
+            table.close()
+            raise
+        return table
+
+    @property
+    def _images(self) -> torch.Tensor:
+        return self.dataset.train.images.to(self.stage.device)
+
+    @property
+    def _folder(self) -> Path:
+        return tables_folder(self.stage.machine.data_folder)
+
+    def _open(self, key: Key) -> tuple[Table, str]:
+        limit = int(self.stage.machine.table_gib * GIB)
+        return open_table(self._folder, key, limit, teacher=self.source.label, data=self.config.data.name)
+
+    def _key(self) -> Key:
+        n, channels, height, width = self.dataset.train.images.shape
+        device, machine, plan = self.stage.device, self.stage.machine, self.fast.plan
+        half = plan.teacher == torch.bfloat16
+        return Key(
+            teacher_sha256=self.source.sha256,
+            model=self.source.model.model_dump_json(),
+            data_sha256=self.data_sha256,
+            images=n,
+            classes=len(self.dataset.classes),
+            padding=self.config.data.crop_padding,
+            flip=self.config.data.flip,
+            image=(channels, height, width),
+            precision="bfloat16" if half else "float32",
+            folded=plan.folded_teacher or half,
+            layout=self.stage.layout_of(self.source.model),
+            device=provenance.arithmetic(device) + ", tf32" * (machine.tf32 and not half and device.type == "cuda"),
+            torch=str(torch.__version__),
+            rows=ROWS[device.type],
+        )
+
+
+def _words(error: TableError) -> str:
+    return " ".join(filter(None, (error.what, error.hint)))

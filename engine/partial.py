@@ -11,9 +11,10 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from engine.spec.files import write_atomically
+from engine.spec.files import MalformedError, is_folder, parsed, read, refuse_links, write_inside
 
 DIGEST_BYTES = 32
+BATCH_CAP = 1 << 34  # bytes of a batch: its adversarial images, in float32
 
 
 class Partial:
@@ -25,27 +26,26 @@ class Partial:
 
     def load(self, name: str) -> dict[str, Tensor] | None:
         """A finished batch; None when there is none, or when it is damaged or of another attack."""
-        try:
-            content = self._path(name).read_bytes()
-        except FileNotFoundError:
+        content = read(self._path(name), BATCH_CAP)
+        if content is None:
             return None
         digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
         if digest != self._digest(name, payload):
             return None
         try:
-            return safetensors.torch.load(payload)
-        except SafetensorError:
+            return parsed(payload, safetensors.torch.load)
+        except (SafetensorError, MalformedError):
             return None
 
     def save(self, name: str, tensors: dict[str, Tensor]) -> None:
         """Keep a finished batch; it is on the disk when this returns."""
         payload = safetensors.torch.save({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path(name), self._digest(name, payload) + payload)
+        write_inside(self._path(name), self._digest(name, payload) + payload)
 
     def discard(self) -> None:
         """The attack has ended and its record is written."""
-        if self.folder.is_dir() and not self.folder.is_symlink():
+        if is_folder(self.folder):
+            refuse_links(self.folder)
             shutil.rmtree(self.folder)
 
     def _path(self, name: str) -> Path:

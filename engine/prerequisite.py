@@ -3,7 +3,6 @@
 It is worked on by an engine of its own, in its own run folder, and is reused ever after.
 """
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -14,16 +13,18 @@ from pathlib import Path
 from engine import torchrun
 from engine.interrupt import Interrupt, Stopped
 from engine.lock import is_held
-from engine.spec import toml
+from engine.spec import deaths, files, locks, toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import TeacherError
-from engine.spec.events import Event, StageStarted, TeacherRunStarted
+from engine.spec.events import Event, StageStarted, TeacherRunStarted, Warned
 from engine.spec.folders import create, equal_runs, finished_run, status_of
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
+from engine.spec.signals import held_back
 from engine.spec.teachers import PresetTeacher
 
 POLL_SECONDS, WAITING_SECONDS = 0.1, 1.0
+ATTEMPTS = 2  # engines that one student starts for a teacher whose engine is killed
 
 
 def ensure_teacher(
@@ -36,10 +37,16 @@ def ensure_teacher(
     if finished_run(runs, wanted):
         return
     say(StageStarted(stage="teacher"))
+    attempts = 0
     while not finished_run(runs, wanted):
         run, child = _begin(wanted, machine)
         say(TeacherRunStarted(run=run.id, waiting=child is None))
         _wait(run, child, beat, interrupt)
+        attempts += child is not None
+        if child is not None and child.returncode < 0 and finished_run(runs, wanted) is not None:
+            what = f"the teacher's engine died of {deaths.cause(deaths.name(child.returncode))} when all was done"
+            say(Warned(code="teacher_crashed", message=f"{what}: its numbers, and this student's, are suspect"))
+        _check(run, child, attempts)
 
 
 def await_teacher(config: RunConfig, machine: Machine) -> None:
@@ -59,7 +66,7 @@ def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, subprocess.Pope
         if is_held(run.lock):
             return run, None
         run.stop.unlink(missing_ok=True)
-        with run.log.open("ab") as log:
+        with os.fdopen(files.open_log(run.log), "ab") as log, held_back():
             child = subprocess.Popen(
                 [sys.executable, "-P", "-m", "engine", str(run.path)],
                 stdin=subprocess.DEVNULL,
@@ -81,28 +88,47 @@ class _only_one:  # noqa: N801  reads as a statement
 
     def __enter__(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._file = locks.open_lock(self._path)
+        locks.wait(self._file)
 
     def __exit__(self, *_: object) -> None:
         os.close(self._file)
 
 
 def _wait(run: RunDir, child: subprocess.Popen[bytes] | None, beat: Callable[[], None], interrupt: Interrupt) -> None:
+    """Until the teacher's engine has left. Stopped when asked to; what this student started stops with it."""
     asked = ""
     while (child.poll() is None) if child else is_held(run.lock):
         beat()
         if not asked and (asked := interrupt.reason):
             if child is None:  # the teacher is another student's, too
                 raise Stopped(asked)
-            run.stop.touch()
+            files.touch(run.stop)
         time.sleep(POLL_SECONDS)
+    if child is not None:
+        deaths.note(run, child.pid, child.returncode)
     if asked:
         raise Stopped(asked)
+
+
+def _check(run: RunDir, child: subprocess.Popen[bytes] | None, attempts: int) -> None:
+    """TeacherError unless the teacher's run is done, or its engine was stopped or killed and may be started again."""
     status = status_of(run)
-    if status is None or status.phase != "done":
-        phase, reason = (status.phase, status.reason) if status else ("died", "")
-        raise TeacherError(
-            f"the teacher's run {run.id} {phase}{': ' if reason else ''}{reason}",
-            hint=f"`crdnd show {run.id}` tells more; its log is {run.log}. Resuming this run tries again.",
-        )
+    phase = status.phase if status else ""
+    if phase == "done" or (child is None and phase != "failed"):  # stopped with, or killed beside, another student
+        return
+    reason = f": {status.reason}" if status and status.reason else ""
+    match phase:
+        case "failed":
+            how = f"failed{reason}"
+        case "stopped":
+            how = f"was stopped by somebody else{reason}"
+        case _ if child is not None and attempts < ATTEMPTS and child.returncode < 0:
+            return
+        case _:
+            code = child.returncode if child else 0
+            how = f"died of {deaths.cause(deaths.name(code))}" if code < 0 else f"died with exit code {code}"
+    raise TeacherError(
+        f"the teacher's run {run.id} {how}",
+        hint=f"`crdnd show {run.id}` tells more; its log is {run.log}. Resuming this run tries again.",
+    )

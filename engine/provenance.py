@@ -12,10 +12,15 @@ from typing import Any
 
 import torch
 
-from engine.spec.files import write_atomically
+from engine.spec import cpus
+from engine.spec.files import read_table, write_inside
 from engine.types import Dataset
 
+KIND = frozenset({"vendor_id", "cpu family", "model", "model name", "stepping", "flags", "cache size"})
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
 PACKAGES = ("crdnd-tui", "torch", "torchvision", "numpy", "pyautoattack", "scikit-learn", "safetensors", "pydantic")
+
+MOST_THREADS = 1024  # that anybody would have chosen
 
 
 def collect(device: torch.device) -> dict[str, Any]:
@@ -25,7 +30,7 @@ def collect(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),  # which kernels were used, and so how sums round
-        "cores": os.cpu_count(),
+        "cores": cpus.usable(),
         "threads": torch.get_num_threads(),
         "packages": {name: _version(name) for name in PACKAGES},
         "git": _git(Path(__file__).parent.parent),
@@ -49,10 +54,11 @@ def write(path: Path, facts: dict[str, Any]) -> None:
     """As JSON, whole or not at all. What earlier engines of the run wrote stays, under `earlier`, where it differs."""
     known = before(path)
     earlier = known.pop("earlier", [])
+    earlier = earlier if isinstance(earlier, list) else []
     if known and known != facts:
         earlier = [*earlier, known]
     content = facts | ({"earlier": earlier} if earlier else {})
-    write_atomically(path, json.dumps(content, indent=2, sort_keys=True).encode() + b"\n")
+    write_inside(path, json.dumps(content, indent=2, sort_keys=True).encode() + b"\n")
 
 
 def data_digest(dataset: Dataset) -> dict[str, str]:
@@ -68,11 +74,15 @@ def data_digest(dataset: Dataset) -> dict[str, str]:
 
 def before(path: Path) -> dict[str, Any]:
     """What an earlier engine wrote; empty when nobody did, or it is damaged."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_table(path)
+
+
+def threads_before(path: Path) -> int:
+    """CPU threads of the run's earlier engine, which computed on a CPU, too; 0 when there was none, or nobody knows."""
+    known = before(path)
+    threads = known.get("threads")
+    usual = isinstance(threads, int) and not isinstance(threads, bool) and 0 < threads <= MOST_THREADS
+    return threads if usual and known.get("device") == "cpu" else 0
 
 
 def processor() -> str:
@@ -83,6 +93,20 @@ def processor() -> str:
         return platform.machine()
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, "") or platform.machine()
+
+
+def arithmetic(device: torch.device) -> str:
+    """All of this device and its libraries that decides how sums round, in a line."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, cuDNN {torch.backends.cudnn.version()}"
+    try:
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
+    except OSError:
+        first = []
+    kind = "\n".join(line for line in first if line.partition("\t")[0].strip() in KIND)
+    limits = [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
+    used = torch.backends.cpu.get_cpu_capability()
+    return ", ".join([processor(), hashlib.sha256(kind.encode()).hexdigest()[:8], used, *limits])
 
 
 def _version(package: str) -> str:

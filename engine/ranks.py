@@ -11,40 +11,38 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from engine import job, torchrun
 from engine.interrupt import Interrupt
 from engine.job import FAILED, FINISHED, STOPPED
 from engine.lock import Lock, is_held
-from engine.spec import toml
+from engine.spec import files, rundir, toml
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.events import RunStarted
-from engine.spec.folders import status_of
+from engine.spec.folders import is_done, status_of
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 from engine.torchrun import Ending
 
 POLL_SECONDS = 0.1
-ROOT = str(Path(job.__file__).resolve().parents[1])  # where the package `engine` lies
 PORT = 29400  # where nodes meet when no port is named; torchrun's own
 RESUME = "`crdnd resume` goes on from the last checkpoint."
 
 
 def work(run: RunDir, began: float) -> int:
     """Do what the folder asks for, alone or in ranks. CrdndError when it is no run, or another engine holds it."""
-    if torchrun.place() is not None or not run.config.is_file():
+    if torchrun.place() is not None or not files.is_file(run.config):
         return job.work(run, began)
+    rundir.check(run)
     machine = job.machine_of(run)
     return job.work(run, began) if machine.devices * machine.nodes == 1 else lead(run, machine)
 
 
 def lead(run: RunDir, machine: Machine) -> int:
     """Start the ranks of this node, hand stop requests to them, and tell their end; returns the engine's exit code."""
-    toml.read(run.config)  # refused at once, if it is
+    config = toml.read(run.config)  # refused at once, if it is
     arguments = options(run, machine)
-    status = status_of(run)
-    if status is not None and status.phase == "done":
+    if is_done(run, config):
         return FINISHED
     if machine.nodes == 1 and is_held(run.lock):
         raise RunFolderError("another engine is at work here", where=str(run.path))
@@ -52,20 +50,20 @@ def lead(run: RunDir, machine: Machine) -> int:
     interrupt = Interrupt(run.stop)
     interrupt.listen()
     since = time.time()
-    with run.log.open("ab") as log:
+    with os.fdopen(files.open_log(run.log), "ab") as log:
         agent = subprocess.Popen(
             [sys.executable, "-P", "-m", "engine.agent", str(run.path), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH", "")]))},
+            env=torchrun.environment(),
         )
     asked = False
     while agent.poll() is None:
         if not asked and interrupt.reason:
             asked = True
-            run.stop.touch()  # all ranks look at it
+            files.touch(run.stop)  # all ranks look at it
         time.sleep(POLL_SECONDS)
     code = _tell_end(run, agent.returncode, since)
     run.stop.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import msgspec
 
@@ -14,6 +15,7 @@ from engine.spec import status as status_file
 from engine.spec.events import (
     AttackProgressed,
     AttackStarted,
+    Decoded,
     Evaluated,
     Event,
     Probed,
@@ -28,12 +30,14 @@ from engine.spec.events import (
     decode,
     encode,
 )
-from engine.spec.files import write_atomically
+from engine.spec.files import content_of, open_log, sync, write_atomically
 from engine.spec.rundir import RunDir
 from engine.spec.status import Phase, Status
 
 STATUS_SECONDS = 2.0
 MAX_LOGGED = 400  # characters of an event in engine.log; events.jsonl has it whole
+LOG_CAP = 1 << 33  # bytes of events; a run of a month says less
+LOG_DAMAGED = "log_damaged"  # code of the warning
 RESERVE_BYTES = 64 * 1024  # given up when the disk is full, so that the failure itself can be written
 
 _AT_ONCE = (RunStarted, RunResumed, StageStarted, TrainingStarted, Validated, AttackStarted, Evaluated)
@@ -44,6 +48,8 @@ _PHASES: dict[str, Phase] = {"teacher": "teacher", "training": "training", "eval
 class Reporter:
     """Says events, and keeps the status that follows from them. Open it only while holding the engine's lock."""
 
+    damage = ""  # what is wrong with the events that are kept, in words
+
     def __init__(self, run: RunDir, status: Status, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._run = run
         self._clock = clock
@@ -51,10 +57,9 @@ class Reporter:
         self._timed = (0, 0.0)  # the last step and when it was said
         self._first = status
         self._reserve = run.path / ".reserve"
-        if not self._reserve.exists():
-            with contextlib.suppress(OSError):  # the disk is full already: the first event will say so
-                self._reserve.write_bytes(os.urandom(RESERVE_BYTES))  # zeros may take no room at all
-        self._log = os.open(run.events, os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o644)
+        with contextlib.suppress(OSError), self._reserve.open("xb") as reserve:  # a full disk: the first event says so
+            reserve.write(os.urandom(RESERVE_BYTES))  # zeros may take no room at all
+        self._log = open_log(run.events, read=True)
         self._seq = 0
         self._take_up(os.fstat(self._log).st_size)
 
@@ -68,23 +73,25 @@ class Reporter:
 
         The status becomes what follows from the events that are left. A log that is shorter than that stays short.
         """
-        content = _read(self._log, size)
+        content = content_of(self._run.events, LOG_CAP)[size:]
         if content:
-            with self._run.discarded.open("ab") as kept:
+            with os.fdopen(open_log(self._run.discarded), "ab") as kept:
                 kept.write(content)
         self._take_up(size)
-        os.fsync(self._log)
+        sync(self._log)
         self._seq = seq
         return content.count(b"\n")
 
     def _take_up(self, size: int) -> None:
         """Go on behind the last whole line of the first `size` bytes: a killed engine may leave half of one."""
-        content = os.pread(self._log, size, 0)
+        content = content_of(self._run.events, LOG_CAP)[:size]
         whole = content.rfind(b"\n") + 1
         os.ftruncate(self._log, whole)
         self.status = self._first
-        for event in decode(content[:whole].splitlines()).events:
+        kept = decode(content[:whole].split(b"\n"))
+        for event in kept.events:
             self._seq, self.status = event.seq, _after(self.status, event)
+        self.damage = _damage(kept)
         own = self._first
         self.status = msgspec.structs.replace(self.status, phase=own.phase, pid=own.pid, host=own.host, reason="")
 
@@ -118,7 +125,7 @@ class Reporter:
 
     def sync(self) -> None:
         """Make all that was said survive a power cut."""
-        os.fsync(self._log)
+        sync(self._log)
 
     def give_up_reserve(self) -> None:
         """Make room for a few last words."""
@@ -239,6 +246,20 @@ def _write_whole(log: int, line: bytes) -> None:
         raise OSError(errno.ENOSPC, "the disk is full")
 
 
-def _read(log: int, start: int) -> bytes:
-    size = os.fstat(log).st_size
-    return os.pread(log, max(0, size - start), start)
+def _damage(kept: Decoded) -> str:
+    """What is wrong with the lines of a log, in words that do not change when more is said; empty when nothing is."""
+    places = [0, *(event.seq for event in kept.events)]
+    absent = sum(max(0, after - before - 1) for before, after in pairwise(places)) - kept.unknown - kept.damaged
+    astray = sum(after <= before for before, after in pairwise(places))
+    told = {event.message for event in kept.events if isinstance(event, Warned) and event.code == LOG_DAMAGED}
+    found = [
+        f"{count} {words}"
+        for count, words in (
+            (kept.damaged, "lines of the log of events are damaged"),
+            (absent, "events are missing in it"),
+            (astray, "events stand in it twice, or out of order"),
+        )
+        if count > 0
+    ]
+    said = "; ".join(found)
+    return "" if said in told else said

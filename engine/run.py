@@ -1,6 +1,5 @@
 """The one file that knows everything: names become things, then train, then the final evaluation."""
 
-import shutil
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -12,13 +11,15 @@ from engine import checkpoint, provenance, teachers, weights
 from engine.augment import Feed
 from engine.evaluate import Subject, evaluate, subset
 from engine.fast.path import FastPath
-from engine.outfit import fill_table, lay_table, outfit, plan_of
+from engine.outfit import Laying, outfit, plan_of
 from engine.runtime import seed_for
+from engine.screening import screen
 from engine.selection import Selector
 from engine.spec.attacks import ThreatModel
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CheckpointError, DataError, TeacherError
 from engine.spec.events import CheckpointSaved, EvaluationStarted, StageStarted, TrainingStarted, Warned
+from engine.spec.files import free_bytes
 from engine.spec.training import Evaluation
 from engine.splits import split_training
 from engine.stage import Stage
@@ -53,9 +54,11 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     if loaded is None:
         stage.reporter.say(StageStarted(stage="data"))
     dataset, data_hashes = stage.load_data(config.data)
+    if loaded is None:
+        _screen(stage, dataset, trains=True)
     training, validation, places = split_training(config.data, dataset)
 
-    stage.settle(config.student, dataset, config.training.batch_size)
+    stage.settle(config.student, dataset, config.training.batch_size, learns=True)
     torch.manual_seed(seed_for(config.seed, "student"))
     student = stage.build(config.student, dataset)
     source, teacher = load_teacher(config, stage, dataset)
@@ -64,10 +67,6 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     nets = Nets(student, teacher, len(dataset.classes), stage.device)
     fast = outfit(plan_of(config, stage, dataset, source), stage, nets)
     feed = Feed(training, config.data, stage.device, stage.format, config.training.batch_size, places)
-    if source is not None:
-        lay_table(fast, config, stage, source, dataset, data_hashes["train"], feed)
-    trains = loaded is None or loaded.state["epoch"] <= config.training.epochs
-    _write_provenance(config, stage, data_hashes, source, dataset, fast, trains=trains)
 
     method: TrainingMethod = import_module(f"engine.methods.{config.method.name}").Method(config.method, fast.nets)
     facts = {"data": data_hashes["train"], "teacher": source.sha256 if source else ""}
@@ -86,8 +85,13 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
         _restore(trainer, selector, loaded, facts)
     elif not trainer.steps_per_epoch:
         raise DataError(f"{len(feed)} training images are less than one batch of {feed.batch_size}")
+    if not trainer.finished and source is not None:
+        Laying(
+            fast=fast, config=config, stage=stage, source=source, dataset=dataset, data_sha256=data_hashes["train"],
+            feed=feed, resumed=loaded is not None,
+        ).lay()  # fmt: skip
+    _write_provenance(config, stage, data_hashes, source, dataset, fast, trains=not trainer.finished)
     if not trainer.finished:
-        fill_table(fast, stage, dataset)
         _announce(config, stage, trainer, student, dataset)
         if loaded is None:
             _make_resumable(config, stage, trainer)
@@ -99,6 +103,12 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     judge(config.evaluation, config.threat_model, stage, dataset, data_hashes["test"], student, teacher)
 
 
+def _screen(stage: Stage, dataset: Dataset, *, trains: bool) -> None:
+    """Say what is doubtful about the data; DataError where training on it means nothing."""
+    for warning in screen(dataset, trains=trains):
+        stage.reporter.say(warning)
+
+
 def _check_teacher(
     config: RunConfig, stage: Stage, source: Source, teacher: nn.Module, validation: Split, dataset: Dataset
 ) -> None:
@@ -107,7 +117,7 @@ def _check_teacher(
     shown = validation if len(validation.labels) >= teachers.IMAGES else dataset.train
     heard = teacher.register_forward_pre_hook(lambda _net, _x: stage.pause())  # a large teacher takes its time
     checked = stage.crew.lead(
-        lambda: teachers.check(teacher, source, shown, config.threat_model, stage.device, config.seed)
+        lambda: teachers.check(teacher, source, shown, config.threat_model, stage.device, config.seed, config.data)
     )
     heard.remove()
     stage.reporter.say(checked.event)
@@ -125,6 +135,7 @@ def load_teacher(config: RunConfig, stage: Stage, dataset: Dataset) -> tuple[Sou
         data=stage.machine.data_folder,
         dataset=config.data.name,
     )
+    teachers.check_classes(source, dataset.classes)
     teacher, notes = teachers.load(source, lambda spec: stage.build(spec, dataset, stage.layout_of(spec)), stage.device)
     stage.notes += [f"teacher: {note}" for note in notes]
     return source, teacher
@@ -175,15 +186,18 @@ def judge_only(config: JudgeConfig, stage: Stage) -> None:
     """`crdnd evaluate`: weights from elsewhere, judged here."""
     stage.reporter.say(StageStarted(stage="data"))
     dataset, data_hashes = stage.load_data(config.data)
+    _screen(stage, dataset, trains=False)
     source = teachers.locate(
         config.subject, runs=stage.machine.runs_folder, data=stage.machine.data_folder, dataset=config.data.name
     )
+    teachers.check_classes(source, dataset.classes)
     stage.settle(source.model, dataset, config.evaluation.batch_size)
     net, notes = teachers.load(source, lambda spec: stage.build(spec, dataset), stage.device)
     facts = provenance.collect(stage.device) | {
+        "layout": stage.layout,
         "data_sha256": data_hashes,
         "subject_sha256": source.sha256,
-        "notes": notes,
+        "notes": [*notes, *dataset.notes],
     }
     if stage.crew.leads:
         provenance.write(stage.run.provenance, facts)
@@ -264,8 +278,8 @@ def _make_resumable(config: RunConfig, stage: Stage, trainer: Trainer) -> None:
     if config.data.train_images:
         say(Warned(code="train_subset", message=f"trained on {len(trainer.feed)} images only, not on the whole split"))
     trainer.hooks.save(trainer.state_dict())
-    wanted, free = DISK_CHECKPOINTS * stage.checkpoint_bytes(), shutil.disk_usage(stage.run.path).free
-    if free < wanted:
+    wanted, free = DISK_CHECKPOINTS * stage.checkpoint_bytes(), free_bytes(stage.run.path)
+    if free is not None and free < wanted:
         say(Warned(code="disk_low", message=f"{free >> 20} MiB are free; the run may need {wanted >> 20} MiB"))
 
 
@@ -282,11 +296,13 @@ def _write_provenance(
     if not stage.crew.leads:
         return
     facts = provenance.collect(stage.device) | {
+        "layout": stage.layout,
         "config_hash": config.config_hash,
         "group_hash": config.group_hash,
         "seed": config.seed,
         "data_sha256": data_hashes,
         "images": {"train": len(dataset.train.labels), "test": len(dataset.test.labels)},
+        "notes": list(dataset.notes),
         "teacher": {"source": source.label, "sha256": source.sha256} if source else None,
         "switches": fast.plan.switches() if trains else provenance.before(stage.run.provenance).get("switches", {}),
     }

@@ -52,7 +52,7 @@ def machine_of(run: RunDir, **flags: object) -> Machine:
         told = Machine()
     except (OSError, ValueError) as error:  # pydantic's errors are ValueErrors
         raise ConfigError([f"{run.machine}: {' '.join(str(error).split())[:200]}"]) from None
-    changes = {"runs": str(run.path.parent)} | {key: value for key, value in flags.items() if value is not None}
+    told, changes = told.beside(run.path), {key: value for key, value in flags.items() if value is not None}
     return Machine.model_validate(told.model_dump() | changes)
 
 

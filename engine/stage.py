@@ -6,7 +6,6 @@ Data sets and models are reached by name here; nothing else of the engine knows 
 from dataclasses import dataclass
 from importlib import import_module
 
-import torch
 from torch import nn
 
 from engine import crew, provenance, runtime
@@ -35,7 +34,8 @@ class Stage:
         self.crew = crew.join(self.device, self.reporter.beat)
         if self.crew.world > 1:
             self.notes.append(f"{self.crew.world} ranks")
-        self.format = torch.contiguous_format  # until `settle`
+        self.layout: Layout = "contiguous"  # until `settle`
+        self.format = FORMATS[self.layout]
 
     def pause(self) -> None:
         """Say that the engine lives, and leave if somebody wants it to; called at every forward pass of an attack."""
@@ -48,23 +48,28 @@ class Stage:
         return (reason or "stop file") if self.crew.agree(bool(reason)) else ""
 
     def load_data(self, spec: DataSpec) -> tuple[Dataset, dict[str, str]]:
-        """The official splits and their hashes."""
+        """The official splits and their hashes; what was passed over or converted goes to the notes."""
         dataset: Dataset = import_module(f"engine.data.{spec.module}").load(spec, self.machine.data_folder)
+        self.notes += [f"data: {note}" for note in dataset.notes]
         return dataset, provenance.data_digest(dataset)
 
-    def settle(self, spec: ModelSpec, dataset: Dataset, batch_size: int) -> None:
-        """CPU threads by the size of this model's batches, and its memory layout, which every other net shares."""
+    def settle(self, spec: ModelSpec, dataset: Dataset, batch_size: int, *, learns: bool = False) -> None:
+        """CPU threads by the size of this model's batches, and its memory layout, which every other net shares.
+
+        A run that goes on keeps the threads that it began with. `learns`: the model's weights get gradients.
+        """
         _n, channels, height, width = dataset.train.images.shape
         macs = model_cost(spec, len(dataset.classes), (channels, height, width)).macs
-        layout = runtime.layout(self.machine, self.device, spec)
-        self.notes += [runtime.share_threads(self.machine, macs * batch_size), layout]
-        self.format = FORMATS[layout]
+        self.layout = runtime.layout(self.machine, self.device, spec, learns=learns)
+        began_with = provenance.threads_before(self.run.provenance) if self.device.type == "cpu" else 0
+        self.notes += [runtime.share_threads(self.machine, macs * batch_size, began_with), self.layout]
+        self.format = FORMATS[self.layout]
 
     def layout_of(self, teacher: ModelSpec) -> Layout:
         """A teacher's own layout where it is asked as a folded copy; else all nets share the student's."""
         if self.machine.folds:
             return runtime.layout(self.machine, self.device, teacher)
-        return next(layout for layout, memory_format in FORMATS.items() if memory_format == self.format)
+        return self.layout
 
     def build(self, spec: ModelSpec, dataset: Dataset, layout: Layout | None = None) -> nn.Module:
         """A fresh net on the device, initialised by the global generator; in the student's layout, or in this one."""

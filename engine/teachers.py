@@ -14,16 +14,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from engine import download, weights
+from engine import download, foreign, weights
 from engine.ascent import ascend
 from engine.augment import to_pixels
 from engine.losses import ask, cross_entropy
 from engine.runtime import seed_for
-from engine.spec import robustbench, rundir, toml
+from engine.spec import events, outcomes, robustbench, rundir, toml
 from engine.spec.attacks import Ascent, ThreatModel
 from engine.spec.config import RunConfig
+from engine.spec.data import DataSpec
 from engine.spec.errors import TeacherError
-from engine.spec.events import TeacherChecked, Warned
+from engine.spec.events import TeacherChecked, TrainingStarted, Warned
 from engine.spec.folders import finished_run
 from engine.spec.models import ModelSpec
 from engine.spec.rundir import RunDir
@@ -34,6 +35,8 @@ from engine.types import Images, Logits, Split
 
 IMAGES = 512  # measured before the first step
 STEPS = 10
+BEGINNING = 200  # lines of a log in which its classes are looked for
+FALL, RECORD_ERRORS = 0.05, 3.0  # points and standard errors of the difference below a teacher's own record
 ERRORS = 2.0  # standard errors of the sample that a figure may lie below its claim, beside the tolerance
 
 
@@ -49,6 +52,18 @@ class Source:
     expected_robust: float | None = None  # fraction under PGD-10, or a lower bound of it
     expected_epsilon: float | None = None  # radius of `expected_robust`; None = that of the run
     tolerance: float = 0.03
+    prefix: str | None = None  # of its names in the file, where several fit
+    of_run: "OfRun | None" = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfRun:
+    """What the run that made a teacher recorded."""
+
+    data: DataSpec
+    classes: tuple[str, ...] = ()  # empty when its log does not tell
+    clean: float | None = None  # fraction of `n` test images
+    n: int = 0
 
 
 class Checked(NamedTuple):
@@ -111,6 +126,7 @@ def _checkpoint(spec: CheckpointTeacher, data: Path) -> Source:
         expected_clean=spec.expected_clean,
         expected_robust=spec.expected_robust,
         tolerance=spec.tolerance,
+        prefix=spec.prefix,
     )
 
 
@@ -166,7 +182,40 @@ def _of_run(run: RunDir, spec: RunTeacher | PresetTeacher) -> Source:
         expected_clean=spec.expected_clean,
         expected_robust=spec.expected_robust,
         tolerance=spec.tolerance,
+        of_run=_recorded(run, config, spec.weights),
     )
+
+
+def _recorded(run: RunDir, config: RunConfig, checkpoint: str) -> OfRun:
+    """Its classes by the log's beginning, its clean accuracy by its record; what cannot be read is left out."""
+    classes, clean, n = list[str](), None, 0
+    with contextlib.suppress(OSError), run.events.open("rb") as log:
+        lines = (log.readline(events.MAX_LINE) for _ in range(BEGINNING))
+        classes = next((e.classes for e in events.decode(lines).events if isinstance(e, TrainingStarted)), [])
+    with contextlib.suppress(OSError, ValueError):
+        record = outcomes.decode(run.result(checkpoint, "clean").read_bytes())
+        clean, n = record.accuracy, record.n
+    return OfRun(data=config.data, classes=tuple(classes), clean=clean, n=n)
+
+
+def check_classes(source: Source, classes: tuple[str, ...]) -> None:
+    """TeacherError when the run that made the teacher knew other classes, or these in another order.
+
+    Numbers are no names: a set that only counts its classes fits any.
+    """
+    theirs = source.of_run.classes if source.of_run else ()
+    ours, known = ([_plain(name) for name in names] for names in (classes, theirs))
+    if not known or ours == known or [str(n) for n in range(len(ours))] in (ours, known):
+        return
+    place = next((n for n, (a, b) in enumerate(zip(ours, known, strict=False)) if a != b), min(len(ours), len(known)))
+    a, b = (names[place][:60] if place < len(names) else "not there" for names in (classes, theirs))
+    order = "in another order" if sorted(ours) == sorted(known) else "other classes"
+    what = f"the teacher's run knew {order}: class {place} is {a} here and was {b} there"
+    raise TeacherError(what, where=source.label, hint="Name a teacher of this data, or rename the class folders.")
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", " ").replace("-", " ").strip()
 
 
 def load(source: Source, build: Callable[[ModelSpec], nn.Module], device: torch.device) -> tuple[Teacher, list[str]]:
@@ -176,19 +225,26 @@ def load(source: Source, build: Callable[[ModelSpec], nn.Module], device: torch.
     """
     with torch.random.fork_rng(devices=[]):
         net = build(source.model)
-    notes = weights.fit(net, weights.read_foreign(source.path), where=str(source.path))
+    notes = foreign.fit(net, source.path, source.prefix)
     return Teacher(net).to(device), notes
 
 
 def check(
-    teacher: nn.Module, source: Source, split: Split, threat_model: ThreatModel, device: torch.device, seed: int
+    teacher: nn.Module,
+    source: Source,
+    split: Split,
+    threat_model: ThreatModel,
+    device: torch.device,
+    seed: int,
+    data: DataSpec | None = None,
 ) -> Checked:
     """Measure the teacher on up to 512 images of `split`, stratified: clean, and under PGD-10 in the threat model.
 
     `split` holds validation images: the test split is touched once, after training. Published figures are of the
     test split, and a teacher may have been trained on these very images, so only a figure *below* its claim, by more
     than the tolerance and two standard errors of the sample, is held against it. TeacherError for the clean one, a
-    warning for the robust one. Neither the random state nor any other net is touched.
+    warning for the robust one. What the teacher's own run recorded is a claim, too: an error on the `data` of that
+    run, else a warning. Neither the random state nor any other net is touched.
     """
     n = min(IMAGES, len(split.labels))
     chosen = stratified(split.labels.cpu(), n, seed, "teacher check").to(split.labels.device)
@@ -224,7 +280,32 @@ def check(
             hint="Usual causes: wrong checkpoint; input normalization applied twice, or not at all (`normalization` "
             "of its model); another padding (WideResNetSiLU for DeepMind's, WideResNet for TRADES'); another data set.",
         )
-    return Checked(event, _warnings(event, int(split.labels.max()) + 1, source.tolerance))
+    warnings = _warnings(event, int(split.labels.max()) + 1, source.tolerance)
+    if below := _below_record(event, source):
+        if source.of_run and data is not None and _same_images(source.of_run.data, data):
+            raise TeacherError(
+                below, where=str(source.path), hint="Usual causes: its data has changed; its weights have."
+            )
+        warnings.append(Warned(code="teacher_below_record", message=below))
+    return Checked(event, warnings)
+
+
+def _below_record(event: TeacherChecked, source: Source) -> str:
+    """In words, that the teacher is significantly and by more than five points below its own record; else empty."""
+    own = source.of_run
+    if own is None or own.clean is None or not own.n or source.expected_clean is not None:
+        return ""
+    pooled = (event.clean * event.n + own.clean * own.n) / (event.n + own.n)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / event.n + 1 / own.n))
+    if own.clean - event.clean <= max(FALL, RECORD_ERRORS * error):
+        return ""
+    here = f"the teacher is right on {_percent(event.clean)} of {event.n} clean images"
+    return f"{here}; its own run recorded {_percent(own.clean)} of {own.n}"
+
+
+def _same_images(a: DataSpec, b: DataSpec) -> bool:
+    apart = ("validation", "split_seed", "train_images", "crop_padding", "flip")
+    return a.model_dump(exclude=set(apart)) == b.model_dump(exclude=set(apart))
 
 
 def _survivors(teacher: nn.Module, x: Images, y: Tensor, threat_model: ThreatModel, spec: Ascent) -> int:

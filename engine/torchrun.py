@@ -17,8 +17,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from engine.spec.files import decoded, write_inside
 from engine.spec.rundir import RunDir
+from engine.spec.signals import HELD
 
+ROOT = str(Path(__file__).resolve().parents[1])  # where the package `engine` lies
 LOOK_SECONDS = 0.2  # between looks whether the parent lives
 OURS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")
 BEGINNINGS = ("LOCAL_", "GROUP_", "ROLE_", "TORCHELASTIC_", "TORCH_NCCL_")
@@ -53,17 +56,23 @@ def place() -> Place | None:
     return Place(number["RANK"], number["WORLD_SIZE"], number["LOCAL_RANK"], max(1, number["LOCAL_WORLD_SIZE"]))
 
 
+def environment() -> dict[str, str]:
+    """Of a process of ours: it finds our package `engine` before any other of that name."""
+    path = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
 def outside() -> dict[str, str]:
-    """The environment for an engine of its own, which is no rank of this run."""
-    if place() is None:
-        return dict(os.environ)
-    return {name: value for name, value in os.environ.items() if name not in OURS and not name.startswith(BEGINNINGS)}
+    """The same for an engine of its own, which is no rank of this run."""
+    rank = place() is not None
+    said = environment().items()
+    return {name: value for name, value in said if not rank or (name not in OURS and not name.startswith(BEGINNINGS))}
 
 
 def settle() -> None:
     """Make this process a rank: deaf to stop signals but SIGTERM, and dead when its parent is."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
+    for number in HELD:
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
     follow(os.getppid())
 
 
@@ -120,13 +129,8 @@ def _folder(run: RunDir) -> Path:
 
 
 def _write(run: RunDir, name: str, said: list[Ending]) -> None:
-    folder = _folder(run)
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_bytes(msgspec.json.encode(said))
+    write_inside(_folder(run) / name, msgspec.json.encode(said))
 
 
 def _read(path: Path) -> list[Ending]:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Ending])
-    except (OSError, ValueError):  # not written, or half of it
-        return []
+    return decoded(path, msgspec.json.Decoder(list[Ending]).decode) or []

@@ -98,10 +98,9 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where this state was taken."""
         self.nets.student.load_state_dict(state["student"])
-        self.optimizer.load_state_dict(state["optimizer"])
         self.method.load_state_dict(state["method"])
-        for optimizer, of_method in zip(self.optimizers[1:], state["method_optimizers"], strict=True):
-            optimizer.load_state_dict(of_method)
+        for optimizer, saved in zip(self.optimizers, [state["optimizer"], *state["method_optimizers"]], strict=True):
+            optim.load(optimizer, saved)
         self.epoch, self.batch = state["epoch"], state["batch"]
         self.ledger.load_state_dict(state["ledger"])
 
@@ -126,7 +125,7 @@ class Trainer:
         while self.batch < self.steps_per_epoch:
             with self.fast.clock.part("data"):
                 x, y = self.feed.batch(moved, self.batch)
-            known = self.fast.known(draws, self.epoch, self.batch, x)
+            known = self.fast.known(draws, self.batch, x)
             torch.manual_seed(seed_for(self.config.seed, "step", self.step))
             loss = self.fast.run(self._step, x, y, known)
             self.batch += 1

@@ -100,3 +100,4 @@ class Dataset:
     train: Split
     test: Split
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # what was passed over or converted on the way

@@ -22,6 +22,7 @@ from engine.evaluate import Subject, evaluate, subset
 from engine.interrupt import Interrupt, Stopped
 from engine.outcomes import Identity
 from engine.rejudged import compare, differing
+from engine.runtime import FORMATS
 from engine.spec import robustbench
 from engine.spec.attacks import AttackSpec
 from engine.spec.config import JudgeConfig, RunConfig
@@ -88,7 +89,10 @@ def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[Finding]
     stored = audit.read(run, config)
     facts = stored.facts
     threads = flags.threads or (facts.get("threads") if isinstance(facts.get("threads"), int) else None)
-    machine = saved.machine_of(run, device=flags.device, threads=threads, data=flags.data, runs=flags.runs)
+    layout = facts.get("layout") if flags.device is None and facts.get("layout") in FORMATS else None
+    machine = saved.machine_of(
+        run, device=flags.device, threads=threads, layout=layout, data=flags.data, runs=flags.runs
+    )
     yield from stored.findings
     yield from audit.hashes(stored)
     yield from audit.told(stored)

@@ -1,9 +1,7 @@
 """crdnd doctor: whether this machine can do the work. Every check is tried for real; torch is not imported."""
 
-import fcntl
 import os
 import platform
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +14,9 @@ from rich.text import Text
 
 from crdnd_tui.commands import output
 from crdnd_tui.text import encodes_unicode, one_line, size
+from engine.spec import cpus, locks
+from engine.spec.files import free_bytes
+from engine.spec.locks import NO_LOCKS
 
 Level = Literal["ok", "note", "bad"]
 _SIGNS = {"ok": ("\u2713", "green"), "note": ("\u00b7", "yellow"), "bad": ("\u2717", "red")}
@@ -64,7 +65,7 @@ def _version(package: str) -> str:
 
 def _device() -> Iterator[Check]:
     """GPUs as the driver sees them, and the CPU."""
-    yield Check("cpu", "ok", f"{len(os.sched_getaffinity(0))} cores for us")
+    yield Check("cpu", "ok", f"{cpus.usable()} cores for us")
     try:
         import pynvml  # noqa: PLC0415  needed by this check alone
     except ModuleNotFoundError:
@@ -88,17 +89,20 @@ def _disk(runs: Path) -> Iterator[Check]:
     folder = runs
     while not folder.exists():
         folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    yield Check("disk", "ok" if free > MIN_FREE else "bad", f"{size(free)} free for runs in {runs}")
+    free = free_bytes(folder)
+    if free is None:
+        yield Check("disk", "note", f"the file system does not tell how much is free for runs in {runs}")
+    else:
+        yield Check("disk", "ok" if free > MIN_FREE else "bad", f"{size(free)} free for runs in {runs}")
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as first, Path(first.name).open("rb") as second:
-            fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            try:
-                fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield Check("locks", "ok", "flock works where the runs lie")
-            else:
+            locks.try_lock(first.fileno())
+            if locks.try_lock(second.fileno()):
                 yield Check("locks", "bad", "flock does not exclude here: two engines could work on one run")
+            else:
+                yield Check("locks", "ok", "flock works where the runs lie")
+    except locks.LocksMissingError as error:
+        yield Check("locks", "note", f"{NO_LOCKS} ({error.strerror})")
     except OSError as error:
         yield Check("locks", "bad", f"no file can be made and locked in {folder}: {error.strerror}")
 

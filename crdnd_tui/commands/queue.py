@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 from rich.text import Text
 
-from crdnd_tui import presets
+from crdnd_tui import library, presets
 from crdnd_tui.commands import output
 from crdnd_tui.queueing import agenda, batches, worker
 from crdnd_tui.queueing.agenda import Agenda
@@ -19,9 +19,10 @@ from crdnd_tui.queueing.queue import Queue, Ticket
 from crdnd_tui.queueing.queue_lines import SIGNS, clock
 from crdnd_tui.queueing.sharing import MEANS, By
 from crdnd_tui.text import display, duration, one_line
-from engine.spec import folders, rundir, toml
+from engine.spec import files, folders, rundir, toml
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.machine import Machine
+from engine.spec.rundir import RunDir
 
 OK, USAGE = 0, 2
 
@@ -47,8 +48,9 @@ def add(preset: str, overrides: Sequence[str], seeds: str, name: str, machine: M
     path = presets.resolve(preset)
     named = [f"name={json.dumps(name)}"] if name else []
     configs = [toml.load(path, [*overrides, *named], seed) for seed in _seeds(seeds)]
+    Queue(machine.runs_folder).check()
     for config in configs:
-        run = folders.create(config, path.read_text(encoding="utf-8"), machine)
+        run = folders.create(config, path.read_text(encoding="utf-8-sig"), machine)
         worker.enqueue(run)
         sys.stdout.write(run.id + "\n")
         sys.stdout.flush()
@@ -106,8 +108,11 @@ def _one_of(name: str, study: str) -> str:
 def retry(name: str, runs: Path) -> int:
     """Once more, from its last checkpoint."""
     run = find(runs, name)
+    before = library.death_of(RunDir(runs / run))
     worker.retry(runs, run)
     output.say(f"{run} waits for its device and goes on from its last checkpoint.")
+    if before.repeated:
+        output.say(before.advice(run, files.read(RunDir(runs / run).machine)), "yellow")
     return OK
 
 

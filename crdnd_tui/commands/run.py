@@ -12,12 +12,13 @@ from rich.text import Text
 from crdnd_tui import launch, library, presets, report, results, vitals
 from crdnd_tui.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, Outcome, log_tail
 from crdnd_tui.commands import machine, output
-from crdnd_tui.provenance_lines import machine_of
+from crdnd_tui.provenance_lines import machine_as_written, machine_of
 from crdnd_tui.setup.crews import invitation
 from crdnd_tui.text import display, one_line
 from crdnd_tui.views import JsonView, LiveView, PlainView, View
-from engine.spec import folders, rundir, toml
+from engine.spec import files, folders, rundir, toml
 from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.deaths import Death
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.files import write_atomically
 from engine.spec.machine import Machine
@@ -40,7 +41,7 @@ def run(
         config = toml.read(path)
     else:
         config = toml.load(path, [*overrides, *named], seed)
-    folder = folders.create(config, path.read_text(encoding="utf-8"), here)
+    folder = folders.create(config, path.read_text(encoding="utf-8-sig"), here)
     _invite(folder, here)
     return go(folder, detach=detach, as_json=as_json)
 
@@ -67,10 +68,12 @@ def _invite(folder: RunDir, here: Machine) -> None:
 
 
 def _moved(folder: RunDir, settings: Sequence[str], crew: Mapping[str, Any]) -> Machine:
-    """Its machine for this and later engines; RunFolderError while one is at work."""
-    known = machine_of(folder) or Machine(runs=str(folder.path.parent))
+    """Its machine for this and later engines, where the run lies now; RunFolderError while one is at work."""
+    written, known = machine_as_written(folder), machine_of(folder) or Machine(runs=str(folder.path.parent))
     here = machine.changed(known, settings, crew)
-    if here != known:
+    if written is not None and here.data == known.data != written.data:
+        output.say(f"its data folder {written.data} is not on this machine: {known.data} is used; --data names another")
+    if here != (written or known):
         launch.refuse_a_second(folder)
         write_atomically(folder.machine, (here.model_dump_json(indent=1) + "\n").encode())
     return here
@@ -133,6 +136,8 @@ def _stamp(folder: RunDir) -> tuple[int, int]:
 
 def _detached(folder: RunDir, process: subprocess.Popen[bytes], before: tuple[int, int]) -> int:
     code = launch.wait_started(folder, process)
+    if code is not None:
+        launch.ended(folder, process)
     if code in (None, DONE):
         sys.stdout.write(folder.id + "\n")
         sys.stdout.flush()
@@ -203,10 +208,12 @@ def _complain(folder: RunDir, code: int, outcome: Outcome | None = None, *, spok
     if outcome is not None and outcome.code == INTERRUPTED:
         output.say(f"killed; `crdnd resume {folder.id}` goes on from the last checkpoint", "yellow")
         return
-    what = "the engine refused the run" if code == USAGE else "the engine died without a word"
+    killed = outcome.killed if outcome else code < 0
+    death = library.death_of(folder) if killed else Death("")
+    what = "the engine refused the run" if code == USAGE else death.words
     last_words = log_tail(folder)
     output.say(f"{what}; " + (f"the end of {folder.log}:" if last_words else f"its log is {folder.log}"), "red")
     for line in last_words:
         output.say(f"  {line}")
     if code != USAGE:
-        output.say(f"`crdnd resume {folder.id}` goes on from the last checkpoint.")
+        output.say(death.advice(folder.id, files.read(folder.machine)))

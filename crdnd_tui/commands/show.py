@@ -58,8 +58,8 @@ def show(name: str, folder: Path, *, as_json: bool, provenance: bool = False) ->
         lines.insert(-1, Text(f"  {label:<11} {words}"))
     table = report.table(state, min(console.width, 100), ascii_only=output.is_ascii(console))
     lines += [Text(), *table] if table else []
-    if state.damaged or state.unknown:
-        lines.append(Text(f"  {state.damaged} damaged lines and {state.unknown} events of a newer engine passed over"))
+    if state.flaws:
+        lines.append(Text(f"  events.jsonl: {', '.join(state.flaws)}", "yellow"))
     output.show(lines)
     return 0
 
@@ -91,6 +91,12 @@ def _details(state: RunState, cells: list[dict[str, Any]]) -> dict[str, Any]:
         "switches": dict(state.training.switches) if state.training else {},
         "classes": state.training.classes if state.training else [],
         "resumes": state.resumes,
+        "does_not_agree": [
+            {"checkpoint": checkpoint, "attack": attack, "why": why}
+            for (checkpoint, attack), why in state.disputed.items()
+        ],
+        "gaps": [{"after": gap.after, "missing": gap.missing} for gap in state.gaps],
+        "missing_events": state.missing,
         "damaged_lines": state.damaged,
         "unknown_events": state.unknown,
     }

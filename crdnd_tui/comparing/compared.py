@@ -7,19 +7,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from crdnd_tui import files, library, report, results
+import tomli
+
+from crdnd_tui import library, report
 from crdnd_tui.comparing import images
 from crdnd_tui.comparing.comparison_side import Choice, Side, labels, twinned
 from crdnd_tui.comparing.images import Images
-from crdnd_tui.follow import Follower
 from crdnd_tui.pages import SIGNS
+from crdnd_tui.results import Reading
 from crdnd_tui.session import Session
-from crdnd_tui.state import RunState, fold
+from crdnd_tui.state import RunState
 from crdnd_tui.text import display, one_line, percent
+from engine.spec import files
 from engine.spec.events import Evaluated
 from engine.spec.rundir import RUN_ID, RunDir
+from engine.spec.written import decoded
 
 MAX_RUNS = 60  # of which seeds make one row: a study of a dozen methods
+_MAX_DOTS = 500  # in one line: a key of 20,000 parts keeps the parser busy for seconds
 
 
 class _Reader:
@@ -27,9 +32,7 @@ class _Reader:
 
     def __init__(self, run: RunDir) -> None:
         self._run = run
-        self._follower = Follower(run.events)
-        self._state = RunState()
-        self._from_files: tuple[tuple[RunState, object], RunState] | None = None
+        self._reading = Reading(run)
         self._config: tuple[object, Mapping[str, Any]] = (None, {})
         self._images: dict[tuple[str, str], tuple[Evaluated, Images]] = {}
 
@@ -40,44 +43,17 @@ class _Reader:
         if summary is None:
             there = files.is_folder(self._run.path)
             return _missing(name, "the folder holds no run" if there else "the folder is gone")
-        self._follow()
-        state = self._whole(living=summary.state in library.LIVING)
+        self._reading.follow()
+        state = self._reading.state if summary.state in library.LIVING else self._reading.whole()
         return Side(
             id=name, sign=SIGNS[summary.state][0], word=summary.state, why=summary.why, config=self._table(),
             group=summary.status.group_hash if summary.status else "", state=state, records=self._records(state),
         )  # fmt: skip
 
-    def _follow(self) -> None:
-        while True:
-            batch = self._follower.read()
-            start = RunState() if batch.reset else self._state
-            if batch.reset or batch.events or batch.unknown or batch.damaged:
-                self._state = fold(batch.events, start, unknown=batch.unknown, damaged=batch.damaged)
-            if not batch.more:
-                return
-
-    def _whole(self, *, living: bool) -> RunState:
-        """With what only result files know, once nobody writes any more."""
-        if living:
-            return self._state
-        stamp = self._stamp()
-        if self._from_files is None or self._from_files[0][0] is not self._state or self._from_files[0][1] != stamp:
-            self._from_files = ((self._state, stamp), results.completed(self._run, self._state))
-        return self._from_files[1]
-
-    def _stamp(self) -> tuple[object, ...]:
-        """Changes when a result file is made or replaced."""
-        return tuple(
-            (checkpoint, path.name, path.lstat().st_mtime_ns)
-            for checkpoint in ("best", "last")
-            if files.is_folder(self._run.evaluation / checkpoint)
-            for path in sorted((self._run.evaluation / checkpoint).glob("*.json"))
-        )
-
     def _table(self) -> Mapping[str, Any]:
         content = files.read(self._run.config)
         if self._config[0] != content:
-            self._config = (content, results.parsed(content))
+            self._config = (content, _parsed(content))
         return self._config[1]
 
     def _records(self, state: RunState) -> dict[tuple[str, str], Images]:
@@ -127,6 +103,16 @@ def _choice(row: library.Summary) -> Choice:
 
 def _is_name(word: str) -> bool:
     return bool(word) and "/" not in word and not word.startswith(".")
+
+
+def _parsed(content: bytes | None) -> Mapping[str, Any]:
+    try:
+        text = decoded(content or b"")
+        if any(line.count(".") > _MAX_DOTS for line in text.splitlines()):
+            return {}
+        return tomli.loads(text)
+    except (ValueError, RecursionError):
+        return {}  # damaged: no keys to compare
 
 
 def sides(runs: Sequence[RunDir], now: float) -> list[Side]:

@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
-from crdnd_tui import fast_path, files
+from crdnd_tui import fast_path
 from crdnd_tui.comparing.comparison_side import Side
 from crdnd_tui.documents.document import Origin
 from crdnd_tui.text import one_line
+from engine.spec import files
 from engine.spec.rundir import RunDir
 
 _DIGITS = 12  # of a hash

@@ -145,10 +145,8 @@ def _state_warnings(side: Side, chosen: str) -> list[str]:
 def _damage(side: Side, records: judged.Judged) -> list[str]:
     """Lines and files that were passed over."""
     said = [f"{words}." for words in records.troubles.values()]
-    if side.state.damaged:
-        said.append(f"{side.state.damaged} damaged lines of events.jsonl were passed over.")
-    if side.state.unknown:
-        said.append(f"{side.state.unknown} events of a newer engine were passed over.")
+    if side.state.flaws:
+        said.append(f"events.jsonl: {', '.join(side.state.flaws)}.")
     return said
 
 

@@ -181,7 +181,8 @@ def _value(bar: Bar, place: float, ends: Sequence[float], axes: Any) -> None:  #
     x = min((bar.value, *ends)) if below else max((bar.value, *ends))
     axes.annotate(
         f"{value_words(bar.value, ends)} {numbers.marks(bar)}".rstrip(), (x, place),
-        xytext=(-3 if below else 3, 0), textcoords="offset points", va="center", ha="right" if below else "left", fontsize=7, color=_INK.muted,
+        xytext=(-3 if below else 3, 0), textcoords="offset points", va="center",
+        ha="right" if below else "left", fontsize=7, color=_INK.muted,
     )  # fmt: skip
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
-from crdnd_tui import files, library, results
+from crdnd_tui import library, results
 from crdnd_tui.exporting.measured import Subject
 from crdnd_tui.text import display
-from engine.spec import toml
+from engine.spec import files, toml
 from engine.spec.errors import RunFolderError
 from engine.spec.rundir import RunDir
 

@@ -8,19 +8,20 @@ import os
 import re
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.text import Text
 
-from crdnd_tui import files, marks
+from crdnd_tui import marks
 from crdnd_tui.home.notes import Notes
 from crdnd_tui.home.run_rows import ROLES, label, near, pair, why
 from crdnd_tui.home.scan import Row
 from crdnd_tui.library import LIVING, Summary
 from crdnd_tui.pages import SIGNS
 from crdnd_tui.palette import Palette
-from crdnd_tui.text import bar, display, duration, one_line, percent
+from crdnd_tui.text import DISPUTED, bar, display, duration, one_line, percent
+from engine.spec import deaths, files
 from engine.spec.events import DeviceSampled, StepDone, decode
 from engine.spec.rundir import RunDir
 
@@ -28,7 +29,6 @@ WHOLE = 1 << 20  # bytes of a log that is read whole
 PIECES, PIECE = 48, 1 << 13  # of a longer one
 LAST = 1 << 17
 WORDS = 30  # lines of an engine's log
-_EVENT = re.compile(r' INFO \{"event":')
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d+)? ")
 ENDED_BADLY = frozenset({"failed", "killed", "lost", "damaged"})
 _titles: dict[str, str] = {}  # what attacks are called, as far as runs were looked at
@@ -66,8 +66,11 @@ def at_once(row: Row) -> Glance:
 
 def look(row: Row) -> Glance:
     """Reads the folder; a file that cannot be read is passed over."""
-    from crdnd_tui import report  # noqa: PLC0415  brings pydantic, which the first paint does not wait for
+    from crdnd_tui import report, results  # noqa: PLC0415  bring pydantic, which the first paint does not wait for
 
+    if row.summary.status is not None:
+        disputed = results.against(RunDir(row.summary.path), row.summary.status.results)
+        row = replace(row, summary=row.summary.disputing(disputed))
     validation = row.summary.status.validation if row.summary.status else {}
     _titles.update((attack, report.title(attack)) for attack in (*row.summary.judged, *validation))
     run = RunDir(row.summary.path)
@@ -118,7 +121,7 @@ def _pieces(path: Path) -> Iterator[list[bytes]]:
 def _last_words(path: Path) -> tuple[str, ...]:
     """The end of an engine's log without its events, which are shown elsewhere."""
     lines = files.tail(path, 1 << 16).decode("utf-8", "replace").splitlines()
-    said = [display(line, 400).expandtabs(4).rstrip() for line in lines if line.strip() and not _EVENT.search(line)]
+    said = [display(line, 400).expandtabs(4).rstrip() for line in deaths.told(lines)]
     return tuple(_STAMP.sub("", line) for line in said[-WORDS:])
 
 
@@ -145,7 +148,7 @@ def facts(glance: Glance, palette: Palette, width: int) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{sign} {run.state}", f"bold {colour}")
     text.append(f"  {_progress(run, width - len(run.state) - 4)}\n", palette.text)
-    if run.why and run.state != "done":
+    if run.why:
         _add(text, why(run), palette.bad if ROLES[style] == "bad" else palette.warn, width)
     if status is not None:
         text.append(f"{one_line(pair(run), width)}\n", palette.text)
@@ -194,19 +197,22 @@ def results(glance: Glance, palette: Palette, width: int, *, ascii_only: bool = 
     run = glance.run
     text = Text(no_wrap=True, overflow="ellipsis")
     judged = run.judged
-    if not judged or run.status is None:
+    disputed = [attack for name, attack in run.disputed if name == run.shown]
+    if not (judged or disputed) or run.status is None:
         lines = [part for line in _not_judged(run).split("\n") for part in textwrap.wrap(line, max(8, width or 40))]
         text.append("\n".join(lines), palette.muted)
         return text
     found = {attack: run.severity(attack) for attack in judged}
-    order = sorted(judged, key=lambda attack: _FIRST.get(attack, len(_FIRST)))
+    order = sorted([*judged, *disputed], key=lambda attack: _FIRST.get(attack, len(_FIRST)))
     name = max(len(_title(attack)) for attack in order)
     room = max(0, min(24, width - name - 10))
     for attack in order:
-        struck = found[attack] == "red"
-        strong = attack == "worst" and not struck
-        number = percent(judged[attack], run.status.results_n)
+        strong = attack == "worst" and found.get(attack) != "red"
         text.append(f"{_title(attack):<{name}}", palette.text if strong else palette.muted)
+        if attack in disputed:
+            text.append(f" {DISPUTED:>6}   its files do not agree\n", f"bold {palette.bad}")
+            continue
+        number, struck = percent(judged[attack], run.status.results_n), found[attack] == "red"
         text.append(" " * (7 - len(number)))
         text.append(number, f"strike {palette.muted}" if struck else f"bold {palette.text}" if strong else palette.text)
         text.append(f" {marks.SIGNS[found[attack]]:<2}", palette.bad if struck else palette.warn)

@@ -40,11 +40,11 @@ class Group:
     def struck(self, column: str) -> tuple[int, int]:
         """How many of these runs' figures are not believed, and of how many."""
         runs = self._judged(column)
-        return sum(run.severity(run.shown(column)) == "red" for run in runs), len(runs)
+        return sum(run.severity(run.attack_of(column)) == "red" for run in runs), len(runs)
 
     def severity(self, column: str) -> Severity | None:
         """Of the mean: red where one of its figures is not believed."""
-        found = {run.severity(run.shown(column)) for run in self._judged(column)}
+        found = {run.severity(run.attack_of(column)) for run in self._judged(column)}
         return "red" if "red" in found else "amber" if "amber" in found else None
 
     @property

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from crdnd_tui import files
 from crdnd_tui.text import display
+from engine.spec import files
 from engine.spec.files import write_atomically
+from engine.spec.written import decoded
 
 NAME = "notes.toml"
 CAP = 1 << 16  # bytes
@@ -42,7 +43,7 @@ def read(folder: Path) -> Notes:
     import tomllib  # noqa: PLC0415  most folders hold no notes
 
     try:
-        table = tomllib.loads(content.decode())
+        table = tomllib.loads(decoded(content))
     except (ValueError, RecursionError):  # tomllib's errors and those of UTF-8 are ValueErrors
         return NONE
     tags, note = table.get("tags"), table.get("note")

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crdnd_tui import attach, files, launch, library, presets, results, vitals
+from crdnd_tui import attach, launch, library, presets, results, vitals
 from crdnd_tui.library import LIVING, State
 from crdnd_tui.text import display
+from engine.spec import files
 from engine.spec.errors import ConfigError, CrdndError, RunFolderError
 from engine.spec.rundir import RunDir
+from engine.spec.written import decoded
 
 TRASH = ".trash"
 _TEACHER = re.compile(r'"source": "([a-z0-9][a-z0-9_-]*) \((?:best|last)\)"')
@@ -68,11 +70,11 @@ def clone(path: Path) -> str:
     Flags may have overridden it, and it may lean on other files. CrdndError when there is nothing to clone.
     """
     run = RunDir(path)
-    written = (files.read(run.preset) or b"").decode("utf-8", "replace")
     try:
+        written = decoded(files.read(run.preset) or b"")
         table = tomllib.loads(written)
     except (ValueError, RecursionError):
-        table = {"extends": ""}
+        return _written_out(run)
     teacher = table.get("teacher")
     alone = table and "extends" not in table and not (isinstance(teacher, dict) and "preset" in teacher)
     return written if alone and _says_all(written, run) else _written_out(run)
@@ -100,7 +102,7 @@ def _written_out(run: RunDir) -> str:
     if content is None:
         raise RunFolderError("config.toml cannot be read", where=display(str(run.path)))
     try:
-        document = tomlkit.parse(content.decode())
+        document = tomlkit.parse(decoded(content))
     except (TOMLKitError, ValueError, RecursionError) as error:
         raise RunFolderError(
             f"config.toml is damaged: {display(str(error), 200)}", where=display(str(run.path))

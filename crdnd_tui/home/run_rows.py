@@ -13,9 +13,9 @@ from crdnd_tui import marks
 from crdnd_tui.home.columns import Cell, Column, Line
 from crdnd_tui.home.groups import Group, Spread
 from crdnd_tui.home.scan import Row
-from crdnd_tui.library import ACCURACIES, LIVING, Summary
+from crdnd_tui.library import ACCURACIES, LIVING, Summary, by_age
 from crdnd_tui.pages import SIGNS
-from crdnd_tui.text import duration, one_line, percent
+from crdnd_tui.text import DISPUTED, duration, one_line, percent
 from engine.spec.marks import Severity
 
 ROLES = {"dim": "muted", "cyan": "accent", "green": "good", "yellow": "warn", "red": "bad"}
@@ -180,9 +180,11 @@ def _eta(run: Summary, view: View) -> str:
 
 
 def _accuracy(run: Summary, key: str, view: View) -> Cell:
-    value, attack = run.accuracy(key), run.shown(key)
+    value, attack = run.accuracy(key), run.attack_of(key)
     blank = " " * (5 + view.fine if view.spread else 0)
     n = run.status.results_n if run.status else 0
+    if value is None and run.disputes(key):
+        return Cell(DISPUTED + " " * (2 + view.fine) + blank, "bad", strong=True)
     if value is None:
         return Cell("\u2013" + " " * (2 + view.fine + view.signs) + blank, "faint")
     severity = run.severity(attack)
@@ -235,13 +237,13 @@ def _spread(spread: Spread | None, view: View) -> str:
 
 def ordered(rows: Iterable[Row], column: str, *, falling: bool) -> list[Row]:
     """By a column, what has no value last; live, pinned, newest first when there is no column."""
-    found = sorted(rows, key=lambda row: row.id, reverse=True)
+    found = sorted(rows, key=lambda row: by_age(row.summary), reverse=True)
     if column == NEWEST:
         return sorted(found, key=lambda row: (row.summary.state not in LIVING, not row.notes.pinned))
     values: dict[str, Any] = {row.id: value(row, column) for row in found}
     known = sorted((row for row in found if values[row.id] is not None), key=lambda r: values[r.id], reverse=falling)
     if column in ACCURACIES:  # what is not believed leads no list
-        known.sort(key=lambda row: row.summary.severity(row.summary.shown(column)) == "red")
+        known.sort(key=lambda row: row.summary.severity(row.summary.attack_of(column)) == "red")
     return known + [row for row in found if values[row.id] is None]
 
 
@@ -278,7 +280,7 @@ def best(rows: Sequence[Row]) -> dict[str, float]:
     """The highest accuracy of each column that is believed, where more than one row has any."""
     found: dict[str, float] = {}
     for key in ACCURACIES:
-        believed = (row.summary for row in rows if row.summary.severity(row.summary.shown(key)) != "red")
+        believed = (row.summary for row in rows if row.summary.severity(row.summary.attack_of(key)) != "red")
         values = [value for run in believed if (value := run.accuracy(key)) is not None]
         if len(values) > 1:
             found[key] = max(values)
@@ -287,5 +289,6 @@ def best(rows: Sequence[Row]) -> dict[str, float]:
 
 def severities(rows: Iterable[Row]) -> set[Severity]:
     """Of all accuracies in these rows."""
-    found = {row.summary.severity(attack) for row in rows for key in ACCURACIES if (attack := row.summary.shown(key))}
+    figures = ((row.summary, row.summary.attack_of(key)) for row in rows for key in ACCURACIES)
+    found = {run.severity(attack) for run, attack in figures if attack}
     return {severity for severity in found if severity is not None}

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from crdnd_tui import files, library
+from crdnd_tui import library
 from crdnd_tui.home import notes
 from crdnd_tui.home.notes import Notes
 from crdnd_tui.library import State, Summary
+from engine.spec import files
 from engine.spec.rundir import RunDir
 
 FIRST = 200  # rows that are shown before the rest is read
@@ -90,7 +91,8 @@ class Scanner:
                 rows.append(row)
                 if not before and len(rows) == FIRST:
                     yield Scan(tuple(rows), whole=False)
-        yield Scan(tuple(self._twinned(rows)))
+        found = sorted(rows, key=lambda row: library.by_age(row.summary), reverse=True)
+        yield Scan(tuple(self._twinned(found)))
 
     def _twinned(self, rows: list[Row]) -> list[Row]:
         """With each run of a group that is one network with an earlier one named so: looked at where results agree."""
@@ -114,7 +116,7 @@ class Scanner:
         """Hash of the weights that were judged; read once for each state of the run's folder."""
         stamp = self._stamp(row.id)
         if row.id not in self._digests or self._digests[row.id][0] != stamp:
-            path = RunDir(row.summary.path).result(row.summary.checkpoint, "clean")
+            path = RunDir(row.summary.path).result(row.summary.shown, "clean")
             self._digests[row.id] = stamp, _digest(path)
         return self._digests[row.id][1]
 
@@ -167,7 +169,6 @@ class _Judgement(msgspec.Struct):
 
 def _digest(path: Path) -> str:
     """Of the weights that a result file is about; empty where it does not tell."""
-    try:
-        return msgspec.json.decode(files.read(path, files.RESULT_CAP) or b"{}", type=_Judgement).weights_sha256
-    except (ValueError, RecursionError):
-        return ""
+    decoder = msgspec.json.Decoder(_Judgement)
+    found = files.decoded(path, decoder.decode, files.RESULT_CAP)
+    return found.weights_sha256 if found else ""

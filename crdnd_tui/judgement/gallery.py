@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from crdnd_tui import files
 from crdnd_tui.text import display, one_line
+from engine.spec import files
 from engine.spec import gallery as spec
 from engine.spec.gallery import Example, Gallery, Shelf
 

@@ -10,9 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from crdnd_tui import files
 from crdnd_tui.text import display, one_line
-from engine.spec import outcomes
+from engine.spec import files, outcomes
 from engine.spec.outcomes import Outcome
 
 Mode = Literal["clean", "adversarial", "difference"]

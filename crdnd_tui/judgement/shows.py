@@ -6,12 +6,14 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crdnd_tui import files, library
+from crdnd_tui import library
 from crdnd_tui.judgement import gallery, judged
 from crdnd_tui.judgement.gallery import GalleryError, Hall
 from crdnd_tui.judgement.judged import Judged
 from crdnd_tui.text import one_line
-from engine.spec.rundir import RUN_ID, RunDir
+from engine.spec import files
+from engine.spec.rundir import RUN_ID, RunDir, newest_first
+from engine.spec.written import decoded
 
 CHECKPOINTS = ("best", "last")
 _MOST = 500  # runs that a list offers
@@ -48,7 +50,7 @@ def runs_with_examples(folder: Path) -> list[str]:
     except OSError:
         return []
     found: list[str] = []
-    for name in sorted(names, reverse=True):
+    for name in newest_first(folder, names):
         run = RunDir(folder / name)
         if any(files.is_file(run.gallery(checkpoint)) for checkpoint in CHECKPOINTS):
             found.append(name)
@@ -146,6 +148,6 @@ def _epsilon(run: RunDir) -> str:
 
 def _config(run: RunDir) -> dict[str, object]:
     try:
-        return tomllib.loads((files.read(run.config) or b"").decode("utf-8"))
+        return tomllib.loads(decoded(files.read(run.config) or b""))
     except (ValueError, RecursionError):  # damaged: nothing is known
         return {}

@@ -7,8 +7,10 @@ import re
 from typing import Literal, NamedTuple
 
 from crdnd_tui.narrate import Narrator
+from crdnd_tui.results import fair
 from crdnd_tui.state import RunState
 from crdnd_tui.text import display
+from engine.spec.deaths import MODULES
 from engine.spec.events import Event, Warned, decode
 
 Weight = Literal["event", "plain", "warning", "error"]
@@ -33,7 +35,7 @@ def told(content: bytes, *, whole: bool, state: RunState) -> tuple[LogLine, ...]
     narrator, shown, failed = Narrator(), list[LogLine](), False
     known = _by_number(state)
     for line in lines if whole else lines[1:]:
-        if not line.strip():
+        if not line.strip() or line.startswith(MODULES):
             continue
         head = _HEAD.match(line)
         if head is None:
@@ -47,7 +49,7 @@ def told(content: bytes, *, whole: bool, state: RunState) -> tuple[LogLine, ...]
             continue
         for event in decode([words.encode("utf-8", "replace")]).events or _found(words, known):
             weight: Weight = "warning" if isinstance(event, Warned) else "event"
-            told_now = narrator.lines([event], state)
+            told_now = narrator.lines(fair([event], state), state)
             shown += [LogLine(time, display(_LEFT.sub("", line), 1000), weight) for line in told_now]
     return tuple(shown[-KEEP:])
 

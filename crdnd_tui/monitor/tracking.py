@@ -7,12 +7,13 @@ import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from crdnd_tui import files, library, results, vitals
-from crdnd_tui.follow import Follower
+from crdnd_tui import library, vitals
 from crdnd_tui.library import Summary
 from crdnd_tui.monitor.log_lines import LogLine, told
-from crdnd_tui.state import RunState, fold
+from crdnd_tui.results import Reading
+from crdnd_tui.state import RunState
 from crdnd_tui.text import display, one_line
+from engine.spec import files
 from engine.spec.rundir import RUN_ID, RunDir
 
 LOOK_EVERY = 1.0  # seconds between two looks at status, lock and log
@@ -57,12 +58,11 @@ class Tracker:
 
     def __init__(self, run: RunDir) -> None:
         self.run = run
-        self._source = _Source(run)
-        self._teacher: _Source | None = None
+        self._source = Reading(run)
+        self._teacher: Reading | None = None
         self._look = Look(id=display(run.id), path=run.path)
         self._looked = -1e18
         self._log_stamp: tuple[int, int] = (-1, -1)
-        self._complete = False
         self._reading = threading.Lock()
 
     def poll(self, now: float, *, force: bool = False) -> Look | None:
@@ -71,8 +71,7 @@ class Tracker:
             return self._poll(now, force)
 
     def _poll(self, now: float, force: bool) -> Look | None:
-        changed = self._source.read()
-        self._complete = self._complete and not changed  # a log that was cut may have lost cells
+        changed = self._source.follow()
         teacher = self._read_teacher()
         summary, facts, log = self._look.summary, self._look.facts, self._look.log
         if force or abs(now - self._looked) >= LOOK_EVERY or changed:
@@ -81,11 +80,7 @@ class Tracker:
             if not facts.method and not facts.judges_only:
                 facts = read_facts(self.run, summary)
             log = self._read_log(log)
-        state = self._source.state
-        if self._living(summary):
-            self._complete = False
-        else:
-            state = self._with_files(state)
+        state = self._source.state if self._living(summary) else self._source.whole()
         look = Look(
             id=self._look.id, path=self.run.path, summary=summary, facts=facts, state=state, teacher=teacher, log=log
         )
@@ -98,21 +93,14 @@ class Tracker:
     def _living(summary: Summary | None) -> bool:
         return summary is not None and summary.state in library.LIVING
 
-    def _with_files(self, state: RunState) -> RunState:
-        """What only result files know; looked for once, when the run has ended."""
-        if not self._complete:
-            self._complete = True
-            self._source.state = results.completed(self.run, state)
-        return self._source.state
-
     def _read_teacher(self) -> RunState | None:
         name = self._source.state.teacher_run
         if not RUN_ID.fullmatch(name):
             self._teacher = None
             return None
         if self._teacher is None or self._teacher.run.id != name:
-            self._teacher = _Source(RunDir(self.run.path.parent / name))
-        self._teacher.read()
+            self._teacher = Reading(RunDir(self.run.path.parent / name))
+        self._teacher.follow()
         return self._teacher.state
 
     def _read_log(self, before: tuple[LogLine, ...]) -> tuple[LogLine, ...]:
@@ -125,26 +113,6 @@ class Tracker:
             return before
         self._log_stamp = stamp
         return told(files.tail(self.run.log, _LOG_CAP), whole=found.st_size <= _LOG_CAP, state=self._source.state)
-
-
-class _Source:
-    """An event log and what it comes to."""
-
-    def __init__(self, run: RunDir) -> None:
-        self.run, self.state = run, RunState()
-        self._follower = Follower(run.events)
-
-    def read(self) -> bool:
-        """Everything there is by now; whether there was anything."""
-        changed = False
-        while True:
-            batch = self._follower.read()
-            if batch.reset or batch.events or batch.unknown or batch.damaged:
-                before = RunState() if batch.reset else self.state
-                self.state = fold(batch.events, before, unknown=batch.unknown, damaged=batch.damaged)
-                changed = True
-            if not batch.more:
-                return changed
 
 
 def _same(look: Look, before: Look) -> bool:

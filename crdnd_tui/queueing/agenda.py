@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
-from crdnd_tui import files, gpu, library, vitals
+from crdnd_tui import gpu, library, vitals
 from crdnd_tui.home.scan import shared
 from crdnd_tui.library import Summary
 from crdnd_tui.queueing import batches, occupancy, worker
@@ -19,6 +19,7 @@ from crdnd_tui.queueing.queue import OPEN, Queue, Ticket
 from crdnd_tui.queueing.room import Surveyor
 from crdnd_tui.queueing.sharing import Rules, Sharing
 from crdnd_tui.text import display, one_line
+from engine.spec import files
 from engine.spec.errors import ConfigError
 from engine.spec.events import RunFinished, decode
 from engine.spec.rundir import RunDir

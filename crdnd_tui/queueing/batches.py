@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from crdnd_tui import files
 from crdnd_tui.library import Summary
 from crdnd_tui.queueing import worker
 from crdnd_tui.queueing.queue import Queue, Ticket, TicketState
 from crdnd_tui.text import display, one_line
+from engine.spec import files
 from engine.spec.errors import RunFolderError
 from engine.spec.files import write_atomically
 

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from crdnd_tui import files, launch, library, vitals
+from crdnd_tui import launch, library, vitals
+from crdnd_tui.attach import log_tail
 from crdnd_tui.queueing import occupancy, room
 from crdnd_tui.queueing.queue import OPEN, Queue, Ticket
 from crdnd_tui.queueing.sharing import Sharing
 from crdnd_tui.text import one_line
+from engine.spec import files
 from engine.spec.errors import CrdndError, RunFolderError
 from engine.spec.rundir import RunDir
 
@@ -62,8 +64,9 @@ class Dispatcher:
 
     def _look(self) -> bool:
         """One round; whether there is anything to wait for."""
-        for engine in self._engines.values():
-            engine.poll()  # reaped
+        for name, engine in self._engines.items():
+            if engine.poll() is not None:  # reaped
+                launch.ended(RunDir(self._queue.runs / name), engine)
         for ticket in self._queue.tickets():
             if ticket.state == "running":
                 self._follow(ticket)
@@ -167,12 +170,16 @@ def outcome(run: RunDir, ticket: Ticket) -> dict[str, str]:
         return {"state": "cancelled", "note": "its folder is gone"}
     silent = row.status is not None and row.status.heartbeat < ticket.started and row.state != "done"
     if silent or row.state in ("queued", "killed", *library.LIVING):
-        lines = [line for line in files.tail(run.log).decode("utf-8", "replace").splitlines() if line.strip()]
-        said = lines and _modified(run.log) >= ticket.started - 0.1
-        return {"state": "failed", "note": one_line(lines[-1] if said else "the engine died without a word", 300)}
+        death, lines = library.death_of(run), log_tail(run) if _modified(run.log) >= ticket.started - 0.1 else []
+        if death.name or not lines:
+            return {
+                "state": "failed",
+                "note": one_line(f"{death.words}; {death.advice(run.id, files.read(run.machine))}", 300),
+            }
+        return {"state": "failed", "note": one_line(lines[-1], 300)}
     match row.state:
         case "done":
-            return {"state": "done", "note": ""}
+            return {"state": "done", "note": one_line(row.why, 300)}
         case "stopped" | "preempted":
             return {"state": "stopped", "note": one_line(row.why, 300)}
         case _:

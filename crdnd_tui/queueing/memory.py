@@ -7,9 +7,10 @@ is known.
 from collections.abc import Iterable
 from pathlib import Path
 
-from crdnd_tui import files, gpu, vitals
+from crdnd_tui import gpu, vitals
 from crdnd_tui.queueing.occupancy import Job
 from crdnd_tui.queueing.sharing import Space, need
+from engine.spec import files
 from engine.spec.config import RunConfig
 from engine.spec.errors import CrdndError
 from engine.spec.estimate import estimate

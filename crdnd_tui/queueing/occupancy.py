@@ -10,7 +10,8 @@ from typing import Annotated, NamedTuple
 import msgspec
 import psutil
 
-from crdnd_tui import files, gpu, vitals
+from crdnd_tui import gpu, vitals
+from engine.spec import files
 from engine.spec.rundir import RUN_ID, RunDir
 
 

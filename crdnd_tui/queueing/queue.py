@@ -3,7 +3,6 @@
 A ticket tells what is wanted of a run; how the run is, its own folder tells.
 """
 
-import fcntl
 import os
 import time
 import tomllib
@@ -15,12 +14,13 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from crdnd_tui import files
 from crdnd_tui.queueing.sharing import By, Sharing
 from crdnd_tui.text import display
+from engine.spec import files, locks
 from engine.spec.errors import RunFolderError
 from engine.spec.files import write_atomically
 from engine.spec.rundir import RUN_ID
+from engine.spec.written import decoded
 
 TicketState = Literal["waiting", "held", "running", "done", "stopped", "failed", "cancelled"]
 OPEN: frozenset[TicketState] = frozenset({"waiting", "held"})
@@ -75,7 +75,7 @@ class Queue:
     def sharing(self) -> Sharing:
         """How runs share a device; what was not set to something sensible is as if it was not set."""
         try:
-            said = tomllib.loads((files.read(self._settings, CAP) or b"").decode())
+            said = tomllib.loads(decoded(files.read(self._settings, CAP) or b""))
         except ValueError:
             said = {}
         count = said.get("at_once")
@@ -165,18 +165,23 @@ class Queue:
                 self._path(ticket.run).unlink(missing_ok=True)
         return len(ended)
 
+    def check(self) -> None:
+        """RunFolderError when no ticket could be written: then no run folder is made, which would wait for ever."""
+        with self.locked():
+            if not os.access(self._tickets, os.W_OK | os.X_OK):
+                raise RunFolderError("the queue is another user's and cannot be written", where=str(self.folder))
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Alone among writers; RunFolderError when another one does not let go."""
         try:
             self._tickets.mkdir(parents=True, exist_ok=True)
-            flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-            lock = os.open(self._lock, flags, 0o644)
+            lock = locks.open_lock(self._lock)
         except OSError as error:
             raise RunFolderError(f"the queue cannot be written: {error.strerror}", where=str(self.folder)) from None
         try:
             end = time.monotonic() + PATIENCE
-            while not take(lock):
+            while not locks.take(lock):
                 if time.monotonic() > end:
                     raise RunFolderError("another process holds the queue and does not let go", where=str(self._lock))
                 time.sleep(0.02)
@@ -224,15 +229,6 @@ class Queue:
         self._seen = seen
         self.damaged = sorted(display(name, 160) for name, (_, ticket) in seen.items() if ticket is None)
         return [ticket for _, ticket in seen.values() if ticket is not None]
-
-
-def take(descriptor: int, *, shared: bool = False) -> bool:
-    """Whether a lock on this open file could be had at once; it is exclusive unless `shared`."""
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _with(ticket: Ticket, **changes: object) -> Ticket:

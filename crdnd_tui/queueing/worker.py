@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -12,11 +11,12 @@ import sys
 import time
 from pathlib import Path
 
-from crdnd_tui import files, launch, vitals
+from crdnd_tui import launch, vitals
 from crdnd_tui.queueing import occupancy
 from crdnd_tui.queueing.dispatch import Dispatcher, Say
-from crdnd_tui.queueing.queue import Queue, Ticket, take
+from crdnd_tui.queueing.queue import Queue, Ticket
 from crdnd_tui.text import display
+from engine.spec import files, locks, streams
 from engine.spec.errors import RunFolderError
 from engine.spec.rundir import RunDir
 
@@ -90,7 +90,7 @@ def alive(runs: Path) -> bool:
     if descriptor is None:
         return False
     try:
-        return not take(descriptor, shared=True)
+        return not locks.take(descriptor, shared=True)
     finally:
         os.close(descriptor)
 
@@ -125,18 +125,17 @@ def work(runs: Path, say: Say, *, poll: float = POLL, idle: float = IDLE) -> boo
     """Until nothing waits and nothing runs, or SIGTERM; False when another worker is there. Engines are left alone."""
     queue = Queue(runs)
     with queue.locked():
-        lock = os.open(queue.folder / "worker.lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        lock = locks.open_lock(queue.folder / "worker.lock")
     try:
         end = time.monotonic() + 1.0  # who asks whether a worker is there holds the lock for an instant
-        while not take(lock):
+        while not locks.take(lock):
             if time.monotonic() > end:
                 return False
             time.sleep(0.05)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+        locks.sign(lock, b"%d\n" % os.getpid())
         dispatcher = Dispatcher(queue, say)
         signal.signal(signal.SIGTERM, dispatcher.ask_to_leave)
-        dispatcher.go(poll, idle, leave=lambda: fcntl.flock(lock, fcntl.LOCK_UN))
+        dispatcher.go(poll, idle, leave=lambda: locks.give_back(lock))
         return True
     finally:
         os.close(lock)
@@ -154,6 +153,7 @@ def _to_trash(path: Path) -> None:
 
 def main() -> None:
     """The entry point of the process."""
+    streams.reserve()
 
     def say(words: str) -> None:
         with contextlib.suppress(OSError):  # a full disk must not end the queue

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import msgspec
 
-from crdnd_tui import files
 from crdnd_tui.follow import Follower
 from crdnd_tui.state import RunState, fold
 from crdnd_tui.text import duration
-from engine.spec import folders, status, toml
+from engine.spec import files, folders, status, toml
 from engine.spec.budget import Estimate
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.estimate import estimate
-from engine.spec.rundir import RunDir
+from engine.spec.rundir import RunDir, newest_first
 from engine.spec.teachers import PresetTeacher
 
 MOST = 24  # past runs that are read; the newest
@@ -79,7 +78,7 @@ def past_runs(folder: Path, known: Mapping[str, Past | None] | None = None) -> d
             names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
     except OSError:
         return found
-    for name in sorted(names, reverse=True):
+    for name in newest_first(folder, names):
         past = (known or {}).get(name) or _past(RunDir(folder / name), host)
         found[name] = past
         kept += past is not None

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crdnd_tui import files, library, presets
+from crdnd_tui import library, presets
 from crdnd_tui.setup import forecast
 from crdnd_tui.setup.forecast import NOTHING, Forecast, Past
 from crdnd_tui.setup.kinds import Option
 from crdnd_tui.text import duration, one_line, size
-from engine.spec import folders
+from engine.spec import files, folders
 from engine.spec.budget import Estimate
 from engine.spec.config import RunConfig
 from engine.spec.estimate import estimate
@@ -61,7 +61,7 @@ def shipped_presets() -> list[Option]:
     """Presets that came with the program, quickstarts first, with what their first line says."""
     found = []
     for name, path in sorted(presets.shipped().items(), key=lambda item: (not item[0].startswith("quick"), item[0])):
-        first = path.read_text("utf-8").partition("\n")[0].lstrip("# ")
+        first = path.read_text("utf-8-sig").partition("\n")[0].lstrip("# ")
         found.append(Option(value=name, title=name, note=one_line(first), aside=one_line(first.rstrip("."))))
     return found
 

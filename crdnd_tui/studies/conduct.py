@@ -3,7 +3,6 @@
 Whatever dies in between, the same call goes on from what lies on disk. Blocks: not for the event loop.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from crdnd_tui.studies import grid
 from crdnd_tui.studies.standing import RESUMABLE, Progress, Standing, Watch
 from crdnd_tui.studies.study import Cell, Study
 from crdnd_tui.text import display
-from engine.spec import folders
+from engine.spec import folders, locks
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
@@ -110,6 +109,7 @@ def launch(
     check_at_once(at_once)
     queue, watch = Queue(runs), Watch(runs)
     with _alone(runs):
+        queue.check()
         if at_once is not None and at_once != queue.at_once:
             queue.set_at_once(at_once)
         _settle(queue)
@@ -223,11 +223,11 @@ def _alone(runs: Path) -> Iterator[None]:
     path = runs / ".queue" / "studies.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        lock = locks.open_lock(path)
     except OSError as error:
         raise RunFolderError(f"no study can be queued here: {error.strerror}", where=str(runs)) from None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        locks.wait(lock)
         yield
     finally:
         os.close(lock)

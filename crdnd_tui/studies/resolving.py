@@ -6,12 +6,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from crdnd_tui import files, presets
+from crdnd_tui import presets
 from crdnd_tui.studies.grid import Setting
 from crdnd_tui.studies.study import Cell
 from crdnd_tui.studies.written import Source
 from crdnd_tui.text import display
-from engine.spec import toml
+from engine.spec import files, toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.explain import explain
@@ -93,7 +93,8 @@ class Resolver:
 
     def _text(self, path: Path) -> str:
         if path not in self._texts:
-            self._texts[path] = (files.read(path.resolve(), toml.MAX_BYTES) or b"").decode("utf-8", "replace")
+            content = files.read(path.resolve(), toml.MAX_BYTES) or b""
+            self._texts[path] = content.decode("utf-8-sig", "replace")
         return self._texts[path]
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from crdnd_tui import files, library, vitals
+from crdnd_tui import library, vitals
 from crdnd_tui.home.scan import shared
 from crdnd_tui.library import Summary
 from crdnd_tui.queueing import worker
 from crdnd_tui.queueing.queue import ENDED, Queue, Ticket
 from crdnd_tui.studies.study import Cell, Study
-from engine.spec import toml
+from engine.spec import files, toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from crdnd_tui import files
-from engine.spec import lines, toml
+from engine.spec import files, lines, toml
 from engine.spec.base import Many, Spec
 from engine.spec.errors import ConfigError
 from engine.spec.explain import explain, in_file_order
+from engine.spec.written import decoded
 
 Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9_.+-]*$")]
 
@@ -68,9 +68,9 @@ def open_file(path: Path) -> tuple[Written, Source]:
     if content is None:
         raise ConfigError([f"{path}: no study: it should be a file that can be read, of {toml.MAX_BYTES >> 10} KiB"])
     try:
-        text = content.decode("utf-8")
+        text = decoded(content)
     except ValueError as error:
-        raise ConfigError([f"{path}: not valid TOML: {str(error)[:100]}"]) from None
+        raise ConfigError([f"{path}: {error}"]) from None
     table = toml.parse(path, text)
     source = Source(path, text)
     try:

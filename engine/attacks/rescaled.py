@@ -1,15 +1,21 @@
-"""PGD on the cross-entropy of s z for several scales s; an image is robust only when it survives them all.
+"""PGD on the cross-entropy of rescaled logits; an image is robust only when it survives all scales.
 
-Large logits make the softmax one-hot and its gradient zero; s < 1 undoes that. Every scale starts from the same noise.
+Large logits make the softmax one-hot and its gradient zero, small ones make all images alike; a scale undoes that.
+Relative scales see the same logits whatever constant they were multiplied with, or what was added to them.
 """
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
-from engine.ascent import Mask, climb, survivors
+from engine.ascent import LogitLoss, Mask, climb, survivors
 from engine.losses import cross_entropy
 from engine.spec.attacks import PGDRescaled, ThreatModel
-from engine.types import Images, Labels, Logits
+from engine.types import Images, Labels, Logits, PerExample
+
+LEAST = 1e-12  # spread of logits that counts; below, they are taken for equal
 
 
 def attack(
@@ -21,13 +27,8 @@ def attack(
     """
     x_adv, worst = x, standing is not None
     survives = torch.ones_like(y, dtype=torch.bool) if standing is None else standing  # B
-    for scale in spec.scales:
-
-        def loss(logits: Logits, labels: Labels, scale: float = scale) -> Tensor:
-            return cross_entropy(scale * logits, labels)
-
-        devices = [x.device] if x.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
+    for loss, noise in _losses(spec, x.device):
+        with noise:
             for _ in range(spec.restarts):
                 if not bool(survives.any()):
                     return x_adv
@@ -35,3 +36,29 @@ def attack(
                 x_adv = torch.where(survives[:, None, None, None], tried, x_adv)
                 survives = survives & survivors(net, tried, y, survives if worst else None)
     return x_adv
+
+
+def _losses(spec: PGDRescaled, device: torch.device) -> Iterator[tuple[LogitLoss, AbstractContextManager[None]]]:
+    """What to climb on, and on which noise: `scales` start from the same, relative ones each from its own.
+
+    A climb from new noise is what a restart is, so that as many restarts of PGD are the same work.
+    """
+
+    def absolute(scale: float) -> LogitLoss:
+        return lambda logits, labels: cross_entropy(scale * logits, labels)
+
+    def relative(scale: float) -> LogitLoss:
+        return lambda logits, labels: cross_entropy(scale * in_units_of_spread(logits), labels)
+
+    for scale in spec.scales or ():
+        yield absolute(scale), torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    for scale in spec.relative_scales or ():
+        yield relative(scale), nullcontext()
+
+
+def in_units_of_spread(logits: Logits) -> Logits:
+    """(z - max z) / (max z - mean z) of each image, the units being constants to a gradient."""
+    below = logits - logits.detach().amax(dim=1, keepdim=True)  # B K
+    spread: PerExample = -below.detach().mean(dim=1)
+    scaled: Tensor = below / spread.clamp_min(LEAST)[:, None]
+    return scaled

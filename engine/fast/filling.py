@@ -1,24 +1,33 @@
-"""What goes into a teacher's table: computed in batches of one size, kept, and compared again when it is opened.
+"""What goes into a teacher's table, and when a table pays.
 
-Every batch has `chunk` rows, filled up by repeating: the logits of a view never depend on which others were missing.
-`compute` gets pixels in [0, 1] on the device of the images, in any layout, and answers with logits of any precision.
+Equal bits by construction: a chunk is always the same views in the same order, whoever computes it and whatever else
+is missing, on one thread of a CPU, or on a GPU whose kernels no timing has chosen. Several chunks are computed at once,
+by as many threads as the engine may use.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import torch
-from jaxtyping import Int
 from torch import Tensor, nn
 
 from engine.augment import crop, pad, to_pixels
-from engine.fast.table import Places, Table, Views
+from engine.fast.table import Places, Table
 from engine.types import Images, Logits
 
+ROWS = {"cpu": 32, "cuda": 512}  # views of a chunk
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}  # of the largest logit, which counts as 1 at least
-SAMPLE = 32  # records that are computed again
-TRIES = 1 << 16  # places where they are looked for
 Compute = Callable[[Images], Logits]
+
+
+def pays(asked: float, missing: int) -> bool:
+    """Whether `missing` teacher forwards, to complete a table, are fewer than those that its runs would ask for.
+
+    `asked` counts a forward for each image of each epoch, of all runs that are planned. What is complete always pays.
+    """
+    return missing < asked
 
 
 def legal(net: nn.Module) -> str:
@@ -35,98 +44,74 @@ def legal(net: nn.Module) -> str:
     return f"`{learning}` is not frozen" if learning else ""
 
 
-@torch.no_grad()
-def in_chunks(compute: Compute, x: Images, chunk: int) -> Logits:
-    """float32 logits (B K) on the CPU, computed `chunk` images at a time; the last ones again where some lack."""
-    rows = torch.arange(-(-len(x) // chunk) * chunk, device=x.device).remainder(len(x))
-    parts = [compute(x[some]).to(device="cpu", dtype=torch.float32) for some in rows.split(chunk)]
-    return torch.cat(parts)[: len(x)]
-
-
-def answers(table: Table, views: Views, x: Images, compute: Compute, chunk: int) -> Logits:
-    """float32 logits (B K) of a batch on the CPU: looked up, and where the table lacks them computed and kept.
-
-    `x` holds the views' pixels, on any device. TableError when the table cannot be written.
-    """
-    logits, present = table.find(views)
-    lacking = (~present).nonzero().squeeze(1)  # M
-    if len(lacking):
-        found = in_chunks(compute, x[lacking.to(x.device)], chunk)
-        table.write(Views(*(part[lacking] for part in views)), found)
-        logits[lacking] = found
-    return logits
-
-
 def fill(
     table: Table,
     compute: Compute,
     images: Tensor,
-    chosen: Int[Tensor, " M"] | None,
-    chunk: int,
+    chunks: Places,
     pause: Callable[[], None],
     say: Callable[[float], None],
 ) -> None:
-    """Compute and keep every missing view of these images, `chosen` of the split (None = all).
+    """Compute and keep those of these chunks that are not whole.
 
-    `images` is the official training split in uint8, N C H W, on the teacher's device if it fits. `pause` is called
-    before each chunk and may raise; what is done is kept. `say` hears the share of the views that is done. It begins
-    at a random image: two engines at the same table meet seldom, and skip what the other did.
+    `images` is the official training split in uint8, N C H W, on the teacher's device if it fits. `compute` gets pixels
+    in [0, 1] there. `pause` is called between chunks and may raise; what is done is kept. `say` hears the share that is
+    done. The order is random: engines at the same table seldom meet, and skip what the others did.
     TableError when the table cannot be written.
     """
-    wanted = np.arange(len(images)) if chosen is None else chosen.numpy().astype(np.int64)
-    if not len(wanted):
+    order = np.random.default_rng().permutation(table.absent(chunks)).tolist()  # its own generator: no run's draws move
+    if not len(order):
         return
-    wanted = np.roll(wanted, np.random.default_rng().integers(len(wanted)))  # its own generator: no run's draws move
     padded = pad(images, table.key.padding)
-    looked = 0
     say(0.0)
-    for places, images_seen in _batches(table, wanted, chunk):
-        if len(places):
+    with alike(images.device) as workers, ThreadPoolExecutor(workers, initializer=_alone) as pool:
+        for first in range(0, len(order), workers):
             pause()
-            views = table.views_at(places)
-            table.write(views, in_chunks(compute, _pixels(table, padded, views), chunk))
-        looked += images_seen
-        say(looked / len(wanted))
+            todo = [chunk for chunk in order[first : first + workers] if not table.whole(chunk)]
+            found = list(pool.map(lambda chunk: _logits(table, compute, padded, chunk), todo))
+            for chunk, logits in zip(todo, found, strict=True):
+                table.write(chunk, logits)
+            say(min(1.0, (first + workers) / len(order)))
 
 
-def verify(table: Table, compute: Compute, images: Tensor, chunk: int, seed: int) -> str:
-    """Compute up to 32 present records again: why the table must not be believed, or nothing.
+def verify(table: Table, compute: Compute, images: Tensor, chunk: int) -> tuple[str, bool]:
+    """Compute this whole chunk again: why the table must not be believed, or nothing, and whether all bits are equal.
 
-    Which records is drawn by `seed`. A record's checksum tells that it is whole; this tells that it is the teacher's.
+    A checksum tells that a chunk is as it was written; this tells that it is the teacher's.
     """
-    draws = np.random.default_rng(seed)
-    places = np.arange(len(table)) if len(table) <= TRIES else draws.integers(len(table), size=TRIES)
-    places = np.unique(draws.permutation(places[table.present(places)])[:SAMPLE])
-    if not len(places):
-        return ""
-    views = table.views_at(places)
-    kept = table.read(views)
-    found = in_chunks(compute, _pixels(table, pad(images, table.key.padding), views), chunk)
-    difference = (kept - found).abs() / found.abs().amax().clamp_min(1.0)
-    worst = float(difference.nan_to_num(torch.inf).amax())
+    kept = table.read(table.views_of(chunk))
+    with alike(images.device):
+        found = _logits(table, compute, pad(images, table.key.padding), chunk)
+    worst = float(((kept - found).abs() / found.abs().amax().clamp_min(1.0)).nan_to_num(torch.inf).amax())
     allowed = TOLERANCE[table.key.precision]
     if worst <= allowed:
-        return ""
-    return f"its logits differ by {worst:.1e} of the largest from what the teacher answers; {allowed:.0e} is allowed"
+        return "", torch.equal(kept, found)
+    said = f"its logits differ by {worst:.1e} of the largest from what the teacher answers; {allowed:.0e} is allowed"
+    return said, False
 
 
-def _batches(table: Table, images: Places, chunk: int) -> Iterator[tuple[Places, int]]:
-    """Places of `chunk` missing records, fewer at the end, and how many images were passed for them."""
-    left, passed = np.empty(0, dtype=np.int64), 0
-    for places, seen in table.absent(images):
-        left, passed = np.concatenate([left, places]), passed + seen
-        while len(left) >= chunk:
-            still = left[:chunk][~table.present(left[:chunk])]
-            left = left[chunk:]
-            if len(still) < chunk:  # another engine was here
-                left = np.concatenate([still, left])
-            else:
-                yield still, passed
-                passed = 0
-    yield left[~table.present(left)], passed
+@contextmanager
+def alike(device: torch.device) -> Iterator[int]:
+    """Within, equal batches get equal bits in every run on such a device. Gives how many may be computed at once."""
+    threads, cudnn = torch.get_num_threads(), torch.backends.cudnn
+    chosen = cudnn.benchmark, cudnn.deterministic
+    cudnn.benchmark, cudnn.deterministic = False, True
+    torch.set_num_threads(1)
+    try:
+        yield threads if device.type == "cpu" else 1
+    finally:
+        torch.set_num_threads(threads)
+        cudnn.benchmark, cudnn.deterministic = chosen
 
 
-def _pixels(table: Table, padded: Tensor, views: Views) -> Images:
+def _alone() -> None:
+    torch.set_num_threads(1)  # each Python thread has a count of its own
+
+
+@torch.no_grad()
+def _logits(table: Table, compute: Compute, padded: Tensor, chunk: int) -> Logits:
+    """float32 logits (rows K) of a chunk on the CPU."""
     _channels, height, width = table.key.image
-    image, dy, dx, flip = (part.to(padded.device) for part in views)
-    return to_pixels(crop(padded, image, dy, dx, flip, height, width))
+    image, dy, dx, flip = (part.to(padded.device) for part in table.views_of(chunk))
+    x = to_pixels(crop(padded, image, dy, dx, flip, height, width))
+    return compute(x).to(device="cpu", dtype=torch.float32)

@@ -187,16 +187,20 @@ class _Together(torch.autograd.Function):
     def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, means, variances = ctx.saved_tensors
         how: _How = ctx.how
+        inverses = torch.rsqrt(
+            variances + how.eps
+        )  # 1 / deviation; CUDA's kernel reads mean and inverse, the CPU's m and v
         sums = means.new_zeros(len(how.values), 2, len(weight))  # per part: of dy, and of dy times the normalised x
-        for xs, ys, two, m, v in zip(*_split(how, x, gradient), sums, means, variances, strict=False):
+        for xs, ys, two, m, v, inverse in zip(
+            *_split(how, x, gradient), sums, means, variances, inverses, strict=False
+        ):
             _, two[1], two[0] = torch.ops.aten.native_batch_norm_backward(
-                ys, xs, weight, m, v, None, None, False, how.eps, SUMS_ONLY
+                ys, xs, weight, m, v, m, inverse, False, how.eps, SUMS_ONLY
             )
         bias_gradient, weight_gradient = sums.sum(0)  # of these rows alone: ranks add theirs up
         assert how.crew is not None
         sums = how.crew.total(sums)
         inputs = torch.empty_like(x)
-        inverses = torch.rsqrt(variances + how.eps)
         for i, (xs, ys, outs) in enumerate(zip(*_split(how, x, gradient, inputs), strict=True)):
             of_y = weight * inverses[i]
             of_x = -of_y * inverses[i] * sums[i, 1] / how.values[i]

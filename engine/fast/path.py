@@ -1,6 +1,6 @@
 """The fast path of one run: what is switched on, put together, around `train.train_step`.
 
-Feed --> x, y, views --Natural--> T(x) out of the table
+Feed --> x, y, views --Table--> T(x), looked up
    |                                  |
    +--> train_step: method.loss --asks--> Teacher, Student (stand-ins) --> backward --> update      eagerly, or
    +--> the same, recorded once an epoch as a CUDA graph and replayed                               as a graph
@@ -15,16 +15,15 @@ from torch import nn
 from torch.distributed import GradBucket  # type: ignore[attr-defined]  # in __init__, not in __all__
 from torch.nn.parallel import DistributedDataParallel
 
-from engine.augment import Draws
+from engine.augment import Draws, Feed
 from engine.crew import Crew
 from engine.fast.clock import GRAPH, Clock
 from engine.fast.folding import Folded, FoldingError
 from engine.fast.graph import Graph, GraphError, Recorded, capturable, capture
 from engine.fast.halves import PartingError, part
-from engine.fast.natural import Natural
 from engine.fast.plan import Plan
 from engine.fast.standins import Student, Teacher
-from engine.fast.table import Mode
+from engine.fast.table import Table, Views
 from engine.spec.events import Warned
 from engine.types import Images, Labels, Logits, Loss, Maximise, Nets, Objective
 
@@ -36,7 +35,8 @@ class FastPath:
         """`nets` are the real ones; `self.nets` are those that a method is to be given."""
         self.plan, self.crew = plan or Plan(), crew or Crew(device=nets.device)
         self.clock, self.notes = Clock(nets.device), list[str]()
-        self.natural: Natural | None = None
+        self.table: Table | None = None
+        self._feed: Feed | None = None
         self._recorded: Recorded | None = None
         self._unsaid: list[Warned] = []  # what was given up
         self._pair(nets.student)
@@ -50,13 +50,15 @@ class FastPath:
             self.teacher = Teacher(nets.teacher, self.crew, self.clock, copy)
         self.nets = nets._replace(student=self.student, teacher=self.teacher)
 
-    def with_table(self, natural: Natural, mode: Mode) -> None:
-        """From now on the teacher's answers to natural images come out of a table."""
-        self.natural, self.plan = natural, replace(self.plan, table=mode)
+    def with_table(self, table: Table, feed: Feed) -> None:
+        """From now on the teacher's answers to the feed's images come out of a table that holds them all."""
+        self.table, self._feed, self.plan = table, feed, replace(self.plan, table="complete")
 
     def without_table(self) -> None:
-        """There is none."""
-        self.plan = replace(self.plan, table="off")
+        """There is none, or it is given back."""
+        if self.table is not None:
+            self.table.close()
+        self.table, self.plan = None, replace(self.plan, table="off")
 
     def record(
         self,
@@ -91,22 +93,18 @@ class FastPath:
         if self._recorded is not None:
             self._recorded.forget()
 
-    def known(self, draws: Draws, epoch: int, number: int, x: Images) -> Logits | None:
-        """The teacher's logits on this rank's rows of x, where there is a table."""
-        if self.natural is None:
+    def known(self, draws: Draws, number: int, x: Images) -> Logits | None:
+        """The teacher's logits on this rank's rows of x, which is batch `number`, where there is a table.
+
+        `draws` lie on the CPU: nothing waits for the device to know which views are looked up.
+        """
+        if self.table is None or self._feed is None:
             return None
         with self.clock.part("teacher"):
-            went_well = not self.natural.trouble
-            logits = self.natural.logits(draws, epoch, number, x)
-        if went_well and self.natural.trouble:
-            self.give_up_keeping(self.natural.trouble)
-        return logits
-
-    def give_up_keeping(self, why: str) -> None:
-        """The table gets nothing more in this run."""
-        assert self.natural is not None
-        self.natural.trouble = why
-        self._unsaid.append(Warned(code="table_unwritable", message=f"{why}; what it lacks is computed, and not kept"))
+            rows = self.crew.rows(len(x))
+            found = self.table.read(Views(*(part[rows] for part in self._feed.views(draws, number))))
+            found = found.pin_memory() if x.is_cuda else found  # else the host would wait for the copy
+            return found.to(x.device, non_blocking=True)
 
     def run(self, step: Callable[[Images, Labels], Loss], x: Images, y: Labels, known: Logits | None) -> Loss:
         """One step, as a graph where that is possible. The loss comes without its graph of autograd."""
@@ -129,9 +127,9 @@ class FastPath:
     def close(self) -> None:
         """Let go of the table, and of a graph's memory."""
         self._recorded = None
-        if self.natural is not None:
-            self.natural.table.close()
-            self.natural = None
+        if self.table is not None:
+            self.table.close()
+            self.table = None
 
     def _eager(self, step: Callable[[Images, Labels], Loss], x: Images, y: Labels, known: Logits | None) -> Loss:
         if self.teacher is not None and known is not None:

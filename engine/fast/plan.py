@@ -34,7 +34,7 @@ class Plan:
     folded: bool = False
     folded_teacher: bool = False
     paired: bool = False
-    table: Literal["auto", "off", "lazy", "complete"] = "off"
+    table: Literal["auto", "off", "complete"] = "off"
     graphs: bool = False
     ranks: int = 1
 

@@ -1,33 +1,37 @@
 """The natural-teacher table: a frozen teacher's logits on every crop-and-flip view of the training images.
 
-A view is (image, crop, flip): 162 of each image for a padding of 4 with flips, so 356 MB for CIFAR-10
-(50,000 x 162 records of 10 float32 and a checksum) and 3.3 GB for CIFAR-100, in a sparse file that all runs with the
-same teacher, data and padding share. A record counts as present only if its checksum fits its logits and its place:
-what a killed engine, or two engines at once, leave half written is simply missing and computed again.
+A view is (image, crop, flip): 162 of each image for a padding of 4 with flips, so 325 MB for CIFAR-10
+(50,000 x 162 records of 10 float32) and 3.2 GB for CIFAR-100, in a file that all runs with the same teacher, data and
+padding share. Views are numbered image by image, and `key.rows` consecutive ones are a chunk: computed as one batch,
+kept or missing as a whole, with one checksum that knows its place. What a killed engine leaves half written is missing.
 Nothing is written through the map: on a full disk that would kill the engine, where `pwrite` tells it.
 """
 
 import mmap
 import os
+import secrets
+import shutil
+import time
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.fast import shelf
-from engine.spec.tables import Key, TableError
+from engine.spec import locks, tables
+from engine.spec.files import free_bytes, nicety, sync, sync_folder
+from engine.spec.tables import FORMAT, FRESH, GONE, LOCK, META, RECORDS, Key, Meta, TableError
+from engine.spec.units import bytes_text
 from engine.types import Logits
 
-BLOCK = 1 << 16  # records looked at in one go
-NEEDED = {"cpu": 0.8, "cuda": 0.5}  # share of the views that a run needs itself, above which all are computed first
-Mode = Literal["lazy", "complete"]
-Words = NDArray[np.uint32]
+SPARE = 64 << 20  # bytes that a table leaves free on its disk, for checkpoints
 Places = NDArray[np.int64]
 
 
@@ -40,110 +44,86 @@ class Views(NamedTuple):
     flip: Bool[Tensor, " B"]
 
 
-class MissingViewError(KeyError):
-    """The table does not hold one of these views yet."""
-
-
 class Table:
-    """One open table. Another engine may fill it at the same time; the first answer to a view stays."""
+    """One open table. Engines may fill it at the same time, and one writes at a time; the first answer stays."""
 
-    def __init__(self, place: shelf.Place, key: Key) -> None:
-        self.key, self._place, self._salt = key, place, int.from_bytes(key.digest[:4])
-        self._content = mmap.mmap(place.records, 0, prot=mmap.PROT_READ)
-        self._records = np.frombuffer(self._content, dtype=np.uint32).reshape(-1, key.classes + 1)
-
-    def __len__(self) -> int:
-        """Records, present or not."""
-        return self.key.images * self.key.views
+    def __init__(self, path: Path, key: Key, lock: int, records: int) -> None:
+        """`lock` and `records` are descriptors, closed by `close`; the lock is held, so that nobody removes it."""
+        self.path, self.key, self._lock, self._records = path, key, lock, records
+        self._salt = int.from_bytes(key.digest[:4])
+        self._content = mmap.mmap(records, 0, prot=mmap.PROT_READ)
+        self._sums = np.frombuffer(self._content, np.uint32, offset=key.chunks * key.chunk_bytes)
+        self._logits = np.frombuffer(self._content, np.float32, count=key.chunks * key.rows * key.classes)
+        self._logits = self._logits.reshape(-1, key.classes)
 
     def __enter__(self) -> "Table":
         return self
 
-    def __exit__(self, _type: type[BaseException] | None, _e: BaseException | None, _at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Give the table back; it may be removed afterwards. A second time does nothing."""
         if self._content.closed:
             return
-        del self._records
+        del self._logits, self._sums
         self._content.close()
-        self._place.release()
+        os.close(self._records)
+        os.close(self._lock)
 
-    @property
-    def path(self) -> Path:
-        """Its folder."""
-        return self._place.path
+    def whole(self, chunk: int) -> bool:
+        """Whether this chunk is there, and as it was written."""
+        at, found = chunk * self.key.chunk_bytes, int(self._sums[chunk])
+        return found != 0 and found == self._sum(self._content[at : at + self.key.chunk_bytes], chunk)
 
-    @property
-    def filled(self) -> float:
-        """Share of all records that are present. Looks at each of them: about a second for CIFAR-10."""
-        absent = sum(len(places) for places, _ in self.absent(np.arange(self.key.images)))
-        return (len(self) - absent) / len(self)
-
-    def find(self, views: Views) -> tuple[Logits, Bool[Tensor, " B"]]:
-        """float32 logits (B K) on the CPU, and which of them are present; the others hold no meaning."""
-        words, present = self._look(self._places(views))
-        return torch.from_numpy(words[:, :-1].copy().view(np.float32)), torch.from_numpy(present)
-
-    def missing(self, views: Views) -> Bool[Tensor, " B"]:
-        """Which of these views have no logits yet."""
-        return ~self.find(views)[1]
+    def absent(self, chunks: Places) -> Places:
+        """Those of these chunks that are not whole."""
+        return chunks[np.array([not self.whole(chunk) for chunk in chunks.tolist()], dtype=bool)]
 
     def read(self, views: Views) -> Logits:
-        """float32 logits, B K, on the CPU; MissingViewError when one of them is not there."""
-        logits, present = self.find(views)
-        if not bool(present.all()):
-            raise MissingViewError(f"{int((~present).sum())} of {len(present)} views are not in the teacher's table")
-        return logits
+        """float32 logits, B K, on the CPU; KeyError when a chunk is missing that holds one of them."""
+        places = self._places(views)
+        if not self._sums[places // self.key.rows].all():
+            raise KeyError("not all of these views are in the teacher's table")
+        return torch.from_numpy(self._logits[places])
 
-    def write(self, views: Views, logits: Tensor) -> None:
-        """Keep these logits (B K) for good, as float32; views that are present already stay as they are.
+    def write(self, chunk: int, logits: Tensor) -> None:
+        """Keep the logits of a chunk (rows K) for good, as float32, unless it is whole already.
 
         TableError when the disk is full or fails.
         """
-        values = logits.detach().to(device="cpu", dtype=torch.float32).contiguous().numpy()
-        if values.shape != (len(views.image), self.key.classes):
-            raise ValueError(
-                f"logits of shape {values.shape} for {len(views.image)} views of {self.key.classes} classes"
-            )
-        places, chosen = np.unique(self._places(views), return_index=True)
-        new = ~self._look(places)[1]
-        places, words = places[new], values[chosen[new]].view(np.uint32)
-        records = np.concatenate([words, self._checksums(words, places)[:, None]], axis=1)
-        for run in np.split(np.arange(len(places)), np.flatnonzero(np.diff(places) != 1) + 1):
-            if len(run):
-                self._put(records[run].tobytes(), int(places[run[0]]) * self.key.record_bytes)
+        wanted = (self.key.rows, self.key.classes)
+        if logits.shape != wanted:
+            raise ValueError(f"logits of shape {tuple(logits.shape)} for a chunk of shape {wanted}")
+        content = logits.detach().to(device="cpu", dtype=torch.float32).contiguous().numpy().tobytes()
+        end = self.key.chunks * self.key.chunk_bytes
+        with unwritable(self.path):
+            tables.take(self._records, self.path)
+            try:
+                if not self.whole(chunk):
+                    self._put(content, chunk * self.key.chunk_bytes)
+                    self._put(self._sum(content, chunk).to_bytes(4, "little"), end + 4 * chunk)
+            finally:
+                locks.give_back(self._records)
 
-    def present(self, places: Places) -> NDArray[np.bool_]:
-        """Which of these records are there, and whole."""
-        return self._look(places)[1]
-
-    def absent(self, images: Places) -> Iterator[tuple[Places, int]]:
-        """Places of missing records, a block of images at a time and in their order, and how many images that were."""
-        step = max(1, BLOCK // self.key.views)
-        for first in range(0, len(images), step):
-            block = images[first : first + step]
-            places = (block[:, None] * self.key.views + np.arange(self.key.views)).reshape(-1)
-            yield places[~self.present(places)], len(block)
-
-    def views_at(self, places: Places) -> Views:
-        """The views whose records lie there: image by image, crop by crop, the mirrored one last."""
-        flips, across = 1 + self.key.flip, 2 * self.key.padding + 1
-        image, view = np.divmod(places, self.key.views)
-        at, flip = np.divmod(view, flips)
+    def views_of(self, chunk: int) -> Views:
+        """A chunk's views: image by image, crop by crop, the mirrored one last; the very last fills up the last one."""
+        key, across = self.key, 2 * self.key.padding + 1
+        places = np.arange(chunk * key.rows, (chunk + 1) * key.rows).clip(max=key.images * key.views - 1)
+        image, view = np.divmod(places, key.views)
+        at, flip = np.divmod(view, 1 + key.flip)
         dy, dx = np.divmod(at, across)
         return Views(*(torch.from_numpy(part) for part in (image, dy, dx, flip.astype(bool))))
 
-    def set_aside(self) -> Path | None:
-        """Close it and put it out of everybody's way; where it lies now, None when another engine was first."""
-        try:
-            return shelf.set_aside(self._place)
-        finally:
-            self.close()
+    def set_aside(self) -> None:
+        """Out of everybody's way, unless another engine was first; those who have it open keep it."""
+        with unwritable(self.path), tables.shelf_lock(self.path.parent):
+            lock = self.path / LOCK
+            if lock.exists() and os.path.samestat(lock.stat(follow_symlinks=False), os.fstat(self._lock)):
+                tables.set_aside(self.path)
 
     def _places(self, views: Views) -> Places:
-        """Of their records; ValueError for a view that this table cannot hold."""
+        """Where the views are in the order of all; ValueError for one that this table cannot hold."""
         image, dy, dx, flip = (part.numpy().astype(np.int64) for part in views)
         across = 2 * self.key.padding + 1
         sides = ((image, self.key.images), (dy, across), (dx, across), (flip, 1 + self.key.flip))
@@ -152,63 +132,93 @@ class Table:
         places: Places = image * self.key.views + (dy * across + dx) * (1 + self.key.flip) + flip
         return places
 
-    def _look(self, places: Places) -> tuple[Words, NDArray[np.bool_]]:
-        """Copies of the records, and whether each is whole: one that is written meanwhile is not, or is."""
-        words = self._records[places]  # B K+1
-        present = words[:, -1] != 0
-        some = np.flatnonzero(present)
-        present[some] = self._checksums(words[some, :-1], places[some]) == words[some, -1]
-        return words, present
-
     def _put(self, content: bytes, offset: int) -> None:
-        try:
-            while content:
-                done = os.pwrite(self._place.records, content, offset)
-                content, offset = content[done:], offset + done
-        except OSError as error:
-            what = f"the teacher's table cannot be written: {error.strerror}"
-            raise TableError(what, kind="unwritable", where=str(self.path)) from error
+        while content:
+            done = os.pwrite(self._records, content, offset)
+            content, offset = content[done:], offset + done
 
-    def _checksums(self, words: Words, places: Places) -> Words:
-        """One word for each record, never 0: every word through a bijection of its column, summed, mixed with place.
-
-        A single changed word always changes the sum; anything else slips through once in 2^32.
-        """
-        columns = (np.arange(1, self.key.classes + 1, dtype=np.uint64) * 0x9E3779B9).astype(np.uint32)
-        sums = _mixed(words ^ columns).sum(axis=1, dtype=np.uint32)
-        mixed = _mixed(sums ^ _mixed(places.astype(np.uint32) + np.uint32(self._salt)))
-        return np.maximum(mixed, np.uint32(1))
+    def _sum(self, content: bytes, chunk: int) -> int:
+        """Of a chunk of this table at this place; never 0, which says that nothing was written."""
+        return zlib.crc32(content, self._salt ^ chunk) or 1
 
 
-def open_table(folder: Path, key: Key, limit_bytes: int, *, teacher: str = "", data: str = "") -> Table:
+def chunks_of(key: Key, images: Int[Tensor, " N"]) -> Places:
+    """All chunks that hold a view of one of these images, in order."""
+    within = np.append(np.arange(0, key.views, key.rows), key.views - 1)
+    return np.unique((images.numpy()[:, None] * key.views + within) // key.rows)
+
+
+def open_table(folder: Path, key: Key, limit_bytes: int, *, teacher: str = "", data: str = "") -> tuple[Table, str]:
     """Make or join the key's table in this folder of tables; `teacher` and `data` name it for people.
 
-    TableError, with its `kind`, when all tables together would exceed the limit or the disk, when nothing can be
-    written here, or when what lies here is damaged (set aside then: opening again makes a new one).
+    Comes with what was wrong with the one that lay there, and was set aside. TableError when all tables together would
+    exceed the limit or the disk, or when nothing can be written here.
     """
-    return Table(shelf.occupy(folder, key, limit_bytes, teacher, data), key)
+    path = folder / key.id
+    with unwritable(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tables.shelf_lock(folder):
+            for entry in list(os.scandir(folder)):  # half made or half removed when a process died
+                if entry.name.startswith((FRESH, GONE)) and entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)
+            trouble = ""
+            if os.path.lexists(path):
+                if path.is_symlink() or not path.is_dir():
+                    raise TableError("a link or a file stands where the teacher's table belongs", where=str(path))
+                if trouble := tables.trouble(path, key):
+                    trouble = f"{trouble} (now {tables.set_aside(path).name})"
+            if not os.path.lexists(path):
+                meta = Meta(format=FORMAT, key=key, created=time.time(), teacher=teacher, data=data)
+                _make(folder, meta, limit_bytes)
+            return _join(path, key), trouble
 
 
-def planned(epochs: int, views: int, mode: Mode | Literal["auto"], cuda: bool) -> Mode:
-    """Whether all views are computed before the first step, or each when it is needed; `mode` other than auto decides.
-
-    In E epochs an image shows V (1 - (1 - 1/V)^E) of its V views. Where more than 80 % of them are needed anyway, the
-    rest is a small price for a table that every later run finds complete (300 epochs: 84 %; 200: 71 %). On CUDA half
-    is enough: the few missing views of a step are a small batch, about twice as dear as the large ones of a fill.
-    """
-    if mode != "auto":
-        return mode
-    needed = expected_views(epochs, views) / views
-    return "complete" if needed > NEEDED["cuda" if cuda else "cpu"] else "lazy"
+@contextmanager
+def unwritable(path: Path) -> Iterator[None]:
+    """An OSError becomes a TableError that names the table."""
+    try:
+        yield
+    except OSError as error:
+        raise TableError(f"the teacher's table cannot be kept: {error.strerror}", where=str(path)) from error
 
 
-def expected_views(epochs: int, views: int) -> float:
-    """How many different views of an image so many random draws show, on average: V (1 - (1 - 1/V)^E)."""
-    return views * (1 - (1 - 1 / views) ** epochs)
+def _make(folder: Path, meta: Meta, limit_bytes: int) -> None:
+    """The folder appears whole or not at all; its records are a hole as long as the table."""
+    need, free = meta.key.table_bytes, free_bytes(folder)
+    taken = sum(tables.size(folder / name) for name in tables.names(folder))
+    hint = "`crdnd tables` lists all tables, and removes one; --machine table_gib=... allows more."
+    if taken + need > limit_bytes:
+        what = f"the teacher's table takes {bytes_text(need)}, and other tables {bytes_text(taken)}"
+        raise TableError(f"{what}; {bytes_text(limit_bytes)} are allowed", where=str(folder), hint=hint)
+    if free is not None and need + SPARE > free:
+        what = f"the teacher's table needs {bytes_text(need)}; {bytes_text(free)} are free on its disk"
+        raise TableError(what, where=str(folder), hint=hint)
+    fresh = folder / f"{FRESH}{secrets.token_hex(8)}"
+    fresh.mkdir()
+    contents = {META: msgspec.json.format(msgspec.json.encode(meta), indent=1) + b"\n", LOCK: b"", RECORDS: b""}
+    for name, content in contents.items():
+        with (fresh / name).open("xb") as file:
+            file.write(content)
+            if name == RECORDS:
+                file.truncate(need)
+            file.flush()
+            sync(file.fileno())
+    sync_folder(fresh)
+    fresh.rename(folder / meta.key.id)
+    sync_folder(folder)
 
 
-def _mixed(words: Words) -> Words:
-    """A bijection of 32-bit words in which every bit matters to every other (MurmurHash3's last step)."""
-    words = (words ^ (words >> np.uint32(16))) * np.uint32(0x85EBCA6B)
-    words = (words ^ (words >> np.uint32(13))) * np.uint32(0xC2B2AE35)
-    return words ^ (words >> np.uint32(16))
+def _join(path: Path, key: Key) -> Table:
+    """Open what is there, held in use. Links are not followed: they may lead out of the data folder."""
+    opened: list[int] = []
+    try:
+        for name in (LOCK, RECORDS):
+            opened.append(os.open(path / name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+        tables.take(opened[0], path, shared=True)
+        with nicety():
+            os.utime(opened[0])
+        return Table(path, key, *opened)
+    except BaseException:
+        for file in opened:
+            os.close(file)
+        raise

@@ -3,9 +3,9 @@
 `name` in a preset is the column of the table; `module` is the file under `engine/attacks` that climbs.
 """
 
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from engine.spec.base import Many, NonNegative, Positive, Spec, Steps
 from engine.spec.scalars import Pixels
@@ -115,13 +115,41 @@ class CWInf(Restarted):
     steps: Steps = 30
 
 
+RELATIVE_SCALES = (0.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+"""What PGDRescaled does unless told otherwise. Up to 8, p_y stays below 1 in float32: the lead is at most 2 x 8."""
+FORMER_SCALES = (0.1, 1.0, 2.0, 5.0, 10.0, 100.0)
+"""What it did before, on the logits as they are; written out in the config of every such run."""
+Scales = Annotated[Many[Positive], Field(min_length=1, max_length=20)]
+
+
 class PGDRescaled(Restarted):
-    """PGD on the cross-entropy of rescaled logits s * z, worst case over the scales: undoes logit-scale masking."""
+    """PGD on the cross-entropy of rescaled logits, worst case over the scales: undoes logit-scale masking."""
 
     module: ClassVar[str] = "rescaled"
     title: ClassVar[str] = "PGD rescaled"
     name: Literal["pgd_rescaled"] = "pgd_rescaled"
-    scales: Annotated[Many[Positive], Field(min_length=1, max_length=20)] = (0.1, 1.0, 2.0, 5.0, 10.0, 100.0)
+    scales: Scales | None = None
+    """Factors s of the logits as they are, s z. Where only these are named, there are no relative ones."""
+    relative_scales: Scales | None = RELATIVE_SCALES
+    """Factors r of logits in units of their spread, r z / (max z - mean z), of each image by itself."""
+
+    @property
+    def climbs(self) -> int:
+        """Of each restart: one for each scale."""
+        return len(self.scales or ()) + len(self.relative_scales or ())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_named(cls, table: Any) -> Any:  # noqa: ANN401  what a preset says
+        if isinstance(table, dict) and table.get("scales") is not None and "relative_scales" not in table:
+            return table | {"relative_scales": None}
+        return table
+
+    @model_validator(mode="after")
+    def _has_scales(self) -> "PGDRescaled":
+        if not self.climbs:
+            raise ValueError("name at least one of `scales` and `relative_scales`")
+        return self
 
 
 class CW2(_Attack):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from engine.spec.attacks import ThreatModel
+from engine.spec.attacks import FORMER_SCALES, RELATIVE_SCALES, ThreatModel
 from engine.spec.base import Seed, Spec
 from engine.spec.data import DataSpec
 from engine.spec.methods import MethodSpec
@@ -120,11 +120,23 @@ def _nameless(table: dict[str, Any]) -> dict[str, Any]:
     for judged in ("selection", "evaluation"):
         if kept.get(judged, {}).get("protocol") == "last_iterate":
             kept[judged] = {key: value for key, value in kept[judged].items() if key != "protocol"}
+        if judged in kept:
+            kept[judged] = kept[judged] | {"attacks": [_unscaled(attack) for attack in kept[judged]["attacks"]]}
     teacher = kept.get("teacher")
     if isinstance(teacher, dict) and isinstance(teacher.get("config"), dict):
         of_teacher = {key: value for key, value in teacher.items() if key not in ("preset", "config")}
         kept["teacher"] = of_teacher | {"config": _nameless(teacher["config"])}
     return kept
+
+
+def _unscaled(attack: dict[str, Any]) -> dict[str, Any]:
+    """Scales that nobody chose are the engine's, as AutoAttack's version is: told by each record, not by the hash.
+
+    So runs are found, and teachers not trained again, whose config was written when the engine chose others.
+    """
+    if attack.get("relative_scales") != list(RELATIVE_SCALES) or "scales" in attack:
+        return attack
+    return {key: value for key, value in attack.items() if key != "relative_scales"} | {"scales": list(FORMER_SCALES)}
 
 
 def _digest(table: dict[str, Any]) -> str:

@@ -1,22 +1,290 @@
-"""Files that are whole or not there: written beside the target, synced, then renamed over it."""
+"""The one way to read and write small files of run and data folders: read without trust, written whole or not at all.
 
+Read: regular files only, no links, no holes without end, no more than a cap; and whatever a parser raises at hostile
+content is one kind of error. Written: beside the target, synced, then renamed over it, never through a link.
+"""
+
+import contextlib
+import errno
+import json
 import os
-import tempfile
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
+
+CONFIG_CAP = 1 << 20  # bytes of a config, status or machine file
+RESULT_CAP = 64 << 20  # bytes of a result, which may hold the outcomes of every image
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PIECE = 64 << 20  # bytes that are asked for at once
+_SPARSE = 64  # a file of so many times more bytes than its data, _DENSE or more, is a hole
+_DENSE = 1 << 20  # bytes; a smaller file costs nothing, whatever it is made of
+_HOSTILE = (  # what parsers raise: no UTF-8, endless digits, brackets without end, wrong types at any level
+    ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError, MemoryError,
+)  # fmt: skip
+T = TypeVar("T")
+
+
+class MalformedError(ValueError):
+    """The content of a file is not what it should be; one line says why."""
+
+
+def open_regular(path: Path | str) -> int | None:
+    """A descriptor to read from; None when there is no such file, or it is a link, a pipe or a device."""
+    try:
+        descriptor = os.open(path, _READ)
+    except (OSError, ValueError):  # ValueError: a name with a zero byte
+        return None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def read(path: Path | str, cap: int = CONFIG_CAP) -> bytes | None:
+    """The whole file; None when it cannot be read or is larger than `cap`."""
+    try:
+        return content_of(path, cap)
+    except (OSError, ValueError):
+        return None
+
+
+def content_of(path: Path | str, cap: int = CONFIG_CAP) -> bytes:
+    """The whole file; OSError when it is absent, a link, no regular file, sparse, larger than `cap`, or unreadable."""
+    descriptor = _opened(path)
+    try:
+        return _whole(descriptor, path, cap)
+    finally:
+        os.close(descriptor)
+
+
+def parsed(content: bytes, decode: Callable[[bytes], T]) -> T:
+    """What `decode` makes of a file's content; MalformedError for all that it raises at content which is none."""
+    try:
+        return decode(content)
+    except _HOSTILE as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        deep = isinstance(error, RecursionError)
+        raise MalformedError("it is nested too deeply" if deep else lines[0][:200]) from error
+
+
+def decoded(path: Path | str, decode: Callable[[bytes], T], cap: int = CONFIG_CAP) -> T | None:
+    """What `decode` makes of a file; None when the file cannot be read, or is malformed."""
+    content = read(path, cap)
+    if content is None:
+        return None
+    try:
+        return parsed(content, decode)
+    except MalformedError:
+        return None
+
+
+def json_table(content: bytes) -> dict[str, Any]:
+    """The object that JSON text holds; MalformedError when it holds another value, or is no JSON."""
+    return parsed(content, lambda text: _as_table(json.loads(text.decode("utf-8"))))
+
+
+def toml_table(content: bytes) -> dict[str, Any]:
+    """The table that TOML text holds; MalformedError when it is none."""
+    import tomllib  # noqa: PLC0415  the first paint waits for it only where there is something to read
+
+    return parsed(content, lambda text: tomllib.loads(text.decode("utf-8")))
+
+
+def read_table(path: Path | str, cap: int = CONFIG_CAP) -> dict[str, Any]:
+    """The object of a JSON file; empty when it cannot be read, is malformed, or holds something else."""
+    return decoded(path, json_table, cap) or {}
+
+
+def tail(path: Path | str, cap: int = 1 << 14) -> bytes:
+    """The last bytes of a file; empty when it cannot be read."""
+    descriptor = open_regular(path)
+    if descriptor is None:
+        return b""
+    try:
+        return os.pread(descriptor, cap, max(0, os.fstat(descriptor).st_size - cap))
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+def ends(path: Path | str, head: int, end: int) -> list[bytes]:
+    """The first and the last bytes of a file, or all of it in one piece; nothing when it cannot be read."""
+    descriptor = open_regular(path)
+    if descriptor is None:
+        return []
+    try:
+        length = os.fstat(descriptor).st_size
+        if length <= head + end:
+            return [os.pread(descriptor, length, 0)]
+        return [os.pread(descriptor, head, 0), os.pread(descriptor, end, length - end)]
+    except OSError:
+        return []
+    finally:
+        os.close(descriptor)
+
+
+def is_file(path: Path | str) -> bool:
+    """Whether a file lies there; False in a folder that may not be read, and for names that no file can have."""
+    try:
+        return os.path.isfile(path)  # noqa: PTH113  Path raises in such a folder on Python 3.11
+    except ValueError:
+        return False
+
+
+def is_folder(path: Path | str) -> bool:
+    """The same for a folder that is no link."""
+    try:
+        return os.path.isdir(path) and not os.path.islink(path)  # noqa: PTH112, PTH114
+    except ValueError:
+        return False
+
+
+def open_log(path: Path, *, anew: bool = False, read: bool = False) -> int:
+    """A descriptor to append to, or to begin anew with, and to `read`; OSError unless it becomes a regular file."""
+    kept = os.O_TRUNC if anew else os.O_APPEND
+    way = os.O_RDWR if read else os.O_WRONLY
+    flags = way | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags | kept, 0o666)
+    except OSError as error:
+        raise _named(error, path) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def refuse_links(path: Path) -> None:
+    """OSError, which names the link, when one stands anywhere on this absolute path.
+
+    Run and data folders are resolved before a name inside them is made: a link found then was put inside, and what
+    is written, cut or deleted through it would lie elsewhere.
+    """
+    whole = os.path.abspath(path)  # noqa: PTH100  resolve() follows links, which are what is sought
+    if os.path.realpath(whole) == whole:
+        return
+    for above in (*reversed(Path(whole).parents), Path(whole)):
+        if above.is_symlink():
+            raise OSError(errno.ELOOP, "a link stands here, and links are not followed", str(above))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; OSError when a link stands on the way, or it cannot be made."""
+    refuse_links(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_inside(path: Path, content: bytes) -> None:
+    """Write a file of a run or data folder, whole or not at all, through no link; its folder is made.
+
+    A folder of this name is damage, and is set aside. OSError when the disk is full, or a link stands on the way.
+    """
+    make_folder(path.parent)
+    if is_folder(path):
+        number = 1
+        while os.path.lexists(aside := path.with_name(f"{path.name}.damaged-{number}")):
+            number += 1
+        path.rename(aside)
+    write_atomically(path, content)
+
+
+def touch(path: Path) -> None:
+    """Make an empty file, or leave the one that is there; OSError where a link or a folder stands."""
+    os.close(open_log(path))
+
+
+def _opened(path: Path | str) -> int:
+    """A descriptor to read from; OSError, with words that a user understands, when it is no regular file."""
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError as error:
+        raise _named(error, path) from None
+    kind = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(kind):
+        return descriptor
+    os.close(descriptor)
+    code, words = (errno.EISDIR, "it is a folder") if stat.S_ISDIR(kind) else (errno.EINVAL, "it is no regular file")
+    raise OSError(code, words, str(path))
+
+
+def _named(error: OSError, path: Path | str) -> OSError:
+    """The same error; that of a link says so."""
+    if error.errno == errno.ELOOP:
+        return OSError(errno.ELOOP, "it is a link, and links are not followed", str(path))
+    if error.errno == errno.ENXIO:  # a pipe without a reader, a socket
+        return OSError(errno.EINVAL, "it is no regular file", str(path))
+    return error
+
+
+def _whole(descriptor: int, path: Path | str, cap: int) -> bytes:
+    size = os.fstat(descriptor).st_size
+    if size > cap:
+        raise OSError(errno.EOVERFLOW, f"it has {size} bytes, and {cap} are the most that it may have", str(path))
+    if size >= _DENSE and _is_sparse(descriptor, size):
+        raise OSError(errno.EINVAL, "it is sparse: hardly anything of it was ever written", str(path))
+    pieces, got, most = list[bytes](), 0, min(size, _PIECE) + 1  # a larger buffer costs, even when unused
+    while got <= cap:
+        piece = os.read(descriptor, min(most, cap + 1 - got))
+        pieces.append(piece)
+        got += len(piece)
+        if not piece or (size <= got <= cap and len(piece) < most):  # the end: nothing is asked for twice
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    raise OSError(errno.EOVERFLOW, f"it grew beyond the {cap} bytes that it may have", str(path))
+
+
+def _is_sparse(descriptor: int, size: int) -> bool:
+    """By its blocks, and where they are few by its holes: some file systems count blocks late."""
+    if os.fstat(descriptor).st_blocks * 512 * _SPARSE >= size:
+        return False
+    data, end = 0, 0
+    while end < size and data * _SPARSE < size:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError:  # no data behind this place
+            break
+        end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        data += end - start
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return data * _SPARSE < size
+
+
+def _as_table(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("it holds no object")
+    return value
+
 
 TEMPORARY = ".crdnd-tmp-"  # prefix of files that a killed writer may leave; swept when the lock is held
+LACKING = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EBADF}
+
+
+@contextlib.contextmanager
+def nicety() -> Iterator[None]:
+    """What a file system may refuse without harm: only errors of the disk itself, as EIO, are raised."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in LACKING:
+            raise
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`; after a crash at any moment it holds the old bytes or the new. OSError when full."""
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
-    temporary = Path(name)
+    """Replace `path` by `content`; after a crash at any moment it holds the old bytes or the new. OSError when full.
+
+    A new file has the mode that the umask gives, so that people who share a folder can share its files.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
+            sync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -24,18 +292,34 @@ def write_atomically(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def sync(file: int) -> None:
+    """Make what was written survive a power cut, where the file system can promise that."""
+    with nicety():
+        os.fsync(file)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in this folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+    with nicety():
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Room on the disk of this folder; None where the file system does not tell."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        usage = shutil.disk_usage(folder)
+    except OSError:
+        return None
+    return usage.free if usage.total else None
 
 
 def sweep(folder: Path) -> int:
     """Remove what killed writers left in this folder and below; returns how many files that were."""
-    left = [path for path in folder.rglob(f"{TEMPORARY}*") if path.is_file() and not path.is_symlink()]
+    left = [path for path in folder.rglob(f"{TEMPORARY}*") if is_file(path) and not path.is_symlink()]
     for path in left:
         path.unlink(missing_ok=True)
     return len(left)

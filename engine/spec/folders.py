@@ -3,14 +3,15 @@
 import re
 import secrets
 import shutil
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
+from engine.spec import events, files
 from engine.spec import status as status_file
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.machine import Machine
-from engine.spec.rundir import RunDir
+from engine.spec.rundir import RunDir, dated
 from engine.spec.status import Status
 from engine.spec.teachers import CheckpointTeacher, RunTeacher
 from engine.spec.toml import dump, read
@@ -40,7 +41,7 @@ def create(config: RunConfig | JudgeConfig, preset_text: str, machine: Machine) 
 
 
 def new_id(config: RunConfig | JudgeConfig) -> str:
-    """`<YYYYMMDD-HHMMSS>-<method>-<student>-s<seed>-<4 hex>`; an evaluation names its subject instead."""
+    """`<YYYYMMDD-HHMMSS, UTC>-<method>-<student>-s<seed>-<4 hex>`; an evaluation names its subject instead."""
     if isinstance(config, RunConfig):
         parts, seed = f"{config.method.name}-{config.student.name}", config.seed
     else:
@@ -53,7 +54,7 @@ def new_id(config: RunConfig | JudgeConfig) -> str:
                 word = str(getattr(other, "robustbench", "model"))
         parts, seed = f"eval-{word}", config.evaluation.seed
     words = re.sub(r"[^a-z0-9_]+", "-", parts.lower()).strip("-")[:60]
-    return f"{datetime.now():%Y%m%d-%H%M%S}-{words}-s{seed}-{secrets.token_hex(2)}"
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{words}-s{seed}-{secrets.token_hex(2)}"
 
 
 def equal_runs(runs: Path, config: RunConfig) -> list[tuple[RunDir, Status | None]]:
@@ -66,22 +67,39 @@ def equal_runs(runs: Path, config: RunConfig) -> list[tuple[RunDir, Status | Non
         if status is not None and status.config_hash not in ("", wanted):
             continue
         try:
-            if run.config.is_file() and read(run.config).config_hash == wanted:
+            if files.is_folder(path) and files.is_file(run.config) and read(run.config).config_hash == wanted:
                 found.append((run, status))
         except ConfigError:  # a damaged run, or one of a newer engine, is not this one
             continue
-    return sorted(found, key=lambda pair: (pair[1].created if pair[1] else 0.0, pair[0].id), reverse=True)
+    return sorted(found, key=lambda pair: (begun(*pair), pair[0].id), reverse=True)
+
+
+def begun(run: RunDir, status: Status | None) -> float:
+    """Unix seconds of its creation, as far as anything tells."""
+    return status.created if status is not None and status.created > 0 else dated(run.path)
 
 
 def finished_run(runs: Path, config: RunConfig) -> RunDir | None:
     """The newest finished run of this config that has its weights."""
     done = [run for run, status in equal_runs(runs, config) if status is not None and status.phase == "done"]
-    return next((run for run in done if all(run.weights_of(name).is_file() for name in ("best", "last"))), None)
+    return next((run for run in done if all(files.is_file(run.weights_of(name)) for name in ("best", "last"))), None)
+
+
+def is_done(run: RunDir, config: RunConfig | JudgeConfig) -> bool:
+    """Whether the run is finished. A status that says so is believed when log, weights and config do not contradict."""
+    status = status_of(run)
+    if status is None or status.phase != "done" or status.config_hash not in ("", config.config_hash):
+        return False
+    said = events.decode(files.tail(run.events).split(b"\n")).events
+    try:
+        whole = status.events_bytes <= run.events.stat().st_size
+    except OSError:
+        return False
+    checkpoints = ("best", "last") if isinstance(config, RunConfig) else config.evaluation.checkpoints
+    kept = all(files.is_file(run.weights_of(name)) for name in checkpoints)
+    return whole and kept and bool(said) and isinstance(said[-1], events.RunFinished)
 
 
 def status_of(run: RunDir) -> Status | None:
     """The last status; None when there is none that can be read."""
-    try:
-        return status_file.decode(run.status.read_bytes())
-    except (OSError, ValueError):
-        return None
+    return files.decoded(run.status, status_file.decode)

@@ -5,6 +5,8 @@ The text is known to parse; this only finds where keys begin, and never decides 
 
 import re
 
+from engine.spec.written import MARK
+
 _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _PATH = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _HEADER = re.compile(rf"^\s*(\[\[?)\s*({_PATH})\s*\]\]?")
@@ -23,7 +25,9 @@ def lines_of(text: str) -> dict[Path, int]:
     key: Path = ()
     depth = 0  # open brackets of a value that spans lines
     quote = ""  # open multi-line string
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):  # no other newlines in TOML
+    for number, line in enumerate(
+        text.removeprefix(MARK).replace("\r\n", "\n").split("\n"), start=1
+    ):  # no other newlines in TOML
         value = line
         if quote:
             _, closed, value = line.partition(quote)

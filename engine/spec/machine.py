@@ -1,9 +1,10 @@
 """Machine: what may differ between two runs that should give the same numbers."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from engine.spec.base import Count, Spec
 
@@ -35,8 +36,14 @@ class Machine(Spec):
     """Eval-mode attacks, and the teacher, run on copies whose batch norms are folded into the convolutions."""
     paired: Switch = "auto"
     """x_adv and x pass the student as one batch, with batch norm for each half, in the method's order."""
-    table: Literal["auto", "off", "lazy", "complete"] = "auto"
-    """The teacher's logits on natural images, kept on disk: as they are needed, or all before the first step."""
+    table: Annotated[
+        Literal["auto", "off", "complete"],
+        BeforeValidator(lambda said: "auto" if said == "lazy" else said),  # as older machine files may say
+    ] = "auto"
+    """The teacher's logits on natural images, on disk: all computed before the first step, or none.
+    `auto` is complete where that takes fewer forwards than asking at every step; a resumed run keeps its choice."""
+    table_epochs: Count = 0
+    """Epochs of all runs that are planned with this teacher, data and padding, for `table = auto`; a study says it."""
     table_gib: Annotated[float, Field(gt=0.0)] = 16.0
     """Largest size of all teacher tables in the data folder together, in GiB; a run that would exceed it has none."""
     graphs: Switch = "auto"
@@ -53,6 +60,20 @@ class Machine(Spec):
     """Folder of run folders."""
     checkpoint_seconds: Annotated[float, Field(ge=0.0)] = 600.0
     """Save within an epoch, too, when so much time has passed; every epoch ends with a checkpoint anyway."""
+
+    def beside(self, run: Path) -> "Machine":
+        """The same for this run folder, wherever it lies now: teachers are sought, and made, where the run is.
+
+        Of a folder that was moved, a data folder that is not on this machine is the one beside the runs folder.
+        """
+        runs = run.parent
+        if self.runs == str(runs):
+            return self
+        data = self.data
+        if not os.path.isdir(self.data_folder):  # noqa: PTH112  Path raises where a parent may not be read
+            beside = Path(data).name if Path(data).parent == Path(self.runs).parent else "data"
+            data = os.environ.get("CRDND_DATA") or str(runs.parent / beside)
+        return self.model_copy(update={"runs": str(runs), "data": data})
 
     @property
     def folds(self) -> bool:

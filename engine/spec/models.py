@@ -36,6 +36,11 @@ class _Model(Spec):
         """How tables call this model."""
         raise NotImplementedError
 
+    @property
+    def narrowest_strided(self) -> int:
+        """The fewest input channels of its strided 1 x 1 convolutions."""
+        return 64
+
 
 class ResNet18(_Model):
     """ResNet-18 for 32 x 32 images: no max-pool. He et al. 2016, arXiv:1512.03385."""
@@ -89,6 +94,10 @@ class WideResNet(_Model):
     def title(self) -> str:
         return f"WRN-{self.depth}-{self.width}"
 
+    @property
+    def narrowest_strided(self) -> int:
+        return 16 * self.width
+
 
 class WideResNetSiLU(_Model):
     """DeepMind's Wide ResNet: SiLU, right-bottom padding at strides. Gowal et al. 2020, arXiv:2010.03593."""
@@ -102,6 +111,10 @@ class WideResNetSiLU(_Model):
     @property
     def title(self) -> str:
         return f"WRN-{self.depth}-{self.width} SiLU"
+
+    @property
+    def narrowest_strided(self) -> int:
+        return 16 * self.width
 
 
 class SmallResNet(_Model):
@@ -117,6 +130,10 @@ class SmallResNet(_Model):
     @property
     def title(self) -> str:
         return f"SmallResNet-{6 * self.blocks + 2}x{self.width}"
+
+    @property
+    def narrowest_strided(self) -> int:
+        return self.width
 
 
 class SmallCNN(_Model):

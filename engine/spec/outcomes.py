@@ -4,6 +4,7 @@ One bit per image and attack: every table, interval and paired test is computed 
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -198,20 +199,35 @@ def decode(content: bytes) -> Outcome:
     """A record whose figures agree with its own bits; ValueError (msgspec's errors are) when they do not."""
     outcome = _decoder.decode(content)
     right = sum(unpack(outcome.robust, outcome.n))
-    classes = len(outcome.counts)
-    if not (
-        0 < outcome.n <= outcome.of
-        and math.isclose(outcome.accuracy, right / outcome.n, abs_tol=1e-12)
-        and sum(outcome.counts) == outcome.n == len(outcome.predicted)
-        and len(outcome.per_class) == len(outcome.confusion) == classes
-        and all(len(row) == classes for row in outcome.confusion)
-        and sum(outcome.confusion[c][c] for c in range(classes)) == right
-        and all(
-            math.isclose(share * count, row[c], abs_tol=1e-6)
-            for c, (share, count, row) in enumerate(
-                zip(outcome.per_class, outcome.counts, outcome.confusion, strict=True)
-            )
-        )
-    ):
+    if not (0 < outcome.n <= outcome.of and _figures_agree(outcome, right) and _classes_agree(outcome, right)):
         raise ValueError(f"the figures of {outcome.checkpoint} {outcome.attack} do not agree with its bits")
     return outcome
+
+
+def _figures_agree(outcome: Outcome, right: int) -> bool:
+    """The accuracy and its interval are those of so many images."""
+    pairs = zip((outcome.low, outcome.high), wilson(right, outcome.n), strict=True)
+    same = math.isclose(outcome.accuracy, right / outcome.n, abs_tol=1e-12)
+    return same and all(math.isclose(one, other, abs_tol=1e-9) for one, other in pairs)
+
+
+def _classes_agree(outcome: Outcome, right: int) -> bool:
+    """Counts, matrix and accuracies per class are of the same images, and right is who was taken for its own class."""
+    counts, matrix, shares, classes = outcome.counts, outcome.confusion, outcome.per_class, len(outcome.counts)
+    if not (
+        sum(counts) == outcome.n == len(outcome.predicted)
+        and len(shares) == len(matrix) == classes
+        and all(len(row) == classes and min(row) >= 0 and sum(row) <= count
+                for row, count in zip(matrix, counts, strict=True))
+    ):  # fmt: skip
+        return False
+    guesses = Counter(outcome.predicted)
+    return (
+        sum(matrix[c][c] for c in range(classes)) == right
+        and all(sum(row[c] for row in matrix) == guesses.pop(c, 0) for c in range(classes))
+        and not guesses.keys() - {-1}
+        and all(
+            math.isclose(share, matrix[c][c] / count if count else 0.0, abs_tol=1e-6)
+            for c, (share, count) in enumerate(zip(shares, counts, strict=True))
+        )
+    )

@@ -67,6 +67,6 @@ def attack_forwards(attack: AttackSpec) -> int:
         case AutoAttack():
             return round(SURVIVING * AUTOATTACK_SURVIVOR) + 1
         case PGDRescaled():
-            return len(attack.scales) * attack.restarts * (2 * attack.steps + 1)
+            return attack.climbs * attack.restarts * (2 * attack.steps + 1)
         case _:
             return attack.restarts * (2 * attack.steps + 1)

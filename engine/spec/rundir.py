@@ -1,11 +1,21 @@
 """Where a run lives: the names in a run folder. The folder is the only thing the two halves share."""
 
+import os
 import re
+import stat
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 
+from engine.spec import files
 from engine.spec.errors import RunFolderError
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,119}")
+STATUS_CAP = 1 << 16  # bytes of a status that are looked at for the time of creation
+_CREATED = re.compile(rb'"created":\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)')
+_DATED = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(?![0-9])")
+_begun: dict[tuple[Path, str], float] = {}  # known for good
 
 
 class _Inside:
@@ -60,13 +70,75 @@ class RunDir:
         return self.evaluation / checkpoint / f"{attack}.partial"
 
 
+def check(run: RunDir) -> None:
+    """RunFolderError when a part of the folder is a link, which would lead an engine out of it, or of another kind."""
+    tops = {run.checkpoints, run.weights, run.evaluation, run.path / ".ranks"}
+    named = {getattr(run, name) for name, part in vars(RunDir).items() if isinstance(part, _Inside)}
+    below = (Path(at, name) for top in tops for at, inner, names in os.walk(top) for name in (*inner, *names))
+    for place in (*sorted(named | tops | {run.path / ".reserve"}), *below):
+        part, what = place.relative_to(run.path), ""
+        if os.path.islink(place):  # noqa: PTH114  Path raises where a folder may not be read
+            what = f"{part} is a link, and an engine follows none out of its folder"
+        elif place in tops and os.path.lexists(place) and not files.is_folder(place):
+            what = f"{part} should be a folder"
+        elif place in named - tops and files.is_folder(place):
+            what = f"{part} is a folder where a file belongs"
+        if what:
+            raise RunFolderError(what, where=str(run.path), hint="Put what belongs there in its place.")
+
+
+def created(run: Path) -> float:
+    """Unix seconds at which a run was begun: by its status, else by its id, else by the age of its config.
+
+    0 when nothing tells. Ids are UTC; older ones are of the local time where they were made.
+    """
+    content = b""
+    try:
+        file = os.open(f"{run}/status.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        file = -1
+    if file >= 0:
+        try:
+            content = os.read(file, STATUS_CAP) if stat.S_ISREG(os.fstat(file).st_mode) else b""
+        except OSError:
+            content = b""
+        finally:
+            os.close(file)
+    said = _CREATED.search(content)
+    if said is not None and 0.0 < (seconds := float(said[1])) < inf:
+        return seconds
+    return dated(run)
+
+
+def dated(run: Path) -> float:
+    """The same for a run whose status does not tell."""
+    digits = _DATED.match(run.name)
+    try:
+        if digits is not None:
+            return datetime(*map(int, digits.groups()), tzinfo=UTC).timestamp()  # type: ignore[arg-type, misc]
+    except ValueError:  # the thirteenth month
+        return 0.0
+    try:
+        return os.lstat(f"{run}/config.toml").st_mtime
+    except OSError:
+        return 0.0
+
+
+def newest_first(runs: Path, names: Iterable[str]) -> list[str]:
+    """Run ids in the order of their creation; a look at every status costs 0.2 s for 10,000, once."""
+    for name in (names := list(names)):
+        if (runs, name) not in _begun:
+            _begun[runs, name] = created(runs / name)
+    return sorted(names, key=lambda name: (_begun[runs, name], name), reverse=True)
+
+
 def find(runs: Path, name: str) -> RunDir:
     """The run of this id, or whose id starts with it, or at this path."""
     if RUN_ID.fullmatch(name):
         exact = runs / name
-        if (exact / "config.toml").is_file():
+        if files.is_file(exact / "config.toml"):
             return RunDir(exact)
-        starts = sorted(p for p in runs.glob(f"{name}*") if (p / "config.toml").is_file())
+        starts = sorted(p for p in runs.glob(f"{name}*") if files.is_file(p / "config.toml"))
         if len(starts) == 1:
             return RunDir(starts[0])
         if len(starts) > 1:
@@ -74,7 +146,7 @@ def find(runs: Path, name: str) -> RunDir:
             raise RunFolderError(f"`{name}` may mean {len(starts)} runs: {names}", hint="Write more of the id.")
     try:
         path = Path(name).expanduser()
-        if (path / "config.toml").is_file():
+        if files.is_file(path / "config.toml"):
             return RunDir(path.resolve())
     except (OSError, ValueError, RuntimeError):  # no path at all: too long, a zero byte, nobody's home
         pass

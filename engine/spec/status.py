@@ -6,6 +6,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from engine.spec.events import Count, Fraction, Moment, Rate, Seconds
+
 Phase = Literal["starting", "teacher", "training", "evaluation", "done", "stopped", "failed"]
 
 
@@ -24,27 +26,27 @@ class Status(Struct, frozen=True, kw_only=True):
     config_hash: str = ""
     group_hash: str = ""
     epsilon: str = ""
-    epoch: int = 0  # finished epochs
-    epochs: int = 0
-    step: int = 0
-    total_steps: int = 0
-    images_per_second: float = 0.0
-    seconds_per_step: float = 0.0
-    eta_seconds: float | None = None  # of the training
+    epoch: Count = 0  # finished epochs
+    epochs: Count = 0
+    step: Count = 0
+    total_steps: Count = 0
+    images_per_second: Rate = 0.0
+    seconds_per_step: Seconds = 0.0
+    eta_seconds: Rate | None = None  # of the training
     loss: float | None = None
-    best_epoch: int = 0
-    validation: dict[str, float] = {}
-    results: dict[str, dict[str, float]] = {}  # checkpoint -> attack -> accuracy, fractions
-    results_n: int = 0
-    warnings: int = 0
+    best_epoch: Count = 0
+    validation: dict[str, Fraction] = {}
+    results: dict[str, dict[str, Fraction]] = {}  # checkpoint -> attack -> accuracy, fractions
+    results_n: Count = 0
+    warnings: Count = 0
     marks: list[tuple[str, str, str]] = []  # code, checkpoint and attack of each warning, each once
     probed: dict[str, tuple[int, int]] = {}  # checkpoint -> checks that were made, and that there are
     attack: str = ""  # being run now: "best autoattack apgd-ce 120/597"
-    pid: int = 0
+    pid: Count = 0
     host: str = ""
-    created: float = 0.0  # unix seconds
-    heartbeat: float = msgspec.field(default_factory=time.time)
-    events_bytes: int = 0
+    created: Moment = 0.0  # unix seconds
+    heartbeat: Moment = msgspec.field(default_factory=time.time)
+    events_bytes: Count = 0
 
 
 _decoder: msgspec.json.Decoder[Status] = msgspec.json.Decoder(Status)

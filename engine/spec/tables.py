@@ -4,15 +4,14 @@ A table is a folder named by the hash of its key. Whoever makes, sets aside or r
 an engine that reads or writes one holds the table's own lock, shared, so that nobody removes it meanwhile.
 """
 
-import fcntl
 import hashlib
-import mmap
 import os
 import re
 import secrets
 import shutil
 import stat
 import time
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,29 +20,24 @@ from typing import Literal
 
 import msgspec
 
+from engine.spec import locks
 from engine.spec.errors import CrdndError
 
-FORMAT = 1
+FORMAT = 2
 META, RECORDS, LOCK = "meta.json", "logits.f32", "lock"
 SHELF_LOCK, FRESH, GONE = ".lock", ".new-", ".gone-"
 NAME = re.compile(r"[0-9a-f]{16}(\.damaged(-\d+)?)?")  # of a table's folder
 PATIENCE = 10.0  # seconds to wait for a lock that is held for moments only
-BLOCK = 1 << 20  # records that are counted at once
 MAX_META = 1 << 16  # bytes
-Kind = Literal["space", "unwritable", "damaged", "another key", "busy", "unknown"]
 
 
 class TableError(CrdndError):
-    """A teacher table cannot be used; `kind` says which trouble it is. A run does without it."""
-
-    def __init__(self, what: str, *, kind: Kind, where: str = "", hint: str = "") -> None:
-        super().__init__(what, where=where, hint=hint)
-        self.kind = kind
+    """A teacher table cannot be used. A run does without it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """All that a teacher's logits depend on. Equal keys share one table."""
+    """All that the bits of a teacher's logits depend on. Equal keys share one table."""
 
     teacher_sha256: str
     model: str  # the architecture's spec as JSON, normalization included
@@ -56,8 +50,9 @@ class Key:
     precision: Literal["float32", "bfloat16"]  # of the teacher's arithmetic; records are float32 always
     folded: bool
     layout: str
-    device: str  # name of the GPU, or of the CPU
+    device: str  # the GPU, or the CPU and the instructions that it may use
     torch: str
+    rows: int  # views that are computed as one batch: a chunk
 
     @property
     def views(self) -> int:
@@ -65,19 +60,24 @@ class Key:
         return (2 * self.padding + 1) ** 2 * (1 + self.flip)
 
     @property
-    def record_bytes(self) -> int:
-        """Of one view: its logits and their checksum."""
-        return 4 * (self.classes + 1)
+    def chunks(self) -> int:
+        """Of all views; the last one may hold some twice."""
+        return -(-self.images * self.views // self.rows)
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Of the logits of a chunk."""
+        return 4 * self.rows * self.classes
 
     @property
     def table_bytes(self) -> int:
-        """Of all records. CIFAR-10: 50,000 x 162 x 11 x 4 = 356 MB."""
-        return self.images * self.views * self.record_bytes
+        """All logits, then all checksums. CIFAR-10, chunks of 32: 253,125 x (1,280 + 4) = 325 MB."""
+        return self.chunks * (self.chunk_bytes + 4)
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of all fields."""
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).digest()
+        """SHA-256 of the format and all fields."""
+        return hashlib.sha256(msgspec.json.encode((FORMAT, self), order="deterministic")).digest()
 
     @property
     def id(self) -> str:
@@ -104,11 +104,17 @@ class Listed:
     path: Path
     meta: Meta | None  # None when it cannot be read
     trouble: str  # empty when nothing is wrong with it
-    filled: float | None  # share of the records that were written
+    filled: float | None  # share of the chunks that were written
     bytes: int  # when it is full
     bytes_on_disk: int
     last_used: float | None  # seconds since 1970
     in_use: bool
+
+
+class _Version(msgspec.Struct):
+    """Of any format."""
+
+    format: int
 
 
 def tables_folder(data: Path) -> Path:
@@ -136,35 +142,43 @@ def read_meta(path: Path) -> Meta:
     try:
         file = os.open(path / META, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(file, "rb") as opened:
-            meta = msgspec.json.decode(opened.read(MAX_META), type=Meta)
-    except (OSError, ValueError) as error:
-        raise TableError(f"its {META} cannot be read: {error}", kind="damaged", where=str(path)) from None
-    if meta.format != FORMAT:
-        raise TableError(
-            f"it is of format {meta.format}, not {FORMAT}: another version of crdnd made it", kind="another key",
-            where=str(path), hint=f"`crdnd tables --remove {path.name}` makes room for a new one.",
-        )  # fmt: skip
-    return meta
+            content = opened.read(MAX_META)
+        version = msgspec.json.decode(content, type=_Version).format
+        if version != FORMAT:
+            raise TableError(f"it is of format {version}, not {FORMAT}: another version of crdnd made it")
+        return msgspec.json.decode(content, type=Meta)
+    except (OSError, ValueError, RecursionError) as error:
+        raise TableError(f"its {META} cannot be read: {error}") from None
 
 
-def check_records(found: os.stat_result, key: Key, path: Path) -> None:
-    """TableError unless this is a plain file of the right size."""
-    if not stat.S_ISREG(found.st_mode) or found.st_size != key.table_bytes:
-        what = f"its {RECORDS} has {found.st_size} bytes instead of {key.table_bytes}"
-        raise TableError(what, kind="damaged", where=str(path))
+def trouble(path: Path, key: Key | None = None) -> str:
+    """Why no engine uses the table in this folder, or nothing; `key` is what it should hold, else its name tells."""
+    try:
+        found = read_meta(path).key
+        if found.id != path.name[:16] or found != (key or found):
+            return "it holds the logits of another key than its name says"
+        for name, wanted in ((LOCK, None), (RECORDS, found.table_bytes)):
+            facts = (path / name).stat(follow_symlinks=False)
+            if not stat.S_ISREG(facts.st_mode) or facts.st_size != (facts.st_size if wanted is None else wanted):
+                return f"its {name} is no plain file of {wanted or 0} bytes"
+    except TableError as error:
+        return error.what
+    except OSError as error:
+        return f"{Path(error.filename or path).name} cannot be read: {error.strerror}"
+    return ""
 
 
 def written(path: Path, key: Key) -> float:
-    """Share of the records whose checksum was written: the last word of a record, never 0. Reads every record once."""
-    records, size = key.images * key.views, key.record_bytes
-    absent = 0
-    with (path / RECORDS).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for first in range(0, records, BLOCK):
-            end = min(records, first + BLOCK) * size
-            parts = [content[first * size + 4 * key.classes + byte : end : size] for byte in range(4)]
-            word = int.from_bytes(parts[0]) | int.from_bytes(parts[1]) | int.from_bytes(parts[2])
-            absent += (word | int.from_bytes(parts[3])).to_bytes(len(parts[0])).count(0)
-    return (records - absent) / records
+    """Share of the chunks whose checksum was written, which is never 0."""
+    with (path / RECORDS).open("rb") as file:
+        file.seek(key.chunks * key.chunk_bytes)
+        sums = array("I", file.read(4 * key.chunks))
+    return sum(map(bool, sums)) / key.chunks
+
+
+def size(path: Path) -> int:
+    """Bytes of the table in this folder when it is full."""
+    return sum(file.stat(follow_symlinks=False).st_size for file in os.scandir(path) if file.name == RECORDS)
 
 
 def remove(folder: Path, name: str) -> tuple[str, int]:
@@ -176,12 +190,12 @@ def remove(folder: Path, name: str) -> tuple[str, int]:
     chosen = [name] if name in matching else matching
     if len(chosen) != 1:
         what = f"several tables begin with `{name}`: {', '.join(chosen)}" if chosen else f"there is no table `{name}`"
-        raise TableError(what, kind="unknown", where=str(folder), hint="`crdnd tables` lists them.")
+        raise TableError(what, where=str(folder), hint="`crdnd tables` lists them.")
     path = folder / chosen[0]
     with shelf_lock(folder):
         if in_use(path):
             hint = "Stop the runs that train with this teacher first; `crdnd runs` lists them."
-            raise TableError("an engine uses this table", kind="busy", where=str(path), hint=hint)
+            raise TableError("an engine uses this table", where=str(path), hint=hint)
         freed = sum(file.stat(follow_symlinks=False).st_blocks * 512 for file in os.scandir(path))
         gone = folder / f"{GONE}{secrets.token_hex(8)}"
         path.rename(gone)
@@ -200,23 +214,20 @@ def set_aside(path: Path) -> Path:
 @contextmanager
 def shelf_lock(folder: Path) -> Iterator[None]:
     """Held while tables are made, set aside or removed, which takes moments. OSError when it cannot be written."""
-    file = os.open(folder / SHELF_LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    file = locks.open_lock(folder / SHELF_LOCK)
     try:
-        take(file, fcntl.LOCK_EX, folder)
+        take(file, folder)
         yield
     finally:
         os.close(file)
 
 
-def take(file: int, how: int, path: Path) -> None:
-    """flock, within the patience; TableError when another process keeps it."""
+def take(file: int, path: Path, *, shared: bool = False) -> None:
+    """A lock, within the patience; TableError when another process keeps it."""
     end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return fcntl.flock(file, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                raise TableError("another process keeps this locked", kind="busy", where=str(path)) from None
+    while not locks.take(file, shared=shared):
+        if time.monotonic() > end:
+            raise TableError("another process keeps this locked", where=str(path))
         time.sleep(0.02)
 
 
@@ -227,33 +238,24 @@ def in_use(path: Path) -> bool:
     except OSError:
         return False  # a table without its lock is damaged, and nobody can have it open
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not locks.take(file)
     finally:
         os.close(file)
-    return False
 
 
 def _look(path: Path) -> Listed:
-    meta, trouble, filled, used, whole, last = None, "", None, 0, 0, None
+    meta, filled, used, whole, last = None, None, 0, 0, None
+    wrong = trouble(path) or ("an engine computed other logits than it holds, and set it aside" * ("." in path.name))
     try:
         last = (path / LOCK).stat(follow_symlinks=False).st_mtime
         found = (path / RECORDS).stat(follow_symlinks=False)
         used, whole = found.st_blocks * 512, found.st_size
         last = max(last, found.st_mtime)
         meta = read_meta(path)
-        if meta.key.id != path.name[:16]:
-            raise TableError("it holds the logits of another key than its name says", kind="another key")
-        check_records(found, meta.key, path)
-        filled = written(path, meta.key)
-    except TableError as error:
-        trouble = error.what
-    except OSError as error:
-        trouble = f"{Path(error.filename or path).name} cannot be read: {error.strerror}"
-    if "." in path.name:
-        trouble = trouble or "an engine computed other logits than it holds, and set it aside"
+        filled = None if trouble(path) else written(path, meta.key)
+    except (TableError, OSError):
+        wrong = wrong or "it is being removed"
     return Listed(
-        id=path.name, path=path, meta=meta, trouble=trouble, filled=filled, bytes=whole, bytes_on_disk=used,
+        id=path.name, path=path, meta=meta, trouble=wrong, filled=filled, bytes=whole, bytes_on_disk=used,
         last_used=last, in_use=in_use(path),
     )  # fmt: skip

@@ -29,6 +29,8 @@ class CheckpointTeacher(_Teacher):
     """Relative to the machine's data folder, or absolute."""
     model: ModelSpec
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    prefix: str | None = None
+    """What its names in the file begin with, as in `student.`, where several prefixes fit; found by itself else."""
 
 
 class RobustBenchTeacher(_Teacher):

@@ -22,6 +22,7 @@ from engine.spec.config import JudgeConfig, RunConfig, name_protocol
 from engine.spec.errors import ConfigError
 from engine.spec.explain import explain, in_file_order
 from engine.spec.teachers import SOURCES
+from engine.spec.written import MARK, decoded
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8  # a preset has no more levels, and deep nesting is how a file attacks its reader
@@ -254,11 +255,11 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError([f"{path}: larger than {MAX_BYTES // 1024} KiB, so it is no preset"])
-        return path.read_text(encoding="utf-8")
+        return decoded(path.read_bytes())
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except ValueError as error:  # not UTF-8
-        raise ConfigError([f"{path}: not valid TOML: {str(error)[:100]}"]) from error
+        raise ConfigError([f"{path}: {error}"]) from error
 
 
 def parse(path: Path, text: str) -> dict[str, Any]:
@@ -268,7 +269,7 @@ def parse(path: Path, text: str) -> dict[str, Any]:
     if any(line.count(".") > MAX_DOTS for line in text.splitlines()):
         raise ConfigError([f"{path}: a line of more than {MAX_DOTS} dots, so it is no preset"])
     try:
-        table = tomli.loads(text)
+        table = tomli.loads(text.removeprefix(MARK))
         too_deep = _depth(table) > MAX_DEPTH * 2
     except tomli.TOMLDecodeError as error:
         raise ConfigError([f"{path}:{error.lineno}:{error.colno}: not valid TOML: {error.msg}"]) from error

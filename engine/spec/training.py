@@ -80,7 +80,7 @@ better than by `last_iterate`, for a fraction of the work. FGSM and CW-2 have no
 def recorded(attack: AttackSpec, protocol: Protocol) -> dict[str, Any]:
     """The attack as a record names it; it has a protocol only where that is not last_iterate and the attack climbs."""
     named = {"protocol": protocol} if isinstance(attack, Ascent) and protocol != "last_iterate" else {}
-    return attack.model_dump(mode="json") | named
+    return attack.model_dump(mode="json", exclude_none=True) | named
 
 
 class Selection(Spec):

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from engine.fast.table import Table, Views, open_table
@@ -15,6 +16,7 @@ ROOMY = 1 << 30
 KEY = Key(
     teacher_sha256="a" * 64, model='{"name":"small_cnn"}', data_sha256="b" * 64, images=16, classes=3, padding=1,
     flip=True, image=(2, 5, 4), precision="float32", folded=False, layout="contiguous", device="cpu", torch="2.15",
+    rows=16,
 )  # fmt: skip
 
 
@@ -23,12 +25,23 @@ def key(**changes) -> Key:
 
 
 def opened(folder: Path, **changes) -> Table:
-    return open_table(folder, key(**changes), ROOMY)
+    return open_table(folder, key(**changes), ROOMY)[0]
 
 
 def every(table: Table) -> Views:
-    """All views, in the order of their records."""
-    return table.views_at(torch.arange(len(table)).numpy())
+    """All views, in order, and the last one again where it fills up its chunk."""
+    parts = zip(*(table.views_of(chunk) for chunk in range(table.key.chunks)), strict=True)
+    return Views(*(torch.cat(part) for part in parts))
+
+
+def all_of(table: Table) -> np.ndarray:
+    """The numbers of all chunks."""
+    return np.arange(table.key.chunks)
+
+
+def missing(table: Table) -> int:
+    """How many chunks."""
+    return len(table.absent(all_of(table)))
 
 
 def some(*rows: tuple[int, int, int, bool]) -> Views:
@@ -37,9 +50,16 @@ def some(*rows: tuple[int, int, int, bool]) -> Views:
     return Views(torch.tensor(image), torch.tensor(dy), torch.tensor(dx), torch.tensor(flip))
 
 
-def random_logits(table: Table, seed: int = 0) -> torch.Tensor:
-    """One row for each record."""
-    return torch.randn(len(table), table.key.classes, generator=torch.Generator().manual_seed(seed))
+def random_logits(key: Key, chunk: int) -> torch.Tensor:
+    """Of one chunk."""
+    return torch.randn(key.rows, key.classes, generator=torch.Generator().manual_seed(chunk))
+
+
+def scribbled(table: Table) -> Table:
+    """The table, with random logits everywhere."""
+    for chunk in range(table.key.chunks):
+        table.write(chunk, random_logits(table.key, chunk))
+    return table
 
 
 def process(program: str, *words: str) -> "subprocess.Popen[str]":

@@ -1,4 +1,7 @@
-"""What goes into a table is what the teacher answers to the feed's own images, whatever was missing."""
+"""What goes into a table is what the teacher answers, to the bit the same whoever asked, when, and how often."""
+
+import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ from torch import nn
 
 from engine.augment import Draws, Feed
 from engine.fast import filling
-from engine.fast.table import Views
+from engine.fast.table import Views, chunks_of
 from engine.losses import ask
 from engine.models import small_cnn, small_resnet
 from engine.spec import tables
@@ -16,13 +19,13 @@ from engine.spec.models import SmallCNN, SmallResNet
 from engine.spec.tables import TableError
 from engine.teachers import Teacher
 from engine.types import Split
-from tests.engine.table_bench import KEY, every, opened, process
+from tests.engine.table_bench import KEY, all_of, every, missing, opened, process, scribbled
 
-CHUNK = 16  # a multiple of 16: the CPU's kernels for smaller rests round otherwise
 CPU = torch.device("cpu")
 IMAGES = torch.randint(0, 256, (KEY.images, *KEY.image), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
 FILLER = """
 import sys
+import numpy as np
 from pathlib import Path
 from engine.fast import filling
 from tests.engine.table_bench import opened
@@ -30,7 +33,8 @@ from tests.engine.test_filling import IMAGES, teacher
 table = opened(Path(sys.argv[1]))
 print("open", flush=True)
 sys.stdin.readline()
-filling.fill(table, teacher("small_cnn"), IMAGES, None, 16, lambda: None, lambda done: None)
+chunks = np.arange(table.key.chunks)
+filling.fill(table, teacher("small_cnn"), IMAGES, chunks, lambda: None, lambda done: None)
 """
 
 
@@ -42,9 +46,10 @@ def teacher(name: str) -> Teacher:
         return Teacher(small_resnet.build(SmallResNet(width=8, blocks=1), KEY.classes, KEY.image))
 
 
-def filled(table, net, chunk=CHUNK, chosen=None, pause=lambda: None) -> list[float]:
+def filled(table, net, chosen=None, pause=lambda: None) -> list[float]:
     said: list[float] = []
-    filling.fill(table, net, IMAGES, chosen, chunk, pause, said.append)
+    chunks = all_of(table) if chosen is None else chunks_of(table.key, chosen)
+    filling.fill(table, net, IMAGES, chunks, pause, said.append)
     return said
 
 
@@ -53,67 +58,59 @@ def feed() -> Feed:
     return Feed(Split(IMAGES, torch.arange(KEY.images)), data, CPU, torch.contiguous_format, KEY.images)
 
 
+def whole(folder: Path, name: str, **changes) -> torch.Tensor:
+    """All logits of a table that was filled at once."""
+    with opened(folder, **changes) as table:
+        filled(table, teacher(name))
+        return table.read(every(table))
+
+
+@pytest.mark.parametrize("rows", [7, 16, 300])
 @pytest.mark.parametrize("name", ["small_cnn", "small_resnet"])
-def test_a_full_table_answers_as_the_teacher_does_to_the_feeds_batches(tmp_path, name):
-    """Bit for bit in batches of the same size on the CPU: a row's sums know neither its place nor its neighbours."""
+def test_a_full_table_answers_as_the_teacher_does_to_the_feeds_batches(tmp_path, name, rows):
+    """To rounding: a batch of other images, or of another size, may be summed in another order."""
     net, batches = teacher(name), feed()
-    with opened(tmp_path) as table:
-        said = filled(table, net, chunk=CHUNK)
+    with opened(tmp_path, rows=rows) as table:
+        said = filled(table, net)
         assert said[0] == 0.0 and said[-1] == 1.0 and said == sorted(said)
-        assert table.filled == 1.0
+        assert missing(table) == 0
         for epoch in range(1, 30):
             draws: Draws = batches.draw(0, epoch)
             x, _y = batches.batch(draws, 0)
-            assert torch.equal(table.read(Views(draws.order, draws.dy, draws.dx, draws.flip)), ask(net, x))
+            found = table.read(Views(draws.order, draws.dy, draws.dx, draws.flip))
+            torch.testing.assert_close(found, ask(net, x), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["small_cnn", "small_resnet"])
-def test_batches_of_another_size_answer_the_same_to_a_millionth(tmp_path, name):
-    net = teacher(name)
-    answers = []
-    for chunk in (1, 5, 64):
-        with opened(tmp_path / str(chunk)) as table:
-            filled(table, net, chunk=chunk)
-            answers.append(table.read(every(table)))
-    for other in answers[1:]:
-        torch.testing.assert_close(other, answers[0], rtol=1e-6, atol=1e-6)
+def test_neither_who_asks_nor_what_is_there_nor_how_many_threads_changes_a_bit(tmp_path, name):
+    expected = whole(tmp_path / "whole", name)
+    assert torch.equal(whole(tmp_path / "again", name), expected)
+    with opened(tmp_path / "some") as table:  # a run of few images first, in an engine of two threads
+        torch.set_num_threads(2)
+        try:
+            filled(table, teacher(name), chosen=torch.tensor([3, 9, 15]))
+            assert torch.get_num_threads() == 2
+        finally:
+            torch.set_num_threads(1)
+        assert 0 < missing(table) < KEY.chunks
+        filled(table, teacher(name))
+        assert torch.equal(table.read(every(table)), expected)
 
 
-@pytest.mark.parametrize("name", ["small_cnn", "small_resnet"])
-def test_what_was_missing_does_not_change_an_answer(tmp_path, name):
-    net, batches = teacher(name), feed()
-    with opened(tmp_path / "complete") as table:
-        filled(table, net)
-        whole = table.read(every(table))
-    for epochs in (1, 3, 30):
-        with opened(tmp_path / f"{epochs}") as table:
-            for epoch in range(1, epochs + 1):
-                draws = batches.draw(0, epoch)
-                x, _y = batches.batch(draws, 0)
-                views = Views(draws.order, draws.dy, draws.dx, draws.flip)
-                assert torch.equal(filling.answers(table, views, x, net, CHUNK), table.read(views))
-            assert 0.05 < table.filled < 1.0
-            filled(table, net)
-            assert torch.equal(table.read(every(table)), whole)
-
-
-def test_a_batch_that_is_known_asks_the_teacher_nothing(tmp_path):
-    batches, asked = feed(), []
+def test_a_chunk_is_one_batch_on_one_thread_and_always_the_same(tmp_path):
+    seen = []
 
     def compute(x):
-        asked.append(len(x))
+        seen.append((torch.get_num_threads(), torch.is_grad_enabled(), x.double().sum().item(), tuple(x.shape)))
         return x.flatten(1)[:, : KEY.classes]
 
-    draws = batches.draw(0, 1)
-    x, _y = batches.batch(draws, 0)
-    views = Views(draws.order, draws.dy, draws.dx, draws.flip)
-    with opened(tmp_path) as table:
-        table.write(Views(*(part[:1] for part in views)), compute(x[:1]))
-        first = filling.answers(table, views, x, compute, 4)
-        assert asked == [1, 4, 4, 4, 4]  # fifteen of sixteen were missing: batches of one size
-        assert torch.equal(filling.answers(table, views, x, compute, 4), first)
-        assert torch.equal(first, x.flatten(1)[:, : KEY.classes])
-    assert asked == [1, 4, 4, 4, 4]
+    for number in range(2):
+        with opened(tmp_path / str(number), rows=25) as table:
+            filled(table, compute)
+            filled(table, compute)
+    assert len(seen) == 2 * 12 and {(facts[0], facts[1], facts[3]) for facts in seen} == {(1, False, (25, *KEY.image))}
+    sums = [facts[2] for facts in seen]
+    assert sorted(sums[:12]) == sorted(sums[12:])
 
 
 def test_a_fill_that_was_interrupted_goes_on_where_it_was(tmp_path):
@@ -121,33 +118,51 @@ def test_a_fill_that_was_interrupted_goes_on_where_it_was(tmp_path):
 
     def compute(x):
         asked.append(len(x))
-        return x.flatten(1)[:, : KEY.classes]
+        return teacher("small_cnn")(x)
 
     def enough():
         if len(asked) == 10:
             raise KeyboardInterrupt
 
-    with opened(tmp_path) as table:
+    with opened(tmp_path / "cut") as table:
         with pytest.raises(KeyboardInterrupt):
             filled(table, compute, pause=enough)
-        assert table.filled == 10 * CHUNK / len(table)
-    with opened(tmp_path) as table:
+        assert missing(table) == KEY.chunks - 10
+    with opened(tmp_path / "cut") as table:
         filled(table, compute)
-        assert table.filled == 1.0
-        assert asked == [CHUNK] * (len(table) // CHUNK)
+        assert missing(table) == 0 and asked == [KEY.rows] * KEY.chunks
         filled(table, compute)
-    assert len(asked) == 18
+        assert len(asked) == KEY.chunks
+        assert torch.equal(table.read(every(table)), whole(tmp_path / "whole", "small_cnn"))
 
 
-def test_only_the_chosen_images_are_computed(tmp_path):
+def test_a_damaged_chunk_alone_is_computed_again(tmp_path):
+    asked = []
+
+    def compute(x):
+        asked.append(len(x))
+        return teacher("small_cnn")(x)
+
     with opened(tmp_path) as table:
-        said = filled(table, teacher("small_cnn"), chosen=torch.tensor([4, 1]))
-        views = every(table)
-        assert torch.equal(~table.missing(views), (views.image == 4) | (views.image == 1))
+        filled(table, compute)
+        expected = table.read(every(table))
+        with (table.path / tables.RECORDS).open("r+b") as file:
+            file.seek(4 * KEY.chunk_bytes + 100)
+            file.write(b"oops")
+        asked.clear()
+        filled(table, compute)
+        assert asked == [KEY.rows]
+        assert torch.equal(table.read(every(table)), expected)
+
+
+def test_only_the_chunks_of_the_chosen_images_are_computed(tmp_path):
+    with opened(tmp_path) as table:
+        said = filled(table, teacher("small_cnn"), chosen=torch.tensor([8, 7]))
+        assert np.setdiff1d(all_of(table), table.absent(all_of(table))).tolist() == [7, 8, 9, 10]
         assert said[-1] == 1.0
 
 
-def test_a_view_that_another_engine_computed_meanwhile_is_skipped(tmp_path):
+def test_a_chunk_that_another_engine_computed_meanwhile_is_skipped(tmp_path):
     net, rows = teacher("small_cnn"), []
 
     def compute(x):
@@ -155,14 +170,14 @@ def test_a_view_that_another_engine_computed_meanwhile_is_skipped(tmp_path):
         return net(x)
 
     def other_engine():
-        with opened(tmp_path) as other:
-            if not rows:
+        if len(rows) == 1:
+            with opened(tmp_path) as other:
                 filled(other, net)
 
     with opened(tmp_path) as table:
-        filled(table, compute, pause=other_engine)
-        assert table.filled == 1.0
-    assert sum(rows) == CHUNK  # the batch that was under way
+        said = filled(table, compute, pause=other_engine)
+        assert missing(table) == 0 and said[-1] == 1.0
+    assert sum(rows) == KEY.rows  # the batch before the other one came
 
 
 def test_two_engines_fill_one_table_together(tmp_path):
@@ -172,49 +187,56 @@ def test_two_engines_fill_one_table_together(tmp_path):
     for engine in engines:
         _out, err = engine.communicate("go\n")
         assert engine.returncode == 0, err
-    with opened(tmp_path / "alone") as alone:
-        filled(alone, teacher("small_cnn"))
-        whole = alone.read(every(alone))
     with opened(tmp_path) as table:
-        torch.testing.assert_close(table.read(every(table)), whole, rtol=0, atol=0)
-        assert filling.verify(table, teacher("small_cnn"), IMAGES, CHUNK, 0) == ""
+        assert torch.equal(table.read(every(table)), whole(tmp_path / "alone", "small_cnn"))
+        assert filling.verify(table, teacher("small_cnn"), IMAGES, 0) == ("", True)
 
 
-def test_neither_filling_nor_verifying_draws_from_the_global_generators(tmp_path):
-    before, numpys = torch.random.get_rng_state(), np.random.get_state()[1].copy()
+def test_neither_filling_nor_verifying_leaves_a_trace_in_the_process(tmp_path):
+    def settings():
+        cudnn = torch.backends.cudnn
+        return torch.get_num_threads(), cudnn.benchmark, cudnn.deterministic
+
+    before, numpys, set_before = torch.random.get_rng_state(), np.random.get_state()[1].copy(), settings()
     with opened(tmp_path) as table:
         filled(table, teacher("small_cnn"))
-        filling.verify(table, teacher("small_cnn"), IMAGES, CHUNK, 0)
+        filling.verify(table, teacher("small_cnn"), IMAGES, 0)
+        with pytest.raises(ZeroDivisionError):
+            filled(scribbled_over(table), lambda x: x / (1 // 0))
     assert torch.equal(before, torch.random.get_rng_state())
     assert (numpys == np.random.get_state()[1]).all()
+    assert settings() == set_before
 
 
-def test_a_table_of_the_teacher_is_believed_and_an_empty_one_too(tmp_path):
+def scribbled_over(table):
+    (table.path / tables.RECORDS).write_bytes(b"\x01" * KEY.table_bytes)
+    return table
+
+
+def test_a_table_of_the_teacher_is_believed_to_the_bit(tmp_path):
     with opened(tmp_path) as table:
-        assert filling.verify(table, teacher("small_cnn"), IMAGES, CHUNK, 0) == ""
-        filled(table, teacher("small_cnn"))
-        for seed in range(5):
-            assert filling.verify(table, teacher("small_cnn"), IMAGES, CHUNK, seed) == ""
-
-
-def test_logits_with_a_flipped_bit_are_found_though_their_checksum_fits(tmp_path):
-    with opened(tmp_path) as table:
-        views = Views(*(part[:32] for part in every(table)))
-        right = filling.in_chunks(teacher("small_cnn"), pixels_of(views), CHUNK)
-        wrong = right.clone()
-        wrong.view(torch.int32)[17, 2] ^= 1 << 21  # the second bit of the fraction: a quarter of its value or more
-        table.write(views, wrong)
-        assert not bool(table.missing(views).any())
-        assert "differ" in filling.verify(table, teacher("small_cnn"), IMAGES, CHUNK, 0)
-
-
-def test_logits_of_another_teacher_or_none_at_all_are_found(tmp_path):
-    with opened(tmp_path / "other") as table:
         filled(table, teacher("small_resnet"))
-        assert "differ" in filling.verify(table, teacher("small_cnn"), IMAGES, CHUNK, 0)
+        for chunk in range(KEY.chunks):
+            assert filling.verify(table, teacher("small_resnet"), IMAGES, chunk) == ("", True)
+
+
+def test_other_last_bits_are_told_and_other_logits_refused(tmp_path):
+    net = teacher("small_cnn")
+    with opened(tmp_path / "bits") as table:
+        filled(table, lambda x: net(x) * (1 + 1e-6))
+        assert filling.verify(table, net, IMAGES, 3) == ("", False)
+    with opened(tmp_path / "flipped") as table:
+        with opened(tmp_path / "right") as right:
+            filled(right, net)
+            wrong = right.read(right.views_of(3))
+        wrong.view(torch.int32)[11, 2] ^= 1 << 21  # the second bit of the fraction: a quarter of its value or more
+        table.write(3, wrong)
+        assert "differ" in filling.verify(table, net, IMAGES, 3)[0]
+    with scribbled(opened(tmp_path / "random")) as table:
+        assert "differ" in filling.verify(table, net, IMAGES, 3)[0]
     with opened(tmp_path / "none") as table:
-        table.write(every(table), torch.full((len(table), KEY.classes), torch.nan))
-        assert "differ" in filling.verify(table, teacher("small_cnn"), IMAGES, CHUNK, 0)
+        table.write(3, torch.full((KEY.rows, KEY.classes), torch.nan))
+        assert "differ" in filling.verify(table, net, IMAGES, 3)[0]
 
 
 def test_a_table_that_cannot_be_written_stops_the_fill_with_its_reason(tmp_path, monkeypatch):
@@ -234,13 +256,24 @@ def test_a_frozen_teacher_in_eval_mode_is_legal_and_what_may_answer_otherwise_is
     assert "from the batch" in filling.legal(nn.BatchNorm2d(2, affine=False, track_running_stats=False).eval())
 
 
-def pixels_of(views: Views) -> torch.Tensor:
-    batches = feed()
-    rows = [batches.batch(Draws(*(part[i : i + 1] for part in views)), 0)[0] for i in range(len(views.image))]
-    return torch.cat(rows)
+@pytest.mark.parametrize(
+    ("asked", "missing", "wanted"),
+    [
+        (50 * 50_000, 162 * 50_000, False),  # one run of 50 epochs
+        (162 * 50_000, 162 * 50_000, False),
+        (163 * 50_000, 162 * 50_000, True),
+        (3 * 60 * 50_000, 162 * 50_000, True),  # a study of three such runs
+        (40 * 1797, 9 * 1797, True),
+        (50_000, 0, True),  # complete already
+        (50 * 50_000, 49 * 50_000, True),  # mostly there
+        (math.inf, 10**12, True),  # asked for by name
+    ],
+)
+def test_a_table_pays_where_it_takes_fewer_forwards_than_its_runs(asked, missing, wanted):
+    assert filling.pays(float(asked), missing) is wanted
 
 
-def test_the_records_lie_where_the_list_of_tables_counts_them(tmp_path):
+def test_the_list_of_tables_counts_the_chunks_that_are_there(tmp_path):
     with opened(tmp_path) as table:
-        filled(table, teacher("small_cnn"), chosen=torch.tensor([2, 5]))
-        assert tables.written(table.path, table.key) == table.filled == 2 / 16
+        filled(table, teacher("small_cnn"), chosen=torch.tensor([2, 7]))
+        assert tables.written(table.path, table.key) == (KEY.chunks - missing(table)) / KEY.chunks > 0

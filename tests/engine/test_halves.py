@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.fast.halves import Crew, PartedBatchNorm, PartingError, part, parted
 from engine.spec.models import MobileNetV2, SmallResNet
@@ -224,6 +225,40 @@ def test_ranks_together_are_one_process(rows, parts, memory_format):
             assert torch.allclose(a, b, **close)
     assert torch.allclose(sum(found[1] for _, found, _ in answers), plain.weight.grad, **close)
     assert torch.allclose(sum(found[2] for _, found, _ in answers), plain.bias.grad, **close)
+
+
+class Asked(TorchDispatchMode):
+    """Keeps what batch norm's backward is given as each part's mean and 1 / deviation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[tuple[object, object, bool]] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.native_batch_norm_backward.default:
+            self.given.append((args[5], args[6], args[7]))
+        return func(*args, **(kwargs or {}))
+
+
+@FORMATS
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "together"])
+def test_the_backward_of_each_part_is_given_its_mean_and_inverse_deviation(together, memory_format):
+    """CUDA's kernel refuses tensors that are not there; a CPU's takes its own from the running statistics."""
+
+    class One:
+        def total(self, tensor: Tensor) -> Tensor:
+            return tensor.clone()
+
+    torch.manual_seed(0)
+    _plain, ours = norms(torch.float64)
+    x = batch(6, torch.float64, memory_format)
+    with Asked() as asked, parted(ours, 2, (3, 3) if together else None, One() if together else None):
+        ours(x).square().sum().backward()
+    assert [trains for _m, _i, trains in asked.given] == [not together] * 2
+    for (mean, inverse, _), half in zip(asked.given, x.detach().split(3), strict=True):
+        assert isinstance(mean, Tensor) and isinstance(inverse, Tensor)
+        v, m = torch.var_mean(half, dim=(0, 2, 3), correction=0)
+        assert torch.allclose(mean, m, rtol=1e-10) and torch.allclose(inverse, (v + ours.eps).rsqrt(), rtol=1e-10)
 
 
 def test_far_from_zero_float32_keeps_its_digits():

@@ -1,10 +1,12 @@
 """Learning rates by hand, and an optimiser that leaves the weights alone when it is told that a loss is broken."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
 
-from engine.optim import build, learning_rate
+from engine.optim import build, learning_rate, load
 from engine.spec.training import Constant, Cosine, MultiStep, Training
 from engine.step import guarded_step
 
@@ -92,3 +94,35 @@ def test_after_a_broken_loss_no_later_step_moves_a_weight():
         net.weight.grad = torch.ones(1, 1)
         guarded_step(optimizer, torch.tensor(broken))
     assert net.weight.item() == before
+
+
+def updated(optimizer: torch.optim.Optimizer, conv: nn.Conv2d) -> torch.Tensor:
+    """The weights after one more step, whose gradient lies in memory as the weights do."""
+    conv.weight.grad = torch.empty_like(conv.weight).copy_(
+        torch.linspace(-1, 1, conv.weight.numel()).view_as(conv.weight)
+    )
+    optimizer.step()
+    return conv.weight.detach().clone()
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+@pytest.mark.parametrize("resumed", [torch.channels_last, torch.contiguous_format], ids=["to nhwc", "to nchw"])
+def test_momentum_goes_on_with_the_weights_it_belongs_to_in_another_memory_layout(kind, resumed):
+    """Fused kernels walk raw memory: a buffer with the strides of the saved run belonged to other weights."""
+    began = torch.contiguous_format if resumed == torch.channels_last else torch.channels_last
+
+    def made(layout: torch.memory_format) -> tuple[torch.optim.Optimizer, nn.Conv2d]:
+        torch.manual_seed(0)
+        conv = nn.Conv2d(3, 4, 3, bias=False).to(memory_format=layout)
+        adam = torch.optim.Adam(conv.parameters(), lr=0.1, fused=True)
+        return (adam if kind == "adam" else build(conv, Training(learning_rate=0.1))), conv
+
+    optimizer, conv = made(began)
+    updated(optimizer, conv)
+    saved, weights = deepcopy(optimizer.state_dict()), conv.weight.detach().clone()
+    other, its = made(resumed)
+    its.load_state_dict({"weight": weights})
+    load(other, saved)
+    for buffer in other.state[its.weight].values():
+        assert buffer.dim() == 0 or buffer.stride() == its.weight.stride()
+    assert torch.equal(updated(other, its), updated(optimizer, conv))

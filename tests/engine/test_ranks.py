@@ -163,7 +163,7 @@ def test_a_rank_has_its_own_device_and_its_share_of_threads(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert runtime.choose_device(Machine()) == torch.device("cuda:2")
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(runtime.cpus, "usable", lambda: 64)
     chosen = []
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
     runtime.share_threads(Machine(), 10**12)

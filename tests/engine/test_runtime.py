@@ -1,12 +1,22 @@
-"""Seeds by purpose, devices by name, threads by size."""
+"""Seeds by purpose, devices by name, threads by size and by what the run began with."""
+
+import json
+import os
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 
 from engine import runtime
-from engine.spec.errors import CrdndError
+from engine.provenance import threads_before
+from engine.spec import cpus
+from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.machine import Machine
-from engine.spec.models import MobileNetV2, ResNet18
+from engine.spec.models import MobileNetV2, PreActResNet18, ResNet18, SmallCNN, SmallResNet, WideResNet, WideResNetSiLU
+from engine.spec.rundir import RunDir
+from engine.stage import Stage
+from tests.engine.test_models import build
 
 
 @pytest.fixture
@@ -60,7 +70,7 @@ def test_auto_is_the_gpu_where_there_is_one_and_else_the_cpu(monkeypatch):
 
 
 def test_small_batches_get_one_thread_and_large_ones_every_core(no_omp):
-    no_omp.setattr(runtime.os, "cpu_count", lambda: 3)
+    no_omp.setattr(runtime.cpus, "usable", lambda: 3)
     assert runtime.share_threads(Machine(), runtime.SMALL_BATCH - 1) == "1 thread"
     assert torch.get_num_threads() == 1
     assert runtime.share_threads(Machine(), runtime.SMALL_BATCH) == "3 threads"
@@ -94,3 +104,133 @@ def test_the_layout_goes_by_model_on_a_cpu_and_is_channels_last_on_a_gpu():
     assert runtime.layout(Machine(), gpu, ResNet18()) == "channels_last"
     assert runtime.layout(Machine(layout="contiguous"), gpu, ResNet18()) == "contiguous"
     assert runtime.layout(Machine(layout="channels_last"), cpu, ResNet18()) == "channels_last"
+
+
+EVERY_MODEL = [
+    ResNet18(), MobileNetV2(), PreActResNet18(), PreActResNet18(variant="deepmind"), WideResNet(depth=10, width=1),
+    WideResNetSiLU(depth=10, width=1), SmallCNN(width=4), *(SmallResNet(width=width) for width in (4, 8, 15, 16, 20)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", EVERY_MODEL, ids=lambda spec: f"{spec.name} {getattr(spec, 'width', '')}")
+def test_no_net_learns_on_a_cpu_in_a_layout_whose_kernel_writes_past_its_memory(spec):
+    """Strided 1 x 1 convolutions of fewer input channels than a vector, in channels_last: oneDNN up to 3.12 at least."""
+    convolutions = [m for m in build(spec, device="meta").modules() if isinstance(m, nn.Conv2d) and m.groups == 1]
+    channels = [m.in_channels for m in convolutions if m.kernel_size == (1, 1) and m.stride != (1, 1)]
+    assert min(channels, default=64) >= min(64, spec.narrowest_strided)
+    unsafe = min(channels, default=64) < 16
+    cpu, gpu = torch.device("cpu"), torch.device("cuda:0")
+    usual = runtime.layout(Machine(), cpu, spec)
+    assert runtime.layout(Machine(), cpu, spec, learns=True) == ("contiguous" if unsafe else usual)
+    assert runtime.layout(Machine(), gpu, spec, learns=True) == "channels_last"
+    chosen = Machine(layout="channels_last")
+    if unsafe:
+        with pytest.raises(ConfigError, match="layout = contiguous"):
+            runtime.layout(chosen, cpu, spec, learns=True)
+    else:
+        assert runtime.layout(chosen, cpu, spec, learns=True) == "channels_last"
+    assert runtime.layout(chosen, cpu, spec) == "channels_last"  # who only asks needs no gradient of weights
+
+
+def test_a_gpu_other_than_the_first_is_made_the_current_one(monkeypatch):
+    """Graphs are captured, and events recorded, on the current device."""
+    chosen, asked = [], []
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: asked.append(device) or "a card")
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", torch.backends.cudnn.benchmark)
+    device, notes = runtime.prepare(Machine(device="cuda:2"))
+    assert device == torch.device("cuda:2")
+    assert chosen == asked == [device] and "a card" in notes
+    assert os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # as the terminal counts them, by NVML
+
+
+def test_the_order_of_devices_that_a_user_chose_stays(monkeypatch):
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
+    runtime.choose_device(Machine(device="cpu"))
+    assert os.environ["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
+
+
+def test_a_gpu_is_found_by_its_uuid_whatever_its_number_is(monkeypatch):
+    """NVML counts hidden cards, too, and mixed cards in another order."""
+    cards = {"GPU-b": 7, "GPU-a": 93}
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda d: SimpleNamespace(uuid="ab"[d.index]))
+    monkeypatch.setattr(runtime.pynvml, "nvmlInit", lambda: None)
+    monkeypatch.setattr(runtime.pynvml, "nvmlDeviceGetHandleByUUID", lambda uuid: cards[uuid])
+    monkeypatch.setattr(runtime.pynvml, "nvmlDeviceGetUtilizationRates", lambda card: SimpleNamespace(gpu=card))
+    assert [runtime.utilisation(torch.device("cuda", index)) for index in (0, 1)] == [93, 7]
+
+    def fails(_uuid: str) -> None:
+        raise runtime.pynvml.NVMLError(runtime.pynvml.NVML_ERROR_NOT_FOUND)
+
+    monkeypatch.setattr(runtime.pynvml, "nvmlDeviceGetHandleByUUID", fails)
+    assert runtime.utilisation(torch.device("cuda:0")) is None
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "count"),
+    [
+        ("0::/\n", {}, 8),
+        ("0::/\n", {"cpu.max": "max 100000"}, 8),
+        ("0::/\n", {"cpu.max": "250000 100000"}, 3),
+        ("0::/\n", {"cpu.max": "50000 100000"}, 1),
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000", "a/cpu.max": "400000 100000"}, 4),
+        ("0::/the/name/on/the/host\n", {"cpu.max": "200000 100000"}, 2),
+        ("0::/../..\n", {"cpu.max": "200000 100000"}, 2),
+        ("3:memory:/\n2:cpu,cpuacct:/job\n", {"cpu/job/cpu.cfs_quota_us": "600000", "cpu/job/cpu.cfs_period_us": "100000"}, 6),
+        ("2:cpu:/\n0::/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ("nonsense\n", {"cpu.max": "nonsense"}, 8),
+    ],
+)  # fmt: skip
+def test_cpus_are_those_of_the_affinity_and_of_the_quota(groups, files, count, tmp_path, monkeypatch):
+    monkeypatch.setattr(cpus.os, "sched_getaffinity", lambda _pid: set(range(8)))
+    monkeypatch.setattr(cpus.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(cpus, "OWN_GROUP", tmp_path / "own")
+    monkeypatch.setattr(cpus, "GROUPS", tmp_path / "groups")
+    (tmp_path / "own").write_text(groups)
+    for name, content in files.items():
+        path = tmp_path / "groups" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content + "\n")
+    assert cpus.usable() == count
+
+
+def test_a_run_keeps_the_threads_that_it_began_with(no_omp):
+    """Sums depend on their number: another machine, affinity or environment does not change it."""
+    no_omp.setattr(cpus, "usable", lambda: 2)
+    assert runtime.share_threads(Machine(), 10**12, 4) == "4 threads on 2 CPUs, as the run began"
+    assert torch.get_num_threads() == 4
+    assert runtime.share_threads(Machine(), 10**12, 2) == "2 threads"
+    no_omp.setenv("OMP_NUM_THREADS", "2")
+    assert runtime.share_threads(Machine(), 10**12, 1) == "1 thread, as the run began"
+    named = runtime.share_threads(Machine(threads=2), 10**12, 1)
+    assert named == "2 threads where the run began with 1: sums may differ in the last bits"
+    no_omp.setattr(torch, "set_num_threads", lambda _count: None)  # as under a limit of OpenMP
+    assert "2 threads where the run began with 3" in runtime.share_threads(Machine(), 10**12, 3)
+
+
+@pytest.mark.parametrize(
+    ("facts", "threads"),
+    [({"threads": 3, "device": "cpu"}, 3), ({"threads": 3, "device": "cuda:0"}, 0), ({"device": "cpu"}, 0),
+     ({"threads": True, "device": "cpu"}, 0), ({"threads": 10**9, "device": "cpu"}, 0), ({"threads": "3"}, 0), ([], 0)],
+)  # fmt: skip
+def test_how_many_they_were_is_in_the_provenance(facts, threads, tmp_path):
+    path = tmp_path / "provenance.json"
+    assert threads_before(path) == 0
+    path.write_text(json.dumps(facts))
+    assert threads_before(path) == threads
+
+
+def test_an_engine_that_goes_on_takes_them_from_there(no_omp, tmp_path):
+    def settled(machine: Machine) -> int:
+        quiet = SimpleNamespace(beat=lambda: None)
+        stage = Stage(run=RunDir(tmp_path), machine=machine, reporter=quiet, interrupt=quiet)
+        images = SimpleNamespace(images=torch.zeros(1, 1, 8, 8))
+        stage.settle(SmallCNN(), SimpleNamespace(train=images, classes=["a", "b"]), 4, learns=True)
+        return torch.get_num_threads()
+
+    assert settled(Machine(device="cpu")) == 1
+    (tmp_path / "provenance.json").write_text(json.dumps({"threads": 2, "device": "cpu"}))
+    assert settled(Machine(device="cpu")) == 2
+    assert settled(Machine(device="cpu", threads=3)) == 3

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def judged(run: str, *warnings: Warned, probed: Probed | None = None, **right: i
 
 def letters(words: str) -> str:
     """What is left of a sentence whatever a format escapes and where it breaks its lines."""
-    return re.sub(r"[^a-z]", "", words.replace(r"\allowbreak{}", "").lower())
+    return re.sub(r"[^a-z]", "", unescape(words.replace(r"\allowbreak{}", "")).lower())
 
 
 def written(document: Document) -> dict[str, str]:
@@ -128,7 +129,7 @@ def test_a_mean_over_seeds_is_struck_when_one_seed_is_and_says_so() -> None:
 
 PROBED = (
     (Probed(checkpoint="best", done=12, of=12), "12 of 12 checks"),
-    (Probed(checkpoint="best", done=9, of=12, left_out={"twin": "no natural twin"}), "not made: twin (no natural twin)"),
+    (Probed(checkpoint="best", done=9, of=12, left_out={"twin": "none"}), "9 of 12 checks; not made: twin (none)"),
     (Probed(checkpoint="best", done=0, of=12, left_out={"all": "suspect = false"}), "not probed (suspect = false)"),
     (None, "not known"),
 )  # fmt: skip
@@ -150,7 +151,7 @@ def test_what_was_probed_is_told_in_every_table(probed: Probed | None, words: st
 @pytest.fixture
 def marked_run(runs, tmp_path) -> RunDir:  # noqa: F811
     """A copy of a recorded run whose log ends with marks of the whole run and of one figure."""
-    import shutil  # noqa: PLC0415
+    import shutil
 
     path = tmp_path / "runs" / runs[CRDND].id
     shutil.copytree(runs[CRDND].path, path)
@@ -164,7 +165,7 @@ def marked_run(runs, tmp_path) -> RunDir:  # noqa: F811
 
 
 def test_a_run_is_marked_in_lists_replays_and_its_document(marked_run: RunDir) -> None:
-    told, struck = "The message of train subset with 500 images.", MARKS["above_worst_case"]
+    told, struck = marks.sentence(warned("train_subset", "")), MARKS["above_worst_case"]
     row = library.summary(marked_run)
     assert row is not None and row.severity("pgd_sat") == "red" and row.severity("clean") == "amber"
     assert row.to_json()["severity"]["best"]["pgd_sat"] == "red"
@@ -212,8 +213,8 @@ def test_equal_weights_are_one_network() -> None:
         records = {("best", "clean"): seen("1" * 90 + "0" * 10, weights=digest)}
         return replace(side(run, [cell("clean", 90)], seed=seed, group="g"), records=records)
 
-    from crdnd_tui.comparing import comparison  # noqa: PLC0415
-    from crdnd_tui.comparing.comparison_side import twinned  # noqa: PLC0415
+    from crdnd_tui.comparing import comparison
+    from crdnd_tui.comparing.comparison_side import twinned
 
     two = twinned([network("a", 0, "x"), network("copy", 1, "x"), network("c", 2, "z")])
     assert [one.draw for one in two] == ["seed 0", "seed 0", "seed 2"]

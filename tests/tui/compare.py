@@ -5,6 +5,7 @@ import shutil
 
 from crdnd_tui.widgets.curve_board import CurveBoard
 from crdnd_tui.widgets.text_sheet import TextSheet
+from tests.tui.forging import judge_otherwise
 from tests.tui.pilot import NOW, drive, settle
 
 CRDND, RSLAD = "crdnd-small_cnn-s0", "rslad-small_cnn-s0"
@@ -89,18 +90,11 @@ def alive(runs, run, upto):
 def misled(runs):
     """As if PGD-SAT had found less of CRDND than it did: 80 per cent stand, AutoAttack stays as it was."""
     (run,) = ids(runs, CRDND)
-    log, lines = runs / run / "events.jsonl", []
-    for line in (runs / run / "events.jsonl").read_text().splitlines():
-        event = json.loads(line)
-        if event["event"] == "evaluated" and event["attack"] == "pgd_sat":
-            event |= {"accuracy": 0.80, "low": 0.766, "high": 0.83}
-        lines.append(json.dumps(event, separators=(",", ":")))
-    log.write_text("\n".join(lines) + "\n")
+    judge_otherwise(runs / run, "pgd_sat", 478)
 
 
 def unlike(runs):
     """As if this run had been judged in a smaller ball."""
     (run,) = ids(runs, RSLAD)
-    for name in ("config.toml", "events.jsonl"):
-        path = runs / run / name
+    for path in (*(runs / run / name for name in ("config.toml", "events.jsonl")), *(runs / run).rglob("best/*.json")):
         path.write_text(path.read_text().replace("40/255", "8/255"))

@@ -12,7 +12,6 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.worker import get_current_worker
 
-from crdnd_tui import files
 from crdnd_tui.monitor.run_curves import Curves
 from crdnd_tui.monitor.tracking import Look, Tracker, newest
 from crdnd_tui.screens.live import words
@@ -20,6 +19,7 @@ from crdnd_tui.screens.live.actions import RunActions
 from crdnd_tui.screens.live.panels import Panels
 from crdnd_tui.widgets.chart import Chart
 from crdnd_tui.widgets.status_line import Notice, StatusLine
+from engine.spec import files
 from engine.spec.rundir import RUN_ID, RunDir
 
 _CHART_KEYS = {

@@ -10,6 +10,7 @@ from crdnd_tui.state import ENDED, RunState
 from crdnd_tui.text import count, duration, number, one_line, size
 from crdnd_tui.widgets.fate import Reason
 from crdnd_tui.widgets.status_line import Standing
+from engine.spec.deaths import AGAIN
 
 _GO_ON = frozenset({"stopped", "preempted", "failed", "killed"})
 TROUBLE = frozenset({"failed", "killed", "lost", "damaged"})
@@ -187,6 +188,8 @@ def _notice(look: Look, now: float, fate_shown: bool) -> tuple[str, str]:
     if how in ("stopped", "preempted"):
         reason = f" ({one_line(state.reason, 60)})" if state.reason not in ("", ON_REQUEST) else ""
         return f"{how} at step {count(state.step)}{reason}, and all is saved: r goes on from there", how
+    if how == "done" and why:
+        return f"! {why}", "failed"
     if how == "queued":
         return "waiting to be started; 6 shows the queue", how
     if state.teacher_run and look.living:
@@ -206,13 +209,8 @@ def _odd(look: Look, why: str) -> tuple[str, str]:
     if loose and not state.table:
         more = f"  ({len(loose)} warnings)" if len(loose) > 1 else ""
         return f"! {one_line(loose[-1].message, 400)}{more}", "stalled"
-    lines = [
-        f"{state.damaged} damaged line{'s' * (state.damaged > 1)}" if state.damaged else "",
-        f"{state.unknown} event{'s' * (state.unknown > 1)} of a newer engine" if state.unknown else "",
-    ]
-    said = " and ".join(word for word in lines if word)
-    if said:
-        return f"! {said} passed over in events.jsonl", "stalled"
+    if state.flaws:
+        return f"! events.jsonl: {', '.join(state.flaws)}", "stalled"
     if why.startswith("on "):
         return f"at work {one_line(why, 80)}: only its heartbeat can be seen from here", "starting"
     return "", ""
@@ -222,7 +220,7 @@ def _why(look: Look) -> str:
     if look.summary is None:
         return "this folder is no run any more"
     if look.summary.state == "killed":
-        return "the engine died without a word" + (" while it started" if not look.state.since else "")
+        return look.summary.why.partition("; ")[0]
     if look.summary.state == "failed" and look.state.reason:
         return look.state.reason
     return look.summary.why or look.state.reason or "it gave no reason"
@@ -246,6 +244,9 @@ def reason(look: Look) -> Reason:
     }
     gone = look.summary is None
     can_resume = can_go_on(look)
+    advised = look.summary.why.partition("; ")[2] if look.summary and how == "killed" else ""
+    if AGAIN in _why(look):
+        hints["killed"] = advised
     at = f" at step {count(state.step)} of {count(state.total_steps)}" if state.training else ""
     if how == "lost" and gone:
         hints["lost"] = "It was removed, moved or emptied. What was read of it is still shown here."
@@ -254,7 +255,7 @@ def reason(look: Look) -> Reason:
         title=f"{how.title()}{at}",
         why=_why(look),
         hint=hints.get(how, ""),
-        command=f"crdnd resume {look.id}" if can_resume else "",
+        command=f"crdnd resume {look.id}" if can_resume and hints.get(how) != advised else "",
         next=_next(gone=gone, can_resume=can_resume),
         log=log[-60:],
     )

@@ -13,9 +13,10 @@ from textual import on, work
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 
-from crdnd_tui import files, presets
+from crdnd_tui import presets
 from crdnd_tui.dialogs.question import Ask, Question
 from crdnd_tui.queueing import worker
+from crdnd_tui.queueing.queue import Queue
 from crdnd_tui.screens.new.desk import Desk, PresetWanted
 from crdnd_tui.setup import starting
 from crdnd_tui.setup.crews import invitation
@@ -26,9 +27,10 @@ from crdnd_tui.text import display
 from crdnd_tui.widgets.control import Line
 from crdnd_tui.widgets.sheets import Sheet, reading
 from crdnd_tui.widgets.tabs import TabLine
-from engine.spec import estimate, toml
+from engine.spec import estimate, files, toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, CrdndError
+from engine.spec.written import decoded
 
 
 class NewScreen(Desk):
@@ -155,6 +157,7 @@ class NewScreen(Desk):
     async def _enqueue(self, editing: Editing, config: RunConfig) -> None:
         try:
             where = starting.machine(self.session, editing.machine)
+            await asyncio.to_thread(Queue(where.runs_folder).check)
             start = await asyncio.to_thread(starting.create, config, editing.draft.text, where)
             if start.run is not None:
                 await asyncio.to_thread(worker.enqueue, start.run)
@@ -193,7 +196,7 @@ class NewScreen(Desk):
             content = await asyncio.to_thread(files.read, path.resolve())
             if content is None:
                 raise ConfigError([f"{path} cannot be read, or is too large to be a preset"])
-            text = content.decode()
+            text = decoded(content)
         except (ConfigError, OSError, ValueError) as error:
             self.notify(display(str(error)), title="Not opened", severity="error", markup=False)
             await self.redraw()
@@ -241,7 +244,7 @@ class NewScreen(Desk):
             try:
                 with self.app.suspend():
                     subprocess.run([*command, str(file)], check=True)
-                text = file.read_text("utf-8")
+                text = decoded(file.read_bytes())
             except SuspendNotSupported:
                 self.notify("This terminal cannot be left for an editor.", severity="error", markup=False)
                 return

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from crdnd_tui import files, presets
+from crdnd_tui import presets
 from crdnd_tui.queueing import batches
 from crdnd_tui.studies import reading
 from crdnd_tui.studies.study import Study
+from engine.spec import files
 from engine.spec.errors import CrdndError
 
 FOLDER = "studies"  # beside the folder of the runs

@@ -1,0 +1,187 @@
+"""Whether a figure agrees with what else its run says: its count, its interval, its record, its neighbours. Pure.
+
+A figure that does not is never shown as it stands: its record's figure is shown in its place, with a mark, or none.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from crdnd_tui.text import count, percent
+from engine.spec.events import Evaluated
+from engine.spec.outcomes import wilson
+from engine.spec.status import Status
+
+CODE = "does_not_agree"  # of the mark
+BOUNDED = ("fgsm", "pgd", "pgd_sat", "pgd_trades", "cw_inf", "pgd_rescaled", "autoattack")  # parts of the worst case
+_NEAR = 1e-6  # of a fraction
+_SHARES = ("found", "largest_change")  # details that are fractions, beside `after_<part>`
+
+Place = tuple[str, str]  # checkpoint, attack
+
+
+class Record(NamedTuple):
+    """What the file of a figure says of it."""
+
+    cell: Evaluated | None = None  # None where the file is damaged
+    counts: tuple[int, ...] = ()  # images per class
+    judged: tuple[str, ...] = ()  # hashes of the images, the data and the weights
+    marks: tuple[str, ...] = ()
+    trouble: str = ""  # why it cannot be believed
+
+
+class Settled(NamedTuple):
+    """The figures that may be shown, and of which places something does not agree, in words."""
+
+    table: dict[str, dict[str, Evaluated]]
+    disputed: dict[Place, str]
+
+
+def settle(told: Mapping[str, Mapping[str, Evaluated]], records: Mapping[Place, Record], classes: int = 0) -> Settled:
+    """Hold what the log tells against the records beside it; the record beats the log.
+
+    A figure without a record has only itself: its count, its interval, its classes (`classes` of them, 0 where that is
+    unknown), and the other figures of its checkpoint.
+    """
+    table: dict[str, dict[str, Evaluated]] = {name: {} for name in told}
+    disputed: dict[Place, str] = {}
+    owners: dict[str, tuple[str, ...]] = {}
+    counts = {sum(r.counts): r.counts for r in records.values() if r.cell is not None}
+    for place in dict.fromkeys([*((name, attack) for name, row in told.items() for attack in row), *records]):
+        name, attack = place
+        cell, record = told.get(name, {}).get(attack), records.get(place)
+        if record is None and cell is not None:
+            why = contradiction(cell, counts.get(cell.n, ()), classes)
+            shown = None if why else cell
+        elif record is not None:
+            shown, why = _of_record(cell, record)
+            if shown is not None and owners.setdefault(name, record.judged) != record.judged:
+                shown, why = None, "its record is of other images or weights than the other records beside it"
+        if why:
+            disputed[place] = why
+        if shown is not None:
+            table.setdefault(name, {})[attack] = shown
+    for name, row in table.items():
+        for attack, why in _crossed(row, {a for a in row if (name, a) in records}).items():
+            disputed.setdefault((name, attack), why)
+            if (name, attack) not in records:
+                del row[attack]
+    return Settled({name: row for name, row in table.items() if row}, disputed)
+
+
+def _of_record(cell: Evaluated | None, record: Record) -> tuple[Evaluated | None, str]:
+    """What is shown of a figure that has a record, and why something does not agree."""
+    if record.cell is None:
+        return None, record.trouble
+    apart = _apart(cell, record.cell) if cell is not None else ""
+    return (record.cell if cell is None or apart else cell), apart
+
+
+def _apart(cell: Evaluated, record: Evaluated) -> str:
+    """In which words the log and the record differ; empty when they say the same."""
+    if not near(cell.accuracy, record.accuracy):
+        return f"the log says {percent(cell.accuracy, cell.n)}, its record {percent(record.accuracy, record.n)}"
+    pairs: dict[str, tuple[Any, Any]] = {
+        key: (getattr(cell, key), getattr(record, key))
+        for key in ("n", "of", "low", "high", "per_class", "details", "spec", "split", "seconds")
+    }
+    names = [key for key, (one, other) in pairs.items() if not _same(one, other)]
+    return f"the log and its record differ in {', '.join(names)}" if names else ""
+
+
+def _same(one: object, other: object) -> bool:
+    if isinstance(one, float) or isinstance(other, float):
+        return isinstance(one, int | float) and isinstance(other, int | float) and near(one, other)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
+    return one == other
+
+
+def near(one: float, other: float) -> bool:
+    """Equal but for rounding."""
+    return abs(one - other) <= _NEAR * max(1.0, abs(one))
+
+
+def contradiction(cell: Evaluated, counts: tuple[int, ...] = (), classes: int = 0) -> str:
+    """Why a figure contradicts itself; empty when it does not. `counts`: images per class, where they are known."""
+    shown, n, per_class = percent(cell.accuracy, cell.n), cell.n, cell.per_class
+    if not 0 < n <= cell.of:
+        return f"{n} of {cell.of} images cannot have been judged"
+    if not is_count(cell.accuracy, n):
+        return f"{shown} % of {n} images is no number of images"
+    low, high = wilson(round(cell.accuracy * n), n)
+    if not (near(cell.low, low) and near(cell.high, high)):
+        return f"{shown} % of {n} images has not the interval [{percent(cell.low, n)}, {percent(cell.high, n)}]"
+    if per_class and ((classes and len(per_class) != classes) or not all(0 <= share <= 1 for share in per_class)):
+        return "its accuracies per class are not those of this many classes"
+    if per_class and len(counts) == len(per_class):
+        mean = sum(share * count for share, count in zip(per_class, counts, strict=True)) / n
+        if not near(mean, cell.accuracy):
+            return f"its classes give {percent(mean, n)} %, not {shown} %"
+    if per_class and max(per_class) < cell.accuracy - _NEAR:
+        return f"no class is right as often as {shown} %"
+    if any(not 0 <= cell.details[key] <= 1 for key in cell.details if key.startswith("after_") or key in _SHARES):
+        return "its details are no fractions"
+    return ""
+
+
+def is_count(accuracy: float, n: int) -> bool:
+    """Whether so many of n images may be right."""
+    return 0 <= accuracy <= 1 and abs(accuracy * n - round(accuracy * n)) <= max(_NEAR, 1e-9 * n)
+
+
+def _crossed(row: Mapping[str, Evaluated], backed: set[str]) -> dict[str, str]:
+    """Figures of one checkpoint that contradict each other; where only one has no record, it is that one."""
+    found: dict[str, str] = {}
+    parts = row["worst"].spec.get("attacks") if "worst" in row else None
+    accuracies = {attack: cell.accuracy for attack, cell in row.items()}
+    for low, high in _pairs(accuracies, [*parts] if isinstance(parts, list) else BOUNDED):
+        if row[low].n != row[high].n:
+            continue
+        words = f"{low} {percent(row[low].accuracy, row[low].n)} cannot be above {high} "
+        words += percent(row[high].accuracy, row[high].n)
+        unbacked = {low, high} - backed
+        found |= dict.fromkeys(sorted(unbacked or {low, high}), words)
+    return found
+
+
+def _pairs(accuracies: Mapping[str, float], parts: list[Any] | tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """(attack, attack) of which the first is above the second, though it cannot be.
+
+    Right under an attack is right before and after, so none is above clean; the worst case is not above its parts.
+    """
+    clean, worst = accuracies.get("clean"), accuracies.get("worst")
+    for attack, accuracy in accuracies.items():
+        if clean is not None and accuracy > clean + _NEAR:
+            yield attack, "clean"
+        if worst is not None and attack in parts and worst > accuracy + _NEAR:
+            yield "worst", attack
+
+
+def of_status(status: Status) -> dict[Place, str]:
+    """Figures of a status, which is all that a list of runs reads, that contradict themselves or each other."""
+    n, found = status.results_n, dict[Place, str]()
+    for attack, share in status.validation.items():
+        if not 0 <= share <= 1:
+            found["validation", attack] = "it is no share of the validation images"
+    for name, row in status.results.items():
+        if n > 0 and row and _is_sane(row, n):
+            continue
+        for attack, share in row.items():
+            if not (is_count(share, n) if n > 0 else 0 <= share <= 1):
+                found[name, attack] = f"it is no share of {count(n)} images"
+        known = {attack: share for attack, share in row.items() if (name, attack) not in found}
+        for low, high in _pairs(known, BOUNDED):
+            found |= {(name, attack): f"{low} cannot be above {high}" for attack in (low, high)}
+    return found
+
+
+def _is_sane(row: Mapping[str, float], n: int) -> bool:
+    """The same question about a row, quickly, for 10,000 runs."""
+    clean, worst = min(1.0, row.get("clean", 1.0) + _NEAR), row.get("worst", 0.0) - _NEAR
+    for attack, share in row.items():
+        right = share * n
+        if not 0 <= share <= clean or abs(right - round(right)) > _NEAR or (share < worst and attack in BOUNDED):
+            return False
+    return True

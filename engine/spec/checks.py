@@ -1,0 +1,64 @@
+"""Checks that the figures of a checkpoint are put to, and where it is kept which were made: `suspect.json`."""
+
+import msgspec
+from msgspec import Struct
+
+CHECKS: dict[str, str] = {
+    "finite": "Logits and gradients are finite.",
+    "constant": "The answer is not the same for every image.",
+    "logits": "The model gives logits, not probabilities.",
+    "repeated": "Two passes over the same images give the same logits.",
+    "alone": "The answer to an image does not depend on the others in its batch.",
+    "gradient": "The gradients of cross-entropy and margin are not exactly zero.",
+    "planted": "PGD finds a mistake that was planted at a known point of the ball.",
+    "radius": "The accuracy falls as the radius grows, to zero at 0.5.",
+    "more_steps": "Five times the steps of PGD do not fool many more images.",
+    "corners": "Random corners of the ball do not fool more images than an attack.",
+    "teacher": "Adversarial images of the teacher do not fool more images than the student's own.",
+    "twin": "Adversarial images of the naturally trained twin do not fool more images than the student's own.",
+    "single_step": "One step does not fool more images than PGD.",
+    "margin": "The margin attack does not find far more adversarial images than PGD.",
+    "autoattack": "AutoAttack does not find far more adversarial images than PGD.",
+    "rescaled": "Rescaling the logits does not find more adversarial images than as many restarts of PGD.",
+    "worst_case": "No attack leaves far more images than all of them together.",
+}
+"""By name, each as what an honest model passes. Their number changes only with the engine."""
+
+
+class Finding(Struct, frozen=True):
+    """A mark: its code, why it was given, and the column that it concerns; empty is the whole checkpoint."""
+
+    code: str
+    message: str
+    attack: str = ""
+
+
+class Suspicion(Struct, frozen=True, kw_only=True):
+    """The content of `suspect.json`: what the probes of one checkpoint found, and which checks were left out."""
+
+    digest: str  # of all that the findings depend on
+    of: int = len(CHECKS)
+    findings: list[Finding]
+    left_out: dict[str, str]  # check -> why it was not made
+    measured: dict[str, float] = {}  # what a probe leaves of the images that it looked at, fractions
+
+    @property
+    def done(self) -> int:
+        """How many checks were made."""
+        return self.of - len(self.left_out)
+
+
+_decoder: msgspec.json.Decoder[Suspicion] = msgspec.json.Decoder(Suspicion)
+
+
+def encode(suspicion: Suspicion) -> bytes:
+    """The file's content."""
+    return msgspec.json.encode(suspicion) + b"\n"
+
+
+def decode(content: bytes) -> Suspicion:
+    """ValueError (msgspec's errors are) when it is none, or leaves out more checks than there are."""
+    suspicion = _decoder.decode(content)
+    if len(suspicion.left_out) > suspicion.of:
+        raise ValueError(f"{len(suspicion.left_out)} of {suspicion.of} checks cannot be left out")
+    return suspicion

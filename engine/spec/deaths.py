@@ -1,0 +1,167 @@
+"""What an engine died of, read from the end of its log: names, causes, and what to do about it.
+
+A crash is written there by Python's faulthandler, any death by signal by whoever started the engine.
+"""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from engine.spec.rundir import RunDir
+
+CAUSES = {
+    "SIGKILL": "killed from outside, most often because memory ran out",
+    "SIGSEGV": "a crash inside a native library",
+    "SIGABRT": "a native library gave up",
+    "SIGBUS": "memory behind a file was not there: a full disk or a file that was cut",
+    "SIGILL": "an instruction that this processor lacks",
+    "SIGFPE": "a native library divided by zero",
+}
+AGAIN = "again at the same step"
+MODULES = "Extension modules: "  # of faulthandler, as long as a page
+_FATAL = {
+    "Segmentation fault": "SIGSEGV",
+    "Aborted": "SIGABRT",
+    "Bus error": "SIGBUS",
+    "Illegal instruction": "SIGILL",
+    "Floating point exception": "SIGFPE",
+    "Floating-point exception": "SIGFPE",
+}
+_LINE = re.compile(
+    rb'^[\d-]+ [\d:,]+ INFO \{"event":"(?P<event>\w+)"(?P<rest>.*)'
+    rb"|^[\d-]+ [\d:]+ CRITICAL engine (?P<pid>\d+) died of (?P<name>\w+)"
+    rb"|^Fatal Python error: (?P<fatal>[\w -]+)",
+    re.MULTILINE,
+)
+_PLACE = re.compile(rb'"(?:step|epoch|checkpoint|attack)":(?:\d+|"[^"]*")')
+_PROGRESS = (b"checkpoint_saved", b"validated", b"evaluated")
+
+
+class _Tried(msgspec.Struct, frozen=True):
+    """What a machine.json says that has to do with crashes."""
+
+    layout: str = "auto"
+    exact: bool = False
+    threads: int = 0
+
+
+def _tried(machine: bytes | None) -> _Tried:
+    try:
+        return msgspec.json.decode(machine or b"{}", type=_Tried)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return _Tried()
+
+
+@dataclass(frozen=True)
+class Death:
+    """How the last engine of a run died. `name` is empty where nobody saw it."""
+
+    name: str
+    repeated: bool = False  # the one before it died at the same place, too
+    after_end: bool = False  # its last word, that the run was finished, had been said
+
+    @property
+    def native(self) -> bool:
+        """Whether code of a library crashed, rather than somebody killing the engine."""
+        return self.name in _FATAL.values()
+
+    @property
+    def words(self) -> str:
+        """That it died, and of what."""
+        again = f", {AGAIN}" if self.repeated else ""
+        if self.after_end:
+            return f"the engine crashed after its last word ({cause(self.name)}): its numbers are suspect"
+        if not self.name:
+            return f"the engine died without a word{again}"
+        return f"the engine died of {cause(self.name)}{again}"
+
+    def advice(self, run: str, machine: bytes | None) -> str:
+        """What to do now; nothing that was tried already, as its machine.json says."""
+        tried = _tried(machine)
+        resume = f"`crdnd resume {run}"
+        if self.after_end:
+            return "`crdnd verify` computes them again; begin the run anew if they do not hold."
+        if not self.repeated:
+            return f"{resume}` goes on from the last checkpoint."
+        if self.native and tried.layout != "contiguous":
+            return f"Resuming alone leads here again: {resume} --machine layout=contiguous` avoids one known cause."
+        if self.native and not tried.exact:
+            return f"Resuming alone leads here again: {resume} --exact` goes without all shortcuts."
+        if self.native and tried.threads != 1:
+            return f"Resuming alone leads here again: {resume} --threads 1` goes without parallel kernels."
+        if self.native:
+            return "Resuming leads here again: this is a defect of PyTorch or of the machine; try another version."
+        return (
+            "Resuming alone leads here again if memory runs out: free memory first, or begin anew with a smaller "
+            "training.batch_size or evaluation.batch_size."
+        )
+
+
+def name(code: int) -> str:
+    """Of the signal that a process's exit code -N names; `signal N` for one without a name."""
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def cause(of: str) -> str:
+    """The signal and what it most likely means."""
+    return f"{of} ({CAUSES[of]})" if of in CAUSES else of or "an unknown cause"
+
+
+def note(run: RunDir, pid: int, code: int) -> None:
+    """Write into engine.log that this process died by a signal; nothing for an exit code of its own."""
+    if code >= 0:
+        return
+    line = f"{time.strftime('%Y-%m-%d %H:%M:%S')},000 CRITICAL engine {pid} died of {name(code)}\n"
+    try:
+        log = os.open(run.log, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return  # no log to write into: the death stays unnamed
+    try:
+        os.write(log, line.encode())
+    finally:
+        os.close(log)
+
+
+def last(log: bytes, *, alive: bool = False) -> Death | None:
+    """How the last engine died, by the end of engine.log; None when it lives, or ended by its own word."""
+    deaths, open_, finished = list[tuple[str, int]](), False, False  # names, and numbers of processes where known
+    seen = set[bytes]()
+    for found in _LINE.finditer(log):
+        event, fatal = found["event"], found["fatal"]
+        if event in (b"run_started", b"run_resumed"):
+            deaths += [("", 0)] * open_
+            open_, finished = True, False
+        elif event in (b"run_finished", b"run_stopped", b"run_failed"):
+            open_, finished = False, event == b"run_finished"
+            deaths.clear()
+        elif event in _PROGRESS:
+            place = event + b" ".join(_PLACE.findall(found["rest"]))
+            if place not in seen:
+                deaths.clear()
+            seen.add(place)
+        elif fatal is not None and (of := _FATAL.get(fatal.decode())):
+            deaths.append((of, 0))
+            open_ = False
+        elif found["pid"] is not None:
+            known, of = int(found["pid"]), found["name"].decode()
+            if deaths and deaths[-1][1] in (0, known) and deaths[-1][0] in ("", of) and not open_:
+                deaths.pop()  # the same death, told twice
+            deaths.append((of, known))
+            open_ = False
+    deaths += [("", 0)] * (open_ and not alive)
+    if not deaths or alive:
+        return None
+    return Death(deaths[-1][0], repeated=len(deaths) > 1, after_end=finished)
+
+
+def told(lines: Iterable[str]) -> list[str]:
+    """Lines of a log that tell a person something: no events, no lists of modules, no empty ones."""
+    return [line for line in lines if line.strip() and " INFO {" not in line and not line.startswith(MODULES)]

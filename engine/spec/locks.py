@@ -1,0 +1,120 @@
+"""Kernel locks on files, and what stands in for them on a file system that has none: the process that was named.
+
+`flock` needs no right to write, so that a lock file of another user can be taken, too.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import stat
+from pathlib import Path
+
+from engine.spec.files import LACKING, nicety
+
+NO_LOCKS = (
+    "the file system of the runs has no locks: a second engine on another machine would not be noticed, so work on a "
+    "run from one machine only"
+)
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+class LocksMissingError(OSError):
+    """The file system has no locks."""
+
+
+def open_lock(path: Path) -> int:
+    """A descriptor to lock, of a file that is made where there is none; not writable where it is another user's.
+
+    OSError when it cannot be made or opened, or is a link or no regular file.
+    """
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        file = os.open(path, flags | os.O_CREAT | os.O_RDWR, 0o666)
+    except OSError as error:
+        if error.errno not in _CLOSED or not os.path.lexists(path):
+            raise
+        file = os.open(path, flags | os.O_RDONLY)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return file
+
+
+def try_lock(file: int, *, shared: bool = False) -> bool:
+    """Whether the lock could be had at once; LocksMissingError where there are none."""
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in LACKING:
+            raise LocksMissingError(error.errno, os.strerror(error.errno)) from None
+        raise
+    return True
+
+
+def take(file: int, *, shared: bool = False) -> bool:
+    """Whether the lock could be had at once. On a file system without locks, whether no living process signed it."""
+    try:
+        return try_lock(file, shared=shared)
+    except LocksMissingError:
+        return not signer_lives(file)
+
+
+def exist(path: Path) -> bool:
+    """Whether the file system of this lock, which may be held, has any."""
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        try_lock(file, shared=True)
+    except LocksMissingError:
+        return False
+    finally:
+        os.close(file)
+    return True
+
+
+def wait(file: int) -> None:
+    """Until the lock is ours; at once where the file system has no locks."""
+    with nicety():
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def give_back(file: int) -> None:
+    """Let go of it while the file stays open."""
+    with nicety():
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def sign(file: int, content: bytes) -> None:
+    """Write into a lock who holds it, unless it is another user's and may only be read."""
+    if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
+        os.ftruncate(file, 0)
+        os.pwrite(file, content, 0)
+
+
+def signer(content: bytes) -> int:
+    """The process that signed a lock, by its number, or by JSON with a `pid`; 0 when none did."""
+    text = content.decode("ascii", "replace").strip()
+    try:
+        value = json.loads(text)
+        if isinstance(value, dict):
+            value = value.get("pid")
+    except (ValueError, RecursionError):
+        value = text.split()[0] if text.split() else ""
+    return int(value) if str(value).isdecimal() and len(str(value)) < 10 else 0
+
+
+def signer_lives(file: int) -> bool:
+    """Whether the process that signed it lives: another one, older than its signature."""
+    import psutil  # noqa: PLC0415  needed on few file systems
+
+    pid = signer(os.pread(file, 4096, 0))
+    if pid <= 1 or pid == os.getpid():
+        return False
+    try:
+        process = psutil.Process(pid)
+        living = process.status() != psutil.STATUS_ZOMBIE
+        return living and process.create_time() <= os.fstat(file).st_mtime + 2.0
+    except psutil.Error:
+        return False

@@ -1,0 +1,205 @@
+"""python -P unpickle.py SOURCE FOLDER: a foreign pickle's tensors as safetensors, read by a process with limits.
+
+torch's weights-only unpickler runs no code of the file, but a file may still ask for all memory, or for ever. So this
+process may take no more memory, time or disk than a checkpoint of the file's size needs, and it has no network where
+the system allows it to give that up. Writes `tensors` and `report` (JSON) into FOLDER. Imports nothing of the engine.
+"""
+
+import argparse
+import collections
+import ctypes
+import datetime
+import json
+import pathlib
+import pickle
+import re
+import resource
+import struct
+import sys
+import types
+import zipfile
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000  # flags of unshare(2)
+MEMORY, SECONDS = 512 << 20, 60  # bytes and CPU seconds beside what the file's size allows
+ENTRIES, DEPTH, NAME = 200_000, 8, 500  # of nested tables: entries and levels; characters of a name
+SMALL = 1 << 20  # bytes that a tensor may claim of a smaller storage
+DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+_TORN = (  # what torch's unpickler was seen to raise, or its source can, on damaged streams
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+class RefusedError(Exception):
+    """Why the file is not read; `advice` is copy, convert, unpack, or empty."""
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        super().__init__(what)
+        self.what, self.advice = what, advice
+
+
+class Found(NamedTuple):
+    """Tensors by the path of their keys, joined by dots; and those that cannot be used: name -> what they are."""
+
+    tensors: dict[str, Any]
+    left_out: dict[str, str]
+
+
+def main() -> int:
+    """Read within limits, and write what was found, or why not."""
+    source, folder = (pathlib.Path(argument) for argument in sys.argv[1:3])
+    ctypes.CDLL(None).unshare(NEW_USER | NEW_NETWORK)  # may fail, and is then done without
+    import safetensors.torch  # noqa: PLC0415  the limit of memory counts from here
+    import torch  # noqa: F401, PLC0415
+
+    size = source.stat().st_size
+    _limit(resource.RLIMIT_AS, _address_space() + MEMORY + 4 * size)
+    _limit(resource.RLIMIT_CPU, SECONDS + (size >> 22))
+    _limit(resource.RLIMIT_FSIZE, 2 * size + MEMORY)
+    _limit(resource.RLIMIT_CORE, 0)
+    report: dict[str, Any]
+    try:
+        found = read(source)
+        safetensors.torch.save_file(found.tensors, folder / "tensors")
+        report = {"left_out": found.left_out}
+    except RefusedError as refusal:
+        report = {"refused": refusal.what, "advice": refusal.advice}
+    except MemoryError:
+        report = {"refused": "this file claims more memory than a checkpoint of its size takes", "advice": ""}
+    (folder / "report").write_text(json.dumps(report))
+    return 0
+
+
+def _limit(kind: int, wanted: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(kind, (allowed, allowed))
+
+
+def _address_space() -> int:
+    """Bytes of this process, as RLIMIT_AS counts them."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
+    return pages * resource.getpagesize()
+
+
+def read(path: pathlib.Path) -> Found:
+    """The tensors in a zip archive, tar archive or bare pickle of torch; RefusedError for all else."""
+    import torch  # noqa: PLC0415
+
+    if zipfile.is_zipfile(path) or path.open("rb").read(4) == b"PK\x03\x04":
+        _look_into_archive(path)
+    try:
+        with torch.serialization.safe_globals(_harmless()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if blocked := re.search(r"GLOBAL ([\w.]{1,80})", str(error)):
+            what = f"this checkpoint holds `{blocked[1]}`, not only tensors: opening it could run code, so it was not"
+            raise RefusedError(what, "convert") from None
+        raise RefusedError("this pickle is damaged, or of a kind that torch does not read", "copy") from None
+    except _TORN as error:
+        if "DefaultCPUAllocator" in str(error):
+            raise MemoryError from None
+        # a hostile or torn stream may fail anywhere in the unpickler; each of these is a refusal, never a retry
+        words = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise RefusedError(f"this file is cut off or damaged: {words}", "copy") from None
+    return _flat(content, 2 * path.stat().st_size + 64 * SMALL)
+
+
+def _look_into_archive(path: pathlib.Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        raise RefusedError("this archive is cut off or damaged", "copy") from None
+    if not any(member.filename.endswith("data.pkl") for member in members):
+        raise RefusedError("this is a zip archive, not a checkpoint", "unpack")
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):  # torch never compresses
+        raise RefusedError("this archive is compressed, which no checkpoint is")
+    if sum(member.file_size for member in members) > 2 * path.stat().st_size:
+        raise RefusedError("this archive claims more bytes than it has", "copy")
+
+
+def _harmless() -> list[Any]:
+    """What lies beside the weights in usual checkpoints; making one of these runs no code of the file."""
+    import numpy as np  # noqa: PLC0415
+
+    scalar, reconstruct = np._core.multiarray.scalar, np._core.multiarray._reconstruct  # type: ignore[attr-defined]
+    known: list[Any] = [
+        argparse.Namespace,
+        types.SimpleNamespace,
+        collections.Counter,
+        collections.defaultdict,
+        collections.deque,
+        datetime.date,
+        datetime.datetime,
+        datetime.timedelta,
+        pathlib.PurePosixPath,
+        *((pathlib.PurePosixPath, f"pathlib{sub}.{name}") for sub in ("", "._local") for name in ("PosixPath", "Path")),
+        *((found, f"numpy.{core}.multiarray.{found.__name__}")
+          for core in ("core", "_core") for found in (scalar, reconstruct)),
+        np.ndarray,
+        np.dtype,
+        *{type(np.dtype(code)) for code in "?bhilqBHILQefdUS"},
+    ]  # fmt: skip
+    return known
+
+
+def _flat(content: object, most: int) -> Found:
+    """All tensors under string keys; RefusedError when there are too many, or they claim more than `most` bytes."""
+    import torch  # noqa: PLC0415
+
+    found = Found({}, {})
+    waiting: list[tuple[str, object, int]] = [("", content, 0)]
+    seen = total = 0
+    while waiting:
+        name, value, depth = waiting.pop()
+        seen += 1
+        if seen > ENTRIES:
+            raise RefusedError(f"this file holds more than {ENTRIES:,} entries, which no checkpoint does")
+        if isinstance(value, torch.Tensor) and name:
+            if why := _unusable(value):
+                found.left_out[name] = why
+                continue
+            total += value.numel() * value.element_size()
+            if total > most:
+                raise RefusedError("the tensors in this file together claim far more bytes than it has", "copy")
+            found.tensors[name] = value.detach().contiguous().clone()
+        elif isinstance(value, Mapping) and depth < DEPTH:
+            inner = [
+                (f"{name}.{key}" if name else key, item, depth + 1)
+                for key, item in value.items()
+                if isinstance(key, str) and len(key) <= NAME
+            ]
+            waiting += reversed(inner)
+    return found
+
+
+def _unusable(tensor: Any) -> str:  # noqa: ANN401  a tensor
+    """What keeps it from being weights, in words; empty when nothing does."""
+    import torch  # noqa: PLC0415
+
+    if tensor.is_meta:
+        return "a tensor without values (on the `meta` device)"
+    if tensor.is_nested or tensor.layout != torch.strided:
+        return "a sparse or nested tensor"
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if kind not in DTYPES:
+        return f"a tensor of type {kind}"
+    claimed, stored = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+    if claimed > max(stored, SMALL):
+        return f"a tensor that claims {claimed} bytes of {stored}"
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,446 @@
+"""Laws of other people's checkpoints: nobody's code runs, and a net finds its weights whatever they are wrapped in."""
+
+import argparse
+import importlib
+import io
+import json
+import os
+import pickle
+import random
+import shlex
+import subprocess
+import sys
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from engine import foreign, unpickle
+from engine.spec.errors import TeacherError
+
+
+class Small(nn.Module):
+    """A net with a batch norm and an input normalization outside its state dict."""
+
+    def __init__(self, classes: int = 3, normalized: bool = False) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(4)
+        self.linear = nn.Linear(4, classes)
+        if normalized:
+            self.register_buffer("mean", torch.tensor([0.4914, 0.4822, 0.4465]).view(1, 3, 1, 1), persistent=False)
+            self.register_buffer("std", torch.tensor([0.2471, 0.2435, 0.2616]).view(1, 3, 1, 1), persistent=False)
+
+
+def _state(**options: bool) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    net = Small(**options)
+    net.bn1.num_batches_tracked.fill_(7)
+    return {name: value.clone() for name, value in net.state_dict().items()}
+
+
+def _equal(net: nn.Module, state: dict[str, Tensor]) -> bool:
+    return all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+
+
+def _in_this_process(path: Path) -> foreign.Content:
+    """What the helper does, without its seconds."""
+    try:
+        return foreign.Content(*unpickle.read(path))
+    except unpickle.RefusedError as refusal:
+        raise TeacherError(refusal.what, where=str(path), hint=foreign._ADVICE[refusal.advice]) from None
+
+
+@pytest.fixture
+def helper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the helper itself."""
+
+
+@pytest.fixture(autouse=True)
+def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "helper" not in request.fixturenames:
+        monkeypatch.setattr(foreign, "_unpickled", _in_this_process)
+
+
+def _taken(path: Path, state: dict[str, Tensor], *, prefix: str | None = None, normalized: bool = False) -> list[str]:
+    """The notes of a file that fits, and whose weights arrived."""
+    net = Small(normalized=normalized)
+    notes = foreign.fit(net, path, prefix)
+    assert _equal(net, state)
+    return notes
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "0.", "1.", "_orig_mod.module.", "module.module.net.0."])
+@pytest.mark.parametrize("key", ["", "state_dict", "net", "model", "model_state_dict", "params"])
+def test_a_state_dict_is_found_under_usual_keys_and_prefixes(tmp_path: Path, prefix: str, key: str) -> None:
+    state = _state()
+    named = {prefix + name: value for name, value in state.items()}
+    torch.save({key: named, "epoch": 5, "optimizer": {"lr": 0.1}} if key else named, tmp_path / "w.pt")
+    assert _taken(tmp_path / "w.pt", state) == []
+
+
+def test_what_is_no_tensor_is_dropped_and_counters_of_averages_too(tmp_path: Path) -> None:
+    state = {f"module.{name}": value for name, value in _state().items()}
+    torch.save(state | {"n_averaged": torch.tensor(3), "note": "words", 5: torch.zeros(1)}, tmp_path / "w.pt")
+    assert _taken(tmp_path / "w.pt", _state()) == []
+
+
+def _under(prefix: str, state: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+    return {prefix + name: value for name, value in (state or _state()).items()}
+
+
+@pytest.mark.parametrize("prefix", ["basic_net.", "module.model.", "student.backbone.", "a.a.a.", "resnet_", "x/y:"])
+@pytest.mark.parametrize("key", ["", "state_dict", "checkpoint"])
+def test_any_prefix_behind_which_all_fits_is_taken_and_noted(tmp_path: Path, prefix: str, key: str) -> None:
+    beside = {"criterion.weight": torch.ones(10), "fc.bias": torch.ones(3)}
+    table = _under(prefix) | beside
+    torch.save({key: table, "epoch": 3} if key else table, tmp_path / "w.ckpt")
+    notes = _taken(tmp_path / "w.ckpt", _state())
+    inside = f"{key}.{prefix}" if key else prefix
+    usual = foreign._is_usual(inside)
+    assert usual or notes[0] == f"the weights lie behind the prefix `{inside}` in this file"
+    assert "left out 2 entries beside them" in notes[-1] and "criterion.weight" in notes[-1]
+
+
+def test_several_networks_that_fit_are_named_and_one_is_chosen_by_its_prefix(tmp_path: Path) -> None:
+    other = {name: value + 1 for name, value in _state().items()}
+    torch.save({"state_dict": _under("student.") | _under("teacher.", other)}, tmp_path / "w.ckpt")
+    net = Small()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.raises(TeacherError, match="2 networks in this file fit") as caught:
+        foreign.fit(net, tmp_path / "w.ckpt")
+    assert _equal(net, before)
+    assert "`state_dict.student.`, `state_dict.teacher.`" in caught.value.what and "--prefix" in caught.value.hint
+    _taken(tmp_path / "w.ckpt", other, prefix="state_dict.teacher.")
+    _taken(tmp_path / "w.ckpt", _state(), prefix="state_dict.student")  # the dot may be left out
+    with pytest.raises(TeacherError, match="no name in this file begins with `nobody.`"):
+        foreign.fit(net, tmp_path / "w.ckpt", "nobody")
+
+
+def test_the_usual_key_goes_before_an_average_beside_it_which_is_noted(tmp_path: Path) -> None:
+    average = {name: value + 1 for name, value in _state().items()}
+    torch.save({"ema": average, "state_dict": _state()}, tmp_path / "w.pt")
+    (note, *_) = _taken(tmp_path / "w.pt", _state())
+    assert "fits, too, behind `ema.`" in note
+    _taken(tmp_path / "w.pt", average, prefix="ema.")
+
+
+def test_the_same_network_under_two_names_is_one(tmp_path: Path) -> None:
+    """As of MadryLab's robustness, with the normalizer beside it."""
+    table = _under("module.model.") | _under("module.attacker.model.")
+    mean, std = torch.tensor([0.4914, 0.4822, 0.4465]), torch.tensor([0.2471, 0.2435, 0.2616])
+    table |= {"module.normalizer.new_mean": mean.view(3, 1, 1), "module.normalizer.new_std": std.view(3, 1, 1)}
+    table |= {"module.attacker.normalize.new_mean": mean.view(3, 1, 1)}
+    torch.save({"model": table, "epoch": 1}, tmp_path / "w.pt")
+    notes = _taken(tmp_path / "w.pt", _state(), normalized=True)
+    assert any("constants of normalization agree" in note for note in notes)
+    with pytest.raises(TeacherError, match="normalizes its input"):
+        foreign.fit(Small(), tmp_path / "w.pt")
+
+
+def test_another_networks_normalization_is_not_held_against_the_chosen_one(tmp_path: Path) -> None:
+    table = _under("student.") | _under("teacher.net.", {name: value + 1 for name, value in _state().items()})
+    torch.save(table | {"teacher.normalize.mean": torch.full((3,), 0.5)}, tmp_path / "w.pt")
+    _taken(tmp_path / "w.pt", _state(), prefix="student.")
+    with pytest.raises(TeacherError, match="normalizes its input"):
+        foreign.fit(Small(), tmp_path / "w.pt", "teacher.net.")
+
+
+def test_a_misfit_behind_a_prefix_is_told_by_what_differs_there(tmp_path: Path) -> None:
+    wider = Small(classes=7).state_dict()
+    torch.save({"net": _under("basic_net.", wider)}, tmp_path / "w.pt")
+    with pytest.raises(TeacherError, match="another number of classes") as caught:
+        foreign.fit(Small(), tmp_path / "w.pt")
+    assert "behind `net.basic_net.`" in caught.value.where
+
+
+def test_another_architecture_is_said_only_where_names_and_shapes_are_others(tmp_path: Path) -> None:
+    renamed = {name.replace("conv1", "stem").replace("bn1", "norm").replace("linear", "head"): value
+               for name, value in _state().items()}  # fmt: skip
+    torch.save({"state_dict": renamed}, tmp_path / "w.pt")
+    with pytest.raises(TeacherError, match="All shapes agree and no name does"):
+        foreign.fit(Small(), tmp_path / "w.pt")
+    torch.save(nn.Sequential(nn.Linear(2, 2)).state_dict(), tmp_path / "w.pt")
+    with pytest.raises(TeacherError, match="another architecture; this file has 2 tensors"):
+        foreign.fit(Small(), tmp_path / "w.pt")
+
+
+class Harmless:
+    """What authors keep beside their weights."""
+
+    beside = {
+        "acc": np.float64(95.2), "best": np.float32(1), "epoch": np.int64(3), "flag": np.bool_(True),
+        "curve": np.arange(3.0), "args": argparse.Namespace(lr=0.1, out=Path("runs/x")),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_numpy_scalars_and_arguments_beside_the_weights_need_no_conversion(tmp_path: Path, legacy: bool) -> None:
+    content = {"net": _under("module."), **Harmless.beside}
+    torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=not legacy)
+    assert _taken(tmp_path / "w.pt", _state()) == []
+
+
+def test_older_numpys_names_are_known(tmp_path: Path) -> None:
+    torch.save({"net": _state(), "acc": np.float64(95.2)}, tmp_path / "w.pt", _use_new_zipfile_serialization=False)
+    content = (tmp_path / "w.pt").read_bytes()
+    assert b"numpy._core.multiarray" in content
+    (tmp_path / "w.pt").write_bytes(content.replace(b"cnumpy._core.multiarray", b"cnumpy.core.multiarray"))
+    _taken(tmp_path / "w.pt", _state())
+
+
+UNUSABLE = {
+    "meta": torch.zeros(3, 4, device="meta"),
+    "sparse": torch.zeros(3, 4).to_sparse(),
+    "type complex64": torch.zeros(3, 4, dtype=torch.complex64),
+    "type quint8": torch.quantize_per_tensor(torch.zeros(3, 4), 1.0, 0, torch.quint8),
+    "claims 8796093022208 bytes": torch.zeros(1, 1).expand(2**31, 2**10),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(UNUSABLE))
+def test_what_cannot_be_weights_is_named_where_it_is_needed_and_left_out_elsewhere(tmp_path: Path, kind: str) -> None:
+    torch.save({"net": _state() | {"linear.weight": UNUSABLE[kind]}}, tmp_path / "w.pt")
+    with pytest.raises(TeacherError, match=f"`net.linear.weight` in this file is .*{kind}"):
+        foreign.fit(Small(), tmp_path / "w.pt")
+    torch.save({"net": _state(), "optimizer": {"exp_avg": UNUSABLE[kind]}}, tmp_path / "w.pt")
+    _taken(tmp_path / "w.pt", _state())
+
+
+def test_many_views_of_one_storage_are_refused(tmp_path: Path) -> None:
+    whole = torch.zeros(1 << 20)
+    torch.save({f"a{i}": whole.view(1, -1) for i in range(200)}, tmp_path / "w.pt")
+    with pytest.raises(TeacherError, match="together claim far more bytes"):
+        foreign.fit(Small(), tmp_path / "w.pt")
+
+
+def test_endless_nests_are_refused_or_passed_over(tmp_path: Path) -> None:
+    nest: dict[str, object] = {"a": 1}
+    for _ in range(40):
+        nest = {"a": nest, "b": nest}  # 2 ** 40 leaves, 80 entries
+    torch.save({"net": _state(), "nest": nest}, tmp_path / "w.pt")
+    _taken(tmp_path / "w.pt", _state())
+    wide = {str(i): 0 for i in range(1000)}
+    for _ in range(5):
+        wide = {str(i): wide for i in range(1000)}  # type: ignore[misc]
+    torch.save({"net": _state(), "nest": wide}, tmp_path / "w.pt")
+    with pytest.raises(TeacherError, match="more than 200,000 entries"):
+        foreign.fit(Small(), tmp_path / "w.pt")
+
+
+def test_a_pipe_is_no_checkpoint(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "w.pt")
+    with pytest.raises(TeacherError, match="no regular file"):
+        foreign.read(tmp_path / "w.pt")
+
+
+# the helper
+
+
+def test_the_helper_reads_what_this_process_would_and_hands_refusals_back(tmp_path: Path, helper: None) -> None:
+    torch.save({"net": _under("module."), **Harmless.beside}, tmp_path / "w.pt")
+    assert _taken(tmp_path / "w.pt", _state()) == []
+    torch.save({"net": _state(), "args": Bomb(tmp_path / "executed")}, tmp_path / "w.pt")
+    with pytest.raises(TeacherError, match="could run code") as caught:
+        foreign.read(tmp_path / "w.pt")
+    assert "safetensors" in caught.value.hint and not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("way", ["memory", "death", "words", "endless"])
+def test_a_helper_that_does_not_come_back_whole_is_one_sentence(
+    tmp_path: Path, helper: None, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(_state(), tmp_path / "w.pt")
+    does = {
+        "memory": "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28,) * 2); bytearray(1 << 30)",
+        "death": "import os; os.kill(os.getpid(), 24)",
+        "words": "raise ValueError('this is odd')",
+        "endless": "while True: pass",
+    }[way]
+    (tmp_path / "stand_in.py").write_text(does)
+    monkeypatch.setattr(unpickle, "__file__", str(tmp_path / "stand_in.py"))
+    monkeypatch.setattr(foreign, "PATIENCE", 0.5 if way == "endless" else 60)
+    with pytest.raises(TeacherError, match="could not be read|more memory or time|does not end"):
+        foreign.read(tmp_path / "w.pt")
+
+
+def test_the_helper_may_not_take_more_memory_than_the_file_allows(tmp_path: Path, helper: None) -> None:
+    torch.save(torch.zeros(77), tmp_path / "w.pt", _use_new_zipfile_serialization=False)
+    whole = (tmp_path / "w.pt").read_bytes()
+    assert b"KMN" in whole  # 77 numbers, in the storage's description
+    (tmp_path / "w.pt").write_bytes(whole.replace(b"KMN", b"\x8a\x05" + (2**31).to_bytes(5, "little") + b"N"))
+    with pytest.raises(TeacherError, match="more memory"):
+        foreign.read(tmp_path / "w.pt")
+
+
+def _printed(hint: str, folder: Path, name: str) -> str:
+    """The command, with the names of files filled in."""
+    line = hint[hint.index("python -c ") :]
+    return line.replace("OLD.pt", str(folder / name)).replace("NEW.safetensors", str(folder / "new.safetensors"))
+
+
+AUTHOR = """
+import torch
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = torch.nn.Conv2d(3, 4, 3, bias=False), torch.nn.BatchNorm2d(4)
+        self.linear = torch.nn.Linear(4, 3)
+class Log: pass
+"""
+
+
+@pytest.mark.parametrize("form", ["module", "parallel", "nested", "plain", "module in a table"])
+def test_the_printed_conversion_run_as_printed_yields_a_file_that_is_read(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "author.py").write_text(AUTHOR)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "author", raising=False)
+    author = importlib.import_module("author")
+    net = author.Net()
+    net.load_state_dict(_state())
+    made = {
+        "module": net,
+        "parallel": {"net": nn.DataParallel(net), "epoch": 3},
+        "nested": {"checkpoint": {"model_state_dict": net.state_dict()}, "log": author.Log()},
+        "plain": {**net.state_dict(), "log": author.Log()},
+        "module in a table": {"model": net, "optimizer": torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)},
+    }[form]
+    torch.save(made, tmp_path / "old.pt")
+    with pytest.raises(TeacherError) as caught:
+        foreign.fit(Small(), tmp_path / "old.pt")
+    line = _printed(caught.value.hint, tmp_path, "old.pt")
+    if form == "parallel":  # in a shell, as it stands
+        line = line.replace("python", shlex.quote(sys.executable), 1)
+        subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
+    else:
+        exec(shlex.split(line)[2], {})
+    _taken(tmp_path / "new.safetensors", _state())
+
+
+def test_the_printed_conversion_says_when_there_is_nothing_to_convert(tmp_path: Path) -> None:
+    torch.save({"epoch": 3}, tmp_path / "old.pt")
+    with pytest.raises(TeacherError, match="no state dict") as caught:
+        foreign.fit(Small(), tmp_path / "old.pt")
+    with pytest.raises(SystemExit, match="there are no tensors in"):
+        exec(shlex.split(_printed(caught.value.hint, tmp_path, "old.pt"))[2], {})
+    assert not (tmp_path / "new.safetensors").exists()
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_both_of_torchs_formats_are_read(tmp_path: Path, legacy: bool) -> None:
+    torch.save(_state(), tmp_path / "w.pth.tar", _use_new_zipfile_serialization=not legacy)
+    assert _taken(tmp_path / "w.pth.tar", _state()) == []
+
+
+def test_foreign_safetensors_are_read_whatever_their_name(tmp_path: Path) -> None:
+    safetensors.torch.save_file({f"module.{name}": value for name, value in _state().items()}, tmp_path / "w.pt")
+    assert _taken(tmp_path / "w.pt", _state()) == []
+
+
+class Bomb:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_a_malicious_checkpoint_is_refused_and_not_executed(tmp_path: Path, legacy: bool) -> None:
+    mark = tmp_path / "executed"
+    content = {"state_dict": _state(), "args": Bomb(mark)}
+    torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(TeacherError, match="could run code") as caught:
+        foreign.read(tmp_path / "w.pt")
+    assert not mark.exists()
+    assert "safetensors" in caught.value.hint
+    torch.load(tmp_path / "w.pt", weights_only=False)
+    assert mark.exists()  # the bomb was live
+
+
+def test_a_bare_malicious_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:
+    mark = tmp_path / "executed"
+    (tmp_path / "w.pt").write_bytes(pickle.dumps(Bomb(mark), protocol=2))
+    with pytest.raises(TeacherError):
+        foreign.read(tmp_path / "w.pt")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"<!DOCTYPE html><html>Quota exceeded</html>", "an HTML page"),
+        (b"\n\n<html><head>", "an HTML page"),
+        (b'{"error": {"code": 403}}', "a JSON text"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a Git LFS pointer"),
+        (b"Too many users have viewed this file", "a plain text"),
+        (b"\x93NUMPY\x01\x00", "a NumPy array"),
+        (b"\x1f\x8b\x08\x00", "a gzip archive"),
+        (b"", "an empty file"),
+        (bytes(range(256)), "no format that is known here"),
+    ],
+)
+def test_a_refusal_says_what_the_file_seems_to_be(tmp_path: Path, content: bytes, kind: str) -> None:
+    (tmp_path / "w.pt").write_bytes(content)
+    with pytest.raises(TeacherError, match=f"this is {kind}"):
+        foreign.read(tmp_path / "w.pt")
+
+
+def test_torn_archives_are_refused(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    torch.save(_state(), buffer)
+    whole = buffer.getvalue()
+    for share in (0.1, 0.5, 0.9, 0.999):
+        (tmp_path / "w.pt").write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(TeacherError, match="cut off or damaged"):
+            foreign.read(tmp_path / "w.pt")
+
+
+def test_damaged_pickles_raise_only_a_clear_error_and_run_nothing(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    torch.save({"state_dict": {"a": torch.zeros(3)}, "epoch": 3}, buffer, _use_new_zipfile_serialization=False)
+    whole, dice = buffer.getvalue(), random.Random(0)
+    for _ in range(300):
+        content = bytearray(whole)
+        for _ in range(dice.randrange(1, 5)):
+            content[dice.randrange(len(content))] = dice.randrange(256)
+        (tmp_path / "w.pt").write_bytes(content)
+        try:
+            with warnings.catch_warnings(action="ignore"):  # torch warns of strange protocols
+                foreign.read(tmp_path / "w.pt")
+        except TeacherError as error:
+            assert len(str(error)) < 2000
+
+
+def test_compressed_and_other_archives_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("w/data.pkl", b"\0" * 100_000)
+    with pytest.raises(TeacherError, match="compressed"):
+        foreign.read(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(TeacherError, match="not a checkpoint"):
+        foreign.read(path)
+
+
+def test_safetensors_that_claim_terabytes_are_refused(tmp_path: Path) -> None:
+    header = json.dumps({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}).encode()
+    (tmp_path / "s.pt").write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 64)
+    with pytest.raises(TeacherError):
+        foreign.read(tmp_path / "s.pt")
+
+
+def test_constants_do_not_hide_a_prefix(tmp_path: Path) -> None:
+    state = _under("1.") | {"0.mean": torch.zeros(3), "0.std": torch.ones(3)}
+    torch.save(state, tmp_path / "w.pt")
+    assert _taken(tmp_path / "w.pt", _state()) == ["the file's constants of normalization agree with the model's"]

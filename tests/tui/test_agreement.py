@@ -1,0 +1,232 @@
+"""A figure that its record, its count, its interval or its neighbours contradict is never shown as it stands."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from crdnd_tui import library, report, results
+from crdnd_tui.attach import Source
+from crdnd_tui.commands import show
+from crdnd_tui.comparing.compared import sides
+from crdnd_tui.exporting import subject
+from crdnd_tui.exporting.measured import measured
+from crdnd_tui.monitor.tracking import Tracker
+from crdnd_tui.views import JsonView, PlainView
+from engine.spec import marks
+from engine.spec.outcomes import decode, wilson
+from engine.spec.rundir import RunDir
+from tests.tui.forging import judge_otherwise, tell_otherwise
+from tests.tui.pilot import NOW, recorded
+
+CRDND = "20261122-215714-crdnd-small_cnn-s0-ea68"
+ATTACK = "pgd_trades"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory) -> Path:
+    return recorded(tmp_path_factory.mktemp("agreement") / "runs", CRDND)
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDir:
+    return RunDir(recorded(tmp_path / "runs", CRDND) / CRDND)
+
+
+def shown(run: RunDir) -> str:
+    state = results.load(run)
+    return "\n".join(line.plain for line in report.table(state, 400))
+
+
+def forget(run: RunDir, attack: str = ATTACK) -> None:
+    run.result("best", attack).unlink()
+
+
+def test_a_run_that_nobody_touched_agrees_with_itself(original):
+    state = results.load(RunDir(original / CRDND))
+    assert not state.disputed and not state.flaws and len(state.table["best"]) == 9
+    assert not library.summary(RunDir(original / CRDND)).disputed
+
+
+FORGED = {
+    "accuracy": 0.9, "low": 0.015, "high": 0.354, "n": 598, "of": 598, "per_class": [0.5] * 10, "seconds": 1e6,
+    "details": {"largest_change": 0.3}, "spec": {"name": "pgd_trades", "epsilon": "1/255"}, "split": "train",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", FORGED)
+def test_what_a_line_of_the_log_says_otherwise_than_its_record_is_the_record_s_with_a_red_mark(run, field):
+    before = results.load(run)
+    tell_otherwise(run.path, ATTACK, **{field: FORGED[field]})
+    state = results.load(run)
+    assert set(state.disputed) == {("best", ATTACK)}
+    told, truth = state.table["best"][ATTACK], before.table["best"][ATTACK]
+    assert all(getattr(told, key) == getattr(truth, key) for key in ("accuracy", "low", "high", "n", "of", "split"))
+    assert "does_not_agree" in [mark.code for mark in state.marks("best", ATTACK)]
+    assert marks.severity("does_not_agree") == "red"
+    assert "does not agree" in shown(run)
+
+
+def test_one_changed_digit_is_shown_nowhere(run, capsys):
+    record = decode(run.result("best", ATTACK).read_bytes())
+    tell_otherwise(run.path, ATTACK, accuracy=0.9012)
+    assert show.show(run.id, run.path.parent, as_json=False) == 0
+    assert show.show(run.id, run.path.parent, as_json=True) == 0
+    source = Source(run, from_start=True)
+    news = source.read()
+    console = Console(width=120, force_terminal=False)
+    for view in (PlainView(console), JsonView(console)):
+        view.show(source.state, news, living=False)
+    assert "0.9012" not in (said := capsys.readouterr().out) and "90.1 [" not in said and "90.1 %" not in said
+    (side,) = sides([run], NOW)
+    look = Tracker(run).poll(NOW, force=True)
+    for state in (side.state, look.state, subject.subject(run).log):
+        assert state.table["best"][ATTACK].accuracy == record.accuracy
+        assert ("best", ATTACK) in state.disputed
+    assert 0.9012 not in [one.value for one in measured(subject.subject(run).log)]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"accuracy": 0.9}, {"accuracy": 0.5762}, {"low": 0.1}, {"high": 0.9}, {"n": 0}, {"n": 10**12}, {"of": 1},
+        {"per_class": [0.5, 0.5]}, {"per_class": [0.0] * 10}, {"per_class": [1.0] * 10},
+        {"accuracy": 0.0, "low": 0.0, "high": wilson(0, 597)[1]}, {"details": {"after_square": 7.0}},
+        {"accuracy": 590 / 597, "low": wilson(590, 597)[0], "high": wilson(590, 597)[1], "per_class": []},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_without_its_record_a_figure_that_contradicts_itself_or_the_others_is_not_shown(run, forged):
+    forget(run)
+    tell_otherwise(run.path, ATTACK, **forged)
+    state = results.load(run)
+    assert ("best", ATTACK) in state.disputed and ATTACK not in state.table["best"]
+    (line,) = [line for line in shown(run).splitlines() if line.startswith("  PGD-TRADES ")]
+    assert "\u2260" in line and "does not agree" in shown(run)
+    (row,) = [row for row in results.rows(state) if row["attack"] == ATTACK]
+    assert row["accuracy"] is None and row["marks"][-1]["code"] == "does_not_agree"
+
+
+@pytest.mark.parametrize(
+    "forged", [{"accuracy": 1.5}, {"accuracy": -0.1}, {"accuracy": None}, {"n": -1}, {"n": 10**30}]
+)
+def test_a_line_whose_numbers_are_out_of_range_is_damaged(run, forged):
+    forget(run)
+    tell_otherwise(run.path, ATTACK, **forged)
+    state = results.load(run)
+    assert state.damaged == 1 and ATTACK not in state.table["best"]
+
+
+def damage(content: dict, name: str) -> bytes:
+    changes = {
+        "accuracy": {"accuracy": content["accuracy"] + 1 / 597}, "negative n": {"n": -1}, "large n": {"n": 10**30},
+        "too few classes": {"per_class": [0.5]}, "a class beyond 1": {"per_class": [7.0, *content["per_class"][1:]]},
+        "long words": {"attack": "x" * 10**6}, "low": {"low": 0.0}, "high": {"high": 1.0}, "of": {"of": 5},
+        "bits": {"robust": "ff" + content["robust"][2:]}, "no bits": {"robust": "zz"}, "counts": {"counts": [597]},
+        "predicted": {"predicted": [99] * 597}, "another attack": {"attack": "fgsm"},
+    }  # fmt: skip
+    if name in changes:
+        return json.dumps(content | changes[name]).encode()
+    return {"NaN": json.dumps(content | {"accuracy": float("nan")}).encode(), "deep": b"[" * 10**5, "empty": b"",
+            "long number": b'{"n": ' + b"9" * 5000 + b"}"}[name]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["accuracy", "negative n", "large n", "too few classes", "a class beyond 1", "long words", "low", "high", "of",
+     "bits", "no bits", "counts", "predicted", "another attack", "NaN", "deep", "empty", "long number", "link", "pipe"],
+)  # fmt: skip
+def test_a_damaged_record_is_no_figure_and_no_crash(run, name, tmp_path):
+    path = run.result("best", ATTACK)
+    content = json.loads(path.read_bytes())
+    path.unlink()
+    if name == "pipe":
+        os.mkfifo(path)
+    elif name == "link":
+        path.symlink_to(run.result("best", "fgsm"))
+    else:
+        path.write_bytes(damage(content, name))
+    state = results.load(run)
+    assert set(state.disputed) == {("best", ATTACK)} and ATTACK not in state.table["best"]
+    assert "does not agree" in shown(run)
+
+
+def test_a_record_of_other_weights_is_no_figure_of_this_checkpoint(run):
+    path = run.result("best", ATTACK)
+    path.write_bytes(path.read_bytes().replace(b'"weights_sha256":"', b'"weights_sha256":"0'))
+    state = results.load(run)
+    assert set(state.disputed) == {("best", ATTACK)} and ATTACK not in state.table["best"]
+
+
+def test_a_record_that_no_event_tells_of_is_shown_and_a_damaged_one_is_marked(run):
+    log = [line for line in run.events.read_text().splitlines() if f'"attack":"{ATTACK}"' not in line]
+    run.events.write_text("\n".join(log) + "\n")
+    assert ATTACK in results.load(run).table["best"]
+    run.result("best", ATTACK).write_bytes(b"{}")
+    assert ("best", ATTACK) in results.load(run).disputed
+
+
+def test_a_worst_case_above_one_of_its_attacks_is_marked_also_where_both_have_records(run):
+    judge_otherwise(run.path, "worst", 500)
+    state = results.load(run)
+    assert ("best", "worst") in state.disputed and ("best", "clean") not in state.disputed
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "column"),
+    [("clean", 90.0, "clean"), ("clean", -0.1, "clean"), ("worst", 0.96, "worst"), ("autoattack", 0.123, "aa"),
+     ("clean", 0.01005, "clean"), ("pgd_sat", 594 / 597, "pgd")],
+)  # fmt: skip
+def test_a_status_that_contradicts_itself_is_no_figure_of_the_list(run, capsys, place, value, column):
+    status = json.loads(run.status.read_bytes())
+    status["results"]["best"][place] = value
+    status["validation"]["clean"] = 1.5
+    run.status.write_text(json.dumps(status))
+    row = library.summary(run)
+    assert row.state == "done" and row.disputes(column) and row.accuracy(column) is None
+    assert place not in row.status.results["best"] and "clean" not in row.status.validation
+    assert show.runs(run.path.parent, (), as_json=False) == 0
+    assert show.runs(run.path.parent, (), as_json=True) == 0
+    plain, _, told = capsys.readouterr().out.partition("[\n")
+    assert column in ("pgd", "aa") or "\u2260" in plain
+    assert [one["attack"] for one in json.loads("[" + told)[0]["does_not_agree"] if one["checkpoint"] == "best"]
+
+
+def lines(run: RunDir) -> list[str]:
+    return run.events.read_text().splitlines(keepends=True)
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        (lambda all_: all_[:17] + all_[20:], "3 events are missing after 17"),
+        (lambda all_: all_[:17] + all_[18:], "1 event is missing after 17"),
+        (lambda all_: all_[2:], "2 events are missing after 0"),
+        (lambda all_: all_[:17] + all_[16:], "the numbering goes back from 17 to 17"),
+        (lambda all_: all_[:17] + ["{}\n"] + all_[20:], "1 damaged line, 3 events are missing after 17"),
+        (lambda all_: all_[:17] + ["{}\n"] + all_[18:], "1 damaged line"),
+        (lambda all_: all_[:17] + [all_[17].replace('"event":"', '"event":"new_')] + all_[18:],
+         "1 event of a newer engine"),
+    ],
+)  # fmt: skip
+def test_a_gap_in_the_numbering_is_said(run, capsys, kept, words):
+    run.events.write_text("".join(kept(lines(run))))
+    assert ", ".join(results.load(run).flaws) == words
+    assert show.show(run.id, run.path.parent, as_json=False) == 0
+    assert f"events.jsonl: {words}" in capsys.readouterr().out
+
+
+def test_a_record_is_read_once_when_its_result_is_told(run, monkeypatch):
+    asked = []
+    read = results._record
+    monkeypatch.setattr(results, "_record", lambda run, place: asked.append(place) or read(run, place))
+    all_ = lines(run)
+    run.events.write_text("")
+    reading = results.Reading(run)
+    for line in all_:
+        with run.events.open("a") as log:
+            log.write(line)
+        reading.follow()
+    assert len(asked) == len(set(asked)) == 9 and not reading.state.disputed
