@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -31,7 +32,7 @@ from engine.types import Images, Logits, Split
 
 CPU = torch.device("cpu")
 SIZE, PADDING, CLASSES = 32, 4, 10
-CHUNK = 512  # views that are written at once
+ROWS = 512  # views of a chunk
 
 
 def main() -> int:
@@ -97,8 +98,9 @@ def table_rates(feed: Feed, images: Tensor, rounds: int) -> dict[str, dict[str, 
     batches = looked_up(feed, len(images))
     with TemporaryDirectory() as folder:
         for number in range(rounds + 1):
-            with open_table(Path(folder), key_of(images, str(number)), 1 << 30) as table:
-                filled.append(len(table) / timed(partial(fill, table, flat, images, None, CHUNK, nothing, ignore)))
+            with open_table(Path(folder), key_of(images, str(number)), 1 << 30)[0] as table:
+                work = partial(fill, table, flat, images, np.arange(table.key.chunks), nothing, ignore)
+                filled.append(table.key.chunks * ROWS / timed(work))
                 seconds = timed(partial(look_up, table, batches))
                 found.append(sum(len(views.image) for views in batches) / seconds)
     return {"filling": spread(filled[1:]), f"look-ups, batch {feed.batch_size}": spread(found[1:])}
@@ -133,6 +135,7 @@ def key_of(images: Tensor, teacher: str) -> Key:
         layout="contiguous_format",
         device="cpu",
         torch=str(torch.__version__),
+        rows=ROWS,
     )
 
 

@@ -1,4 +1,4 @@
-"""How the cost of a step grows: with the batch, the classes, the epochs of a run, and the ranks that share it.
+"""How the cost of a step grows: with the batch, the classes, and the ranks that share it.
 
     OMP_NUM_THREADS=1 python -m benchmarks.scale
 
@@ -21,19 +21,12 @@ from benchmarks.interleave import clock_of, machine_facts, rotate, save
 from benchmarks.step import PUBLISHED, STUDENTS, published_step, random_subject, teacher_spec
 from benchmarks.variants import CPU, Ours, defaults
 from engine.acm import ACM
-from engine.augment import Feed
-from engine.fast.table import expected_views
 from engine.losses import kl, soften
 from engine.relations import Views, contrast
-from engine.spec.data import CIFAR10
 from engine.spec.methods import CRDND
-from engine.types import Split
 
 BATCHES, CLASSES, RANKS = (8, 16, 32, 64), (10, 100, 1000), (1, 2, 4)
-EPOCHS = (50, 100, 200, 300)
 TEACHER = "wide_resnet 10 1"
-VIEWS = 162
-SIMULATED = 500  # images whose draws are followed
 LOGITS = 128  # images whose losses are computed
 Facts = dict[str, Any]
 
@@ -48,7 +41,6 @@ def main() -> int:
         "nets": f"{wanted.student} from {TEACHER}",
         "batch": by_batch(wanted.student, wanted.rounds),
         "classes": by_classes(wanted.rounds),
-        "epochs": by_epochs(),
         "ranks": by_ranks(wanted.student, wanted.ranks, wanted.steps),
     }
     path = save("scale_cpu", facts)
@@ -119,22 +111,6 @@ def on_logits(classes: int) -> dict[str, Callable[[], object]]:
     }
 
 
-def by_epochs() -> dict[str, Facts]:
-    """Teacher passes that a lazy table saves in one run: followed draw by draw, and as `planned` expects it."""
-    split = Split(torch.zeros(SIMULATED, 3, 32, 32, dtype=torch.uint8), torch.zeros(SIMULATED, dtype=torch.int64))
-    feed = Feed(split, CIFAR10(), CPU, torch.contiguous_format, SIMULATED)
-    seen = torch.zeros(SIMULATED, VIEWS, dtype=torch.bool)
-    found = {}
-    for epoch in range(1, max(EPOCHS) + 1):
-        image, dy, dx, flip = feed.views(feed.draw(0, epoch), 0)
-        seen[image, (dy * 9 + dx) * 2 + flip] = True
-        if epoch in EPOCHS:
-            views = float(seen.sum() / SIMULATED)
-            saved = {"views_per_image": round(views, 1), "passes_saved": round(1 - views / epoch, 3)}
-            found[str(epoch)] = saved | {"expected_views": round(expected_views(epoch, VIEWS), 1)}
-    return found
-
-
 def by_ranks(student: str, ranks: list[int], steps: int) -> dict[str, Facts]:
     """CPU time that all ranks together spend on a step of one batch, by how many share it through gloo."""
     found: dict[str, Facts] = {}
@@ -173,11 +149,6 @@ def rows(facts: Facts) -> list[str]:
             f"[{found['ratio_min']:.2f}, {found['ratio_max']:.2f}]"
         )
     lines += [f"  {name} classes: {found['ms']:.3f} ms" for name, found in facts["classes"].items()]
-    for epochs, found in facts["epochs"].items():
-        lines.append(
-            f"  {epochs} epochs: {found['views_per_image']} views of an image (expected {found['expected_views']}), "
-            f"{found['passes_saved']:.0%} of the teacher's passes saved"
-        )
     for world, found in facts["ranks"].items():
         lines.append(f"  {world} rank(s): {found['ms_per_step_together']:.1f} ms of CPU per step, all together")
     return lines

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from engine import optim
 from engine.augment import Feed
-from engine.crew import Crew
-from engine.fast.natural import CHUNK, Natural
+from engine.fast.filling import ROWS, fill
 from engine.fast.path import FastPath
 from engine.fast.plan import Asked, Plan, decide
 from engine.fast.table import open_table
@@ -36,6 +36,7 @@ from engine.types import Images, Labels, Logits, Loss, Maximise, Nets, Split
 
 CLASSES, IMAGE = 10, (3, 32, 32)
 TABLE_LIMIT = 1 << 30
+DATA = CIFAR10(crop_padding=0, flip=False)  # one view of each image: a table of one batch is soon complete
 BFLOAT16, CPU = torch.bfloat16, torch.device("cpu")
 
 
@@ -105,8 +106,8 @@ class Subject:
     device: torch.device = CPU
 
     def feed(self, memory_format: torch.memory_format) -> Feed:
-        """One batch an epoch, cropped and flipped."""
-        return Feed(self.split, CIFAR10(), self.device, memory_format, len(self.split.labels))
+        """One batch an epoch."""
+        return Feed(self.split, DATA, self.device, memory_format, len(self.split.labels))
 
     def batch(self, memory_format: torch.memory_format = torch.contiguous_format) -> tuple[Images, Labels]:
         """The batch that all sides meet."""
@@ -149,7 +150,7 @@ class Ours:
 
     def known(self) -> Logits | None:
         """The teacher's logits out of the table, where there is one."""
-        return self.fast.known(self.draws, 1, 0, self.x)
+        return self.fast.known(self.draws, 0, self.x)
 
     def _step(self, x: Images, y: Labels) -> Loss:
         return train_step(self.method, self.maximise, [self.optimizer], x, y)
@@ -164,26 +165,21 @@ class Ours:
             data_sha256="one batch",
             images=len(subject.split.labels),
             classes=CLASSES,
-            padding=CIFAR10().crop_padding,
-            flip=CIFAR10().flip,
+            padding=DATA.crop_padding,
+            flip=DATA.flip,
             image=IMAGE,
             precision="bfloat16" if variant.plan.teacher == BFLOAT16 else "float32",
             folded=variant.plan.folded,
             layout=variant.layout,
             device=subject.device.type,
             torch=str(torch.__version__),
+            rows=ROWS[subject.device.type],
         )
         assert self.fast.teacher is not None
-        self.fast.with_table(
-            Natural(
-                table=open_table(tables, key, TABLE_LIMIT),
-                teacher=self.fast.teacher,
-                feed=self.feed,
-                crew=Crew(device=subject.device),
-                chunk=CHUNK[subject.device.type],
-            ),
-            "complete",
-        )
+        table, _ = open_table(tables, key, TABLE_LIMIT)
+        images, everything = subject.split.images.to(subject.device), np.arange(key.chunks)
+        fill(table, self.fast.teacher.compute, images, everything, lambda: None, lambda _share: None)
+        self.fast.with_table(table, self.feed)
 
 
 def named(found: Sequence[Variant], wanted: Sequence[str]) -> list[Variant]:

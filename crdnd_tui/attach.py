@@ -3,7 +3,6 @@
 Ctrl-C once touches `stop`, twice kills. Whoever only watches just leaves.
 """
 
-import re
 import signal
 import subprocess
 import time
@@ -12,19 +11,15 @@ from dataclasses import dataclass
 from types import FrameType
 
 from crdnd_tui import launch, vitals
-from crdnd_tui.library import LOG_CAP
 from crdnd_tui.results import Reading, fair
 from crdnd_tui.state import RunState
-from crdnd_tui.text import display
 from crdnd_tui.views import View
-from engine.spec import deaths, files
 from engine.spec.events import Event, RunResumed
 from engine.spec.rundir import RUN_ID, RunDir
 
 POLL_SECONDS = 0.1
 LOCK_SECONDS = 1.0  # between looks at a lock that is not our child's
 
-_EVENT = re.compile(r' INFO \{"event":')
 DONE, FAILED, USAGE, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -147,11 +142,3 @@ class Attachment:
         if self._presses and (code == STOPPED or killed):
             return Outcome(state, INTERRUPTED, killed=killed)
         return Outcome(state, FAILED if killed else code, killed=killed)
-
-
-def log_tail(run: RunDir, lines: int = 8) -> list[str]:
-    """What the engine's log says after the last event in it, safe to show; events are told elsewhere."""
-    text = files.tail(run.log, LOG_CAP).decode("utf-8", "replace")
-    said = text.splitlines()
-    after = next((place for place in range(len(said), 0, -1) if _EVENT.search(said[place - 1])), 0)
-    return [display(line, 400) for line in deaths.told(said[after:])][-lines:]

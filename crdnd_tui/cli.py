@@ -211,6 +211,9 @@ def evaluate(  # noqa: PLR0913  options of a command line
     weights: Annotated[str, typer.Option(help="Of a run: best or last.")] = "best",
     model: Annotated[str, typer.Option(metavar="NAME[:KEY=VALUE,...]", help="Of a checkpoint file.")] = "",
     data_set: Annotated[str, typer.Option(metavar="NAME[:KEY=VALUE,...]", help="Of a checkpoint file.")] = "",
+    prefix: Annotated[
+        str, typer.Option(help="Of the tensors' names, where several networks in a checkpoint file fit.")
+    ] = "",
     epsilon: Annotated[str, typer.Option(help="Another radius, as in 8/255.")] = "",
     images: Annotated[
         int | None, typer.Option(min=0, help="A stratified part of the test split; 0 = all.", show_default=False)
@@ -232,8 +235,11 @@ def evaluate(  # noqa: PLR0913  options of a command line
         runs=str(runs), data=str(data), device=device, threads=threads, settings=settings or (),
         crew={"devices": devices, "exact": exact},
     )  # fmt: skip
-    changes = {"attacks": attack, "weights": weights, "model": model, "data_set": data_set, "epsilon": epsilon}
-    raise typer.Exit(evaluate.evaluate(subject, changes | {"images": images}, here, detach=detach, as_json=as_json))
+    changes = {
+        "attacks": attack, "weights": weights, "model": model, "data_set": data_set, "epsilon": epsilon,
+        "images": images, "prefix": prefix or None,
+    }  # fmt: skip
+    raise typer.Exit(evaluate.evaluate(subject, changes, here, detach=detach, as_json=as_json))
 
 
 @app.command()

@@ -83,7 +83,7 @@ def detached(command: Sequence[str], log: Path, *, anew: bool = False) -> subpro
 def ask_to_stop(run: RunDir) -> None:
     """The engine finishes its step, saves and leaves."""
     if not os.path.lexists(run.stop):  # another user's may be there already
-        run.stop.touch()
+        files.touch(run.stop)
 
 
 def kill(run: RunDir, *, patience: float = 10.0) -> bool:

@@ -5,6 +5,7 @@ A run that is damaged is a row that says so, never an error.
 
 import os
 import platform
+import re
 import stat
 import time
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ STALLED_AFTER = 90.0  # seconds without a heartbeat
 LOST_AFTER = 600.0  # on another host, where no lock can be tried
 STARTING_FOR = 30.0  # seconds that an engine may need before its first status
 _HEAD, _TAIL = 1 << 16, 1 << 18  # bytes of an older run's log that are looked through for warnings
+_EVENT = re.compile(r' INFO \{"event":')
 LOG_CAP = 1 << 17  # bytes of engine.log in which a death is looked for
 FRESH = 5.0  # seconds in which a living engine may still be writing its last words
 
@@ -69,7 +71,7 @@ class Summary:
     @property
     def created(self) -> float:
         """Unix seconds, as far as anything tells."""
-        return self.status.created if self.status and self.status.created > 0 else dated(self.path)
+        return self.status.created if self.status and self.status.created > 0 else dated(self.id)
 
     @property
     def judged(self) -> Mapping[str, float]:
@@ -193,9 +195,9 @@ def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
         state, why = _without_status(run, now)
         return Summary(id=name, path=run.path, state=state, why=why)
     try:
-        status = spec_status.decode(content)
+        status = files.parsed(content, spec_status.decode)
         status = status if _is_plain(content) else _shown(status)
-    except (ValueError, RecursionError):
+    except files.MalformedError:
         if vitals.alive(run):
             return Summary(id=name, path=run.path, state="running", why="status.json is damaged")
         return Summary(id=name, path=run.path, state="damaged", why="status.json is damaged")
@@ -255,6 +257,13 @@ def _state(run: RunDir, status: Status, now: float) -> tuple[State, str]:
 def death_of(run: RunDir) -> Death:
     """How the engine of a run died, of which it is known that it did."""
     return deaths.last(files.tail(run.log, LOG_CAP)) or Death("")
+
+
+def log_tail(run: RunDir, lines: int = 8) -> list[str]:
+    """What the engine's log says after the last event in it, safe to show; events are told elsewhere."""
+    said = files.tail(run.log, LOG_CAP).decode("utf-8", "replace").splitlines()
+    after = next((place for place in range(len(said), 0, -1) if _EVENT.search(said[place - 1])), 0)
+    return [display(line, 400) for line in deaths.told(said[after:])][-lines:]
 
 
 def _told(run: RunDir, when: str = "") -> str:

@@ -1,7 +1,6 @@
 """Where a run's numbers come from, read from its folder and put in words; and the one line that repeats the run."""
 
 import hashlib
-import json
 import os
 import shlex
 import textwrap
@@ -23,7 +22,8 @@ LABEL = 10  # cells of a line's label
 CHUNK = 1 << 20  # bytes read at once
 MAX_FILES = 500  # whose hashes are shown
 _UNSAFE = frozenset("\n\r\t\x00")
-_ELSEWHERE = frozenset({"device", "threads", "data", "runs", "checkpoint_seconds"})  # said by flags, or of no weight
+_ELSEWHERE = frozenset({"device", "threads", "data", "runs", "checkpoint_seconds", "table_epochs"})
+"""Settings that flags say, or that are of no weight."""
 _FLAGS = frozenset({"devices", "nodes", "rendezvous"})
 _OVERRIDDEN = frozenset({"folded", "paired", "table", "table_gib", "graphs"} | {f"{n}_precision" for n in NETS})
 """Settings that `exact` switches off."""
@@ -71,7 +71,9 @@ def read(run: RunDir) -> Provenance:
         found = _hash(path)
         if found is not None:
             hashes[str(path.relative_to(run.path))], sizes[str(path.relative_to(run.path))] = found
-    return Provenance(run=run, facts=_table(run.provenance), machine=machine_of(run), hashes=hashes, sizes=sizes)
+    return Provenance(
+        run=run, facts=files.read_table(run.provenance), machine=machine_of(run), hashes=hashes, sizes=sizes
+    )
 
 
 def lines(found: Provenance) -> list[Text]:
@@ -126,13 +128,16 @@ def _flag(name: str, value: str) -> list[str]:
 def settings(found: Provenance) -> dict[str, str]:
     """Of the machine, what must be set to compute the same again: what was set, and what `auto` came to.
 
-    Where `auto` decides, another machine may decide otherwise: precisions are written out, for they change numbers.
+    Where `auto` decides, another machine may decide otherwise: precisions are written out, for they change numbers, and
+    whether there was a teacher's table, which changes their rounding.
     """
     chosen, decided = _chosen(found.machine), fast_path.recorded(found.facts)
     if decided is not None and "subject_sha256" not in found.facts:
         nets = [net for net in NETS if net != "teacher" or "teacher" in found.facts]
         precise = {f"{net}_precision": decided.get(net, "") for net in nets}
         chosen = {name: value for name, value in precise.items() if value in ("float32", "bfloat16")} | chosen
+        if found.facts.get("teacher") and decided.get("table") in ("off", "complete"):
+            chosen["table"] = decided["table"]
         chosen |= {} if decided else {"exact": "true"}
     return {name: value for name, value in chosen.items() if "exact" not in chosen or name not in _OVERRIDDEN}
 
@@ -278,13 +283,6 @@ def _hash(path: Path) -> tuple[str, int] | None:
     return digest.hexdigest(), length
 
 
-def _table(path: Path) -> dict[str, Any]:
-    try:
-        return _dict(json.loads(files.read(path) or b"{}"))
-    except (ValueError, RecursionError):
-        return {}
-
-
 def machine_of(run: RunDir) -> Machine | None:
     """Where the run is computed, where its folder lies now; None when that is missing or damaged."""
     written = machine_as_written(run)
@@ -293,11 +291,7 @@ def machine_of(run: RunDir) -> Machine | None:
 
 def machine_as_written(run: RunDir) -> Machine | None:
     """The same as its folder says, which may have been moved since."""
-    content = files.read(run.machine)
-    try:
-        return Machine.model_validate_json(content) if content else None
-    except ValueError:  # pydantic's errors are ValueErrors
-        return None
+    return files.decoded(run.machine, Machine.model_validate_json)
 
 
 def _dict(value: object) -> dict[str, Any]:

@@ -60,10 +60,13 @@ class Reading:
     def whole(self) -> RunState:
         """With the figures that only their records know of: for a run at which nobody works any more."""
         if self._whole is None or self._whole[0] is not self.state:
-            known = {place: _record(self.run, place) for place in _untold(self.run, self._told)}
-            suite = set(KINDS) | {"clean", "worst", *(self._told.evaluation.attacks if self._told.evaluation else ())}
-            more = {place: r for place, r in known.items() if r is not None and (r.cell or place[1] in suite)}
-            whole = _settled(self._told, {**self._records, **more}) if more else self.state
+            suite = {*KINDS, "clean", "worst", *(self._told.evaluation.attacks if self._told.evaluation else ())}
+            known = {
+                place: record
+                for place in _untold(self.run, self._told)
+                if (record := _record(self.run, place)) is not None and (record.cell or place[1] in suite)
+            }
+            whole = _settled(self._told, {**self._records, **known}) if known else self.state
             self._whole = self.state, replace(whole, probed=_probed(self.run, whole))
         return self._whole[1]
 

@@ -3,7 +3,6 @@
 Nothing is written into the run: the engine judges in a temporary folder of its own.
 """
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from crdnd_tui import provenance_lines
 from crdnd_tui.launch import ROOT
 from crdnd_tui.text import one_line
+from engine.spec import files
 from engine.spec.rundir import RunDir
 
 SIGNS = {"holds": "\u2713", "fails": "\u2717", "unknown": "?"}
@@ -99,10 +99,8 @@ class Extent:
 def heard(raw: bytes) -> Word | None:
     """A line of the engine; None for any other one: libraries print, too."""
     try:
-        line = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(line, dict):
+        line = files.json_table(raw)
+    except files.MalformedError:
         return None
     text = {key: one_line(str(value), 600) for key, value in line.items()}
     done, total = line.get("done"), line.get("total")

@@ -16,6 +16,9 @@ class _Status(msgspec.Struct):
     host: str = ""
 
 
+_decoder = msgspec.json.Decoder(_Status)
+
+
 class Holder(NamedTuple):
     """The process that holds a run's lock."""
 
@@ -38,11 +41,8 @@ def alive(run: RunDir) -> bool:
 
 def is_here(run: RunDir) -> bool:
     """Whether its engine, if it has one, is on this machine: folders and locks may be shared over a network."""
-    try:
-        host = msgspec.json.decode(files.read(run.status) or b"", type=_Status).host
-    except (ValueError, RecursionError):
-        return True
-    return host in ("", platform.node())
+    status = files.decoded(run.status, _decoder.decode)
+    return status is None or status.host in ("", platform.node())
 
 
 def holder(run: RunDir) -> Holder | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch.distributed import run as torch_run
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from engine import job, runtime, torchrun
+from engine import causes, job, runtime, torchrun
 from engine.spec.errors import ConfigError
 from engine.spec.rundir import RunDir
 from engine.torchrun import Ending
@@ -30,6 +30,12 @@ def main() -> int:
         dead = [Ending(rank=rank, code=failure.exitcode) for rank, failure in error.failures.items()]
         torchrun.record_deaths(run, dead)
         return job.FAILED
+    except Exception as error:  # torchrun's own: no port, no other node
+        cause = causes.of(error)
+        said = Ending(rank=-1, code=job.FAILED, kind=cause.kind or type(error).__name__, message=f"torchrun: {cause.message}",
+                      hint=cause.hint)  # fmt: skip
+        torchrun.record(run, said)
+        raise
     return job.FINISHED
 
 

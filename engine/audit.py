@@ -2,27 +2,29 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from engine import outcomes, provenance, teachers, weights
+from engine import outcomes, provenance, weights
 from engine.evaluate import subset
 from engine.outcomes import Identity
 from engine.spec import events
+from engine.spec.attacks import AttackSpec
 from engine.spec.config import JudgeConfig, RunConfig
-from engine.spec.errors import CheckpointError, CrdndError
+from engine.spec.errors import CheckpointError
 from engine.spec.events import Evaluated, RunFinished, RunStarted
 from engine.spec.folders import status_of
-from engine.spec.machine import Machine
 from engine.spec.outcomes import Outcome, decode, summarise, unpack, worst_case
 from engine.spec.rundir import RunDir
-from engine.spec.teachers import RobustBenchTeacher
+from engine.spec.status import Status
 from engine.spec.training import recorded
 from engine.types import Dataset
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
 
 NO_RECORDS = ("gallery", "suspect")  # what else lies beside the records
+Told = TypeVar("Told", bound=events.Event)
 
 
 class Stored(NamedTuple):
@@ -31,34 +33,55 @@ class Stored(NamedTuple):
     run: RunDir
     config: RunConfig | JudgeConfig
     facts: dict[str, Any]  # provenance.json; empty when there is none
-    digests: dict[str, str]  # checkpoint -> digest of its weights, those that are whole
+    status: Status | None
+    headers: dict[str, dict[str, str]]  # checkpoint -> what its weights say of themselves, those that are whole
     records: dict[str, dict[str, Outcome]]  # checkpoint -> attack -> record, those that are whole
     said: list[events.Event]
     findings: list[Finding]  # what reading them told
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Checkpoint -> digest of its weights, those that are whole."""
+        return {name: header["digest"] for name, header in self.headers.items()}
+
+    @property
+    def makers(self) -> list[dict[str, Any]]:
+        """What provenance.json says of each engine that worked here, the last one first."""
+        earlier = self.facts.get("earlier")
+        return [self.facts, *(one for one in (earlier if isinstance(earlier, list) else []) if isinstance(one, dict))]
+
+    @property
+    def done(self) -> bool:
+        """Whether the run came to its end: then nothing of it is missing."""
+        finished = any(isinstance(event, RunFinished) for event in self.said)
+        return finished or (self.status is not None and self.status.phase == "done")
+
+    def last(self, kind: type[Told]) -> Told | None:
+        """The latest event of a kind."""
+        return next((event for event in reversed(self.said) if isinstance(event, kind)), None)
 
 
 def read(run: RunDir, config: RunConfig | JudgeConfig) -> Stored:
     """Everything but the data."""
     findings: list[Finding] = []
-    log = events.decode(run.events.read_bytes().splitlines() if run.events.is_file() else [])
+    log = events.decode(content_of(run.events).splitlines() if run.events.is_file() else [])
     findings.append(_log(log))
-    digests = {}
+    headers = {}
     for name in ("best", "last"):
-        digest, finding = _weights(run, config, name)
+        header, finding = _weights(run, config, name)
         findings += [finding] if finding else []
-        if digest:
-            digests[name] = digest
+        if header:
+            headers[name] = header
     records: dict[str, dict[str, Outcome]] = {}
     tellers, wanted = _tellers(run, log.events), _wanted(config)
     for name in config.evaluation.checkpoints:
         told_by = {key: tellers.get((name, key)) or _ended(run, log.events) for key in wanted}
-        records[name], found = _records(run, name, digests.get(name), told_by)
+        records[name], found = _records(run, name, headers.get(name, {}).get("digest"), told_by)
         findings += found
     for (name, attack), words in tellers.items():
         if name not in config.evaluation.checkpoints or attack not in wanted:
             findings.append(Finding(f"record {name} {attack}", FAILS, f"{words}, but config.toml does not ask for it"))
-    facts = _json(run.provenance)
-    return Stored(run, config, facts, digests, records, log.events, findings)
+    return Stored(run, config, json_of(run.provenance), status_of(run), headers, records, log.events, findings)
 
 
 def _ended(run: RunDir, said: Sequence[events.Event]) -> str | None:
@@ -70,10 +93,10 @@ def _ended(run: RunDir, said: Sequence[events.Event]) -> str | None:
 
 def hashes(stored: Stored) -> Iterator[Finding]:
     """The config's hash wherever it is written; and files that should say it and cannot be read."""
-    for path, content in ((stored.run.status, status_of(stored.run)), (stored.run.provenance, stored.facts)):
+    for path, content in ((stored.run.status, stored.status), (stored.run.provenance, stored.facts)):
         if path.exists() and not content:
             yield Finding(path.name, FAILS, "is damaged")
-    wanted, status = stored.config.config_hash, status_of(stored.run)
+    wanted, status = stored.config.config_hash, stored.status
     started = next((event for event in stored.said if isinstance(event, RunStarted)), None)
     told = {
         "status.json": status.config_hash if status else "",
@@ -95,29 +118,37 @@ def _log(log: events.Decoded) -> Finding:
     numbers = [event.seq for event in log.events]
     if not numbers:
         return Finding("events", UNKNOWN, "there are no events")
-    if log.damaged or numbers != list(range(1, len(numbers) + 1)):
-        what = f"{log.damaged} damaged lines" if log.damaged else "their numbers have gaps"
-        return Finding("events", UNKNOWN if log.unknown else FAILS, f"{len(numbers)} events; {what}")
+    jumps = [(one, other) for one, other in pairwise([0, *numbers]) if other != one + 1]
+    missing = sum(max(0, other - one - 1) for one, other in jumps)
+    back = [other for one, other in jumps if other <= one]
+    if log.damaged or back or missing > log.unknown:
+        words = [f"{log.damaged} damaged line{'s' * (log.damaged > 1)}"] if log.damaged else []
+        words += [f"{other - one - 1} missing after {one}" for one, other in jumps if other > one][:5]
+        words += [f"the numbering goes back to {other}" for other in back][:5]
+        return Finding("events", FAILS, f"{len(numbers)} events; {', '.join(words)}")
+    if log.unknown:
+        return Finding("events", UNKNOWN, f"{len(numbers)} events, and {log.unknown} of a newer engine")
     return Finding("events", HOLDS, f"{len(numbers)} events, numbered without gaps")
 
 
-def _weights(run: RunDir, config: RunConfig | JudgeConfig, name: str) -> tuple[str, Finding | None]:
+def _weights(run: RunDir, config: RunConfig | JudgeConfig, name: str) -> tuple[dict[str, str], Finding | None]:
     path, what = run.weights_of(name), f"weights {name}"
     wanted = isinstance(config, RunConfig) or name in config.evaluation.checkpoints
     if not path.is_file():
-        return "", Finding(what, UNKNOWN, f"there is no {path.name}") if wanted else None
+        return {}, Finding(what, UNKNOWN, f"there is no {path.name}") if wanted else None
     try:
         tensors, facts = weights.load(path)
     except CheckpointError as error:
-        return "", Finding(what, FAILS, error.what)
+        return {}, Finding(what, FAILS, error.what)
     digest = facts.get("digest", "")
     if not digest:
-        return "", Finding(what, FAILS, "the file carries no digest")
+        return {}, Finding(what, FAILS, "the file carries no digest")
     if isinstance(config, RunConfig):
-        own = {"config_hash": config.config_hash, "checkpoint": name, "model": config.student.model_dump_json()}
-        if apart := [key for key, value in own.items() if facts.get(key) != value]:
-            return digest, Finding(what, FAILS, f"the file says another {', '.join(apart)} than this run")
-    return digest, Finding(what, HOLDS, f"{len(tensors)} tensors, digest {digest[:12]}")
+        own = {"config_hash": config.config_hash, "checkpoint": name, "model": config.student.model_dump_json(),
+               "data": config.data.name}  # fmt: skip
+        if apart := [key for key, value in own.items() if facts.get(key, value if key == "data" else "") != value]:
+            return facts, Finding(what, FAILS, f"the file says another {', '.join(apart)} than this run")
+    return facts, Finding(what, HOLDS, f"{len(tensors)} tensors, digest {digest[:12]}")
 
 
 def _wanted(config: RunConfig | JudgeConfig) -> list[str]:
@@ -158,7 +189,7 @@ def _records(
             findings.append(Finding(what, FAILS if words else UNKNOWN, gone))
             continue
         try:
-            record = decode(path.read_bytes())
+            record = decode(content_of(path))
         except (OSError, ValueError, RecursionError) as error:
             findings.append(Finding(what, FAILS, f"the record is damaged: {' '.join(str(error).split())[:200]}"))
             continue
@@ -172,19 +203,22 @@ def _records(
 
 
 def told(stored: Stored) -> Iterator[Finding]:
-    """Each record against what the log and the status say of it."""
-    status = status_of(stored.run)
+    """Each record against what the log and the status say of it; a run that is done tells each of them in both."""
     said = {(e.checkpoint, e.attack): e for e in stored.said if isinstance(e, Evaluated)}
     for checkpoint, row in stored.records.items():
         for attack, record in row.items():
             what, event = f"record {checkpoint} {attack}", said.get((checkpoint, attack))
-            shown = (status.results.get(checkpoint, {}) if status else {}).get(attack)
+            shown = (stored.status.results.get(checkpoint, {}) if stored.status else {}).get(attack)
             if event is not None and (apart := _apart(record, event)):
                 yield Finding(what, FAILS, f"the record does not agree with the log ({', '.join(apart)})")
-            elif shown is not None and not _near(shown, record.accuracy):
+            elif shown is not None and not near(shown, record.accuracy):
                 yield Finding(what, FAILS, "the record does not agree with status.json")
             elif event is None:
-                yield Finding(what, UNKNOWN, "the log does not tell this result")
+                yield Finding(what, FAILS if stored.done else UNKNOWN, "the log does not tell this result")
+            elif shown is None and stored.status is not None and stored.status.phase == "done":
+                yield Finding(what, FAILS, "status.json does not tell this result")
+            elif apart := _made_elsewhere(stored, record):
+                yield Finding(what, FAILS, f"provenance.json says otherwise of its {', '.join(apart)}")
             else:
                 right = sum(unpack(record.robust, record.n))
                 yield Finding(what, HOLDS, f"{right} of {record.n}, as its bits, the log and the status say")
@@ -192,17 +226,28 @@ def told(stored: Stored) -> Iterator[Finding]:
 
 def _apart(record: Outcome, event: Evaluated) -> list[str]:
     """Names of what differs."""
-    return [
-        key
-        for key, one, other in (
-            ("accuracy", record.accuracy, event.accuracy),
-            ("low", record.low, event.low),
-            ("high", record.high, event.high),
-            ("n", record.n, event.n),
-            ("of", record.of, event.of),
-        )
-        if not _near(float(one), float(other))
-    ] + (["spec"] if record.spec != event.spec else [])
+    names = ("accuracy", "low", "high", "n", "of", "seconds", "per_class", "details", "spec")
+    found = [key for key in names if not same(getattr(record, key), getattr(event, key))]
+    return found + (["split"] if event.split != "test" else [])
+
+
+def _made_elsewhere(stored: Stored, record: Outcome) -> list[str]:
+    """What a record says of device and libraries, and no engine of this run is known to have had."""
+
+    def known(of: Mapping[str, Any]) -> dict[str, Any]:
+        gpu, packages = of.get("gpu"), of.get("packages")
+        own: dict[str, Any] = packages if isinstance(packages, dict) else {}
+        return {
+            "device": gpu.get("name") if isinstance(gpu, dict) else of.get("device"),
+            "python": of.get("python"), "torch": own.get("torch"), "pyautoattack": own.get("pyautoattack"),
+        }  # fmt: skip
+
+    says = {"device": record.device, **{key: value.partition("+")[0] for key, value in record.versions.items()}}
+    engines = [known(one) for one in stored.makers if one]
+    apart = [key for key, value in says.items()
+             if engines and not any(one.get(key) in (None, value) or str(one[key]).partition("+")[0] == value
+                                    for one in engines)]  # fmt: skip
+    return apart + (["dtype"] if record.dtype != "float32" else [])
 
 
 def data(stored: Stored, dataset: Dataset) -> tuple[Identity, list[Finding]]:
@@ -226,74 +271,104 @@ def figures(stored: Stored, dataset: Dataset, identity: Identity) -> Iterator[Fi
     """Each record computed anew from its bits and the labels; the worst case from the bits of all."""
     evaluation = stored.config.evaluation
     labels = dataset.test.labels[subset(dataset.test.labels, evaluation.images, evaluation.seed)].tolist()
-    settings = {spec.key: recorded(spec, evaluation.protocol) for spec in evaluation.attacks}
     within = [spec.key for spec in evaluation.attacks if spec.bounded]
     for checkpoint, row in stored.records.items():
         for attack, record in row.items():
-            what = f"record {checkpoint} {attack}"
-            if (record.of, record.indices_sha256, record.data_sha256) != identity[:3]:
-                yield Finding(what, FAILS, "judged other images")
-                continue
-            again = summarise(labels, record.predicted, unpack(record.robust, record.n), len(dataset.classes))
-            new, old = (again.accuracy, *again.interval), (record.accuracy, record.low, record.high)
-            same = all(_near(one, other) for one, other in zip(new, old, strict=True))
-            if not same or (again.counts, again.confusion) != (record.counts, record.confusion):
-                yield Finding(what, FAILS, "its figures do not follow from its bits and the labels")
-            elif not _is_as_asked(record, settings, stored.config):
-                yield Finding(what, FAILS, "its attack is not the one of config.toml")
+            why = _wrong(stored, record, labels, row.get("clean"), len(dataset.classes), identity)
+            if why:
+                yield Finding(f"record {checkpoint} {attack}", FAILS, why)
         if "worst" in row and all(key in row for key in ("clean", *within)):
-            again_ = worst_case([row["clean"], *(row[key] for key in within)], labels)
-            stays = (again_.robust, again_.predicted, again_.spec) == tuple(
-                getattr(row["worst"], key) for key in ("robust", "predicted", "spec")
-            )
+            again = worst_case([row["clean"], *(row[key] for key in within)], labels)
+            keys = ("robust", "predicted", "spec", "folded", "seconds", "details")
+            stays = all(same(getattr(again, key), getattr(row["worst"], key)) for key in keys)
             words = f"follows from the bits of {len(within)} attacks" if stays else "is not what the attacks' bits give"
             yield Finding(f"worst case {checkpoint}", HOLDS if stays else FAILS, words)
 
 
-def _is_as_asked(record: Outcome, settings: dict[str, dict[str, Any]], config: RunConfig | JudgeConfig) -> bool:
+def _wrong(
+    stored: Stored, record: Outcome, labels: Sequence[int], clean: Outcome | None, classes: int, identity: Identity
+) -> str:
+    """What of a record does not follow from its bits, the labels and the config; empty when everything does."""
+    if (record.of, record.indices_sha256, record.data_sha256) != identity[:3] or record.n != len(labels):
+        return "judged other images"
+    bits = unpack(record.robust, record.n)
+    again = summarise(labels, record.predicted, bits, classes)
+    new, old = (again.accuracy, *again.interval, *again.per_class), (record.accuracy, record.low, record.high)
+    if not same([*new], [*old, *record.per_class]) or (again.counts, again.confusion) != (
+        record.counts, record.confusion,
+    ):  # fmt: skip
+        return "its figures do not follow from its bits and the labels"
+    if any(bit != (guess == label) for bit, guess, label in zip(bits, record.predicted, labels, strict=True)):
+        return "an image counts as right that was taken for another class, or the other way round"
+    if clean is not None and clean.n == record.n:
+        before = unpack(clean.robust, clean.n)
+        if any(after and not right for after, right in zip(bits, before, strict=True)):
+            return "an image is right under attack that was wrong before"
+        if not _details_follow(stored, record, sum(bits), sum(before)):
+            return "its details do not follow from its bits"
+    specs = {spec.key: spec for spec in stored.config.evaluation.attacks}
+    if not _is_as_asked(record, specs, stored.config):
+        return "its attack is not the one of config.toml"
+    return ""
+
+
+def _details_follow(stored: Stored, record: Outcome, right: int, before: int) -> bool:
+    """What a record says beside its accuracy, as far as its own bits tell it."""
+    details, n = record.details, record.n
+    after = [value for key, value in details.items() if key.startswith("after_")]
+    if after and not (near(after[-1], record.accuracy) and all(one >= other for one, other in pairwise(after))):
+        return False
+    if after and not all(0 <= one <= before / n + 1e-9 for one in after):
+        return False
+    epsilon = float(stored.config.threat_model.epsilon)
+    if not 0 <= details.get("largest_change", 0.0) <= epsilon + 1e-6 or details.get("max_logit", 0.0) < 0:
+        return False
+    found, boundless = details.get("found"), not record.spec.get("radius")
+    return found is None or (0 <= found <= 1 and (not boundless or abs(found * before - (before - right)) < 1e-3))
+
+
+def _is_as_asked(record: Outcome, specs: Mapping[str, AttackSpec], config: RunConfig | JudgeConfig) -> bool:
+    evaluation = config.evaluation
     ball = {"norm": config.threat_model.norm, "epsilon": str(config.threat_model.epsilon)}
-    common = ball | {"seed": config.evaluation.seed, "batch_size": config.evaluation.batch_size}
-    own = {key: value for key, value in record.spec.items() if key not in ("package", "attacks")}
-    return own == settings.get(record.attack, {"name": record.attack}) | common
+    common = ball | {"seed": evaluation.seed, "batch_size": evaluation.batch_size}
+    spec = specs.get(record.attack)
+    asked = recorded(spec, evaluation.protocol) if spec else {"name": record.attack}
+    package, library = record.spec.get("package"), record.versions.get("pyautoattack")
+    if package is not None and library is not None and package != f"pyautoattack {library}":
+        return False
+    return {key: value for key, value in record.spec.items() if key not in ("package", "attacks")} == asked | common
 
 
-def teacher(stored: Stored, machine: Machine) -> Iterator[Finding]:
-    """The teacher, or the judged model, where it came from; nothing is downloaded for it."""
-    config = stored.config
-    spec = config.teacher if isinstance(config, RunConfig) else config.subject
-    if spec is None:
-        return
-    what = "teacher" if isinstance(config, RunConfig) else "judged model"
-    noted = stored.facts.get("teacher") or {}
-    said = noted.get("sha256") if isinstance(config, RunConfig) else stored.facts.get("subject_sha256")
-    if not said:
-        yield Finding(what, UNKNOWN, "provenance.json names no hash of it")
-        return
-    if isinstance(spec, RobustBenchTeacher):
-        path = machine.data_folder / "teachers" / "robustbench" / config.data.name / f"{spec.robustbench}.pt"
-        if not path.is_file():
-            yield Finding(what, UNKNOWN, f"{spec.robustbench} is not on this machine")
-            return
-        label, found = spec.robustbench, weights.sha256(path)
-    else:
-        try:
-            source = teachers.locate(spec, runs=machine.runs_folder, data=machine.data_folder, dataset=config.data.name)
-        except (CrdndError, OSError) as error:
-            yield Finding(what, UNKNOWN, f"cannot be found here: {' '.join(str(error).split())[:200]}")
-            return
-        label, found = source.label, source.sha256
-    same = found == said
-    words = f"sha256 {said[:12]}" if same else f"is {found[:12]} now, was {said[:12]}"
-    yield Finding(what, HOLDS if same else FAILS, f"{label}: {words}")
+def near(one: float, other: float) -> bool:
+    """Equal but for what JSON and sums leave."""
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
 
 
-def _near(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=0.0, abs_tol=1e-9)
+def same(one: object, other: object) -> bool:
+    """Equal, numbers within them but for rounding."""
+    if isinstance(one, float) or isinstance(other, float):
+        return isinstance(one, int | float) and isinstance(other, int | float) and near(one, other)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
 
 
-def _json(path: Path) -> dict[str, Any]:
+def differing(pairs: Iterable[tuple[str, object, object]]) -> str:
+    """In words, what differs: (name, what is said, what it is)."""
+    return ", ".join(f"{name} {said}, not {is_}" for name, said, is_ in pairs if not same(said, is_))[:300]
+
+
+def content_of(path: Path) -> bytes:
+    """A file of the run; OSError when it cannot be read."""
+    return path.read_bytes()
+
+
+def json_of(path: Path) -> dict[str, Any]:
+    """A JSON object; empty when there is none, or it is damaged."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(content_of(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

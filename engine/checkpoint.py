@@ -118,3 +118,11 @@ def _files(folder: Path) -> list[tuple[int, Path]]:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The state in one file; CheckpointError when its name is not that of its content, or it is no checkpoint."""
+    content = path.read_bytes()
+    if not path.name.endswith(f"-{_digest(content)}.pt"):
+        raise CheckpointError("its content is not what its name says", where=str(path))
+    return _unpacked(content, path)

@@ -20,10 +20,10 @@ from engine.fence import exact, fenced, judged
 from engine.gallery import Visitors
 from engine.outcomes import Identity
 from engine.partial import Partial
-from engine.probes import CLIMB, Suspect, Twin
+from engine.probes import Suspect, Twin
 from engine.runtime import generator_for
 from engine.spec.attacks import AttackSpec, ThreatModel
-from engine.spec.checks import CHECKS, Finding, Suspicion
+from engine.spec.checks import CHECKS, CLIMB, Finding, Suspicion
 from engine.spec.events import AttackProgressed, AttackStarted, Evaluated, Event, Probed, Warned
 from engine.spec.outcomes import Outcome, worst_case
 from engine.spec.rundir import RunDir

@@ -26,14 +26,17 @@ BESIDE = frozenset({"n_averaged"})  # what torch's AveragedModel counts
 CONSTANTS = 16  # most numbers of a normalization's constant
 PATIENCE, PACE = 120, 2 << 20  # seconds for a pickle, and bytes of it that are read in one more
 REPORT = 1 << 20  # bytes of a helper's report
-CONVERT = (
-    "Convert it where you trust its author, in the folder of its code, then name the new file: python -c "
+COMMAND = (
+    "python -c "
     '"import torch, safetensors.torch as s; f = lambda n, o: {n: o.detach().clone().contiguous()} if '
     "torch.is_tensor(o) and o.layout == torch.strided else {m: t for k, v in (o.state_dict() if hasattr(o, "
-    "'state_dict') else o if isinstance(o, dict) else {}).items() for m, t in f(n + '.' * bool(n) + str(k), v).items()}; "
+    "'state_dict') else o if isinstance(o, dict) else {}).items() for m, t in f(n + '.' * bool(n) + str(k), v).items()"
+    "}; "
     "d = f('', torch.load('OLD.pt', map_location='cpu', weights_only=False)); "
     "s.save_file(d, 'NEW.safetensors') if d else exit('there are no tensors in OLD.pt')\""
 )
+CONVERT = f"Convert it where you trust its author, in the folder of its code, then name the new file: {COMMAND}"
+RENAME = f"Where you trust its author, this writes its tensors as safetensors, to be looked at or renamed: {COMMAND}"
 _ADVICE = {"convert": CONVERT, "copy": "Download or copy it again.", "unpack": "Unpack it first.", "": ""}
 
 
@@ -42,6 +45,7 @@ class Content(NamedTuple):
 
     tensors: dict[str, Tensor]
     left_out: dict[str, str]
+    pickled: bool = True
 
 
 class Chosen(NamedTuple):
@@ -58,9 +62,15 @@ def fit(net: nn.Module, path: Path, prefix: str | None = None) -> list[str]:
     `prefix` says what their names begin with; without it, the one behind which all names and shapes fit is found.
     TeacherError when none does, or several do; the net is then untouched.
     """
-    chosen = choose(net, read(path), prefix, where=str(path))
+    content = read(path)
+    chosen = choose(net, content, prefix, where=str(path))
     where = str(path) if _is_usual(chosen.prefix) else f"{path}, behind `{shown(chosen.prefix)}`"
-    return chosen.notes + weights.fit(net, chosen.state, where=where)
+    try:
+        return chosen.notes + weights.fit(net, chosen.state, where=where)
+    except TeacherError as error:
+        if content.pickled and net.state_dict().keys().isdisjoint(chosen.state):
+            raise TeacherError(error.what, where=error.where, hint=f"{error.hint} {RENAME}") from None
+        raise
 
 
 def read(path: Path) -> Content:
@@ -77,7 +87,7 @@ def read(path: Path) -> Content:
         raise TeacherError(f"cannot read this file: {error.strerror}", where=str(path)) from None
     if kind == "a safetensors file":
         try:
-            content = Content(weights.load(path)[0], {})
+            content = Content(weights.load(path)[0], {}, pickled=False)
         except CheckpointError as error:
             raise TeacherError(error.what, where=str(path), hint="Copy or download it again.") from None
     elif kind in ("a zip archive", "a pickle", "a tar archive"):
@@ -182,7 +192,7 @@ def _only(fitting: Sequence[str], table: Mapping[str, Tensor], where: str) -> tu
     usual = [one for one in apart if _is_usual(one)]
     if len(apart) > 1 and len(usual) != 1:
         what = f"{len(apart)} networks in this file fit: behind {_named(apart)}"
-        hint = f'Choose one: prefix = "{shown(apart[0])}" beside `checkpoint` in the preset, or --prefix of crdnd evaluate.'
+        hint = f"Choose one: prefix = '{shown(apart[0])}' beside `checkpoint` in the preset, or --prefix of evaluate."
         raise TeacherError(what, where=where, hint=hint)
     chosen = usual[0] if len(apart) > 1 else apart[0]
     others = [one for one in apart if one != chosen]

@@ -13,7 +13,7 @@ import time
 
 from msgspec.structs import replace
 
-from engine import prerequisite, torchrun
+from engine import causes, prerequisite, torchrun
 from engine.interrupt import Interrupt, Stopped
 from engine.lock import Lock
 from engine.reporter import LOG_DAMAGED, Reporter, Silent, host
@@ -106,21 +106,26 @@ def _guarded(
         what = f"{error.where}: {error.what}" if error.where else error.what
         code = REFUSED if isinstance(error, ConfigError) else FAILED
         return _fail(run, reporter, type(error).__name__.removesuffix("Error"), what, error.hint, code)
-    except OSError as error:
+    except Exception as error:
         log.exception("the run failed")
+        return _fail_of(run, config, reporter, error)
+
+
+def _fail_of(run: RunDir, config: RunConfig | JudgeConfig, reporter: Reporter, error: Exception) -> int:
+    """Say what an error means that nobody expected."""
+    cause, place = causes.of(error), torchrun.place()
+    if place is not None and cause.kind == "Lost":
+        torchrun.record(run, Ending(rank=place.rank, code=FAILED, message=cause.message, lost=True))
+        return FAILED
+    if cause.kind == "OutOfMemory":
+        return _fail(run, reporter, cause.kind, _who() + cause.message, _less_memory(config))
+    if isinstance(error, OSError):
         if error.errno in FULL:
             hint = "Free some space; `crdnd resume` goes on from the last checkpoint."
             return _fail(run, reporter, "DiskFull", f"the disk is full: {error.strerror} in {run.path}", hint)
         return _fail(run, reporter, "Unreadable", f"{_who()}{error.strerror or error}: {error.filename or ''}", "")
-    except Exception as error:
-        log.exception("the run failed")
-        if (place := torchrun.place()) is not None and _is_loss_of_another(error):
-            torchrun.record(run, Ending(rank=place.rank, code=FAILED, message=_first_line(error), lost=True))
-            return FAILED
-        if _is_out_of_memory(error):
-            return _fail(run, reporter, "OutOfMemory", _who() + _first_line(error), _less_memory(config))
-        hint = f"This is a defect of crdnd, or of its machine; the traceback is in {run.log.name}."
-        return _fail(run, reporter, type(error).__name__, _who() + _first_line(error), hint)
+    hint = cause.hint or f"This is a defect of crdnd, or of its machine; the traceback is in {run.log.name}."
+    return _fail(run, reporter, cause.kind or type(error).__name__, _who() + cause.message, hint)
 
 
 def _go_until_stopped(
@@ -222,19 +227,6 @@ def tell_failure(reporter: Reporter, kind: str, message: str, hint: str, code: i
     return code
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """torch says it in a class of its own on CUDA, and in words on the CPU."""
-    named = type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError)
-    return named or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
-
-
-def _is_loss_of_another(error: Exception) -> bool:
-    """What a rank hears from gloo or NCCL when another is gone."""
-    return any(kind.__name__ == "DistError" for kind in type(error).__mro__) or (
-        isinstance(error, RuntimeError) and any(word in str(error) for word in ("gloo", "NCCL", "Connection closed"))
-    )
-
-
 def machine_of(run: RunDir) -> Machine:
     """Where to compute; the defaults for what the folder does not say, or an earlier version called otherwise."""
     try:
@@ -298,8 +290,3 @@ def _who() -> str:
     """Whose defect it is, where there are several."""
     place = torchrun.place()
     return "" if place is None else f"rank {place.rank} of {place.world}: "
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

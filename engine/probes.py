@@ -17,7 +17,18 @@ from engine.fence import sow
 from engine.losses import cross_entropy, margin
 from engine.runtime import generator_for, seed_for
 from engine.spec.attacks import PGD, TITLES, Ascent, AttackSpec, CWInf, PGDRescaled, ThreatModel
-from engine.spec.checks import Finding
+from engine.spec.checks import (
+    DRAWS,
+    FAR,
+    FAR_STEPS,
+    LONGER,
+    LOOK,
+    PLANTED,
+    SWEEP_STEPS,
+    WIDE,
+    Finding,
+    radii,
+)
 from engine.spec.marks import MARKS
 from engine.spec.outcomes import Outcome, mcnemar, unpack, wilson
 from engine.spec.scalars import Pixels
@@ -27,10 +38,7 @@ SIGNIFICANT = 0.05
 SMALLEST = 6  # images: fewer cannot make the exact test significant, 2 / 2^6 is the first p below 0.05
 RESCALED_GAP, STEP_GAP = 0.03, 0.02  # fractions of the images
 ZERO_SHARE, ZERO_MANY, UNBOUNDED_SHARE = 0.01, 0.1, 0.02
-LOOK, CLIMB, FAR = 256, 512, 256  # images for looking at logits, for more steps, for large radii and transfer
-DRAWS, PLANTED = 10, 24  # corners of each image; images around which a mistake is planted
 REACHED = 0.95  # of the way in logits from the image to its planted point: there the planted head turns
-WIDE = 0.5  # radius at which every image may turn grey
 AGREE = 1e-3  # relative difference of logits that rounding may explain
 
 
@@ -131,7 +139,7 @@ def more_steps(suspect: Suspect, keeping: Keeping, progress: Progress) -> Answer
         return Answer(left_out="no PGD in the suite")
     if suspect.outcomes[spec.key].accuracy == 0:
         return Answer()  # nothing is left that more steps could fool
-    steps = 5 * int(getattr(spec, "steps"))  # noqa: B009  every spec of this module climbs
+    steps = LONGER * int(getattr(spec, "steps"))  # noqa: B009  every spec of this module climbs
     longer = spec.model_copy(update={"steps": steps, "label": "probe_steps"})
     bench, clean = choose(suspect, suspect.order)
     before = bits(suspect.outcomes[spec.key])[suspect.order]
@@ -146,12 +154,13 @@ def more_steps(suspect: Suspect, keeping: Keeping, progress: Progress) -> Answer
 def large_radius(suspect: Suspect, keeping: Keeping, progress: Progress) -> Answer:
     """The margin attack at radii that double, the last of which lets every image become grey."""
     bench, clean = choose(suspect, suspect.order[:FAR])
-    radius, found = float(bench.threat_model.epsilon), list[Finding]()
-    climbs: list[tuple[float, CWInf]] = []
-    while radius < WIDE:
-        climbs.append((radius, CWInf(steps=20, step_size=Pixels(radius / 8), label=f"probe_radius_{len(climbs)}")))
-        radius *= 2
-    climbs.append((WIDE, CWInf(steps=50, step_size=Pixels(0.05), label="probe_epsilon")))
+    found = list[Finding]()
+    *growing, last = radii(float(bench.threat_model.epsilon))
+    climbs = [
+        (radius, CWInf(steps=SWEEP_STEPS, step_size=Pixels(radius / 8), label=f"probe_radius_{k}"))
+        for k, radius in enumerate(growing)
+    ]
+    climbs.append((last, CWInf(steps=FAR_STEPS, step_size=Pixels(WIDE / 10), label="probe_epsilon")))
     before, measured = None, dict[str, float]()
     for radius, spec in climbs:
         wide = replace(bench, threat_model=ThreatModel(epsilon=Pixels(radius)))

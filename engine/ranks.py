@@ -13,6 +13,7 @@ import sys
 import time
 
 from engine import job, torchrun
+from engine.causes import UNTOLD
 from engine.interrupt import Interrupt
 from engine.job import FAILED, FINISHED, STOPPED
 from engine.lock import Lock, is_held
@@ -26,6 +27,7 @@ from engine.torchrun import Ending
 
 POLL_SECONDS = 0.1
 PORT = 29400  # where nodes meet when no port is named; torchrun's own
+VAGUE = {"RuntimeError", "Network"}  # may come of another's end
 RESUME = "`crdnd resume` goes on from the last checkpoint."
 
 
@@ -119,17 +121,23 @@ def why(said: list[Ending], deaths: list[Ending], agent: int, ranks: int) -> End
     """The first cause: what a rank said, else of what a rank died, else that torchrun itself is gone.
 
     said: the ranks' last words, the earliest first; deaths: what torchrun saw, the first first; agent: its exit code.
-    A rank that only heard of another's end, and one that torchrun ended with SIGTERM, are no cause while there is one.
+    A rank that only heard of another's end, one whose error may come of it, and one that torchrun ended with SIGTERM,
+    are no cause while there is one.
     """
     own = [ending for ending in said if not ending.lost]
     by_signal = [death for death in deaths if death.code < 0 and death.code != -signal.SIGTERM]
-    told = next((ending for ending in own if ending.kind != "RuntimeError" or not by_signal), None)
-    if told is not None:
+    certain = [ending for ending in own if ending.kind not in VAGUE]
+    if told := next(iter(certain or ([] if by_signal else own)), None):
         return told
-    death = next(iter(by_signal or [d for d in deaths if d.rank not in {e.rank for e in said}] or deaths), None)
-    if death is None:
+    silent = [death for death in deaths if death.rank not in {ending.rank for ending in said}]
+    death = next(iter(by_signal or silent), None)
+    if death is None and said and agent > 0:
+        message = f"rank {said[0].rank} of {ranks} lost the others, and none of them said why: {said[0].message}"
+        return Ending(rank=said[0].rank, code=FAILED, kind="RanksLost", message=message, hint=f"{UNTOLD} {RESUME}")
+    if death is None and not deaths:
         message = f"torchrun ended ({_how(agent)}) without a word of the ranks; the run was ended"
         return Ending(rank=0, code=FAILED, kind="RanksLost", message=message, hint=RESUME)
+    death = death or deaths[0]
     message = f"rank {death.rank} of {ranks} died ({_how(death.code)}); the run was ended"
     return Ending(rank=death.rank, code=FAILED, kind="RankDied", message=message, hint=RESUME)
 

@@ -1,5 +1,6 @@
 """A judgement beside the one that was stored, image by image, and what a difference may come from."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,8 @@ from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
 
 TURNED, AT_LEAST = 0.005, 2  # share of images, and images, that sums which round otherwise turn at the boundary
 CHANGED = 0.002  # of accuracy, or one image: what those turns leave, for they go both ways
+EXACT, ROUNDING = 1e-6, 1e-2  # relative, of a detail, on an equal machine and elsewhere
+OWN = ("autoattack_", "rescored_", "non_finite")  # beginnings of the marks that an attack gives itself
 _PLACES = ("python", "platform", "processor", "instructions", "threads", "device")
 
 
@@ -33,6 +36,9 @@ def compare(stored: Outcome, found: Outcome, apart: list[str]) -> Finding:
     pairs = zip(unpack(stored.robust, n), stored.predicted, unpack(found.robust, n), found.predicted, strict=True)
     turned = sum((robust, guess) != (robust_, guess_) for robust, guess, robust_, guess_ in pairs)
     if not turned:
+        apart_ = _beside(stored, found, ROUNDING if others else EXACT)
+        if apart_:
+            return Finding(what, UNKNOWN if others else FAILS, f"the answers are the same, {apart_}{noted}")
         return Finding(what, HOLDS, f"identical: the same answer on all {n:,} images{noted}")
     shares = f"{100 * stored.accuracy:.2f} -> {100 * found.accuracy:.2f} %"
     words = f"{turned:,} of {n:,} images differ, accuracy {shares}"
@@ -42,6 +48,20 @@ def compare(stored: Outcome, found: Outcome, apart: list[str]) -> Finding:
     if turned <= max(AT_LEAST, TURNED * n) and change <= max(1, CHANGED * n):
         return Finding(what, HOLDS, f"{words}, within what the difference explains{noted}")
     return Finding(what, UNKNOWN, f"{words}, more than the difference explains{noted}")
+
+
+def _beside(stored: Outcome, found: Outcome, tolerance: float) -> str:
+    """What else a record says and this judgement does not: details, and the marks that an attack gives itself."""
+    keys = [*stored.details, *(key for key in found.details if key not in stored.details)]
+    apart = [
+        f"{key} {stored.details.get(key)} -> {found.details.get(key)}"
+        for key in keys
+        if not math.isclose(stored.details.get(key, math.inf), found.details.get(key, -math.inf), rel_tol=tolerance,
+                            abs_tol=tolerance)
+    ]  # fmt: skip
+    then, now = ({mark for mark in one.marks if mark.startswith(OWN)} for one in (stored, found))
+    apart += [f"{mark} is {'lacking' if mark in now else 'marked'}" for mark in sorted(then ^ now)]
+    return f"not what is said beside them: {', '.join(apart)}" if apart else ""
 
 
 def _settings(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

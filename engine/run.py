@@ -1,26 +1,26 @@
 """The one file that knows everything: names become things, then train, then the final evaluation."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import torch
 from torch import nn
 
-from engine import checkpoint, provenance, teachers, weights
+from engine import checkpoint, provenance, teachers, twin, weights
 from engine.augment import Feed
 from engine.evaluate import Subject, evaluate, subset
 from engine.fast.path import FastPath
 from engine.outfit import Laying, outfit, plan_of
+from engine.probes import Twin
 from engine.runtime import seed_for
 from engine.screening import screen
 from engine.selection import Selector
-from engine.spec.attacks import ThreatModel
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CheckpointError, DataError, TeacherError
 from engine.spec.events import CheckpointSaved, EvaluationStarted, StageStarted, TrainingStarted, Warned
 from engine.spec.files import free_bytes
-from engine.spec.training import Evaluation
 from engine.splits import split_training
 from engine.stage import Stage
 from engine.teachers import Source
@@ -100,7 +100,17 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     if stage.crew.leads:
         weights.save(stage.run.weights_of("last"), student, selector.facts("last", config.training.epochs))
     stage.crew.barrier()
-    judge(config.evaluation, config.threat_model, stage, dataset, data_hashes["test"], student, teacher)
+    own = config.method.name == "natural"
+    judge(
+        config,
+        stage,
+        dataset,
+        data_hashes["test"],
+        student,
+        teacher,
+        (lambda: Twin(None, "the student is trained naturally itself")) if own
+        else partial(twin.find, config.student, config.data, stage, dataset),
+    )  # fmt: skip
 
 
 def _screen(stage: Stage, dataset: Dataset, *, trains: bool) -> None:
@@ -134,6 +144,7 @@ def load_teacher(config: RunConfig, stage: Stage, dataset: Dataset) -> tuple[Sou
         runs=stage.machine.runs_folder,
         data=stage.machine.data_folder,
         dataset=config.data.name,
+        sha256=str((provenance.before(stage.run.provenance).get("teacher") or {}).get("sha256", "")),
     )
     teachers.check_classes(source, dataset.classes)
     teacher, notes = teachers.load(source, lambda spec: stage.build(spec, dataset, stage.layout_of(spec)), stage.device)
@@ -142,15 +153,16 @@ def load_teacher(config: RunConfig, stage: Stage, dataset: Dataset) -> tuple[Sou
 
 
 def judge(
-    evaluation: Evaluation,
-    threat_model: ThreatModel,
+    config: RunConfig | JudgeConfig,
     stage: Stage,
     dataset: Dataset,
     test_sha256: str,
     net: nn.Module,
     teacher: nn.Module | None,
+    find_twin: Callable[[], Twin],
 ) -> None:
     """Every attack on every checkpoint that the evaluation names, on the test split."""
+    evaluation = config.evaluation
     indices = subset(dataset.test.labels, evaluation.images, evaluation.seed)
     images = Split(dataset.test.images[indices], dataset.test.labels[indices])
     stage.reporter.say(StageStarted(stage="evaluation"))
@@ -177,9 +189,10 @@ def judge(
             weights_sha256=facts["digest"],
             device=stage.device,
             crew=stage.crew,
+            twin=find_twin,
         )
         folded = stage.machine.folds
-        evaluate(subject, evaluation, threat_model, stage.run, stage.reporter.say, stage.pause, folded=folded)
+        evaluate(subject, evaluation, config.threat_model, stage.run, stage.reporter.say, stage.pause, folded=folded)
 
 
 def judge_only(config: JudgeConfig, stage: Stage) -> None:
@@ -204,7 +217,8 @@ def judge_only(config: JudgeConfig, stage: Stage) -> None:
         for name in config.evaluation.checkpoints:
             weights.save(stage.run.weights_of(name), net.net, {"source": source.label, "source_sha256": source.sha256})
     stage.crew.barrier()
-    judge(config.evaluation, config.threat_model, stage, dataset, data_hashes["test"], net.net, None)
+    find_twin = partial(twin.find, source.model, config.data, stage, dataset)
+    judge(config, stage, dataset, data_hashes["test"], net.net, None, find_twin)
 
 
 def _hooks(config: RunConfig, stage: Stage, selector: Selector, facts: dict[str, str]) -> Hooks:

@@ -127,14 +127,14 @@ def probe(suspect: Suspect, digest: str, keeping: Keeping, progress: Progress) -
     crew, answers = suspect.bench.crew, dict[str, Answer]()
     found = crew.lead(lambda: probes.look_at_logits(suspect))
     codes = {one.code for one in found}
+    few = _incomparable(suspect)
     if dead := next((why for code, why in _DEAD.items() if code in codes), ""):  # nothing can be climbed
-        made = ("finite", "constant", "logits", "repeated", "alone")
-        made = made[:1] if "non_finite" in codes else made
-        return Suspicion(digest=digest, findings=found, left_out={check: dead for check in CHECKS if check not in made})
+        made = ["finite", *COMPARISONS, *(() if "non_finite" in codes else ("constant", "logits", "repeated", "alone"))]
+        why = few | {check: dead for check in CHECKS if check not in made}
+        return Suspicion(digest=digest, findings=found, left_out=_in_order(why))
     answers["gradient"] = crew.lead(lambda: probes.gradients(suspect))
     answers["planted"] = crew.lead(lambda: probes.planted(suspect))
     answers["radius"] = probes.large_radius(suspect, keeping, progress)
-    few = _incomparable(suspect)
     if "more_steps" not in few:
         answers["more_steps"] = probes.more_steps(suspect, keeping, progress)
     if "corners" not in few:
@@ -146,11 +146,16 @@ def probe(suspect: Suspect, digest: str, keeping: Keeping, progress: Progress) -
     return Suspicion(
         digest=digest,
         findings=[*found, *(one for answer in answers.values() for one in answer.findings)],
-        left_out={check: why[check] for check in CHECKS if check in why},
+        left_out=_in_order(why),
         measured={name: left for answer in answers.values() for name, left in answer.measured.items()},
     )
 
 
+def _in_order(why: Mapping[str, str]) -> dict[str, str]:
+    return {check: why[check] for check in CHECKS if check in why}
+
+
+COMPARISONS = ("single_step", "margin", "autoattack", "worst_case")  # of figures that are there already
 _DEAD = {"non_finite": "the logits are not finite", "constant_output": "every image gets the same answer"}
 
 

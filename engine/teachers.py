@@ -24,8 +24,8 @@ from engine.spec.attacks import Ascent, ThreatModel
 from engine.spec.config import RunConfig
 from engine.spec.data import DataSpec
 from engine.spec.errors import TeacherError
-from engine.spec.events import TeacherChecked, TrainingStarted, Warned
-from engine.spec.folders import finished_run
+from engine.spec.events import TeacherChecked, TrainingStarted, Validated, Warned
+from engine.spec.folders import equal_runs, finished_run
 from engine.spec.models import ModelSpec
 from engine.spec.rundir import RunDir
 from engine.spec.scalars import Pixels
@@ -35,7 +35,7 @@ from engine.types import Images, Logits, Split
 
 IMAGES = 512  # measured before the first step
 STEPS = 10
-BEGINNING = 200  # lines of a log in which its classes are looked for
+MAX_LOG = 64 << 20  # bytes of a teacher's log
 FALL, RECORD_ERRORS = 0.05, 3.0  # points and standard errors of the difference below a teacher's own record
 ERRORS = 2.0  # standard errors of the sample that a figure may lie below its claim, beside the tolerance
 
@@ -62,7 +62,7 @@ class OfRun:
 
     data: DataSpec
     classes: tuple[str, ...] = ()  # empty when its log does not tell
-    clean: float | None = None  # fraction of `n` test images
+    clean: float | None = None  # fraction of `n` test or validation images
     n: int = 0
 
 
@@ -92,10 +92,11 @@ class Teacher(nn.Module):
         return logits
 
 
-def locate(spec: TeacherSpec, *, runs: Path, data: Path, dataset: str) -> Source:
+def locate(spec: TeacherSpec, *, runs: Path, data: Path, dataset: str, sha256: str = "") -> Source:
     """The weights that the spec names, on this machine; RobustBench models are downloaded once.
 
-    `data` is the folder that relative checkpoints are in and downloads go to, `runs` that of run folders.
+    `data` is the folder that relative checkpoints are in and downloads go to, `runs` that of run folders. Where several
+    runs are of a preset, the one whose weights have this `sha256` is meant, else the newest.
     TeacherError when they are missing or not what the spec says.
     """
     match spec:
@@ -106,7 +107,7 @@ def locate(spec: TeacherSpec, *, runs: Path, data: Path, dataset: str) -> Source
         case RunTeacher():
             return _of_run(rundir.find(runs, spec.run), spec)
         case PresetTeacher():
-            return _of_preset(spec, runs)
+            return _of_preset(spec, runs, sha256)
 
 
 def _checkpoint(spec: CheckpointTeacher, data: Path) -> Source:
@@ -158,10 +159,13 @@ def _robustbench(spec: RobustBenchTeacher, data: Path, dataset: str) -> Source:
     )
 
 
-def _of_preset(spec: PresetTeacher, runs: Path) -> Source:
+def _of_preset(spec: PresetTeacher, runs: Path, sha256: str) -> Source:
     if spec.config is None:
         raise TeacherError("the teacher's preset was not read", where=spec.preset)
     run = finished_run(runs, spec.config)
+    if sha256:
+        known = [run for run, _ in equal_runs(runs, spec.config) if run.weights_of(spec.weights).is_file()]
+        run = next((one for one in known if weights.sha256(one.weights_of(spec.weights)) == sha256), run)
     if run is None:
         raise TeacherError(f"the teacher's preset has no finished run in {runs}", where=spec.preset)
     return _of_run(run, spec)
@@ -187,14 +191,21 @@ def _of_run(run: RunDir, spec: RunTeacher | PresetTeacher) -> Source:
 
 
 def _recorded(run: RunDir, config: RunConfig, checkpoint: str) -> OfRun:
-    """Its classes by the log's beginning, its clean accuracy by its record; what cannot be read is left out."""
-    classes, clean, n = list[str](), None, 0
-    with contextlib.suppress(OSError), run.events.open("rb") as log:
-        lines = (log.readline(events.MAX_LINE) for _ in range(BEGINNING))
-        classes = next((e.classes for e in events.decode(lines).events if isinstance(e, TrainingStarted)), [])
-    with contextlib.suppress(OSError, ValueError):
+    """Its classes by the log; its clean accuracy by the record, or the last validation. What cannot be read is not."""
+    said: list[events.Event] = []
+    with contextlib.suppress(OSError):
+        if run.events.is_file():
+            with run.events.open("rb") as log:
+                said = events.decode(log.read(MAX_LOG).splitlines()).events
+    classes = next((event.classes for event in said if isinstance(event, TrainingStarted)), [])
+    clean, n = None, 0
+    for event in said:
+        if isinstance(event, Validated) and (event.best or checkpoint == "last") and "clean" in event.accuracy:
+            clean, n = event.accuracy["clean"], event.n
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         record = outcomes.decode(run.result(checkpoint, "clean").read_bytes())
-        clean, n = record.accuracy, record.n
+        if 0 <= record.accuracy <= 1 and record.n > 0:
+            clean, n = record.accuracy, record.n
     return OfRun(data=config.data, classes=tuple(classes), clean=clean, n=n)
 
 

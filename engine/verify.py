@@ -8,37 +8,24 @@ Exit 0 the numbers hold, 1 they do not or nothing can be said of them, 2 no run,
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
-from engine import audit, exhibits, provenance, saved, teachers, weights
-from engine.audit import Stored
-from engine.evaluate import Subject, evaluate, subset
+from engine import audit, course, exhibits, judged_again, saved
 from engine.interrupt import Interrupt, Stopped
-from engine.outcomes import Identity
-from engine.rejudged import compare, differing
+from engine.judged_again import Court, Wanted
 from engine.runtime import FORMATS
-from engine.spec import robustbench
 from engine.spec.attacks import AttackSpec
-from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, CrdndError
-from engine.spec.events import AttackProgressed, Event
 from engine.spec.machine import Machine
-from engine.spec.models import ModelSpec
-from engine.spec.outcomes import decode
-from engine.spec.rundir import RunDir
-from engine.spec.teachers import RobustBenchTeacher
 from engine.spec.training import Evaluation
-from engine.types import Dataset, Split
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding, Verdict
 
 HELD, FAILED, REFUSED, STOPPED = 0, 1, 2, 3
 NEVER = Path("/nonexistent/stop")  # only signals stop a verification
+SOME = 8  # epochs that are told one by one
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,18 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         _say({"event": "failed", "message": f"{error.strerror or error}: {error.filename or flags.run}"})
         return REFUSED
-    verdict, words = conclude(findings)
+    verdict, words = conclude(findings, not_repeated(flags, findings))
     _say({"event": "verdict", "verdict": verdict, "words": words})
     return HELD if verdict == HOLDS else FAILED
 
 
-def conclude(findings: Sequence[Finding]) -> tuple[Verdict, str]:
-    """The whole in one sentence.
+def conclude(findings: Sequence[Finding], left_out: str = "") -> tuple[Verdict, str]:
+    """The whole in one sentence, which ends with what was not repeated.
 
     It holds when nothing fails, at least one judgement was repeated, and none came out otherwise or could not be.
     """
     count = {kind: sum(finding.verdict == kind for finding in findings) for kind in (HOLDS, FAILS, UNKNOWN)}
     open_ = f"; {count[UNKNOWN]} cannot be said" if count[UNKNOWN] else ""
+    open_ += f"; not repeated: {left_out}" if left_out else ""
     if count[FAILS]:
         return FAILS, f"{count[FAILS]} of {len(findings)} checks do not hold{open_}"
     again = [finding.verdict for finding in findings if finding.what.startswith("again ")]
@@ -82,6 +70,34 @@ def conclude(findings: Sequence[Finding]) -> tuple[Verdict, str]:
     return HOLDS, f"{count[HOLDS]} checks hold, {len(again)} of them judged again{open_}"
 
 
+def not_repeated(flags: argparse.Namespace, findings: Sequence[Finding]) -> str:
+    """In words, which computations of the run none of these findings is about."""
+    _run, config = saved.read_run(flags.run)
+    made = {finding.what for finding in findings}
+    judged, why = config.evaluation.checkpoints, " (--quick)" if flags.quick else " (--attack)" if flags.attack else ""
+
+    def lacks(name: str) -> bool:
+        return not any(f"{name} {checkpoint}" in made for checkpoint in judged)
+
+    left = ["training"] if isinstance(config, RunConfig) else []
+    if isinstance(config, RunConfig):
+        every, last = config.selection.every, config.training.epochs
+        due = [epoch for epoch in range(1, last + 1) if not epoch % every or epoch == last]
+        open_ = [epoch for epoch in due if f"validation of epoch {epoch}" not in made]
+        left += [f"validation of {_epochs(open_)}"] if open_ else []
+        left += ["the teacher's measurement"] if config.teacher and "teacher measured" not in made else []
+    left += ["probes"] if config.evaluation.suspect and lacks("probes") else []
+    keys = ["clean", *(attack.key for attack in config.evaluation.attacks)]
+    left += [f"{key}{why}" for key in keys if any(f"again {checkpoint} {key}" not in made for checkpoint in judged)]
+    return ", ".join(left)
+
+
+def _epochs(epochs: Sequence[int]) -> str:
+    if len(epochs) > SOME:
+        return f"{len(epochs)} epochs"
+    return f"epoch{'s' * (len(epochs) > 1)} {', '.join(map(str, epochs))}"
+
+
 def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[Finding]:
     """All checks in turn, cheap ones first. CrdndError when the folder is no run, Stopped when asked to."""
     run, config = saved.read_run(flags.run)
@@ -90,13 +106,19 @@ def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[Finding]
     facts = stored.facts
     threads = flags.threads or (facts.get("threads") if isinstance(facts.get("threads"), int) else None)
     layout = facts.get("layout") if flags.device is None and facts.get("layout") in FORMATS else None
-    machine = saved.machine_of(
-        run, device=flags.device, threads=threads, layout=layout, data=flags.data, runs=flags.runs
-    )
+    asked = {"device": flags.device, "threads": threads, "layout": layout, "data": flags.data, "runs": flags.runs}
+    try:
+        machine = saved.machine_of(run, **asked)
+    except ConfigError as error:
+        yield Finding("machine.json", FAILS, f"is damaged: {' '.join(str(error).split())[:200]}")
+        here = asked | {"runs": flags.runs or str(run.path.parent)}
+        machine = Machine.model_validate({key: value for key, value in here.items() if value is not None})
     yield from stored.findings
     yield from audit.hashes(stored)
     yield from audit.told(stored)
-    yield from audit.teacher(stored, machine)
+    yield from course.check(stored)
+    source, found = judged_again.source_of(stored, machine)
+    yield from found
     try:
         dataset = saved.load_data(config.data, machine)
     except (CrdndError, OSError) as error:
@@ -107,7 +129,10 @@ def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[Finding]
     yield from found
     yield from audit.figures(stored, dataset, identity)
     yield from exhibits.look(run, config, stored.digests, dataset)
-    yield from _again(stored, chosen, dataset, identity, machine, interrupt)
+    court = Court(stored=stored, dataset=dataset, identity=identity, machine=machine, interrupt=interrupt, say=_say,
+                  source=source)  # fmt: skip
+    yield from judged_again.of_data(court)
+    yield from judged_again.again(court, Wanted(chosen, everything=not (flags.quick or flags.attack)))
 
 
 def _chosen(evaluation: Evaluation, named: Sequence[str], *, quick: bool) -> list[AttackSpec]:
@@ -118,93 +143,6 @@ def _chosen(evaluation: Evaluation, named: Sequence[str], *, quick: bool) -> lis
     if named:
         return [spec for key, spec in known.items() if key in named]
     return list(evaluation.quick if quick else evaluation.attacks)
-
-
-def _again(
-    stored: Stored,
-    chosen: Sequence[AttackSpec],
-    dataset: Dataset,
-    identity: Identity,
-    machine: Machine,
-    interrupt: Interrupt,
-) -> Iterator[Finding]:
-    """The saved student judged anew, checkpoint by checkpoint, attack by attack."""
-    config = stored.config
-    for checkpoint in config.evaluation.checkpoints:
-        row, digest = stored.records.get(checkpoint, {}), stored.digests.get(checkpoint)
-        attacks = [spec for spec in chosen if spec.key in row]
-        if not row:  # each record that is missing was told
-            continue
-        if digest is None:
-            yield Finding(f"again {checkpoint}", UNKNOWN, "there are no whole weights to judge again")
-            continue
-        try:
-            model = _model(config, machine)
-        except (CrdndError, OSError) as error:
-            yield Finding(
-                f"again {checkpoint}", UNKNOWN, f"its model is not known: {' '.join(str(error).split())[:200]}"
-            )
-            continue
-        net = saved.build(model, len(dataset.classes), saved.image_of(dataset))
-        try:
-            tensors, _facts = weights.load(stored.run.weights_of(checkpoint))
-            weights.fit(net, tensors, where=checkpoint)
-        except CrdndError as error:
-            yield Finding(f"again {checkpoint}", FAILS, " ".join(str(error).split())[:300])
-            continue
-        judged = config.evaluation.batch_size if isinstance(config, JudgeConfig) else config.training.batch_size
-        device = saved.place(net, model, dataset, machine, judged)
-        apart = differing(stored.facts, provenance.collect(device))
-        subject = _subject(net, checkpoint, dataset, identity._replace(weights_sha256=digest), config, device)
-        with tempfile.TemporaryDirectory(prefix="crdnd-verify-") as name:
-            for part in [(), *((spec,) for spec in attacks)]:  # one at a time: each is told as soon as it is known
-                where, key = RunDir(Path(name)), part[0].key if part else "clean"
-                _say({"event": "progress", "checkpoint": checkpoint, "attack": key, "part": "",
-                      "done": 0, "total": len(subject.indices)})  # fmt: skip
-                quiet = config.evaluation.model_copy(update={"attacks": part, "gallery": 0, "suspect": False})
-                folded = key in row and row[key].folded  # as the record was made
-                evaluate(subject, quiet, config.threat_model, where, _progress, interrupt.pause, folded=folded)
-                if key in row:
-                    found = decode(where.result(checkpoint, key).read_bytes())
-                    yield compare(row[key], found, apart)
-
-
-def _subject(
-    net: nn.Module,
-    checkpoint: str,
-    dataset: Dataset,
-    identity: Identity,
-    config: RunConfig | JudgeConfig,
-    device: torch.device,
-) -> Subject:
-    indices = subset(dataset.test.labels, config.evaluation.images, config.evaluation.seed)
-    return Subject(
-        net=net,
-        teacher=None,
-        checkpoint=checkpoint,
-        images=Split(dataset.test.images[indices], dataset.test.labels[indices]),
-        classes=dataset.classes,
-        of=identity.of,
-        indices=indices,
-        data_sha256=identity.data_sha256,
-        weights_sha256=identity.weights_sha256,
-        device=device,
-    )
-
-
-def _model(config: RunConfig | JudgeConfig, machine: Machine) -> ModelSpec:
-    if isinstance(config, RunConfig):
-        return config.student
-    if isinstance(config.subject, RobustBenchTeacher):  # its table knows; the file may be elsewhere
-        return robustbench.lookup(config.data.name, config.subject.robustbench).model
-    data, runs = machine.data_folder, machine.runs_folder
-    return teachers.locate(config.subject, runs=runs, data=data, dataset=config.data.name).model
-
-
-def _progress(event: Event) -> None:
-    if isinstance(event, AttackProgressed):
-        _say({"event": "progress", "checkpoint": event.checkpoint, "attack": event.attack, "part": event.part,
-              "done": event.done, "total": event.total})  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:

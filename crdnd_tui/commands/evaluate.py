@@ -79,7 +79,7 @@ def _of_checkpoint(path: Path, changes: dict[str, Any]) -> JudgeConfig:
     data: DataSpec = _part(str(changes["data_set"]), TypeAdapter(DataSpec), "--data-set")
     return JudgeConfig(
         name=f"{model.title} from {path.name}"[:120], data=data,
-        subject=CheckpointTeacher(checkpoint=str(path.resolve()), model=model),
+        subject=CheckpointTeacher(checkpoint=str(path.resolve()), model=model, prefix=changes.get("prefix")),
         threat_model=_threat(ThreatModel(), changes), evaluation=_evaluation(Evaluation(), "best", changes),
     )  # fmt: skip
 

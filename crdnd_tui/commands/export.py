@@ -3,7 +3,6 @@
 Paths of what was written go to stdout, one a line; words about it to stderr.
 """
 
-import json
 import os
 import shlex
 import subprocess
@@ -19,6 +18,7 @@ from crdnd_tui.exporting import formats, ordering
 from crdnd_tui.exporting.formats import Format
 from crdnd_tui.exporting.gathering import CHECKPOINTS, Gathered, gather
 from crdnd_tui.text import display
+from engine.spec import files
 from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.rundir import RunDir
 
@@ -169,12 +169,11 @@ def _student(run: RunDir, form: Format, wanted: Wanted, *, many: bool, folder: P
 
 def _last_word(out: bytes) -> dict[str, Any]:
     """The engine's JSON line; empty when it died without one."""
-    lines = out.decode("utf-8", "replace").strip().splitlines()
+    lines = out.strip().splitlines()
     try:
-        said = json.loads(lines[-1]) if lines else {}
-    except ValueError:
+        return files.json_table(lines[-1]) if lines else {}
+    except files.MalformedError:
         return {}
-    return said if isinstance(said, dict) else {}
 
 
 def _plain(written: Sequence[Written]) -> list[dict[str, Any]]:

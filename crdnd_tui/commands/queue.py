@@ -50,7 +50,7 @@ def add(preset: str, overrides: Sequence[str], seeds: str, name: str, machine: M
     configs = [toml.load(path, [*overrides, *named], seed) for seed in _seeds(seeds)]
     Queue(machine.runs_folder).check()
     for config in configs:
-        run = folders.create(config, path.read_text(encoding="utf-8-sig"), machine)
+        run = folders.create(config, toml.text_of(path), machine)
         worker.enqueue(run)
         sys.stdout.write(run.id + "\n")
         sys.stdout.flush()

@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from crdnd_tui import launch, library, presets, report, results, vitals
-from crdnd_tui.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, Outcome, log_tail
+from crdnd_tui.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, Outcome
 from crdnd_tui.commands import machine, output
 from crdnd_tui.provenance_lines import machine_as_written, machine_of
 from crdnd_tui.setup.crews import invitation
@@ -38,10 +38,10 @@ def run(
     if toml.merged(path).table.get("kind") == "evaluation":  # the config of a saved evaluation
         if overrides or seed is not None or name:
             raise ConfigError(["a saved evaluation is repeated as it is: --set, --seed and --name do not apply to it"])
-        config = toml.read(path)
+        config = toml.read(path.resolve())
     else:
         config = toml.load(path, [*overrides, *named], seed)
-    folder = folders.create(config, path.read_text(encoding="utf-8-sig"), here)
+    folder = folders.create(config, toml.text_of(path), here)
     _invite(folder, here)
     return go(folder, detach=detach, as_json=as_json)
 
@@ -211,7 +211,7 @@ def _complain(folder: RunDir, code: int, outcome: Outcome | None = None, *, spok
     killed = outcome.killed if outcome else code < 0
     death = library.death_of(folder) if killed else Death("")
     what = "the engine refused the run" if code == USAGE else death.words
-    last_words = log_tail(folder)
+    last_words = library.log_tail(folder)
     output.say(f"{what}; " + (f"the end of {folder.log}:" if last_words else f"its log is {folder.log}"), "red")
     for line in last_words:
         output.say(f"  {line}")

@@ -1,6 +1,5 @@
 """crdnd tables: the teachers' logits that engines keep in the data folder, how large they are, and taking one away."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from crdnd_tui.commands import output
 from crdnd_tui.text import count, duration, one_line, pad, percent, size
-from engine.spec import tables
+from engine.spec import files, tables
 from engine.spec.tables import Listed, Meta
 
 OK = 0
@@ -79,10 +78,9 @@ def _teacher(meta: Meta | None) -> str:
 
 def _model(meta: Meta) -> dict[str, Any]:
     try:
-        found = json.loads(meta.key.model)
-    except ValueError:
+        return files.json_table(meta.key.model.encode())
+    except files.MalformedError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _when(table: Listed, now: float) -> str:

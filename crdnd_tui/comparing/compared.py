@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import tomli
-
 from crdnd_tui import library, report
 from crdnd_tui.comparing import images
 from crdnd_tui.comparing.comparison_side import Choice, Side, labels, twinned
@@ -21,7 +19,6 @@ from crdnd_tui.text import display, one_line, percent
 from engine.spec import files
 from engine.spec.events import Evaluated
 from engine.spec.rundir import RUN_ID, RunDir
-from engine.spec.written import decoded
 
 MAX_RUNS = 60  # of which seeds make one row: a study of a dozen methods
 _MAX_DOTS = 500  # in one line: a key of 20,000 parts keeps the parser busy for seconds
@@ -106,13 +103,12 @@ def _is_name(word: str) -> bool:
 
 
 def _parsed(content: bytes | None) -> Mapping[str, Any]:
+    if content is None or any(line.count(b".") > _MAX_DOTS for line in content.splitlines()):
+        return {}
     try:
-        text = decoded(content or b"")
-        if any(line.count(".") > _MAX_DOTS for line in text.splitlines()):
-            return {}
-        return tomli.loads(text)
-    except (ValueError, RecursionError):
-        return {}  # damaged: no keys to compare
+        return files.toml_table(content)
+    except files.MalformedError:
+        return {}  # no keys to compare
 
 
 def sides(runs: Sequence[RunDir], now: float) -> list[Side]:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from crdnd_tui.text import display
+from engine.spec import files
 
 _CLASSES = 32_767  # of which a short can tell
 
@@ -78,8 +79,8 @@ _decoder = msgspec.json.Decoder(_Record)
 def read(content: bytes | None) -> Images | None:
     """None for what is no record. Bits that do not fit n, or do not agree with the accuracy, are left out."""
     try:
-        record = _decoder.decode(content or b"")
-    except (ValueError, RecursionError):
+        record = files.parsed(content or b"", _decoder.decode)
+    except files.MalformedError:
         return None
     right = _bits(record.robust, record.n)
     if right is not None and abs(right.bit_count() - record.accuracy * record.n) > 1e-6 * record.n:

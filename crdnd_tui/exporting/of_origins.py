@@ -40,11 +40,7 @@ def _origin(side: Side, folder: Path | None) -> Origin:
 
 def provenance(folder: Path) -> Mapping[str, Any]:
     """What the engine wrote of code, data, device and packages; empty where it cannot be read."""
-    try:
-        told = msgspec.json.decode(files.read(RunDir(folder).provenance) or b"{}")
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}
+    return files.read_table(RunDir(folder).provenance)
 
 
 def _facts(told: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -103,11 +99,8 @@ def _weights(side: Side, folder: Path | None) -> tuple[tuple[str, str], ...]:
 
 
 def _digest(path: Path) -> str:
-    try:
-        record = _decoder.decode(files.read(path, files.RESULT_CAP) or b"")
-    except (ValueError, RecursionError):
-        return ""
-    return one_line(record.weights_sha256[:_DIGITS])
+    record = files.decoded(path, _decoder.decode, files.RESULT_CAP)
+    return one_line(record.weights_sha256[:_DIGITS]) if record else ""
 
 
 def _table(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:

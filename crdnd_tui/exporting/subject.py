@@ -1,9 +1,5 @@
 """A run folder -> what is replayed of it elsewhere. Reads, without trust."""
 
-from typing import Any
-
-import msgspec
-
 from crdnd_tui import library, results
 from crdnd_tui.exporting.measured import Subject
 from crdnd_tui.text import display
@@ -24,14 +20,5 @@ def subject(run: RunDir) -> Subject:
         log=results.load(run),
         status=summary.status,
         preset=display((files.read(run.preset) or b"").decode("utf-8", "replace"), files.CONFIG_CAP),
-        provenance=_table(files.read(run.provenance)),
+        provenance=files.decoded(run.provenance, files.json_table),
     )
-
-
-def _table(content: bytes | None) -> dict[str, Any] | None:
-    """A JSON object; None when there is none, or it is damaged."""
-    try:
-        value = msgspec.json.decode(content or b"")
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

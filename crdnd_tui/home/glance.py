@@ -3,7 +3,6 @@
 Of a long event log some pieces are read, spread evenly, and its end.
 """
 
-import json
 import os
 import re
 import textwrap
@@ -127,12 +126,7 @@ def _last_words(path: Path) -> tuple[str, ...]:
 
 def _provenance(path: Path) -> tuple[str, dict[str, str]]:
     """The commit the engine ran from, and words about device and config."""
-    try:
-        told = json.loads(files.read(path) or b"{}")
-    except (ValueError, RecursionError):
-        return "", {}
-    if not isinstance(told, dict):
-        return "", {}
+    told = files.read_table(path)
     facts = {key: one_line(value, 80) for key in ("device", "config_hash") if isinstance(value := told.get(key), str)}
     git = told.get("git")
     if not isinstance(git, dict) or not isinstance(git.get("commit"), str):

@@ -12,7 +12,6 @@ from pathlib import Path
 from crdnd_tui.text import display
 from engine.spec import files
 from engine.spec.files import write_atomically
-from engine.spec.written import decoded
 
 NAME = "notes.toml"
 CAP = 1 << 16  # bytes
@@ -37,14 +36,8 @@ NONE = Notes()
 
 def read(folder: Path) -> Notes:
     """Of a run folder; NONE when there are none that can be read."""
-    content = files.read(folder / NAME, CAP)
-    if content is None:
-        return NONE
-    import tomllib  # noqa: PLC0415  most folders hold no notes
-
-    try:
-        table = tomllib.loads(decoded(content))
-    except (ValueError, RecursionError):  # tomllib's errors and those of UTF-8 are ValueErrors
+    table = files.decoded(folder / NAME, files.toml_table, CAP)
+    if table is None:
         return NONE
     tags, note = table.get("tags"), table.get("note")
     return Notes(

@@ -2,12 +2,11 @@
 
 import os
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crdnd_tui import attach, launch, library, presets, results, vitals
+from crdnd_tui import launch, library, presets, results, vitals
 from crdnd_tui.library import LIVING, State
 from crdnd_tui.text import display
 from engine.spec import files
@@ -37,7 +36,7 @@ def resume(path: Path) -> Trouble | None:
         return Trouble("Not resumed", (display(str(error)), *_by_hand(run)))
     if code in (None, 0):
         return None
-    log = attach.log_tail(run, 12) or ["its log says nothing"]
+    log = library.log_tail(run, 12) or ["its log says nothing"]
     return Trouble("The engine did not start", (f"It left with code {code}. Its last words:", "", *log, *_by_hand(run)))
 
 
@@ -70,10 +69,10 @@ def clone(path: Path) -> str:
     Flags may have overridden it, and it may lean on other files. CrdndError when there is nothing to clone.
     """
     run = RunDir(path)
+    content = files.read(run.preset) or b""
     try:
-        written = decoded(files.read(run.preset) or b"")
-        table = tomllib.loads(written)
-    except (ValueError, RecursionError):
+        written, table = files.parsed(content, decoded), files.toml_table(content)
+    except files.MalformedError:
         return _written_out(run)
     teacher = table.get("teacher")
     alone = table and "extends" not in table and not (isinstance(teacher, dict) and "preset" in teacher)
@@ -102,8 +101,8 @@ def _written_out(run: RunDir) -> str:
     if content is None:
         raise RunFolderError("config.toml cannot be read", where=display(str(run.path)))
     try:
-        document = tomlkit.parse(decoded(content))
-    except (TOMLKitError, ValueError, RecursionError) as error:
+        document = files.parsed(content, lambda text: tomlkit.parse(decoded(text)))
+    except (TOMLKitError, files.MalformedError) as error:
         raise RunFolderError(
             f"config.toml is damaged: {display(str(error), 200)}", where=display(str(run.path))
         ) from None
@@ -139,7 +138,7 @@ def trash(path: Path) -> Path:
         raise RunFolderError(f"{display(path.name)} is at work; stop it first")
     bin_ = path.parent / TRASH
     try:
-        bin_.mkdir(exist_ok=True)
+        files.make_folder(bin_)
         target = bin_ / path.name
         for k in range(1, 1000):
             if not os.path.lexists(target):

@@ -90,8 +90,8 @@ def load(folder: Path) -> Hall:
     if content is None:
         raise GalleryError("gallery.json is no regular file that can be read")
     try:
-        found = spec.decode(content)
-    except (ValueError, RecursionError) as error:
+        found = files.parsed(content, spec.decode)
+    except files.MalformedError as error:
         raise GalleryError(f"gallery.json is damaged: {one_line(str(error), 120)}") from None
     _check(found)
     return Hall(

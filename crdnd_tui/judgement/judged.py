@@ -66,8 +66,8 @@ def load(folder: Path) -> Judged:
             troubles[name] = f"{one_line(path.name, 60)} is no regular file that can be read"
             continue
         try:
-            found[name] = _square(outcomes.decode(content))
-        except (ValueError, RecursionError, ZeroDivisionError, OverflowError) as error:
+            found[name] = files.parsed(content, lambda text: _square(outcomes.decode(text)))
+        except files.MalformedError as error:
             troubles[name] = f"{one_line(path.name, 60)} is damaged: {one_line(str(error), 120)}"
     return Judged(outcomes=found, troubles=troubles)
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from crdnd_tui.judgement.judged import Judged
 from crdnd_tui.text import one_line
 from engine.spec import files
 from engine.spec.rundir import RUN_ID, RunDir, newest_first
-from engine.spec.written import decoded
 
 CHECKPOINTS = ("best", "last")
 _MOST = 500  # runs that a list offers
@@ -147,7 +145,4 @@ def _epsilon(run: RunDir) -> str:
 
 
 def _config(run: RunDir) -> dict[str, object]:
-    try:
-        return tomllib.loads(decoded(files.read(run.config) or b""))
-    except (ValueError, RecursionError):  # damaged: nothing is known
-        return {}
+    return files.decoded(run.config, files.toml_table) or {}  # damaged: nothing is known

@@ -15,7 +15,7 @@ from crdnd_tui.queueing.queue import Queue, Ticket, TicketState
 from crdnd_tui.text import display, one_line
 from engine.spec import files
 from engine.spec.errors import RunFolderError
-from engine.spec.files import write_atomically
+from engine.spec.files import write_inside
 
 CAP = 1 << 20  # bytes of a note
 
@@ -27,6 +27,9 @@ class Batch(Struct, frozen=True, kw_only=True):
     title: str = ""
     path: str = ""  # of its file
     hashes: tuple[str, ...] = ()  # of the configs of all its runs
+
+
+_decoder = msgspec.json.Decoder(Batch)
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -48,9 +51,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 
 def note(runs: Path, batch: Batch) -> None:
     """Written when a study's runs are queued; in place of an earlier note of that name."""
-    folder = _folder(runs)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / f"{batch.study}.json", msgspec.json.encode(batch) + b"\n")
+    write_inside(_folder(runs) / f"{batch.study}.json", msgspec.json.encode(batch) + b"\n")
 
 
 def noted(runs: Path) -> list[Batch]:
@@ -61,11 +62,8 @@ def noted(runs: Path) -> list[Batch]:
         return []
     found = []
     for path in paths:
-        try:
-            batch = msgspec.json.decode(files.read(path, CAP) or b"", type=Batch)
-        except (ValueError, RecursionError):
-            continue
-        if path.name == f"{batch.study}.json":
+        batch = files.decoded(path, _decoder.decode, CAP)
+        if batch is not None and path.name == f"{batch.study}.json":
             found.append(msgspec.structs.replace(batch, title=one_line(batch.title, 120)))
     return found
 

@@ -12,12 +12,11 @@ from pathlib import Path
 import msgspec
 
 from crdnd_tui import launch, library, vitals
-from crdnd_tui.attach import log_tail
 from crdnd_tui.queueing import occupancy, room
 from crdnd_tui.queueing.queue import OPEN, Queue, Ticket
 from crdnd_tui.queueing.sharing import Sharing
 from crdnd_tui.text import one_line
-from engine.spec import files
+from engine.spec import deaths, files
 from engine.spec.errors import CrdndError, RunFolderError
 from engine.spec.rundir import RunDir
 
@@ -170,13 +169,12 @@ def outcome(run: RunDir, ticket: Ticket) -> dict[str, str]:
         return {"state": "cancelled", "note": "its folder is gone"}
     silent = row.status is not None and row.status.heartbeat < ticket.started and row.state != "done"
     if silent or row.state in ("queued", "killed", *library.LIVING):
-        death, lines = library.death_of(run), log_tail(run) if _modified(run.log) >= ticket.started - 0.1 else []
-        if death.name or not lines:
-            return {
-                "state": "failed",
-                "note": one_line(f"{death.words}; {death.advice(run.id, files.read(run.machine))}", 300),
-            }
-        return {"state": "failed", "note": one_line(lines[-1], 300)}
+        lines = library.log_tail(run) if _modified(run.log) >= ticket.started - 0.1 else []
+        if lines and not deaths.named(lines):
+            return {"state": "failed", "note": one_line(lines[-1], 300)}
+        death = library.death_of(run)
+        advice = death.advice(run.id, files.read(run.machine))
+        return {"state": "failed", "note": one_line(f"{death.words}; {advice}", 300)}
     match row.state:
         case "done":
             return {"state": "done", "note": one_line(row.why, 300)}

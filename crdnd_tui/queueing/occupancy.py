@@ -36,15 +36,13 @@ class Job(NamedTuple):
         return places(self.device, self.devices)
 
 
+_decoder = msgspec.json.Decoder(Wanted)
 _auto: list[str] = []
 
 
 def wanted(run: RunDir) -> Wanted:
     """The devices that a run's machine.json asks for."""
-    try:
-        return msgspec.json.decode(files.read(run.machine) or b"", type=Wanted)
-    except (ValueError, RecursionError):
-        return Wanted()
+    return files.decoded(run.machine, _decoder.decode) or Wanted()
 
 
 def device(name: str) -> str:

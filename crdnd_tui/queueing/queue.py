@@ -5,7 +5,6 @@ A ticket tells what is wanted of a run; how the run is, its own folder tells.
 
 import os
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,6 @@ from engine.spec import files, locks
 from engine.spec.errors import RunFolderError
 from engine.spec.files import write_atomically
 from engine.spec.rundir import RUN_ID
-from engine.spec.written import decoded
 
 TicketState = Literal["waiting", "held", "running", "done", "stopped", "failed", "cancelled"]
 OPEN: frozenset[TicketState] = frozenset({"waiting", "held"})
@@ -50,6 +48,9 @@ class Ticket(Struct, frozen=True, kw_only=True):
     stop_on_failure: bool = False  # when it fails, the rest of its study is held
 
 
+_decoder = msgspec.json.Decoder(Ticket)
+
+
 class Queue:
     """The queue of a runs folder. Nothing is made on disk before the first ticket."""
 
@@ -74,10 +75,7 @@ class Queue:
     @property
     def sharing(self) -> Sharing:
         """How runs share a device; what was not set to something sensible is as if it was not set."""
-        try:
-            said = tomllib.loads(decoded(files.read(self._settings, CAP) or b""))
-        except ValueError:
-            said = {}
+        said = files.decoded(self._settings, files.toml_table, CAP) or {}
         count = said.get("at_once")
         sensible = type(count) is int and count in SLOTS
         return Sharing(count if sensible else None, "memory" if said.get("share_by") == "memory" else "slots")
@@ -175,7 +173,7 @@ class Queue:
     def locked(self) -> Iterator[None]:
         """Alone among writers; RunFolderError when another one does not let go."""
         try:
-            self._tickets.mkdir(parents=True, exist_ok=True)
+            files.make_folder(self._tickets)
             lock = locks.open_lock(self._lock)
         except OSError as error:
             raise RunFolderError(f"the queue cannot be written: {error.strerror}", where=str(self.folder)) from None
@@ -246,9 +244,8 @@ def _stamp(entry: "os.DirEntry[str]") -> tuple[int, int, int]:
 def _ticket(path: Path) -> Ticket | None:
     """None for a file that is no ticket: damaged, too large, a link, called otherwise than its run,
     of no time, of no number of devices."""
-    try:
-        ticket = msgspec.json.decode(files.read(path, CAP) or b"", type=Ticket)
-    except (ValueError, RecursionError):
+    ticket = files.decoded(path, _decoder.decode, CAP)
+    if ticket is None:
         return None
     times = ticket.added, ticket.started, ticket.ended, ticket.born
     if path.name != f"{ticket.run}.json" or not RUN_ID.fullmatch(ticket.run) or not all(0 <= t < 1e11 for t in times):

@@ -144,7 +144,7 @@ def work(runs: Path, say: Say, *, poll: float = POLL, idle: float = IDLE) -> boo
 def _to_trash(path: Path) -> None:
     """Where it can be found again."""
     trash = path.parent / ".trash"
-    trash.mkdir(exist_ok=True)
+    files.make_folder(trash)
     target, k = trash / path.name, 1
     while os.path.lexists(target):
         target, k = trash / f"{path.name}-{k}", k + 1

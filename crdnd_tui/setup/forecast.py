@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from crdnd_tui.follow import Follower
 from crdnd_tui.state import RunState, fold
 from crdnd_tui.text import duration
-from engine.spec import files, folders, status, toml
+from engine.spec import files, folders, toml
 from engine.spec.budget import Estimate
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
@@ -109,12 +107,8 @@ def teacher_to_train(config: RunConfig, runs: Path) -> RunConfig | None:
 
 
 def _past(run: RunDir, host: str) -> Past | None:
-    content = files.read(run.status)
-    try:
-        known = status.decode(content or b"")
-    except ValueError:
-        return None
-    if known.phase != "done" or known.host != host:
+    known = folders.status_of(run)
+    if known is None or known.phase != "done" or known.host != host:
         return None
     try:
         config = toml.read(run.config)
@@ -151,11 +145,7 @@ def _state(run: RunDir) -> RunState:
 
 def _device(run: RunDir) -> str:
     """The device that was asked for."""
-    try:
-        asked = msgspec.json.decode(files.read(run.machine) or b"{}")
-    except ValueError:
-        return ""
-    return str(asked.get("device", "auto")) if isinstance(asked, dict) else ""
+    return str(files.read_table(run.machine).get("device", "auto"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,7 @@ def shipped_presets() -> list[Option]:
     """Presets that came with the program, quickstarts first, with what their first line says."""
     found = []
     for name, path in sorted(presets.shipped().items(), key=lambda item: (not item[0].startswith("quick"), item[0])):
-        first = path.read_text("utf-8-sig").partition("\n")[0].lstrip("# ")
+        first = (files.read(path) or b"").decode("utf-8", "replace").partition("\n")[0].lstrip("# ")
         found.append(Option(value=name, title=name, note=one_line(first), aside=one_line(first.rstrip("."))))
     return found
 

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from crdnd_tui import launch
-from crdnd_tui.attach import DONE, log_tail
+from crdnd_tui.attach import DONE
+from crdnd_tui.library import log_tail
 from crdnd_tui.session import Session
 from crdnd_tui.setup.crews import problems
 from engine.spec import explain, folders

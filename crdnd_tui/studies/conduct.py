@@ -5,7 +5,8 @@ Whatever dies in between, the same call goes on from what lies on disk. Blocks: 
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from crdnd_tui.studies import grid
 from crdnd_tui.studies.standing import RESUMABLE, Progress, Standing, Watch
 from crdnd_tui.studies.study import Cell, Study
 from crdnd_tui.text import display
-from engine.spec import folders, locks
+from engine.spec import files, folders, locks
+from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
@@ -131,13 +133,14 @@ def _queue_all(
     ids: dict[str, list[str]] = {
         kind: [] for kind in ("made", "resumed", "retried", "released", "kept", "held", "lost")
     }
-    wanted = []
+    wanted, epochs = [], planned_epochs([s.cell.config for s in progress.standings if s.state != "done"])
     for cell in in_order(study.cells, study):
         standing = by_hash[cell.config_hash]
         kind = _fate(standing, retry_failed)
         if not kind:
             continue
-        run = standing.run or folders.create(cell.config, preset_text(study, cell), machine).id
+        together = machine.model_copy(update={"table_epochs": epochs.get(_views(cell.config), 0)})
+        run = standing.run or folders.create(cell.config, preset_text(study, cell), together).id
         ids[kind].append(run)
         if kind == "released":
             queue.release(run)
@@ -152,6 +155,19 @@ def _queue_all(
         done=counts["done"],
         waiting=counts["running"] + counts["waiting"],
     )
+
+
+def planned_epochs(configs: Iterable[RunConfig]) -> Counter[str]:
+    """Of all these runs together, by what `_views` says of each: what a teacher's table would be shared for."""
+    epochs: Counter[str] = Counter()
+    for config in configs:
+        epochs[_views(config)] += config.training.epochs if config.teacher else 0
+    return epochs
+
+
+def _views(config: RunConfig) -> str:
+    """Equal for runs that ask one teacher about the same images, padded and mirrored alike."""
+    return f"{config.teacher.model_dump_json() if config.teacher else ''} {config.data.model_dump_json()}"
 
 
 def _fate(standing: Standing, retry_failed: bool) -> str:
@@ -222,7 +238,7 @@ def _alone(runs: Path) -> Iterator[None]:
     """Two launches at once would make the same runs twice; RunFolderError when the folder cannot be written."""
     path = runs / ".queue" / "studies.lock"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(path.parent)
         lock = locks.open_lock(path)
     except OSError as error:
         raise RunFolderError(f"no study can be queued here: {error.strerror}", where=str(runs)) from None

@@ -71,7 +71,7 @@ class Resolver:
         if name not in self._paths:
             path, bare = self._folder / name, name.removesuffix(".toml")
             shipped = presets.shipped().get(bare) if "/" not in bare else None
-            self._paths[name] = path if toml.is_file(path) else shipped
+            self._paths[name] = path if files.is_file(path) else shipped
         return self._paths[name]
 
     def _near(self, name: str) -> str:

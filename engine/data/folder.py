@@ -86,7 +86,7 @@ class _Reader:
         return [path for here in sorted(found) for path in found[here]]
 
     def _entries(self, folder: Path, *, folders: bool = False) -> Iterator[Path]:
-        """What is taken of a folder, by name: folders alone, or folders and images. Links to folders only as classes."""
+        """What is taken of a folder, by name; with `folders` these alone, and links to them, too."""
         for path in sorted(folder.iterdir()):
             name, linked = path.name, path.is_symlink()
             mode = 0 if linked and not self._stays(path) else path.stat().st_mode
@@ -127,9 +127,9 @@ class _Reader:
                 except _TORN as error:
                     torn.append((path, error))
         if torn:
-            path, error = torn[0]
+            path, cause = torn[0]
             more = f" ({len(torn)} of {len(paths)} images are not)" if len(torn) > 1 else ""
-            raise DataError(f"is no readable image{more}: {error}", where=str(path)) from error
+            raise DataError(f"is no readable image{more}: {cause}", where=str(path)) from cause
         if self._deep and self._deepest < DARK:
             path, mode = self._deep
             what = (
@@ -153,8 +153,8 @@ class _Reader:
             else:
                 rgb = image.convert("RGB")
                 if ";16" in stored and not stored.startswith("BGR"):  # Pillow took the upper bytes; BGR;16 is 5-6-5
-                    self._note_depth(path, f"{mode} of 16 bits", max(high for _, high in rgb.getextrema()))
-                if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+                    self._note_depth(path, f"{mode} of 16 bits", int(np.asarray(rgb).max()))
+                if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
                     self._converted["have transparency, which is left out"] += 1
                 if mode == "CMYK":
                     self._converted["are CMYK, made RGB without a colour profile"] += 1
@@ -182,7 +182,8 @@ class _Reader:
 
 def _stored(image: Image.Image) -> str:
     """How the file stores its pixels, in Pillow's words, such as `RGB;16B`; empty when it does not tell."""
-    arguments = image.tile[0][3] if getattr(image, "tile", None) else ""
+    tiles = getattr(image, "tile", ())
+    arguments = tiles[0][3] if tiles else ""
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return first if isinstance(first, str) else ""
 

@@ -78,7 +78,7 @@ class Table:
 
     def absent(self, chunks: Places) -> Places:
         """Those of these chunks that are not whole."""
-        return chunks[np.array([not self.whole(chunk) for chunk in chunks.tolist()], dtype=bool)]
+        return np.array([chunk for chunk in chunks.tolist() if not self.whole(chunk)], dtype=np.int64)
 
     def read(self, views: Views) -> Logits:
         """float32 logits, B K, on the CPU; KeyError when a chunk is missing that holds one of them."""

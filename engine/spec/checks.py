@@ -25,6 +25,22 @@ CHECKS: dict[str, str] = {
 """By name, each as what an honest model passes. Their number changes only with the engine."""
 
 
+LOOK, CLIMB, FAR = 256, 512, 256  # images for looking at logits, for more steps and corners, for radii and transfer
+DRAWS, PLANTED = 10, 24  # corners of each image; images around which a mistake is planted
+LONGER = 5  # times the steps of a climb
+SWEEP_STEPS, FAR_STEPS = 20, 50  # of the margin attack at each radius, and at the last
+WIDE = 0.5  # radius at which every image may turn grey
+
+
+def radii(epsilon: float) -> list[float]:
+    """Of the sweep: doubled from epsilon on, the last is WIDE."""
+    found = []
+    while epsilon < WIDE:
+        found.append(epsilon)
+        epsilon *= 2
+    return [*found, WIDE]
+
+
 class Finding(Struct, frozen=True):
     """A mark: its code, why it was given, and the column that it concerns; empty is the whole checkpoint."""
 

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -160,6 +160,11 @@ def last(log: bytes, *, alive: bool = False) -> Death | None:
     if not deaths or alive:
         return None
     return Death(deaths[-1][0], repeated=len(deaths) > 1, after_end=finished)
+
+
+def named(lines: Sequence[str]) -> bool:
+    """Whether the last lines of a log name a death, with nothing said after it."""
+    return " CRITICAL engine " in lines[-1] or any(line.startswith("Fatal Python error: ") for line in lines)
 
 
 def told(lines: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ from engine.spec.config import RunConfig
 from engine.spec.cost import ModelCost, Shape, model_cost
 from engine.spec.methods import CRDND, IAD
 from engine.spec.models import ModelSpec
-from engine.spec.passes import SURVIVING, Passes, attack_forwards, passes_per_step
+from engine.spec.passes import SURVIVING, Passes, attack_forwards, passes_per_step, suspicion_forwards
 from engine.spec.robustbench import MODELS
 from engine.spec.teachers import CheckpointTeacher, PresetTeacher, RobustBenchTeacher
 from engine.spec.units import UNKNOWN, bytes_text, flops_text
@@ -79,7 +79,7 @@ def _counted(part: Estimate, config: RunConfig, facts: DataFacts, student: Model
     per_image = 1 + sum(attack_forwards(attack) for attack in config.selection.attacks)
     validation = 2 * student.macs * per_image * config.data.validation * validations
     judged = min(config.evaluation.images or facts.test, facts.test)
-    evaluation = _evaluation(config, judged, student)
+    evaluation = _evaluation(config, judged, student, part.teacher)
     return replace(
         part,
         images=images,
@@ -135,8 +135,12 @@ def _training_flops(config: RunConfig, images: int, student: ModelCost, teacher:
     return images * (early * before + (epochs - early) * later)
 
 
-def _evaluation(config: RunConfig, judged: int, student: ModelCost) -> tuple[AttackCost, ...]:
-    images = judged * len(config.evaluation.checkpoints)
+def _evaluation(
+    config: RunConfig, judged: int, student: ModelCost, teacher: ModelCost | None
+) -> tuple[AttackCost, ...]:
+    """Clean, each attack, and the checks of the figures; the teacher counts where it is known."""
+    checkpoints = len(config.evaluation.checkpoints)
+    images = judged * checkpoints
 
     def cost(attack: AttackSpec) -> AttackCost:
         forwards = attack_forwards(attack)
@@ -144,7 +148,10 @@ def _evaluation(config: RunConfig, judged: int, student: ModelCost) -> tuple[Att
         return AttackCost(attack=attack.key, forwards=forwards, images=images, flops=flops)
 
     clean = AttackCost(attack="clean", forwards=1, images=images, flops=2 * student.macs * images)
-    return (clean, *(cost(attack) for attack in config.evaluation.attacks))
+    own, asked = suspicion_forwards(config.evaluation, config.threat_model, judged)
+    checked = 2 * checkpoints * (own * student.macs + (asked * teacher.macs if teacher else 0))
+    checks = AttackCost(attack="suspect", forwards=ceil(own / judged), images=images, flops=checked)
+    return (clean, *(cost(attack) for attack in config.evaluation.attacks), *([checks] if own else []))
 
 
 def _memory(config: RunConfig, facts: DataFacts, student: ModelCost, teacher: ModelCost | None) -> Memory:

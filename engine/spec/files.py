@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from engine.spec import written
+
 CONFIG_CAP = 1 << 20  # bytes of a config, status or machine file
 RESULT_CAP = 64 << 20  # bytes of a result, which may hold the outcomes of every image
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -90,7 +92,7 @@ def toml_table(content: bytes) -> dict[str, Any]:
     """The table that TOML text holds; MalformedError when it is none."""
     import tomllib  # noqa: PLC0415  the first paint waits for it only where there is something to read
 
-    return parsed(content, lambda text: tomllib.loads(text.decode("utf-8")))
+    return parsed(content, lambda text: tomllib.loads(written.decoded(text)))
 
 
 def read_table(path: Path | str, cap: int = CONFIG_CAP) -> dict[str, Any]:

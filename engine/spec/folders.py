@@ -75,8 +75,8 @@ def equal_runs(runs: Path, config: RunConfig) -> list[tuple[RunDir, Status | Non
 
 
 def begun(run: RunDir, status: Status | None) -> float:
-    """Unix seconds of its creation, as far as anything tells."""
-    return status.created if status is not None and status.created > 0 else dated(run.path)
+    """Unix seconds of its creation, by its status or its id."""
+    return status.created if status is not None and status.created > 0 else dated(run.id)
 
 
 def finished_run(runs: Path, config: RunConfig) -> RunDir | None:

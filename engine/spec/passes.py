@@ -5,8 +5,10 @@ Counts are of what this engine does, not of the public codes, which repeat some 
 
 from dataclasses import dataclass
 
-from engine.spec.attacks import CW2, FGSM, AttackSpec, AutoAttack, PGDRescaled
+from engine.spec import checks
+from engine.spec.attacks import CW2, FGSM, Ascent, AttackSpec, AutoAttack, PGDRescaled, ThreatModel
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, MethodSpec, Natural
+from engine.spec.training import Evaluation
 
 SURVIVING = 0.5  # assumed share of images that no part of AutoAttack fools; they are nearly its whole cost
 AUTOATTACK_SURVIVOR = 9_720  # forwards: APGD-CE 202, APGD-T 1818, FAB-T 2700, Square 5000
@@ -70,3 +72,26 @@ def attack_forwards(attack: AttackSpec) -> int:
             return attack.climbs * attack.restarts * (2 * attack.steps + 1)
         case _:
             return attack.restarts * (2 * attack.steps + 1)
+
+
+def suspicion_forwards(evaluation: Evaluation, threat_model: ThreatModel, images: int) -> tuple[int, int]:
+    """Of all checks of one checkpoint with so many images: forwards of the student or its twin, and of the teacher.
+
+    An upper bound: `SURVIVING` of the images are climbed again where rescaled PGD is compared with restarts, which
+    honest models seldom need.
+    """
+    if not evaluation.suspect:
+        return 0, 0
+    looked, climbed, far = (min(some, images) for some in (checks.LOOK, checks.CLIMB, checks.FAR))
+    climbs = [attack for attack in evaluation.attacks if attack.module == "pgd" and isinstance(attack, Ascent)]
+    steps = climbs[0].steps if climbs else 20
+    sweep = len(checks.radii(float(threat_model.epsilon))) - 1
+    own = 3 * looked + 3 * climbed  # logits twice, the last third again; gradients of two losses
+    own += min(checks.PLANTED, images) * (2 * 20 + 4)
+    own += far * (sweep * (2 * checks.SWEEP_STEPS + 1) + 2 * checks.FAR_STEPS + 1)
+    own += climbed * (checks.DRAWS + (2 * checks.LONGER * steps + 1 if climbs else 0))
+    own += far * 2 + far * 2 * steps  # what teacher and twin give is looked at; the twin is climbed on
+    rescaled = [attack for attack in evaluation.attacks if isinstance(attack, PGDRescaled)]
+    if climbs:
+        own += round(SURVIVING * images * sum(attack_forwards(attack) for attack in rescaled))
+    return own, far * 2 * steps

@@ -88,9 +88,9 @@ def check(run: RunDir) -> None:
 
 
 def created(run: Path) -> float:
-    """Unix seconds at which a run was begun: by its status, else by its id, else by the age of its config.
+    """Unix seconds at which a run was begun: by its status, else by its id; 0 when neither tells.
 
-    0 when nothing tells. Ids are UTC; older ones are of the local time where they were made.
+    Ids are UTC; older ones are of the local time where they were made.
     """
     content = b""
     try:
@@ -107,20 +107,15 @@ def created(run: Path) -> float:
     said = _CREATED.search(content)
     if said is not None and 0.0 < (seconds := float(said[1])) < inf:
         return seconds
-    return dated(run)
+    return dated(run.name)
 
 
-def dated(run: Path) -> float:
-    """The same for a run whose status does not tell."""
-    digits = _DATED.match(run.name)
+def dated(name: str) -> float:
+    """Unix seconds of the date in a run's id; 0 without one."""
+    digits = _DATED.match(name)
     try:
-        if digits is not None:
-            return datetime(*map(int, digits.groups()), tzinfo=UTC).timestamp()  # type: ignore[arg-type, misc]
+        return datetime(*map(int, digits.groups()), tzinfo=UTC).timestamp() if digits else 0.0  # type: ignore[arg-type, misc]
     except ValueError:  # the thirteenth month
-        return 0.0
-    try:
-        return os.lstat(f"{run}/config.toml").st_mtime
-    except OSError:
         return 0.0
 
 

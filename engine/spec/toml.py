@@ -4,6 +4,8 @@
 another kind (`[method] name = ...`) starts afresh.
 """
 
+import errno
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ import tomli
 import tomlkit
 from pydantic import ValidationError
 
-from engine.spec import lines
+from engine.spec import files, lines
 from engine.spec.config import JudgeConfig, RunConfig, name_protocol
 from engine.spec.errors import ConfigError
 from engine.spec.explain import explain, in_file_order
@@ -26,8 +28,12 @@ from engine.spec.written import MARK, decoded
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8  # a preset has no more levels, and deep nesting is how a file attacks its reader
+MAX_KEYS = 2000  # of all tables together; a resolved config has a hundred
+MAX_CHAIN = 16  # presets that lie over each other, or are the teachers of each other
 MAX_DOTS = 500  # in one line: a key of 20,000 parts keeps a parser busy for seconds
+SHOWN = 200  # characters of a value in a message
 SETTLED = 2 * 10**9  # nanoseconds after which a file counts as written
+_UNTOLD = (ArithmeticError, RecursionError)  # what pydantic lets through: numbers and nestings without end
 _INDEX = re.compile("[0-9]{1,4}")
 
 
@@ -40,10 +46,11 @@ class Draft:
     folders: dict[lines.Path, Path] = field(default_factory=dict)  # which file's folder a key's path is relative to
     problems: list[str] = field(default_factory=list)
 
-    def forget(self, replaced: lines.Path) -> None:
-        """What lay inside a value that is replaced was written nowhere any more."""
+    def forget(self, *replaced: lines.Path) -> None:
+        """What lay inside values that are replaced was written nowhere any more."""
+        gone = set(replaced)
         for noted in (self.origins, self.folders):
-            for key in [key for key in noted if key[: len(replaced)] == replaced]:
+            for key in [key for key in noted if any(key[:end] in gone for end in range(len(key) + 1))]:
                 del noted[key]
 
 
@@ -55,20 +62,24 @@ def load(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> 
         config = RunConfig.model_validate(draft.table)
     except ValidationError as error:
         draft.problems += explain(error, RunConfig, draft.table, draft.origins)
+    except _UNTOLD as error:
+        draft.problems.append(f"{path}: a value is out of all proportion: {str(error)[:100]}")
     if draft.problems:
         raise ConfigError(in_file_order(draft.problems))
     return config
 
 
 def read(path: Path) -> RunConfig | JudgeConfig:
-    """The resolved config of a run folder."""
-    table = parse(path, _text(path))
+    """The resolved config of a run folder; ConfigError, too, where it is a link."""
+    table = parse(path, _text(path, link=False))
     name_protocol(table)
     kind = JudgeConfig if table.get("kind") == "evaluation" else RunConfig
     try:
         return kind.model_validate(table)
     except ValidationError as error:
         raise ConfigError(explain(error, kind, table, {(): str(path)})) from error
+    except _UNTOLD as error:
+        raise ConfigError([f"{path}: a value is out of all proportion: {str(error)[:100]}"]) from error
 
 
 def dump(config: RunConfig | JudgeConfig) -> str:
@@ -107,7 +118,7 @@ def merged(path: Path, overrides: Sequence[str] = (), above: tuple[Path, ...] = 
     teacher = draft.table.get("teacher")
     named = isinstance(teacher, dict) and isinstance(teacher.get("preset"), str) and teacher["preset"]
     if isinstance(teacher, dict) and named and not _is_laid_in(draft, teacher.get("config")):
-        _lay_in_teacher(draft, teacher, (*above, path.resolve()))
+        _lay_in_teacher(draft, teacher, (*above, _real(path)))
     for setting in overrides:
         if setting.startswith("teacher.config."):
             _override(draft, setting)
@@ -115,7 +126,9 @@ def merged(path: Path, overrides: Sequence[str] = (), above: tuple[Path, ...] = 
 
 
 def _extended(path: Path, above: tuple[Path, ...], text: str | None = None) -> Draft:
-    resolved = path.resolve()
+    resolved = _real(path)
+    if len(above) >= MAX_CHAIN:
+        raise ConfigError([f"{path}: more than {MAX_CHAIN} presets lead to each other"])
     if resolved in above:
         chain = " -> ".join(p.name for p in (*above[above.index(resolved) :], resolved))
         raise ConfigError([f"{path}: presets lead in a circle: {chain}"])
@@ -125,28 +138,30 @@ def _extended(path: Path, above: tuple[Path, ...], text: str | None = None) -> D
         draft = Draft()
     elif isinstance(base, str):
         below = resolved.parent / base
-        if not is_file(below):
-            raise ConfigError([f"{path}:{where.get(('extends',), 1)}: extends: there is no preset {base!r}"])
+        if not files.is_file(below):
+            raise ConfigError([f"{path}:{where.get(('extends',), 1)}: extends: there is no preset {base[:SHOWN]!r}"])
         draft = _extended(below, (*above, resolved))
     else:
         raise ConfigError([f"{path}:{where.get(('extends',), 1)}: extends: should be the path of a preset"])
     draft.origins[()] = str(path)
-    _merge(draft, draft.table, table, ())
+    draft.forget(*_merge(draft.table, table, ()))
     for key, line in where.items():
         draft.origins[key] = f"{path}:{line}"
         draft.folders[key] = resolved.parent
     return draft
 
 
-def _merge(draft: Draft, below: dict[str, Any], above: dict[str, Any], at: lines.Path) -> None:
-    """Lay one table over another, in place; `at` is where both lie in the draft."""
+def _merge(below: dict[str, Any], above: dict[str, Any], at: lines.Path) -> list[lines.Path]:
+    """Lay one table over another, in place; `at` is where both lie. Returns the paths that were replaced."""
+    replaced: list[lines.Path] = []
     for key, value in above.items():
         found = below.get(key)
         if isinstance(value, dict) and isinstance(found, dict) and not other_kind(found, value, key):
-            _merge(draft, found, value, (*at, key))
+            replaced += _merge(found, value, (*at, key))
         else:
             below[key] = value
-            draft.forget((*at, key))
+            replaced.append((*at, key))
+    return replaced
 
 
 def other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> bool:
@@ -161,7 +176,7 @@ def _override(draft: Draft, text: str) -> None:
     name, equals, value = text.partition("=")
     keys = [int(part) if _INDEX.fullmatch(part) else part for part in name.strip().split(".")]
     if not equals or "" in keys or len(keys) > MAX_DEPTH:
-        draft.problems.append(f"--set: {text!r} should read key.path=value")
+        draft.problems.append(f"--set: {text[:SHOWN]!r} should read key.path=value")
         return
     node: Any = draft.table
     for position, key in enumerate(keys[:-1]):
@@ -214,8 +229,10 @@ def _lay_in_teacher(draft: Draft, teacher: dict[str, Any], above: tuple[Path, ..
     """Read the preset that a [teacher] names, and make it part of this one."""
     key: lines.Path = ("teacher", "preset")
     path = draft.folders.get(key, Path.cwd()) / teacher["preset"]
-    if not is_file(path):
-        draft.problems.append(f"{draft.origins.get(key, 'preset')}: teacher.preset: no such file {teacher['preset']!r}")
+    if not files.is_file(path):
+        draft.problems.append(
+            f"{draft.origins.get(key, 'preset')}: teacher.preset: no such file {teacher['preset'][:SHOWN]!r}"
+        )
         teacher["config"] = None
         return
     try:
@@ -250,13 +267,18 @@ def _read(path: Path, _stamp: object) -> tuple[dict[str, Any], dict[lines.Path, 
 _known = lru_cache(maxsize=32)(_read)
 
 
-def _text(path: Path) -> str:
-    """What a file holds; ConfigError when it cannot be read."""
+def text_of(path: Path) -> str:
+    """What a preset that the user named holds, as it is written; ConfigError when it cannot be read."""
+    return _text(path)
+
+
+def _text(path: Path, *, link: bool = True) -> str:
+    """What a file holds; ConfigError when it cannot be read. It may be a link where the user named it."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError([f"{path}: larger than {MAX_BYTES // 1024} KiB, so it is no preset"])
-        return decoded(path.read_bytes())
+        return decoded(files.content_of(_real(path) if link else path, MAX_BYTES))
     except OSError as error:
+        if error.errno == errno.EOVERFLOW:
+            raise ConfigError([f"{path}: larger than {MAX_BYTES // 1024} KiB, so it is no preset"]) from error
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except ValueError as error:  # not UTF-8
         raise ConfigError([f"{path}: {error}"]) from error
@@ -270,22 +292,36 @@ def parse(path: Path, text: str) -> dict[str, Any]:
         raise ConfigError([f"{path}: a line of more than {MAX_DOTS} dots, so it is no preset"])
     try:
         table = tomli.loads(text.removeprefix(MARK))
-        too_deep = _depth(table) > MAX_DEPTH * 2
+        too_deep, too_many = _depth(table) > MAX_DEPTH * 2, _keys(table) > MAX_KEYS
     except tomli.TOMLDecodeError as error:
         raise ConfigError([f"{path}:{error.lineno}:{error.colno}: not valid TOML: {error.msg}"]) from error
     except (ValueError, RecursionError) as error:  # endless digits, endless brackets
         raise ConfigError([f"{path}: not valid TOML: {str(error)[:100] or 'nested too deeply'}"]) from error
-    if too_deep:
-        raise ConfigError([f"{path}: nested deeper than any preset"])
+    if too_deep or too_many:
+        what = "nested deeper than any preset" if too_deep else f"more than {MAX_KEYS} keys, so it is no preset"
+        raise ConfigError([f"{path}: {what}"])
     return table
 
 
-def is_file(path: Path) -> bool:
-    """False, too, for names that no file can have."""
+def _real(path: Path) -> Path:
+    """Where the links of a path that the user named lead; itself where they lead in a circle."""
     try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
+        return Path(os.path.realpath(path))
+    except ValueError:  # a zero byte
+        return path
+
+
+def _keys(value: object) -> int:
+    """Of all tables in it."""
+    count, left = 0, [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, dict):
+            count += len(item)
+            left += item.values()
+        elif isinstance(item, list):
+            left += item
+    return count
 
 
 def _depth(value: object) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.attach import log_tail
+from crdnd_tui.library import log_tail
 from engine.spec.rundir import RUN_ID, RunDir
 from tests.cli.conftest import Crdnd
 

@@ -99,6 +99,8 @@ def test_twenty_runs_and_more_are_compared(crdnd: Crdnd, tmp_path: Path) -> None
         shutil.copytree(runs / RSLAD, copy)
         config = copy / "config.toml"
         config.write_text(config.read_text().replace("seed = 0\n", f"seed = {seed}\n", 1))
+        for path in (copy / "evaluation" / "best").glob("*.json"):  # other weights: else they are one network
+            path.write_text(path.read_text().replace('"weights_sha256":"', f'"weights_sha256":"{seed:02}'))
     done = compare(crdnd, runs, *sorted(path.name for path in runs.iterdir()), "--json", "--seeds")
     (row,) = tables(done.stdout)["results"]["rows"]
     assert (done.returncode, row["label"], len(row["runs"])) == (0, "rslad (24)", 24)

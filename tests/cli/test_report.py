@@ -38,8 +38,8 @@ JUDGED: list[Event] = [
     cell("best", "clean", 0.8341), cell("best", "pgd_sat", 0.5106), cell("best", "cw_inf", 0.4899),
     cell("best", "autoattack", 0.4655), cell("best", "worst", 0.4655),
     cell("last", "clean", 0.8512), cell("last", "pgd_sat", 0.4803),
-    Warned(code="margin_below_ce", message="Believe AutoAttack.", checkpoint="best", attack="pgd_sat"),
-    Warned(code="margin_below_ce", message="Believe AutoAttack.", checkpoint="last", attack="pgd_sat"),
+    Warned(code="of_a_newer_engine", message="Believe AutoAttack.", checkpoint="best", attack="pgd_sat"),
+    Warned(code="of_a_newer_engine", message="Believe AutoAttack.", checkpoint="last", attack="pgd_sat"),
     Warned(code="slow", message="The disk is slow."),
 ]  # fmt: skip
 GOLDEN = """\
@@ -89,7 +89,7 @@ GOLDEN_ALONE = """\
 
   L-inf, epsilon 8/255 · % right of all 500 test images, 95 % intervals
   a AutoAttack finds far more adversarial images than PGD, which this model
-    probably misleads. Believe AutoAttack.
+    probably misleads. Believe the worst case.
   b 9 fall to 5; 8 fall to 5. Five times the steps fool many more images, so the
     attack had not converged. Give it more steps.
   checks for figures that mislead: not known

@@ -120,7 +120,7 @@ def test_the_flags_that_matter_are_in_the_line(tmp_path):
 
 
 FAST = {
-    "teacher": "bfloat16", "inner": "bfloat16", "outer": "float32", "folded": "on", "paired": "on", "table": "lazy",
+    "teacher": "bfloat16", "inner": "bfloat16", "outer": "float32", "folded": "on", "paired": "on", "table": "complete",
     "graphs": "off",
 }  # fmt: skip
 
@@ -132,17 +132,31 @@ def set_by(words: list[str]) -> list[str]:
 
 
 def test_what_was_computed_fast_is_told_and_the_line_computes_it_so_again(tmp_path):
-    run = made(tmp_path, natural(), FACTS | {"switches": FAST}, table="lazy", outer_precision="float32", devices=2)
+    run = made(
+        tmp_path,
+        natural(),
+        FACTS | {"switches": FAST},
+        table="complete",
+        table_epochs=9,
+        outer_precision="float32",
+        devices=2,
+    )
     told = page(run)
-    assert "computed  teacher, inner bfloat16, table lazy, folded, paired" in told
-    assert "settings  outer_precision float32, table lazy, devices 2" in told
+    assert "computed  teacher, inner bfloat16, table complete, folded, paired" in told
+    assert "settings  outer_precision float32, table complete, devices 2" in told
     assert set_by(words_of(run)) == [
         "--machine", "teacher_precision=bfloat16", "--machine", "inner_precision=bfloat16",
-        "--machine", "outer_precision=float32", "--machine", "table=lazy", "--devices", "2",
+        "--machine", "outer_precision=float32", "--machine", "table=complete", "--devices", "2",
     ]  # fmt: skip
     settings = [word for word in words_of(run) if "=" in word]
     again = machine.machine(runs="runs", settings=settings, crew={"devices": 2})
-    assert (again.inner_precision, again.outer_precision, again.table) == ("bfloat16", "float32", "lazy")
+    assert (again.inner_precision, again.outer_precision, again.table) == ("bfloat16", "float32", "complete")
+
+
+@pytest.mark.parametrize(("told", "said"), [("complete", ["table=complete"]), ("off", ["table=off"]), ("lazy", [])])
+def test_whether_there_was_a_table_is_written_out_since_auto_may_decide_otherwise(tmp_path, told, said):
+    run = made(tmp_path, natural(), FACTS | {"switches": FAST | {"table": told}}, table="auto")
+    assert [word for word in words_of(run) if word.startswith("table=")] == said
 
 
 def test_without_a_teacher_none_is_asked_in_any_precision(tmp_path):
@@ -170,7 +184,9 @@ def test_an_engine_that_computed_otherwise_before_is_told(tmp_path):
     now = FACTS | {"switches": FAST, "earlier": [FACTS | {"switches": {}}]}
     assert "an earlier engine had computed exact" in page(made(tmp_path, natural(), now))
     now = FACTS | {"switches": {}, "earlier": [FACTS | {"switches": FAST}]}
-    assert "an earlier engine had computed teacher, inner bfloat16, table lazy" in page(made(tmp_path, natural(), now))
+    assert "an earlier engine had computed teacher, inner bfloat16, table complete" in page(
+        made(tmp_path, natural(), now)
+    )
 
 
 @pytest.mark.parametrize(

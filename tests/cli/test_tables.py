@@ -16,23 +16,24 @@ from engine.spec.tables import FORMAT, LOCK, META, RECORDS, Key, Meta
 KEY = Key(
     teacher_sha256="a" * 64, model='{"name":"wide_resnet","depth":34}', data_sha256="b" * 64, images=100, classes=10,
     padding=4, flip=True, image=(3, 32, 32), precision="bfloat16", folded=True, layout="contiguous", device="cpu",
-    torch="2.15",
+    torch="2.15", rows=40,
 )  # fmt: skip
 
 
-def made(home: Path, key: Key = KEY, records: int = 0, **labels: str) -> Path:
-    """A table with so many written records, as an engine leaves it."""
+def made(home: Path, key: Key = KEY, chunks: int = 0, **labels: str) -> Path:
+    """A table with so many written chunks, as an engine leaves it."""
     path = tables.tables_folder(home / "data") / key.id
     path.mkdir(parents=True)
     meta = Meta(format=FORMAT, key=key, created=1.0, **labels)
     (path / META).write_bytes(msgspec.json.encode(meta))
     (path / LOCK).write_bytes(b"")
     with (path / RECORDS).open("wb") as file:
-        for number in range(records):
-            file.seek((3 * number) % (key.images * key.views) * key.record_bytes)
-            file.write(
-                struct.pack("<10fI", *range(10), 1 << (8 * (number % 4)))
-            )  # any byte of the word may stand alone
+        for number in range(chunks):
+            chunk = (7 * number) % key.chunks
+            file.seek(chunk * key.chunk_bytes)
+            file.write(struct.pack("<10f", *range(10)) * key.rows)
+            file.seek(key.chunks * key.chunk_bytes + 4 * chunk)
+            file.write(struct.pack("<I", 1 << (8 * (number % 4))))  # any byte of the word may stand alone
         file.truncate(key.table_bytes)
     return path
 
@@ -46,18 +47,18 @@ def test_without_tables_it_says_where_they_would_be(crdnd):
 
 
 def test_a_table_is_listed_with_what_it_holds(crdnd):
-    path = made(crdnd.home, records=1620, teacher="Rice2020Overfitting", data="cifar10")
+    path = made(crdnd.home, chunks=81, teacher="Rice2020Overfitting", data="cifar10")
     done = crdnd("tables")
     assert done.returncode == 0
     head, row = done.stdout.splitlines()
     assert head.split()[-8:] == ["x", "views", "filled", "%", "on", "disk", "last", "used"]
-    assert row.split()[:7] == [KEY.id, "Rice2020Overfitting", "cifar10", "100", "x", "162", "10.0"]
+    assert row.split()[:7] == [KEY.id, "Rice2020Overfitting", "cifar10", "100", "x", "162", "20.0"]
     assert row.endswith("ago")
     assert "in use" not in row
-    assert "696 KiB when all are filled" in done.stderr
+    assert "634 KiB when all are filled" in done.stderr
     (found,) = json.loads(crdnd("tables", "--json").stdout)
-    assert (found["id"], found["path"], found["filled"], found["trouble"]) == (KEY.id, str(path), 0.1, "")
-    assert found["bytes"] == KEY.table_bytes == 100 * 162 * 44
+    assert (found["id"], found["path"], found["filled"], found["trouble"]) == (KEY.id, str(path), 0.2, "")
+    assert found["bytes"] == KEY.table_bytes == 405 * (40 * 40 + 4)
     assert found["bytes_on_disk"] == (path / RECORDS).stat().st_blocks * 512
     assert (found["meta"]["key"]["views"], found["meta"]["key"]["model"]["depth"]) == (162, 34)
 
@@ -67,13 +68,13 @@ def test_a_table_without_labels_shows_its_architecture_and_the_hash_of_its_data(
     assert crdnd("tables").stdout.splitlines()[1].split()[:3] == [KEY.id, "wide_resnet", "b" * 8]
 
 
-def test_one_missing_record_is_not_a_full_table(crdnd):
-    path = made(crdnd.home)
-    whole = struct.pack("<10fI", *range(10), 7) * (KEY.images * KEY.views)
-    (path / RECORDS).write_bytes(whole)
+def test_one_missing_chunk_is_not_a_full_table(crdnd):
+    path = made(crdnd.home, chunks=KEY.chunks)
     assert " 100.0 " in crdnd("tables").stdout
-    (path / RECORDS).write_bytes(whole[: -KEY.record_bytes] + bytes(KEY.record_bytes))
-    assert " 99.9 " in crdnd("tables").stdout
+    with (path / RECORDS).open("r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(bytes(4))
+    assert " 99.7 " in crdnd("tables").stdout
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_a_table_that_no_run_uses_says_why_and_can_be_removed(crdnd, damage):
     elif damage == "garbage":
         (path / META).write_bytes(b"{\x1b[31m")
     elif damage == "another version":
-        (path / META).write_bytes((path / META).read_bytes().replace(b'"format":1', b'"format":9'))
+        (path / META).write_bytes((path / META).read_bytes().replace(b'"format":2', b'"format":1'))
     else:
         name = {"another name": "0123456789abcdef", "set aside": f"{KEY.id}.damaged-2"}[damage]
         path = path.rename(path.with_name(name))
@@ -103,7 +104,7 @@ def test_a_table_that_no_run_uses_says_why_and_can_be_removed(crdnd, damage):
 
 
 def test_removing_says_what_is_free_again_and_takes_the_beginning_of_a_name(crdnd):
-    path, kept = made(crdnd.home, records=50), made(crdnd.home, replace(KEY, torch="2.11"))
+    path, kept = made(crdnd.home, chunks=50), made(crdnd.home, replace(KEY, torch="2.11"))
     used = sum(file.stat().st_blocks * 512 for file in path.iterdir())
     done = crdnd("tables", "--remove", path.name[:6], "--json")
     assert json.loads(done.stdout) == {"removed": path.name, "freed": used}

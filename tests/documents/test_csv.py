@@ -20,7 +20,8 @@ GOLDEN = f'''\
 "group","method","AutoAttack","AutoAttack std","AutoAttack severity","AutoAttack believed",\
 "AutoAttack marks","difference","difference low","difference high","p","note","run_ids","config_hashes"
 "CIFAR-10","RSLAD (baseline)",51.24,0.31,"","true","","","","","","best of [a|b]","r1","{"aa" * 32}"
-"CIFAR-10","CRDND_1",51.9,0.25,"","true","Believe AutoAttack.",-0.66,-1.5,0.2,4e-07,"'=1+1","r2 r3","{"bb" * 32} {"cc" * 32}"
+"CIFAR-10","CRDND_1",51.9,0.25,"","true","Believe AutoAttack.",-0.66,-1.5,0.2,4e-07,\
+"'=1+1","r2 r3","{"bb" * 32} {"cc" * 32}"
 "CIFAR-10","CRDND_1: paper",49.88,"","","true","","","","","","","",""
 "CIFAR-10","ARD","not comparable: epsilon 0.031 & 8/255","","","","","","","",0.25,"50 %","",""
 '''

@@ -14,8 +14,9 @@ from engine.ascent import TOLERANCE, assert_inside
 from engine.attacks import cw2, fgsm, margin, pgd, rescaled
 from engine.bench import Assault, Bench, Keeping, Watched
 from engine.fence import fenced, judged, state_hash
+from engine.losses import cross_entropy
 from engine.spec import attacks as specs
-from engine.spec.attacks import CW2, FGSM, PGD, AutoAttack, CWInf, PGDRescaled, ThreatModel
+from engine.spec.attacks import CW2, FGSM, PGD, RELATIVE_SCALES, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.scalars import Pixels
 from engine.strike import look, strike_all
 from tests.engine.subjects import Small, images, pixels, trained
@@ -149,6 +150,49 @@ def test_every_scale_starts_from_the_same_noise() -> None:
         torch.manual_seed(5)
         once = rescaled.attack(net, x, y, NEAR, PGDRescaled(steps=3, scales=(1.0,)))
     assert torch.equal(twice, once)
+
+
+@pytest.mark.parametrize("factor", [2.0**-20, 1024.0, 2.0**60])
+def test_relative_scales_see_neither_a_factor_of_the_logits_nor_a_shift(factor: float) -> None:
+    net, (x, y) = trained(robust=True), pixels(60)
+
+    class Moved(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return factor * net(z)
+
+    with fenced():
+        torch.manual_seed(5)
+        plain = rescaled.attack(net, x, y, NEAR, PGDRescaled(steps=3))
+        torch.manual_seed(5)
+        moved = rescaled.attack(Moved(), x, y, NEAR, PGDRescaled(steps=3))
+    assert torch.equal(plain, moved)
+    logits = torch.randn(9, 10)
+    close = rescaled.in_units_of_spread(logits + 7.0)
+    assert torch.allclose(close, rescaled.in_units_of_spread(1000 * logits), atol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 100])
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6, 1e30])
+def test_no_relative_scale_underflows(classes: int, size: float) -> None:
+    peak = size * torch.eye(classes)[:1].clone().requires_grad_()  # the most certain answer there is
+    for scale in RELATIVE_SCALES:
+        loss = cross_entropy(scale * rescaled.in_units_of_spread(peak), torch.tensor([0]))
+        (slope,) = torch.autograd.grad(loss.sum(), peak, retain_graph=True)
+        assert bool((slope * size != 0).all()) and bool(torch.isfinite(slope).all()), scale
+    equal = torch.full((1, classes), 3.0, requires_grad=True)
+    (slope,) = torch.autograd.grad(cross_entropy(rescaled.in_units_of_spread(equal), torch.tensor([0])).sum(), equal)
+    assert bool(torch.isfinite(slope).all())
+
+
+def test_relative_scales_start_each_from_its_own_noise_as_restarts_do() -> None:
+    net, (x, y) = trained(robust=True), pixels(60)
+    near = ThreatModel(epsilon=Pixels(0.14))
+    seen: list[Tensor] = []
+    with fenced():
+        torch.manual_seed(5)
+        net.register_forward_pre_hook(lambda _net, inputs: seen.append(inputs[0].detach().clone()))
+        rescaled.attack(net, x, y, near, PGDRescaled(steps=1, relative_scales=(1.0, 1.0)))
+    assert len(seen) == 4 and not torch.equal(seen[0], seen[2])  # start and end of two climbs
 
 
 class Plane(nn.Module):

@@ -115,7 +115,7 @@ def test_each_switch_can_be_turned_by_hand(processor):
     assert made(CPU, teacher_precision="bfloat16").teacher == HALF
     assert made(CPU, outer_precision="bfloat16").outer == HALF
     assert made(CPU, DEPTHWISE, paired="on").paired and not made(CPU, paired="off").paired
-    assert made(CPU, table="lazy").table == "lazy" and made(CPU, table="off").table == "off"
+    assert made(CPU, table="complete").table == "complete" and made(CPU, table="off").table == "off"
     assert not made(CPU, graphs="on").graphs  # there is nothing to capture
 
 
@@ -149,13 +149,13 @@ def test_several_ranks_pair_and_hold_no_graph_even_in_an_exact_run(gpu):
 
 
 def test_the_switches_are_said_by_name():
-    shown = Plan(teacher=HALF, folded=True, table="lazy").switches()
+    shown = Plan(teacher=HALF, folded=True, table="complete").switches()
     assert shown == {
         "teacher": "bfloat16",
         "inner": "float32",
         "outer": "float32",
         "folded": "on",
         "paired": "off",
-        "table": "lazy",
+        "table": "complete",
         "graphs": "off",
     }

@@ -1,7 +1,11 @@
 """npz files: both layouts are read, nothing in them is executed, and each mistake is one sentence."""
 
+import io
+import os
 import pickle
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -150,3 +154,69 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     assert "no such file" in refused(tmp_path / "nowhere.npz").what.lower()
     (tmp_path / "folder.npz").mkdir()
     refused(tmp_path / "folder.npz")
+
+
+@pytest.mark.parametrize(
+    ("images", "hint"),
+    [
+        (drawn(12, 8, 6, 3) / 255, "(x * 255).round().astype('uint8')"),
+        ((drawn(12, 8, 6, 3) / 255).astype(np.float16), "(x * 255).round().astype('uint8')"),
+        (drawn(12, 8, 6, 3).astype(np.uint16) * 257, "(x / 257).round().astype('uint8')"),
+        (drawn(12, 8, 6, 3).astype(np.int64), "x.astype('uint8')"),
+        (drawn(12, 8, 6, 3) > 127, "x.astype('uint8') * 255"),
+        (drawn(12, 3, 8, 6), "x.transpose(0, 2, 3, 1)"),
+    ],
+    ids=["float64", "float16", "uint16", "int64", "bool", "channels first"],
+)
+def test_what_is_printed_for_other_pixels_makes_a_file_that_is_read(images, hint, tmp_path):
+    test = images[:6] if images.dtype != bool else images[6:]
+    error = refused(saved(tmp_path, x_train=images, x_test=test))
+    assert hint in error.hint
+    scaled = [eval(hint, {"x": x}) for x in (images, test)]  # the words that are printed, run
+    saved(tmp_path, x_train=scaled[0], x_test=scaled[1])
+    found = load(Npz(path="set.npz"), tmp_path)
+    assert found.train.images.float().std() > 60
+
+
+def test_arrays_are_held_against_memory_by_their_headers_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.room.psutil.virtual_memory", lambda: SimpleNamespace(total=2000))
+    assert "its arrays take" in refused(saved(tmp_path)).what
+
+
+def _with_header(path: Path, header: dict[str, object], size: int = 100) -> Path:
+    """x_train says of itself what the header says, over `size` bytes."""
+    saved(path.parent)
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, header)
+    content["x_train.npy"] = buffer.getvalue() + bytes(size)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in content.items():
+            archive.writestr(name, value)
+    return path
+
+
+def test_a_header_that_claims_terabytes_and_one_that_differs_from_its_data_are_refused(tmp_path):
+    huge = {"descr": "|u1", "fortran_order": False, "shape": (10**6, 2**20, 1)}
+    assert "claims 1048576000000 bytes" in refused(_with_header(tmp_path / "set.npz", huge)).what
+    some = {"descr": "|u1", "fortran_order": False, "shape": (12, 8, 6, 3)}
+    assert "claims 1728 bytes" in refused(_with_header(tmp_path / "set.npz", some)).what
+    load(Npz(path="set.npz"), _with_header(tmp_path / "set.npz", some, 1728).parent)
+
+
+def test_a_member_that_lies_about_its_size_is_refused(tmp_path):
+    some = {"descr": "|u1", "fortran_order": False, "shape": (12, 8, 6, 3)}
+    path = _with_header(tmp_path / "set.npz", some, 1728)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        size = archive.getinfo("x_train.npy").file_size
+    at = content.rindex(size.to_bytes(4, "little"))  # in the central directory
+    content[at : at + 4] = (size + 172800).to_bytes(4, "little")
+    path.write_bytes(content)
+    refused(path)
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "set.npz")
+    assert "no such file" in refused(tmp_path / "set.npz").what

@@ -16,6 +16,7 @@ from engine.spec.machine import Machine
 from engine.spec.models import MobileNetV2, PreActResNet18, ResNet18, SmallCNN, SmallResNet, WideResNet, WideResNetSiLU
 from engine.spec.rundir import RunDir
 from engine.stage import Stage
+from engine.types import Dataset, Split
 from tests.engine.test_models import build
 
 
@@ -223,11 +224,11 @@ def test_how_many_they_were_is_in_the_provenance(facts, threads, tmp_path):
 
 
 def test_an_engine_that_goes_on_takes_them_from_there(no_omp, tmp_path):
+    split = Split(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64))
+
     def settled(machine: Machine) -> int:
-        quiet = SimpleNamespace(beat=lambda: None)
-        stage = Stage(run=RunDir(tmp_path), machine=machine, reporter=quiet, interrupt=quiet)
-        images = SimpleNamespace(images=torch.zeros(1, 1, 8, 8))
-        stage.settle(SmallCNN(), SimpleNamespace(train=images, classes=["a", "b"]), 4, learns=True)
+        stage = SimpleNamespace(run=RunDir(tmp_path), machine=machine, device=torch.device("cpu"), notes=[])
+        Stage.settle(stage, SmallCNN(), Dataset(train=split, test=split, classes=("a", "b")), 4, learns=True)
         return torch.get_num_threads()
 
     assert settled(Machine(device="cpu")) == 1

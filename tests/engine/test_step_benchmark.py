@@ -3,13 +3,12 @@
 import pytest
 import torch
 
-from benchmarks import data, ladder, scale, step
+from benchmarks import data, ladder, scale, step, table
 from benchmarks.interleave import rotate
 from benchmarks.kernels import top_kernels
 from benchmarks.variants import CPU, Ours, Variant, defaults, named, variants
 from engine.augment import Feed
 from engine.fast.plan import Plan
-from engine.fast.table import expected_views
 from engine.spec.data import CIFAR10
 from engine.spec.models import MobileNetV2, ResNet18, SmallCNN, WideResNet
 from engine.types import Split
@@ -114,11 +113,12 @@ def test_kernels_come_longest_first_and_their_shares_are_of_the_whole():
     assert sum(k["share"] for k in found) == pytest.approx(1.0, abs=1e-3)
 
 
-def test_the_followed_draws_of_a_lazy_table_agree_with_what_is_expected(monkeypatch):
-    monkeypatch.setattr(scale, "EPOCHS", (1, 20))
-    found = scale.by_epochs()
-    assert (found["1"]["views_per_image"], found["1"]["passes_saved"]) == (1.0, 0.0)
-    assert found["20"]["views_per_image"] == pytest.approx(expected_views(20, 162), rel=0.01)
+def test_what_a_table_costs_and_gains_is_counted_in_forwards_of_the_net():
+    assert table.share(1.5, epochs=50, runs=1) == 1.5 * 162 / 50
+    assert table.share(1.0, epochs=162, runs=2) == 0.5
+    found = table.measured(TEACHER, rounds=1, images=1)
+    assert set(found) == {"in chunks, filling a table", "by 16, as it was needed"}
+    assert all(rate["cost_per_view"] > 0 for rate in found.values())
 
 
 @pytest.mark.parametrize("classes", [10, 1000])

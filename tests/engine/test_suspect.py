@@ -7,14 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from engine.evaluate import evaluate
-from engine.spec.attacks import FGSM, PGD, PGDSAT, AttackSpec, AutoAttack, CWInf, PGDRescaled, ThreatModel
-from engine.spec.events import Event, Warned
-from engine.spec.marks import MARKS
+from engine.probes import Twin
+from engine.spec import checks
+from engine.spec.attacks import FGSM, PGD, PGDSAT, PGDTRADES, AttackSpec, AutoAttack, CWInf, PGDRescaled, ThreatModel
+from engine.spec.checks import CHECKS
+from engine.spec.events import Event, Probed, Warned
+from engine.spec.marks import MARKS, RED, UNDER_ATTACK, concerns, severity
 from engine.spec.outcomes import decode
 from engine.spec.rundir import RunDir
 from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
-from tests.engine.subjects import folder, subject, trained
+from tests.engine.subjects import folder, pixels, subject, trained
 
 WIDE = ThreatModel(epsilon=Pixels(0.2))
 NEAR = ThreatModel(epsilon=Pixels(0.06))
@@ -29,14 +32,34 @@ def suspected(
     attacks: tuple[AttackSpec, ...] = SUITE,
     n: int = 120,
     of: int = 120,
+    teacher: nn.Module | None = None,
 ) -> tuple[set[tuple[str, str]], RunDir]:
-    said: list[Event] = []
-    run = folder(path)
-    evaluation = Evaluation(attacks=attacks, batch_size=60, gallery=0)
-    evaluate(subject(net, n, of=of), evaluation, threat_model, run, said.append, lambda: None)
+    said, run = judged(path, net, threat_model=threat_model, attacks=attacks, n=n, of=of, teacher=teacher)
     warned = [event for event in said if isinstance(event, Warned)]
     assert all(MARKS[event.code] in event.message and event.checkpoint == "best" for event in warned)
     return {(event.code, event.attack) for event in warned}, run
+
+
+def judged(
+    path: Path,
+    net: nn.Module,
+    *,
+    threat_model: ThreatModel = WIDE,
+    attacks: tuple[AttackSpec, ...] = SUITE,
+    n: int = 120,
+    of: int = 120,
+    teacher: nn.Module | None = None,
+    suspect: bool = True,
+    twin: Twin | None = None,
+) -> tuple[list[Event], RunDir]:
+    said: list[Event] = []
+    run = folder(path)
+    evaluation = Evaluation(attacks=attacks, batch_size=60, gallery=0, suspect=suspect)
+    who = subject(net, n, of=of, teacher=teacher)
+    if twin is not None:
+        who = who._replace(twin=lambda: twin)
+    evaluate(who, evaluation, threat_model, run, said.append, lambda: None)
+    return said, run
 
 
 class Around(nn.Module):
@@ -84,6 +107,25 @@ class Noisy(Around):
         return self.net(x + 0.1 * torch.randn_like(x))
 
 
+class Sharp(Around):
+    def forward(self, x: Tensor) -> Tensor:
+        return (100 * self.net(x)).softmax(1)
+
+
+class Detached(Around):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.detach())
+
+
+class BatchStatistics(Around):
+    """Batch norm as in train mode."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.net.first(x.flatten(1))
+        hidden = (hidden - hidden.mean(0)) / hidden.std(0) * self.net.norm.weight + self.net.norm.bias
+        return self.net.last(hidden.relu())
+
+
 class Together(Around):
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x - x.mean(dim=0) + 0.5)
@@ -96,19 +138,171 @@ def test_an_honest_model_has_no_mark(tmp_path: Path, robust: bool) -> None:
     assert decode(run.result("best", "pgd_sat").read_bytes()).marks == []
 
 
-def test_large_logits_hide_gradients(tmp_path: Path) -> None:
+def test_large_logits_hide_gradients_of_the_cross_entropy_alone(tmp_path: Path) -> None:
     found, run = suspected(tmp_path, Loud())
-    wanted = {("margin_below_ce", "pgd_sat"), ("rescaled_below_ce", "pgd_sat"), ("zero_gradient", "")}
-    assert wanted <= found
-    assert {"margin_below_ce", "rescaled_below_ce", "zero_gradient"} <= set(
-        decode(run.result("best", "pgd_sat").read_bytes()).marks
-    )
-    assert decode(run.result("best", "cw_inf").read_bytes()).marks == ["zero_gradient"]
+    wanted = {"margin_below_ce", "rescaled_below_ce", "zero_gradient", "above_worst_case"}
+    assert {(code, "pgd_sat") for code in wanted} <= found
+    assert wanted <= set(decode(run.result("best", "pgd_sat").read_bytes()).marks)
+    assert {"zero_gradient", "above_worst_case"} <= set(decode(run.result("best", "fgsm").read_bytes()).marks)
+    for true in ("clean", "cw_inf", "worst"):  # they are not misled
+        assert decode(run.result("best", true).read_bytes()).marks == []
 
 
 def test_rounding_has_no_gradient_and_no_radius_helps(tmp_path: Path) -> None:
     found, _ = suspected(tmp_path, Rounded())
-    assert {("zero_gradient", ""), ("epsilon_unbounded", "")} <= found
+    assert {("zero_gradient", ""), ("epsilon_unbounded", ""), ("planted_missed", "")} <= found
+
+
+HONEST = (trained(robust=True), trained())
+EVERY = ["fgsm", "pgd_sat", "pgd_trades", "cw_inf", "pgd_rescaled", "worst"]
+CLIMBS = ["pgd_sat", "pgd_trades"]
+
+
+@pytest.mark.parametrize(
+    ("net", "red", "columns"),
+    [
+        (HONEST[0], set(), []),
+        (HONEST[1], set(), []),
+        (Loud(), {"zero_gradient", "above_worst_case", "transfer_stronger"}, CLIMBS),
+        (Rounded(), {"zero_gradient", "planted_missed", "transfer_stronger"}, EVERY[1:]),
+        (Detached(), {"zero_gradient", "planted_missed", "transfer_stronger"}, EVERY[1:]),
+        (Noisy(), {"non_deterministic"}, ["clean", *EVERY]),
+        (Soft(), set(), []),
+        (Sharp(), {"zero_gradient", "transfer_stronger"}, EVERY[1:]),
+        (Never(), {"non_finite"}, ["clean", *EVERY]),
+        (Constant(), {"constant_output"}, ["clean", *EVERY]),
+        (Collapsed(), {"constant_output"}, ["clean", *EVERY]),
+        (BatchStatistics(), {"train_mode"}, ["clean", *EVERY]),
+    ],
+    ids=["honest", "undefended", "x1000", "rounded", "detached", "noise", "softmax", "softmax of 100z", "NaN",
+         "constant", "collapsed", "batch norm"],
+)  # fmt: skip
+def test_bad_models_are_struck_and_honest_ones_are_not(
+    tmp_path: Path, net: nn.Module, red: set[str], columns: list[str]
+) -> None:
+    suite = tuple(spec.model_copy(update={"step_size": Pixels(0.05)}) for spec in (PGDSAT(), CWInf(), PGDRescaled()))
+    attacks = (FGSM(), suite[0], PGDTRADES(step_size=Pixels(0.02)), *suite[1:])
+    _, run = suspected(tmp_path, net, attacks=attacks, teacher=HONEST[0])
+    struck = {
+        key: {code for code in decode(run.result("best", key).read_bytes()).marks if severity(code) == "red"}
+        for key in ("clean", *EVERY)
+    }
+    assert all(red <= struck[key] for key in columns), struck
+    if not red:
+        assert not any(struck.values()), struck
+    elif red & UNDER_ATTACK:
+        assert struck["clean"] == set()
+
+
+def test_a_saturated_attack_is_weaker_than_images_of_teacher_and_twin_which_need_no_gradient(tmp_path: Path) -> None:
+    twin = Twin(trained(), digest="t" * 64)
+    said, run = judged(tmp_path, Rounded(), attacks=(PGDSAT(), CWInf()), teacher=HONEST[0], twin=twin)
+    found = {(event.code, event.attack) for event in said if isinstance(event, Warned)}
+    for code in ("transfer_stronger", "twin_stronger"):
+        assert {attack for name, attack in found if name == code} == {"pgd_sat", "cw_inf", "worst"}
+    assert checks.decode(run.evaluation.joinpath("best", "suspect.json").read_bytes()).measured["twin"] < 0.6
+
+
+def test_random_corners_find_what_an_attack_that_stands_still_does_not(tmp_path: Path) -> None:
+    class Fragile(Around):
+        """Any change of the image as a whole changes the answer, and no gradient tells."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits = self.net(x.detach())
+            grain = (x * 255).round().long().sum(dim=(1, 2, 3)) % 2
+            return torch.where((grain == 0)[:, None], logits, logits.roll(1, dims=1))
+
+    attacks = (FGSM(), PGDSAT(start="clean"))
+    found, _ = suspected(tmp_path, Fragile(), attacks=attacks, threat_model=ThreatModel(epsilon=Pixels(0.1)))
+    assert {("corners_stronger", "pgd_sat"), ("corners_stronger", "worst")} <= found
+    assert ("corners_stronger", "fgsm") not in found  # one step claims less
+
+
+def test_a_larger_radius_that_leaves_more_is_noticed(tmp_path: Path) -> None:
+    class Guarded(Around):
+        """Far from the images that it knows, it gives the answer of the nearest, without a gradient."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            known, labels = pixels(120)
+            far, nearest = torch.cdist(x.detach().flatten(1), known.flatten(1), p=torch.inf).min(dim=1)
+            named = 20.0 * nn.functional.one_hot(labels[nearest], 10)
+            return torch.where((far > 0.25)[:, None], named, self.net(x))
+
+    found, _ = suspected(tmp_path, Guarded(), attacks=(FGSM(),), threat_model=WIDE)
+    assert {("radius_not_monotone", ""), ("epsilon_unbounded", "")} <= found
+
+
+def probed(said: list[Event]) -> Probed:
+    (event,) = (event for event in said if isinstance(event, Probed))
+    assert event.of == len(CHECKS) == event.done + len(event.left_out)
+    assert all(check in CHECKS and why for check, why in event.left_out.items())
+    return event
+
+
+def test_which_checks_were_made_is_said_once_kept_and_said_again(tmp_path: Path) -> None:
+    attacks = (FGSM(), PGDSAT(steps=2), CWInf(steps=2), PGDRescaled(steps=2), AutoAttack())
+    said, run = judged(tmp_path, trained(), attacks=attacks[:-1], teacher=trained(), twin=Twin(trained()), n=60)
+    event = probed(said)
+    assert event.left_out == {"autoattack": "no AutoAttack in the suite"} and said[-1] is event
+    kept = checks.decode(run.evaluation.joinpath("best", "suspect.json").read_bytes())
+    assert (kept.done, kept.of, kept.left_out) == (event.done, event.of, event.left_out)
+    again, _ = judged(tmp_path, trained(), attacks=attacks[:-1], teacher=trained(), n=60)  # the twin is gone by now
+    assert (probed(again).done, probed(again).left_out) == (event.done, event.left_out)
+
+
+@pytest.mark.parametrize(
+    ("attacks", "n", "net", "why"),
+    [
+        ((FGSM(),), 60, trained(), {"more_steps": "no PGD in the suite", "margin": "no PGD or CW-inf in the suite",
+                                    "worst_case": "no two attacks of the ball in the suite",
+                                    "teacher": "there is no teacher here"}),
+        ((FGSM(), PGDSAT(steps=2)), 4, trained(), {"single_step": "too few images to tell a difference from luck"}),
+        ((PGDSAT(steps=2),), 60, Constant(), {"gradient": "every image gets the same answer"}),
+        ((PGDSAT(steps=2),), 60, Never(), {"constant": "the logits are not finite"}),
+        ((PGDSAT(steps=2),), 60, trained(), {"twin": "nobody looked for a natural twin"}),
+    ],
+    ids=["one attack", "few images", "constant", "not finite", "no twin"],
+)  # fmt: skip
+def test_what_was_left_out_has_its_reason(
+    tmp_path: Path, attacks: tuple[AttackSpec, ...], n: int, net: nn.Module, why: dict[str, str]
+) -> None:
+    said, _ = judged(tmp_path, net, attacks=attacks, n=n, of=n)
+    assert why.items() <= probed(said).left_out.items()
+
+
+def test_no_suspicion_is_no_check_and_is_said(tmp_path: Path) -> None:
+    said, run = judged(tmp_path, trained(), attacks=(PGDSAT(steps=2),), suspect=False)
+    event = probed(said)
+    assert event.done == 0 and set(event.left_out.values()) == {"suspect = false"}
+    assert checks.decode(run.evaluation.joinpath("best", "suspect.json").read_bytes()).done == 0
+    suspicious, _ = judged(tmp_path, trained(), attacks=(PGDSAT(steps=2),))
+    assert probed(suspicious).done > 0  # what was kept without suspicion answers another question
+
+
+def test_rescaling_is_compared_with_as_many_restarts(tmp_path: Path) -> None:
+    said, run = judged(tmp_path / "loud", Loud(), attacks=(PGDSAT(), PGDRescaled()))
+    (message,) = (e.message for e in said if isinstance(e, Warned) and e.code == "rescaled_below_ce")
+    assert "6 restarts alone take 0.0 points, rescaling" in message
+
+    short = {"steps": 2, "step_size": Pixels(0.07)}  # of which an honest net survives many a single start
+    suite = (PGD(**short), PGDRescaled(**short, restarts=3, relative_scales=(1.0, 2.0, 4.0)))
+    said, run = judged(tmp_path / "honest", trained(), attacks=suite, threat_model=ThreatModel(epsilon=Pixels(0.14)))
+    once, rescaled = (decode(run.result("best", key).read_bytes()).accuracy for key in ("pgd", "pgd_rescaled"))
+    measured = checks.decode(run.evaluation.joinpath("best", "suspect.json").read_bytes()).measured
+    assert once - rescaled > 0.1 > measured["restarts_of_pgd_rescaled"] - rescaled
+    assert "rescaled_below_ce" not in {event.code for event in said if isinstance(event, Warned)}
+
+
+def test_marks_of_the_whole_run_concern_what_they_say() -> None:
+    assert concerns("zero_gradient", "cw_inf") and concerns("zero_gradient", "worst")
+    assert not concerns("zero_gradient", "clean")
+    assert all(concerns(code, "clean") for code in ("constant_output", "train_mode", "non_finite", "subset", "newer"))
+    assert MARKS.keys() >= RED | UNDER_ATTACK
+    assert severity("above_worst_case") == "red" and severity("ten_above_worst") == severity("newer") == "amber"
+
+
+def test_every_check_is_a_sentence() -> None:
+    assert all(text[0].isupper() and text.endswith(".") and text.count(".") in {1, 2} for text in CHECKS.values())
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine import teachers, weights
+from engine import foreign, teachers, weights
 from engine.normalize import Normalize
-from engine.spec import status, toml
+from engine.spec import events, status, toml
 from engine.spec.attacks import ThreatModel
 from engine.spec.config import RunConfig
-from engine.spec.data import Digits
+from engine.spec.data import Digits, Folder
 from engine.spec.errors import CrdndError, TeacherError
 from engine.spec.folders import finished_run
-from engine.spec.methods import Natural
+from engine.spec.methods import ARD, Natural
 from engine.spec.models import ModelSpec, Normalization, SmallCNN
 from engine.spec.robustbench import lookup
 from engine.spec.rundir import RunDir
@@ -212,7 +212,7 @@ def test_a_run_and_a_preset_lead_to_their_students_weights(tmp_path: Path) -> No
         assert source.path == run.weights_of("last")
         assert source.sha256 == weights.sha256(source.path)
         assert source.model == CONFIG.student
-        assert weights.read_foreign(source.path).keys() == {"weight", "bias"}
+        assert foreign.read(source.path).tensors.keys() == {"weight", "bias"}
 
 
 def test_what_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
@@ -231,6 +231,89 @@ def test_what_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     run.weights_of("best").unlink()
     with pytest.raises(TeacherError, match="no `best` weights"):
         locate(RunTeacher(run="run1"))
+
+
+def _with_log(run: RunDir, classes: tuple[str, ...], clean: float | None = None) -> RunDir:
+    said: list[events.Event] = [
+        events.TrainingStarted(
+            epochs=1, steps_per_epoch=1, images=9, classes=list(classes), device="cpu", student_parameters=1
+        )
+    ]
+    if clean is not None:
+        said.append(
+            events.Validated(epoch=1, step=1, n=200, accuracy={"clean": clean}, by="clean", best=True, seconds=1.0)
+        )
+    run.events.write_bytes(b"".join(events.encode(event) for event in said))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "said"),
+    [
+        (("cat", "dog"), ("cat", "dog"), ""),
+        (("cat", "hot_dog"), ("Cat", "hot dog"), ""),
+        (("0", "1"), ("cat", "dog"), ""),  # an npz counts its classes
+        (("cat", "dog"), ("dog", "cat"), "in another order: class 0 is dog here and was cat there"),
+        (("cat", "dog"), ("cat", "owl"), "other classes: class 1 is owl here and was dog there"),
+        (("cat", "dog", "owl"), ("cat", "dog"), "class 2 is not there here and was owl there"),
+        ((), ("cat", "dog"), ""),
+    ],
+)
+def test_a_teacher_of_a_run_must_have_known_these_classes(
+    theirs: tuple[str, ...], ours: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    _with_log(_run(tmp_path, "run1", CONFIG, created=1.0), theirs)
+    source = teachers.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
+    if not said:
+        teachers.check_classes(source, ours)
+        return
+    with pytest.raises(TeacherError, match=said):
+        teachers.check_classes(source, ours)
+
+
+def test_a_teacher_far_below_its_own_record_is_refused_on_its_own_data_and_noted_on_other(tmp_path: Path) -> None:
+    run = _with_log(_run(tmp_path, "run1", CONFIG, created=1.0), ("a", "b"), clean=0.95)
+    source = teachers.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
+    assert source.of_run is not None and (source.of_run.clean, source.of_run.n) == (0.95, 200)
+
+    def check(wrong: int, data: Digits | Folder) -> list[str]:
+        found = teachers.check(Teacher(Bands()), source, _split(400, wrong), ThreatModel(), CPU, 0, data)
+        return [warning.code for warning in found.warnings]
+
+    assert check(30, Digits()) == []  # 92.5 %: within five points
+    with pytest.raises(
+        TeacherError, match=r"right on 80\.0 % of 400 clean images; its own run recorded 95\.0 % of 200"
+    ):
+        check(80, Digits(validation=99))
+    assert check(80, Folder(path="elsewhere")) == ["teacher_below_record"]
+    run.events.unlink()
+    source = teachers.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
+    assert source.of_run is not None and source.of_run.clean is None and check(300, Digits()) == ["teacher_at_chance"]
+
+
+def test_a_few_images_below_a_record_prove_nothing() -> None:
+    of_run = teachers.OfRun(data=Digits(), clean=1.0, n=30)
+    source = dataclasses.replace(_source(), of_run=of_run)
+    found = teachers.check(Teacher(Bands()), source, _split(20, wrong=2), ThreatModel(), CPU, 0, Digits())
+    assert found.event.clean == 0.9 and found.warnings == []
+
+
+def test_a_record_is_believed_before_a_validation_and_damage_is_passed_over(tmp_path: Path) -> None:
+    run = _with_log(_run(tmp_path, "run1", CONFIG, created=1.0), ("a", "b"), clean=0.95)
+    run.result("best", "clean").parent.mkdir(parents=True)
+    run.result("best", "clean").write_bytes(b"[" * 5000)
+    run.events.write_bytes(b"\xff\n{}\n" + run.events.read_bytes())
+    source = teachers.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
+    assert source.of_run is not None and source.of_run.classes == ("a", "b") and source.of_run.clean == 0.95
+
+
+def test_a_prefix_is_no_part_of_a_config_that_does_not_name_one() -> None:
+    plain = CheckpointTeacher(checkpoint="w.pt", model=SmallCNN())
+    named = plain.model_copy(update={"prefix": "student."})
+    method = {"data": Digits(), "student": SmallCNN(), "method": ARD()}
+    one, other = (RunConfig(teacher=teacher, **method) for teacher in (plain, named))
+    assert "prefix" not in toml.dump(one) and "student." in toml.dump(other)
+    assert one.config_hash != other.config_hash
 
 
 def test_a_checkpoint_is_relative_to_the_data_folder_and_may_be_pinned(tmp_path: Path) -> None:

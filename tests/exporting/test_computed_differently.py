@@ -92,11 +92,11 @@ def recorded(tmp_path):
 def test_a_report_says_how_its_run_was_computed_and_the_line_repeats_it(recorded):
     facts = json.loads(recorded.provenance.read_text()) | {"switches": FAST}
     recorded.provenance.write_text(json.dumps(facts))
-    machine = json.loads(recorded.machine.read_text()) | {"table": "lazy", "data": "/of/this/machine", "nodes": 2}
+    machine = json.loads(recorded.machine.read_text()) | {"table": "complete", "data": "/of/this/machine", "nodes": 2}
     recorded.machine.write_text(json.dumps(machine | {"rendezvous": "node1:29400"}))
     told = dict(run_document(recorded).origins[0].facts)
     assert told["computed"] == "inner bfloat16, table lazy, folded"
-    assert "--machine inner_precision=bfloat16" in told["reproduce"] and "--machine table=lazy" in told["reproduce"]
+    assert "--machine inner_precision=bfloat16" in told["reproduce"] and "--machine table=complete" in told["reproduce"]
     assert "--nodes 2 --rendezvous HOST:PORT" in told["reproduce"]
     assert "/of/this/machine" not in told["reproduce"] and "node1" not in told["reproduce"]
 

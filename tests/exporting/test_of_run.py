@@ -57,7 +57,7 @@ def test_marks_have_letters_and_letters_sentences(runs):
     marked = {row.label: row.cells[0].marks for row in results.rows if row.cells[0].marks}
     assert marked == {"PGD-SAT": "ab", "PGD-TRADES": "ab"}
     assert [letter for letter, _ in results.notes if letter] == ["a", "b"]
-    assert "Believe AutoAttack" in results.notes[0][1]
+    assert "Believe the worst case" in results.notes[0][1]
 
 
 def test_the_lead_says_what_the_numbers_say(runs):

@@ -1,10 +1,13 @@
-"""What an attack may not be: an adversary who cannot move."""
+"""What an attack may not be: an adversary who cannot move. Which scales PGD rescaled has, and what they are called."""
+
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from engine.spec.attacks import PGD, CWInf, ThreatModel
-from engine.spec.training import Inner
+from engine.spec import toml
+from engine.spec.attacks import FORMER_SCALES, PGD, RELATIVE_SCALES, CWInf, PGDRescaled, ThreatModel
+from engine.spec.training import Inner, recorded
 
 
 @pytest.mark.parametrize("nothing", ["0", "0/255", 0, 0.0])
@@ -21,3 +24,55 @@ def test_a_radius_or_a_step_of_nothing_is_refused(nothing):
 
 def test_the_smallest_grey_level_is_a_radius():
     assert ThreatModel(epsilon="1/255").epsilon == 1 / 255
+
+
+PRESETS = Path(__file__).parents[2] / "presets"
+HASHES = {  # as they were when the engine chose other scales
+    "quickstart": "af58b996fa30e52eaf6de5ad195705ca85406b707218b6c682f0b6692c9911a9",
+    "crdnd_cifar10_resnet18": "bfa9adf7a8ff3622d883dc2d2d48f460cf3d4a6d433aa8a0f0d9b586175d00ab",
+    "rslad_digits": "4897a2040e5af6514ecb9cdd4b5f62ca5fabfec0126c99ae1ab41b24599a9065",
+}
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_scales_that_nobody_chose_are_not_in_the_hash_and_the_record_tells_them(name):
+    config = toml.load(PRESETS / f"{name}.toml")
+    assert config.config_hash == HASHES[name]
+    (attack,) = (attack for attack in config.evaluation.attacks if isinstance(attack, PGDRescaled))
+    assert recorded(attack, "last_iterate")["relative_scales"] == list(RELATIVE_SCALES)
+    assert "scales" not in recorded(attack, "last_iterate")
+
+    def hashed(**scales):
+        others = [a for a in config.evaluation.attacks if not isinstance(a, PGDRescaled)]
+        own = PGDRescaled.model_validate({"step_size": str(attack.step_size), **scales})
+        at = config.evaluation.attacks.index(attack)
+        attacks = (*others[:at], own, *others[at:])
+        evaluation = config.evaluation.model_copy(update={"attacks": attacks})
+        return config.model_copy(update={"evaluation": evaluation}).config_hash
+
+    assert hashed() == hashed(scales=FORMER_SCALES) == HASHES[name]
+    chosen = [hashed(relative_scales=[1.0]), hashed(scales=[1.0]), hashed(scales=[1.0], relative_scales=[1.0])]
+    assert len({*chosen, HASHES[name]}) == 4
+
+
+def test_scales_that_are_named_mean_what_they_meant():
+    named = PGDRescaled.model_validate({"scales": [0.1, 1.0]})
+    assert (named.scales, named.relative_scales, named.climbs) == ((0.1, 1.0), None, 2)
+    assert recorded(named, "last_iterate") == {
+        "name": "pgd_rescaled", "label": "", "steps": 20, "step_size": "2/255", "start": "uniform", "restarts": 1,
+        "scales": [0.1, 1.0],
+    }  # fmt: skip
+    assert PGDRescaled.model_validate(named.model_dump()) == named
+    assert PGDRescaled().scales is None and 0.5 in RELATIVE_SCALES and max(RELATIVE_SCALES) <= 8
+    for nothing in ({"scales": []}, {"scales": None, "relative_scales": None}, {"relative_scales": [0.0]}):
+        with pytest.raises(ValidationError):
+            PGDRescaled.model_validate(nothing)
+
+
+def test_the_config_of_an_older_run_reads_as_it_was_written():
+    for run in (PRESETS.parent / "crdnd_tui" / "replay" / "runs").iterdir():
+        config = toml.read(run / "config.toml")
+        assert config.config_hash in (run / "status.json").read_text()
+        (attack,) = (attack for attack in config.evaluation.attacks if isinstance(attack, PGDRescaled))
+        assert (attack.scales, attack.relative_scales) == (FORMER_SCALES, None)
+        assert "relative_scales" not in toml.dump(config)

@@ -90,6 +90,7 @@ def test_the_validation_is_counted_for_each_epoch_that_has_one() -> None:
         (CWInf(), 61),
         (PGD(steps=50, restarts=10), 1010),
         (PGDRescaled(steps=20, scales=(1.0, 2.0, 5.0)), 123),
+        (PGDRescaled(steps=20), 246),
         (CW2(), 18_001),
         (CW2(search_steps=1), 2001),
         (AutoAttack(), 4861),  # half of the images at 9720
@@ -101,13 +102,34 @@ def test_forwards_of_each_attack(attack, forwards) -> None:
 
 
 def test_the_evaluation_counts_every_checkpoint_and_respects_the_subset() -> None:
-    evaluation = {"images": 500, "checkpoints": ["best", "last"], "attacks": [{"name": "fgsm"}]}
+    evaluation = {"images": 500, "checkpoints": ["best", "last"], "suspect": False, "attacks": [{"name": "fgsm"}]}
     run = of("natural", evaluation=evaluation)
     assert [(row.attack, row.images, row.flops) for row in run.evaluation] == [
         ("clean", 1000, 1000 * 2 * RN18.macs),
         ("fgsm", 1000, 3000 * 2 * RN18.macs),
     ]
     assert run.flops == run.training_flops + run.validation_flops + 4000 * 2 * RN18.macs
+
+
+def test_the_checks_of_the_figures_are_counted_too() -> None:
+    evaluation = {"images": 1000, "checkpoints": ["best"], "attacks": [{"name": "pgd_sat"}, {"name": "pgd_rescaled"}]}
+    of_student = (
+        3 * 256 + 3 * 512 + 24 * 44  # logits; gradients; planted examples
+        + 256 * (4 * 41 + 101)  # radii of 8, 16, 32 and 64/255, and 0.5
+        + 512 * (10 + 201)  # corners; five times the steps
+        + 256 * (2 + 40)  # what teacher and twin found, and the climb on the twin
+        + 500 * 6 * 41  # restarts on half of the images
+    )  # fmt: skip
+    run = of("rslad", TEACHER, evaluation=evaluation)
+    (row,) = (row for row in run.evaluation if row.attack == "suspect")
+    assert (row.images, row.forwards) == (1000, -(-of_student // 1000))
+    assert row.flops == 2 * (of_student * RN18.macs + 256 * 40 * WRN.macs)
+    assert run.evaluation_flops == sum(row.flops for row in run.evaluation)
+
+
+def test_the_checks_cost_a_small_part_of_a_standard_evaluation() -> None:
+    rows = of("rslad", TEACHER).evaluation
+    assert sum(row.flops for row in rows if row.attack == "suspect") < 0.03 * sum(row.flops for row in rows)
 
 
 def test_memory_by_hand() -> None:

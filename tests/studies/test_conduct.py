@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from crdnd_tui import library
+from crdnd_tui.provenance_lines import machine_of
 from crdnd_tui.queueing import batches, worker
 from crdnd_tui.queueing.queue import Queue
 from crdnd_tui.studies import conduct, standing
@@ -53,6 +54,20 @@ class TestLaunching:
         text = last.preset.read_text()
         assert text.startswith("# A run of the study small: method rslad, seed 1.\n#   --set seed=1\n\n[data]")
         assert toml.parse(last.preset, text) == toml.parse(last.preset, cell(study, "rslad", 1).preset_text)
+
+    def test_runs_with_a_teacher_are_told_the_epochs_of_all_that_share_its_answers(
+        self, tmp_path: Path, runs: Path
+    ) -> None:
+        study = small(tmp_path, seeds=3)
+        spoke(runs, cell(study, "rslad", 0).config, "done")
+        stopped = spoke(runs, cell(study, "rslad", 1).config, "stopped")
+        epochs = cell(study, "rslad", 0).config.training.epochs
+        begun = launch(study, runs)
+        told = {name: machine_of(RunDir(runs / name)).table_epochs for name in begun.made}
+        assert sorted(told.values()) == [0, 0, 0, 2 * epochs]  # three natural runs, and one of the two that are left
+        assert machine_of(stopped).table_epochs == 0  # its machine is its own
+        lone = launch(small(tmp_path, seeds=4), runs, only=conduct.narrowed(small(tmp_path, seeds=4), ["seed=3"]))
+        assert sorted(machine_of(RunDir(runs / name)).table_epochs for name in lone.made) == [0, epochs]
 
     def test_a_run_that_two_studies_share_stays_with_the_first(self, tmp_path: Path, runs: Path) -> None:
         first = small(tmp_path)
@@ -255,3 +270,12 @@ def test_a_whole_study_is_held_released_and_cancelled(tmp_path: Path, runs: Path
     assert found(study, runs) == ["absent"] * 4
     with pytest.raises(RunFolderError, match="no run of the study `small` is waiting or held"):
         batches.cancel(runs, "small")
+
+
+def test_epochs_add_up_over_runs_of_one_teacher_data_and_padding_alone(tmp_path: Path) -> None:
+    one = cell(small(tmp_path), "rslad", 0).config
+    padded = one.model_copy(update={"data": one.data.model_copy(update={"crop_padding": one.data.crop_padding + 1})})
+    natural = cell(small(tmp_path), "natural", 0).config
+    found = conduct.planned_epochs([one, one.model_copy(update={"seed": 7}), padded, natural])
+    epochs = one.training.epochs
+    assert sorted(found.values()) == [0, epochs, 2 * epochs]

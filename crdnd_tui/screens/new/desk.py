@@ -30,6 +30,7 @@ from crdnd_tui.widgets.form_pane import FormPane
 from crdnd_tui.widgets.sheets import Pick
 from crdnd_tui.widgets.tabs import TabLine
 from crdnd_tui.widgets.toml_view import TomlView
+from engine.spec import toml
 from engine.spec.preset_text import key_of, line_of
 
 PATIENCE = 0.15  # seconds without a key before the runs folder is asked again
@@ -107,7 +108,7 @@ class Desk(LabScreen):
             self._take(*draft)
         elif self.editing is None:
             path = presets.shipped()[DEFAULT]
-            await self.open_text(await asyncio.to_thread(path.read_text, "utf-8"), path)
+            await self.open_text(await asyncio.to_thread(toml.text_of, path), path)
         runs, now = self.session.runs, self.session.now()
         self._options = self._options or await asyncio.to_thread(prospect.shipped_presets)
         self._runs = await asyncio.to_thread(prospect.saved_runs, runs, now=now)

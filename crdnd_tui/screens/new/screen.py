@@ -193,10 +193,7 @@ class NewScreen(Desk):
             return
         try:
             path = presets.resolve(event.name)
-            content = await asyncio.to_thread(files.read, path.resolve())
-            if content is None:
-                raise ConfigError([f"{path} cannot be read, or is too large to be a preset"])
-            text = decoded(content)
+            text = await asyncio.to_thread(toml.text_of, path)
         except (ConfigError, OSError, ValueError) as error:
             self.notify(display(str(error)), title="Not opened", severity="error", markup=False)
             await self.redraw()

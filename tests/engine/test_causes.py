@@ -1,0 +1,200 @@
+"""Errors as the libraries print them, and what they mean to a user."""
+
+import errno
+
+import pytest
+import torch
+
+from engine import causes, job, ranks, torchrun
+from engine.interrupt import Interrupt
+from engine.reporter import Silent
+from engine.spec.machine import Machine
+from engine.spec.methods import Natural
+from engine.spec.rundir import RunDir
+from engine.spec.status import Status
+from engine.torchrun import Ending
+from tests.engine.test_trainer import config
+
+AT = "NCCL error in: /pytorch/torch/csrc/distributed/c10d/NCCLUtils.cpp:77"
+USAGE = "invalid usage (run with NCCL_DEBUG=WARN for details), NCCL version 2.27.5\nncclInvalidUsage: This usually reflects "
+SYSTEM = (
+    "unhandled system error (run with NCCL_DEBUG=INFO for details), NCCL version 2.27.5\nncclSystemError: System call "
+)
+INTERNAL = (
+    "internal error - please report this issue to the NCCL developers, NCCL version 2.27.5\nncclInternalError: Internal"
+)
+CUDA = "unhandled cuda error (run with NCCL_DEBUG=INFO for details), NCCL version 2.27.5\nncclUnhandledCudaError: Call to CUDA"
+REMOTE = "remote process exited or there was a network error, NCCL version 2.27.5\nncclRemoteError: A call failed possibly due"
+
+
+class AcceleratorError(RuntimeError):
+    """As torch.AcceleratorError, which wants a code beside its text."""
+
+
+def nccl(kind: str, last: str) -> Exception:
+    return torch.distributed.DistBackendError(f"{AT}, {kind}\nLast error:\n{last}")
+
+
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 139.80 GiB"),
+    AcceleratorError(
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API"
+    ),
+    RuntimeError("CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in https://docs.nvidia.com/cuda"),
+    RuntimeError("CUDA driver error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED"),
+    RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"),
+    RuntimeError("FIND was unable to find an engine to execute this computation"),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+        "40000000000 bytes. Error code 12 (Cannot allocate memory)"
+    ),
+    RuntimeError("unable to mmap 1048576 bytes from file </f>: Cannot allocate memory (12)"),
+    RuntimeError("std::bad_alloc"),
+    MemoryError(),
+    MemoryError("Unable to allocate 30.0 GiB for an array with shape (4026531840,) and data type float64"),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
+    nccl(CUDA, "Cuda failure 2 'out of memory'"),
+]
+GONE = [
+    RuntimeError(
+        "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:44411"
+    ),
+    RuntimeError(
+        "[../third_party/gloo/gloo/transport/tcp/pair.cc:525] Read error [10.0.0.2]:1: Connection reset by peer"
+    ),
+    RuntimeError(
+        "[../third_party/gloo/gloo/transport/tcp/buffer.cc:72] Timed out waiting 1800000ms for recv operation"
+    ),
+    RuntimeError("Application timeout caused pair closure: gloo"),
+    nccl(REMOTE, "socketProgress: Connection closed by remote peer node07<41234>"),
+    nccl(SYSTEM, "socketProgressOpt: Call to recv from 10.0.0.2<5> failed : Connection reset by peer"),
+    RuntimeError("NCCL communicator was aborted on rank 3."),
+    torch.distributed.DistBackendError(
+        "[Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=57, OpType=ALLREDUCE) ran for 1800354 "
+        "milliseconds before timing out."
+    ),
+    torch.distributed.DistNetworkError("failed to recv, got 0 bytes"),
+]
+APART = [
+    (nccl(USAGE, "Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 1000"), "nvidia-smi -L"),
+    (nccl(SYSTEM, "Error while creating shared memory segment /dev/shm/nccl-4 (size 9637888), error: No space left"), "shm-size"),
+    (nccl(SYSTEM, "Call to posix_fallocate failed : No space left on device"), "shm-size"),
+    (nccl(INTERNAL, "Bootstrap : no socket interface found"), "NCCL_SOCKET_IFNAME"),
+    (nccl(INTERNAL, "ncclSocketInit: connecting to address  with family 59936 is neither AF_INET(2) nor AF_INET6(10)"), "ip addr"),
+    (RuntimeError("[../third_party/gloo/gloo/transport/tcp/device.cc:84] Unable to find address for: eth9"), "GLOO_SOCKET_IFNAME"),
+    (
+        torch.distributed.DistNetworkError(
+            "The server socket has failed to listen on any local network address. port: 29500, useIpv6: false, code: -98, "
+            "name: EADDRINUSE, message: address already in use"
+        ),
+        "--rendezvous",
+    ),
+    (torch.distributed.DistStoreError("Timed out after 601 seconds waiting for clients. 1/2 clients joined."), "every node"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=str)
+def test_memory_that_ran_out_is_called_so(error):
+    assert causes.of(error).kind == "OutOfMemory"
+
+
+@pytest.mark.parametrize("error", GONE, ids=str)
+def test_who_only_hears_that_another_is_gone_is_no_cause(error):
+    assert causes.of(error).kind == "Lost"
+
+
+@pytest.mark.parametrize(("error", "advice"), APART, ids=lambda given: str(given)[-60:])
+def test_what_keeps_ranks_from_meeting_is_told_with_advice(error, advice):
+    found = causes.of(error)
+    assert found.kind == "RanksApart"
+    assert advice in found.hint and "\n" not in found.message
+    assert found.message.startswith("NCCL: ") == ("Last error" in str(error))
+
+
+def test_another_error_of_the_network_keeps_its_words_and_tells_how_to_learn_more():
+    found = causes.of(nccl(CUDA, "Cuda failure 'invalid device ordinal'"))
+    assert found == ("Network", "NCCL: Cuda failure 'invalid device ordinal'", causes.UNTOLD)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("CUDA error: device-side assert triggered"),
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied (4x8 and 9x2)"),
+        ValueError("NCCL"),
+        KeyError("out of memory"),
+        OSError(errno.EACCES, "Permission denied"),
+    ],
+    ids=str,
+)
+def test_all_else_is_none_of_these(error):
+    assert causes.of(error).kind == ""
+
+
+def test_the_message_is_one_line_and_never_empty():
+    assert causes.told(RuntimeError("")) == "RuntimeError"
+    assert causes.told(RuntimeError("\n  one\ntwo")) == "one"
+    assert causes.told(RuntimeError("before\nLast error:")) == "before"
+    assert len(causes.told(RuntimeError("x" * 999))) == 300
+
+
+@pytest.mark.parametrize("error", [*OUT_OF_MEMORY, *(error for error, _ in APART)], ids=str)
+@pytest.mark.parametrize("rank", [None, 1])
+def test_a_run_that_fails_of_it_says_so_and_never_calls_it_a_defect_of_ours(error, rank, tmp_path, monkeypatch):
+    said = []
+
+    def fails(*_given: object) -> int:
+        raise error
+
+    monkeypatch.setattr(job, "_go_until_stopped", fails)
+    monkeypatch.setattr(job, "_fail", lambda _run, _reporter, *words: said.append(words) or job.FAILED)
+    monkeypatch.setattr(torchrun, "place", lambda: None if rank is None else torchrun.Place(rank, 2))
+    run = RunDir(tmp_path)
+    silent, interrupt = Silent(run, Status(run=run.id, phase="starting")), Interrupt(run.stop)
+    assert job._guarded(run, config(Natural()), Machine(), silent, interrupt, 0.0) == job.FAILED
+    ((kind, message, hint),) = said
+    assert kind == causes.of(error).kind and "defect" not in hint and hint
+    assert "batch_size" in hint or kind != "OutOfMemory"
+    assert message.startswith("rank 1 of 2: ") == (rank == 1)
+
+
+def endings(*errors: Exception, deaths: tuple[int, ...] = ()) -> Ending:
+    """What is told of ranks that raised these, and of those that died."""
+    said = []
+    for rank, error in enumerate(errors):
+        cause = causes.of(error)
+        lost = cause.kind == "Lost"
+        said.append(
+            Ending(
+                rank=rank, code=1, kind="" if lost else cause.kind, message=cause.message, hint=cause.hint, lost=lost
+            )
+        )
+    left = [Ending(rank=rank, code=1) for rank in range(len(errors))]
+    return ranks.why(said, [*left, *(Ending(rank=9, code=code) for code in deaths)], 1, ranks=4)
+
+
+def test_ranks_that_all_fail_in_the_beginning_keep_their_cause():
+    duplicate = APART[0][0]
+    assert (
+        endings(duplicate, duplicate).message
+        == "NCCL: Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 1000"
+    )
+    assert endings(GONE[0], duplicate, GONE[1]).hint == causes.of(duplicate).hint
+    assert endings(duplicate, GONE[0], deaths=(-6,)).hint == causes.of(duplicate).hint  # its watchdog aborts another
+
+
+def test_an_error_that_nobody_knows_gives_way_to_a_known_one_and_to_a_death():
+    unknown = nccl(CUDA, "Cuda failure 'unspecified launch failure'")
+    assert endings(unknown, OUT_OF_MEMORY[1]).kind == "OutOfMemory"
+    assert "SIGKILL" in endings(unknown, deaths=(-9,)).message
+    assert endings(unknown, GONE[0]).kind == "Network"
+
+
+def test_ranks_that_all_lost_each_other_say_what_they_heard():
+    told = endings(GONE[4], GONE[4])
+    assert "Connection closed by remote peer" in told.message and "NCCL_DEBUG" in told.hint
