@@ -72,7 +72,7 @@ def table(state: RunState, width: int = 80, *, ascii_only: bool = False, height:
     notes = Notes(state)
     rows, beyond = _rows(state, notes)
     lines = _body(state, [*rows, *beyond], len(beyond), width, ascii_only=ascii_only)
-    below = [Text(), *wrapped(conditions(state), width, "dim"), *notes.lines(width), *_below(state, width)]
+    below = [Text(), *wrapped(conditions(state), width, "dim"), *notes.lines(width), *_below(state, notes, width)]
     if len(lines) + len(below) > height:
         below = below[: height - len(lines)] if len(lines) + 1 < height else []
     if len(lines) > height:
@@ -221,7 +221,7 @@ def checked(state: RunState) -> str:
     return f"checks for figures that mislead: {'; '.join(told)}"
 
 
-def _below(state: RunState, width: int) -> list[Text]:
+def _below(state: RunState, notes: "Notes", width: int) -> list[Text]:
     """What was checked; what the rows mean; how far the cross-entropy attack reads too high; what numbers rest on."""
     cells = [cell for row in state.table.values() for cell in row.values()]
     said = [checked(state)]
@@ -232,7 +232,7 @@ def _below(state: RunState, width: int) -> list[Text]:
     for checkpoint in state.checkpoints:
         row = state.table.get(checkpoint, {})
         of_it = f" ({one_line(checkpoint, 20)})" if len(state.checkpoints) > 1 else ""
-        signs = {attack: Notes(state).of(checkpoint, attack).signs for attack in row}
+        signs = {attack: notes.of(checkpoint, attack).signs for attack in row}
         details = (detail(cell, of_it) for cell in row.values())
         said += [words for words in (gaps(row, of_it, signs), *details) if words]
     return [line for words in said for line in wrapped(words, width, "dim")]

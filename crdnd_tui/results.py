@@ -17,7 +17,7 @@ from crdnd_tui.agreement import Place, Record
 from crdnd_tui.follow import Batch, Follower, safe
 from crdnd_tui.state import RunState, fold
 from crdnd_tui.text import display, one_line, percent
-from engine.spec import files, outcomes
+from engine.spec import checks, files, outcomes
 from engine.spec.attacks import KINDS, RESERVED
 from engine.spec.events import Evaluated, Event, Probed, Warned
 from engine.spec.marks import MARKS, severity
@@ -67,7 +67,7 @@ class Reading:
                 if (record := _record(self.run, place)) is not None and (record.cell or place[1] in suite)
             }
             whole = _settled(self._told, {**self._records, **known}) if known else self.state
-            self._whole = self.state, replace(whole, probed=_probed(self.run, whole))
+            self._whole = self.state, _suspected(self.run, whole)
         return self._whole[1]
 
     def _take(self, batch: Batch) -> None:
@@ -93,14 +93,26 @@ def load(run: RunDir) -> RunState:
     return reading.whole()
 
 
-def _probed(run: RunDir, state: RunState) -> Mapping[str, Probed]:
-    """What the log tells of checks; of an older engine's run that none was wanted, if its config says so."""
-    missing = [checkpoint for checkpoint in state.table if checkpoint not in state.probed]
-    wanted = (files.decoded(run.config, files.toml_table) or {}).get("evaluation") if missing else None
-    if not isinstance(wanted, dict) or wanted.get("suspect") is not False:
-        return state.probed
-    left_out = {"every check": "suspect = false"}
-    return {**state.probed, **{c: Probed(checkpoint=c, done=0, of=0, left_out=left_out) for c in missing}}
+def _suspected(run: RunDir, state: RunState) -> RunState:
+    """With what only `suspect.json` tells of checks and their findings; or the config of an older engine's run."""
+    probed, found = dict(state.probed), list[Warned]()
+    for name in (name for name in state.table if name in BOTH and name not in state.probed):
+        told = files.decoded(run.evaluation / name / "suspect.json", checks.decode)
+        if told is not None:
+            left_out = {display(check, 80): display(why, 200) for check, why in told.left_out.items()}
+            probed[name] = Probed(checkpoint=name, done=told.done, of=told.of, left_out=left_out)
+            found += [_mark(finding.code, name, finding.attack) for finding in told.findings]
+        elif _is_unwanted(run):
+            probed[name] = Probed(checkpoint=name, done=0, of=0, left_out={"every check": "suspect = false"})
+    known = {(w.code, w.checkpoint, w.attack) for w in state.warnings}
+    more = [w for w in found if (w.code, w.checkpoint, w.attack) not in known]
+    return replace(state, probed=probed, warnings=(*state.warnings, *more)) if probed != state.probed else state
+
+
+def _is_unwanted(run: RunDir) -> bool:
+    """Whether the config asks for no check."""
+    evaluation = (files.decoded(run.config, files.toml_table) or {}).get("evaluation")
+    return isinstance(evaluation, dict) and evaluation.get("suspect") is False
 
 
 def _settled(told: RunState, records: Mapping[Place, Record]) -> RunState:

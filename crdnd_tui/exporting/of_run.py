@@ -78,7 +78,8 @@ def _title(side: Side) -> str:
 
 def _lead(side: Side, chosen: str) -> list[str]:
     state = side.state
-    signs = {attack: report.Notes(state).of(chosen, attack).signs for attack in state.table.get(chosen, {})}
+    notes = report.Notes(state)
+    signs = {attack: notes.of(chosen, attack).signs for attack in state.table.get(chosen, {})}
     said = [_verdict(state, chosen, signs)]
     if gaps := report.gaps(state.table.get(chosen, {}), signs=signs):
         said.append(f"{gaps.replace(' -', ' ' + _MINUS)}: how far the cross-entropy attack reads too high.")

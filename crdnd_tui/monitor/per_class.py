@@ -7,6 +7,7 @@ from typing import Literal
 from crdnd_tui.report import class_name, is_within, title
 from crdnd_tui.state import RunState
 from engine.spec.events import EpochDone
+from engine.spec.marks import Severity
 
 Images = Literal["clean", "adversarial"]
 Values = tuple[float | None, ...]
@@ -21,6 +22,7 @@ class Side:
     teacher_change: Values = ()
     student: Values = ()
     student_change: Values = ()
+    severity: Severity | None = None  # of the judgement that they are of; red: not believed
 
     @property
     def known(self) -> bool:
@@ -37,6 +39,13 @@ class PerClass:
     clean: Side
     adversarial: Side
     by: str = ""  # the attack that made the adversarial images, where it was no training that did
+    counts: tuple[int, ...] = ()  # judged images of each class, where they are known
+
+    @property
+    def tied(self) -> int:
+        """How many classes fare worst, equally; of judged ones only."""
+        values = [value for value in self.side("adversarial").student if value is not None] if self.by else []
+        return sum(value == min(values) for value in values) if values else 0
 
     def side(self, images: Images) -> Side:
         """The one of these images; the other where nothing is known of them."""
@@ -99,14 +108,14 @@ def _validated(state: RunState) -> PerClass | None:
     return PerClass(
         epoch=known[0].epoch,
         names=names(state, max(len(clean), len(robust))),
-        clean=Side(student=tuple(clean)),
-        adversarial=Side(student=tuple(robust)),
+        clean=Side(student=tuple(clean), severity=state.severity("", "clean")),
+        adversarial=Side(student=tuple(robust), severity=state.severity("", by)),
     )
 
 
 def _judged(state: RunState) -> PerClass | None:
     """Of the first checkpoint: clean, and the worst case, or the last attack that was run within the threat model."""
-    row = next(iter(state.table.values()), {})
+    checkpoint, row = next(iter(state.table.items()), ("", {}))
     cells = [row[a] for a in state.attacks if a in row and a != "clean" and is_within(a, row[a]) and row[a].per_class]
     clean, robust = row["clean"].per_class if "clean" in row else [], cells[-1] if cells else None
     if not clean and robust is None:
@@ -114,8 +123,12 @@ def _judged(state: RunState) -> PerClass | None:
     return PerClass(
         epoch=0,
         names=names(state, max(len(clean), len(robust.per_class) if robust else 0)),
-        clean=Side(student=tuple(clean)),
-        adversarial=Side(student=tuple(robust.per_class) if robust else ()),
+        clean=Side(student=tuple(clean), severity=state.severity(checkpoint, "clean")),
+        adversarial=Side(
+            student=tuple(robust.per_class) if robust else (),
+            severity=state.severity(checkpoint, robust.attack) if robust else None,
+        ),
+        counts=state.counts.get(checkpoint, ()),
         by=title(robust.attack, robust) if robust else "",
     )
 

@@ -1,5 +1,8 @@
 """Accuracy per class as bars: teacher above, student below in each row, on one scale from 0 to 100."""
 
+from collections.abc import Sequence
+
+from crdnd_tui.marks import SIGNS
 from crdnd_tui.monitor.per_class import Images, PerClass, Side, at
 from crdnd_tui.palette import Palette
 from crdnd_tui.text import one_line, pad, percent
@@ -58,20 +61,32 @@ class ClassBars(Cells):
         shown = "clean" if side is known.clean else "adversarial"
         images = "clean x | adversarial x'" if both else _WORDS[shown]
         images += f", {known.by}" if known.by and (both or shown == "adversarial") else ""
+        images += f" {SIGNS[side.severity]}".rstrip()
         fits = many <= height
         scale = f"\u25b2\u25bc since epoch {known.epoch - 1}" if known.epoch > 1 else ""
         legend = "# both  = teacher  - student" if self.ascii_only else "\u2580 teacher  \u2584 student"
         legend = legend if side.teacher and side.student else ""
+        n = f"n {_span(known.counts)} a class" if known.counts else ""
+        tied = f"{known.tied} tied" if known.tied > 1 and side is known.adversarial else ""
         least = "" if fits else f"{many} classes, least known first"
-        words = "  ".join(word for word in (least or legend, scale) if word)
+        words = "  ".join(word for word in (least or legend, tied, n, scale) if word)
         self.name_it(f"{whose} per class on {images}", words)
+
+
+def _span(counts: Sequence[int]) -> str:
+    """`58`, or `58\u201361` where they are not the same."""
+    low, high = min(counts), max(counts)
+    return f"{low}" if low == high else f"{low}\u2013{high}"
 
 
 def _row(side: Side, k: int, room: int, palette: Palette, glyphs: str) -> list[Part]:
     """Bars, the teacher's number with its change, the student's number."""
     teacher, student = at(side.teacher, k), at(side.student, k)
     own = teacher if side.teacher else student
-    numbers: list[Part] = [(f" {percent(own):>5}", f"bold {palette.text}")]
+    struck = side.severity == "red"
+    shown = percent(own)
+    numbers: list[Part] = [(" " * (6 - len(shown)), "")]
+    numbers.append((shown, f"strike {palette.muted}" if struck else f"bold {palette.text}"))
     numbers += _change(at(side.teacher_change if side.teacher else side.student_change, k), palette)
     if side.teacher and side.student:
         numbers.append((f" {percent(student):>5}", palette.series[1]))

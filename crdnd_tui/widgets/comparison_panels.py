@@ -62,7 +62,7 @@ class ComparisonPanels(Container):
         """What has changed since the last time."""
         colours = assign(palette, [row.id for row in shown.rows])
         self.turn(shown.look.page)
-        self._curves(shown, palette, colours)
+        self._curves(shown, found, palette, colours)
         self._results(shown, found, palette, colours)
         self._config(shown, found, palette, colours)
         self._per_class(shown, found, palette)
@@ -94,8 +94,10 @@ class ComparisonPanels(Container):
         self._drawn[page] = what
         return True
 
-    def _curves(self, shown: Shown, palette: Palette, colours: dict[str, str]) -> None:
+    def _curves(self, shown: Shown, found: Findings, palette: Palette, colours: dict[str, str]) -> None:
         measure, lines, without = shown.measure, [], []
+        by = next((v.by for side in shown.sides for v in side.state.validations[-1:]), "")
+        attack = by if measure.key == comparison_curves.SELECTING else measure.key.partition("val:")[2]
         seen = [row for row in shown.rows if row.id not in shown.hidden]
         for row in seen:
             curve = self._growing.of(row, measure.key)
@@ -108,7 +110,8 @@ class ComparisonPanels(Container):
                     name=row.label, colour=colours[row.id], series=curve.series,
                     band=measure.smooth and len(shown.rows) <= _BANDS, smooth=measure.smooth,
                     spread=self._growing.band(row, measure.key) if spreads else None,
-                    value=comparison_curves.last(row, measure.key, curve.points, percent=measure.percent),
+                    value=comparison_curves.last(row, measure.key, curve.points, percent=measure.percent)
+                    + (" " + found.laid.marked(row, attack, checkpoints=[""]).signs if attack else "").rstrip(),
                 )
             )  # fmt: skip
         board = self.query_one(CurveBoard)

@@ -133,7 +133,12 @@ class Robustness(Cells):
 
 def _changed(before: Judged, now: Judged) -> bool:
     one, two = before.state, now.state
-    same = one.table is two.table and one.warnings is two.warnings and one.attack is two.attack
+    same = (
+        one.table is two.table
+        and one.warnings is two.warnings
+        and one.probed is two.probed
+        and one.attack is two.attack
+    )
     clock = two.attack is not None and int(before.now) != int(now.now)
     facts = (before.suite, before.living, one.phase, one.evaluation, one.training)
     return not same or clock or facts != (now.suite, now.living, two.phase, two.evaluation, two.training)

@@ -20,6 +20,8 @@ from crdnd_tui.home import glance
 from crdnd_tui.home.notes import NONE
 from crdnd_tui.home.scan import Row
 from crdnd_tui.palette import DARK
+from engine.spec import checks
+from engine.spec.checks import Finding, Suspicion
 from engine.spec.events import Probed, Warned, encode
 from engine.spec.marks import MARKS, severity
 from engine.spec.rundir import RunDir
@@ -206,6 +208,17 @@ def test_an_older_run_that_was_not_to_be_probed_says_so(marked_run: RunDir) -> N
     before, found, after = text.rpartition("suspect = true")
     marked_run.config.write_text(f"{before}suspect = false{after}" if found else text)
     assert results.load(marked_run).checks("best") == "not probed (suspect = false)"
+
+
+def test_checks_and_findings_are_read_from_their_file_where_the_log_is_silent(marked_run: RunDir) -> None:
+    path = marked_run.evaluation / "best" / "suspect.json"
+    findings = [Finding("constant_output", MARKS["constant_output"])]
+    path.write_bytes(checks.encode(Suspicion(digest="x", of=17, findings=findings, left_out={"twin": "there is none"})))
+    state = results.load(marked_run)
+    assert state.checks("best") == "16 of 17 checks; not made: twin (there is none)"
+    assert state.severity("best", "clean") == "red"
+    path.write_bytes(b"[" * 100_000)
+    assert results.load(marked_run).checks("best") == "not known"
 
 
 def test_equal_weights_are_one_network() -> None:

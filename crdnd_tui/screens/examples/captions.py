@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 from textual.geometry import Size
 
-from crdnd_tui import report
+from crdnd_tui import marks, report
 from crdnd_tui.judgement import judged, shows
 from crdnd_tui.judgement.gallery import Hall
 from crdnd_tui.judgement.judged import Judged, Matrix, Mode
@@ -116,7 +116,9 @@ def matrix_title(matrix: Matrix, attack: str, show: Show, width: int) -> str:
         "adversarial": report.title(attack),
         "difference": f"{report.title(attack)} \u2212 clean",
     }[matrix.mode]
-    parts = [f"{matrix.mode}: {what}", "rows true, columns read as", f"{sum(matrix.counts)} images"]
+    record = show.judged.outcomes.get("clean" if matrix.mode == "clean" else attack)
+    sign = marks.SIGNS[marks.worst(record.marks)] if record else ""
+    parts = [f"{matrix.mode}: {what}{sign and ' '}{sign}", "rows true, columns read as", f"{sum(matrix.counts)} images"]
     room = width - (6 if width < 100 else 42)  # examples.tcss: beside a note on the cell, which names the run
     if width < 100:
         parts.insert(1, run(show, 30))

@@ -1,6 +1,7 @@
 """The charts of the Live screen: which curves stand in which, and their colours."""
 
 from crdnd_tui import fast_path
+from crdnd_tui.marks import SIGNS
 from crdnd_tui.monitor.run_curves import Curves
 from crdnd_tui.palette import Palette
 from crdnd_tui.plots.series import Series
@@ -26,10 +27,14 @@ def loss_lines(curves: Curves, palette: Palette, *, teacher: bool) -> list[Line]
     return [*parts, total]
 
 
-def accuracy_lines(curves: Curves, palette: Palette) -> list[Line]:
-    """By epoch and raw: a mean would lag behind by many points."""
+def accuracy_lines(curves: Curves, palette: Palette, state: RunState) -> list[Line]:
+    """By epoch and raw: a mean would lag behind by many points. Names bear the marks of the whole run."""
     return [
-        Line(name=one_line(title(attack), 16), colour=palette.series[place % len(palette.series)], series=series)
+        Line(
+            name=f"{one_line(title(attack), 16)}{SIGNS[state.severity('', attack)]}",
+            colour=palette.series[place % len(palette.series)],
+            series=series,
+        )
         for place, (attack, series) in enumerate(curves.accuracy.items())
     ]
 

@@ -190,7 +190,7 @@ class Panels(Vertical):
             case "accuracy":
                 if self._best[0] is not state.validations:
                     self._best = (state.validations, best_line(state, palette))
-                self.query_one("#accuracy", Chart).show([*accuracy_lines(curves, palette), *self._best[1]])
+                self.query_one("#accuracy", Chart).show([*accuracy_lines(curves, palette, state), *self._best[1]])
             case "pace":
                 known = quantities(curves)
                 lines = pace_lines(curves, palette, known[self._quantity % len(known)])
@@ -209,7 +209,7 @@ class Panels(Vertical):
         """Worked out once an epoch. A teacher that comes first is the one that learns."""
         state = words.shown_state(look)
         who = "student" if state is look.state else "teacher"
-        key = (state.epochs, state.validations, state.table, self.images, who)
+        key = (state.epochs, state.validations, state.table, state.warnings, self.images, who)
         before = self._drawn.get(name, ())
         if len(before) == len(key) and all(a is b for a, b in zip(before, key, strict=True)):
             return
