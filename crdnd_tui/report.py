@@ -122,6 +122,7 @@ def _body(
     head.rstrip()
     rule = [Text("  " + "\u2500" * (used - 2), "dim")] if rules else []
     lines = [head, *rule]
+    common = set.intersection(*({letter for mark in row.marks for letter in mark.letters} for row in rows))
     for index, row in enumerate(rows):
         if row.attack == WORST and index:
             lines += rule
@@ -134,13 +135,8 @@ def _body(
             line.append(pad(_interval(cell) if interval else "", interval), "dim")
         line.append("   " + classes.get(row.attack, "").ljust(max(class_width, 11)) if class_width else "", "dim")
         if length >= 8 and row.first is not None:
-            style = (
-                "yellow"
-                if any(mark.letters for mark in row.marks)
-                else "dim"
-                if index >= len(rows) - beyond
-                else "bright_blue"
-            )
+            own = any(set(mark.letters) - common for mark in row.marks)  # what is said of all rows lights none
+            style = "yellow" if own else "dim" if index >= len(rows) - beyond else "bright_blue"
             line.append("   " + bar(row.first.accuracy, length, ascii_only=ascii_only), style)
         line.rstrip()
         lines.append(line)

@@ -55,7 +55,9 @@ class Laid:
         Figures that are not believed count only where there are no others.
         """
         order = [a for a in (SUITE, report.WORST, *reversed(self.grid.columns)) if a != DROP]
-        shared = [a for a in order if self._believed(a) > 1] or [a for a in order if self._judged(a) > 1]
+        shared = [a for a in order if a != report.CLEAN and self._believed(a) > 1] or [
+            a for a in order if self._judged(a) > 1
+        ]
         return next(iter(shared), next((a for a in (SUITE, report.WORST, *self.attacks) if a in self.attacks), ""))
 
     def _judged(self, attack: str) -> int:

@@ -22,7 +22,7 @@ Kind = Literal["png", "pdf", "svg"]
 KINDS: tuple[Kind, ...] = ("png", "pdf", "svg")
 _SIZE = (7.2, 4.2)  # inches
 _DOTS = 200  # per inch, of a PNG
-_NOTE = 130  # letters of a line below a figure
+_NOTE, _NOTE_HIGH = 130, 0.115  # letters of a line below a figure, and inches of it
 _STYLE = {
     "text.parse_math": False, "text.usetex": False, "font.size": 9.0, "axes.spines.top": False, "axes.grid": False,
     "axes.spines.right": False, "axes.titleweight": "bold", "axes.titlelocation": "left", "pdf.fonttype": 42,
@@ -40,12 +40,13 @@ def render(figure: Figure, kind: Kind, *, origins: Sequence[Origin] = ()) -> byt
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
-        sheet = figures.Figure(figsize=_size(figure), layout="constrained", facecolor="white")
+        notes = [line for words in numbers.below(figure) for line in wrap(one_line(words, 600), _NOTE)]
+        (wide, high), below = _size(figure), _NOTE_HIGH * len(notes)
+        sheet = figures.Figure(figsize=(wide, high + below), layout="constrained", facecolor="white")
         axes = sheet.add_subplot()
         axes.set_title(one_line(numbers.titled(figure), 120), color=_INK.text)
-        if notes := numbers.below(figure):
-            lines = [line for words in notes for line in wrap(one_line(words, 600), _NOTE)]
-            sheet.supxlabel("\n".join(lines), fontsize=6.5, color=_INK.muted, x=0.01, ha="left")
+        if notes:
+            sheet.supxlabel("\n".join(notes), fontsize=6.5, color=_INK.muted, x=0.01, ha="left")
         if svg.is_empty(figure):
             axes.set_axis_off()
             axes.text(0.5, 0.5, svg.NOTHING, ha="center", va="center", color=_INK.muted, transform=axes.transAxes)
