@@ -212,3 +212,17 @@ def test_no_word_of_a_folder_steers_the_terminal(crdnd: Crdnd, tmp_path: Path) -
         assert done.returncode == 0
         assert not {"\x1b", "\x07"} & set(done.stdout)
     assert "[red]digits" in compare(crdnd, runs, RSLAD, CRDND).stdout
+
+
+def test_equal_weights_are_refused_as_seeds(crdnd: Crdnd, tmp_path: Path) -> None:
+    runs = recorded(tmp_path / "runs", CRDND, RSLAD, RSLADS[1])
+    copy = runs / "20261122-300001-rslad-small_cnn-s9-0000"
+    shutil.copytree(runs / RSLAD, copy)
+    config = copy / "config.toml"
+    config.write_text(config.read_text().replace("seed = 0\n", "seed = 9\n", 1))
+    alone = compare(crdnd, runs, RSLAD, copy.name)
+    assert alone.returncode == 4 and "equal weights, SHA-256" in alone.stderr
+    grouped = compare(crdnd, runs, CRDND, RSLAD, copy.name, RSLADS[1], "--seeds")
+    assert grouped.returncode == 4 and "refused as seeds" in grouped.stderr
+    assert "rslad (2 seeds, 3 runs)" in grouped.stdout and "count once" in " ".join(grouped.stdout.split())
+    assert compare(crdnd, runs, CRDND, RSLAD, RSLADS[1], "--seeds").returncode == 0

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crdnd_tui.comparing.comparison_side import twinned
 from crdnd_tui.studies import naming, tables
 from crdnd_tui.studies.missing import Reach
 from crdnd_tui.studies.standing import STATES, Progress, Standing
@@ -190,6 +191,24 @@ def test_marks_of_the_evaluation_stand_at_their_numbers(plan) -> None:
     made = table(plan, found)
     assert notes(made, shown(made, "natural")["pgd_sat"].marks) == [MARKS["margin_below_ce"]]
     assert shown(made, "natural")["clean"].marks == shown(made, "rslad")["pgd_sat"].marks == ""
+
+
+def test_a_struck_seed_strikes_its_row_s_mean_and_says_of_how_many(plan) -> None:
+    found = every(plan, (970, 500, 400))
+    warned = Warned(code="zero_gradient", message="...", checkpoint="best")
+    found[0] = found[0][0], replace(found[0][1], state=replace(found[0][1].state, warnings=(warned,)))
+    made = table(plan, found)
+    cell_ = shown(made, "natural")["pgd_sat"]
+    assert cell_.severity == "red" and not cell_.best and shown(made, "rslad")["pgd_sat"].best is False
+    assert any("1 of 3 seeds not believed under" in sentence for _, sentence in made.notes)
+
+
+def test_equal_weights_are_one_seed_of_a_row(plan) -> None:
+    found = every(plan, (970, 500, 400))
+    records = {("best", "clean"): seen("1" * 970 + "0" * 30, weights="x")}
+    sides = twinned([replace(made, records=records) for _, made in found[:2]])
+    made = table(plan, [(s, one) for (s, _), one in zip(found[:2], sides, strict=True)] + found[2:])
+    assert shown(made, "natural")["clean"].runs == 2 and any("count once" in words for _, words in made.notes)
 
 
 def test_bold_is_what_cannot_be_told_from_the_best(plan) -> None:

@@ -9,6 +9,7 @@ from crdnd_tui.exporting.findings import Finder, Plan, findings
 from crdnd_tui.palette import DARK
 from crdnd_tui.widgets import contrast_columns, finding_sheets, result_grid
 from crdnd_tui.widgets.result_grid import View
+from engine.spec.events import Warned
 from tests.tui.sides import cell, judged, outcomes, side
 
 BETTER, WORSE = "1" * 60 + "0" * 40, "1" * 40 + "0" * 60
@@ -139,3 +140,15 @@ def test_pages_never_are_wider_than_their_panel(width):
 def test_rows_of_a_grid_are_those_of_the_command_line():
     sides = seeds()
     assert findings(sides, Plan()).laid.grid == comparison.grid(sides, grouped=True)
+
+
+def test_a_struck_number_has_a_line_through_it_and_is_never_bold():
+    base, other = two()
+    warned = (Warned(code="constant_output", message="", checkpoint="best"),)
+    red = replace(other, state=replace(other.state, warnings=warned))
+    made = result_grid.lines(findings([base, red], Plan()), View(colours={}, attack="autoattack"), DARK, 116)
+    (line,) = [line for line in made if line.plain.strip(" \u2501").startswith("other") and "60.0!!" in line.plain]
+    place = line.plain.index("60.0")
+    looks = [str(span.style) for span in line.spans if span.start <= place < span.end]
+    assert any("strike" in look for look in looks) and all("bold" not in look.replace("not bold", "") for look in looks)
+    assert "struck out: not believed" in plain(made) and "+20.0!!" in plain(made)

@@ -1,10 +1,14 @@
 """Seeds of one experiment: who belongs together, and mean and deviation by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from crdnd_tui.home import run_rows
 from crdnd_tui.home.groups import grouped, spread
+from crdnd_tui.home.notes import NONE
+from crdnd_tui.home.scan import Row
 from crdnd_tui.library import Summary
 from engine.spec.status import Status
 
@@ -41,3 +45,24 @@ def test_by_their_means_the_unmeasured_last() -> None:
     runs = [run("a", "x"), run("b", "y", 0.4), run("c", "z", 0.6), run("d", "y", 0.9)]
     assert [g.key for g in grouped(runs, "aa", falling=True)] == ["y", "z", "x"]
     assert [g.key for g in grouped(runs, "aa", falling=False)] == ["z", "y", "x"]
+
+
+def test_a_struck_figure_strikes_the_mean_and_equal_weights_count_once() -> None:
+    red = replace(run("a", "x", 0.9), marks=(("zero_gradient", "best", ""),))
+    amber = replace(run("b", "x", 0.5), marks=(("subset", "best", ""),))
+    (group,) = grouped([red, amber, replace(run("c", "x", 0.5), twin="b")])
+    assert (group.severity("aa"), group.struck("aa"), group.twins) == ("red", (1, 2), 1)
+    found = group.spread("aa")
+    assert found is not None and (found.n, found.mean) == (2, pytest.approx(0.7))
+    line = run_rows.group_line(group, run_rows.View(now=0.0, signs=2), is_open=True)
+    assert line.cells["aa"].struck and not line.cells["aa"].strong and line.cells["aa"].text.endswith("!!")
+    assert "1 equal" in line.cells["state"].text
+
+
+def test_a_struck_figure_is_last_in_its_column_and_never_its_best() -> None:
+    red = replace(run("a", "", 0.9), marks=(("above_worst_case", "best", "autoattack"),))
+    rows = [Row(red, NONE), Row(run("b", "", 0.5), NONE), Row(run("c", "", 0.6), NONE)]
+    assert [row.id for row in run_rows.ordered(rows, "aa", falling=True)] == ["c", "b", "a"]
+    assert run_rows.best(rows) == {"aa": 0.6}
+    cell = run_rows.line(rows[0], run_rows.View(now=0.0, signs=2, best={"aa": 0.6})).cells["aa"]
+    assert (cell.text, cell.struck, cell.strong) == ("90.0!!", True, False)

@@ -123,3 +123,13 @@ def test_the_newest_are_there_before_the_rest(tmp_path: Path) -> None:
     assert [(len(part.rows), part.whole) for part in parts] == [(FIRST, False), (FIRST + 50, True)]
     assert parts[0].rows[0].id == f"run-{FIRST + 49:04}"
     assert len(list(scanner.look(NOW))) == 1
+
+
+def test_a_copy_with_another_seed_is_known_by_its_weights(tmp_path: Path) -> None:
+    results = {"best": {"clean": 0.5}}
+    for name, digest in (("a", "x"), ("b", "x"), ("c", "y")):
+        made = make(tmp_path, name, group_hash="g", results=results, results_n=10)
+        made.result("best", "clean").parent.mkdir(parents=True)
+        made.result("best", "clean").write_text(f'{{"weights_sha256": "{digest}"}}')
+    twins = {row.id: row.summary.twin for row in look(Scanner(tmp_path)).rows}
+    assert (sorted(filter(None, twins.values())), twins["c"]) in ((["a"], ""), (["b"], ""))
