@@ -15,6 +15,7 @@ from engine.spec.events import (
     AttackStarted,
     Evaluated,
     RunResumed,
+    Probed,
     RunStarted,
     StageStarted,
     StepDone,
@@ -192,6 +193,7 @@ def test_the_status_follows_the_events(desk):
     desk.say(validated(1, 0.5, best=True))
     desk.say(validated(2, 0.4, best=False))
     desk.say(Warned(code="x", message="y"))
+    assert desk.status().marks == [("x", "", "")]
     desk.say(StageStarted(stage="evaluation"))
     assert (desk.status().epoch, desk.status().best_epoch, desk.status().warnings) == (2, 1, 1)
     assert desk.status().validation == {"clean": 0.4}
@@ -202,6 +204,8 @@ def test_the_status_follows_the_events(desk):
     desk.say(evaluated("last", "clean", 0.8))
     assert desk.status().results == {"best": {"clean": 0.9, "fgsm": 0.5}, "last": {"clean": 0.8}}
     assert desk.status().results_n == 5
+    desk.say(Probed(checkpoint="best", done=3, of=4, left_out={"twin": "there is none"}))
+    assert desk.status().probed == {"best": (3, 4)}
 
 
 def test_the_status_knows_how_far_the_log_reaches_and_when_the_engine_lived(desk):

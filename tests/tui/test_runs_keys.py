@@ -103,7 +103,7 @@ def test_filter(runs: Path) -> None:
         await pilot.press("slash", *"method:rslad aa>54")
         await settle(pilot)
         assert len(shown(app)) == 2
-        assert caption(app) == "2 of 10 shown"
+        assert caption(app) == "2 of 10 shown · ! may mislead"
         await pilot.press("space", "(")
         await settle(pilot)
         problem = app.screen.query_one("#problem", Static)
