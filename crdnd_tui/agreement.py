@@ -6,7 +6,7 @@ A figure that does not is never shown as it stands: its record's figure is shown
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from crdnd_tui.text import count, percent
+from crdnd_tui.text import count
 from engine.spec.events import Evaluated
 from engine.spec.outcomes import wilson
 from engine.spec.status import Status
@@ -78,13 +78,8 @@ def _of_record(cell: Evaluated | None, record: Record) -> tuple[Evaluated | None
 
 def _apart(cell: Evaluated, record: Evaluated) -> str:
     """In which words the log and the record differ; empty when they say the same."""
-    if not near(cell.accuracy, record.accuracy):
-        return f"the log says {percent(cell.accuracy, cell.n)}, its record {percent(record.accuracy, record.n)}"
-    pairs: dict[str, tuple[Any, Any]] = {
-        key: (getattr(cell, key), getattr(record, key))
-        for key in ("n", "of", "low", "high", "per_class", "details", "spec", "split", "seconds")
-    }
-    names = [key for key, (one, other) in pairs.items() if not _same(one, other)]
+    keys = ("accuracy", "n", "of", "low", "high", "per_class", "details", "spec", "split", "seconds")
+    names = [key for key in keys if not _same(getattr(cell, key), getattr(record, key))]
     return f"the log and its record differ in {', '.join(names)}" if names else ""
 
 
@@ -105,22 +100,21 @@ def near(one: float, other: float) -> bool:
 
 def contradiction(cell: Evaluated, counts: tuple[int, ...] = (), classes: int = 0) -> str:
     """Why a figure contradicts itself; empty when it does not. `counts`: images per class, where they are known."""
-    shown, n, per_class = percent(cell.accuracy, cell.n), cell.n, cell.per_class
+    n, accuracy, per_class = cell.n, cell.accuracy, cell.per_class
     if not 0 < n <= cell.of:
-        return f"{n} of {cell.of} images cannot have been judged"
-    if not is_count(cell.accuracy, n):
-        return f"{shown} % of {n} images is no number of images"
-    low, high = wilson(round(cell.accuracy * n), n)
-    if not (near(cell.low, low) and near(cell.high, high)):
-        return f"{shown} % of {n} images has not the interval [{percent(cell.low, n)}, {percent(cell.high, n)}]"
+        return "so many images cannot have been judged"
+    if not is_count(accuracy, n):
+        return f"its accuracy is no share of {count(n)} images"
+    if not all(map(near, (cell.low, cell.high), wilson(round(accuracy * n), n))):
+        return f"its interval is not that of its accuracy on {count(n)} images"
     if per_class and ((classes and len(per_class) != classes) or not all(0 <= share <= 1 for share in per_class)):
-        return "its accuracies per class are not those of this many classes"
+        return "its accuracies per class are not those of so many classes"
     if per_class and len(counts) == len(per_class):
-        mean = sum(share * count for share, count in zip(per_class, counts, strict=True)) / n
-        if not near(mean, cell.accuracy):
-            return f"its classes give {percent(mean, n)} %, not {shown} %"
-    if per_class and max(per_class) < cell.accuracy - _NEAR:
-        return f"no class is right as often as {shown} %"
+        right = sum(share * images for share, images in zip(per_class, counts, strict=True))
+        if not near(right / n, accuracy):
+            return "its accuracy is not the mean of its classes"
+    if per_class and max(per_class) < accuracy - _NEAR:
+        return "no class is right as often as all together"
     if any(not 0 <= cell.details[key] <= 1 for key in cell.details if key.startswith("after_") or key in _SHARES):
         return "its details are no fractions"
     return ""
@@ -139,10 +133,8 @@ def _crossed(row: Mapping[str, Evaluated], backed: set[str]) -> dict[str, str]:
     for low, high in _pairs(accuracies, [*parts] if isinstance(parts, list) else BOUNDED):
         if row[low].n != row[high].n:
             continue
-        words = f"{low} {percent(row[low].accuracy, row[low].n)} cannot be above {high} "
-        words += percent(row[high].accuracy, row[high].n)
         unbacked = {low, high} - backed
-        found |= dict.fromkeys(sorted(unbacked or {low, high}), words)
+        found |= dict.fromkeys(sorted(unbacked or {low, high}), f"{low} cannot be above {high}")
     return found
 
 

@@ -215,7 +215,7 @@ class LabApp(App[None]):
     def choose_theme(self, name: str) -> None:
         """From now on, and in the next sitting."""
         self.theme = name
-        self.notify(f"theme {name.removeprefix('crdnd-')}", timeout=1.5)
+        self.notify(f"theme {name.removeprefix('crdnd-')}", markup=False, timeout=1.5)
         if self.session.settings is not None:
             self._remember_theme(self.session.settings)
 

@@ -95,7 +95,7 @@ def cells(found: Mapping[str, float], width: int) -> dict[str, int]:
 
 
 def words(switches: Mapping[str, str], *, short: bool = False) -> tuple[str, ...]:
-    """`inner, outer bfloat16`, `table lazy`, `folded` ...; `exact` where nothing is switched on."""
+    """`inner, outer bfloat16`, `table complete`, `folded` ...; `exact` where nothing is switched on."""
     if is_exact(switches):
         return (EXACT, *_ranks(switches))
     said = [*_precision(switches, short=short), *_table(switches), *_on(switches, "graphs"), *_ranks(switches)]

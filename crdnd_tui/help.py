@@ -9,6 +9,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.dom import DOMNode
 from textual.geometry import Size
 from textual.screen import ModalScreen, Screen
@@ -78,7 +79,7 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
-            box.border_title = f"Keys on {getattr(self._of, 'NAME', '') or 'this screen'}"
+            box.border_title = Content(f"Keys on {getattr(self._of, 'NAME', '') or 'this screen'}")
             with VerticalScroll(can_focus=True):
                 yield Keys(getattr(self._of, "SAYS", ""), self.groups())
             yield Static("esc back   \u2191 \u2193 scroll", classes="keys", markup=False)
@@ -174,7 +175,7 @@ def _key(shown: str) -> str:
 def _title(node: Widget) -> str:
     """Of the panel that a widget is, or lies in."""
     titles = (one.border_title for one in node.ancestors_with_self if isinstance(one, Widget))
-    return next((Text.from_markup(str(title)).plain for title in titles if title), "")
+    return next((Content.from_markup(title).plain for title in titles if title), "")
 
 
 def _lines(title: str, rows: list[Row], width: int, palette: Palette) -> list[Text]:

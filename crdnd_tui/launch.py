@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from crdnd_tui import vitals
+from crdnd_tui import advice, vitals
 from crdnd_tui.state import RunState
 from engine.spec import deaths, files, rundir
 from engine.spec.errors import RunFolderError
@@ -52,7 +52,7 @@ def ended(run: RunDir, engine: subprocess.Popen[bytes]) -> int:
 def refuse_a_second(run: RunDir) -> None:
     """RunFolderError when an engine is at work on it."""
     if vitals.alive(run):
-        raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"`crdnd watch {run.id}` shows it.")
+        raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"{advice.on('watch', run)} shows it.")
 
 
 def environment() -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from msgspec import structs
 
-from crdnd_tui import agreement, marks, vitals
+from crdnd_tui import advice, agreement, marks, vitals
 from crdnd_tui.agreement import Place
 from crdnd_tui.text import MAX_TEXT, display, duration
 from engine.spec import deaths, files
@@ -269,7 +269,7 @@ def log_tail(run: RunDir, lines: int = 8) -> list[str]:
 def _told(run: RunDir, when: str = "") -> str:
     """Of what it died, and what to do."""
     death = death_of(run)
-    todo = death.advice(run.id, files.read(run.machine)) if death.repeated else "`crdnd resume` goes on"
+    todo = death.advice(advice.named(run), files.read(run.machine)) if death.repeated else "`crdnd resume` goes on"
     return f"{death.words}{when}; {todo}"
 
 

@@ -191,6 +191,9 @@ def _facts(found: Provenance) -> Iterator[tuple[str, str]]:
     for split, digest in _dict(facts.get("data_sha256")).items():
         many = images.get(split)
         yield f"{split}", f"sha256 {digest}" + (f", {count(many)} images" if isinstance(many, int) else "")
+    said = facts.get("notes")
+    for place, note in enumerate(said if isinstance(said, list) else []):
+        yield "" if place else "notes", str(note)
     if teacher := _dict(facts.get("teacher")):
         yield "teacher", f"sha256 {teacher.get('sha256')}, {teacher.get('source')}"
     if "subject_sha256" in facts:

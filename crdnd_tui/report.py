@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from types import MappingProxyType
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
 from crdnd_tui import marks
@@ -282,7 +282,9 @@ def wrapped(text: str, width: int, style: str = "", indent: str = "  ", hang: st
     """The text in lines of at most `width` cells."""
     lines: list[Text] = []
     line = indent
-    for word in text.replace("\n", " ").replace("\t", " ").split(" "):
+    room = max(1, width - cell_len(hang))
+    whole = text.replace("\n", " ").replace("\t", " ").split(" ")
+    for word in (part for one in whole for part in chop_cells(one, room) or [""]):
         if cell_len(line) + cell_len(word) + 1 > width and line.strip():
             lines.append(Text(line, style))
             line = hang

@@ -16,7 +16,7 @@ from crdnd_tui import agreement
 from crdnd_tui.agreement import Place, Record
 from crdnd_tui.follow import Batch, Follower, safe
 from crdnd_tui.state import RunState, fold
-from crdnd_tui.text import display, one_line, percent
+from crdnd_tui.text import display, one_line
 from engine.spec import checks, files, outcomes
 from engine.spec.attacks import KINDS, RESERVED
 from engine.spec.events import Evaluated, Event, Probed, Warned
@@ -164,7 +164,7 @@ def against(run: RunDir, results: Mapping[str, Mapping[str, float]]) -> dict[Pla
         if record is not None and record.cell is None:
             found[place] = record.trouble
         elif record is not None and record.cell is not None and not agreement.near(share, record.cell.accuracy):
-            found[place] = f"its record says {percent(record.cell.accuracy, record.cell.n)}"
+            found[place] = "status.json and its record differ in accuracy"
     return found
 
 

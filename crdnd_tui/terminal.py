@@ -1,6 +1,7 @@
 """crdnd-tui: the terminal lab. Names and flags only; the app is imported when it is wanted."""
 
 import asyncio
+import contextlib
 import locale
 import os
 import select
@@ -162,4 +163,13 @@ def main() -> None:
     streams.reserve()
     app = typer.Typer(add_completion=True, pretty_exceptions_enable=False)
     app.command(context_settings={"help_option_names": ["-h", "--help"]})(run)
-    app()
+    try:
+        app()
+    except OSError as error:  # a full disk, a pipe that nobody reads
+        _complain(error)
+        sys.exit(1)
+
+
+def _complain(error: OSError) -> None:
+    with contextlib.suppress(OSError):  # nobody listens any more
+        os.write(2, f"{error.strerror or error}\n".encode())

@@ -1,9 +1,10 @@
 """Words and numbers as a terminal may show them. Whatever comes from a file passes `display` before it is shown."""
 
+import bisect
 import re
 import unicodedata
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 
 MARK = "\ufffd"  # stands for a character that could steer a terminal or hide in a line
 MAX_TEXT = 4096  # characters of any one string that a file may show
@@ -47,11 +48,23 @@ def one_line(text: str, width: int = 200) -> str:
     if width < 8:
         return set_cell_size(flat, max(0, width))
     head = (width - 1) // 2
-    tail = width - 1 - head
-    end = flat
-    while cell_len(end) > tail:
-        end = end[1:]
-    return set_cell_size(flat, head).rstrip() + "\u2026" + end.lstrip()
+    return set_cell_size(flat, head).rstrip() + "\u2026" + last_cells(flat, width - 1 - head).lstrip()
+
+
+def last_cells(text: str, width: int) -> str:
+    """The end of the text that fills at most `width` cells; measured a dozen times, not once for each character."""
+    start = bisect.bisect_left(range(len(text)), True, key=lambda at: cell_len(text[at:]) <= width)
+    return text[start:]
+
+
+def first_line(text: str, width: int) -> str:
+    """The beginning of the text that fills at most `width` cells, and at least one character.
+
+    Only as much of the text is measured as can matter: `display` leaves a few combining marks on a character.
+    """
+    width = max(1, width)
+    near = text[: (MAX_COMBINING + 2) * width]
+    return (chop_cells(near, width) or [near])[0] or text[:1]
 
 
 def pad(text: str, width: int) -> str:

@@ -32,9 +32,8 @@ def main() -> int:
         return job.FAILED
     except Exception as error:  # torchrun's own: no port, no other node
         cause = causes.of(error)
-        said = Ending(rank=-1, code=job.FAILED, kind=cause.kind or type(error).__name__, message=f"torchrun: {cause.message}",
-                      hint=cause.hint)  # fmt: skip
-        torchrun.record(run, said)
+        kind, message = cause.kind or type(error).__name__, f"torchrun: {cause.message}"
+        torchrun.record(run, Ending(rank=-1, code=job.FAILED, kind=kind, message=message, hint=cause.hint))
         raise
     return job.FINISHED
 

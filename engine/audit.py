@@ -344,10 +344,15 @@ def near(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
 
 
+def is_count(share: float, n: int) -> bool:
+    """Whether so many of n images may be right."""
+    return n > 0 and 0 <= share <= 1 and near(share * n, float(round(share * n)))
+
+
 def same(one: object, other: object) -> bool:
     """Equal, numbers within them but for rounding."""
     if isinstance(one, float) or isinstance(other, float):
-        return isinstance(one, int | float) and isinstance(other, int | float) and near(one, other)
+        return isinstance(one, int | float) and isinstance(other, int | float) and near(float(one), float(other))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):

@@ -1,6 +1,6 @@
 """What an error of torch, CUDA, NCCL or gloo means: memory ran out, another rank is gone, or the ranks cannot meet.
 
-The libraries tell these apart in words only; each pattern below stands for a text that they print. torch is not imported.
+The libraries tell these apart in words only; each pattern below is of a text that they print. torch is not imported.
 """
 
 import errno
@@ -23,8 +23,8 @@ NETWORK = re.compile(r"NCCL|gloo|Dist\w*Error|TCPStore|rendezvous", re.IGNORECAS
 MEETING = (  # what keeps ranks from meeting -> what to do about it
     (
         r"duplicate GPU",
-        "Two ranks were given one GPU. Ask for as many --devices as `nvidia-smi -L` lists GPUs: slices of one card, and "
-        "a number that CUDA_VISIBLE_DEVICES names twice, count once.",
+        "Two ranks were given one GPU. Ask for as many --devices as `nvidia-smi -L` lists GPUs: slices of one card, "
+        "and a number that CUDA_VISIBLE_DEVICES names twice, count once.",
     ),
     (
         r"shared memory|/dev/shm|posix_fallocate|no space left",
@@ -39,8 +39,8 @@ MEETING = (  # what keeps ranks from meeting -> what to do about it
     (r"address already in use|EADDRINUSE", "The port is taken: name another one with --rendezvous HOST:PORT."),
     (
         r"waiting for clients|clients joined|RendezvousTimeout|RendezvousConnection|timed out after|timed out waiting",
-        "Not all ranks came. Is every node started, with the same --nodes, --devices and --rendezvous, and is that port "
-        "open between them?",
+        "Not all ranks came. Is every node started, with the same --nodes, --devices and --rendezvous, and is that "
+        "port open between them?",
     ),
 )
 UNTOLD = "Set NCCL_DEBUG=INFO and resume: engine.log then tells why."

@@ -1,5 +1,7 @@
-"""Checkpoints: all that a run needs to go on as if it had never stopped.
+"""Checkpoints: all that a run needs to go on: on a CPU (same machine, threads, layout) as if it had never stopped.
 
+On a GPU it is the same run to rounding: cuDNN chooses kernels by timing them, some sum in no fixed order, and the sign
+in an attack makes much of a last bit.
 A file's name ends in the hash of its content, and appears by one rename: what is there is whole, and damage shows.
 """
 

@@ -5,13 +5,14 @@ thing must be the same.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine import checkpoint, weights
-from engine.audit import Stored, differing, json_of, near
+from engine.audit import Stored, differing, is_count, json_of
 from engine.spec import preset_text
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CheckpointError
@@ -33,8 +34,10 @@ from engine.spec.events import (
 from engine.spec.machine import Machine
 from engine.spec.status import Status
 from engine.spec.training import Selection
+from engine.types import Dataset
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
 
+FLOAT32 = 1e-6  # accuracies per class were computed in it
 _ENDS = {"done": RunFinished, "stopped": RunStopped, "failed": RunFailed}
 
 
@@ -148,6 +151,9 @@ def _announced(stored: Stored) -> Iterator[Finding]:
         steps = whole + (not config.training.drop_last and rest > 1)
         said += [("training_started: steps_per_epoch", training.steps_per_epoch, steps)]
         ends = [e for e in stored.said if isinstance(e, EpochDone | Validated)]
+        done = [e for e in stored.said if isinstance(e, StepDone)]
+        said += [("step_done: epoch", e.epoch, 1 + (e.step - 1) // max(1, training.steps_per_epoch)) for e in done]
+        said += [("step_done: step", e.step, f"above {b.step}") for b, e in pairwise(done) if e.step <= b.step]
         said += [("the step after an epoch", e.step, e.epoch * training.steps_per_epoch) for e in ends]
     if said:
         yield _found("announced", differing(said), "the log announces what config.toml asks for")
@@ -208,8 +214,9 @@ def _folded(stored: Stored, machine: Machine) -> Iterator[tuple[str, object, obj
         return
     for row in stored.records.values():
         for record in row.values():
-            if record.attack not in {"clean", "worst"}:
-                yield f"{record.checkpoint} {record.attack}: folded", record.folded, machine.folds
+            if record.attack != "worst":  # the worst case is as folded as its parts, which is looked at with its bits
+                climbs = record.attack != "clean" and machine.folds
+                yield f"{record.checkpoint} {record.attack}: folded", record.folded, climbs
 
 
 def _teacher(stored: Stored) -> Iterator[Finding]:
@@ -224,7 +231,7 @@ def _teacher(stored: Stored) -> Iterator[Finding]:
     ]
     wrong = differing(pairs)
     shares = (checked.clean, checked.robust)
-    if not checked.n or any(not near(share * checked.n, round(share * checked.n)) for share in shares):
+    if not all(is_count(share, checked.n) for share in shares):
         wrong = wrong or f"teacher_checked: {shares} are no shares of {checked.n} images"
     if checked.robust > checked.clean:
         wrong = wrong or "teacher_checked: more images are right under attack than before"
@@ -258,10 +265,9 @@ def _unlike(told: list[Validated], selection: Selection, epochs: int, *, done: b
         return f"epochs {[v.epoch for v in told][:20]} were validated, not {due[:20]}"
     highest, keys = -1.0, {"clean", *(attack.key for attack in selection.attacks)}
     for v in told:
-        counts = {key: share * v.n for key, share in v.accuracy.items()}
         if v.by != selection.by or v.accuracy.keys() != keys:
             return f"epoch {v.epoch} was validated by {v.by} and on {', '.join(v.accuracy)}, not as config.toml asks"
-        if not v.n or any(not near(count, round(count)) for count in counts.values()):
+        if not all(is_count(share, v.n) for share in v.accuracy.values()):
             return f"epoch {v.epoch}: its accuracies are no shares of {v.n} images"
         if any(share > v.accuracy["clean"] for share in v.accuracy.values()):
             return f"epoch {v.epoch}: more images are right under attack than before"
@@ -284,7 +290,7 @@ def classes(stored: Stored, labels: Tensor) -> Iterator[Finding]:
         for key, shares in v.per_class.items():
             padded = counts + [0] * (len(shares) - len(counts))
             right = sum(share * count for share, count in zip(shares, padded, strict=False))
-            if len(shares) < len(counts) or not near(right / v.n, v.accuracy.get(key, -1.0)):
+            if len(shares) < len(counts) or abs(right / v.n - v.accuracy.get(key, -1.0)) > FLOAT32:
                 yield Finding("validation by class", FAILS, f"epoch {v.epoch}: {key} is not the mean of its classes")
                 return
     if any(v.per_class for v in told):
@@ -297,7 +303,7 @@ def _checkpoints(stored: Stored, config: RunConfig) -> Iterator[Finding]:
     told = {v.epoch: v for v in stored.said if isinstance(v, Validated)}
     whole = 0
     for path in sorted(stored.run.checkpoints.glob("*.pt")):
-        what = f"checkpoint {path.name[:12]}"
+        what = f"checkpoint {path.name[:6]}"
         try:
             state = checkpoint.read(path)
         except (CheckpointError, OSError) as error:
@@ -335,15 +341,22 @@ def _equal(one: object, other: dict[str, Tensor]) -> bool:
     )
 
 
-def of_data(stored: Stored, images: int, classes: tuple[str, ...], parameters: int | None) -> Iterator[Finding]:
-    """What training_started says of the images and of the student."""
-    training = stored.last(TrainingStarted)
+def of_data(stored: Stored, config: RunConfig, images: int, dataset: Dataset, parameters: int) -> Iterator[Finding]:
+    """What is said of the images and of the student before the first step."""
+    training, classes, noted = stored.last(TrainingStarted), dataset.classes, stored.facts.get("images")
+    sizes = {"train": len(dataset.train.labels), "test": len(dataset.test.labels)}
+    yield _found(
+        "images", differing([("provenance.json: images", noted or sizes, sizes)]), "as many as provenance.json says"
+    )
     if training is not None:
+        few = [f"trained on {images} images only, not on the whole split"] if config.data.train_images else []
+        told = [event.message for event in stored.said if isinstance(event, Warned) and event.code == "train_subset"]
         pairs: list[tuple[str, object, object]] = [
-            ("images", training.images, images), ("classes", training.classes, list(classes)),
-            ("student_parameters", training.student_parameters,
-             training.student_parameters if parameters is None else parameters),
-        ]  # fmt: skip
+            ("images", training.images, images),
+            ("classes", training.classes, list(classes)),
+            ("student_parameters", training.student_parameters, parameters),
+            ("warning of a part of the images", told, few),
+        ]
         yield _found(
             "training_started", differing(pairs), f"{images} images of {len(classes)} classes, as the data say"
         )

@@ -16,7 +16,7 @@ from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.outcomes import Outcome, unpack
 from engine.spec.rundir import RunDir
 from engine.types import Dataset
-from engine.verdict import FAILS, HOLDS, Finding
+from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
 
 SLACK = 1e-6  # of a pixel: what float32 arithmetic leaves
 ROUNDING = 1e-3  # of a probability: what another machine or another batch leaves
@@ -42,7 +42,9 @@ def look(
         except (OSError, ValueError, RecursionError) as error:
             yield Finding(what, FAILS, f"is damaged: {' '.join(str(error).split())[:200]}")
             continue
-        if index.weights_sha256 != digests.get(checkpoint, index.weights_sha256):
+        if index.v != 1:
+            yield Finding(what, UNKNOWN, f"is of format {index.v}, which this engine does not know")
+        elif index.weights_sha256 != digests.get(checkpoint, index.weights_sha256):
             yield Finding(what, FAILS, "is of other weights")
         elif wrong := [words for words in shown if words]:
             yield Finding(what, FAILS, "; ".join(wrong))

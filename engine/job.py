@@ -159,10 +159,12 @@ def _go(
                 run=run.id, name=reporter.status.name, config_hash=config.config_hash, pid=os.getpid(), host=host()
             )
         )
-        if not locks.exist(run.lock):
+        if not isinstance(reporter, Silent) and not locks.exist(run.lock):
             reporter.say(Warned(code="no_locks", message=locks.NO_LOCKS))
     reporter.beat()
-    interrupt.pause()  # asked while it started
+    alone = torchrun.place() is None  # ranks stop together, after a step
+    if alone:
+        interrupt.pause()  # asked while it started
     if isinstance(config, RunConfig) and isinstance(reporter, Silent):
         prerequisite.await_teacher(config, machine)
     elif isinstance(config, RunConfig):
@@ -172,6 +174,8 @@ def _go(
     from engine.run import KEYS, judge_only, say_saved, train_and_evaluate  # noqa: PLC0415
     from engine.stage import Stage  # noqa: PLC0415
 
+    if alone:
+        interrupt.pause()
     stage = Stage(run=run, machine=machine, reporter=reporter, interrupt=interrupt)
     with stage.crew:
         if isinstance(config, JudgeConfig):

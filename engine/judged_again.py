@@ -36,6 +36,7 @@ from engine.types import Dataset, Split
 from engine.validation import accuracies
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
 
+TEACHER_MARKS = frozenset({"teacher_less_robust", "teacher_at_chance"})
 Say = Callable[[dict[str, Any]], None]
 
 
@@ -287,11 +288,16 @@ def _probed(what: str, kept: bytes, made: Path, apart: list[str]) -> Finding:
     then, now = (msgspec.json.decode(content) for content in (kept, audit.content_of(made)))
     if then.get("left_out") != now.get("left_out"):
         return Finding(what, UNKNOWN, "not all of them could be made here")
-    one, other = ({(found["code"], found.get("attack", "")) for found in side["findings"]} for side in (then, now))
+    one, other = ({_about(found) for found in side["findings"]} for side in (then, now))
     if one == other:
         return Finding(what, HOLDS, f"asked again: {', '.join(sorted(code for code, _ in one)) or 'no sign'}")
     words = f"said {sorted(one)}, say {sorted(other)} now"
     return Finding(what, UNKNOWN if apart else FAILS, f"{words}{'; ' if apart else ''}{', '.join(apart)}"[:400])
+
+
+def _about(found: dict[str, str] | list[str]) -> tuple[str, str]:
+    """Code and attack of a finding in suspect.json: a table, or [code, message, attack]."""
+    return (found[0], found[2]) if isinstance(found, list) else (found["code"], found.get("attack", ""))
 
 
 def _probabilities_of(subject: Subject, teacher: nn.Module | None) -> exhibits.Ask:
@@ -343,12 +349,15 @@ def _measured(
     validation = split_training(config.data, court.dataset).validation
     shown = validation if len(validation.labels) >= teachers.IMAGES else court.dataset.train
     try:
-        found = teachers.check(teacher, court.source, shown, config.threat_model, device, config.seed).event
+        found, warned = teachers.check(teacher, court.source, shown, config.threat_model, device, config.seed)
     except CrdndError as error:
         yield Finding("teacher measured", FAILS, " ".join(str(error).split())[:300])
         return
     exact = [(key, getattr(told, key), getattr(found, key))
              for key in ("model", "sha256", "n", "expected_clean", "expected_robust")]  # fmt: skip
+    codes = {warning.code for warning in warned} | TEACHER_MARKS
+    marks = sorted(w.code for w in court.stored.said if isinstance(w, Warned) and w.code in codes)
+    exact += [("warnings", marks, sorted(warning.code for warning in warned))]
     turned = max(abs(told.clean - found.clean), abs(told.robust - found.robust)) * found.n
     if wrong := differing(exact):
         yield Finding("teacher measured", FAILS, wrong)
@@ -368,5 +377,5 @@ def of_data(court: Court) -> Iterator[Finding]:
     training, validation, _ = split_training(config.data, court.dataset)
     net = saved.build(config.student, len(court.dataset.classes), saved.image_of(court.dataset))
     parameters = sum(p.numel() for p in net.parameters())
-    yield from course.of_data(court.stored, len(training.labels), court.dataset.classes, parameters)
+    yield from course.of_data(court.stored, config, len(training.labels), court.dataset, parameters)
     yield from course.classes(court.stored, validation.labels)

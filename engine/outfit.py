@@ -46,11 +46,20 @@ def plan_of(config: RunConfig, stage: Stage, dataset: Dataset, source: Source | 
     )
 
 
-def outfit(plan: Plan, stage: Stage, nets: Nets) -> FastPath:
-    """The fast path around these nets; of what cannot be folded, a note says why."""
+def outfit(plan: Plan, stage: Stage, nets: Nets, student_mode: str) -> FastPath:
+    """The fast path around these nets; of what cannot be folded, and of an attack in train mode, notes tell."""
     fast = FastPath(nets, plan, stage.crew)
     stage.notes += fast.notes
+    if student_mode == "train" and not plan.exact:
+        stage.notes.append(f"the attack climbs on the student itself, in train mode: {_in_train_mode(plan, stage)}")
     return fast
+
+
+def _in_train_mode(plan: Plan, stage: Stage) -> str:
+    if plan.inner == torch.bfloat16:
+        return "bfloat16, as inner_precision says"
+    kind = "TF32" if stage.machine.tf32 and stage.device.type == "cuda" else "float32"
+    return f"{kind}; inner_precision=bfloat16 changes that"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +193,7 @@ class Laying:
         device, machine, plan = self.stage.device, self.stage.machine, self.fast.plan
         half = plan.teacher == torch.bfloat16
         return Key(
-            teacher_sha256=self.source.sha256,
+            teacher_sha256=self.source.identity,
             model=self.source.model.model_dump_json(),
             data_sha256=self.data_sha256,
             images=n,

@@ -81,8 +81,9 @@ def threads_before(path: Path) -> int:
     """CPU threads of the run's earlier engine, which computed on a CPU, too; 0 when there was none, or nobody knows."""
     known = before(path)
     threads = known.get("threads")
-    usual = isinstance(threads, int) and not isinstance(threads, bool) and 0 < threads <= MOST_THREADS
-    return threads if usual and known.get("device") == "cpu" else 0
+    if known.get("device") != "cpu" or not isinstance(threads, int) or isinstance(threads, bool):
+        return 0
+    return threads if 0 < threads <= MOST_THREADS else 0
 
 
 def processor() -> str:

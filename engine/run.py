@@ -1,7 +1,6 @@
 """The one file that knows everything: names become things, then train, then the final evaluation."""
 
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -14,13 +13,16 @@ from engine.evaluate import Subject, evaluate, subset
 from engine.fast.path import FastPath
 from engine.outfit import Laying, outfit, plan_of
 from engine.probes import Twin
+from engine.rejudged import differing
 from engine.runtime import seed_for
 from engine.screening import screen
 from engine.selection import Selector
 from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.data import DataSpec
 from engine.spec.errors import CheckpointError, DataError, TeacherError
 from engine.spec.events import CheckpointSaved, EvaluationStarted, StageStarted, TrainingStarted, Warned
 from engine.spec.files import free_bytes
+from engine.spec.models import ModelSpec
 from engine.splits import split_training
 from engine.stage import Stage
 from engine.teachers import Source
@@ -59,13 +61,14 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     training, validation, places = split_training(config.data, dataset)
 
     stage.settle(config.student, dataset, config.training.batch_size, learns=True)
+    here = _machine(stage, goes_on=loaded is not None)
     torch.manual_seed(seed_for(config.seed, "student"))
     student = stage.build(config.student, dataset)
     source, teacher = load_teacher(config, stage, dataset)
     if loaded is None and source is not None and teacher is not None:
         _check_teacher(config, stage, source, teacher, validation, dataset)
     nets = Nets(student, teacher, len(dataset.classes), stage.device)
-    fast = outfit(plan_of(config, stage, dataset, source), stage, nets)
+    fast = outfit(plan_of(config, stage, dataset, source), stage, nets, config.inner.student_mode)
     feed = Feed(training, config.data, stage.device, stage.format, config.training.batch_size, places)
 
     method: TrainingMethod = import_module(f"engine.methods.{config.method.name}").Method(config.method, fast.nets)
@@ -90,7 +93,7 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
             fast=fast, config=config, stage=stage, source=source, dataset=dataset, data_sha256=data_hashes["train"],
             feed=feed, resumed=loaded is not None,
         ).lay()  # fmt: skip
-    _write_provenance(config, stage, data_hashes, source, dataset, fast, trains=not trainer.finished)
+    _write_provenance(config, stage, here, data_hashes, source, dataset, fast, trains=not trainer.finished)
     if not trainer.finished:
         _announce(config, stage, trainer, student, dataset)
         if loaded is None:
@@ -100,17 +103,20 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     if stage.crew.leads:
         weights.save(stage.run.weights_of("last"), student, selector.facts("last", config.training.epochs))
     stage.crew.barrier()
-    own = config.method.name == "natural"
-    judge(
-        config,
-        stage,
-        dataset,
-        data_hashes["test"],
-        student,
-        teacher,
-        (lambda: Twin(None, "the student is trained naturally itself")) if own
-        else partial(twin.find, config.student, config.data, stage, dataset),
-    )  # fmt: skip
+    judge(config, stage, dataset, data_hashes["test"], student, teacher, _twin_of(config, stage, dataset))
+
+
+def _twin_of(config: RunConfig, stage: Stage, dataset: Dataset) -> Callable[[], Twin]:
+    if config.method.name == "natural":
+        return lambda: Twin(None, "the student is trained naturally itself")
+    return _find_twin(config.student, config.data, stage, dataset)
+
+
+def _find_twin(model: ModelSpec, data: DataSpec, stage: Stage, dataset: Dataset) -> Callable[[], Twin]:
+    """Looks for it when it is asked."""
+    return lambda: twin.find(
+        model, data, stage.run, stage.machine.runs_folder, stage.crew, lambda spec: stage.build(spec, dataset)
+    )
 
 
 def _screen(stage: Stage, dataset: Dataset, *, trains: bool) -> None:
@@ -217,7 +223,7 @@ def judge_only(config: JudgeConfig, stage: Stage) -> None:
         for name in config.evaluation.checkpoints:
             weights.save(stage.run.weights_of(name), net.net, {"source": source.label, "source_sha256": source.sha256})
     stage.crew.barrier()
-    find_twin = partial(twin.find, source.model, config.data, stage, dataset)
+    find_twin = _find_twin(source.model, config.data, stage, dataset)
     judge(config, stage, dataset, data_hashes["test"], net.net, None, find_twin)
 
 
@@ -268,6 +274,20 @@ def _restore(trainer: Trainer, selector: Selector, loaded: checkpoint.Loaded, fa
         raise CheckpointError(f"does not fit: {error}", where=loaded.file) from error
 
 
+def _machine(stage: Stage, *, goes_on: bool) -> dict[str, Any]:
+    """Facts of code and machine. A note tells why a run that goes on equals an unbroken one to rounding only."""
+    here = provenance.collect(stage.device) | {"layout": stage.layout}
+    then = provenance.before(stage.run.provenance)
+    apart = differing(then, here)
+    if then.get("layout", here["layout"]) != here["layout"]:
+        apart.append(f"layout {then['layout']} -> {here['layout']}")
+    if "gpu" in here:
+        apart.append("on a GPU kernels are chosen by timing them")
+    if goes_on and apart:
+        stage.notes.append(f"goes on to rounding, not bit for bit: {', '.join(apart)}")
+    return here
+
+
 def _announce(config: RunConfig, stage: Stage, trainer: Trainer, student: nn.Module, dataset: Dataset) -> None:
     """Say what begins, or goes on: an engine that resumes may run on another device, with other shortcuts."""
     say: Callable[..., None] = stage.reporter.say
@@ -297,9 +317,10 @@ def _make_resumable(config: RunConfig, stage: Stage, trainer: Trainer) -> None:
         say(Warned(code="disk_low", message=f"{free >> 20} MiB are free; the run may need {wanted >> 20} MiB"))
 
 
-def _write_provenance(
+def _write_provenance(  # noqa: PLR0913  all that a run comes from
     config: RunConfig,
     stage: Stage,
+    here: dict[str, Any],
     data_hashes: dict[str, str],
     source: Source | None,
     dataset: Dataset,
@@ -309,8 +330,7 @@ def _write_provenance(
 ) -> None:
     if not stage.crew.leads:
         return
-    facts = provenance.collect(stage.device) | {
-        "layout": stage.layout,
+    facts = here | {
         "config_hash": config.config_hash,
         "group_hash": config.group_hash,
         "seed": config.seed,

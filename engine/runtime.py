@@ -1,7 +1,8 @@
 """Device, precision and randomness, decided once and said aloud.
 
 Every random draw of a run comes from a seed made of the run's seed and what the draw is for, so a resumed run
-needs no generator state: step 1000 draws the same numbers whatever happened before it.
+needs no generator state: step 1000 draws the same numbers whatever happened before it. (Another device or memory layout
+draws others.)
 """
 
 import hashlib

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from engine import runtime, weights
-from engine.spec import toml
+from engine.spec import files, toml
 from engine.spec.catalog import FACTS
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.cost import model_cost
@@ -39,7 +39,7 @@ class Saved:
 def read_run(path: Path) -> tuple[RunDir, RunConfig | JudgeConfig]:
     """The folder and its config; RunFolderError when it is none."""
     run = RunDir(path.expanduser().resolve())
-    if not run.config.is_file():
+    if not files.is_file(run.config):
         raise RunFolderError("is no run folder: config.toml is missing", where=str(run.path))
     return run, toml.read(run.config)
 
@@ -47,7 +47,7 @@ def read_run(path: Path) -> tuple[RunDir, RunConfig | JudgeConfig]:
 def machine_of(run: RunDir, **flags: object) -> Machine:
     """Where the run was computed, with what the flags say otherwise; defaults where the folder does not tell."""
     try:
-        told = Machine.model_validate_json(run.machine.read_bytes())
+        told = files.parsed(files.content_of(run.machine), Machine.model_validate_json)
     except FileNotFoundError:
         told = Machine()
     except (OSError, ValueError) as error:  # pydantic's errors are ValueErrors

@@ -5,6 +5,7 @@ out of the student's training set, and refused when it misses what its source cl
 """
 
 import contextlib
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from engine.ascent import ascend
 from engine.augment import to_pixels
 from engine.losses import ask, cross_entropy
 from engine.runtime import seed_for
-from engine.spec import events, outcomes, robustbench, rundir, toml
+from engine.spec import events, files, outcomes, robustbench, rundir, toml
 from engine.spec.attacks import Ascent, ThreatModel
 from engine.spec.config import RunConfig
 from engine.spec.data import DataSpec
@@ -54,6 +55,13 @@ class Source:
     tolerance: float = 0.03
     prefix: str | None = None  # of its names in the file, where several fit
     of_run: "OfRun | None" = None
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 that tells this network from others, those in the same file included."""
+        if self.prefix is None:
+            return self.sha256
+        return hashlib.sha256(f"{self.sha256} {self.prefix}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +143,7 @@ def _robustbench(spec: RobustBenchTeacher, data: Path, dataset: str) -> Source:
     entry = robustbench.lookup(dataset, spec.robustbench)
     path = data / "teachers" / "robustbench" / dataset / f"{spec.robustbench}.pt"
     record = path.with_name(f"{path.name}.sha256")
-    recorded = record.read_text().strip() if record.is_file() and path.is_file() else ""
+    recorded = (files.read(record) or b"").decode("ascii", "replace").strip() if files.is_file(path) else ""
     found = download.fetch(
         entry.source,
         path,
@@ -144,8 +152,8 @@ def _robustbench(spec: RobustBenchTeacher, data: Path, dataset: str) -> Source:
         max_bytes=entry.max_bytes,
     )
     if not recorded:
-        with contextlib.suppress(PermissionError):  # a shared data folder may be read-only: then nothing is pinned
-            record.write_text(f"{found}\n")
+        with contextlib.suppress(OSError):  # a shared data folder may be read-only: then nothing is pinned
+            files.write_inside(record, f"{found}\n".encode())
     claimed = spec.expected_robust
     return Source(
         path=path,
@@ -176,7 +184,7 @@ def _of_run(run: RunDir, spec: RunTeacher | PresetTeacher) -> Source:
     if not isinstance(config, RunConfig):
         raise TeacherError("this run is an evaluation: it has no student", where=str(run.path))
     path = run.weights_of(spec.weights)
-    if not path.is_file():
+    if not files.is_regular(path):
         raise TeacherError(f"this run has no `{spec.weights}` weights yet", where=str(run.path))
     return Source(
         path=path,
@@ -192,20 +200,15 @@ def _of_run(run: RunDir, spec: RunTeacher | PresetTeacher) -> Source:
 
 def _recorded(run: RunDir, config: RunConfig, checkpoint: str) -> OfRun:
     """Its classes by the log; its clean accuracy by the record, or the last validation. What cannot be read is not."""
-    said: list[events.Event] = []
-    with contextlib.suppress(OSError):
-        if run.events.is_file():
-            with run.events.open("rb") as log:
-                said = events.decode(log.read(MAX_LOG).splitlines()).events
+    said = events.decode((files.read(run.events, MAX_LOG) or b"").splitlines()).events
     classes = next((event.classes for event in said if isinstance(event, TrainingStarted)), [])
     clean, n = None, 0
     for event in said:
         if isinstance(event, Validated) and (event.best or checkpoint == "last") and "clean" in event.accuracy:
             clean, n = event.accuracy["clean"], event.n
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        record = outcomes.decode(run.result(checkpoint, "clean").read_bytes())
-        if 0 <= record.accuracy <= 1 and record.n > 0:
-            clean, n = record.accuracy, record.n
+    record = files.decoded(run.result(checkpoint, "clean"), outcomes.decode, files.RESULT_CAP)
+    if record is not None and 0 <= record.accuracy <= 1 and record.n > 0:
+        clean, n = record.accuracy, record.n
     return OfRun(data=config.data, classes=tuple(classes), clean=clean, n=n)
 
 

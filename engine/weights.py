@@ -142,7 +142,11 @@ def _compare_constants(net: nn.Module, constants: Mapping[str, Tensor], where: s
         neutral = all(number == (0.0 if _CONSTANTS[name] == "mean" else 1.0) for number in numbers)
         if ours is None and not neutral:
             what = f"this file normalizes its input ({name} = {numbers}), and the model does not"
-            raise TeacherError(what, where=where, hint="Say so in the model's table: normalization = 'cifar10'.")
+            raise TeacherError(
+                what,
+                where=where,
+                hint="`normalization` in the model's table has to name these numbers, as 'cifar10' and 'cifar100' do.",
+            )
         if ours is not None:
             apart = [abs(a - float(b)) for a, b in zip(numbers, ours.reshape(-1), strict=False)]
             if len(numbers) != ours.numel() or max(apart) > 1e-3:

@@ -128,7 +128,7 @@ def _value(text: str) -> object:
         return [_value(item) for item in text.split("|")]
     try:
         value: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, bool | int | float) else text
 

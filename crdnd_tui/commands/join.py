@@ -4,7 +4,7 @@ import contextlib
 import subprocess
 from pathlib import Path
 
-from crdnd_tui import launch, library
+from crdnd_tui import advice, launch, library
 from crdnd_tui.attach import DONE
 from crdnd_tui.commands import output
 from crdnd_tui.provenance_lines import machine_of
@@ -22,9 +22,10 @@ def join(name: str, runs: Path) -> int:
     if here is None:
         raise RunFolderError("its machine.json cannot be read", where=str(folder.path))
     if here.nodes == 1:
+        spread = advice.command(f"resume {display(folder.id)} --nodes N --rendezvous HOST:PORT", runs)
         raise RunFolderError(
             f"{display(folder.id)} is computed on one node: nobody can join it",
-            hint=f"`crdnd resume {display(folder.id)} --nodes N --rendezvous HOST:PORT` spreads it over several.",
+            hint=f"{spread} spreads it over several.",
         )
     found = problems(here)
     if found:
@@ -35,7 +36,7 @@ def join(name: str, runs: Path) -> int:
         return DONE
     many = "one process" if here.devices == 1 else f"{here.devices} processes"
     output.say(f"{folder.id}: this node joins with {many}, {here.nodes} nodes meet at {display(here.rendezvous)}.")
-    output.say(f"`crdnd watch {folder.id}` shows how it goes. Ctrl-C asks the whole run to stop and save.")
+    output.say(f"{advice.on('watch', folder)} shows how it goes. Ctrl-C asks the whole run to stop and save.")
     return _work(folder)
 
 
@@ -46,6 +47,8 @@ def _work(folder: RunDir) -> int:
     while code is None:
         with contextlib.suppress(KeyboardInterrupt):
             code = engine.wait()
-    words = f"ended with exit code {code}; `crdnd resume {folder.id}` on the first node goes on" if code else "is done"
+    words = (
+        f"ended with exit code {code}; {advice.on('resume', folder)} on the first node goes on" if code else "is done"
+    )
     output.say(f"{folder.id}: this node's part {words}.")
     return code if code >= 0 else 128 - code

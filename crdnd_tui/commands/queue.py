@@ -1,6 +1,7 @@
 """crdnd queue: what waits, in which order, and how many at once. A terminal's Queue screen does the same with keys."""
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from rich.text import Text
 
-from crdnd_tui import library, presets
+from crdnd_tui import advice, library, presets
 from crdnd_tui.commands import output
 from crdnd_tui.queueing import agenda, batches, worker
 from crdnd_tui.queueing.agenda import Agenda
@@ -38,7 +39,7 @@ def show(runs: Path, *, as_json: bool) -> int:
         return OK
     lines = list(_lines(found, now))
     if not lines:
-        output.say("Nothing waits. `crdnd queue add PRESET` lets a run wait for its device.")
+        output.say(f"Nothing waits. {advice.command('queue add PRESET', runs)} lets a run wait for its device.")
     output.show(lines)
     return OK
 
@@ -60,11 +61,12 @@ def add(preset: str, overrides: Sequence[str], seeds: str, name: str, machine: M
 def hold(name: str, runs: Path, study: str = "") -> int:
     """It keeps its place; with `study`, all that waits of that."""
     if _one_of(name, study) == study:
-        output.say(f"{batches.hold(runs, study)} held; `crdnd queue release --study {study}` lets them start.")
+        release = advice.command(f"queue release --study {shlex.quote(study)}", runs)
+        output.say(f"{batches.hold(runs, study)} held; {release} lets them start.")
         return OK
     run = find(runs, name)
     Queue(runs).hold(run)
-    output.say(f"{run} is held; `crdnd queue release {run}` lets it start.")
+    output.say(f"{run} is held; {advice.command(f'queue release {run}', runs)} lets it start.")
     return OK
 
 
@@ -112,7 +114,7 @@ def retry(name: str, runs: Path) -> int:
     worker.retry(runs, run)
     output.say(f"{run} waits for its device and goes on from its last checkpoint.")
     if before.repeated:
-        output.say(before.advice(run, files.read(RunDir(runs / run).machine)), "yellow")
+        output.say(before.advice(advice.named(RunDir(runs / run)), files.read(RunDir(runs / run).machine)), "yellow")
     return OK
 
 
@@ -140,7 +142,8 @@ def work(runs: Path) -> int:
         if not worker.work(runs, say):
             output.say("A worker is there already.")
     except KeyboardInterrupt:
-        output.say("The worker leaves; runs go on, and `crdnd queue work` or the next `add` brings one back.")
+        work_on = advice.command("queue work", runs)
+        output.say(f"The worker leaves; runs go on, and {work_on} or the next `add` brings one back.")
     return OK
 
 

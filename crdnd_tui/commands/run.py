@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
-from crdnd_tui import launch, library, presets, report, results, vitals
+from crdnd_tui import advice, launch, library, presets, report, results, vitals
 from crdnd_tui.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, Outcome
 from crdnd_tui.commands import machine, output
 from crdnd_tui.provenance_lines import machine_as_written, machine_of
@@ -90,12 +90,12 @@ def stop(name: str, runs: Path, *, kill: bool) -> int:
             )
     launch.ask_to_stop(folder)
     if not kill:
-        output.say(f"{folder.id} stops after this step and saves; `crdnd resume {folder.id}` goes on.")
+        output.say(f"{folder.id} stops after this step and saves; {advice.on('resume', folder)} goes on.")
         return DONE
     state = results.load(folder)
     if launch.kill(folder):
         launch.kill_teacher(folder, state)
-        output.say(f"{folder.id} is killed; `crdnd resume {folder.id}` goes on from its last checkpoint.")
+        output.say(f"{folder.id} is killed; {advice.on('resume', folder)} goes on from its last checkpoint.")
         return DONE
     output.say(
         f"{folder.id}: its engine is not a process of this machine that could be killed; `stop` was left for it."
@@ -182,7 +182,7 @@ def _finish(folder: RunDir, outcome: Outcome, as_json: bool, *, spoke: bool = Tr
     elif outcome.code in (STOPPED, INTERRUPTED):
         reason = f" ({outcome.state.reason})" if outcome.state.reason else ""
         at = f"stopped at step {outcome.state.step:,}{reason} and saved"
-        output.say(f"{at}; `crdnd resume {folder.id}` goes on", "yellow")
+        output.say(f"{at}; {advice.on('resume', folder)} goes on", "yellow")
     if not as_json:
         lines = _table(folder)
         if lines:
@@ -206,7 +206,7 @@ def _complain(folder: RunDir, code: int, outcome: Outcome | None = None, *, spok
             output.say(f"  {state.hint}")
         return
     if outcome is not None and outcome.code == INTERRUPTED:
-        output.say(f"killed; `crdnd resume {folder.id}` goes on from the last checkpoint", "yellow")
+        output.say(f"killed; {advice.on('resume', folder)} goes on from the last checkpoint", "yellow")
         return
     killed = outcome.killed if outcome else code < 0
     death = library.death_of(folder) if killed else Death("")
@@ -216,4 +216,4 @@ def _complain(folder: RunDir, code: int, outcome: Outcome | None = None, *, spok
     for line in last_words:
         output.say(f"  {line}")
     if code != USAGE:
-        output.say(death.advice(folder.id, files.read(folder.machine)))
+        output.say(death.advice(advice.named(folder), files.read(folder.machine)))

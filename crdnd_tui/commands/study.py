@@ -1,9 +1,11 @@
 """crdnd study: a grid of runs is listed, queued, followed; whatever was interrupted goes on with the same command."""
 
+import shlex
 import signal
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
@@ -11,7 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from crdnd_tui import presets
+from crdnd_tui import advice, presets
 from crdnd_tui.commands import output
 from crdnd_tui.queueing import worker
 from crdnd_tui.studies import conduct, reading, study_lines
@@ -58,16 +60,19 @@ def study(  # noqa: PLR0913  options of a command line
     if not detach and progress.busy:
         followed = _follow(watch, seer, part)
         if followed is None:
-            output.say(f"The queue goes on without a watcher: `crdnd study {name}` shows it again, "
-                       f"`crdnd queue hold --study {whole.name}` holds what waits.")  # fmt: skip
+            again = advice.command(f"study {shlex.quote(name)}", machine.runs_folder)
+            held = advice.command(f"queue hold --study {whole.name}", machine.runs_folder)
+            output.say(f"The queue goes on without a watcher: {again} shows it again, {held} holds what waits.")
             return INTERRUPTED
         progress = followed
     if as_json:
         output.show_json(study_lines.to_json(progress))
     if detach:
-        output.say(f"The queue works on it; `crdnd study {name}` follows it, `crdnd queue list` shows it.")
+        follow = advice.command(f"study {shlex.quote(name)}", machine.runs_folder)
+        listed = advice.command("queue list", machine.runs_folder)
+        output.say(f"The queue works on it; {follow} follows it, {listed} shows it.")
         return OK
-    return _end(progress, name)
+    return _end(progress, name, machine.runs_folder)
 
 
 def _list(progress: Progress, outlook: Outlook, *, as_json: bool) -> None:
@@ -82,7 +87,7 @@ def _list(progress: Progress, outlook: Outlook, *, as_json: bool) -> None:
     output.show([*head, *study_lines.cells(progress, width), *foot])
 
 
-def _end(progress: Progress, name: str) -> int:
+def _end(progress: Progress, name: str, runs: Path) -> int:
     """What became of it, on stderr, and where the table is."""
     output.say(study_lines.counted(progress))
     for standing in progress.standings:
@@ -91,12 +96,17 @@ def _end(progress: Progress, name: str) -> int:
             output.say(f"  {standing.cell.words}: {standing.state}: {standing.why}  ({standing.run})", style)
     counts = progress.counts
     if counts["failed"]:
-        output.say(f"`crdnd study {name} --retry-failed` tries what failed again.")
+        again = advice.command(f"study {shlex.quote(name)} --retry-failed", runs)
+        output.say(f"{again} tries what failed again.")
     if counts["killed"] or counts["stopped"] or counts["held"]:
-        output.say(f"`crdnd study {name}` goes on with what was interrupted, and with what a failure holds.")
+        again = advice.command(f"study {shlex.quote(name)}", runs)
+        output.say(f"{again} goes on with what was interrupted, and with what a failure holds.")
     if counts["lost"]:
-        output.say("An engine on another machine may have what is lost; if none has, `crdnd resume RUN` goes on.")
-    output.say(f"`crdnd report {name}` prints the table.")
+        output.say(
+            "An engine on another machine may have what is lost; if none has, "
+            f"{advice.command('resume RUN', runs)} goes on."
+        )
+    output.say(f"{advice.command(f'report {shlex.quote(name)}', runs)} prints the table.")
     if counts["failed"] or counts["killed"] or counts["lost"]:
         return FAILED
     return STOPPED if counts["stopped"] or counts["held"] or counts["absent"] else OK

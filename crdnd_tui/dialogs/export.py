@@ -65,7 +65,7 @@ class Export(ModalScreen[None]):
             many = self._runs[0] if len(self._runs) == 1 else f"{len(self._runs)} runs"
             box.border_title = Content(f"Export {many}")
             lines = (Text.assemble((f"{one.name:<{width}}", "bold"), one.says) for one in FORMATS)
-            yield OptionList(*(Option(line) for line in lines), compact=True)
+            yield OptionList(*(Option(line) for line in lines), compact=True, markup=False)
             with Horizontal(id="target"):
                 yield Static("to ", markup=False)
                 yield Input("", compact=True, select_on_focus=False)

@@ -29,7 +29,7 @@ class Pick(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
             box.border_title = Content(self._title)
-            yield OptionList(*(Option(text) for _, text in self._choices), compact=True)
+            yield OptionList(*(Option(text) for _, text in self._choices), compact=True, markup=False)
             yield Static("enter choose   esc back", classes="keys", markup=False)
 
     def on_mount(self) -> None:

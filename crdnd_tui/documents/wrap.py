@@ -2,7 +2,9 @@
 
 import re
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
+
+from crdnd_tui.text import first_line
 
 _GLUE = ("\u00a0", "\u2009", "\u202f")  # spaces at which no line is broken
 _BREAKS = re.compile(r"(?<=[-/_.:,=])(?=\w)|(?<=[a-z])(?=[A-Z])")
@@ -55,8 +57,7 @@ def _pieces(word: str, width: int) -> list[str]:
         if piece:
             pieces.append(piece)
         rest = part
-        while cell_len(rest) > width:
-            head = set_cell_size(rest, width).rstrip(" ") or rest[0]
+        while len(head := first_line(rest, width)) < len(rest):
             pieces.append(head)
             rest = rest[len(head) :]
         piece = rest

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from rich.cells import cell_len, set_cell_size
 
+from crdnd_tui.text import last_cells
+
 MARKS = 3  # cells before the first column: selected, pinned or in a group, a gap
 GAP, WIDEST_GAP = 2, 4
 
@@ -52,9 +54,7 @@ def middle(text: str, width: int, keep: int = 0) -> str:
     if width < 4:
         return set_cell_size(text, max(0, width))
     wanted = min(max(keep, (width - 1) // 3), width - 2)
-    tail = text
-    while cell_len(tail) > wanted:
-        tail = tail[1:]
+    tail = last_cells(text, wanted)
     return set_cell_size(text, width - 1 - cell_len(tail)) + "\u2026" + tail
 
 

@@ -69,11 +69,10 @@ def clone(path: Path) -> str:
     Flags may have overridden it, and it may lean on other files. CrdndError when there is nothing to clone.
     """
     run = RunDir(path)
-    content = files.read(run.preset) or b""
-    try:
-        written, table = files.parsed(content, decoded), files.toml_table(content)
-    except files.MalformedError:
+    table = files.decoded(run.preset, files.toml_table)
+    if table is None:
         return _written_out(run)
+    written = decoded(files.read(run.preset) or b"")
     teacher = table.get("teacher")
     alone = table and "extends" not in table and not (isinstance(teacher, dict) and "preset" in teacher)
     return written if alone and _says_all(written, run) else _written_out(run)

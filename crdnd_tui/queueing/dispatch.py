@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from crdnd_tui import launch, library, vitals
+from crdnd_tui import advice, launch, library, vitals
 from crdnd_tui.queueing import occupancy, room
 from crdnd_tui.queueing.queue import OPEN, Queue, Ticket
 from crdnd_tui.queueing.sharing import Sharing
@@ -173,8 +173,8 @@ def outcome(run: RunDir, ticket: Ticket) -> dict[str, str]:
         if lines and not deaths.named(lines):
             return {"state": "failed", "note": one_line(lines[-1], 300)}
         death = library.death_of(run)
-        advice = death.advice(run.id, files.read(run.machine))
-        return {"state": "failed", "note": one_line(f"{death.words}; {advice}", 300)}
+        todo = death.advice(advice.named(run), files.read(run.machine))
+        return {"state": "failed", "note": one_line(f"{death.words}; {todo}", 300)}
     match row.state:
         case "done":
             return {"state": "done", "note": one_line(row.why, 300)}

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from crdnd_tui import launch, vitals
+from crdnd_tui import advice, launch, vitals
 from crdnd_tui.queueing import occupancy
 from crdnd_tui.queueing.dispatch import Dispatcher, Say
 from crdnd_tui.queueing.queue import Queue, Ticket
@@ -35,7 +35,7 @@ def worker_command(runs: Path) -> list[str]:
 def enqueue(run: RunDir) -> None:
     """A run folder that was made and not started waits for its device; a worker is there when this returns."""
     if vitals.alive(run):
-        raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"`crdnd watch {run.id}` shows it.")
+        raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"{advice.on('watch', run)} shows it.")
     asked = occupancy.wanted(run)
     Queue(run.path.parent).add(run.id, asked.device, time.time(), asked.devices)
     ensure(run.path.parent)
@@ -56,17 +56,17 @@ def cancel(runs: Path, name: str) -> str:
 
     def leave(_: Ticket) -> None:
         if vitals.alive(folder):
-            raise RunFolderError(f"{display(name)} is at work", hint=f"`crdnd stop {display(name)}` stops it.")
+            raise RunFolderError(f"{display(name)} is at work", hint=f"{advice.on('stop', folder)} stops it.")
         if not started(folder) and folder.path.is_dir():
             _to_trash(folder.path)
 
     queue = Queue(runs)
     ticket = queue.ticket(name)
     if ticket is not None and ticket.state == "running":
-        raise RunFolderError(f"{display(name)} is at work", hint=f"`crdnd stop {display(name)}` stops it.")
+        raise RunFolderError(f"{display(name)} is at work", hint=f"{advice.on('stop', folder)} stops it.")
     queue.change(name, ("waiting", "held"), leave)
     kept = (
-        f"its folder stays: `crdnd resume {display(name)}` goes on"
+        f"its folder stays: {advice.on('resume', folder)} goes on"
         if folder.path.exists()
         else "its folder is in .trash"
     )

@@ -70,7 +70,7 @@ def open_file(path: Path) -> tuple[Written, Source]:
     try:
         text = decoded(content)
     except ValueError as error:
-        raise ConfigError([f"{path}: {error}"]) from None
+        raise ConfigError([f"{path}: not valid TOML: {error}"]) from None
     table = toml.parse(path, text)
     source = Source(path, text)
     try:

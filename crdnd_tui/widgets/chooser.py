@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -73,7 +74,7 @@ class Chooser(Widget, can_focus=True):
         self._entitle()
 
     def _entitle(self) -> None:
-        self.border_subtitle = f"{len(self._taken)} of at most {self._most} taken"
+        self.border_subtitle = Content(f"{len(self._taken)} of at most {self._most} taken")
         self.refresh()
 
     def render(self) -> Text:

@@ -145,8 +145,9 @@ class ComparisonPanels(Container):
         folded = keys if look.unfolded else comparison_config.folded(keys)
         sheet = self.query_one("#config", TextSheet)
         sheet.show(lambda width: differences.key_lines(folded, shown.rows, colours, palette, width))
-        only = f"only differences ({len(differ)} of {len(known)} keys)"
-        sheet.border_title = f"Config: {f'all {len(known)} keys, {len(differ)} differ' if look.all_keys else only}"
+        only = f"Config: only differences ({len(differ)} of {len(known)} keys)"
+        whole = f"Config: all {len(known)} keys, {len(differ)} differ"
+        sheet.border_title = Content(whole if look.all_keys else only)
         sheet.border_subtitle = "f unfolds .*" if len(folded) < len(keys) else "f folds" if look.unfolded else ""
 
     def _per_class(self, shown: Shown, found: Findings, palette: Palette) -> None:

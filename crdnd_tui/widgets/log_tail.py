@@ -6,8 +6,9 @@ Where there is room lines are folded; else they end in an ellipsis, so that the 
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
 
+from crdnd_tui.text import first_line
 from crdnd_tui.widgets.cells import Cells, Row
 
 _FOLDED_FROM = 12  # rows
@@ -90,8 +91,7 @@ class LogTail(Cells):
 def folded(words: str, room: int) -> list[str]:
     """Pieces of at most `room` cells, broken between fields or words if possible; the first keeps its indent."""
     pieces: list[str] = []
-    while cell_len(words) > room:
-        fits = chop_cells(words, room)[0]
+    while len(fits := first_line(words, room)) < len(words):
         end = _break(fits, words[len(fits)])
         pieces.append(words[:end].rstrip())
         words = words[end:].lstrip()

@@ -42,7 +42,7 @@ class QueueList(ScrollView, can_focus=True):
         self._lines: list[tuple[str, Text]] = []
         self._fill: Callable[[int], Rows] = lambda _: ()
         self.cursor = ""  # key of the row under it
-        self._words: tuple[str, Content | str] = ("", "")
+        self._words: tuple[str, str] = ("", "")
 
     @property
     def keys(self) -> list[str]:
@@ -74,11 +74,11 @@ class QueueList(ScrollView, can_focus=True):
             if old != new or old[1].style != new[1].style:
                 self.refresh_lines(y)
 
-    def entitle(self, title: str, more: Content | str) -> None:
+    def entitle(self, title: str, more: str) -> None:
         """Words in the border; drawn again only when they are others."""
         if (title, more) != self._words:
             self._words = title, more
-            self.border_title, self.border_subtitle = title, more
+            self.border_title, self.border_subtitle = Content(title), Content(more)
 
     def on_mount(self) -> None:
         """Redraw in another theme's colours."""

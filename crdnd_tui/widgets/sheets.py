@@ -39,7 +39,7 @@ class Pick(ModalScreen[str | None]):
         with Vertical(classes="dialog") as box:
             box.border_title = Content(self._title)
             yield Input(placeholder=self._hint, compact=True)
-            yield OptionList(compact=True)
+            yield OptionList(compact=True, markup=False)
             yield Static(id="remark", markup=False)
             yield Static("\u2191\u2193 choose   enter take   esc back", classes="keys", markup=False)
 
@@ -109,7 +109,7 @@ class Sheet(ModalScreen[None]):
         with Vertical(classes="dialog") as box:
             box.border_title = Content(self._title)
             with VerticalScroll(can_focus=True):
-                yield Static(self._text)
+                yield Static(self._text, markup=False)
             yield Static(self._keys, classes="keys", markup=False)
 
 

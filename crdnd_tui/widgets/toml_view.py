@@ -27,7 +27,7 @@ class TomlView(VerticalScroll, can_focus=True):
         self._rows: list[int] = []  # of the drawn text, where each line begins
 
     def compose(self) -> ComposeResult:
-        yield Static(id="toml-text")
+        yield Static(id="toml-text", markup=False)
 
     def on_mount(self) -> None:
         """Colours follow the theme."""

@@ -28,6 +28,7 @@ SYSTEM = frozenset(
      "desktop.ini", "icon\r"}
 )  # fmt: skip
 DARK = 64  # of 255: if no pixel of all deep images is brighter, they hold fewer bits than their type
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # TIFF tag, and one of its values
 ORIENTATION = 274  # EXIF tag; 1 = as stored
 _TORN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning)  # by Pillow
 _DEEP_HINT = "Save the images with 8 bits, or with the full range of 16."
@@ -198,5 +199,7 @@ def _eight_bits(image: Image.Image, stored: str, path: Path) -> np.ndarray:
         what = f"holds whole numbers of 32 bits, or signed ones (mode {image.mode}), whose white is not known"
         raise DataError(what, where=str(path), hint=_DEEP_HINT)
     values = np.asarray(image).astype(np.float64)
+    if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:  # Pillow turns only 8 bits round
+        values = peak - values
     scaled: np.ndarray = np.rint(values * (255 / peak)).clip(0, 255).astype(np.uint8)
     return scaled

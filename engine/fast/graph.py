@@ -6,6 +6,7 @@ Captured anew in each epoch, since learning rate and method may change with it. 
 inside: a graph takes seed and offset from torch's generator at each replay, so its draws are those of an eager step.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -16,6 +17,7 @@ from torch import Tensor
 from engine.spec.errors import CrdndError
 from engine.types import Images, Labels, Logits, Loss
 
+log = logging.getLogger("crdnd")
 WARMUP = 3  # eager steps before the first capture: libraries choose their kernels, the optimiser makes its buffers
 LOSS_TOLERANCE = 0.05  # relative: bfloat16 kernels may be others in a graph
 WEIGHT_TOLERANCE = 0.5  # of the step's length: stale inputs would give an update of another direction
@@ -40,10 +42,33 @@ class GraphError(CrdndError):
 
 
 def capture(work: Callable[[], Loss]) -> tuple[Graph, Loss]:
-    """Record `work` on the current GPU without doing it; its result lies in memory that every replay writes."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        loss = work()
+    """Record `work` on the current GPU without doing it; its result lies in memory that every replay writes.
+
+    When that fails, stream, generator and allocator are as before, and the error of `work` itself is raised. torch
+    leaves its block before its own undoing: the capture's stream is still current, the generator of torch 2.11 and
+    2.12 refuses the next draw, and the allocator goes on to keep memory for a capture.
+    """
+    graph, pool, stream = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle(), torch.cuda.current_stream()
+    cause: list[BaseException] = []
+    try:
+        with torch.cuda.graph(graph, pool=pool):
+            try:
+                loss = work()
+            except BaseException as error:  # leaving the block raises another one, which says less
+                cause.append(error)
+                raise
+    except BaseException as error:  # noqa: BLE001  raised again below
+        torch.cuda.set_stream(stream)
+        graph.reset()
+        generator = torch.cuda.default_generators[stream.device_index]
+        generator.graphsafe_set_state(generator.clone_state())
+        try:
+            torch._C._cuda_endAllocateToPool(stream.device_index, pool)
+        except RuntimeError as ended:  # the capture was ended, and something failed behind it
+            log.debug("the allocator serves no capture: %s", ended)
+        else:
+            torch._C._cuda_releasePool(stream.device_index, pool)
+        raise next(iter(cause), error) from None
     return graph, loss
 
 
@@ -72,9 +97,15 @@ class Recorded:
         self._graph: Graph | None = None
         self._loss: Loss | None = None
 
-    def forget(self) -> None:
-        """An epoch begins: what was captured may not hold any more."""
+    def forget(self, *, another: bool = False) -> None:
+        """An epoch begins: what was captured may not hold any more.
+
+        `another`: the step itself is another one. Kernels that it alone runs are chosen in eager steps, never in a
+        capture, and its graph is compared with an eager step before it is believed.
+        """
         self._graph = self._loss = None
+        if another:
+            self._seen, self._checked = 0, False
 
     def __call__(self, x: Images, y: Labels, known: Logits | None) -> Loss:
         """One step. GraphError, with the state as it was before the step, when capturing fails."""

@@ -89,9 +89,9 @@ class FastPath:
 
     def epoch_started(self, views: int) -> None:
         """`views`: how many views of a batch the student learns from in this epoch: x_adv, or x and x_adv."""
-        self.student.views = views
         if self._recorded is not None:
-            self._recorded.forget()
+            self._recorded.forget(another=views != self.student.views)
+        self.student.views = views
 
     def known(self, draws: Draws, number: int, x: Images) -> Logits | None:
         """The teacher's logits on this rank's rows of x, which is batch `number`, where there is a table.

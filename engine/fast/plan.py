@@ -65,12 +65,14 @@ def decide(
     """The plan of a run. `eval_attack`: the inner maximisation meets the student in eval mode, and may meet a copy.
 
     That copy is folded, and alone may be bfloat16: who wants bfloat16 there gets it folded, whatever `folded` says.
+    An attack in train mode meets the student itself, in float32 unless bfloat16 is asked for by name.
     Several ranks always pair: the student passes through its wrapper of data parallelism once a step.
     """
     if machine.exact:
         return Plan(ranks=ranks, paired=ranks > 1)
-    copied = eval_attack and (machine.folded != "off" or machine.inner_precision != "auto")
-    inner = _precision(machine.inner_precision, device, student) if copied else torch.float32
+    chooses = eval_attack and machine.folded != "off"  # else auto is float32
+    wanted = "float32" if machine.inner_precision == "auto" and not chooses else machine.inner_precision
+    inner = _precision(wanted, device, student)
     return Plan(
         teacher=torch.float32 if teacher is None else _precision(machine.teacher_precision, device, teacher),
         inner=inner,

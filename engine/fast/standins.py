@@ -1,7 +1,7 @@
 """Who answers when a method asks its student or its teacher. The methods do not know: they see two networks.
 
     inner maximisation, eval mode      student(z)  --> the folded copy, refreshed once a step
-    inner maximisation, train mode     student(z)  --> the student
+    inner maximisation, train mode     student(z)  --> the student, in the inner precision
     outer minimisation, two views      student(x_adv), then student(x)  --> one batch of both, batch norm for each half
     outer minimisation, one view       student(x_adv)                   --> the student
     natural images, with a table       teacher(x)                       --> looked up
@@ -106,11 +106,11 @@ class Student(nn.Module):
 
     def _alone(self, net: nn.Module, z: Images) -> Logits:
         if self._crew.world == 1:
-            with self._outer_precision(z):
+            with self._precision(z):
                 logits: Logits = net(z)
             return logits.to(_full(logits))
         rows = self._crew.rows(len(z))
-        with parted(self.net, 1, (len(z),), self._crew), self._outer_precision(z):
+        with parted(self.net, 1, (len(z),), self._crew), self._precision(z):
             logits = net(z[rows])
         return self._crew.gather(logits.to(_full(logits)), len(z))
 
@@ -120,7 +120,7 @@ class Student(nn.Module):
         rows = self._crew.rows(n)
         several = self._crew.world > 1
         together = parted(self.net, BOTH, (n, n) if several else None, self._crew if several else None)
-        with together, self._outer_precision(first):
+        with together, self._precision(first):
             logits: Logits = self._outer[0](torch.cat([first[rows], second[rows]]))
         logits = logits.to(_full(logits))
         if self._crew.world == 1:
@@ -130,10 +130,10 @@ class Student(nn.Module):
         one, two = side_by_side.chunk(2, dim=1)
         return one, two
 
-    def _outer_precision(self, z: Images) -> AbstractContextManager[object]:
-        if self._plan.outer == torch.float32 or self._climbs:
-            return nullcontext()
-        return torch.autocast(z.device.type, dtype=self._plan.outer)
+    def _precision(self, z: Images) -> AbstractContextManager[object]:
+        """Of a pass through the student itself; weights, batch statistics and losses stay float32."""
+        dtype = self._plan.inner if self._climbs else self._plan.outer
+        return nullcontext() if dtype == torch.float32 else torch.autocast(z.device.type, dtype=dtype)
 
 
 class Teacher(nn.Module):

@@ -209,11 +209,14 @@ def _make(folder: Path, meta: Meta, limit_bytes: int) -> None:
 
 
 def _join(path: Path, key: Key) -> Table:
-    """Open what is there, held in use. Links are not followed: they may lead out of the data folder."""
+    """Open what is there, held in use; another user's, which may only be read, serves while nothing is missing.
+
+    Links are not followed: they may lead out of the data folder.
+    """
     opened: list[int] = []
     try:
-        for name in (LOCK, RECORDS):
-            opened.append(os.open(path / name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+        opened.append(locks.open_lock(path / LOCK))
+        opened.append(locks.open_lock(path / RECORDS))
         tables.take(opened[0], path, shared=True)
         with nicety():
             os.utime(opened[0])

@@ -68,7 +68,8 @@ class Estimate:
     training_flops: int | None
     validation_flops: int | None
     evaluation: tuple[AttackCost, ...]
-    evaluation_flops: int | None
+    checks: AttackCost | None  # of the evaluation's figures; None where none are made
+    evaluation_flops: int | None  # with its checks
     memory: Memory | None
     disk: Disk | None
 

@@ -24,7 +24,7 @@ def _quotas() -> list[float]:
         return []
     found = []
     for line in lines:
-        _number, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _number, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers and "cpu" not in controllers.split(","):
             continue
         root = GROUPS / "cpu" if controllers else GROUPS  # v1, v2

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from engine.spec import files
 from engine.spec.rundir import RunDir
 
 CAUSES = {
@@ -24,6 +25,7 @@ CAUSES = {
 }
 AGAIN = "again at the same step"
 MODULES = "Extension modules: "  # of faulthandler, as long as a page
+FRAMES = 3  # of the stack of a crash that are shown
 _FATAL = {
     "Segmentation fault": "SIGSEGV",
     "Aborted": "SIGABRT",
@@ -34,7 +36,7 @@ _FATAL = {
 }
 _LINE = re.compile(
     rb'^[\d-]+ [\d:,]+ INFO \{"event":"(?P<event>\w+)"(?P<rest>.*)'
-    rb"|^[\d-]+ [\d:]+ CRITICAL engine (?P<pid>\d+) died of (?P<name>\w+)"
+    rb"|^[\d-]+ [\d:,]+ CRITICAL engine (?P<pid>\d+) died of (?P<name>\w+)"
     rb"|^Fatal Python error: (?P<fatal>[\w -]+)",
     re.MULTILINE,
 )
@@ -52,8 +54,8 @@ class _Tried(msgspec.Struct, frozen=True):
 
 def _tried(machine: bytes | None) -> _Tried:
     try:
-        return msgspec.json.decode(machine or b"{}", type=_Tried)
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        return files.parsed(machine or b"{}", msgspec.json.Decoder(_Tried).decode)
+    except files.MalformedError:
         return _Tried()
 
 
@@ -81,11 +83,11 @@ class Death:
         return f"the engine died of {cause(self.name)}{again}"
 
     def advice(self, run: str, machine: bytes | None) -> str:
-        """What to do now; nothing that was tried already, as its machine.json says."""
+        """What to do now; nothing that was tried already, as its machine.json says. `run`: as a command takes it."""
         tried = _tried(machine)
         resume = f"`crdnd resume {run}"
         if self.after_end:
-            return "`crdnd verify` computes them again; begin the run anew if they do not hold."
+            return f"`crdnd verify {run}` computes them again; begin the run anew if they do not hold."
         if not self.repeated:
             return f"{resume}` goes on from the last checkpoint."
         if self.native and tried.layout != "contiguous":
@@ -121,7 +123,7 @@ def note(run: RunDir, pid: int, code: int) -> None:
         return
     line = f"{time.strftime('%Y-%m-%d %H:%M:%S')},000 CRITICAL engine {pid} died of {name(code)}\n"
     try:
-        log = os.open(run.log, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        log = os.open(run.log, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return  # no log to write into: the death stays unnamed
     try:
@@ -168,5 +170,15 @@ def named(lines: Sequence[str]) -> bool:
 
 
 def told(lines: Iterable[str]) -> list[str]:
-    """Lines of a log that tell a person something: no events, no lists of modules, no empty ones."""
-    return [line for line in lines if line.strip() and " INFO {" not in line and not line.startswith(MODULES)]
+    """Lines of a log that tell a person something: no events, no lists of modules, of a crash the innermost frames."""
+    found, crash, frames = list[str](), False, 0
+    for line in lines:
+        frame = line.startswith("  File ")
+        if line.startswith("Fatal Python error: "):
+            crash, frames = True, 0
+        elif line.strip() and not frame and not line.startswith(("Stack", "Current thread")):
+            crash = False
+        frames += frame
+        if line.strip() and " INFO {" not in line and not line.startswith(MODULES) and not (crash and frames > FRAMES):
+            found.append(line)
+    return found

@@ -56,6 +56,7 @@ def estimate(
         training_flops=None,
         validation_flops=None,
         evaluation=(),
+        checks=None,
         evaluation_flops=None,
         memory=None,
         disk=None,
@@ -79,7 +80,7 @@ def _counted(part: Estimate, config: RunConfig, facts: DataFacts, student: Model
     per_image = 1 + sum(attack_forwards(attack) for attack in config.selection.attacks)
     validation = 2 * student.macs * per_image * config.data.validation * validations
     judged = min(config.evaluation.images or facts.test, facts.test)
-    evaluation = _evaluation(config, judged, student, part.teacher)
+    evaluation, checks = _evaluation(config, judged, student), _checks(config, judged, student, part.teacher)
     return replace(
         part,
         images=images,
@@ -87,7 +88,8 @@ def _counted(part: Estimate, config: RunConfig, facts: DataFacts, student: Model
         training_flops=_training_flops(config, images, student, part.teacher),
         validation_flops=validation,
         evaluation=evaluation,
-        evaluation_flops=sum(row.flops for row in evaluation),
+        checks=checks,
+        evaluation_flops=sum(row.flops for row in evaluation) + (checks.flops if checks else 0),
         memory=_memory(config, facts, student, part.teacher),
         disk=_disk(config, facts, judged, student),
     )
@@ -135,12 +137,8 @@ def _training_flops(config: RunConfig, images: int, student: ModelCost, teacher:
     return images * (early * before + (epochs - early) * later)
 
 
-def _evaluation(
-    config: RunConfig, judged: int, student: ModelCost, teacher: ModelCost | None
-) -> tuple[AttackCost, ...]:
-    """Clean, each attack, and the checks of the figures; the teacher counts where it is known."""
-    checkpoints = len(config.evaluation.checkpoints)
-    images = judged * checkpoints
+def _evaluation(config: RunConfig, judged: int, student: ModelCost) -> tuple[AttackCost, ...]:
+    images = judged * len(config.evaluation.checkpoints)
 
     def cost(attack: AttackSpec) -> AttackCost:
         forwards = attack_forwards(attack)
@@ -148,10 +146,17 @@ def _evaluation(
         return AttackCost(attack=attack.key, forwards=forwards, images=images, flops=flops)
 
     clean = AttackCost(attack="clean", forwards=1, images=images, flops=2 * student.macs * images)
+    return (clean, *(cost(attack) for attack in config.evaluation.attacks))
+
+
+def _checks(config: RunConfig, judged: int, student: ModelCost, teacher: ModelCost | None) -> AttackCost | None:
+    """Of all checkpoints; the teacher counts where it is known."""
     own, asked = suspicion_forwards(config.evaluation, config.threat_model, judged)
-    checked = 2 * checkpoints * (own * student.macs + (asked * teacher.macs if teacher else 0))
-    checks = AttackCost(attack="suspect", forwards=ceil(own / judged), images=images, flops=checked)
-    return (clean, *(cost(attack) for attack in config.evaluation.attacks), *([checks] if own else []))
+    if not own:
+        return None
+    checkpoints = len(config.evaluation.checkpoints)
+    flops = 2 * checkpoints * (own * student.macs + (asked * teacher.macs if teacher else 0))
+    return AttackCost(attack="checks", forwards=ceil(own / judged), images=judged * checkpoints, flops=flops)
 
 
 def _memory(config: RunConfig, facts: DataFacts, student: ModelCost, teacher: ModelCost | None) -> Memory:
@@ -194,7 +199,7 @@ def lines(estimate: Estimate) -> list[str]:
         "model": _model_rows(estimate),
         "FLOPs": _flop_rows(estimate),
         f"evaluation (assuming {SURVIVING:.0%} of the images survive AutoAttack)": _attack_rows(estimate),
-        "memory (float32)": _memory_rows(estimate),
+        "memory (float32, without the workspaces of libraries)": _memory_rows(estimate),
         "disk": _disk_rows(estimate),
     }
     width = max(len(name) for rows in blocks.values() for name, _ in rows)
@@ -244,7 +249,7 @@ def _flop_rows(estimate: Estimate) -> list[tuple[str, str]]:
 def _attack_rows(estimate: Estimate) -> list[tuple[str, str]]:
     return [
         (row.attack, f"{row.images:,} images x {row.forwards:,} forwards, {flops_text(row.flops)}")
-        for row in estimate.evaluation
+        for row in (*estimate.evaluation, *([estimate.checks] if estimate.checks else []))
     ] or [("attacks", UNKNOWN)]
 
 

@@ -89,7 +89,7 @@ class TrainingStarted(_Event, frozen=True, kw_only=True, tag="training_started")
     device: str
     student_parameters: int
     notes: list[str] = []  # what runtime decided: precision, layout, threads
-    switches: dict[str, str] = {}  # the fast path's: name -> on, off, bfloat16, lazy, ...; empty in exact runs
+    switches: dict[str, str] = {}  # the fast path's: name -> on, off, bfloat16, complete, ...; empty in exact runs
 
 
 class StepDone(_Event, frozen=True, kw_only=True, tag="step_done"):

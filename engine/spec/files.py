@@ -137,6 +137,11 @@ def is_file(path: Path | str) -> bool:
         return False
 
 
+def is_regular(path: Path | str) -> bool:
+    """The same for a file that is no link."""
+    return is_file(path) and not os.path.islink(path)  # noqa: PTH114
+
+
 def is_folder(path: Path | str) -> bool:
     """The same for a folder that is no link."""
     try:

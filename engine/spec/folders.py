@@ -82,7 +82,7 @@ def begun(run: RunDir, status: Status | None) -> float:
 def finished_run(runs: Path, config: RunConfig) -> RunDir | None:
     """The newest finished run of this config that has its weights."""
     done = [run for run, status in equal_runs(runs, config) if status is not None and status.phase == "done"]
-    return next((run for run in done if all(files.is_file(run.weights_of(name)) for name in ("best", "last"))), None)
+    return next((run for run in done if all(files.is_regular(run.weights_of(name)) for name in ("best", "last"))), None)
 
 
 def is_done(run: RunDir, config: RunConfig | JudgeConfig) -> bool:
@@ -96,7 +96,7 @@ def is_done(run: RunDir, config: RunConfig | JudgeConfig) -> bool:
     except OSError:
         return False
     checkpoints = ("best", "last") if isinstance(config, RunConfig) else config.evaluation.checkpoints
-    kept = all(files.is_file(run.weights_of(name)) for name in checkpoints)
+    kept = all(files.is_regular(run.weights_of(name)) for name in checkpoints)
     return whole and kept and bool(said) and isinstance(said[-1], events.RunFinished)
 
 

@@ -1,4 +1,4 @@
-"""Machine: what may differ between two runs that should give the same numbers."""
+"""Machine: what may differ between two runs of one experiment, whose numbers then agree to rounding."""
 
 import os
 from pathlib import Path
@@ -16,9 +16,10 @@ class Machine(Spec):
     """Where a run is computed and where things lie. Stored beside the config, never hashed into it."""
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    """`auto` is CUDA where there is a GPU, else the CPU."""
+    """`auto` is CUDA where there is a GPU, else the CPU; numbers are those of nvidia-smi."""
     threads: Count = 0
-    """CPU threads; 0 = as many as there are cores. Sums may differ in the last bit between thread counts."""
+    """CPU threads; 0 = by the size of the model, at most as many as this process may use, and as before when a run goes
+    on. Sums may differ in the last bit between thread counts."""
     layout: Literal["auto", "channels_last", "contiguous"] = "auto"
     """In memory, of images and weights; `auto` is channels_last on CUDA, and by the model on a CPU.
     Noise is drawn in the order of memory: another layout draws other noise from the same seed."""
@@ -29,7 +30,8 @@ class Machine(Spec):
     teacher_precision: Precision = "auto"
     """Of the teacher's answers. `auto` is bfloat16 where the device is faster with it, for nets large enough."""
     inner_precision: Precision = "auto"
-    """Of the student in the inner maximisation, in eval mode; bfloat16 comes with a folded copy."""
+    """Of the student in the inner maximisation. In eval mode bfloat16 comes with a folded copy; an attack in train mode
+    meets the student itself, in float32 unless bfloat16 is set here."""
     outer_precision: Precision = "auto"
     """Of the two training forwards and their backward; weights, batch statistics and losses stay float32."""
     folded: Switch = "auto"

@@ -13,7 +13,7 @@ from engine.spec.errors import RunFolderError
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,119}")
 STATUS_CAP = 1 << 16  # bytes of a status that are looked at for the time of creation
-_CREATED = re.compile(rb'"created":\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)')
+_CREATED = re.compile(rb'"created":\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)(?=[,}\s])')
 _DATED = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(?![0-9])")
 _begun: dict[tuple[Path, str], float] = {}  # known for good
 
@@ -71,11 +71,17 @@ class RunDir:
 
 
 def check(run: RunDir) -> None:
-    """RunFolderError when a part of the folder is a link, which would lead an engine out of it, or of another kind."""
+    """RunFolderError when a part of the folder is a link, which would lead an engine out of it, or of another kind.
+
+    Other files in checkpoints and evaluation are no worse than damaged ones: they are passed over and made anew.
+    """
     tops = {run.checkpoints, run.weights, run.evaluation, run.path / ".ranks"}
     named = {getattr(run, name) for name, part in vars(RunDir).items() if isinstance(part, _Inside)}
-    below = (Path(at, name) for top in tops for at, inner, names in os.walk(top) for name in (*inner, *names))
-    for place in (*sorted(named | tops | {run.path / ".reserve"}), *below):
+    below = [
+        Path(at, name) for top in tops for at, inner, _ in os.walk(top) for name in inner
+    ]  # links are not followed
+    kept = [Path(at, name) for at, _, names in os.walk(run.weights) for name in names]
+    for place in (*sorted(named | tops | {run.path / ".reserve"}), *below, *kept):
         part, what = place.relative_to(run.path), ""
         if os.path.islink(place):  # noqa: PTH114  Path raises where a folder may not be read
             what = f"{part} is a link, and an engine follows none out of its folder"
@@ -83,6 +89,8 @@ def check(run: RunDir) -> None:
             what = f"{part} should be a folder"
         elif place in named - tops and files.is_folder(place):
             what = f"{part} is a folder where a file belongs"
+        elif place in kept and not files.is_regular(place):
+            what = f"{part} is no regular file"
         if what:
             raise RunFolderError(what, where=str(run.path), hint="Put what belongs there in its place.")
 

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from engine.spec import locks
+from engine.spec import files, locks
 from engine.spec.errors import CrdndError
 
 FORMAT = 2
@@ -52,7 +52,7 @@ class Key:
     layout: str
     device: str  # the GPU, or the CPU and the instructions that it may use
     torch: str
-    rows: int  # views that are computed as one batch: a chunk
+    rows: Annotated[int, msgspec.Meta(ge=1)]  # views that are computed as one batch: a chunk
 
     @property
     def views(self) -> int:
@@ -128,6 +128,8 @@ def names(folder: Path) -> list[str]:
         entries = list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise TableError(f"the teachers' tables cannot be listed: {error.strerror}", where=str(folder)) from None
     return sorted(e.name for e in entries if NAME.fullmatch(e.name) and e.is_dir(follow_symlinks=False))
 
 
@@ -140,15 +142,20 @@ def listed(folder: Path) -> list[Listed]:
 def read_meta(path: Path) -> Meta:
     """Of the table in this folder; TableError when it is damaged or of another version."""
     try:
-        file = os.open(path / META, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(file, "rb") as opened:
-            content = opened.read(MAX_META)
-        version = msgspec.json.decode(content, type=_Version).format
-        if version != FORMAT:
-            raise TableError(f"it is of format {version}, not {FORMAT}: another version of crdnd made it")
-        return msgspec.json.decode(content, type=Meta)
-    except (OSError, ValueError, RecursionError) as error:
+        return files.parsed(files.content_of(path / META, MAX_META), _meta)
+    except OSError as error:
+        raise TableError(f"its {META} cannot be read: {error.strerror}") from None
+    except files.MalformedError as error:
         raise TableError(f"its {META} cannot be read: {error}") from None
+
+
+def _meta(content: bytes) -> Meta:
+    version = msgspec.json.decode(content, type=_Version).format
+    if version != FORMAT:
+        raise TableError(f"it is of format {version}, not {FORMAT}: another version of crdnd made it")
+    meta = msgspec.json.decode(content, type=Meta)
+    assert meta.key.id  # an OverflowError for numbers of another size than any key's
+    return meta
 
 
 def trouble(path: Path, key: Key | None = None) -> str:
@@ -233,9 +240,8 @@ def take(file: int, path: Path, *, shared: bool = False) -> None:
 
 def in_use(path: Path) -> bool:
     """Whether an engine holds this table's lock."""
-    try:
-        file = os.open(path / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
+    file = files.open_regular(path / LOCK)
+    if file is None:
         return False  # a table without its lock is damaged, and nobody can have it open
     try:
         return not locks.take(file)

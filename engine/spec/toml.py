@@ -281,7 +281,7 @@ def _text(path: Path, *, link: bool = True) -> str:
             raise ConfigError([f"{path}: larger than {MAX_BYTES // 1024} KiB, so it is no preset"]) from error
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except ValueError as error:  # not UTF-8
-        raise ConfigError([f"{path}: {error}"]) from error
+        raise ConfigError([f"{path}: not valid TOML: {error}"]) from error
 
 
 def parse(path: Path, text: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ seconds per step, teacher, how to end.
 
 import fcntl
 import json
+import logging
 import os
 import signal
 import sys
@@ -34,9 +35,12 @@ from engine.spec.events import (
     Warned,
     encode,
 )
+from engine.spec.outcomes import wilson
 from engine.spec.rundir import RunDir
+from engine.spec.signals import HELD
 from engine.spec.status import Status
 
+LOGGED = "%(asctime)s %(levelname)s %(message)s"
 STEPS = 4
 SUITE = ["clean", "fgsm", "pgd_sat", "pgd_trades", "cw_inf", "pgd_rescaled", "autoattack", "worst"]
 ACCURACY = {"clean": 0.967, "fgsm": 0.853, "pgd_sat": 0.811, "pgd_trades": 0.819, "cw_inf": 0.797,
@@ -57,6 +61,8 @@ class Fake:
         event = type(event)(**{f: getattr(event, f) for f in event.__struct_fields__} | {"seq": self.seq})
         with self.run.events.open("ab") as log:
             log.write(encode(event))
+        if not isinstance(event, StepDone | AttackProgressed):
+            logging.info("%s", encode(event).decode().strip()[:400])
 
     def note(self, **changes) -> None:
         fields = {f: getattr(self.status, f) for f in Status.__struct_fields__}
@@ -103,6 +109,8 @@ class Fake:
         self.judge()
         self.say(RunFinished(seconds=12.5))
         self.note(phase="done")
+        if plan.get("end") == "crash at exit":
+            os.kill(os.getpid(), signal.SIGSEGV)
 
     def teacher(self, name: str) -> None:
         self.say(StageStarted(stage="teacher"))
@@ -161,8 +169,10 @@ class Fake:
                     self.say(Warned(code="margin_gap", checkpoint="best", attack="pgd_sat",
                                     message="The margin attack finds more: judge by AutoAttack."))  # fmt: skip
                 accuracy = ACCURACY[attack] - (0.008 if checkpoint == "last" and attack != "clean" else 0)
+                right = round(n * accuracy)
+                accuracy, (low, high) = right / n, wilson(right, n)
                 self.say(Evaluated(checkpoint=checkpoint, attack=attack, accuracy=accuracy, n=n, of=of,
-                                   low=accuracy - 0.045, high=min(1.0, accuracy + 0.04), seconds=2.0,
+                                   low=low, high=high, seconds=2.0,
                                    spec={"name": attack, "epsilon": "1/10"},
                                    per_class=[accuracy + 0.01 * (k - 8) for k in range(10)]))  # fmt: skip
                 results.setdefault(checkpoint, {})[attack] = accuracy
@@ -184,9 +194,11 @@ def main() -> None:
     lock.truncate(0)
     lock.write(json.dumps({"pid": os.getpid(), "host": HOST}))
     lock.flush()
+    logging.basicConfig(filename=path / "engine.log", level=logging.INFO, format=LOGGED)
     fake = Fake(path, plan)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, fake.signalled)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)  # whoever starts an engine holds them back until it listens
     if plan.get("end") == "mute":
         sys.exit(1)
     fake.work()

@@ -1,13 +1,18 @@
 """Every command and every exit code, with an engine that trains nothing."""
 
+import errno
+import fcntl
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from crdnd_tui.commands import doctor
 from crdnd_tui.library import log_tail
 from engine.spec.rundir import RUN_ID, RunDir
 from tests.cli.conftest import Crdnd
+from tests.tui.forging import record
 
 
 def only_run(crdnd: Crdnd) -> Path:
@@ -50,7 +55,7 @@ def test_a_teacher_that_is_trained_first_is_followed_in_its_own_folder(crdnd: Cr
     ("end", "code", "said"),
     [
         ("fail", 1, "not finite at step 8"),
-        ("die", 1, "died without a word"),
+        ("die", 1, "the engine died of SIGKILL (killed from outside, most often because memory ran out)"),
         ("refuse", 2, "no such thing"),
         ("mute", 1, "died"),
     ],
@@ -81,7 +86,7 @@ def test_lists_for_scripts(crdnd: Crdnd) -> None:
     page = json.loads(crdnd("show", row["id"], "--json").stdout)
     cells = {(cell["checkpoint"], cell["attack"]): cell for cell in page["results"]}
     assert len(cells) == 16
-    assert cells["best", "autoattack"]["accuracy"] == 0.711
+    assert cells["best", "autoattack"]["accuracy"] == 85 / 120
     assert cells["best", "autoattack"]["n"] == 120
     assert [mark["code"] for mark in cells["best", "pgd_sat"]["marks"]] == ["margin_gap"]
     text = crdnd("show", row["id"]).stdout
@@ -97,7 +102,7 @@ def test_results_are_read_from_their_files_when_the_log_lost_them(crdnd: Crdnd) 
     (run / "events.jsonl").write_bytes(b"".join(lines))
     folder = run / "evaluation" / "best"
     folder.mkdir(parents=True)
-    (folder / "fgsm.json").write_text('{"accuracy": 0.5, "n": 10, "marks": ["few_images"], "robust": "ff"}')
+    (folder / "fgsm.json").write_bytes(record("fgsm", 5, marks=["few_images"]))
     (folder / "gallery.json").write_text("[]")
     (folder / "torn.json").write_text('{"accuracy": 0.')
     cells = json.loads(crdnd("show", run.name, "--json").stdout)["results"]
@@ -121,7 +126,7 @@ def test_results_without_a_log_stand_in_the_order_of_the_suite(crdnd: Crdnd) -> 
     folder = crdnd.runs / name / "evaluation" / "best"
     folder.mkdir(parents=True)
     for attack in ("autoattack", "clean", "fgsm", "worst", "mine"):
-        (folder / f"{attack}.json").write_text('{"accuracy": 0.5, "n": 10}')
+        (folder / f"{attack}.json").write_bytes(record(attack, 5))
     cells = json.loads(crdnd("show", name, "--json").stdout)["results"]
     assert [cell["attack"] for cell in cells] == ["clean", "fgsm", "autoattack", "mine", "worst"]
 
@@ -235,6 +240,57 @@ def test_the_last_words_of_an_earlier_engine_are_not_told_as_those_of_the_next(c
         again = crdnd(*arguments, plan={"end": "mute"})
         assert again.returncode == 1
         assert "without a word" in again.stderr and "not finite" not in again.stderr
+
+
+def test_a_moved_run_goes_on_where_it_lies_and_its_machine_may_be_named_anew(crdnd: Crdnd) -> None:
+    old, new = crdnd.home / "old", crdnd.home / "new"
+    started = crdnd("run", str(crdnd.preset), "--runs", str(old / "runs"), "--data", str(old / "sets"),
+                    plan={"end": "fail"})  # fmt: skip
+    assert started.returncode == 1
+    old.rename(new)
+    (run,) = (path for path in (new / "runs").iterdir() if path.name[0] != ".")
+    again = crdnd("resume", run.name, "--runs", str(new / "runs"), plan={"end": "fail"})
+    assert f"its data folder {old / 'sets'} is not on this machine: {new / 'sets'} is used" in again.stderr
+    told = json.loads((run / "machine.json").read_text())
+    assert (told["runs"], told["data"]) == (str(new / "runs"), str(new / "sets"))
+    named = crdnd("resume", run.name, "--runs", "new/runs", "--data", "here", "--device", "cpu", "--threads", "3")
+    assert named.returncode == 0, named.stderr
+    told = json.loads((run / "machine.json").read_text())
+    assert (told["data"], told["device"], told["threads"]) == (str(crdnd.home / "here"), "cpu", 3)
+    assert not old.exists()
+
+
+def test_a_second_death_at_the_same_step_advises_another_thing(crdnd: Crdnd) -> None:
+    first = crdnd("run", str(crdnd.preset), plan={"end": "die", "epochs": 0})
+    name = only_run(crdnd).name
+    assert f"`crdnd resume {name}` goes on from the last checkpoint" in first.stderr
+    second = crdnd("resume", name, plan={"end": "die", "epochs": 0})
+    assert "the engine died of SIGKILL" in second.stderr and "again at the same step" in second.stderr
+    assert "goes on from the last checkpoint" not in second.stderr and "batch_size" in second.stderr
+    for words in (crdnd("show", name).stdout, crdnd("watch", name).stderr):
+        assert "again at the same step" in words
+    (row,) = json.loads(crdnd("runs", "--json").stdout)
+    assert row["state"] == "killed" and "SIGKILL" in row["reason"] and "batch_size" in row["reason"]
+
+
+def test_an_engine_that_crashes_when_all_is_done_is_told_as_suspect(crdnd: Crdnd) -> None:
+    done = crdnd("run", str(crdnd.preset), plan={"end": "crash at exit"})
+    assert done.returncode == 1
+    assert "crashed after its last word (SIGSEGV" in done.stderr and "numbers are suspect" in done.stderr
+    (row,) = json.loads(crdnd("runs", "--json").stdout)
+    assert row["state"] == "done" and "suspect" in row["reason"]
+    assert "suspect" in crdnd("runs").stdout and "suspect" in crdnd("show", row["id"]).stdout
+
+
+def test_doctor_tells_of_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    monkeypatch.setattr(os, "statvfs", refused)
+    checks = {check.name: check for check in doctor._disk(tmp_path)}
+    assert (checks["locks"].level, checks["disk"].level) == ("note", "note")
+    assert "has no locks" in checks["locks"].found
 
 
 def test_two_engines_never_work_on_one_run(crdnd: Crdnd) -> None:

@@ -1,18 +1,22 @@
 """crdnd queue: its commands, what they print, and how they refuse."""
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from crdnd_tui import cli, gpu
 from crdnd_tui.queueing import memory, occupancy, worker
-from crdnd_tui.queueing.queue import Queue
+from crdnd_tui.queueing.dispatch import outcome
+from crdnd_tui.queueing.queue import Queue, Ticket
 from crdnd_tui.queueing.sharing import Sharing
 from crdnd_tui.text import size
+from engine.spec import locks
 from tests.tui.fake_nvml import GIB, FakeNvml
 from tests.tui.lab_queue import driver, runs_folder, states, ticket, until, waiting_run  # noqa: F401  a fixture
 
@@ -48,6 +52,46 @@ def test_add_makes_a_run_for_each_seed_and_prints_their_ids(call, runs: Path, pr
     assert states(runs) == dict.fromkeys(names, "waiting")
     assert "epochs = 2" in (runs / names[0] / "config.toml").read_text()
     assert json.loads((runs / names[0] / "machine.json").read_text())["device"] == "cpu"
+
+
+def test_a_queue_that_cannot_be_written_is_told_before_a_run_is_made(
+    call, runs: Path, preset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of another user's folder: by the lock, or by the folder of tickets."""
+    before = sorted(path.name for path in runs.iterdir())
+    with monkeypatch.context() as theirs:
+        theirs.setattr(locks, "open_lock", _denied)
+        code, out, err = call("add", str(preset))
+        assert (code, out) == (2, "") and "the queue cannot be written: Permission denied" in err
+    may = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, *rest, **more: Path(path).name != "tickets" and may(path, *rest, **more)
+    )
+    code, out, err = call("add", str(preset))
+    assert (code, out) == (2, "") and "another user's and cannot be written" in err
+    assert sorted(path.name for path in runs.iterdir() if path.name != ".queue") == before
+
+
+def _denied(path: Path) -> int:
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
+def test_what_died_twice_at_the_same_step_may_be_retried_with_a_word(call, runs: Path) -> None:
+    run = waiting_run(runs, "r1")
+    fatal = "Fatal Python error: Bus error\n"
+    run.log.write_text(f"{fatal}\n  File\n{fatal}")
+    Queue(runs).add_all([Ticket(run="r1", state="waiting")])
+    Queue(runs).change("r1", ("waiting",), lambda t: msgspec.structs.replace(t, state="failed"))
+    code, _, err = call("retry", "r1")
+    assert code == 0 and "--machine layout=contiguous" in err
+    assert outcome(run, Ticket(run="r1", started=1.0))["note"].startswith("the engine died of SIGBUS (")
+
+
+def test_the_note_of_a_failure_is_never_an_event(runs: Path) -> None:
+    run = waiting_run(runs, "r1")
+    run.log.write_text('2026-01-01 10:00:00,123 INFO {"event":"run_started","v":1}\n')
+    note = outcome(run, Ticket(run="r1", started=1.0))["note"]
+    assert note == "the engine died without a word; `crdnd resume r1` goes on from the last checkpoint."
 
 
 def test_a_queued_run_keeps_how_many_devices_it_takes(call, runs: Path, preset: Path) -> None:

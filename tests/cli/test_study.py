@@ -71,7 +71,7 @@ def test_it_follows_until_all_is_done(call, runs: Path, path: Path) -> None:
     code, out, err = call("study", str(path), "--at-once", "2")
     assert (code, out) == (0, "")
     assert "2/2  seed " in err and "2 of 2 done" in err
-    assert f"`crdnd report {path}` prints the table" in err
+    assert f"`crdnd report {path} --runs {runs}` prints the table" in err
     assert Queue(runs).at_once == 2
     again = call("study", str(path), "--json")
     assert again[0] == 0
@@ -133,7 +133,7 @@ def test_detached_it_returns_at_once_and_a_study_is_held_released_cancelled(
     assert "2 made and queued" in err and "The queue works on it" in err
     assert call("queue", "hold", "--study", "two")[::2] == (
         0,
-        "2 held; `crdnd queue release --study two` lets them start.\n",
+        f"2 held; `crdnd queue release --study two --runs {runs}` lets them start.\n",
     )
     code, _, err = call("study", str(path))
     assert code == 3

@@ -1,13 +1,22 @@
 """Nothing that a file says can steer a terminal."""
 
+import contextlib
+import time
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from crdnd_tui import text
+from crdnd_tui import report, text
+from crdnd_tui.documents import escape, wrap
+from crdnd_tui.home import columns, query
+from crdnd_tui.palette import named
+from crdnd_tui.widgets import log_tail, toml_view
+from engine.spec import lines
+from engine.spec.errors import CrdndError
 
 
 @given(st.text())
@@ -74,3 +83,58 @@ def test_a_bar_has_its_width(fraction: float | None) -> None:
 @given(st.text())
 def test_plain_is_ascii(words: str) -> None:
     assert text.plain(words).isascii()
+
+
+WIDE = ["x", "\u754c", "e\u0301", "\u1100\u1161", "\U0001f468", "\u0301", "a b"]
+
+
+@given(st.text(), st.integers(0, 30))
+def test_the_end_of_a_text_fits_and_is_its_end(words: str, width: int) -> None:
+    end = text.last_cells(words, width)
+    assert words.endswith(end) and cell_len(end) <= width
+
+
+@given(st.text(), st.integers(1, 30))
+def test_the_first_line_of_a_text_is_its_beginning_and_never_nothing(words: str, width: int) -> None:
+    first = text.first_line(words, width)
+    assert words.startswith(first) and bool(first) == bool(words)
+    assert cell_len(first) <= max(width, 2)
+
+
+LONG: dict[str, Callable[[str], object]] = {
+    "one_line": lambda words: text.one_line(words, 60),
+    "middle": lambda words: columns.middle(words, 60, 20),
+    "wrap": lambda words: wrap.wrap(words, 8),
+    "folded": lambda words: log_tail.folded(words, 8),
+    "wrapped": lambda words: report.wrapped(words, 20),
+    "markdown": escape.markdown_line,
+    "latex": escape.latex_prose,
+    "slug": escape.slug,
+    "preset": lines.lines_of,
+    "query": query.parse,
+    "coloured": lambda words: toml_view._coloured(words, named("crdnd-dark")),
+}
+UNITS = [*WIDE, " ", "\t ", ".", "a.", "= ", "{", ", a", '"', "'", "\\", "[", "#", "-s1", "(("]
+
+
+@pytest.mark.parametrize("name", sorted(LONG))
+def test_long_texts_take_no_quadratic_time(name: str) -> None:
+    """Of 4,000 characters, as long as `display` lets a text be; each is measured a bounded number of times."""
+    slow = {}
+    for unit in UNITS:
+        began = time.process_time()
+        with contextlib.suppress(CrdndError, ValueError):
+            LONG[name](unit * (4000 // len(unit)))
+        took = time.process_time() - began
+        if took > 0.5:
+            slow[unit] = round(took, 2)
+    assert slow == {}
+
+
+@pytest.mark.parametrize("unit", WIDE)
+def test_no_line_is_wider_than_asked_for_and_nothing_is_lost(unit: str) -> None:
+    words = unit * 200
+    for made in (wrap.wrap(words, 10), log_tail.folded(words, 10)):
+        assert all(cell_len(line) <= 10 for line in made)
+        assert "".join(made).replace(" ", "") == words.replace(" ", "")
+    assert all(line.cell_len <= 20 for line in report.wrapped(words, 20))

@@ -131,8 +131,10 @@ def _plant(fault: dict[str, Any], run: Path) -> None:
 def _place(name: str) -> tuple[Any, str]:
     from engine import checkpoint, train
     from engine.bench import Watched
+    from engine.fast.table import Table
 
-    return {"step": (train, "train_step"), "forward": (Watched, "forward"), "save": (checkpoint, "save")}[name]
+    places = {"step": (train, "train_step"), "forward": (Watched, "forward"), "save": (checkpoint, "save")}
+    return (places | {"table": (Table, "_put")})[name]
 
 
 def _act(what: str, run: Path) -> None:
@@ -147,6 +149,8 @@ def _act(what: str, run: Path) -> None:
         time.sleep(0.3)  # longer than the engine waits between two looks
     elif what == "out of memory":
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore lines")
+    elif what == "full":
+        raise OSError(28, "No space left on device")
     elif what == "defect":
         raise ZeroDivisionError("planted")
     else:

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from engine import verify
+from torch import Tensor, nn
+
+from engine import verify, weights
 from engine.interrupt import Interrupt
 from engine.spec.rundir import RunDir
 from engine.verdict import FAILS, Finding
@@ -25,3 +27,11 @@ def rewrite(path: Path, change: Callable[[str], str]) -> None:
     after = change(before)
     assert after != before
     path.write_text(after)
+
+
+def reweighed(path: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]], **facts: str) -> None:
+    """Weights with other tensors or facts, under a digest of their own."""
+    tensors, known = weights.load(path)
+    state, net = change(tensors), nn.Module()
+    net.state_dict = lambda: state  # type: ignore[method-assign,assignment]
+    weights.save(path, net, {key: value for key, value in (known | facts).items() if key != "digest"})

@@ -16,15 +16,14 @@ from engine.torchrun import Ending
 from tests.engine.test_trainer import config
 
 AT = "NCCL error in: /pytorch/torch/csrc/distributed/c10d/NCCLUtils.cpp:77"
-USAGE = "invalid usage (run with NCCL_DEBUG=WARN for details), NCCL version 2.27.5\nncclInvalidUsage: This usually reflects "
+VERSION = "(run with NCCL_DEBUG=WARN for details), NCCL version 2.27.5"
+USAGE = f"invalid usage {VERSION}\nncclInvalidUsage: This usually reflects invalid usage of NCCL library."
 SYSTEM = (
-    "unhandled system error (run with NCCL_DEBUG=INFO for details), NCCL version 2.27.5\nncclSystemError: System call "
+    f"unhandled system error {VERSION}\nncclSystemError: System call (e.g. socket, malloc) or external library call"
 )
-INTERNAL = (
-    "internal error - please report this issue to the NCCL developers, NCCL version 2.27.5\nncclInternalError: Internal"
-)
-CUDA = "unhandled cuda error (run with NCCL_DEBUG=INFO for details), NCCL version 2.27.5\nncclUnhandledCudaError: Call to CUDA"
-REMOTE = "remote process exited or there was a network error, NCCL version 2.27.5\nncclRemoteError: A call failed possibly due"
+INTERNAL = f"internal error - please report this issue {VERSION}\nncclInternalError: Internal check failed."
+CUDA = f"unhandled cuda error {VERSION}\nncclUnhandledCudaError: Call to CUDA function failed."
+REMOTE = f"remote process exited or there was a network error {VERSION}\nncclRemoteError: A call failed possibly due"
 
 
 class AcceleratorError(RuntimeError):
@@ -49,8 +48,8 @@ OUT_OF_MEMORY = [
     RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"),
     RuntimeError("FIND was unable to find an engine to execute this computation"),
     RuntimeError(
-        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "
-        "40000000000 bytes. Error code 12 (Cannot allocate memory)"
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
+        "allocate 40000000000 bytes. Error code 12 (Cannot allocate memory)"
     ),
     RuntimeError("unable to mmap 1048576 bytes from file </f>: Cannot allocate memory (12)"),
     RuntimeError("std::bad_alloc"),
@@ -81,19 +80,19 @@ GONE = [
 ]
 APART = [
     (nccl(USAGE, "Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 1000"), "nvidia-smi -L"),
-    (nccl(SYSTEM, "Error while creating shared memory segment /dev/shm/nccl-4 (size 9637888), error: No space left"), "shm-size"),
+    (nccl(SYSTEM, "Error while creating shared memory segment /dev/shm/nccl-4 (size 9637888)"), "shm-size"),
     (nccl(SYSTEM, "Call to posix_fallocate failed : No space left on device"), "shm-size"),
     (nccl(INTERNAL, "Bootstrap : no socket interface found"), "NCCL_SOCKET_IFNAME"),
-    (nccl(INTERNAL, "ncclSocketInit: connecting to address  with family 59936 is neither AF_INET(2) nor AF_INET6(10)"), "ip addr"),
-    (RuntimeError("[../third_party/gloo/gloo/transport/tcp/device.cc:84] Unable to find address for: eth9"), "GLOO_SOCKET_IFNAME"),
+    (nccl(INTERNAL, "connecting to address  with family 59936 is neither AF_INET(2) nor AF_INET6(10)"), "ip addr"),
+    (RuntimeError("[../gloo/transport/tcp/device.cc:84] Unable to find address for: eth9"), "GLOO_SOCKET_IFNAME"),
     (
         torch.distributed.DistNetworkError(
-            "The server socket has failed to listen on any local network address. port: 29500, useIpv6: false, code: -98, "
-            "name: EADDRINUSE, message: address already in use"
+            "The server socket has failed to listen on any local network address. port: 29500, useIpv6: false, "
+            "code: -98, name: EADDRINUSE, message: address already in use"
         ),
         "--rendezvous",
     ),
-    (torch.distributed.DistStoreError("Timed out after 601 seconds waiting for clients. 1/2 clients joined."), "every node"),
+    (torch.distributed.DistStoreError("Timed out after 601 seconds waiting for clients. 1/2 joined"), "every node"),
 ]  # fmt: skip
 
 

@@ -229,3 +229,33 @@ def test_an_outer_step_in_bfloat16_keeps_float32_weights_losses_and_statistics()
     assert half.losses == pytest.approx(exact.losses, rel=0.05) and half.losses != exact.losses
     assert all(value.dtype in (torch.float32, torch.int64) for value in half.state.values())
     assert furthest(statistics(exact.state), statistics(half.state)) < 0.02
+
+
+def heard(plan: Plan, spec):
+    """What two steps leave behind whose attack is in train mode, and the types in which the student computed."""
+
+    def watch(real: Nets) -> None:
+        real.student.one.register_forward_hook(lambda _conv, _x, out: dtypes.append(out.dtype))
+
+    dtypes: list[torch.dtype] = []
+    return steps(spec, plan, TRAIN, count=2, watch=watch), dtypes
+
+
+@pytest.mark.parametrize("spec", [IAD(begin=0), RSLAD()], ids=label)
+def test_an_attack_in_train_mode_is_autocast_where_that_is_asked_for(spec):
+    """Three steps of the climb in bfloat16, the outer pass in float32; batch statistics stay float32."""
+    half, dtypes = heard(Plan(inner=torch.bfloat16), spec)
+    outer = len(dtypes) // 2 - 3
+    assert dtypes == 2 * ([torch.bfloat16] * 3 + [torch.float32] * outer) and outer
+    full, dtypes = heard(Plan(), spec)
+    assert set(dtypes) == {torch.float32}
+    assert half.losses != full.losses and half.losses == pytest.approx(full.losses, rel=0.05)  # of 8 bits
+    for name, value in statistics(half.state).items():
+        assert value.dtype == torch.float32
+        assert torch.allclose(value, full.state[name], atol=0.02) and not torch.equal(value, full.state[name])
+
+
+@pytest.mark.parametrize("plan", [Plan(outer=torch.bfloat16), Plan(paired=True, outer=torch.bfloat16)], ids=str)
+def test_unasked_it_stays_float32_beside_an_outer_step_in_bfloat16(plan):
+    _done, dtypes = heard(plan, RSLAD())
+    assert dtypes[:3] == [torch.float32] * 3 and torch.bfloat16 in dtypes

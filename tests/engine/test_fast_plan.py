@@ -131,8 +131,17 @@ def test_the_inner_maximisation_is_bfloat16_on_a_folded_copy_or_not_at_all(gpu):
     assert (made(GPU, folded="off").inner, made(GPU, folded="off").folded) == (FLOAT, False)
     wanted = made(GPU, folded="off", inner_precision="bfloat16")
     assert (wanted.inner, wanted.folded) == (HALF, True)
-    in_train_mode = made(GPU, eval_attack=False, inner_precision="bfloat16")
-    assert (in_train_mode.inner, in_train_mode.folded) == (FLOAT, False)
+
+
+@pytest.mark.parametrize("device", [CPU, GPU], ids=str)
+def test_an_attack_in_train_mode_is_float32_unless_bfloat16_is_asked_for(device, gpu, processor):
+    gpu(9, 0)
+    processor("AuthenticAMD", avx=True)  # where auto would choose bfloat16 in eval mode
+    assert made(device).inner == HALF
+    for wish, found in (("auto", FLOAT), ("float32", FLOAT), ("bfloat16", HALF)):
+        plan = made(device, eval_attack=False, inner_precision=wish)
+        assert (plan.inner, plan.folded, plan.switches()["inner"]) == (found, False, str(found).removeprefix("torch."))
+    assert made(device, eval_attack=False, inner_precision="bfloat16", exact=True) == Plan()
 
 
 def test_without_a_teacher_there_is_no_table_and_nothing_of_it_in_bfloat16(gpu):

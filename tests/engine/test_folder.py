@@ -1,5 +1,6 @@
 """Image folders as people have them: deep pixels, hidden names, what a Mac or a NAS leaves behind, links and pipes."""
 
+import io
 import os
 import struct
 import zlib
@@ -59,12 +60,19 @@ def put(root: Path, content: bytes | Image.Image, name: str = "0.png", **options
 DEEP = EIGHT.astype(np.uint16) * 257  # the same picture in 16 bits
 
 
+def white_is_zero() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(65535 - DEEP).save(buffer, "TIFF", tiffinfo={262: 0})
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "name"),
     [
         (png16(DEEP), "0.png"),
         (Image.fromarray(DEEP), "0.tif"),
         (Image.fromarray(DEEP.astype(">u2")), "0.tif"),
+        (white_is_zero(), "0.tif"),
         (b"P5 8 8 65535\n" + DEEP.astype(">u2").tobytes(), "0.pgm"),
         (b"P5 8 8 4095\n" + (DEEP >> 4).astype(">u2").tobytes(), "0.pgm"),  # its own maximum is said
         (png16(np.stack([DEEP] * 3, axis=2)), "0.png"),
@@ -76,8 +84,8 @@ DEEP = EIGHT.astype(np.uint16) * 257  # the same picture in 16 bits
         (Image.fromarray(EIGHT).convert("LA"), "0.png"),
         (Image.fromarray(EIGHT).convert("CMYK"), "0.tif"),
     ],
-    ids=["I;16 png", "I;16 tiff", "I;16B tiff", "pgm 16", "pgm 12", "RGB 16", "LA 16", "RGBA 16", "L", "P", "RGBA",
-         "LA", "CMYK"],
+    ids=["I;16 png", "I;16 tiff", "I;16B tiff", "white is zero", "pgm 16", "pgm 12", "RGB 16", "LA 16", "RGBA 16",
+         "L", "P", "RGBA", "LA", "CMYK"],
 )  # fmt: skip
 def test_the_same_picture_in_every_pixel_type_is_the_same(content: bytes | Image.Image, name: str, tmp_path: Path):
     found = load(put(image_folder(tmp_path / "images"), content, name))

@@ -11,12 +11,15 @@ import pytest
 
 from engine import prerequisite
 from engine.interrupt import Interrupt
+from engine.spec import status as status_file
 from engine.spec import toml
 from engine.spec.config import RunConfig
-from engine.spec.events import RunFailed, RunResumed, StageStarted, TeacherRunStarted, decode
+from engine.spec.errors import TeacherError
+from engine.spec.events import RunFailed, RunResumed, StageStarted, TeacherRunStarted, Warned, decode
 from engine.spec.folders import create, equal_runs, status_of
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
+from engine.spec.status import Status
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("engines")]
 ROOT = Path(__file__).parent.parent.parent
@@ -133,6 +136,77 @@ def test_a_finished_teacher_whose_weights_were_removed_is_trained_anew(tmp_path,
     assert len(begun) == 1
     assert begun[0] != finished.id
     assert status_of(RunDir(lab.machine.runs_folder / begun[0])).phase == "done"
+
+
+def as_left(run: RunDir, phase: str, reason: str = "") -> None:
+    run.status.write_bytes(status_file.encode(Status(run=run.id, phase=phase, reason=reason)))
+
+
+def played(monkeypatch, lab: Lab, *plays):
+    """`_begin` plays these in turn: each leaves the teacher's run as an engine would, waited for or our own."""
+    run, left = create(lab.teacher, toml.dump(lab.teacher), lab.machine), list(plays)
+    run.log.touch()
+
+    def begin(*_):
+        phase, code = left.pop(0)
+        as_left(run, phase, "stop file" if phase == "stopped" else "")
+        if phase == "done":
+            run.weights.mkdir()
+            for name in ("best", "last"):
+                run.weights_of(name).touch()
+        if code is None:
+            return run, None
+        dies = f"import os, sys; os.kill(os.getpid(), {-code}) if {code} < 0 else sys.exit({code})"
+        return run, subprocess.Popen([sys.executable, "-c", dies])
+
+    monkeypatch.setattr(prerequisite, "_begin", begin)
+    return run
+
+
+def waited(lab: Lab, tmp_path) -> list:
+    said = []
+    student = toml.read(lab.student(0).config)
+    prerequisite.ensure_teacher(student, lab.machine, said.append, lambda: None, Interrupt(tmp_path / "stop"))
+    return said
+
+
+@pytest.mark.parametrize("phase", ["stopped", "training", "starting"])
+def test_who_waits_goes_on_with_a_teacher_that_was_stopped_or_killed(tmp_path, monkeypatch, phase):
+    lab = Lab(tmp_path)
+    played(monkeypatch, lab, (phase, None), ("training", None), ("done", 0))
+    assert [event.waiting for event in waited(lab, tmp_path)[1:]] == [True, True, False]
+
+
+def test_who_waits_does_not_repeat_a_failure(tmp_path, monkeypatch):
+    lab = Lab(tmp_path)
+    run = played(monkeypatch, lab, ("failed", None))
+    with pytest.raises(TeacherError, match=f"the teacher's run {run.id} failed"):
+        waited(lab, tmp_path)
+
+
+def test_a_teacher_whose_engine_is_killed_is_started_once_more_and_its_death_named(tmp_path, monkeypatch):
+    lab = Lab(tmp_path)
+    run = played(monkeypatch, lab, ("training", -9), ("training", -9))
+    with pytest.raises(TeacherError, match=rf"the teacher's run {run.id} died of SIGKILL .*memory"):
+        waited(lab, tmp_path)
+    assert run.log.read_text().count("died of SIGKILL") == 2
+
+
+@pytest.mark.parametrize(
+    ("phase", "code", "how"),
+    [("stopped", 3, "was stopped by somebody else: stop file"), ("training", 1, "died with exit code 1")],
+)
+def test_a_teacher_that_somebody_else_stops_is_told_so(tmp_path, monkeypatch, phase, code, how):
+    lab = Lab(tmp_path)
+    run = played(monkeypatch, lab, (phase, code))
+    with pytest.raises(TeacherError, match=f"the teacher's run {run.id} {how}"):
+        waited(lab, tmp_path)
+
+
+def test_a_teacher_that_crashed_when_all_was_done_makes_its_students_suspect(tmp_path, monkeypatch):
+    lab = Lab(tmp_path)
+    played(monkeypatch, lab, ("done", -11))
+    assert [event.code for event in waited(lab, tmp_path) if isinstance(event, Warned)] == ["teacher_crashed"]
 
 
 def test_a_method_without_a_preset_for_its_teacher_waits_for_nothing(tmp_path):

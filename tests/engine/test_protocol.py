@@ -33,7 +33,7 @@ from engine.validation import accuracies
 from tests.engine.subjects import folder, images, pixels, subject, trained
 from tests.engine.test_selection import config, selector
 
-NEAR = ThreatModel(epsilon=Pixels(0.2))
+NEAR, NEARER = ThreatModel(epsilon=Pixels(0.2)), ThreatModel(epsilon=Pixels(0.15))
 CLIMBS = (
     PGD(steps=6, step_size=Pixels(0.025), restarts=3),
     PGDSAT(steps=6, step_size=Pixels(0.03)),
@@ -61,6 +61,17 @@ class Counting(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.sizes.append(len(x))
         return self.net(x)
+
+
+class Precise(nn.Module):
+    """In float64 within, so that batches of any size get the same float32 answers: who leaves changes nobody's path."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = trained(robust=True).double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.double()).to(x.dtype)
 
 
 def bench(net: nn.Module, n: int = 60, **changes: object) -> Bench:
@@ -92,10 +103,11 @@ def test_an_image_leaves_at_the_iterate_that_fools_though_the_last_does_not(spec
 
 @pytest.mark.parametrize("spec", CLIMBS, ids=lambda spec: spec.key)
 def test_who_survives_worst_survives_last_iterate_and_x_adv_is_what_fooled(spec: AttackSpec) -> None:
-    net, (x, y) = trained(robust=True), pixels(60)
-    last, worst = struck(bench(net), spec), struck(bench(net, protocol="worst"), spec)
+    """In a ball in which every one of these attacks fools some images and leaves others: 8 to 48 of 60."""
+    net, (x, y) = Precise().eval(), pixels(60)
+    last, worst = (struck(bench(net, threat_model=NEARER, protocol=p), spec) for p in ("last_iterate", "worst"))
     assert not bool((worst.struck.robust & ~last.struck.robust).any())
-    assert 0 < int(worst.struck.robust.sum()) < 60
+    assert 4 < int(worst.struck.robust.sum()) < 56
     with torch.no_grad():
         clean, after = net(x).argmax(dim=1), net(worst.kept).argmax(dim=1)
     assert torch.equal(worst.struck.robust, (clean == y) & (after == y))
@@ -208,7 +220,7 @@ def test_an_evaluation_follows_its_protocol_to_the_record(tmp_path) -> None:
     for protocol in ("last_iterate", "worst"):
         run = folder(tmp_path / protocol)
         asked = suite.model_copy(update={"protocol": protocol})
-        evaluate(subject(trained(robust=True), 60), asked, NEAR, run, lambda _: None, lambda: None)
+        evaluate(subject(Precise().eval(), 60), asked, NEAR, run, lambda _: None, lambda: None)
         record = decode(run.result("best", "pgd").read_bytes())
         assert record.spec.get("protocol", "last_iterate") == protocol
         robust[protocol] = torch.tensor(unpack(record.robust, 60))
@@ -216,7 +228,7 @@ def test_an_evaluation_follows_its_protocol_to_the_record(tmp_path) -> None:
 
 
 def test_validation_by_worst_is_never_better_and_asks_less() -> None:
-    net, split, cpu = Counting(trained(robust=True)), images(100), torch.device("cpu")
+    net, split, cpu = Counting(Precise().eval()), images(100), torch.device("cpu")
     found, asked = {}, {}
     for protocol in ("last_iterate", "worst"):
         net.sizes.clear()

@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 
 from engine import job, ranks, runtime, torchrun
+from engine.spec import tables
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.machine import Machine
@@ -32,6 +33,8 @@ from tests.engine.broken_runs import (
     status,
     tiny,
     told_once,
+    write_data,
+    write_teacher,
 )
 
 pytestmark = pytest.mark.xdist_group("crew")  # one worker: ranks are processes enough
@@ -105,8 +108,7 @@ def test_stopped_twice_and_gone_on_with_by_other_worlds_it_is_the_run_of_one_pro
     assert not run.stop.exists()
     assert said(run, "run_stopped")[-1]["step"] == 1
     on(run, devices=1)
-    run.stop.touch()
-    assert nursery.work(run) == STOPPED
+    assert nursery.work(run, at="step", do="stop file", k=1) == STOPPED
     assert said(run, "run_stopped")[-1]["step"] == 2
     on(run, devices=2)
     assert start(run).wait(300) == FINISHED, run.log.read_text()
@@ -116,7 +118,10 @@ def test_stopped_twice_and_gone_on_with_by_other_worlds_it_is_the_run_of_one_pro
         assert torch.allclose(value, second[name], rtol=1e-5, atol=1e-5), name  # float32; seen: 3e-7
     told = [[e["event"] for e in told_once(r) if e["event"] not in BETWEEN] for r in (alone, run)]
     assert told[0] == told[1]
-    assert outcomes(alone) == outcomes(run)
+    pairs = list(zip(outcomes(alone), outcomes(run), strict=True))
+    assert all(one[:2] == two[:2] for one, two in pairs)
+    turned = [sum(a != b for a, b in zip(one[2], two[2], strict=True)) for one, two in pairs]
+    assert max(turned) <= 1  # weights that differ by rounding may turn an image that stands at the edge
     assert not (run.path / ".ranks").exists()
 
 
@@ -126,6 +131,22 @@ def outcomes(run: RunDir) -> list[tuple[str, str, list[bool]]]:
         decode(path.read_bytes()) for path in sorted((run.evaluation / "last").glob("*.json")) if path.stem in JUDGED
     ]
     return [(outcome.attack, outcome.checkpoint, unpack(outcome.robust, outcome.n)) for outcome in found]
+
+
+@pytest.mark.slow
+def test_ranks_fill_the_table_together_that_one_process_fills_to_the_bit(nursery, tmp_path):
+    kept = []
+    for devices in (2, 1):
+        data = tmp_path / str(devices)
+        data.mkdir()
+        write_data(data)
+        write_teacher(data)
+        run = on(make(tmp_path / f"run{devices}", data, short()), exact=False, table="complete", devices=devices)
+        assert (start(run).wait(300) if devices > 1 else nursery.work(run)) == FINISHED, run.log.read_text()
+        assert [began["switches"]["table"] for began in said(run, "training_started")] == ["complete"]
+        (name,) = tables.names(tables.tables_folder(data))
+        kept.append((tables.tables_folder(data) / name / tables.RECORDS).read_bytes())
+    assert kept[0] == kept[1] and any(kept[0])
 
 
 def test_more_devices_than_there_are_is_refused_with_the_count(data, tmp_path):

@@ -115,7 +115,7 @@ EVERY_MODEL = [
 
 @pytest.mark.parametrize("spec", EVERY_MODEL, ids=lambda spec: f"{spec.name} {getattr(spec, 'width', '')}")
 def test_no_net_learns_on_a_cpu_in_a_layout_whose_kernel_writes_past_its_memory(spec):
-    """Strided 1 x 1 convolutions of fewer input channels than a vector, in channels_last: oneDNN up to 3.12 at least."""
+    """Strided 1 x 1 convolutions of fewer input channels than a vector, in channels_last: oneDNN up to 3.12."""
     convolutions = [m for m in build(spec, device="meta").modules() if isinstance(m, nn.Conv2d) and m.groups == 1]
     channels = [m.in_channels for m in convolutions if m.kernel_size == (1, 1) and m.stride != (1, 1)]
     assert min(channels, default=64) >= min(64, spec.narrowest_strided)
@@ -179,7 +179,7 @@ def test_a_gpu_is_found_by_its_uuid_whatever_its_number_is(monkeypatch):
         ("0::/a/b\n", {"a/b/cpu.max": "max 100000", "a/cpu.max": "400000 100000"}, 4),
         ("0::/the/name/on/the/host\n", {"cpu.max": "200000 100000"}, 2),
         ("0::/../..\n", {"cpu.max": "200000 100000"}, 2),
-        ("3:memory:/\n2:cpu,cpuacct:/job\n", {"cpu/job/cpu.cfs_quota_us": "600000", "cpu/job/cpu.cfs_period_us": "100000"}, 6),
+        ("3:memory:/\n2:cpu,cpuacct:/a\n", {"cpu/a/cpu.cfs_quota_us": "60000", "cpu/a/cpu.cfs_period_us": "10000"}, 6),
         ("2:cpu:/\n0::/\n", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
         ("nonsense\n", {"cpu.max": "nonsense"}, 8),
     ],

@@ -16,6 +16,7 @@ from engine.interrupt import Interrupt, Stopped
 from engine.lock import Lock, is_held
 from engine.spec.errors import RunFolderError
 from engine.spec.rundir import RunDir
+from engine.spec.signals import held_back
 from engine.spec.teachers import PresetTeacher
 from tests.engine.broken_runs import (
     FINISHED,
@@ -150,6 +151,35 @@ def test_the_first_reason_to_stop_is_the_one_that_is_told(tmp_path: Path) -> Non
     with pytest.raises(Stopped) as stopped:
         interrupt.pause()
     assert stopped.value.reason == "SIGUSR1"
+
+
+@pytest.mark.parametrize(
+    ("how", "seconds"), [("SIGTERM", 0.0), ("SIGINT", 0.0), ("SIGUSR1", 0.05), ("SIGUSR2", 0.3), ("stop file", 0.0)]
+)
+def test_whenever_an_engine_is_asked_it_leaves_with_a_word(
+    data: Path, tmp_path: Path, how: str, seconds: float
+) -> None:
+    """From before its first line of Python on: signals are held back until it listens."""
+    run = make(tmp_path, data, short())
+    with held_back():
+        engine = subprocess.Popen([sys.executable, "-P", "-m", "engine", str(run.path)])
+    if how == "stop file":
+        run.stop.touch()
+    else:
+        time.sleep(seconds)
+        engine.send_signal(signal.SIGHUP)  # which means nothing
+        engine.send_signal(getattr(signal, how))
+    assert engine.wait(60) == STOPPED
+    assert (status(run).phase, status(run).reason) == ("stopped", how)
+    assert said(run, "run_stopped")[0]["reason"] == how
+    assert not run.stop.exists()
+
+
+def test_held_back_signals_are_ours_again_afterwards() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with held_back():
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) >= {signal.SIGTERM, signal.SIGHUP}
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 def test_nothing_swallows_a_stop() -> None:

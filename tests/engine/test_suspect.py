@@ -1,6 +1,7 @@
 """Deliberately bad models are marked, each with its own code; an honest one is not."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,23 +25,14 @@ NEAR = ThreatModel(epsilon=Pixels(0.06))
 SUITE: tuple[AttackSpec, ...] = (FGSM(), PGDSAT(), CWInf(), PGDRescaled(scales=(0.001, 1.0)))
 
 
-def suspected(
-    path: Path,
-    net: nn.Module,
-    *,
-    threat_model: ThreatModel = WIDE,
-    attacks: tuple[AttackSpec, ...] = SUITE,
-    n: int = 120,
-    of: int = 120,
-    teacher: nn.Module | None = None,
-) -> tuple[set[tuple[str, str]], RunDir]:
-    said, run = judged(path, net, threat_model=threat_model, attacks=attacks, n=n, of=of, teacher=teacher)
+def suspected(path: Path, net: nn.Module, **how: Any) -> tuple[set[tuple[str, str]], RunDir]:
+    said, run = judged(path, net, **how)
     warned = [event for event in said if isinstance(event, Warned)]
     assert all(MARKS[event.code] in event.message and event.checkpoint == "best" for event in warned)
     return {(event.code, event.attack) for event in warned}, run
 
 
-def judged(
+def judged(  # noqa: PLR0913  the parts of a judgement
     path: Path,
     net: nn.Module,
     *,

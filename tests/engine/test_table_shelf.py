@@ -107,6 +107,24 @@ def test_a_disk_that_fills_up_later_is_an_error_not_the_death_of_the_engine(tmp_
         assert missing(table) == KEY.chunks - 1
 
 
+def test_a_table_of_another_user_serves_while_nothing_is_missing(tmp_path, monkeypatch):
+    scribbled(opened(tmp_path)).close()
+    inner = os.open
+
+    def closed(path, flags, *more):
+        if flags & os.O_RDWR:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return inner(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", closed)
+    with opened(tmp_path) as table:
+        assert missing(table) == 0
+        assert torch.equal(table.read(table.views_of(7)), random_logits(KEY, 7))
+        (table.path / tables.RECORDS).write_bytes(bytes(KEY.table_bytes))
+        with pytest.raises(TableError, match="cannot be kept"):
+            table.write(7, random_logits(KEY, 7))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)

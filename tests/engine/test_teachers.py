@@ -316,6 +316,13 @@ def test_a_prefix_is_no_part_of_a_config_that_does_not_name_one() -> None:
     assert one.config_hash != other.config_hash
 
 
+def test_two_networks_of_one_file_have_tables_of_their_own() -> None:
+    plain = _source()
+    one, other = (dataclasses.replace(plain, prefix=prefix) for prefix in ("student.", "teacher."))
+    assert plain.identity == plain.sha256
+    assert len({plain.identity, one.identity, other.identity}) == 3
+
+
 def test_a_checkpoint_is_relative_to_the_data_folder_and_may_be_pinned(tmp_path: Path) -> None:
     (tmp_path / "w.pt").write_bytes(b"abc")
     found = weights.sha256(tmp_path / "w.pt")
@@ -341,3 +348,16 @@ def test_a_robustbench_file_laid_by_hand_is_used_recorded_and_pinned(tmp_path: P
     path.write_bytes(b"second")
     with pytest.raises(TeacherError, match="SHA-256"):
         teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="cifar10")
+
+
+def test_of_several_runs_of_a_preset_the_one_with_the_recorded_hash_is_meant_else_the_newest(tmp_path: Path) -> None:
+    runs = [_run(tmp_path, f"run{i}", CONFIG, created=float(i)) for i in (1, 2)]
+    weights.save(runs[0].weights_of("best"), nn.Linear(3, 2), {"of": "the first"})
+    spec = PresetTeacher(preset="t.toml", config=CONFIG)
+
+    def found(sha256: str) -> Path:
+        return teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="digits", sha256=sha256).path
+
+    assert found("") == found("0" * 64) == runs[1].weights_of("best")
+    for run in runs:
+        assert found(weights.sha256(run.weights_of("best"))) == run.weights_of("best")

@@ -1,5 +1,6 @@
 """Do the stored numbers hold? They do for a run that nobody touched; whatever was touched is found."""
 
+import gzip
 import json
 import os
 import shutil
@@ -95,10 +96,15 @@ def test_an_edited_accuracy_is_found(copied):
 @pytest.mark.parametrize(
     ("name", "old", "new", "found"),
     [
-        ("config.toml", "learning_rate = 0.1", "learning_rate = 0.2", {"config", "weights best", "weights last"}),
+        (
+            "config.toml",
+            "learning_rate = 0.1",
+            "learning_rate = 0.2",
+            {"config", "names", "weights best", "weights last", "checkpoint 000003", "checkpoint 000004"},
+        ),
         ("provenance.json", '"config_hash": "', '"config_hash": "0', {"config"}),
         ("provenance.json", '"test": "', '"test": "0', {"data test"}),
-        ("events.jsonl", '"event":"validated"', '"event":"valuated', {"events"}),
+        ("events.jsonl", '"event":"validated"', '"event":"valuated', {"events", "validation"}),
         ("status.json", '"results":{', '"results":{{', {"status.json"}),
         ("provenance.json", "}", "", {"provenance.json"}),
     ],
@@ -158,7 +164,7 @@ def test_a_gallery_that_leaves_the_ball_is_found_even_with_a_true_hash(copied):
     pixels = np.frombuffer(path.read_bytes(), "<f4").copy()
     pixels[64:128] = 1.0 - pixels[64:128]  # the first adversarial image
     path.write_bytes(pixels.tobytes())
-    assert failed(run, data, "--quick") == {"gallery best"}
+    assert failed(run, data, "--quick") == {"gallery best", "examples best"}
     index = json.loads(run.gallery("best").read_bytes())
     index["attacks"]["pgd"]["sha256"] = weights.sha256(path)
     run.gallery("best").write_text(json.dumps(index))
@@ -197,3 +203,13 @@ def test_as_a_program_it_streams_lines_and_ends_with_the_verdict(copied):
     shutil.rmtree(run.path)
     code, said = called()
     assert (code, said[-1]["event"]) == (2, "failed")
+
+
+@pytest.mark.parametrize("name", ["crdnd-small_cnn-s0", "pgd_at-small_resnet-s0", "iad-small_cnn-s0"])
+def test_of_a_run_of_an_earlier_engine_what_it_did_not_write_cannot_be_said_and_nothing_fails(tmp_path, name):
+    (recorded,) = (ROOT / "tests" / "tui" / "recorded").glob(f"*-{name}-*")
+    run = RunDir(shutil.copytree(recorded, tmp_path / "runs" / recorded.name))
+    run.events.write_bytes(gzip.decompress(run.events.with_suffix(".jsonl.gz").read_bytes()))
+    findings = verified(run, tmp_path, "--quick")
+    assert {f.verdict for f in findings} == {HOLDS, UNKNOWN}
+    assert verify.conclude(findings)[0] == UNKNOWN  # its weights are not kept

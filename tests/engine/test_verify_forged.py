@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from engine import verify
+from engine.evaluate import subset
 from engine.spec.outcomes import Outcome, decode, encode, pack, summarise, unpack
 from engine.spec.rundir import RunDir
 from engine.verdict import FAILS, UNKNOWN, Finding
@@ -31,7 +32,7 @@ def forge(run: RunDir, data: Path, attack: str) -> tuple[Outcome, Outcome]:
     flags = verify._parser().parse_args([str(run.path), "--data", str(data)])
     config, machine = verify.saved.read_run(flags.run)[1], verify.saved.machine_of(run, data=str(data))
     test = verify.saved.load_data(config.data, machine).test.labels
-    truth = test[verify.subset(test, config.evaluation.images, config.evaluation.seed)].tolist()
+    truth = test[subset(test, config.evaluation.images, config.evaluation.seed)].tolist()
     before = decode(run.result("best", attack).read_bytes())
     after = forged(before, truth)
     run.result("best", attack).write_bytes(encode(after))
@@ -51,7 +52,7 @@ def test_a_record_forged_with_its_log_and_status_is_found_by_judging_again(copie
     events = [json.loads(line) for line in run.events.read_bytes().splitlines()]
     for event in events:
         if event["event"] == "evaluated" and (event["checkpoint"], event["attack"]) == ("best", "fgsm"):
-            event |= {"accuracy": after.accuracy, "low": after.low, "high": after.high}
+            event |= {key: getattr(after, key) for key in ("accuracy", "low", "high", "per_class")}
     run.events.write_text("".join(json.dumps(event) + "\n" for event in events))
     status = json.loads(run.status.read_bytes())
     status["results"]["best"]["fgsm"] = after.accuracy

@@ -121,15 +121,18 @@ def test_the_checks_of_the_figures_are_counted_too() -> None:
         + 500 * 6 * 41  # restarts on half of the images
     )  # fmt: skip
     run = of("rslad", TEACHER, evaluation=evaluation)
-    (row,) = (row for row in run.evaluation if row.attack == "suspect")
-    assert (row.images, row.forwards) == (1000, -(-of_student // 1000))
+    row = run.checks
+    assert row is not None and (row.images, row.forwards) == (1000, -(-of_student // 1000))
     assert row.flops == 2 * (of_student * RN18.macs + 256 * 40 * WRN.macs)
-    assert run.evaluation_flops == sum(row.flops for row in run.evaluation)
+    assert run.evaluation_flops == sum(row.flops for row in run.evaluation) + row.flops
+    assert any(line.split()[0] == "checks" for line in lines(run) if line.strip())
+    assert of("rslad", TEACHER, evaluation={"suspect": False}).checks is None
 
 
 def test_the_checks_cost_a_small_part_of_a_standard_evaluation() -> None:
-    rows = of("rslad", TEACHER).evaluation
-    assert sum(row.flops for row in rows if row.attack == "suspect") < 0.03 * sum(row.flops for row in rows)
+    run = of("rslad", TEACHER)
+    assert run.checks is not None and run.evaluation_flops is not None
+    assert run.checks.flops < 0.03 * run.evaluation_flops
 
 
 def test_memory_by_hand() -> None:

@@ -2,12 +2,19 @@
 
 import os
 import re
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crdnd_tui import cli, complete, library, provenance_lines
+from crdnd_tui.home.run_rows import NEWEST, ordered
+from crdnd_tui.home.scan import Scanner
+from engine import job, saved
 from engine.spec import folders, status, toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.data import Digits
@@ -15,7 +22,7 @@ from engine.spec.errors import RunFolderError
 from engine.spec.machine import Machine
 from engine.spec.methods import Natural
 from engine.spec.models import SmallCNN
-from engine.spec.rundir import RUN_ID, RunDir, find
+from engine.spec.rundir import RUN_ID, RunDir, created, dated, find, newest_first
 from engine.spec.status import Status
 from engine.spec.teachers import CheckpointTeacher, RobustBenchTeacher, RunTeacher, TeacherSpec
 
@@ -26,7 +33,7 @@ OTHER = CONFIG.model_copy(update={"seed": 5})
 def made(
     runs: Path, config: RunConfig = CONFIG, phase: str = "", config_hash: str | None = None, created: float = 0.0
 ) -> RunDir:
-    run = folders.create(config, "# mine\n", Machine(runs=str(runs), data=str(runs / "data")))
+    run = folders.create(config, "# mine\n", Machine(runs=str(runs), data=str(runs.parent / "data")))
     if phase:
         hashed = config.config_hash if config_hash is None else config_hash
         said = Status(run=run.id, phase=phase, config_hash=hashed, created=created)  # type: ignore[arg-type]
@@ -95,6 +102,85 @@ def test_equal_runs_are_those_of_this_very_config_newest_first(tmp_path: Path) -
     made(tmp_path, OTHER, phase="done")
     found = [run.id for run, _ in folders.equal_runs(tmp_path, CONFIG)]
     assert found == [third.id, second.id, first.id, "renamed-by-hand"]
+
+
+def test_runs_stand_in_the_order_of_their_creation_whatever_their_ids_say(tmp_path: Path) -> None:
+    """Tokyo, nine hours ahead, was first; the repeated hour of autumn; a run that never spoke, whose id is UTC."""
+    tokyo = named(tmp_path, "20260101-190000-a", created=utc(10))
+    later = named(tmp_path, "20260101-110000-b", created=utc(11))
+    twice = named(tmp_path, "20260101-110000-a", created=utc(11, 30))
+    silent = named(tmp_path, "20260101-120000-a")
+    other = named(tmp_path, "by-hand")
+    expected = [run.id for run in (silent, twice, later, tokyo, other)]
+    assert newest_first(tmp_path, reversed(expected)) == expected
+    assert [row.id for row in library.runs(tmp_path)] == expected
+    *_, scan = Scanner(tmp_path).look(utc(13))
+    assert [row.id for row in scan.rows] == expected
+    assert [row.id for row in ordered(reversed(scan.rows), NEWEST, falling=True)] == expected
+    ctx = typer.Context(typer.main.get_command(cli.app))
+    ctx.params = {"runs": tmp_path}
+    assert complete.runs(ctx, "2026") == expected[:-1]
+
+
+def test_a_damaged_status_does_not_move_a_run(tmp_path: Path) -> None:
+    run = named(tmp_path, "20260101-120000-a")
+    for content in (b"{half", b'{"created":-1.0}', b'{"created":1e400}', b"[" * 100_000):
+        run.status.write_bytes(content)
+        assert created(run.path) == utc(12)
+    assert dated("20261301-120000-a") == 0.0
+
+
+def test_a_new_id_is_of_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert abs(dated(folders.new_id(CONFIG)) - time.time()) < 5
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
+
+
+def utc(hour: int, minute: int = 0) -> float:
+    return datetime(2026, 1, 1, hour, minute, tzinfo=UTC).timestamp()
+
+
+def named(runs: Path, name: str, created: float | None = None) -> RunDir:
+    run = RunDir(runs / name)
+    run.path.mkdir()
+    run.config.write_text("")
+    if created is not None:
+        run.status.write_bytes(status.encode(Status(run=name, phase="done", created=created)))
+    return run
+
+
+def test_a_moved_run_is_computed_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CRDND_DATA", raising=False)
+    old, new = tmp_path / "old", tmp_path / "new"
+    told = Machine(runs=str(old / "runs"), data=str(old / "sets"), device="cuda:1", threads=3)
+    assert told.beside(old / "runs" / "a") is told
+    moved = told.beside(new / "runs" / "a")
+    assert (moved.runs, moved.data, moved.device, moved.threads) == (
+        str(new / "runs"), str(new / "sets"), "cuda:1", 3,
+    )  # fmt: skip
+    far = told.model_copy(update={"data": "/somewhere/cifar"}).beside(new / "runs" / "a")
+    assert far.data == str(new / "data")
+    monkeypatch.setenv("CRDND_DATA", "/of/this/machine")
+    assert told.beside(new / "runs" / "a").data == "/of/this/machine"
+    (old / "sets").mkdir(parents=True)
+    assert told.beside(new / "runs" / "a").data == str(old / "sets")  # it is here: all runs may share it
+
+
+def test_engine_and_terminal_agree_on_where_a_moved_run_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CRDND_DATA", raising=False)
+    run = made(tmp_path / "old" / "runs")
+    (tmp_path / "old").rename(tmp_path / "new")
+    run = RunDir(tmp_path / "new" / "runs" / run.id)
+    for machine in (job.machine_of(run), saved.machine_of(run), provenance_lines.machine_of(run)):
+        assert machine is not None and machine.runs_folder == tmp_path / "new" / "runs"
+        assert machine.data_folder == tmp_path / "new" / "data"
+    assert not (tmp_path / "old").exists()
 
 
 def test_the_hash_in_a_status_is_only_a_hint(tmp_path: Path) -> None:

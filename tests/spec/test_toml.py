@@ -267,7 +267,7 @@ def test_texts_that_attack_their_reader_are_not_valid(tmp_path: Path, text: str)
 def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path) -> None:
     assert mistakes(tmp_path / "gone.toml") == ["gone.toml: cannot be read: No such file or directory"]
     (tmp_path / "latin.toml").write_bytes(b"name = '\xff'")
-    assert "not valid TOML: 'utf-8' codec" in mistakes(tmp_path / "latin.toml")[0]
+    assert "not valid TOML: byte 0xff of line 1 is not UTF-8" in mistakes(tmp_path / "latin.toml")[0]
 
 
 def test_numbers_too_long_to_print_are_still_reported(tmp_path: Path) -> None:

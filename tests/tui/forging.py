@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from engine.spec.outcomes import decode, encode, pack, unpack, wilson
+from engine.spec.outcomes import Outcome, decode, encode, pack, unpack, wilson
 
 
 def judge_otherwise(run: Path, attack: str, right: int, checkpoint: str = "best") -> None:
@@ -40,3 +41,15 @@ def tell_otherwise(run: Path, attack: str, checkpoint: str = "best", **figures: 
             event |= figures
         lines.append(json.dumps(event, separators=(",", ":")))
     log.write_text("\n".join(lines) + "\n")
+
+
+def record(attack: str, right: int, n: int = 10, checkpoint: str = "best", **more: Any) -> bytes:
+    """The file of a result: so many of n images of one class are right, the first ones."""
+    low, high = wilson(right, n)
+    whole = Outcome(
+        checkpoint=checkpoint, attack=attack, spec={"name": attack}, accuracy=right / n, n=n, of=n, low=low, high=high,
+        per_class=[right / n], counts=[n], confusion=[[right]], robust=pack([i < right for i in range(n)]),
+        predicted=[0 if i < right else -1 for i in range(n)], indices_sha256="i", data_sha256="d", weights_sha256="w",
+        seconds=1.0, device="cpu",
+    )  # fmt: skip
+    return encode(msgspec.structs.replace(whole, **more))

@@ -14,6 +14,7 @@ from crdnd_tui.state import fold
 from crdnd_tui.widgets.fate import Fate
 from crdnd_tui.widgets.status_line import Notice
 from engine.spec.events import Evaluated, RunFinished, RunResumed, RunStarted, TrainingStarted
+from engine.spec.outcomes import wilson
 from tests.tui.live_runs import (
     cut,
     events,
@@ -129,13 +130,14 @@ def judged(run):
     )
     (run / "config.toml").write_text(config)
     begun = next(event for event in events(run) if event["event"] == "run_started")
-    cell = {"n": 4, "of": 4, "low": 0.1, "high": 0.9, "seconds": 1.0, "split": "test", "checkpoint": "best"}
+    cell = {"n": 4, "of": 4, "seconds": 1.0, "split": "test", "checkpoint": "best"}
+    intervals = [dict(zip(("low", "high"), wilson(right, 4), strict=True)) for right in (3, 2)]
     told = [
         begun,
         {"event": "evaluation_started", "checkpoints": ["best"], "attacks": ["clean", "fgsm"], "n": 4, "of": 4,
          "split": "test"},
-        {"event": "evaluated", "attack": "clean", "accuracy": 0.75, "per_class": [1.0, 0.5], **cell},
-        {"event": "evaluated", "attack": "fgsm", "accuracy": 0.5, "per_class": [0.75, 0.25], **cell,
+        {"event": "evaluated", "attack": "clean", "accuracy": 0.75, "per_class": [1.0, 0.5], **cell, **intervals[0]},
+        {"event": "evaluated", "attack": "fgsm", "accuracy": 0.5, "per_class": [0.75, 0.25], **cell, **intervals[1],
          "spec": {"name": "fgsm", "epsilon": "40/255"}},
         {"event": "run_finished", "seconds": 3.0},
     ]  # fmt: skip

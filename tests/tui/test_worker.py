@@ -69,6 +69,7 @@ def test_a_new_run_brings_a_worker_and_how_each_ends_is_told(runs: Path) -> None
     assert "\x1b" not in ticket(runs, "refuse1").note
     assert "no such thing" in ticket(runs, "refuse1").note
     assert ticket(runs, "mute1").note
+    assert ticket(runs, "die1").note.startswith("the engine died of SIGKILL (killed from outside")
 
 
 def test_a_stopped_run_does_not_stop_the_queue_and_can_be_retried(runs: Path) -> None:

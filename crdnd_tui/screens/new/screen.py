@@ -12,6 +12,7 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
+from textual.content import Content
 
 from crdnd_tui import presets
 from crdnd_tui.dialogs.question import Ask, Question
@@ -151,7 +152,7 @@ class NewScreen(Desk):
 
     def _note(self, words: str) -> None:
         for panel in self.query("#estimate"):  # none, when the screen was closed in the meantime
-            panel.border_subtitle = words
+            panel.border_subtitle = Content(words)
 
     @work(group="launch")
     async def _enqueue(self, editing: Editing, config: RunConfig) -> None:

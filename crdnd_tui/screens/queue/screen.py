@@ -8,7 +8,6 @@ from rich.text import Text
 from textual import work
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -157,10 +156,10 @@ class QueueScreen(LabScreen):
         held = sum(entry.ticket is not None and entry.ticket.state == "held" for entry in agenda.queued)
         many = f"{len(agenda.queued) - held} waiting" + (f", {held} held" if held else "")
         end = f"  all done ~{queue_lines.clock(agenda.all_done, now)}" if agenda.all_done and agenda.queued else ""
-        more: Content | str = f"{many}{end}" if agenda.queued else ""
+        more = f"{many}{end}" if agenda.queued else ""
         if agenda.damaged:
             names = one_line(", ".join(agenda.damaged), 40)
-            more = Content(f"{len(agenda.damaged)} damaged: {names}")
+            more = f"{len(agenda.damaged)} damaged: {names}"
         waiting.entitle("Waiting", more)
         failed = sum(entry.ticket is not None and entry.ticket.state == "failed" for entry in agenda.ended)
         ended.entitle("Ended", f"{len(agenda.ended)} runs" + (f", {failed} failed" if failed else ""))

@@ -62,9 +62,9 @@ class RunsScreen(RunActions):
     def body(self) -> Iterable[Widget]:
         """Filter, table and preview, or a card in their place."""
         with Horizontal(id="filter"):
-            yield Static("/", id="slash")
+            yield Static("/", id="slash", markup=False)
             yield Input(id="query", compact=True, placeholder=EXAMPLE, select_on_focus=False)
-            yield Static("enter keep   esc leave", id="hint", classes="muted")
+            yield Static("enter keep   esc leave", id="hint", classes="muted", markup=False)
         yield Static(id="problem", markup=False)
         with Container(id="list"):
             table = RunTable(id="table")

@@ -1,0 +1,66 @@
+"""The natural twin: found among other runs, loaded, or its absence explained."""
+
+from pathlib import Path
+
+import torch
+
+from engine import saved, twin, weights
+from engine.crew import Crew
+from engine.spec import folders, status
+from engine.spec.config import RunConfig
+from engine.spec.data import Digits
+from engine.spec.machine import Machine
+from engine.spec.methods import PGDAT, Natural
+from engine.spec.models import SmallCNN
+from engine.spec.rundir import RunDir
+from engine.spec.status import Status
+
+MODEL, SHAPE = SmallCNN(width=4), (1, 8, 8)
+
+
+def finished(runs: Path, *, phase: str = "done", **parts: object) -> RunDir:
+    config = RunConfig(**({"data": Digits(), "student": MODEL, "method": Natural()} | parts))
+    run = folders.create(config, "", Machine(runs=str(runs), data=str(runs)))
+    net = saved.build(config.student, 10, SHAPE)
+    run.weights.mkdir()
+    weights.save(run.weights_of("best"), net, {})
+    said = Status(run=run.id, phase=phase, method=config.method.name, data="digits", config_hash=config.config_hash,
+                  name="", created=0.0, pid=0, host="")  # fmt: skip
+    run.status.write_bytes(status.encode(said))
+    return run
+
+
+def find(runs: Path, own: RunDir | None = None) -> twin.Twin:
+    return twin.find(
+        MODEL, Digits(), own or RunDir(runs / "own"), runs, Crew(), lambda spec: saved.build(spec, 10, SHAPE)
+    )
+
+
+def test_the_natural_run_of_the_same_model_and_data_is_found(tmp_path):
+    finished(tmp_path, method=PGDAT())
+    finished(tmp_path, student=SmallCNN(width=5))
+    finished(tmp_path, data=Digits(validation=9))
+    finished(tmp_path, phase="stopped")
+    assert find(tmp_path) == (None, twin.NONE, "")
+    run = finished(tmp_path)
+    found = find(tmp_path)
+    tensors, facts = weights.load(run.weights_of("best"))
+    assert found.net is not None and found.digest == facts["digest"] and not found.net.training
+    assert all(torch.equal(value, tensors[key]) for key, value in found.net.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in found.net.parameters())
+
+
+def test_damaged_neighbours_stop_nobody(tmp_path):
+    (tmp_path / "20990101-000000-x").mkdir()
+    (tmp_path / "20990101-000001-y").write_text("no folder")
+    broken = finished(tmp_path)
+    broken.config.write_text("not = [toml")
+    assert find(tmp_path).net is None
+    broken = finished(tmp_path)
+    broken.weights_of("best").write_bytes(b"x" * 99)
+    found = find(tmp_path)
+    assert found.net is None and broken.id in found.why
+
+
+def test_a_run_is_not_its_own_twin(tmp_path):
+    assert find(tmp_path, finished(tmp_path)).net is None

@@ -1,0 +1,202 @@
+"""Every field of every file of a finished run, changed alone, is found; what verify does not look at is listed here."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine import verify, weights
+from engine.interrupt import Interrupt
+from engine.spec.rundir import RunDir
+from engine.suspect import Finding
+from engine.verdict import FAILS, HOLDS, UNKNOWN
+from tests.engine.tampering import reweighed, verified
+
+# No figure of a table comes from these: they tell of the process, of the machine, of what is under way, and of the
+# training, which is not repeated.
+UNSHOWN = {
+    "gallery.json": "v",  # another one cannot be said
+    "status.json": r"run|pid|host|created|heartbeat|events_bytes|eta_seconds|seconds_per_step|images_per_second|attack"
+    r"|reason",
+    "machine.json": r"threads|tf32|table_gib|devices|nodes|rendezvous|data|runs|checkpoint_seconds",
+    "provenance.json": r"command.*|cores|git\..*|packages\.(crdnd-tui|numpy|pydantic|safetensors|scikit-learn"
+    r"|torchvision)|platform|processor|instructions|slurm|threads",
+    "events.jsonl": r"(?!run_started).*\.time|.*\.v|run_started\.(run|pid|host|time)|stage_started\.stage"
+    r"|training_started\.notes.*|step_done\.(loss|terms.*|learning_rate|images_per_second|shares.*)"
+    r"|epoch_done\.(loss|terms.*|learning_rate|seconds|peak_memory|(teacher|student|recall|acm)_.*)"
+    r"|validated\.seconds|checkpoint_saved\.(step|epoch|file|bytes)|attack_(started|progressed)\..*"
+    r"|device_sampled\..*|run_finished\.seconds",
+}
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Paths of single values; of a list its first item."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    elif isinstance(value, list) and value:
+        yield from leaves(value[0], (*path, 0))
+    else:
+        yield path
+
+
+def flipped(value: Any) -> Any:
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case float():
+            return value / 2 if value else 0.25
+        case str():
+            return ("1" if value[0] != "1" else "2") + value[1:] if value else "x"
+        case list():
+            return ["x"]
+        case dict():
+            return {"x": "x"}
+    return 0.5
+
+
+def changed(table: Any, path: tuple[Any, ...]) -> Any:
+    copy = json.loads(json.dumps(table))
+    inner = copy
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = flipped(inner[path[-1]])
+    return copy
+
+
+def found(run: RunDir, data: Path) -> bool:
+    """Whether a verification says FAILS; it is left as soon as it does."""
+    flags = verify._parser().parse_args([str(run.path), "--data", str(data)])
+    return any(finding.verdict == FAILS for finding in verify.verify(flags, Interrupt(verify.NEVER)))
+
+
+def unfound(
+    run: RunDir, data: Path, path: Path, tables: list[tuple[str, Any]], write: Callable[[int, Any], None]
+) -> list[str]:
+    """Fields whose change nobody found, but for those that may be changed."""
+    allowed = re.compile(UNSHOWN.get(path.name, r"(?!)"))
+    kept, missed = path.read_bytes(), []
+    for k, (prefix, table) in enumerate(tables):
+        for place in leaves(table):
+            name = ".".join(filter(None, (prefix, *map(str, place))))
+            if allowed.fullmatch(re.sub(r"\.0$", "", name)) or allowed.fullmatch(name):
+                continue
+            write(k, changed(table, place))
+            if not found(run, data):
+                missed.append(name)
+            path.write_bytes(kept)
+    return missed
+
+
+@pytest.mark.parametrize("name", ["status.json", "machine.json", "provenance.json", "evaluation/best/clean.json",
+                                  "evaluation/best/pgd.json", "evaluation/last/worst.json",
+                                  "evaluation/best/gallery.json"])  # fmt: skip
+def test_each_field_of_a_file_is_looked_at(copied, name):
+    run, data = copied
+    path = run.path / name
+    table = json.loads(path.read_bytes())
+    assert unfound(run, data, path, [("", table)], lambda _, changed: path.write_text(json.dumps(changed))) == []
+
+
+def test_each_field_of_each_kind_of_event_is_looked_at(copied):
+    run, data = copied
+    events = [json.loads(line) for line in run.events.read_bytes().splitlines()]
+    last = {event["event"]: k for k, event in enumerate(events)}  # of each kind one
+
+    def write(k: int, changed: Any) -> None:
+        lines = [changed if place == order[k] else event for place, event in enumerate(events)]
+        run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    order = list(last.values())
+    kinds = [(events[k]["event"], {key: value for key, value in events[k].items() if key != "event"}) for k in order]
+    rest = [(name, table | {"event": name}) for name, table in kinds]
+
+    def put(k: int, changed: Any) -> None:
+        write(k, changed | {"event": rest[k][0]})
+
+    assert unfound(run, data, run.events, kinds, put) == []
+
+
+@pytest.mark.parametrize("event", ["evaluated", "validated", "warned", "run_finished", "evaluation_started"])
+def test_an_event_that_is_taken_out_of_the_log_is_missed_also_when_the_others_are_numbered_anew(copied, event):
+    run, data = copied
+    events = [json.loads(line) for line in run.events.read_bytes().splitlines()]
+    gone = next(k for k, one in enumerate(events) if one["event"] == event)
+    kept = [one | {"seq": k} for k, one in enumerate(events[:gone] + events[gone + 1 :], 1)]
+    run.events.write_text("".join(json.dumps(one) + "\n" for one in kept))
+    verdicts = {f.verdict for f in verified(run, data, "--quick")}
+    assert FAILS in verdicts or event in ("run_finished", "evaluation_started")
+
+
+def test_each_fact_of_the_weights_is_looked_at_even_under_a_digest_of_its_own(copied):
+    run, data = copied
+    kept = run.weights_of("best").read_bytes()
+    _, facts = weights.load(run.weights_of("best"))
+    for key in sorted(facts.keys() - {"digest", "format"}):
+        reweighed(run.weights_of("best"), lambda state: state, **{key: flipped(facts[key])})
+        assert found(run, data), key
+        run.weights_of("best").write_bytes(kept)
+
+
+@pytest.mark.parametrize("change", ["findings", "digest", "gone", "damaged"])
+def test_probes_that_were_forged_are_not_taken_for_these_records_probes(copied, change):
+    """A run of an engine that counted no checks may have had other rules: of it nothing is said."""
+    run, data = copied
+    path = run.evaluation / "best" / "suspect.json"
+    table = json.loads(path.read_bytes())
+    match change:
+        case "findings":
+            mark = json.loads(msgspec.json.encode(Finding("zero_gradient", "")))
+            path.write_text(json.dumps(table | {"findings": [*table["findings"], mark]}))
+        case "digest":
+            path.write_text(json.dumps(table | {"digest": flipped(table["digest"])}))
+        case "gone":
+            path.unlink()
+        case "damaged":
+            path.write_text("{")
+    (marks,) = [f for f in verified(run, data, "--quick") if f.what == "marks best"]
+    assert marks.verdict in {FAILS, UNKNOWN} and (change != "findings" or marks.verdict == FAILS)
+
+
+@pytest.mark.parametrize("forge", ["taken away", "added", "other words"])
+def test_a_forged_mark_is_found(copied, forge):
+    run, data = copied
+    path = run.result("best", "pgd")
+    table = json.loads(path.read_bytes())
+    log = run.events.read_text()
+    match forge:
+        case "taken away":
+            path.write_text(json.dumps(table | {"marks": [m for m in table["marks"] if m != "few_images"]}))
+        case "added":
+            path.write_text(json.dumps(table | {"marks": [*table["marks"], "zero_gradient"]}))
+        case "other words":
+            run.events.write_text(log.replace("16 of 60 images were judged.", "60 of 60 images were judged."))
+    assert "marks best" in {f.what for f in verified(run, data, "--quick") if f.verdict == FAILS}
+
+
+def test_a_row_of_the_status_that_is_too_many_or_missing_is_found(copied):
+    run, data = copied
+    status = json.loads(run.status.read_bytes())
+    for change in (
+        {"more": {"clean": 0.5}},
+        {"best": {k: v for k, v in status["results"]["best"].items() if k != "pgd"}},
+    ):
+        run.status.write_text(json.dumps(status | {"results": status["results"] | change}))
+        assert found(run, data)
+
+
+def test_an_untouched_run_says_what_was_not_repeated(copied):
+    run, data = copied
+    for words, left in ((), "training, validation of epochs 1, 2"), (
+        ("--quick",), "training, validation of epochs 1, 2, 3, the teacher's measurement, probes, fgsm (--quick)",
+    ):  # fmt: skip
+        flags = verify._parser().parse_args([str(run.path), "--data", str(data), *words])
+        findings = list(verify.verify(flags, Interrupt(verify.NEVER)))
+        verdict, said = verify.conclude(findings, verify.not_repeated(flags, findings))
+        assert verdict == HOLDS and said.endswith(f"; not repeated: {left}")
