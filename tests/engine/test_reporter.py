@@ -14,8 +14,8 @@ from engine.spec.events import (
     AttackProgressed,
     AttackStarted,
     Evaluated,
-    RunResumed,
     Probed,
+    RunResumed,
     RunStarted,
     StageStarted,
     StepDone,
@@ -193,18 +193,18 @@ def test_the_status_follows_the_events(desk):
     desk.say(validated(1, 0.5, best=True))
     desk.say(validated(2, 0.4, best=False))
     desk.say(Warned(code="x", message="y"))
-    assert desk.status().marks == [("x", "", "")]
     desk.say(StageStarted(stage="evaluation"))
+    assert desk.status().marks == [("x", "", "")]
     assert (desk.status().epoch, desk.status().best_epoch, desk.status().warnings) == (2, 1, 1)
     assert desk.status().validation == {"clean": 0.4}
     desk.say(AttackStarted(checkpoint="best", attack="fgsm"))
     assert (desk.status().phase, desk.status().attack) == ("evaluation", "best fgsm")
     desk.say(evaluated("best", "clean", 0.9))
     desk.say(evaluated("best", "fgsm", 0.5))
+    desk.say(Probed(checkpoint="best", done=3, of=4, left_out={"twin": "there is none"}))
     desk.say(evaluated("last", "clean", 0.8))
     assert desk.status().results == {"best": {"clean": 0.9, "fgsm": 0.5}, "last": {"clean": 0.8}}
     assert desk.status().results_n == 5
-    desk.say(Probed(checkpoint="best", done=3, of=4, left_out={"twin": "there is none"}))
     assert desk.status().probed == {"best": (3, 4)}
 
 
