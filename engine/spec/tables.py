@@ -184,8 +184,11 @@ def written(path: Path, key: Key) -> float:
 
 
 def size(path: Path) -> int:
-    """Bytes of the table in this folder when it is full."""
-    return sum(file.stat(follow_symlinks=False).st_size for file in os.scandir(path) if file.name == RECORDS)
+    """Bytes of the table in this folder when it is full; 0 where that cannot be seen."""
+    try:
+        return (path / RECORDS).stat(follow_symlinks=False).st_size
+    except OSError:
+        return 0
 
 
 def remove(folder: Path, name: str) -> tuple[str, int]:
@@ -251,14 +254,15 @@ def in_use(path: Path) -> bool:
 
 def _look(path: Path) -> Listed:
     meta, filled, used, whole, last = None, None, 0, 0, None
-    wrong = trouble(path) or ("an engine computed other logits than it holds, and set it aside" * ("." in path.name))
+    found_wrong = trouble(path)
+    wrong = found_wrong or "an engine computed other logits than it holds, and set it aside" * ("." in path.name)
     try:
         last = (path / LOCK).stat(follow_symlinks=False).st_mtime
         found = (path / RECORDS).stat(follow_symlinks=False)
         used, whole = found.st_blocks * 512, found.st_size
         last = max(last, found.st_mtime)
         meta = read_meta(path)
-        filled = None if trouble(path) else written(path, meta.key)
+        filled = None if found_wrong else written(path, meta.key)
     except (TableError, OSError):
         wrong = wrong or "it is being removed"
     return Listed(

@@ -103,6 +103,15 @@ def test_a_table_that_no_run_uses_says_why_and_can_be_removed(crdnd, damage):
     assert not path.exists()
 
 
+def test_a_lock_that_is_a_pipe_holds_nobody_up(crdnd):
+    path = made(crdnd.home)
+    (path / LOCK).unlink()
+    os.mkfifo(path / LOCK)
+    (found,) = json.loads(crdnd("tables", "--json").stdout)
+    assert "lock" in found["trouble"]
+    assert crdnd("tables", "--remove", path.name).returncode == 0
+
+
 def test_removing_says_what_is_free_again_and_takes_the_beginning_of_a_name(crdnd):
     path, kept = made(crdnd.home, chunks=50), made(crdnd.home, replace(KEY, torch="2.11"))
     used = sum(file.stat().st_blocks * 512 for file in path.iterdir())
