@@ -154,9 +154,6 @@ def _pairs(accuracies: Mapping[str, float], parts: list[Any] | tuple[str, ...]) 
 def of_status(status: Status) -> dict[Place, str]:
     """Figures of a status, which is all that a list of runs reads, that contradict themselves or each other."""
     n, found = status.results_n, dict[Place, str]()
-    for attack, share in status.validation.items():
-        if not 0 <= share <= 1:
-            found["validation", attack] = "it is no share of the validation images"
     for name, row in status.results.items():
         if n > 0 and row and _is_sane(row, n):
             continue

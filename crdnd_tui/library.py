@@ -225,8 +225,7 @@ def _marks_of_log(run: RunDir, many: int) -> tuple[tuple[str, str, str], ...]:
 def _without(status: Status, disputed: Mapping[Place, str]) -> Status:
     """The same status without these figures: nobody shows what contradicts itself."""
     results = {c: {a: v for a, v in row.items() if (c, a) not in disputed} for c, row in status.results.items()}
-    validation = {a: v for a, v in status.validation.items() if ("validation", a) not in disputed}
-    return structs.replace(status, results=results, validation=validation)
+    return structs.replace(status, results=results)
 
 
 def _state(run: RunDir, status: Status, now: float) -> tuple[State, str]:

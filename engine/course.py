@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine import checkpoint, weights
 from engine.audit import Stored, differing, is_count, json_of
+from engine.runtime import FORMATS
 from engine.spec import preset_text
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CheckpointError
@@ -20,6 +21,7 @@ from engine.spec.events import (
     CheckpointSaved,
     EpochDone,
     EvaluationStarted,
+    Probed,
     RunFailed,
     RunFinished,
     RunResumed,
@@ -38,6 +40,7 @@ from engine.types import Dataset
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
 
 FLOAT32 = 1e-6  # accuracies per class were computed in it
+_GIVEN_UP = (("complete", "off"), ("lazy", "off"))  # a table that did not fit the disk
 _ENDS = {"done": RunFinished, "stopped": RunStopped, "failed": RunFailed}
 
 
@@ -97,6 +100,10 @@ def _status(stored: Stored) -> Iterator[Finding]:
         follows += [("epoch", status.epoch, validated.epoch), ("validation", status.validation, validated.accuracy)]
     if training:
         follows += [("total_steps", status.total_steps, training.epochs * training.steps_per_epoch)]
+    probed = {e.checkpoint: (e.done, e.of) for e in stored.said if isinstance(e, Probed)}
+    if probed or status.marks or status.probed:  # earlier engines kept none
+        marks = [(e.code, e.checkpoint, e.attack) for e in stored.said if isinstance(e, Warned)]
+        follows += [("marks", status.marks, list(dict.fromkeys(marks))), ("probed", status.probed, probed)]
     if (begun := stored.last(EvaluationStarted)) and status.results:
         follows += [("results_n", status.results_n, begun.n)]
     yield _found("status", differing(follows), "follows from the log")
@@ -169,8 +176,14 @@ def _switches(stored: Stored, config: RunConfig) -> Iterator[Finding]:
         return
     pairs: list[tuple[str, object, object]] = [
         (f"provenance.json: {key}", told.get(key), training.switches.get(key)) for key in {**told, **training.switches}
-        if not (key == "table" and training.switches.get(key) == "off")  # it did not fit the disk
+        if key != "table" or (told.get(key), training.switches.get(key)) not in _GIVEN_UP
     ]  # fmt: skip
+    layouts = [note for note in training.notes if note in FORMATS]
+    pairs += (
+        [("provenance.json: layout", stored.facts["layout"], layouts[0])]
+        if layouts and "layout" in stored.facts
+        else []
+    )
     pairs += [("provenance.json: device", stored.facts.get("device", training.device), training.device)]
     if wrong := differing(pairs):
         resumed = any(isinstance(event, RunResumed) for event in stored.said)

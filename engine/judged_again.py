@@ -4,95 +4,36 @@ Everything happens in temporary folders, with the attacks, seeds, batches and im
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import msgspec
 import torch
 from torch import Tensor, nn
 
-from engine import audit, course, exhibits, provenance, saved, teachers, weights
-from engine.audit import Stored, differing
+from engine import audit, course, exhibits, marked_again, provenance, runtime, saved, teachers, twin, weights
+from engine.audit import differing
+from engine.court import Court, Wanted, progress
+from engine.crew import ALONE
 from engine.evaluate import Subject, evaluate, subset
-from engine.interrupt import Interrupt
-from engine.outcomes import Identity, write
-from engine.rejudged import AT_LEAST, OWN, TURNED, compare
+from engine.outcomes import write
+from engine.probes import Twin
+from engine.rejudged import AT_LEAST, TURNED, compare
 from engine.rejudged import differing as machines_apart
-from engine.spec import robustbench
-from engine.spec.attacks import AttackSpec
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CrdndError
-from engine.spec.events import AttackProgressed, Event, Probed, TeacherChecked, Validated, Warned
-from engine.spec.machine import Machine
+from engine.spec.events import TeacherChecked, Validated, Warned
 from engine.spec.models import ModelSpec
 from engine.spec.outcomes import Outcome, decode
 from engine.spec.rundir import RunDir
-from engine.spec.teachers import RobustBenchTeacher
 from engine.splits import split_training
-from engine.teachers import Source, Teacher
-from engine.types import Dataset, Split
+from engine.teachers import Teacher
+from engine.types import Split
 from engine.validation import accuracies
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
 
 TEACHER_MARKS = frozenset({"teacher_less_robust", "teacher_at_chance"})
-Say = Callable[[dict[str, Any]], None]
 
-
-class Wanted(NamedTuple):
-    """How much is done again."""
-
-    attacks: Sequence[AttackSpec]
-    everything: bool  # probes, validation and the teacher's measurement, too
-
-
-@dataclass(frozen=True, kw_only=True)
-class Court:
-    """All that the judgements of one verification share."""
-
-    stored: Stored
-    dataset: Dataset
-    identity: Identity
-    machine: Machine
-    interrupt: Interrupt
-    say: Say
-    source: Source | None  # the teacher, or the judged model, that the run had; None where it is not here
-
-
-def source_of(stored: Stored, machine: Machine) -> tuple[Source | None, list[Finding]]:
-    """The teacher, or the judged model: the file whose hash the run recorded. Nothing is downloaded for it."""
-    config = stored.config
-    spec = config.teacher if isinstance(config, RunConfig) else config.subject
-    if spec is None:
-        return None, []
-    what = "teacher" if isinstance(config, RunConfig) else "judged model"
-    noted = stored.facts.get("teacher")
-    of_teacher = noted.get("sha256") if isinstance(noted, dict) else None
-    said = of_teacher if isinstance(config, RunConfig) else stored.facts.get("subject_sha256")
-    if isinstance(spec, RobustBenchTeacher):
-        path = machine.data_folder / "teachers" / "robustbench" / config.data.name / f"{spec.robustbench}.pt"
-        if not path.is_file():
-            return None, [Finding(what, UNKNOWN, f"{spec.robustbench} is not on this machine")]
-        model = robustbench.lookup(config.data.name, spec.robustbench).model
-        found: Source | None = Source(path=path, model=model, label=spec.robustbench, sha256=weights.sha256(path))
-    else:
-        try:
-            found = teachers.locate(
-                spec,
-                runs=machine.runs_folder,
-                data=machine.data_folder,
-                dataset=config.data.name,
-                sha256=str(said or ""),
-            )
-        except (CrdndError, OSError) as error:
-            return None, [Finding(what, UNKNOWN, f"cannot be found here: {' '.join(str(error).split())[:200]}")]
-    assert found is not None
-    if not said:
-        return found, [Finding(what, UNKNOWN, "provenance.json names no hash of it")]
-    if found.sha256 != said:
-        return None, [Finding(what, FAILS, f"{found.label}: is {found.sha256[:12]} now, was {str(said)[:12]}")]
-    return found, [Finding(what, HOLDS, f"{found.label}: sha256 {str(said)[:12]}")]
+TEACHER_MARKS = frozenset({"teacher_less_robust", "teacher_at_chance"})
 
 
 def again(court: Court, wanted: Wanted) -> Iterator[Finding]:
@@ -122,10 +63,10 @@ def again(court: Court, wanted: Wanted) -> Iterator[Finding]:
 def _judged(court: Court, wanted: Wanted, checkpoint: str, net: nn.Module, model: ModelSpec) -> Iterator[Finding]:
     stored, config = court.stored, court.stored.config
     batch_size = config.evaluation.batch_size if isinstance(config, JudgeConfig) else config.training.batch_size
-    device = saved.place(net, model, court.dataset, court.machine, batch_size)
+    device = saved.place(net, model, court.dataset, court.machine, batch_size, court.layout)
     apart = machines_apart(stored.facts, provenance.collect(device))
     teacher = _teacher(court, device) if isinstance(config, RunConfig) else None
-    subject = _subject(court, net, teacher, checkpoint, device)
+    subject = _subject(court, net, teacher, checkpoint, device)._replace(twin=_twin(court, model, device))
     row = stored.records[checkpoint]
     clean: Outcome | None = None
     for part in [(), *((spec,) for spec in wanted.attacks if spec.key in row)]:  # each is told as soon as it is known
@@ -137,14 +78,14 @@ def _judged(court: Court, wanted: Wanted, checkpoint: str, net: nn.Module, model
             if clean is not None:
                 write(where.result(checkpoint, "clean"), clean)
             folded = key in row and row[key].folded  # as the record was made
-            evaluate(subject, quiet, config.threat_model, where, _progress(court), court.interrupt.pause, folded=folded)
+            evaluate(subject, quiet, config.threat_model, where, progress(court), court.interrupt.pause, folded=folded)
             found = decode(audit.content_of(where.result(checkpoint, key)))
             clean = clean or found
             if key in row:
                 yield compare(row[key], found, apart)
     ask, places = _probabilities_of(subject, teacher), court.identity.indices_sha256
     yield from exhibits.answers(stored.run, row, subject, court.dataset, ask, places)
-    yield from _marks(court, subject, row, apart, probe=wanted.everything)
+    yield from marked_again.check(court, subject, row, apart, probe=wanted.everything)
     if wanted.everything and isinstance(config, RunConfig):
         yield from _validated(court, config, checkpoint, net, device, apart)
         if teacher is not None and checkpoint == config.evaluation.checkpoints[0]:
@@ -172,132 +113,27 @@ def _teacher(court: Court, device: torch.device) -> Teacher | None:
     """The run's own teacher, frozen; None where it is not here."""
     if court.source is None:
         return None
-    image = saved.image_of(court.dataset)
+    image, layout = saved.image_of(court.dataset), None if court.machine.folds else court.layout
     teacher, _notes = teachers.load(
         court.source, lambda spec: saved.build(spec, len(court.dataset.classes), image), device
     )
+    layout = layout or runtime.layout(court.machine, device, court.source.model)
+    runtime.place(teacher, device, runtime.FORMATS[layout])
     return teacher
 
 
-def _progress(court: Court) -> Callable[[Event], None]:
-    def progress(event: Event) -> None:
-        if isinstance(event, AttackProgressed):
-            court.say({"event": "progress", "checkpoint": event.checkpoint, "attack": event.attack, "part": event.part,
-                       "done": event.done, "total": event.total})  # fmt: skip
+def _twin(court: Court, model: ModelSpec, device: torch.device) -> Callable[[], Twin]:
+    """What looks for the natural twin, as the run did."""
+    config, run = court.stored.config, court.stored.run
+    if isinstance(config, RunConfig) and config.method.name == "natural":
+        return lambda: Twin(None, twin.ITSELF)
 
-    return progress
+    def build(spec: ModelSpec) -> nn.Module:
+        net = saved.build(spec, len(court.dataset.classes), saved.image_of(court.dataset))
+        layout = court.layout or runtime.layout(court.machine, device, spec)
+        return runtime.place(net, device, runtime.FORMATS[layout])
 
-
-class _AskedAgain(Exception):  # noqa: N818  no error: the probes that were kept are not of these records
-    """Raised at the first forward pass of a judgement of which everything should be known."""
-
-
-def _marks(
-    court: Court, subject: Subject, row: dict[str, Outcome], apart: list[str], *, probe: bool
-) -> Iterator[Finding]:
-    """Marks as they follow from the records and from the probes, as kept and (with `probe`) made again."""
-    stored, checkpoint = court.stored, subject.checkpoint
-    what, evaluation = f"marks {checkpoint}", stored.config.evaluation
-    if not all(key in row for key in ("clean", *(spec.key for spec in evaluation.attacks))):
-        yield Finding(what, UNKNOWN, "records are missing, from which marks follow")
-        return
-    kept = stored.run.evaluation / checkpoint / "suspect.json"
-    with tempfile.TemporaryDirectory(prefix="crdnd-verify-") as name:
-        where = RunDir(Path(name))
-        content = audit.content_of(kept) if kept.is_file() else b""
-        said = _replayed(court, subject, row, where, content)
-        if said is None:
-            newer = any(isinstance(event, Probed) for event in stored.said)  # else its rules may have been others
-            words = "suspect.json is not of these records" if content else "there is no suspect.json"
-            yield Finding(what, FAILS if newer else UNKNOWN, words)
-            return
-        yield _marked(court, checkpoint, row, where, said)
-    if probe and evaluation.suspect:
-        with tempfile.TemporaryDirectory(prefix="crdnd-verify-") as name:
-            where = RunDir(Path(name))
-            _replayed(court, subject, row, where, None)
-            yield _probed(f"probes {checkpoint}", content, where.evaluation / checkpoint / "suspect.json", apart)
-
-
-def _replayed(
-    court: Court, subject: Subject, row: dict[str, Outcome], where: RunDir, kept: bytes | None
-) -> list[Event] | None:
-    """What an evaluation says that finds all its records, without the marks that it gave itself, and these probes.
-
-    `kept` is the content of suspect.json, and nothing may be asked of the student; None asks it. The result is None
-    when it would have been asked.
-    """
-    said: list[Event] = []
-    evaluation = court.stored.config.evaluation.model_copy(update={"gallery": 0})
-    for record in row.values():
-        own = [mark for mark in record.marks if mark.startswith(OWN)]
-        write(where.result(subject.checkpoint, record.attack), msgspec.structs.replace(record, marks=own))
-    if kept:
-        (where.evaluation / subject.checkpoint / "suspect.json").write_bytes(kept)
-
-    def refuse() -> None:
-        raise _AskedAgain
-
-    def hear(event: Event) -> None:
-        said.append(event)
-        _progress(court)(event)
-
-    pause = court.interrupt.pause if kept is None else refuse
-    try:
-        evaluate(subject, evaluation, court.stored.config.threat_model, where, hear, pause)
-    except _AskedAgain:
-        return None
-    return said
-
-
-def _marked(court: Court, checkpoint: str, row: dict[str, Outcome], where: RunDir, said: Sequence[Event]) -> Finding:
-    """The marks of records and log beside those that follow."""
-    what, done = f"marks {checkpoint}", court.stored.done
-    for attack, record in row.items():
-        marks = decode(audit.content_of(where.result(checkpoint, attack))).marks
-        if wrong := differing([(f"{attack} is marked", sorted(record.marks), sorted(marks))]):
-            return Finding(what, FAILS, wrong)
-    (follow, probed), (told, noted) = (_warnings(events, checkpoint) for events in (said, court.stored.said))
-    lost, more = _without(follow, told), _without(told, follow)
-    if done and follow != told:
-        words = [f"the log lacks {', '.join(lost)}"] if lost else []
-        words += [f"it tells {', '.join(more)}, which does not follow"] if more else []
-        return Finding(what, FAILS, "; ".join(words) or "the log tells them in other words, or twice")
-    if done and noted and probed != noted:
-        return Finding(what, FAILS, f"the log says of its checks {noted}, not {probed}"[:300])
-    kinds = sorted({code for code, _, _ in follow})
-    return Finding(what, HOLDS, f"{', '.join(kinds) or 'none'}, as records, probes and the log say")
-
-
-def _warnings(
-    events: Sequence[Event], checkpoint: str
-) -> tuple[list[tuple[str, str, str]], list[tuple[int, int, dict[str, str]]]]:
-    """(code, attack, message) of the marks of a checkpoint, and how many checks are said to have been made."""
-    own = [event for event in events if isinstance(event, Warned | Probed) and event.checkpoint == checkpoint]
-    warned = sorted((w.code, w.attack, w.message) for w in own if isinstance(w, Warned))
-    return warned, [(p.done, p.of, p.left_out) for p in own if isinstance(p, Probed)][-1:]
-
-
-def _without(one: Sequence[tuple[str, str, str]], other: Sequence[tuple[str, str, str]]) -> list[str]:
-    known = {(code, attack) for code, attack, _ in other}
-    return [f"{code} {attack}".strip() for code, attack, _ in one if (code, attack) not in known]
-
-
-def _probed(what: str, kept: bytes, made: Path, apart: list[str]) -> Finding:
-    """The probes beside those of another asking."""
-    then, now = (msgspec.json.decode(content) for content in (kept, audit.content_of(made)))
-    if then.get("left_out") != now.get("left_out"):
-        return Finding(what, UNKNOWN, "not all of them could be made here")
-    one, other = ({_about(found) for found in side["findings"]} for side in (then, now))
-    if one == other:
-        return Finding(what, HOLDS, f"asked again: {', '.join(sorted(code for code, _ in one)) or 'no sign'}")
-    words = f"said {sorted(one)}, say {sorted(other)} now"
-    return Finding(what, UNKNOWN if apart else FAILS, f"{words}{'; ' if apart else ''}{', '.join(apart)}"[:400])
-
-
-def _about(found: dict[str, str] | list[str]) -> tuple[str, str]:
-    """Code and attack of a finding in suspect.json: a table, or [code, message, attack]."""
-    return (found[0], found[2]) if isinstance(found, list) else (found["code"], found.get("attack", ""))
+    return lambda: twin.find(model, config.data, run, court.machine.runs_folder, ALONE, build)
 
 
 def _probabilities_of(subject: Subject, teacher: nn.Module | None) -> exhibits.Ask:

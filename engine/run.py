@@ -108,7 +108,7 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
 
 def _twin_of(config: RunConfig, stage: Stage, dataset: Dataset) -> Callable[[], Twin]:
     if config.method.name == "natural":
-        return lambda: Twin(None, "the student is trained naturally itself")
+        return lambda: Twin(None, twin.ITSELF)
     return _find_twin(config.student, config.data, stage, dataset)
 
 

@@ -15,7 +15,7 @@ from engine.spec.cost import model_cost
 from engine.spec.data import DataSpec
 from engine.spec.errors import ConfigError, CrdndError, RunFolderError
 from engine.spec.machine import Machine
-from engine.spec.models import ModelSpec
+from engine.spec.models import Layout, ModelSpec
 from engine.spec.rundir import RunDir
 from engine.types import Dataset
 
@@ -96,10 +96,12 @@ def build(spec: ModelSpec, classes: int, image: Image) -> nn.Module:
     return net
 
 
-def place(net: nn.Module, spec: ModelSpec, dataset: Dataset, machine: Machine, batch_size: int) -> torch.device:
-    """Put the net where the machine says, in the layout and with the threads that a run of it would have."""
+def place(
+    net: nn.Module, spec: ModelSpec, dataset: Dataset, machine: Machine, batch_size: int, layout: Layout | None = None
+) -> torch.device:
+    """Put the net where the machine says, with the threads of a run of it, and in the layout of one or in this one."""
     device, _notes = runtime.prepare(machine)
     macs = model_cost(spec, len(dataset.classes), image_of(dataset)).macs
     runtime.share_threads(machine, macs * batch_size)
-    runtime.place(net, device, runtime.FORMATS[runtime.layout(machine, device, spec)])
+    runtime.place(net, device, runtime.FORMATS[layout or runtime.layout(machine, device, spec)])
     return device

@@ -20,6 +20,7 @@ from engine.spec.models import ModelSpec
 from engine.spec.rundir import RunDir
 
 NONE = "no finished natural run of this model and data in the runs folder"
+ITSELF = "the student is trained naturally itself"
 
 
 def find(

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine import audit, course, exhibits, judged_again, saved
+from engine import audit, course, court, exhibits, judged_again, saved
+from engine.court import Court, Wanted
 from engine.interrupt import Interrupt, Stopped
-from engine.judged_again import Court, Wanted
 from engine.runtime import FORMATS
 from engine.spec.attacks import AttackSpec
 from engine.spec.config import RunConfig
@@ -117,7 +117,7 @@ def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[Finding]
     yield from audit.hashes(stored)
     yield from audit.told(stored)
     yield from course.check(stored)
-    source, found = judged_again.source_of(stored, machine)
+    source, found = court.source_of(stored, machine)
     yield from found
     try:
         dataset = saved.load_data(config.data, machine)
@@ -129,10 +129,10 @@ def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[Finding]
     yield from found
     yield from audit.figures(stored, dataset, identity)
     yield from exhibits.look(run, config, stored.digests, dataset)
-    court = Court(stored=stored, dataset=dataset, identity=identity, machine=machine, interrupt=interrupt, say=_say,
+    shared = Court(stored=stored, dataset=dataset, identity=identity, machine=machine, interrupt=interrupt, say=_say,
                   source=source)  # fmt: skip
-    yield from judged_again.of_data(court)
-    yield from judged_again.again(court, Wanted(chosen, everything=not (flags.quick or flags.attack)))
+    yield from judged_again.of_data(shared)
+    yield from judged_again.again(shared, Wanted(chosen, everything=not (flags.quick or flags.attack)))
 
 
 def _chosen(evaluation: Evaluation, named: Sequence[str], *, quick: bool) -> list[AttackSpec]:

@@ -270,7 +270,26 @@ def grid(sides: Sequence[Side], *, wanted: str = "best", baseline: str = "", gro
 
 def of_rows(shown: Sequence[Row], wanted: str) -> list[tuple[str, str]]:
     """What holds for whole rows: seeds that are not believed, one network twice, which checks were made, precision."""
-    return [*_seeds_struck(shown, wanted), *_twins(shown), *checked(shown, wanted), *computed(shown)]
+    apart = [*_disagreeing(shown, wanted), *_seeds_struck(shown, wanted)]
+    return [*apart, *_twins(shown), *checked(shown, wanted), *computed(shown)]
+
+
+def _disagreeing(shown: Sequence[Row], wanted: str) -> list[tuple[str, str]]:
+    """Figures that are not shown, since what the files of their runs say of them contradicts itself."""
+    said = []
+    for row in shown:
+        lost = [attack for side in row.sides for attack in disputed(side, wanted)]
+        titles = ", ".join(map(report.title, dict.fromkeys(lost)))
+        said += (
+            [f"{row.label}: what its files say of {titles} does not agree; `crdnd verify` tells more."] if lost else []
+        )
+    return [("", words) for words in said]
+
+
+def disputed(side: Side, wanted: str) -> list[str]:
+    """Attacks whose figure is not shown, for it does not agree with its own files."""
+    judged = side.judged(wanted)
+    return [a for (name, a) in side.state.disputed if name == judged and a not in side.state.table.get(name, {})]
 
 
 def _seeds_struck(shown: Sequence[Row], wanted: str) -> list[tuple[str, str]]:

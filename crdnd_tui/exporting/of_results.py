@@ -1,7 +1,7 @@
 """The robustness table of a comparison: attacks as columns, runs or groups of seeds as rows."""
 
 from crdnd_tui import report
-from crdnd_tui.comparing.comparison import Row
+from crdnd_tui.comparing.comparison import Row, disputed
 from crdnd_tui.documents import document
 from crdnd_tui.documents.document import Cell, Column, Table
 from crdnd_tui.exporting.laid import Laid, ids, several
@@ -33,6 +33,8 @@ def _cell(laid: Laid, row: Row, attack: str) -> Cell:
     value = laid.grid.values.get((row.id, attack))
     if why:
         return Cell(text=why, barred=True)
+    if value is None and any(attack in disputed(side, laid.wanted) for side in row.sides):
+        return Cell(text="does not agree", severity="red")
     if value is None:
         return Cell()
     one, contrast = value.runs == 1, laid.contrasts.get((row.id, attack))

@@ -21,7 +21,8 @@ def tables(state: RunState, chosen: str, records: Judged) -> list[Table]:
 def _results(state: RunState, chosen: str) -> Table | None:
     """Attacks as rows; a column for each checkpoint, the chosen one first."""
     checkpoints = sorted((name for name, row in state.table.items() if row), key=lambda name: name != chosen)
-    attacks = [attack for attack in state.attacks if any(attack in state.table[c] for c in checkpoints)]
+    known = {attack for c in checkpoints for attack in state.table[c]} | {attack for _, attack in state.disputed}
+    attacks = [attack for attack in state.attacks if attack in known]
     if not attacks:
         return None
     notes = report.Notes(state)
@@ -67,7 +68,9 @@ def _row(state: RunState, checkpoints: list[str], attack: str, notes: report.Not
 def _cell(state: RunState, checkpoint: str, attack: str, notes: report.Notes) -> Cell:
     cell = state.table[checkpoint].get(attack)
     if cell is None:
-        return Cell()
+        found = notes.of(checkpoint, attack)
+        words = "does not agree" if (checkpoint, attack) in state.disputed else ""
+        return Cell(text=words, marks=found.letters, severity=found.severity) if words else Cell()
     return Cell(
         value=100 * cell.accuracy,
         low=100 * cell.low,

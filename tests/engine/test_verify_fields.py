@@ -22,9 +22,9 @@ UNSHOWN = {
     "gallery.json": "v",  # another one cannot be said
     "status.json": r"run|pid|host|created|heartbeat|events_bytes|eta_seconds|seconds_per_step|images_per_second|attack"
     r"|reason",
-    "machine.json": r"threads|tf32|table_gib|devices|nodes|rendezvous|data|runs|checkpoint_seconds",
+    "machine.json": r"threads|tf32|table_gib|table_epochs|devices|nodes|rendezvous|data|runs|checkpoint_seconds",
     "provenance.json": r"command.*|cores|git\..*|packages\.(crdnd-tui|numpy|pydantic|safetensors|scikit-learn"
-    r"|torchvision)|platform|processor|instructions|slurm|threads",
+    r"|torchvision)|platform|processor|instructions|slurm|threads|notes",
     "events.jsonl": r"(?!run_started).*\.time|.*\.v|run_started\.(run|pid|host|time)|stage_started\.stage"
     r"|training_started\.notes.*|step_done\.(loss|terms.*|learning_rate|images_per_second|shares.*)"
     r"|epoch_done\.(loss|terms.*|learning_rate|seconds|peak_memory|(teacher|student|recall|acm)_.*)"
@@ -71,9 +71,12 @@ def changed(table: Any, path: tuple[Any, ...]) -> Any:
 
 
 def found(run: RunDir, data: Path) -> bool:
-    """Whether a verification says FAILS; it is left as soon as it does."""
-    flags = verify._parser().parse_args([str(run.path), "--data", str(data)])
-    return any(finding.verdict == FAILS for finding in verify.verify(flags, Interrupt(verify.NEVER)))
+    """Whether a verification says FAILS, a quick one or else a whole one; it is left as soon as it does."""
+    for words in (["--quick"], []):
+        flags = verify._parser().parse_args([str(run.path), "--data", str(data), *words])
+        if any(finding.verdict == FAILS for finding in verify.verify(flags, Interrupt(verify.NEVER))):
+            return True
+    return False
 
 
 def unfound(
