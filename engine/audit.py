@@ -1,6 +1,5 @@
 """What a run folder says, held against itself and against its data: hashes, records, log. Nothing is written."""
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from engine import outcomes, provenance, weights
 from engine.evaluate import subset
 from engine.outcomes import Identity
-from engine.spec import events
+from engine.spec import events, files
 from engine.spec.attacks import AttackSpec
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CheckpointError
@@ -23,6 +22,7 @@ from engine.spec.training import recorded
 from engine.types import Dataset
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
 
+CAP = 1 << 34  # bytes of a file of the run
 NO_RECORDS = ("gallery", "suspect")  # what else lies beside the records
 Told = TypeVar("Told", bound=events.Event)
 
@@ -64,7 +64,7 @@ class Stored(NamedTuple):
 def read(run: RunDir, config: RunConfig | JudgeConfig) -> Stored:
     """Everything but the data."""
     findings: list[Finding] = []
-    log = events.decode(content_of(run.events).splitlines() if run.events.is_file() else [])
+    log = events.decode((files.read(run.events, CAP) or b"").splitlines())
     findings.append(_log(log))
     headers = {}
     for name in ("best", "last"):
@@ -367,13 +367,9 @@ def differing(pairs: Iterable[tuple[str, object, object]]) -> str:
 
 def content_of(path: Path) -> bytes:
     """A file of the run; OSError when it cannot be read."""
-    return path.read_bytes()
+    return files.content_of(path, CAP)
 
 
 def json_of(path: Path) -> dict[str, Any]:
     """A JSON object; empty when there is none, or it is damaged."""
-    try:
-        found = json.loads(content_of(path))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return files.read_table(path)

@@ -124,7 +124,7 @@ def _digest(content: bytes) -> str:
 
 def read(path: Path) -> dict[str, Any]:
     """The state in one file; CheckpointError when its name is not that of its content, or it is no checkpoint."""
-    content = path.read_bytes()
+    content = content_of(path, CAP)
     if not path.name.endswith(f"-{_digest(content)}.pt"):
         raise CheckpointError("its content is not what its name says", where=str(path))
     return _unpacked(content, path)

@@ -14,7 +14,7 @@ from torch import Tensor
 from engine import checkpoint, weights
 from engine.audit import Stored, differing, is_count, json_of
 from engine.runtime import FORMATS
-from engine.spec import preset_text
+from engine.spec import files, preset_text
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CheckpointError
 from engine.spec.events import (
@@ -36,6 +36,7 @@ from engine.spec.events import (
 from engine.spec.machine import Machine
 from engine.spec.status import Status
 from engine.spec.training import Selection
+from engine.spec.written import decoded
 from engine.types import Dataset
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
 
@@ -115,7 +116,7 @@ def _preset(stored: Stored) -> Iterator[Finding]:
     if not path.is_file():
         return
     try:
-        text = path.read_text(encoding="utf-8")
+        text = decoded(files.content_of(path))
     except (OSError, ValueError) as error:
         yield Finding("preset.toml", FAILS, f"cannot be read: {' '.join(str(error).split())[:200]}")
         return

@@ -13,9 +13,9 @@ from pathlib import Path
 from engine import torchrun
 from engine.interrupt import Interrupt, Stopped
 from engine.lock import is_held
-from engine.spec import deaths, files, locks, toml
+from engine.spec import deaths, files, locks, rundir, toml
 from engine.spec.config import RunConfig
-from engine.spec.errors import TeacherError
+from engine.spec.errors import RunFolderError, TeacherError
 from engine.spec.events import Event, StageStarted, TeacherRunStarted, Warned
 from engine.spec.folders import create, equal_runs, finished_run, status_of
 from engine.spec.machine import Machine
@@ -61,7 +61,8 @@ def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, subprocess.Pope
     """The unfinished or new run of the teacher, and its engine unless another process has started one."""
     runs = machine.runs_folder
     with _only_one(runs):
-        unfinished = [run for run, status in equal_runs(runs, wanted) if status is None or status.phase != "done"]
+        equal = equal_runs(runs, wanted)
+        unfinished = [run for run, status in equal if (status is None or status.phase != "done") and _is_sound(run)]
         run = unfinished[0] if unfinished else create(wanted, toml.dump(wanted), machine)
         if is_held(run.lock):
             return run, None
@@ -78,6 +79,15 @@ def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, subprocess.Pope
         while child.poll() is None and not is_held(run.lock):
             time.sleep(POLL_SECONDS)
         return run, child
+
+
+def _is_sound(run: RunDir) -> bool:
+    """Whether an engine would work on it."""
+    try:
+        rundir.check(run)
+    except RunFolderError:
+        return False
+    return True
 
 
 class _only_one:  # noqa: N801  reads as a statement

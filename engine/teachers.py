@@ -120,7 +120,7 @@ def locate(spec: TeacherSpec, *, runs: Path, data: Path, dataset: str, sha256: s
 
 def _checkpoint(spec: CheckpointTeacher, data: Path) -> Source:
     path = data / Path(spec.checkpoint).expanduser()
-    if not path.is_file():
+    if not files.is_file(path):
         hint = "`checkpoint` is relative to the data folder, or absolute."
         raise TeacherError("there is no such checkpoint", where=str(path), hint=hint)
     found = weights.sha256(path)
@@ -172,7 +172,7 @@ def _of_preset(spec: PresetTeacher, runs: Path, sha256: str) -> Source:
         raise TeacherError("the teacher's preset was not read", where=spec.preset)
     run = finished_run(runs, spec.config)
     if sha256:
-        known = [run for run, _ in equal_runs(runs, spec.config) if run.weights_of(spec.weights).is_file()]
+        known = [run for run, _ in equal_runs(runs, spec.config) if files.is_regular(run.weights_of(spec.weights))]
         run = next((one for one in known if weights.sha256(one.weights_of(spec.weights)) == sha256), run)
     if run is None:
         raise TeacherError(f"the teacher's preset has no finished run in {runs}", where=spec.preset)

@@ -25,9 +25,10 @@ def _everywhere(value: bytes) -> bytes:
     """An object whose every key that any reader knows holds this value."""
     keys = (
         "run", "phase", "state", "pid", "host", "created", "heartbeat", "epoch", "epochs", "results", "validation",
-        "event", "seq", "time", "v", "device", "devices", "rank", "added", "study", "hashes", "git", "packages", "teacher",
-        "data_sha256", "accuracy", "n", "of", "robust", "spec", "counts", "attacks", "shape", "format", "key", "earlier",
-        "threads", "switches", "gpu", "layout", "config_hash", "name", "marks", "details", "digest", "findings",
+        "event", "seq", "time", "v", "device", "devices", "rank", "added", "study", "hashes", "git", "packages",
+        "teacher", "data_sha256", "accuracy", "n", "of", "robust", "spec", "counts", "attacks", "shape", "format",
+        "key", "earlier", "threads", "switches", "gpu", "layout", "config_hash", "name", "marks", "details", "digest",
+        "findings",
     )  # fmt: skip
     return b"{" + b",".join(b'"%s":%s' % (key.encode(), value) for key in keys) + b"}"
 
@@ -55,8 +56,8 @@ CONTENTS: dict[str, Callable[[Path], object]] = {
     "surrogates": _is(_everywhere(b'"\\ud800"')),
     "zeros": _is(bytes(4096)),
     "empty": _is(b""),
-    "folder": lambda path: path.mkdir(),
-    "pipe": lambda path: os.mkfifo(path),
+    "folder": Path.mkdir,
+    "pipe": os.mkfifo,
     "device": lambda path: path.symlink_to("/dev/zero"),
     "dangling": lambda path: path.symlink_to("nowhere"),
     "circle": lambda path: path.symlink_to(path.name),

@@ -19,6 +19,7 @@ from engine.spec import written
 
 CONFIG_CAP = 1 << 20  # bytes of a config, status or machine file
 RESULT_CAP = 64 << 20  # bytes of a result, which may hold the outcomes of every image
+MAX_DOTS = 500  # in a line of TOML: a key of 20,000 parts keeps a parser busy for seconds
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE = 64 << 20  # bytes that are asked for at once
 _SPARSE = 64  # a file of so many times more bytes than its data, _DENSE or more, is a hole
@@ -34,15 +35,11 @@ class MalformedError(ValueError):
 
 
 def open_regular(path: Path | str) -> int | None:
-    """A descriptor to read from; None when there is no such file, or it is a link, a pipe or a device."""
+    """A descriptor to read from; None when there is no such file, or it is a link, a pipe, a device or a hole."""
     try:
-        descriptor = os.open(path, _READ)
+        return _opened(path)
     except (OSError, ValueError):  # ValueError: a name with a zero byte
         return None
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    return None
 
 
 def read(path: Path | str, cap: int = CONFIG_CAP) -> bytes | None:
@@ -92,7 +89,9 @@ def toml_table(content: bytes) -> dict[str, Any]:
     """The table that TOML text holds; MalformedError when it is none."""
     import tomllib  # noqa: PLC0415  the first paint waits for it only where there is something to read
 
-    return parsed(content, lambda text: tomllib.loads(written.decoded(text)))
+    if any(line.count(b".") > MAX_DOTS for line in content.splitlines()):
+        raise MalformedError(f"a line of more than {MAX_DOTS} dots")
+    return parsed(content, lambda text: _whole_numbers(tomllib.loads(written.decoded(text))))
 
 
 def read_table(path: Path | str, cap: int = CONFIG_CAP) -> dict[str, Any]:
@@ -211,12 +210,15 @@ def _opened(path: Path | str) -> int:
         descriptor = os.open(path, _READ)
     except OSError as error:
         raise _named(error, path) from None
-    kind = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(kind):
+    facts = os.fstat(descriptor)
+    if stat.S_ISREG(facts.st_mode) and not _is_sparse(descriptor, facts):
         return descriptor
     os.close(descriptor)
-    code, words = (errno.EISDIR, "it is a folder") if stat.S_ISDIR(kind) else (errno.EINVAL, "it is no regular file")
-    raise OSError(code, words, str(path))
+    if stat.S_ISDIR(facts.st_mode):
+        raise OSError(errno.EISDIR, "it is a folder", str(path))
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    raise OSError(errno.EINVAL, "it is sparse: hardly anything of it was ever written", str(path))
 
 
 def _named(error: OSError, path: Path | str) -> OSError:
@@ -232,8 +234,6 @@ def _whole(descriptor: int, path: Path | str, cap: int) -> bytes:
     size = os.fstat(descriptor).st_size
     if size > cap:
         raise OSError(errno.EOVERFLOW, f"it has {size} bytes, and {cap} are the most that it may have", str(path))
-    if size >= _DENSE and _is_sparse(descriptor, size):
-        raise OSError(errno.EINVAL, "it is sparse: hardly anything of it was ever written", str(path))
     pieces, got, most = list[bytes](), 0, min(size, _PIECE) + 1  # a larger buffer costs, even when unused
     while got <= cap:
         piece = os.read(descriptor, min(most, cap + 1 - got))
@@ -244,9 +244,10 @@ def _whole(descriptor: int, path: Path | str, cap: int) -> bytes:
     raise OSError(errno.EOVERFLOW, f"it grew beyond the {cap} bytes that it may have", str(path))
 
 
-def _is_sparse(descriptor: int, size: int) -> bool:
+def _is_sparse(descriptor: int, facts: os.stat_result) -> bool:
     """By its blocks, and where they are few by its holes: some file systems count blocks late."""
-    if os.fstat(descriptor).st_blocks * 512 * _SPARSE >= size:
+    size = facts.st_size
+    if size < _DENSE or facts.st_blocks * 512 * _SPARSE >= size:
         return False
     data, end = 0, 0
     while end < size and data * _SPARSE < size:
@@ -258,6 +259,18 @@ def _is_sparse(descriptor: int, size: int) -> bool:
         data += end - start
     os.lseek(descriptor, 0, os.SEEK_SET)
     return data * _SPARSE < size
+
+
+def _whole_numbers(table: dict[str, Any]) -> dict[str, Any]:
+    """The same; OverflowError where it holds a number that TOML does not have. In hexadecimal any length is read."""
+    left: list[Any] = [table]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict | list):
+            left += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+            raise OverflowError("it holds a whole number of more than 64 bits")
+    return table
 
 
 def _as_table(value: object) -> dict[str, Any]:

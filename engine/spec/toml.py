@@ -30,7 +30,7 @@ MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8  # a preset has no more levels, and deep nesting is how a file attacks its reader
 MAX_KEYS = 2000  # of all tables together; a resolved config has a hundred
 MAX_CHAIN = 16  # presets that lie over each other, or are the teachers of each other
-MAX_DOTS = 500  # in one line: a key of 20,000 parts keeps a parser busy for seconds
+MAX_BITS = 4096  # of a whole number; no more can be printed
 SHOWN = 200  # characters of a value in a message
 SETTLED = 2 * 10**9  # nanoseconds after which a file counts as written
 _UNTOLD = (ArithmeticError, RecursionError)  # what pydantic lets through: numbers and nestings without end
@@ -213,7 +213,8 @@ def _override(draft: Draft, text: str) -> None:
 def _value(text: str) -> Any:  # noqa: ANN401  any TOML value
     try:
         table = tomli.loads(f"value = {text}")
-        return table["value"] if len(table) == 1 and _depth(table) <= MAX_DEPTH else text
+        fits = len(table) == 1 and _depth(table) <= MAX_DEPTH and _size(table)[1] <= MAX_BITS
+        return table["value"] if fits else text
     except (RecursionError, ValueError):  # tomli's errors are ValueErrors
         return text
 
@@ -288,16 +289,18 @@ def parse(path: Path, text: str) -> dict[str, Any]:
     """The table that a text holds; ConfigError, which calls it `path`, when it is no preset."""
     if len(text) > MAX_BYTES:
         raise ConfigError([f"{path}: larger than {MAX_BYTES // 1024} KiB, so it is no preset"])
-    if any(line.count(".") > MAX_DOTS for line in text.splitlines()):
-        raise ConfigError([f"{path}: a line of more than {MAX_DOTS} dots, so it is no preset"])
+    if any(line.count(".") > files.MAX_DOTS for line in text.splitlines()):
+        raise ConfigError([f"{path}: a line of more than {files.MAX_DOTS} dots, so it is no preset"])
     try:
         table = tomli.loads(text.removeprefix(MARK))
-        too_deep, too_many = _depth(table) > MAX_DEPTH * 2, _keys(table) > MAX_KEYS
+        too_deep, (keys, bits) = _depth(table) > MAX_DEPTH * 2, _size(table)
+        if bits > MAX_BITS:
+            raise ValueError(f"a whole number of {bits} bits")
     except tomli.TOMLDecodeError as error:
         raise ConfigError([f"{path}:{error.lineno}:{error.colno}: not valid TOML: {error.msg}"]) from error
     except (ValueError, RecursionError) as error:  # endless digits, endless brackets
         raise ConfigError([f"{path}: not valid TOML: {str(error)[:100] or 'nested too deeply'}"]) from error
-    if too_deep or too_many:
+    if too_deep or keys > MAX_KEYS:
         what = "nested deeper than any preset" if too_deep else f"more than {MAX_KEYS} keys, so it is no preset"
         raise ConfigError([f"{path}: {what}"])
     return table
@@ -311,17 +314,19 @@ def _real(path: Path) -> Path:
         return path
 
 
-def _keys(value: object) -> int:
-    """Of all tables in it."""
-    count, left = 0, [value]
+def _size(value: object) -> tuple[int, int]:
+    """Keys of all tables in it, and bits of its largest whole number: in hexadecimal, any length is read."""
+    keys, bits, left = 0, 0, [value]
     while left:
         item = left.pop()
         if isinstance(item, dict):
-            count += len(item)
+            keys += len(item)
             left += item.values()
         elif isinstance(item, list):
             left += item
-    return count
+        elif isinstance(item, int):
+            bits = max(bits, item.bit_length())
+    return keys, bits
 
 
 def _depth(value: object) -> int:
