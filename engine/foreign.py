@@ -30,8 +30,8 @@ COMMAND = (
     "python -c "
     '"import torch, safetensors.torch as s; f = lambda n, o: {n: o.detach().clone().contiguous()} if '
     "torch.is_tensor(o) and o.layout == torch.strided else {m: t for k, v in (o.state_dict() if hasattr(o, "
-    "'state_dict') else o if isinstance(o, dict) else {}).items() for m, t in f(n + '.' * bool(n) + str(k), v).items()"
-    "}; "
+    "'state_dict') else o if isinstance(o, dict) else dict(enumerate(o)) if isinstance(o, (list, tuple)) else {}"
+    ").items() for m, t in f(n + '.' * bool(n) + str(k), v).items()}; "
     "d = f('', torch.load('OLD.pt', map_location='cpu', weights_only=False)); "
     "s.save_file(d, 'NEW.safetensors') if d else exit('there are no tensors in OLD.pt')\""
 )

@@ -123,6 +123,8 @@ def _look_into_archive(path: pathlib.Path) -> None:
         raise RefusedError("this archive is cut off or damaged", "copy") from None
     if not any(member.filename.endswith("data.pkl") for member in members):
         raise RefusedError("this is a zip archive, not a checkpoint", "unpack")
+    if any(member.filename.endswith("constants.pkl") for member in members):
+        raise RefusedError("this is a TorchScript archive, which is a program: opening it was not tried", "convert")
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):  # torch never compresses
         raise RefusedError("this archive is compressed, which no checkpoint is")
     if sum(member.file_size for member in members) > 2 * path.stat().st_size:
@@ -163,9 +165,6 @@ def _flat(content: object, most: int) -> Found:
     seen = total = 0
     while waiting:
         name, value, depth = waiting.pop()
-        seen += 1
-        if seen > ENTRIES:
-            raise RefusedError(f"this file holds more than {ENTRIES:,} entries, which no checkpoint does")
         if isinstance(value, torch.Tensor) and name:
             if why := _unusable(value):
                 found.left_out[name] = why
@@ -174,12 +173,16 @@ def _flat(content: object, most: int) -> Found:
             if total > most:
                 raise RefusedError("the tensors in this file together claim far more bytes than it has", "copy")
             found.tensors[name] = value.detach().contiguous().clone()
-        elif isinstance(value, Mapping) and depth < DEPTH:
+        elif isinstance(value, Mapping | list | tuple) and depth < DEPTH:
+            items = value.items() if isinstance(value, Mapping) else ((str(at), item) for at, item in enumerate(value))
             inner = [
                 (f"{name}.{key}" if name else key, item, depth + 1)
-                for key, item in value.items()
-                if isinstance(key, str) and len(key) <= NAME
+                for key, item in items
+                if isinstance(key, str) and len(key) <= NAME and isinstance(item, torch.Tensor | Mapping | list | tuple)
             ]
+            seen += len(inner)
+            if seen > ENTRIES:
+                raise RefusedError(f"this file holds more than {ENTRIES:,} entries, which no checkpoint does")
             waiting += reversed(inner)
     return found
 

@@ -5,6 +5,7 @@ out of the data folder, pipes and devices, and files without an image's ending. 
 torchvision's ImageFolder does: the first picture of several, no rotation by EXIF, no transparency; notes say so.
 """
 
+import os
 import stat
 import warnings
 from collections import Counter
@@ -66,7 +67,7 @@ class _Reader:
         try:
             if root.is_symlink() and not self._stays(root):
                 raise DataError("leads out of the data folder", where=str(root), hint="Name that folder with --data.")
-            found = {path.name: self._images(path) for path in self._entries(root, folders=True)}
+            found = {_legible(path.name): self._images(path) for path in self._entries(root, folders=True)}
         except OSError as error:
             raise DataError(f"no image folder: {error}", where=str(root), hint=_EXPECTED) from error
         empty = [name for name, paths in found.items() if not paths]
@@ -179,6 +180,11 @@ class _Reader:
         named = [f"{number} {what}" for what, number in sorted(self._passed.items())]
         endings = f" (endings: {', '.join(sorted(self._endings)[:6])})" if self._endings else ""
         return [f"passed over: {', '.join(named)}{endings}"] if named else []
+
+
+def _legible(name: str) -> str:
+    """A name that is no UTF-8 with its bytes written out, for it goes into logs."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _stored(image: Image.Image) -> str:

@@ -7,6 +7,8 @@ class CrdndError(Exception):
     """A mistake the user can mend: `what` is wrong, `where`, and what to do (`hint`)."""
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
+        # a path may hold bytes that are no UTF-8, which no log takes
+        what, where, hint = (text.encode(errors="backslashreplace").decode() for text in (what, where, hint))
         super().__init__("\n  ".join(part for part in (where and f"{where}:", what, hint) if part))
         self.what, self.where, self.hint = what, where, hint
 

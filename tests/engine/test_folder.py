@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from engine.data import folder
+from engine.spec import events
 from engine.spec.data import Folder
 from engine.spec.errors import DataError
 from engine.types import Dataset
@@ -223,3 +224,14 @@ def test_only_formats_of_pixels_are_opened(tmp_path: Path):
     (root / "train" / "left" / "0.png").write_bytes((tmp_path / "page.eps").read_bytes())
     with pytest.raises(DataError, match="no readable image"):
         load(root)
+
+
+def test_names_that_are_no_utf_8_are_written_out(tmp_path: Path):
+    root = image_folder(tmp_path / "images")
+    for part in ("train", "test"):
+        (root / part / "left").rename(root / part / os.fsdecode(b"caf\xe9"))
+    assert load(root).classes == ("caf\\xe9", "right")
+    (root / "train" / os.fsdecode(b"caf\xe9") / os.fsdecode(b"\xff.png")).write_bytes(b"torn")
+    with pytest.raises(DataError) as caught:
+        load(root)
+    events.encode(events.RunFailed(kind="Data", message=f"{caught.value.where}: {caught.value.what}"))

@@ -107,6 +107,11 @@ def test_any_prefix_behind_which_all_fits_is_taken_and_noted(tmp_path: Path, pre
     assert "left out 2 entries beside them" in notes[-1] and "criterion.weight" in notes[-1]
 
 
+def test_a_state_dict_in_a_tuple_is_found(tmp_path: Path) -> None:
+    torch.save((_under("module."), {"lr": 0.1, "losses": [0.5] * 300_000}, 3), tmp_path / "w.pt")
+    assert _taken(tmp_path / "w.pt", _state()) == []
+
+
 def test_several_networks_that_fit_are_named_and_one_is_chosen_by_its_prefix(tmp_path: Path) -> None:
     other = {name: value + 1 for name, value in _state().items()}
     torch.save({"state_dict": _under("student.") | _under("teacher.", other)}, tmp_path / "w.ckpt")
@@ -224,9 +229,9 @@ def test_endless_nests_are_refused_or_passed_over(tmp_path: Path) -> None:
         nest = {"a": nest, "b": nest}  # 2 ** 40 leaves, 80 entries
     torch.save({"net": _state(), "nest": nest}, tmp_path / "w.pt")
     _taken(tmp_path / "w.pt", _state())
-    wide = {str(i): 0 for i in range(1000)}
+    wide: dict[str, object] = {str(i): {} for i in range(1000)}
     for _ in range(5):
-        wide = {str(i): wide for i in range(1000)}  # type: ignore[misc]
+        wide = {str(i): wide for i in range(1000)}
     torch.save({"net": _state(), "nest": wide}, tmp_path / "w.pt")
     with pytest.raises(TeacherError, match="more than 200,000 entries"):
         foreign.fit(Small(), tmp_path / "w.pt")
@@ -294,7 +299,7 @@ class Log: pass
 """
 
 
-@pytest.mark.parametrize("form", ["module", "parallel", "nested", "plain", "module in a table"])
+@pytest.mark.parametrize("form", ["module", "parallel", "nested", "plain", "tuple", "module in a table"])
 def test_the_printed_conversion_run_as_printed_yields_a_file_that_is_read(
     tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +314,7 @@ def test_the_printed_conversion_run_as_printed_yields_a_file_that_is_read(
         "parallel": {"net": nn.DataParallel(net), "epoch": 3},
         "nested": {"checkpoint": {"model_state_dict": net.state_dict()}, "log": author.Log()},
         "plain": {**net.state_dict(), "log": author.Log()},
+        "tuple": (net.state_dict(), author.Log()),
         "module in a table": {"model": net, "optimizer": torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)},
     }[form]
     torch.save(made, tmp_path / "old.pt")
@@ -321,6 +327,16 @@ def test_the_printed_conversion_run_as_printed_yields_a_file_that_is_read(
     else:
         exec(shlex.split(line)[2], {})
     _taken(tmp_path / "new.safetensors", _state())
+
+
+def test_torchscript_is_named_and_converted(tmp_path: Path) -> None:
+    net = nn.Linear(4, 3)
+    torch.jit.trace(net, torch.zeros(1, 4)).save(tmp_path / "old.pt")
+    with pytest.raises(TeacherError, match="TorchScript") as caught:
+        foreign.read(tmp_path / "old.pt")
+    exec(shlex.split(_printed(caught.value.hint, tmp_path, "old.pt"))[2], {})
+    found = foreign.read(tmp_path / "new.safetensors").tensors
+    assert torch.equal(found["weight"], net.weight)
 
 
 def test_the_printed_conversion_says_when_there_is_nothing_to_convert(tmp_path: Path) -> None:
