@@ -4,7 +4,6 @@ What the form wrote itself disappears again when it is unset; what the author wr
 """
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import tomli
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array, InlineTable, Item, Table
+
+from engine.spec.files import nicety, write_atomically
 
 Key = tuple[str | int, ...]
 FAR = "../../"  # a relative path that climbs so far says less than a whole one
@@ -103,16 +104,11 @@ class Draft:
         """Atomically at this path, which is the draft's from now on; OSError when it cannot be written."""
         self.text = self.rebased(path.parent).text
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(self.text)
-            mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-            Path(fresh).chmod(mode)
-            Path(fresh).replace(path)
-        except OSError:
-            Path(fresh).unlink(missing_ok=True)
-            raise
+        mode = path.stat().st_mode & 0o777 if path.exists() else None
+        write_atomically(path, self.text.encode())
+        if mode is not None:
+            with nicety():
+                path.chmod(mode)  # as it was
         self.path, self.first = path, self.text
 
 
