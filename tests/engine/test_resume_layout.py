@@ -1,11 +1,17 @@
-"""A run that goes on in another memory layout is the same run: losses, weights and momentum to rounding."""
+"""A run that goes on in another memory layout is the same run to rounding; what keeps it from equal bits is said."""
+
+import json
 
 import pytest
 import torch
 
+from engine import provenance
 from engine.fast.plan import Plan
+from engine.run import _machine
 from engine.spec.events import StepDone
 from engine.spec.methods import CRDND, Natural
+from engine.spec.rundir import RunDir
+from engine.stage import Stage
 from engine.train import Trainer
 from tests.engine.fast_bench import stopped, trainer
 from tests.engine.test_trainer import Journal, label
@@ -41,3 +47,26 @@ def test_a_run_resumed_in_another_layout_has_the_losses_of_one_that_stayed(spec,
     for optimizer in other.optimizers:
         for parameter, state in optimizer.state.items():
             assert all(b.stride() == parameter.stride() for b in state.values() if b is not None and b.dim())
+
+
+@pytest.mark.parametrize(
+    ("then", "here", "words"),
+    [
+        ({}, {}, ""),
+        ({"processor": "a", "layout": "contiguous"}, {"processor": "a"}, ""),
+        ({"processor": "a"}, {"processor": "b"}, "processor a -> b"),
+        ({"threads": 4}, {"threads": 1}, "threads 4 -> 1"),
+        ({"layout": "channels_last"}, {}, "layout channels_last -> contiguous"),
+        ({"gpu": {"name": "a"}}, {"gpu": {"name": "a"}}, "kernels are chosen by timing them"),
+    ],
+)
+def test_a_run_that_goes_on_promises_equal_bits_only_where_it_keeps_them(then, here, words, tmp_path, monkeypatch):
+    stage = Stage.__new__(Stage)
+    stage.run, stage.device, stage.layout, stage.notes = RunDir(tmp_path), torch.device("cpu"), "contiguous", []
+    monkeypatch.setattr(provenance, "collect", lambda _device: dict(here))
+    (tmp_path / "provenance.json").write_text(json.dumps(then))
+    _machine(stage, goes_on=False)
+    assert stage.notes == []
+    _machine(stage, goes_on=True)
+    assert len(stage.notes) == bool(words)
+    assert not words or ("not bit for bit" in stage.notes[0] and words in stage.notes[0])
