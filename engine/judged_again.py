@@ -19,6 +19,7 @@ from engine.outcomes import write
 from engine.probes import Twin
 from engine.rejudged import AT_LEAST, TURNED, compare
 from engine.rejudged import differing as machines_apart
+from engine.spec import checks, files
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CrdndError
 from engine.spec.events import TeacherChecked, Validated, Warned
@@ -66,7 +67,7 @@ def _judged(court: Court, wanted: Wanted, checkpoint: str, net: nn.Module, model
     device = saved.place(net, model, court.dataset, court.machine, batch_size, court.layout)
     apart = machines_apart(stored.facts, provenance.collect(device))
     teacher = _teacher(court, device) if isinstance(config, RunConfig) else None
-    subject = _subject(court, net, teacher, checkpoint, device)._replace(twin=_twin(court, model, device))
+    subject = _subject(court, net, teacher, checkpoint, device)._replace(twin=_twin(court, checkpoint, model, device))
     row = stored.records[checkpoint]
     clean: Outcome | None = None
     for part in [(), *((spec,) for spec in wanted.attacks if spec.key in row)]:  # each is told as soon as it is known
@@ -122,18 +123,18 @@ def _teacher(court: Court, device: torch.device) -> Teacher | None:
     return teacher
 
 
-def _twin(court: Court, model: ModelSpec, device: torch.device) -> Callable[[], Twin]:
-    """What looks for the natural twin, as the run did."""
+def _twin(court: Court, checkpoint: str, model: ModelSpec, device: torch.device) -> Callable[[], Twin]:
+    """What looks for the natural twin that the probes met, or, where they met none, as the run did."""
     config, run = court.stored.config, court.stored.run
-    if isinstance(config, RunConfig) and config.method.name == "natural":
-        return lambda: Twin(None, twin.ITSELF)
+    kept = files.decoded(run.evaluation / checkpoint / "suspect.json", checks.decode, files.RESULT_CAP)
 
     def build(spec: ModelSpec) -> nn.Module:
         net = saved.build(spec, len(court.dataset.classes), saved.image_of(court.dataset))
         layout = court.layout or runtime.layout(court.machine, device, spec)
         return runtime.place(net, device, runtime.FORMATS[layout])
 
-    return lambda: twin.find(model, config.data, run, court.machine.runs_folder, ALONE, build)
+    digest = kept.twin if kept else ""
+    return twin.finder(config, model, run, court.machine.runs_folder, ALONE, build, digest)
 
 
 def _probabilities_of(subject: Subject, teacher: nn.Module | None) -> exhibits.Ask:

@@ -18,7 +18,6 @@ from engine.runtime import seed_for
 from engine.screening import screen
 from engine.selection import Selector
 from engine.spec.config import JudgeConfig, RunConfig
-from engine.spec.data import DataSpec
 from engine.spec.errors import CheckpointError, DataError, TeacherError
 from engine.spec.events import CheckpointSaved, EvaluationStarted, StageStarted, TrainingStarted, Warned
 from engine.spec.files import free_bytes
@@ -103,20 +102,16 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     if stage.crew.leads:
         weights.save(stage.run.weights_of("last"), student, selector.facts("last", config.training.epochs))
     stage.crew.barrier()
-    judge(config, stage, dataset, data_hashes["test"], student, teacher, _twin_of(config, stage, dataset))
-
-
-def _twin_of(config: RunConfig, stage: Stage, dataset: Dataset) -> Callable[[], Twin]:
-    if config.method.name == "natural":
-        return lambda: Twin(None, twin.ITSELF)
-    return _find_twin(config.student, config.data, stage, dataset)
-
-
-def _find_twin(model: ModelSpec, data: DataSpec, stage: Stage, dataset: Dataset) -> Callable[[], Twin]:
-    """Looks for it when it is asked."""
-    return lambda: twin.find(
-        model, data, stage.run, stage.machine.runs_folder, stage.crew, lambda spec: stage.build(spec, dataset)
+    judge(
+        config, stage, dataset, data_hashes["test"], student, teacher, _twin_of(config, config.student, stage, dataset)
     )
+
+
+def _twin_of(config: RunConfig | JudgeConfig, model: ModelSpec, stage: Stage, dataset: Dataset) -> Callable[[], Twin]:
+    def build(spec: ModelSpec) -> nn.Module:
+        return stage.build(spec, dataset)
+
+    return twin.finder(config, model, stage.run, stage.machine.runs_folder, stage.crew, build)
 
 
 def _screen(stage: Stage, dataset: Dataset, *, trains: bool) -> None:
@@ -223,7 +218,7 @@ def judge_only(config: JudgeConfig, stage: Stage) -> None:
         for name in config.evaluation.checkpoints:
             weights.save(stage.run.weights_of(name), net.net, {"source": source.label, "source_sha256": source.sha256})
     stage.crew.barrier()
-    find_twin = _find_twin(source.model, config.data, stage, dataset)
+    find_twin = _twin_of(config, source.model, stage, dataset)
     judge(config, stage, dataset, data_hashes["test"], net.net, None, find_twin)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine import probes
 from engine.bench import Keeping, Progress
-from engine.probes import SMALLEST, STEP_GAP, Answer, Suspect, bits, called, drops, finding, is_one_step, percent
+from engine.probes import SMALLEST, STEP_GAP, Answer, Suspect, Twin, bits, called, drops, finding, is_one_step, percent
 from engine.spec.attacks import AttackSpec
 from engine.spec.checks import CHECKS, Finding, Suspicion, decode, encode
 from engine.spec.files import RESULT_CAP, decoded, write_inside
@@ -127,7 +127,7 @@ def probe(suspect: Suspect, digest: str, keeping: Keeping, progress: Progress) -
     crew, answers = suspect.bench.crew, dict[str, Answer]()
     found = crew.lead(lambda: probes.look_at_logits(suspect))
     codes = {one.code for one in found}
-    few = _incomparable(suspect)
+    few, twin = _incomparable(suspect), Twin(None)
     if dead := next((why for code, why in _DEAD.items() if code in codes), ""):  # nothing can be climbed
         made = ["finite", *COMPARISONS, *(() if "non_finite" in codes else ("constant", "logits", "repeated", "alone"))]
         why = few | {check: dead for check in CHECKS if check not in made}
@@ -139,7 +139,8 @@ def probe(suspect: Suspect, digest: str, keeping: Keeping, progress: Progress) -
         answers["more_steps"] = probes.more_steps(suspect, keeping, progress)
     if "corners" not in few:
         answers["corners"] = probes.corners(suspect, keeping)
-        answers |= {"teacher": _teacher(suspect, keeping), "twin": _twin(suspect, keeping)}
+        twin = suspect.twin()
+        answers |= {"teacher": _teacher(suspect, keeping), "twin": _twin(suspect, twin, keeping)}
     if "rescaled" not in few:
         answers["rescaled"] = probes.rescaled(suspect, keeping, progress)
     why = few | {check: answer.left_out for check, answer in answers.items() if answer.left_out}
@@ -147,6 +148,7 @@ def probe(suspect: Suspect, digest: str, keeping: Keeping, progress: Progress) -
         digest=digest,
         findings=[*found, *(one for answer in answers.values() for one in answer.findings)],
         left_out=_in_order(why),
+        twin=twin.digest,
         measured={name: left for answer in answers.values() for name, left in answer.measured.items()},
     )
 
@@ -165,8 +167,7 @@ def _teacher(suspect: Suspect, keeping: Keeping) -> Answer:
     return probes.transfer(suspect, suspect.teacher, "teacher", "transfer_stronger", keeping)
 
 
-def _twin(suspect: Suspect, keeping: Keeping) -> Answer:
-    twin = suspect.twin()
+def _twin(suspect: Suspect, twin: Twin, keeping: Keeping) -> Answer:
     if twin.net is None:
         return Answer(left_out=twin.why)
     return probes.transfer(suspect, twin.net, f"twin-{twin.digest[:12]}", "twin_stronger", keeping)

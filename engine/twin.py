@@ -12,7 +12,7 @@ from engine import weights
 from engine.crew import Crew
 from engine.probes import Twin
 from engine.spec import toml
-from engine.spec.config import RunConfig
+from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.data import DataSpec
 from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.folders import status_of
@@ -20,17 +20,37 @@ from engine.spec.models import ModelSpec
 from engine.spec.rundir import RunDir
 
 NONE = "no finished natural run of this model and data in the runs folder"
-ITSELF = "the student is trained naturally itself"
+
+
+def finder(
+    config: RunConfig | JudgeConfig,
+    model: ModelSpec,
+    own: RunDir,
+    runs: Path,
+    crew: Crew,
+    build: Callable[[ModelSpec], nn.Module],
+    digest: str = "",
+) -> Callable[[], Twin]:
+    """Looks for the twin of `model`, which the run `own` judges, when it is asked; see `find`."""
+    if isinstance(config, RunConfig) and config.method.name == "natural":
+        return lambda: Twin(None, "the student is trained naturally itself")
+    return lambda: find(model, config.data, own, runs, crew, build, digest)
 
 
 def find(
-    model: ModelSpec, data: DataSpec, own: RunDir, runs: Path, crew: Crew, build: Callable[[ModelSpec], nn.Module]
+    model: ModelSpec,
+    data: DataSpec,
+    own: RunDir,
+    runs: Path,
+    crew: Crew,
+    build: Callable[[ModelSpec], nn.Module],
+    digest: str = "",
 ) -> Twin:
     """The newest such run's best weights, as a net in eval mode; the leading rank chooses, every rank loads.
 
-    `build` makes a fresh net on the device. `own` is the run that asks.
+    `build` makes a fresh net on the device. `own` is the run that asks. With a digest, only those weights will do.
     """
-    run = crew.lead(lambda: _newest(model, data, own, runs))
+    run = crew.lead(lambda: _choose(model, data, own, runs, digest))
     if run is None:
         return Twin(None, NONE)
     net = build(model)
@@ -42,7 +62,7 @@ def find(
     return Twin(net.eval().requires_grad_(False), digest=facts["digest"])
 
 
-def _newest(model: ModelSpec, data: DataSpec, own: RunDir, runs: Path) -> RunDir | None:
+def _choose(model: ModelSpec, data: DataSpec, own: RunDir, runs: Path, digest: str) -> RunDir | None:
     """The status of a run is asked first, for it is small; the config of few is read."""
     for path in sorted(runs.glob("[a-z0-9]*"), reverse=True):
         run, status = RunDir(path), status_of(RunDir(path))
@@ -54,6 +74,14 @@ def _newest(model: ModelSpec, data: DataSpec, own: RunDir, runs: Path) -> RunDir
             continue
         if not isinstance(config, RunConfig) or run.path == own.path:
             continue
-        if (config.method.name, config.student, config.data) == ("natural", model, data):
+        alike = (config.method.name, config.student, config.data) == ("natural", model, data)
+        if alike and digest in {"", _digest(run)}:
             return run
     return None
+
+
+def _digest(run: RunDir) -> str | None:
+    try:
+        return weights.load(run.weights_of("best"))[1]["digest"]
+    except (CrdndError, OSError):
+        return None

@@ -56,6 +56,7 @@ class Suspicion(Struct, frozen=True, kw_only=True):
     of: int = len(CHECKS)
     findings: list[Finding]
     left_out: dict[str, str]  # check -> why it was not made
+    twin: str = ""  # digest of the natural twin's weights
     measured: dict[str, float] = {}  # what a probe leaves of the images that it looked at, fractions
 
     @property

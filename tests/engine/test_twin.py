@@ -23,6 +23,7 @@ def finished(runs: Path, *, phase: str = "done", **parts: object) -> RunDir:
     run = folders.create(config, "", Machine(runs=str(runs), data=str(runs)))
     net = saved.build(config.student, 10, SHAPE)
     run.weights.mkdir()
+    next(net.parameters()).data += len(list(runs.iterdir()))  # each run has its own weights
     weights.save(run.weights_of("best"), net, {})
     said = Status(run=run.id, phase=phase, method=config.method.name, data="digits", config_hash=config.config_hash,
                   name="", created=0.0, pid=0, host="")  # fmt: skip
@@ -30,9 +31,9 @@ def finished(runs: Path, *, phase: str = "done", **parts: object) -> RunDir:
     return run
 
 
-def find(runs: Path, own: RunDir | None = None) -> twin.Twin:
+def find(runs: Path, own: RunDir | None = None, digest: str = "") -> twin.Twin:
     return twin.find(
-        MODEL, Digits(), own or RunDir(runs / "own"), runs, Crew(), lambda spec: saved.build(spec, 10, SHAPE)
+        MODEL, Digits(), own or RunDir(runs / "own"), runs, Crew(), lambda spec: saved.build(spec, 10, SHAPE), digest
     )
 
 
@@ -48,6 +49,10 @@ def test_the_natural_run_of_the_same_model_and_data_is_found(tmp_path):
     assert found.net is not None and found.digest == facts["digest"] and not found.net.training
     assert all(torch.equal(value, tensors[key]) for key, value in found.net.state_dict().items())
     assert not any(parameter.requires_grad for parameter in found.net.parameters())
+    older, newer = found.digest, finished(tmp_path)
+    newer.path.rename(tmp_path / "29990101-000000-natural")
+    assert find(tmp_path).digest != older and find(tmp_path, digest=older).digest == older
+    assert find(tmp_path, digest="0" * 64) == (None, twin.NONE, "")
 
 
 def test_damaged_neighbours_stop_nobody(tmp_path):
