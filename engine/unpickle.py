@@ -58,12 +58,14 @@ class Found(NamedTuple):
 def main() -> int:
     """Read within limits, and write what was found, or why not."""
     source, folder = (pathlib.Path(argument) for argument in sys.argv[1:3])
-    ctypes.CDLL(None).unshare(NEW_USER | NEW_NETWORK)  # may fail, and is then done without
+    if hasattr(libc := ctypes.CDLL(None), "unshare"):
+        libc.unshare(NEW_USER | NEW_NETWORK)  # may fail, and is then done without
     import safetensors.torch  # noqa: PLC0415  the limit of memory counts from here
     import torch  # noqa: F401, PLC0415
 
     size = source.stat().st_size
-    _limit(resource.RLIMIT_AS, _address_space() + MEMORY + 4 * size)
+    if taken := _address_space():
+        _limit(resource.RLIMIT_AS, taken + MEMORY + 4 * size)
     _limit(resource.RLIMIT_CPU, SECONDS + (size >> 22))
     _limit(resource.RLIMIT_FSIZE, 2 * size + MEMORY)
     _limit(resource.RLIMIT_CORE, 0)
@@ -87,8 +89,11 @@ def _limit(kind: int, wanted: int) -> None:
 
 
 def _address_space() -> int:
-    """Bytes of this process, as RLIMIT_AS counts them."""
-    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
+    """Bytes of this process, as RLIMIT_AS counts them; 0 where the system does not tell."""
+    try:
+        pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        return 0
     return pages * resource.getpagesize()
 
 
