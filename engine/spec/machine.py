@@ -72,7 +72,7 @@ class Machine(Spec):
         if self.runs == str(runs):
             return self
         data = self.data
-        if not os.path.isdir(self.data_folder):  # noqa: PTH112  Path raises where a parent may not be read
+        if os.path.isabs(self.runs) and not os.path.isdir(self.data_folder):  # noqa: PTH112, PTH117  Path raises where a parent may not be read
             beside = Path(data).name if Path(data).parent == Path(self.runs).parent else "data"
             data = os.environ.get("CRDND_DATA") or str(runs.parent / beside)
         return self.model_copy(update={"runs": str(runs), "data": data})
