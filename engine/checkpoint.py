@@ -77,7 +77,7 @@ def _unpacked(content: bytes, path: Path) -> dict[str, Any]:
         state = parsed(content, _unpickled)
     except (MalformedError, pickle.UnpicklingError, RuntimeError, EOFError):
         state = None  # whole, as its hash says, so somebody put it there
-    if not isinstance(state, dict) or not _counts(state):
+    if not isinstance(state, dict):
         raise CheckpointError("is not a checkpoint of ours", where=str(path), hint="Remove it and resume.")
     return state
 
@@ -87,12 +87,13 @@ def _unpickled(content: bytes) -> object:
     return found
 
 
-def _counts(state: dict[str, Any]) -> bool:
-    """Whether what counts something in it does: steps, epochs, and the log's bytes and events."""
-    events = state.get("events", [0, 0])
+def check_counts(loaded: Loaded) -> None:
+    """CheckpointError unless what counts something in it does: steps, epochs, and the log's bytes and events."""
+    events = loaded.state["events"]
     pair = isinstance(events, list) and len(events) == 2
-    counts = [*(state.get(key, 0) for key in ("step", "epoch", "batch")), *(events if pair else [-1])]
-    return all(type(count) is int and 0 <= count < 1 << 63 for count in counts)
+    counts = [*(loaded.state[key] for key in ("step", "epoch", "batch")), *(events if pair else [-1])]
+    if not all(type(count) is int and 0 <= count < 1 << 63 for count in counts):
+        raise CheckpointError("is not a checkpoint of ours", where=loaded.file, hint="Remove it and resume.")
 
 
 def _whole(path: Path) -> bytes | None:

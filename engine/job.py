@@ -184,6 +184,7 @@ def _go(
         loaded = checkpoint.load(run.checkpoints, KEYS, config.config_hash) if begun else None
         stage.crew.barrier()  # nobody saves, and so removes, while another still reads
         if loaded is not None:
+            checkpoint.check_counts(loaded)
             size, seq = loaded.state["events"]
             discarded = reporter.cut_back(size, seq)
             lost = size - reporter.position[0]

@@ -30,7 +30,7 @@ MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8  # a preset has no more levels, and deep nesting is how a file attacks its reader
 MAX_KEYS = 2000  # of all tables together; a resolved config has a hundred
 MAX_CHAIN = 16  # presets that lie over each other, or are the teachers of each other
-MAX_BITS = 4096  # of a whole number; no more can be printed
+ENDLESS = 10**400  # stands for larger whole numbers: in hexadecimal any length is read, and some cannot be printed
 SHOWN = 200  # characters of a value in a message
 SETTLED = 2 * 10**9  # nanoseconds after which a file counts as written
 _UNTOLD = (ArithmeticError, RecursionError)  # what pydantic lets through: numbers and nestings without end
@@ -213,8 +213,8 @@ def _override(draft: Draft, text: str) -> None:
 def _value(text: str) -> Any:  # noqa: ANN401  any TOML value
     try:
         table = tomli.loads(f"value = {text}")
-        fits = len(table) == 1 and _depth(table) <= MAX_DEPTH and _size(table)[1] <= MAX_BITS
-        return table["value"] if fits else text
+        _bounded(table)
+        return table["value"] if len(table) == 1 and _depth(table) <= MAX_DEPTH else text
     except (RecursionError, ValueError):  # tomli's errors are ValueErrors
         return text
 
@@ -293,9 +293,7 @@ def parse(path: Path, text: str) -> dict[str, Any]:
         raise ConfigError([f"{path}: a line of more than {files.MAX_DOTS} dots, so it is no preset"])
     try:
         table = tomli.loads(text.removeprefix(MARK))
-        too_deep, (keys, bits) = _depth(table) > MAX_DEPTH * 2, _size(table)
-        if bits > MAX_BITS:
-            raise ValueError(f"a whole number of {bits} bits")
+        too_deep, keys = _depth(table) > MAX_DEPTH * 2, _bounded(table)
     except tomli.TOMLDecodeError as error:
         raise ConfigError([f"{path}:{error.lineno}:{error.colno}: not valid TOML: {error.msg}"]) from error
     except (ValueError, RecursionError) as error:  # endless digits, endless brackets
@@ -314,19 +312,18 @@ def _real(path: Path) -> Path:
         return path
 
 
-def _size(value: object) -> tuple[int, int]:
-    """Keys of all tables in it, and bits of its largest whole number: in hexadecimal, any length is read."""
-    keys, bits, left = 0, 0, [value]
+def _bounded(table: dict[str, Any]) -> int:
+    """How many keys all tables in it have. Whole numbers that nobody can print become ENDLESS, in place."""
+    keys, left = 0, list[Any]([table])
     while left:
         item = left.pop()
-        if isinstance(item, dict):
-            keys += len(item)
-            left += item.values()
-        elif isinstance(item, list):
-            left += item
-        elif isinstance(item, int):
-            bits = max(bits, item.bit_length())
-    return keys, bits
+        keys += len(item) if isinstance(item, dict) else 0
+        for place, value in list(item.items() if isinstance(item, dict) else enumerate(item)):
+            if isinstance(value, dict | list):
+                left.append(value)
+            elif isinstance(value, int) and value.bit_length() > ENDLESS.bit_length():
+                item[place] = ENDLESS if value > 0 else -ENDLESS
+    return keys
 
 
 def _depth(value: object) -> int:

@@ -66,9 +66,12 @@ def test_a_disk_that_cannot_read_is_a_damaged_checkpoint(tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("events", [[], [1], [-1, 0], [1, "x"], "x", None, [1.5, 2], [10**30, 1], [1, 2, 3]])
 def test_counts_that_count_nothing_are_no_checkpoint(tmp_path: Path, events: object) -> None:
-    checkpoint.save(tmp_path, {"config_hash": "c", "step": 1, "events": events})
+    state = {"config_hash": "c", "step": 1, "epoch": 1, "batch": 0}
+    checkpoint.save(tmp_path, state | {"events": [10, 2]})
+    checkpoint.check_counts(checkpoint.load(tmp_path, KEYS, "c"))
+    checkpoint.save(tmp_path, state | {"events": events})
     with pytest.raises(CheckpointError, match="is not a checkpoint of ours"):
-        checkpoint.load(tmp_path, KEYS, "c")
+        checkpoint.check_counts(checkpoint.load(tmp_path, KEYS, "c"))
 
 
 def _changed(**changes: Any) -> Callable[[RunDir], object]:
