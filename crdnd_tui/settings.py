@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.spec import files
+from engine.spec.written import MARK
 
 CAP = 1 << 16  # bytes
 
@@ -34,7 +35,7 @@ def remember(path: Path, key: str, word: str) -> None:
     line = f'{key} = "{word}"\n'
     real = Path(os.path.realpath(path))
     try:
-        before = files.content_of(real, CAP).decode("utf-8", "surrogateescape")
+        before = files.content_of(real, CAP).decode("utf-8", "surrogateescape").removeprefix(MARK)
     except FileNotFoundError:
         before = ""
     after, found = re.subn(rf"(?m)^{re.escape(key)}[ \t]*=.*(\n|\Z)", line, before, count=1)
