@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from crdnd_tui.text import count
 from engine.spec.events import Evaluated
-from engine.spec.outcomes import wilson
+from engine.spec.outcomes import is_count, near, same, wilson
 from engine.spec.status import Status
 
 CODE = "does_not_agree"  # of the mark
@@ -79,23 +79,8 @@ def _of_record(cell: Evaluated | None, record: Record) -> tuple[Evaluated | None
 def _apart(cell: Evaluated, record: Evaluated) -> str:
     """In which words the log and the record differ; empty when they say the same."""
     keys = ("accuracy", "n", "of", "low", "high", "per_class", "details", "spec", "split", "seconds")
-    names = [key for key in keys if not _same(getattr(cell, key), getattr(record, key))]
+    names = [key for key in keys if not same(getattr(cell, key), getattr(record, key))]
     return f"the log and its record differ in {', '.join(names)}" if names else ""
-
-
-def _same(one: object, other: object) -> bool:
-    if isinstance(one, float) or isinstance(other, float):
-        return isinstance(one, int | float) and isinstance(other, int | float) and near(one, other)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
-    return one == other
-
-
-def near(one: float, other: float) -> bool:
-    """Equal but for rounding."""
-    return abs(one - other) <= _NEAR * max(1.0, abs(one))
 
 
 def contradiction(cell: Evaluated, counts: tuple[int, ...] = (), classes: int = 0) -> str:
@@ -118,11 +103,6 @@ def contradiction(cell: Evaluated, counts: tuple[int, ...] = (), classes: int = 
     if any(not 0 <= cell.details[key] <= 1 for key in cell.details if key.startswith("after_") or key in _SHARES):
         return "its details are no fractions"
     return ""
-
-
-def is_count(accuracy: float, n: int) -> bool:
-    """Whether so many of n images may be right."""
-    return 0 <= accuracy <= 1 and abs(accuracy * n - round(accuracy * n)) <= max(_NEAR, 1e-9 * n)
 
 
 def _crossed(row: Mapping[str, Evaluated], backed: set[str]) -> dict[str, str]:

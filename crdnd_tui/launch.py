@@ -20,6 +20,7 @@ from engine.spec.rundir import RUN_ID, RunDir
 from engine.spec.signals import held_back
 
 ROOT = Path(rundir.__file__).resolve().parents[2]  # where the package `engine` lies
+STARTING_SECONDS = 60.0  # within which an engine speaks
 _noted: set[int] = set()  # processes whose end was looked at
 _noting = threading.Lock()
 
@@ -122,9 +123,9 @@ def _signal(process: vitals.Holder, number: signal.Signals) -> None:
         return
 
 
-def wait_started(run: RunDir, process: subprocess.Popen[bytes], seconds: float = 60.0) -> int | None:
+def wait_started(run: RunDir, process: subprocess.Popen[bytes]) -> int | None:
     """Until the engine has spoken; its exit code when it died first, None while it lives."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + STARTING_SECONDS
     before = _size(run)
     while time.monotonic() < end:
         code = process.poll()

@@ -15,7 +15,7 @@ from crdnd_tui import fast_path
 from crdnd_tui.fast_path import NETS
 from crdnd_tui.text import count, display, one_line, size
 from engine.spec import files
-from engine.spec.machine import Machine
+from engine.spec.machine import Machine, decode
 from engine.spec.rundir import RunDir
 
 LABEL = 10  # cells of a line's label
@@ -294,7 +294,7 @@ def machine_of(run: RunDir) -> Machine | None:
 
 def machine_as_written(run: RunDir) -> Machine | None:
     """The same as its folder says, which may have been moved since."""
-    return files.decoded(run.machine, Machine.model_validate_json)
+    return files.decoded(run.machine, decode)
 
 
 def _dict(value: object) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def against(run: RunDir, results: Mapping[str, Mapping[str, float]]) -> dict[Pla
         record = _record(run, place)
         if record is not None and record.cell is None:
             found[place] = record.trouble
-        elif record is not None and record.cell is not None and not agreement.near(share, record.cell.accuracy):
+        elif record is not None and record.cell is not None and not outcomes.near(share, record.cell.accuracy):
             found[place] = "status.json and its record differ in accuracy"
     return found
 

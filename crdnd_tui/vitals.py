@@ -28,15 +28,7 @@ class Holder(NamedTuple):
 
 def alive(run: RunDir) -> bool:
     """Whether an engine holds the lock. The kernel frees it at any death, so this cannot be stale."""
-    descriptor = files.open_regular(f"{run.path}/engine.lock")  # of 10,000 runs, paths would cost more than asking
-    if descriptor is None:
-        return False
-    try:
-        return not locks.take(descriptor, shared=True)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)  # gives the shared lock back
+    return locks.is_held(f"{run.path}/engine.lock")  # of 10,000 runs, paths would cost more than asking
 
 
 def is_here(run: RunDir) -> bool:

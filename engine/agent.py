@@ -12,6 +12,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from engine import causes, job, runtime, torchrun
 from engine.spec.errors import ConfigError
+from engine.spec.folders import machine_of
 from engine.spec.rundir import RunDir
 from engine.torchrun import Ending
 
@@ -21,7 +22,7 @@ def main() -> int:
     torchrun.follow(os.getppid())
     run = RunDir(Path(sys.argv[1]))
     try:
-        runtime.check_devices(job.machine_of(run))
+        runtime.check_devices(machine_of(run))
         torch_run.run(torch_run.parse_args(sys.argv[2:]))
     except ConfigError as error:
         torchrun.record(run, Ending(rank=0, code=job.REFUSED, kind="Config", message="; ".join(error.problems)))

@@ -1,6 +1,5 @@
 """What a run folder says, held against itself and against its data: hashes, records, log. Nothing is written."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -10,12 +9,12 @@ from engine import outcomes, provenance, weights
 from engine.evaluate import subset
 from engine.outcomes import Identity
 from engine.spec import events, files
-from engine.spec.attacks import AttackSpec
+from engine.spec.attacks import RESERVED, AttackSpec
 from engine.spec.config import JudgeConfig, RunConfig
-from engine.spec.errors import CheckpointError
+from engine.spec.errors import CheckpointError, brief
 from engine.spec.events import Evaluated, RunFinished, RunStarted
 from engine.spec.folders import status_of
-from engine.spec.outcomes import Outcome, decode, summarise, unpack, worst_case
+from engine.spec.outcomes import Outcome, decode, near, same, summarise, unpack, worst_case
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
 from engine.spec.training import recorded
@@ -23,7 +22,6 @@ from engine.types import Dataset
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
 
 CAP = 1 << 34  # bytes of a file of the run
-NO_RECORDS = ("gallery", "suspect")  # what else lies beside the records
 Told = TypeVar("Told", bound=events.Event)
 
 
@@ -53,8 +51,7 @@ class Stored(NamedTuple):
     @property
     def done(self) -> bool:
         """Whether the run came to its end: then nothing of it is missing."""
-        finished = any(isinstance(event, RunFinished) for event in self.said)
-        return finished or (self.status is not None and self.status.phase == "done")
+        return _is_done(self.status, self.said)
 
     def last(self, kind: type[Told]) -> Told | None:
         """The latest event of a kind."""
@@ -73,22 +70,21 @@ def read(run: RunDir, config: RunConfig | JudgeConfig) -> Stored:
         if header:
             headers[name] = header
     records: dict[str, dict[str, Outcome]] = {}
-    tellers, wanted = _tellers(run, log.events), _wanted(config)
+    status, wanted = status_of(run), _wanted(config)
+    tellers = _tellers(run, status, log.events)
+    ended = "the run is done" if _is_done(status, log.events) else None  # then it has all its records
     for name in config.evaluation.checkpoints:
-        told_by = {key: tellers.get((name, key)) or _ended(run, log.events) for key in wanted}
+        told_by = {key: tellers.get((name, key)) or ended for key in wanted}
         records[name], found = _records(run, name, headers.get(name, {}).get("digest"), told_by)
         findings += found
     for (name, attack), words in tellers.items():
         if name not in config.evaluation.checkpoints or attack not in wanted:
             findings.append(Finding(f"record {name} {attack}", FAILS, f"{words}, but config.toml does not ask for it"))
-    return Stored(run, config, json_of(run.provenance), status_of(run), headers, records, log.events, findings)
+    return Stored(run, config, files.read_table(run.provenance), status, headers, records, log.events, findings)
 
 
-def _ended(run: RunDir, said: Sequence[events.Event]) -> str | None:
-    """A run that is done has all its records, whatever else is silent of them."""
-    status = status_of(run)
-    done = (status is not None and status.phase == "done") or any(isinstance(event, RunFinished) for event in said)
-    return "the run is done" if done else None
+def _is_done(status: Status | None, said: Sequence[events.Event]) -> bool:
+    return (status is not None and status.phase == "done") or any(isinstance(event, RunFinished) for event in said)
 
 
 def hashes(stored: Stored) -> Iterator[Finding]:
@@ -157,13 +153,12 @@ def _wanted(config: RunConfig | JudgeConfig) -> list[str]:
     return ["clean", *(spec.key for spec in config.evaluation.attacks), *(["worst"] if bounded else [])]
 
 
-def _tellers(run: RunDir, said: Sequence[events.Event]) -> dict[tuple[str, str], str]:
+def _tellers(run: RunDir, status: Status | None, said: Sequence[events.Event]) -> dict[tuple[str, str], str]:
     """(checkpoint, attack) -> who tells which accuracy, in words: all numbers that a reader of this run may see."""
-    status = status_of(run)
     found = {
         (path.parent.name, path.stem): f"there is a file {path.name}"
         for path in sorted(run.evaluation.glob("*/*.json"))
-        if path.stem not in NO_RECORDS
+        if path.stem not in RESERVED
     }
     for checkpoint, row in (status.results if status else {}).items():
         found |= {(checkpoint, attack): f"status.json tells {100 * share:.2f} %" for attack, share in row.items()}
@@ -189,9 +184,9 @@ def _records(
             findings.append(Finding(what, FAILS if words else UNKNOWN, gone))
             continue
         try:
-            record = decode(content_of(path))
-        except (OSError, ValueError, RecursionError) as error:
-            findings.append(Finding(what, FAILS, f"the record is damaged: {' '.join(str(error).split())[:200]}"))
+            record = files.parsed(content_of(path), decode)
+        except (OSError, ValueError) as error:
+            findings.append(Finding(what, FAILS, f"the record is damaged: {brief(error)}"))
             continue
         if (record.checkpoint, record.attack) != (checkpoint, attack):
             findings.append(Finding(what, FAILS, f"the record is of {record.checkpoint} {record.attack}"))
@@ -339,27 +334,6 @@ def _is_as_asked(record: Outcome, specs: Mapping[str, AttackSpec], config: RunCo
     return {key: value for key, value in record.spec.items() if key not in ("package", "attacks")} == asked | common
 
 
-def near(one: float, other: float) -> bool:
-    """Equal but for what JSON and sums leave."""
-    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
-
-
-def is_count(share: float, n: int) -> bool:
-    """Whether so many of n images may be right."""
-    return n > 0 and 0 <= share <= 1 and near(share * n, float(round(share * n)))
-
-
-def same(one: object, other: object) -> bool:
-    """Equal, numbers within them but for rounding."""
-    if isinstance(one, float) or isinstance(other, float):
-        return isinstance(one, int | float) and isinstance(other, int | float) and near(float(one), float(other))
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other
-
-
 def differing(pairs: Iterable[tuple[str, object, object]]) -> str:
     """In words, what differs: (name, what is said, what it is)."""
     return ", ".join(f"{name} {said}, not {is_}" for name, said, is_ in pairs if not same(said, is_))[:300]
@@ -368,8 +342,3 @@ def differing(pairs: Iterable[tuple[str, object, object]]) -> str:
 def content_of(path: Path) -> bytes:
     """A file of the run; OSError when it cannot be read."""
     return files.content_of(path, CAP)
-
-
-def json_of(path: Path) -> dict[str, Any]:
-    """A JSON object; empty when there is none, or it is damaged."""
-    return files.read_table(path)

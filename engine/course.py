@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from engine import checkpoint, weights
-from engine.audit import Stored, differing, is_count, json_of
+from engine.audit import Stored, differing
 from engine.runtime import FORMATS
 from engine.spec import files, preset_text
 from engine.spec.config import JudgeConfig, RunConfig
-from engine.spec.errors import CheckpointError
+from engine.spec.errors import CheckpointError, brief
 from engine.spec.events import (
     CheckpointSaved,
     EpochDone,
@@ -33,7 +33,8 @@ from engine.spec.events import (
     Validated,
     Warned,
 )
-from engine.spec.machine import Machine
+from engine.spec.machine import Machine, decode
+from engine.spec.outcomes import is_count
 from engine.spec.status import Status
 from engine.spec.training import Selection
 from engine.spec.written import decoded
@@ -41,7 +42,7 @@ from engine.types import Dataset
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
 
 FLOAT32 = 1e-6  # accuracies per class were computed in it
-_GIVEN_UP = (("complete", "off"), ("lazy", "off"))  # a table that did not fit the disk
+_GIVEN_UP = (("complete", "off"), ("lazy", "off"))  # tables that an earlier engine asked for and could not keep
 _ENDS = {"done": RunFinished, "stopped": RunStopped, "failed": RunFailed}
 
 
@@ -52,7 +53,7 @@ def check(stored: Stored) -> Iterator[Finding]:
     yield from _preset(stored)
     yield from _announced(stored)
     if isinstance(stored.config, RunConfig):
-        yield from _switches(stored, stored.config)
+        yield from _switches(stored)
         yield from _teacher(stored)
         yield from _selected(stored, stored.config)
         yield from _checkpoints(stored, stored.config)
@@ -118,7 +119,7 @@ def _preset(stored: Stored) -> Iterator[Finding]:
     try:
         text = decoded(files.content_of(path))
     except (OSError, ValueError) as error:
-        yield Finding("preset.toml", FAILS, f"cannot be read: {' '.join(str(error).split())[:200]}")
+        yield Finding("preset.toml", FAILS, f"cannot be read: {brief(error)}")
         return
     meant = preset_text.understand(text, path).config if isinstance(stored.config, RunConfig) else None
     if meant is not None and meant.config_hash == stored.config.config_hash:
@@ -167,7 +168,7 @@ def _announced(stored: Stored) -> Iterator[Finding]:
         yield _found("announced", differing(said), "the log announces what config.toml asks for")
 
 
-def _switches(stored: Stored, config: RunConfig) -> Iterator[Finding]:
+def _switches(stored: Stored) -> Iterator[Finding]:
     """The fast path's switches: those of the log, of provenance.json and of machine.json."""
     training, told = stored.last(TrainingStarted), stored.facts.get("switches")
     if training is None:
@@ -190,17 +191,13 @@ def _switches(stored: Stored, config: RunConfig) -> Iterator[Finding]:
         resumed = any(isinstance(event, RunResumed) for event in stored.said)
         yield Finding("switches", FAILS if stored.done or not resumed else UNKNOWN, wrong)
         return
-    raw = json_of(stored.run.machine)
     try:
-        machine = Machine.model_validate(raw) if raw else None
-    except ValueError as error:  # pydantic's errors are
-        yield Finding("switches", FAILS, f"machine.json: {' '.join(str(error).split())[:200]}")
+        machine = files.parsed(files.content_of(stored.run.machine), decode)
+    except FileNotFoundError:
+        yield Finding("switches", UNKNOWN, "machine.json is gone")
         return
-    if machine is None:
-        damaged = stored.run.machine.exists()
-        yield Finding(
-            "switches", FAILS if damaged else UNKNOWN, f"machine.json {'is damaged' if damaged else 'is gone'}"
-        )
+    except (OSError, ValueError) as error:
+        yield Finding("switches", FAILS, f"machine.json: {brief(error)}")
         return
     wrong = differing([*_asked(machine, training.switches), *_folded(stored, machine)])
     yield _found("switches", wrong, "the log, provenance.json and machine.json agree")

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from engine import runtime, teachers, weights
+from engine import runtime, teachers
 from engine.audit import Stored
 from engine.interrupt import Interrupt
 from engine.outcomes import Identity
-from engine.spec import robustbench
+from engine.spec import files, robustbench
 from engine.spec.attacks import AttackSpec
 from engine.spec.config import RunConfig
-from engine.spec.errors import CrdndError
+from engine.spec.errors import CrdndError, brief
 from engine.spec.events import AttackProgressed, Event
 from engine.spec.machine import Machine
 from engine.spec.models import Layout
@@ -64,7 +64,7 @@ def source_of(stored: Stored, machine: Machine) -> tuple[Source | None, list[Fin
         if not path.is_file():
             return None, [Finding(what, UNKNOWN, f"{spec.robustbench} is not on this machine")]
         model = robustbench.lookup(config.data.name, spec.robustbench).model
-        found: Source | None = Source(path=path, model=model, label=spec.robustbench, sha256=weights.sha256(path))
+        found: Source | None = Source(path=path, model=model, label=spec.robustbench, sha256=files.sha256(path))
     else:
         try:
             found = teachers.locate(
@@ -75,7 +75,7 @@ def source_of(stored: Stored, machine: Machine) -> tuple[Source | None, list[Fin
                 sha256=str(said or ""),
             )
         except (CrdndError, OSError) as error:
-            return None, [Finding(what, UNKNOWN, f"cannot be found here: {' '.join(str(error).split())[:200]}")]
+            return None, [Finding(what, UNKNOWN, f"cannot be found here: {brief(error)}")]
     assert found is not None
     if not said:
         return found, [Finding(what, UNKNOWN, "provenance.json names no hash of it")]

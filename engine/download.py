@@ -49,12 +49,12 @@ def fetch(source: str, destination: Path, *, expected_sha256: str = "", min_byte
     url = f"https://drive.google.com/uc?id={source}" if _DRIVE_ID.fullmatch(source) else source
     _check_address(url)
     if destination.is_file():  # whole, by its name; and the folder may be read-only
-        return _expect(_sha256(destination), expected_sha256, destination, url)
+        return _expect(files.sha256(destination), expected_sha256, destination, url)
     make_folder(destination.parent)
     partial = destination.with_name(f".{destination.name}.part")
     with _turn(destination.with_name(f".{destination.name}.lock")):
         if destination.is_file():  # another process was faster
-            return _expect(_sha256(destination), expected_sha256, destination, url)
+            return _expect(files.sha256(destination), expected_sha256, destination, url)
         try:
             with os.fdopen(open_log(partial, anew=True, read=True), "w+b") as file:
                 sink = _Sink(file, max_bytes)
@@ -230,11 +230,6 @@ def _turn(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _line(error: BaseException) -> str:

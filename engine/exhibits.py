@@ -11,8 +11,9 @@ from torch import Tensor
 
 from engine.audit import content_of
 from engine.evaluate import Subject
-from engine.spec import gallery
+from engine.spec import files, gallery
 from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.errors import brief
 from engine.spec.outcomes import Outcome, unpack
 from engine.spec.rundir import RunDir
 from engine.types import Dataset
@@ -34,13 +35,13 @@ def look(
         if not path.is_file():
             continue
         try:
-            index = gallery.decode(content_of(path))
+            index = files.parsed(content_of(path), gallery.decode)
             shown = [
                 _wrong(path.with_name(Path(shelf.file).name), index.shape, shelf, radii.get(attack), dataset)
                 for attack, shelf in index.attacks.items()
             ]
-        except (OSError, ValueError, RecursionError) as error:
-            yield Finding(what, FAILS, f"is damaged: {' '.join(str(error).split())[:200]}")
+        except (OSError, ValueError) as error:
+            yield Finding(what, FAILS, f"is damaged: {brief(error)}")
             continue
         if index.v != 1:
             yield Finding(what, UNKNOWN, f"is of format {index.v}, which this engine does not know")
@@ -95,12 +96,12 @@ def answers(
     """What student and teacher say to the images in the gallery, asked again; and what the records say of them."""
     path, what = run.gallery(subject.checkpoint), f"examples {subject.checkpoint}"
     try:
-        index = gallery.decode(content_of(path))
+        index = files.parsed(content_of(path), gallery.decode)
         shelves = {attack: (shelf, _pixels(content_of(path.with_name(Path(shelf.file).name)), index.shape))
                    for attack, shelf in index.attacks.items()}  # fmt: skip
     except FileNotFoundError:
         return
-    except (OSError, ValueError, RecursionError, RuntimeError):  # damage was told
+    except (OSError, ValueError, RuntimeError):  # damage was told
         return
     if (tuple(index.classes), index.indices_sha256) != (dataset.classes, indices_sha256):
         yield Finding(what, FAILS, "the index names other classes or images")

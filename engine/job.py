@@ -21,7 +21,7 @@ from engine.spec import files, locks, rundir, toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import ConfigError, CrdndError, RunFolderError
 from engine.spec.events import RunFailed, RunFinished, RunResumed, RunStarted, RunStopped, Warned
-from engine.spec.folders import is_done, status_of
+from engine.spec.folders import is_done, machine_of, status_of
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
@@ -230,21 +230,6 @@ def tell_failure(reporter: Reporter, kind: str, message: str, hint: str, code: i
         log.error("this could not be said: %s: %s", message, error)
         sys.stderr.write(f"{message}\n  {hint}\n")
     return code
-
-
-def machine_of(run: RunDir) -> Machine:
-    """Where to compute; the defaults for what the folder does not say, or an earlier version called otherwise."""
-    try:
-        return files.parsed(files.content_of(run.machine), _machine).beside(run.path)
-    except FileNotFoundError:
-        return Machine(runs=str(run.path.parent))
-    except (OSError, ValueError) as error:  # pydantic's errors are ValueErrors
-        raise ConfigError([f"{run.machine}: {' '.join(str(error).split())[:200]}"]) from error
-
-
-def _machine(content: bytes) -> Machine:
-    said = files.json_table(content)
-    return Machine.model_validate({key: said[key] for key in Machine.model_fields if key in said})
 
 
 def _first_status(run: RunDir, config: RunConfig | JudgeConfig, created: float) -> Status:

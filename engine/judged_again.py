@@ -21,18 +21,16 @@ from engine.rejudged import AT_LEAST, TURNED, compare
 from engine.rejudged import differing as machines_apart
 from engine.spec import checks, files
 from engine.spec.config import JudgeConfig, RunConfig
-from engine.spec.errors import CrdndError
+from engine.spec.errors import CrdndError, brief
 from engine.spec.events import TeacherChecked, Validated, Warned
 from engine.spec.models import ModelSpec
-from engine.spec.outcomes import Outcome, decode
+from engine.spec.outcomes import Outcome, decode, same
 from engine.spec.rundir import RunDir
 from engine.splits import split_training
 from engine.teachers import Teacher
 from engine.types import Split
 from engine.validation import accuracies
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
-
-TEACHER_MARKS = frozenset({"teacher_less_robust", "teacher_at_chance"})
 
 TEACHER_MARKS = frozenset({"teacher_less_robust", "teacher_at_chance"})
 
@@ -56,7 +54,7 @@ def again(court: Court, wanted: Wanted) -> Iterator[Finding]:
             tensors, _facts = weights.load(stored.run.weights_of(checkpoint))
             weights.fit(net, tensors, where=checkpoint)
         except CrdndError as error:
-            yield Finding(what, FAILS, " ".join(str(error).split())[:300])
+            yield Finding(what, FAILS, brief(error, 300))
             continue
         yield from _judged(court, wanted, checkpoint, net, model)
 
@@ -166,7 +164,7 @@ def _validated(
     n = len(validation.labels)
     turned = max((abs(found[key][0] - share) * n for key, share in told.accuracy.items() if key in found), default=n)
     shares = {key: found[key][1] for key in told.per_class if key in found}
-    if turned < 0.5 and audit.same(shares, told.per_class):
+    if turned < 0.5 and same(shares, told.per_class):
         yield Finding(what, HOLDS, f"identical: the same accuracies on {n:,} images")
         return
     words = f"the accuracies differ by up to {turned:.0f} of {n:,} images, or by class"
@@ -188,7 +186,7 @@ def _measured(
     try:
         found, warned = teachers.check(teacher, court.source, shown, config.threat_model, device, config.seed)
     except CrdndError as error:
-        yield Finding("teacher measured", FAILS, " ".join(str(error).split())[:300])
+        yield Finding("teacher measured", FAILS, brief(error, 300))
         return
     exact = [(key, getattr(told, key), getattr(found, key))
              for key in ("model", "sha256", "n", "expected_clean", "expected_robust")]  # fmt: skip

@@ -34,15 +34,3 @@ class Lock:
             locks.sign(self._file, json.dumps({"pid": os.getpid()}).encode() + b"\n")
         except OSError as error:
             raise RunFolderError(f"cannot be locked: {error.strerror}", where=str(self._path.parent)) from error
-
-
-def is_held(path: Path) -> bool:
-    """Whether an engine holds this lock."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return False
-    try:
-        return not locks.take(file, shared=True)
-    finally:
-        os.close(file)

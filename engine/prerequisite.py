@@ -12,12 +12,12 @@ from pathlib import Path
 
 from engine import torchrun
 from engine.interrupt import Interrupt, Stopped
-from engine.lock import is_held
 from engine.spec import deaths, files, locks, rundir, toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import RunFolderError, TeacherError
 from engine.spec.events import Event, StageStarted, TeacherRunStarted, Warned
 from engine.spec.folders import create, equal_runs, finished_run, status_of
+from engine.spec.locks import is_held
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 from engine.spec.signals import held_back

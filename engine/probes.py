@@ -32,6 +32,7 @@ from engine.spec.checks import (
 from engine.spec.marks import MARKS
 from engine.spec.outcomes import Outcome, mcnemar, unpack, wilson
 from engine.spec.scalars import Pixels
+from engine.spec.units import percent
 from engine.strike import strike_all
 
 SIGNIFICANT = 0.05
@@ -363,11 +364,6 @@ def called(outcome: Outcome) -> str:
     if outcome.attack == "worst":
         return "the worst case"
     return outcome.spec.get("label") or TITLES.get(str(outcome.spec.get("name")), outcome.attack)
-
-
-def percent(fraction: float) -> str:
-    """Such as 47.9 %."""
-    return f"{100 * fraction:.1f} %"
 
 
 def finding(code: str, figures: str = "", attack: str = "") -> Finding:

@@ -16,11 +16,12 @@ from engine import job, torchrun
 from engine.causes import UNTOLD
 from engine.interrupt import Interrupt
 from engine.job import FAILED, FINISHED, STOPPED
-from engine.lock import Lock, is_held
+from engine.lock import Lock
 from engine.spec import files, rundir, toml
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.events import RunStarted
-from engine.spec.folders import is_done, status_of
+from engine.spec.folders import is_done, machine_of, status_of
+from engine.spec.locks import is_held
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 from engine.torchrun import Ending
@@ -36,7 +37,7 @@ def work(run: RunDir, began: float) -> int:
     if torchrun.place() is not None or not files.is_file(run.config):
         return job.work(run, began)
     rundir.check(run)
-    machine = job.machine_of(run)
+    machine = machine_of(run)
     return job.work(run, began) if machine.devices * machine.nodes == 1 else lead(run, machine)
 
 
@@ -143,7 +144,7 @@ def why(said: list[Ending], deaths: list[Ending], agent: int, ranks: int) -> End
 
 
 def _world(run: RunDir) -> int:
-    machine = job.machine_of(run)
+    machine = machine_of(run)
     return machine.devices * machine.nodes
 
 

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from engine import runtime, weights
-from engine.spec import files, toml
+from engine.spec import files, folders, toml
 from engine.spec.catalog import FACTS
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.cost import model_cost
 from engine.spec.data import DataSpec
-from engine.spec.errors import ConfigError, CrdndError, RunFolderError
+from engine.spec.errors import CrdndError, RunFolderError
 from engine.spec.machine import Machine
 from engine.spec.models import Layout, ModelSpec
 from engine.spec.rundir import RunDir
@@ -45,15 +45,9 @@ def read_run(path: Path) -> tuple[RunDir, RunConfig | JudgeConfig]:
 
 
 def machine_of(run: RunDir, **flags: object) -> Machine:
-    """Where the run was computed, with what the flags say otherwise; defaults where the folder does not tell."""
-    try:
-        told = files.parsed(files.content_of(run.machine), Machine.model_validate_json)
-    except FileNotFoundError:
-        told = Machine()
-    except (OSError, ValueError) as error:  # pydantic's errors are ValueErrors
-        raise ConfigError([f"{run.machine}: {' '.join(str(error).split())[:200]}"]) from None
-    told, changes = told.beside(run.path), {key: value for key, value in flags.items() if value is not None}
-    return Machine.model_validate(told.model_dump() | changes)
+    """Where the run was computed, with what the flags say otherwise; ConfigError where the folder is damaged."""
+    changes = {key: value for key, value in flags.items() if value is not None}
+    return Machine.model_validate(folders.machine_of(run).model_dump() | changes)
 
 
 def load_student(run: RunDir, config: RunConfig | JudgeConfig, checkpoint: str, machine: Machine) -> Saved:

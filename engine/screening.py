@@ -13,6 +13,7 @@ from torch import Tensor
 
 from engine.spec.errors import DataError
 from engine.spec.events import Warned
+from engine.spec.units import percent
 from engine.types import Dataset, Split
 
 NEARLY_ALL, MANY, FEW = 0.9, 0.1, 3  # shares of a split; and how often a picture may occur before a share counts
@@ -89,7 +90,7 @@ def _pictures(name: str, split: Split, digests: list[bytes]) -> Iterator[_Fault]
     if plain >= FEW and plain >= MANY * n:
         yield _Fault("blank_images", f"{plain} of {n} images of the {name} split are of one colour")
     elif share >= SAME_PIXELS:
-        yield _Fault("blank_images", f"{100 * share:.1f} % of all pixels of the {name} split are {value} (of 255)")
+        yield _Fault("blank_images", f"{percent(share)} of all pixels of the {name} split are {value} (of 255)")
     low, high = int(images.min()), int(images.max())
     if high < DARK:
         what = f"the pixels of the {name} split are {low} to {high}, where 255 is white"

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from engine import probes
 from engine.bench import Keeping, Progress
-from engine.probes import SMALLEST, STEP_GAP, Answer, Suspect, Twin, bits, called, drops, finding, is_one_step, percent
+from engine.probes import SMALLEST, STEP_GAP, Answer, Suspect, Twin, bits, called, drops, finding, is_one_step
 from engine.spec.attacks import AttackSpec
 from engine.spec.checks import CHECKS, Finding, Suspicion, decode, encode
 from engine.spec.files import RESULT_CAP, decoded, write_inside
 from engine.spec.marks import concerns, severity
 from engine.spec.outcomes import Outcome
+from engine.spec.units import percent
 
 # Fractions of the images. Published students lose up to 7 points from PGD-20 to AutoAttack; CRDND's rows lose 8 to 12.
 MARGIN_GAP, SUITE_GAP = 0.05, 0.08

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from engine import download, foreign, weights
+from engine import download, foreign
 from engine.ascent import ascend
 from engine.augment import to_pixels
 from engine.losses import ask, cross_entropy
@@ -31,6 +31,7 @@ from engine.spec.models import ModelSpec
 from engine.spec.rundir import RunDir
 from engine.spec.scalars import Pixels
 from engine.spec.teachers import CheckpointTeacher, PresetTeacher, RobustBenchTeacher, RunTeacher, TeacherSpec
+from engine.spec.units import percent
 from engine.strata import stratified
 from engine.types import Images, Logits, Split
 
@@ -123,7 +124,7 @@ def _checkpoint(spec: CheckpointTeacher, data: Path) -> Source:
     if not files.is_file(path):
         hint = "`checkpoint` is relative to the data folder, or absolute."
         raise TeacherError("there is no such checkpoint", where=str(path), hint=hint)
-    found = weights.sha256(path)
+    found = files.sha256(path)
     if spec.sha256 and found != spec.sha256:
         what = f"the SHA-256 of this file is {found[:16]}..., the preset says {spec.sha256[:16]}..."
         raise TeacherError(what, where=str(path), hint="It is another file than the preset was written for.")
@@ -173,7 +174,7 @@ def _of_preset(spec: PresetTeacher, runs: Path, sha256: str) -> Source:
     run = finished_run(runs, spec.config)
     if sha256:
         known = [run for run, _ in equal_runs(runs, spec.config) if files.is_regular(run.weights_of(spec.weights))]
-        run = next((one for one in known if weights.sha256(one.weights_of(spec.weights)) == sha256), run)
+        run = next((one for one in known if files.sha256(one.weights_of(spec.weights)) == sha256), run)
     if run is None:
         raise TeacherError(f"the teacher's preset has no finished run in {runs}", where=spec.preset)
     return _of_run(run, spec)
@@ -190,7 +191,7 @@ def _of_run(run: RunDir, spec: RunTeacher | PresetTeacher) -> Source:
         path=path,
         model=config.student,
         label=f"{run.id} ({spec.weights})",
-        sha256=weights.sha256(path),
+        sha256=files.sha256(path),
         expected_clean=spec.expected_clean,
         expected_robust=spec.expected_robust,
         tolerance=spec.tolerance,
@@ -287,9 +288,9 @@ def check(
         expected_robust=_robust_claim(source, threat_model),
     )
     if source.expected_clean is not None and _misses(event.clean, source.expected_clean, n, source.tolerance):
-        claimed = _percent(source.expected_clean)
+        claimed = percent(source.expected_clean)
         raise TeacherError(
-            f"the teacher is right on {_percent(event.clean)} of {n} clean images; its source says {claimed}",
+            f"the teacher is right on {percent(event.clean)} of {n} clean images; its source says {claimed}",
             where=str(source.path),
             hint="Usual causes: wrong checkpoint; input normalization applied twice, or not at all (`normalization` "
             "of its model); another padding (WideResNetSiLU for DeepMind's, WideResNet for TRADES'); another data set.",
@@ -313,8 +314,8 @@ def _below_record(event: TeacherChecked, source: Source) -> str:
     error = math.sqrt(pooled * (1 - pooled) * (1 / event.n + 1 / own.n))
     if own.clean - event.clean <= max(FALL, RECORD_ERRORS * error):
         return ""
-    here = f"the teacher is right on {_percent(event.clean)} of {event.n} clean images"
-    return f"{here}; its own run recorded {_percent(own.clean)} of {own.n}"
+    here = f"the teacher is right on {percent(event.clean)} of {event.n} clean images"
+    return f"{here}; its own run recorded {percent(own.clean)} of {own.n}"
 
 
 def _same_images(a: DataSpec, b: DataSpec) -> bool:
@@ -341,14 +342,10 @@ def _misses(accuracy: float, claim: float, n: int, tolerance: float) -> bool:
 def _warnings(event: TeacherChecked, classes: int, tolerance: float) -> list[Warned]:
     warnings = []
     if event.expected_robust is not None and _misses(event.robust, event.expected_robust, event.n, tolerance):
-        found, claim = _percent(event.robust), _percent(event.expected_robust)
+        found, claim = percent(event.robust), percent(event.expected_robust)
         text = f"the teacher is right on {found} of {event.n} images under PGD-10; its source says {claim}"
         warnings.append(Warned(code="teacher_less_robust", message=text))
     if event.expected_clean is None and event.clean <= 1 / classes + ERRORS * math.sqrt(1 / classes / event.n):
-        text = f"the teacher is right on {_percent(event.clean)} of {event.n} clean images, hardly more than chance"
+        text = f"the teacher is right on {percent(event.clean)} of {event.n} clean images, hardly more than chance"
         warnings.append(Warned(code="teacher_at_chance", message=text))
     return warnings
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"

@@ -14,7 +14,7 @@ from engine.probes import Twin
 from engine.spec import toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.data import DataSpec
-from engine.spec.errors import ConfigError, CrdndError
+from engine.spec.errors import ConfigError, CrdndError, brief
 from engine.spec.folders import status_of
 from engine.spec.models import ModelSpec
 from engine.spec.rundir import RunDir
@@ -58,7 +58,7 @@ def find(
         tensors, facts = weights.load(run.weights_of("best"))
         weights.fit(net, tensors, where=str(run.path))
     except (CrdndError, OSError) as error:
-        return Twin(None, f"the weights of {run.id} cannot be used: {' '.join(str(error).split())[:200]}")
+        return Twin(None, f"the weights of {run.id} cannot be used: {brief(error)}")
     return Twin(net.eval().requires_grad_(False), digest=facts["digest"])
 
 

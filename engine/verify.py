@@ -18,7 +18,7 @@ from engine.interrupt import Interrupt, Stopped
 from engine.runtime import FORMATS
 from engine.spec.attacks import AttackSpec
 from engine.spec.config import RunConfig
-from engine.spec.errors import ConfigError, CrdndError
+from engine.spec.errors import ConfigError, CrdndError, brief
 from engine.spec.machine import Machine
 from engine.spec.training import Evaluation
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding, Verdict
@@ -110,7 +110,7 @@ def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[Finding]
     try:
         machine = saved.machine_of(run, **asked)
     except ConfigError as error:
-        yield Finding("machine.json", FAILS, f"is damaged: {' '.join(str(error).split())[:200]}")
+        yield Finding("machine.json", FAILS, f"is damaged: {brief(error)}")
         here = asked | {"runs": flags.runs or str(run.path.parent)}
         machine = Machine.model_validate({key: value for key, value in here.items() if value is not None})
     yield from stored.findings
@@ -123,7 +123,7 @@ def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[Finding]
         dataset = saved.load_data(config.data, machine)
     except (CrdndError, OSError) as error:
         yield from exhibits.look(run, config, stored.digests, None)
-        yield Finding("data", UNKNOWN, f"is not here, so nothing is judged again: {' '.join(str(error).split())[:200]}")
+        yield Finding("data", UNKNOWN, f"is not here, so nothing is judged again: {brief(error)}")
         return
     identity, found = audit.data(stored, dataset)
     yield from found

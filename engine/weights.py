@@ -74,12 +74,6 @@ def digest(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
     return total.hexdigest()
 
 
-def sha256(path: Path) -> str:
-    """Of a file, whatever it holds."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def is_constant(name: str) -> bool:
     """Whether a tensor's name is that of an input normalization's constant; batch norm says running_mean."""
     return name.rsplit(".", 1)[-1] in _CONSTANTS

@@ -109,7 +109,7 @@ def _contrast(row: Row, base: Row, wanted: str, attack: str) -> Contrast:
     if len(here) == len(there) == 1:
         return _images(here[0], there[0], wanted, attack)
     if len(ones) == len(others) == 1:
-        return _repeated(ones, others, here, there)
+        return _repeated(ones, others, here[0].cell)
     shared = [seed for seed in ones if seed in others]
     if len(shared) >= 2:
         found = _seeds(ones, others, shared, here[0].cell)
@@ -149,15 +149,13 @@ def _images(one: Scored, two: Scored, wanted: str, attack: str) -> Contrast:
     )  # fmt: skip
 
 
-def _repeated(
-    ones: Mapping[str, float], others: Mapping[str, float], here: Sequence[Scored], there: Sequence[Scored]
-) -> Contrast:
+def _repeated(ones: Mapping[str, float], others: Mapping[str, float], cell: Evaluated) -> Contrast:
     """One seed each, of which one at least ran more than once: the means of its runs are no outcomes of images."""
     (mean,), (other,) = ones.values(), others.values()
-    n = here[0].cell.n
+    n = cell.n
     low, high = proportions.newcombe(round(mean * n), n, round(other * n), n)
     return Contrast(
-        attack=here[0].cell.attack, kind="unpaired", difference=mean - other, low=low, high=high, n=n,
+        attack=cell.attack, kind="unpaired", difference=mean - other, low=low, high=high, n=n,
         why="the mean of a seed that ran more than once: unpaired interval, no test",
     )  # fmt: skip
 

@@ -63,7 +63,7 @@ def teachers(progress: Progress) -> list[Text]:
 def frame(progress: Progress, outlook: Outlook, width: int, height: int, *, ascii_only: bool = False) -> list[Text]:
     """At most `height` lines: a bar over all runs, a line for each at work, the latest failures."""
     counts, of = progress.counts, len(progress.standings)
-    share = _share(progress, outlook)
+    share = _share(progress)
     title = one_line(progress.study.title, max(10, width - 2))
     length = max(10, min(40, width - 40))
     filled = bar(share, length, ascii_only=ascii_only).rstrip()
@@ -166,7 +166,7 @@ def _at_work(standing: Standing, outlook: Outlook) -> Text:
     return line
 
 
-def _share(progress: Progress, outlook: Outlook) -> float:
+def _share(progress: Progress) -> float:
     """Of all runs; one at work counts by the part of it that is done."""
     parts: Sequence[float] = [_part(standing) for standing in progress.standings]
     return sum(parts) / len(parts) if parts else 0.0

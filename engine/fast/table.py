@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.spec import locks, tables
-from engine.spec.files import free_bytes, nicety, sync, sync_folder
+from engine.spec.files import free_bytes, nicety, set_aside, sync, sync_folder
 from engine.spec.tables import FORMAT, FRESH, GONE, LOCK, META, RECORDS, Key, Meta, TableError
 from engine.spec.units import bytes_text
 from engine.types import Logits
@@ -120,7 +120,7 @@ class Table:
         with unwritable(self.path), tables.shelf_lock(self.path.parent):
             lock = self.path / LOCK
             if lock.exists() and os.path.samestat(lock.stat(follow_symlinks=False), os.fstat(self._lock)):
-                tables.set_aside(self.path)
+                set_aside(self.path)
 
     def _places(self, views: Views) -> Places:
         """Where the views are in the order of all; ValueError for one that this table cannot hold."""
@@ -166,7 +166,7 @@ def open_table(folder: Path, key: Key, limit_bytes: int, *, teacher: str = "", d
                 if path.is_symlink() or not path.is_dir():
                     raise TableError("a link or a file stands where the teacher's table belongs", where=str(path))
                 if trouble := tables.trouble(path, key):
-                    trouble = f"{trouble} (now {tables.set_aside(path).name})"
+                    trouble = f"{trouble} (now {set_aside(path).name})"
             if not os.path.lexists(path):
                 meta = Meta(format=FORMAT, key=key, created=time.time(), teacher=teacher, data=data)
                 _make(folder, meta, limit_bytes)

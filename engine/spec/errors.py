@@ -39,3 +39,8 @@ class CheckpointError(CrdndError):
 
 class DivergedError(CrdndError):
     """A loss stopped being a finite number."""
+
+
+def brief(error: BaseException, most: int = 200) -> str:
+    """What an error says, in one line of at most so many characters."""
+    return " ".join(str(error).split())[:most]

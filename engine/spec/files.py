@@ -6,6 +6,7 @@ content is one kind of error. Written: beside the target, synced, then renamed o
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -94,9 +95,15 @@ def toml_table(content: bytes) -> dict[str, Any]:
     return parsed(content, lambda text: _whole_numbers(tomllib.loads(written.decoded(text))))
 
 
-def read_table(path: Path | str, cap: int = CONFIG_CAP) -> dict[str, Any]:
+def read_table(path: Path | str) -> dict[str, Any]:
     """The object of a JSON file; empty when it cannot be read, is malformed, or holds something else."""
-    return decoded(path, json_table, cap) or {}
+    return decoded(path, json_table) or {}
+
+
+def sha256(path: Path) -> str:
+    """Of a file of any size, wherever links lead. OSError when it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tail(path: Path | str, cap: int = 1 << 14) -> bytes:
@@ -192,11 +199,16 @@ def write_inside(path: Path, content: bytes) -> None:
     """
     make_folder(path.parent)
     if is_folder(path):
-        number = 1
-        while os.path.lexists(aside := path.with_name(f"{path.name}.damaged-{number}")):
-            number += 1
-        path.rename(aside)
+        set_aside(path)
     write_atomically(path, content)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename what is damaged to `NAME.damaged`, `NAME.damaged-2`, ...; returns its new path."""
+    number = 1
+    while os.path.lexists(aside := path.with_name(f"{path.name}.damaged" + f"-{number}" * (number > 1))):
+        number += 1
+    return path.rename(aside)
 
 
 def touch(path: Path) -> None:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.spec import events, files
+from engine.spec import machine as machine_file
 from engine.spec import status as status_file
 from engine.spec.config import JudgeConfig, RunConfig
-from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.errors import ConfigError, RunFolderError, brief
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir, dated
 from engine.spec.status import Status
@@ -103,3 +104,13 @@ def is_done(run: RunDir, config: RunConfig | JudgeConfig) -> bool:
 def status_of(run: RunDir) -> Status | None:
     """The last status; None when there is none that can be read."""
     return files.decoded(run.status, status_file.decode)
+
+
+def machine_of(run: RunDir) -> Machine:
+    """Where the run is computed, where its folder lies now: the defaults where it does not tell; ConfigError."""
+    try:
+        return files.parsed(files.content_of(run.machine), machine_file.decode).beside(run.path)
+    except FileNotFoundError:
+        return Machine().beside(run.path)
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"{run.machine}: {brief(error)}"]) from error

@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path
 
-from engine.spec.files import LACKING, nicety
+from engine.spec.files import LACKING, nicety, open_regular
 
 NO_LOCKS = (
     "the file system of the runs has no locks: a second engine on another machine would not be noticed, so work on a "
@@ -60,6 +60,19 @@ def take(file: int, *, shared: bool = False) -> bool:
         return try_lock(file, shared=shared)
     except LocksMissingError:
         return not signer_lives(file)
+
+
+def is_held(path: Path | str, *, shared: bool = True) -> bool:
+    """Whether a process holds the lock of this file; not `shared`: or shares it. False where it cannot be opened."""
+    file = open_regular(path)
+    if file is None:
+        return False
+    try:
+        return not take(file, shared=shared)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
 
 
 def exist(path: Path) -> bool:

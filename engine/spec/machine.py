@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from engine.spec.base import Count, Spec
+from engine.spec.files import json_table
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Switch = Literal["auto", "on", "off"]
@@ -91,3 +92,9 @@ class Machine(Spec):
     def runs_folder(self) -> Path:
         """Of runs, absolute."""
         return Path(self.runs).expanduser().resolve()
+
+
+def decode(content: bytes) -> Machine:
+    """What machine.json says, without keys of other versions; ValueError (pydantic's errors are) for wrong values."""
+    said = json_table(content)
+    return Machine.model_validate({key: said[key] for key in Machine.model_fields if key in said})

@@ -5,7 +5,7 @@ One bit per image and attack: every table, interval and paired test is computed 
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -187,6 +187,27 @@ def summarise(labels: Sequence[int], predicted: Sequence[int], robust: Sequence[
     )
 
 
+def near(one: float, other: float) -> bool:
+    """Equal but for what JSON and sums leave."""
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def is_count(share: float, n: int) -> bool:
+    """Whether so many of n images may be right."""
+    return n > 0 and 0 <= share <= 1 and near(share * n, float(round(share * n)))
+
+
+def same(one: object, other: object) -> bool:
+    """Equal, numbers within them but for rounding."""
+    if isinstance(one, float) or isinstance(other, float):
+        return isinstance(one, int | float) and isinstance(other, int | float) and near(one, other)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
 def encode(outcome: Outcome) -> bytes:
     """The file's content."""
     return msgspec.json.encode(outcome) + b"\n"
@@ -206,9 +227,7 @@ def decode(content: bytes) -> Outcome:
 
 def _figures_agree(outcome: Outcome, right: int) -> bool:
     """The accuracy and its interval are those of so many images."""
-    pairs = zip((outcome.low, outcome.high), wilson(right, outcome.n), strict=True)
-    same = math.isclose(outcome.accuracy, right / outcome.n, abs_tol=1e-12)
-    return same and all(math.isclose(one, other, abs_tol=1e-9) for one, other in pairs)
+    return same([outcome.accuracy, outcome.low, outcome.high], [right / outcome.n, *wilson(right, outcome.n)])
 
 
 def _classes_agree(outcome: Outcome, right: int) -> bool:

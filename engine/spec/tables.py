@@ -213,14 +213,6 @@ def remove(folder: Path, name: str) -> tuple[str, int]:
     return chosen[0], freed
 
 
-def set_aside(path: Path) -> Path:
-    """Out of the way of a new table, kept for whoever wants to look. The shelf's lock must be held."""
-    number = 1
-    while os.path.lexists(aside := path.with_name(f"{path.name}.damaged" + f"-{number}" * (number > 1))):
-        number += 1
-    return path.rename(aside)
-
-
 @contextmanager
 def shelf_lock(folder: Path) -> Iterator[None]:
     """Held while tables are made, set aside or removed, which takes moments. OSError when it cannot be written."""
@@ -243,13 +235,7 @@ def take(file: int, path: Path, *, shared: bool = False) -> None:
 
 def in_use(path: Path) -> bool:
     """Whether an engine holds this table's lock."""
-    file = files.open_regular(path / LOCK)
-    if file is None:
-        return False  # a table without its lock is damaged, and nobody can have it open
-    try:
-        return not locks.take(file)
-    finally:
-        os.close(file)
+    return locks.is_held(path / LOCK, shared=False)  # a table without its lock is damaged, and nobody can have it open
 
 
 def _look(path: Path) -> Listed:

@@ -13,6 +13,11 @@ def bytes_text(size: int | None) -> str:
     return _scaled(size, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
 
 
+def percent(fraction: float) -> str:
+    """`47.9 %`."""
+    return f"{100 * fraction:.1f} %"
+
+
 def _scaled(value: int | None, base: int, units: tuple[str, ...]) -> str:
     if value is None:
         return UNKNOWN

@@ -16,6 +16,7 @@ from torch import nn
 
 from engine import export, onnx_file, robustbench_file, weights
 from engine.saved import Saved, build
+from engine.spec import files
 from engine.spec.config import RunConfig
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
@@ -169,7 +170,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(whole, tmp_path):
     assert out.read_bytes() == b"mine"
     said = export.export(whole.path, "safetensors", out, force=True)
     assert said["bytes"] == out.stat().st_size
-    assert weights.sha256(out) == said["sha256"]
+    assert files.sha256(out) == said["sha256"]
     assert len(list(tmp_path.iterdir())) == 2
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from engine import checkpoint, job
+from engine import checkpoint
 from engine.run import KEYS
-from engine.spec import files
+from engine.spec import files, folders
 from engine.spec.config import RunConfig
 from engine.spec.errors import CheckpointError
 from engine.spec.machine import Machine
@@ -251,7 +251,7 @@ def test_an_unreadable_machine_is_refused_with_exit_2(nursery: Nursery, data: Pa
 def test_a_machine_of_another_version_is_read_as_far_as_it_is_known(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     run.machine.write_text('{"threads": 3, "channels_last": true, "from_tomorrow": 1}')
-    assert job.machine_of(run) == Machine(threads=3, runs=str(tmp_path.parent))
+    assert folders.machine_of(run) == Machine(threads=3, runs=str(tmp_path.parent))
 
 
 def test_what_killed_writers_left_is_swept_and_nothing_else(nursery: Nursery, data: Path, tmp_path: Path) -> None:

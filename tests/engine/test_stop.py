@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from engine.interrupt import Interrupt, Stopped
-from engine.lock import Lock, is_held
+from engine.lock import Lock
 from engine.spec.errors import RunFolderError
+from engine.spec.locks import is_held
 from engine.spec.rundir import RunDir
 from engine.spec.signals import held_back
 from engine.spec.teachers import PresetTeacher

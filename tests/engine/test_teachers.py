@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from engine import foreign, teachers, weights
 from engine.normalize import Normalize
-from engine.spec import events, status, toml
+from engine.spec import events, files, status, toml
 from engine.spec.attacks import ThreatModel
 from engine.spec.config import RunConfig
 from engine.spec.data import Digits, Folder
@@ -210,7 +210,7 @@ def test_a_run_and_a_preset_lead_to_their_students_weights(tmp_path: Path) -> No
     for spec in (RunTeacher(run="run1", weights="last"), PresetTeacher(preset="t.toml", weights="last", config=CONFIG)):
         source = teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="digits")
         assert source.path == run.weights_of("last")
-        assert source.sha256 == weights.sha256(source.path)
+        assert source.sha256 == files.sha256(source.path)
         assert source.model == CONFIG.student
         assert foreign.read(source.path).tensors.keys() == {"weight", "bias"}
 
@@ -325,7 +325,7 @@ def test_two_networks_of_one_file_have_tables_of_their_own() -> None:
 
 def test_a_checkpoint_is_relative_to_the_data_folder_and_may_be_pinned(tmp_path: Path) -> None:
     (tmp_path / "w.pt").write_bytes(b"abc")
-    found = weights.sha256(tmp_path / "w.pt")
+    found = files.sha256(tmp_path / "w.pt")
     for name in ("w.pt", str(tmp_path / "w.pt")):
         spec = CheckpointTeacher(checkpoint=name, model=SmallCNN(), sha256=found, expected_clean=0.9, tolerance=0.01)
         source = teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="digits")
@@ -343,7 +343,7 @@ def test_a_robustbench_file_laid_by_hand_is_used_recorded_and_pinned(tmp_path: P
     path.write_bytes(b"first")
     source = teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="cifar10")
     entry = lookup("cifar10", "Chen2021LTD_WRN34_10")
-    assert (source.path, source.model, source.sha256) == (path, entry.model, weights.sha256(path))
+    assert (source.path, source.model, source.sha256) == (path, entry.model, files.sha256(path))
     assert (source.expected_clean, source.expected_robust) == (entry.clean, entry.autoattack)
     path.write_bytes(b"second")
     with pytest.raises(TeacherError, match="SHA-256"):
@@ -360,4 +360,4 @@ def test_of_several_runs_of_a_preset_the_one_with_the_recorded_hash_is_meant_els
 
     assert found("") == found("0" * 64) == runs[1].weights_of("best")
     for run in runs:
-        assert found(weights.sha256(run.weights_of("best"))) == run.weights_of("best")
+        assert found(files.sha256(run.weights_of("best"))) == run.weights_of("best")

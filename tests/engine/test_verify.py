@@ -16,6 +16,7 @@ import torch
 
 from engine import verify, weights
 from engine.interrupt import Interrupt, Stopped
+from engine.spec import files
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.rundir import RunDir
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
@@ -166,7 +167,7 @@ def test_a_gallery_that_leaves_the_ball_is_found_even_with_a_true_hash(copied):
     path.write_bytes(pixels.tobytes())
     assert failed(run, data, "--quick") == {"gallery best", "examples best"}
     index = json.loads(run.gallery("best").read_bytes())
-    index["attacks"]["pgd"]["sha256"] = weights.sha256(path)
+    index["attacks"]["pgd"]["sha256"] = files.sha256(path)
     run.gallery("best").write_text(json.dumps(index))
     findings = {f.what: f for f in verified(run, data, "--quick")}
     assert findings["gallery best"] == Finding("gallery best", FAILS, "pgd.f32 leaves the ball")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from engine import foreign, weights
+from engine.spec import files
 from engine.spec.errors import CheckpointError, TeacherError
 
 
@@ -110,4 +111,4 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
 
 def test_sha256_is_the_files(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
-    assert weights.sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from crdnd_tui import cli, complete, library, provenance_lines
 from crdnd_tui.home.run_rows import NEWEST, ordered
 from crdnd_tui.home.scan import Scanner
-from engine import job, saved
+from engine import saved
 from engine.spec import folders, status, toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.data import Digits
@@ -177,7 +177,7 @@ def test_engine_and_terminal_agree_on_where_a_moved_run_is_computed(
     run = made(tmp_path / "old" / "runs")
     (tmp_path / "old").rename(tmp_path / "new")
     run = RunDir(tmp_path / "new" / "runs" / run.id)
-    for machine in (job.machine_of(run), saved.machine_of(run), provenance_lines.machine_of(run)):
+    for machine in (folders.machine_of(run), saved.machine_of(run), provenance_lines.machine_of(run)):
         assert machine is not None and machine.runs_folder == tmp_path / "new" / "runs"
         assert machine.data_folder == tmp_path / "new" / "data"
     assert not (tmp_path / "old").exists()

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui import vitals
-from engine.lock import Lock, is_held
+from engine.lock import Lock
 from engine.spec import files, locks
 from engine.spec.errors import RunFolderError
+from engine.spec.locks import is_held
 from engine.spec.rundir import RunDir
 
 REFUSALS = (errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
