@@ -8,7 +8,7 @@ import platform
 import re
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -59,9 +59,7 @@ class Summary:
     age: float = 0.0  # seconds since the last heartbeat
     marks: tuple[tuple[str, str, str], ...] = ()  # code, checkpoint and attack of what its evaluation warned of
     twin: str = ""  # an earlier run of the list with equal weights, which is the same network
-    disputed: Mapping[Place, str] = field(
-        default_factory=dict
-    )  # figures of the status that contradict something, and why
+    disputed: Mapping[Place, str] = field(default_factory=dict)  # figures of the status that contradict something
 
     @property
     def name(self) -> str:
@@ -86,8 +84,12 @@ class Summary:
 
     def disputes(self, column: str) -> bool:
         """Whether a figure of this column, or of this attack, contradicts something, so that it is not shown."""
-        known = (a for a in ACCURACIES.get(column, (column,)) if a in self.judged or (self.shown, a) in self.disputed)
-        return (self.shown, next(known, "")) in self.disputed
+        return (self.shown, self._known(ACCURACIES.get(column, (column,)))) in self.disputed
+
+    def _known(self, attacks: Sequence[str]) -> str:
+        """The first of these that was judged, though its figure may be disputed; else empty."""
+        judged, at = self.judged, self.shown
+        return next((attack for attack in attacks if attack in judged or (at, attack) in self.disputed), "")
 
     def disputing(self, disputed: Mapping[Place, str]) -> "Summary":
         """The same without these figures."""
@@ -99,9 +101,11 @@ class Summary:
     def severity(self, attack: str, checkpoint: str | None = None) -> Severity | None:
         """Of the figure under this attack; red is not believed. An empty checkpoint is that of validation."""
         at = self.shown if checkpoint is None else checkpoint
-        of_it = [code for code, where, of in self.marks if where in ("", at) and of in ("", attack)]
-        own = {code for code, where, of in self.marks if of == attack and where in ("", at)}
-        found = [code for code in of_it if code in own or marks.concerns(code, attack)]
+        found = [
+            code
+            for code, where, of in self.marks
+            if where in ("", at) and (of == attack or (not of and marks.concerns(code, attack)))
+        ]
         probed = self.status.probed.get(at) if self.status else None
         return marks.worst([*found, *([marks.NOT_PROBED] if probed is not None and not probed[0] else [])])
 
@@ -123,9 +127,7 @@ class Summary:
 
     def accuracy(self, column: str) -> float | None:
         """The fraction that one of ACCURACIES shows; None while it was not judged, and where it is disputed."""
-        judged = self.judged
-        known = (a for a in ACCURACIES[column] if a in judged or (self.shown, a) in self.disputed)
-        return judged.get(next(known, ""))
+        return self.judged.get(self._known(ACCURACIES[column]))
 
     def to_json(self) -> dict[str, Any]:
         """What scripts read; at least id, state, name."""
@@ -188,9 +190,8 @@ def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
     if not has_config:
         return Summary(id=name, path=run.path, state="damaged", why="config.toml is missing or no regular file")
     if content is None and os.path.lexists(run.status):
-        return Summary(
-            id=name, path=run.path, state="damaged", why="status.json cannot be read as a small regular file"
-        )
+        why = "status.json cannot be read as a small regular file"
+        return Summary(id=name, path=run.path, state="damaged", why=why)
     if content is None:
         state, why = _without_status(run, now)
         return Summary(id=name, path=run.path, state=state, why=why)

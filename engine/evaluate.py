@@ -124,16 +124,10 @@ def evaluate(
         for outcome in worst:
             say(_evaluated(outcome))
         for finding in found:
-            say(
-                Warned(
-                    code=finding.code,
-                    message=finding.message,
-                    checkpoint=subject.checkpoint,
-                    attack=finding.attack,
-                )
-            )
-        probed = (suspicion.done, suspicion.of, suspicion.left_out)
-        say(Probed(checkpoint=subject.checkpoint, done=probed[0], of=probed[1], left_out=probed[2]))
+            code, message, attack = finding.code, finding.message, finding.attack
+            say(Warned(code=code, message=message, checkpoint=subject.checkpoint, attack=attack))
+        done, left_out = suspicion.done, suspicion.left_out
+        say(Probed(checkpoint=subject.checkpoint, done=done, of=suspicion.of, left_out=left_out))
 
 
 def _copy(subject: Subject, say: Say, *, folded: bool) -> nn.Module | None:

@@ -4,7 +4,7 @@ Everything happens in temporary folders, with the attacks, seeds, batches and im
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -65,7 +65,7 @@ def _judged(court: Court, wanted: Wanted, checkpoint: str, net: nn.Module, model
     device = saved.place(net, model, court.dataset, court.machine, batch_size, court.layout)
     apart = machines_apart(stored.facts, provenance.collect(device))
     teacher = _teacher(court, device) if isinstance(config, RunConfig) else None
-    subject = _subject(court, net, teacher, checkpoint, device)._replace(twin=_twin(court, checkpoint, model, device))
+    subject = _subject(court, net, model, teacher, checkpoint, device)
     row = stored.records[checkpoint]
     clean: Outcome | None = None
     for part in [(), *((spec,) for spec in wanted.attacks if spec.key in row)]:  # each is told as soon as it is known
@@ -91,7 +91,9 @@ def _judged(court: Court, wanted: Wanted, checkpoint: str, net: nn.Module, model
             yield from _measured(court, config, teacher, device, apart)
 
 
-def _subject(court: Court, net: nn.Module, teacher: nn.Module | None, checkpoint: str, device: torch.device) -> Subject:
+def _subject(
+    court: Court, net: nn.Module, model: ModelSpec, teacher: nn.Module | None, checkpoint: str, device: torch.device
+) -> Subject:
     evaluation, test = court.stored.config.evaluation, court.dataset.test
     indices = subset(test.labels, evaluation.images, evaluation.seed)
     return Subject(
@@ -105,6 +107,7 @@ def _subject(court: Court, net: nn.Module, teacher: nn.Module | None, checkpoint
         data_sha256=court.identity.data_sha256,
         weights_sha256=court.stored.digests[checkpoint],
         device=device,
+        twin=lambda: _twin(court, checkpoint, model, device),
     )
 
 
@@ -121,8 +124,8 @@ def _teacher(court: Court, device: torch.device) -> Teacher | None:
     return teacher
 
 
-def _twin(court: Court, checkpoint: str, model: ModelSpec, device: torch.device) -> Callable[[], Twin]:
-    """What looks for the natural twin that the probes met, or, where they met none, as the run did."""
+def _twin(court: Court, checkpoint: str, model: ModelSpec, device: torch.device) -> Twin:
+    """The natural twin that the probes met, or, where they met none, one that is found as the run did."""
     config, run = court.stored.config, court.stored.run
     kept = files.decoded(run.evaluation / checkpoint / "suspect.json", checks.decode, files.RESULT_CAP)
 
@@ -132,7 +135,7 @@ def _twin(court: Court, checkpoint: str, model: ModelSpec, device: torch.device)
         return runtime.place(net, device, runtime.FORMATS[layout])
 
     digest = kept.twin if kept else ""
-    return twin.finder(config, model, run, court.machine.runs_folder, ALONE, build, digest)
+    return twin.find(config, model, run, court.machine.runs_folder, ALONE, build, digest)
 
 
 def _probabilities_of(subject: Subject, teacher: nn.Module | None) -> exhibits.Ask:
@@ -164,14 +167,20 @@ def _validated(
     n = len(validation.labels)
     turned = max((abs(found[key][0] - share) * n for key, share in told.accuracy.items() if key in found), default=n)
     shares = {key: found[key][1] for key in told.per_class if key in found}
-    if turned < 0.5 and same(shares, told.per_class):
-        yield Finding(what, HOLDS, f"identical: the same accuracies on {n:,} images")
-        return
-    words = f"the accuracies differ by up to {turned:.0f} of {n:,} images, or by class"
+    yield _beside(what, turned, n, apart, device, by_class=same(shares, told.per_class))
+
+
+def _beside(what: str, turned: float, n: int, apart: list[str], device: torch.device, *, by_class: bool) -> Finding:
+    """Accuracies that were measured again on `n` images, of which `turned` at most came out otherwise.
+
+    `by_class` says whether those of each class are the same.
+    """
+    if turned < 0.5 and by_class:
+        return Finding(what, HOLDS, f"identical: the same accuracies on {n:,} images")
+    words = f"the accuracies differ by up to {turned:.0f} of {n:,} images{'' if by_class else ', or by class'}"
     if turned <= max(AT_LEAST, TURNED * n) and (apart or device.type == "cuda"):
-        yield Finding(what, HOLDS, f"{words}, within what sums that round otherwise explain")
-    else:
-        yield Finding(what, UNKNOWN if apart else FAILS, f"{words}{'; now ' if apart else ''}{', '.join(apart)}")
+        return Finding(what, HOLDS, f"{words}, within what sums that round otherwise explain")
+    return Finding(what, UNKNOWN if apart else FAILS, f"{words}{'; now ' if apart else ''}{', '.join(apart)}")
 
 
 def _measured(
@@ -196,12 +205,8 @@ def _measured(
     turned = max(abs(told.clean - found.clean), abs(told.robust - found.robust)) * found.n
     if wrong := differing(exact):
         yield Finding("teacher measured", FAILS, wrong)
-    elif turned < 0.5:
-        yield Finding("teacher measured", HOLDS, f"identical: the same accuracies on {found.n} images")
     else:
-        near = turned <= max(AT_LEAST, TURNED * found.n) and (apart or device.type == "cuda")
-        words = f"the accuracies differ by up to {turned:.0f} of {found.n} images"
-        yield Finding("teacher measured", HOLDS if near else UNKNOWN if apart else FAILS, words)
+        yield _beside("teacher measured", turned, found.n, apart, device, by_class=True)
 
 
 def of_data(court: Court) -> Iterator[Finding]:

@@ -12,7 +12,6 @@ from engine.augment import Feed
 from engine.evaluate import Subject, evaluate, subset
 from engine.fast.path import FastPath
 from engine.outfit import Laying, outfit, plan_of
-from engine.probes import Twin
 from engine.rejudged import differing
 from engine.runtime import seed_for
 from engine.screening import screen
@@ -102,16 +101,7 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     if stage.crew.leads:
         weights.save(stage.run.weights_of("last"), student, selector.facts("last", config.training.epochs))
     stage.crew.barrier()
-    judge(
-        config, stage, dataset, data_hashes["test"], student, teacher, _twin_of(config, config.student, stage, dataset)
-    )
-
-
-def _twin_of(config: RunConfig | JudgeConfig, model: ModelSpec, stage: Stage, dataset: Dataset) -> Callable[[], Twin]:
-    def build(spec: ModelSpec) -> nn.Module:
-        return stage.build(spec, dataset)
-
-    return twin.finder(config, model, stage.run, stage.machine.runs_folder, stage.crew, build)
+    judge(config, stage, dataset, data_hashes["test"], student, config.student, teacher)
 
 
 def _screen(stage: Stage, dataset: Dataset, *, trains: bool) -> None:
@@ -159,13 +149,12 @@ def judge(
     dataset: Dataset,
     test_sha256: str,
     net: nn.Module,
+    model: ModelSpec,
     teacher: nn.Module | None,
-    find_twin: Callable[[], Twin],
 ) -> None:
     """Every attack on every checkpoint that the evaluation names, on the test split."""
-    evaluation = config.evaluation
+    evaluation, runs = config.evaluation, stage.machine.runs_folder
     indices = subset(dataset.test.labels, evaluation.images, evaluation.seed)
-    images = Split(dataset.test.images[indices], dataset.test.labels[indices])
     stage.reporter.say(StageStarted(stage="evaluation"))
     stage.reporter.say(
         EvaluationStarted(
@@ -182,7 +171,7 @@ def judge(
             net=net,
             teacher=teacher,
             checkpoint=name,
-            images=images,
+            images=Split(dataset.test.images[indices], dataset.test.labels[indices]),
             classes=dataset.classes,
             of=len(dataset.test.labels),
             indices=indices,
@@ -190,7 +179,7 @@ def judge(
             weights_sha256=facts["digest"],
             device=stage.device,
             crew=stage.crew,
-            twin=find_twin,
+            twin=lambda: twin.find(config, model, stage.run, runs, stage.crew, lambda spec: stage.build(spec, dataset)),
         )
         folded = stage.machine.folds
         evaluate(subject, evaluation, config.threat_model, stage.run, stage.reporter.say, stage.pause, folded=folded)
@@ -218,8 +207,7 @@ def judge_only(config: JudgeConfig, stage: Stage) -> None:
         for name in config.evaluation.checkpoints:
             weights.save(stage.run.weights_of(name), net.net, {"source": source.label, "source_sha256": source.sha256})
     stage.crew.barrier()
-    find_twin = _twin_of(config, source.model, stage, dataset)
-    judge(config, stage, dataset, data_hashes["test"], net.net, None, find_twin)
+    judge(config, stage, dataset, data_hashes["test"], net.net, source.model, None)
 
 
 def _hooks(config: RunConfig, stage: Stage, selector: Selector, facts: dict[str, str]) -> Hooks:

@@ -22,24 +22,9 @@ from engine.spec.rundir import RunDir
 NONE = "no finished natural run of this model and data in the runs folder"
 
 
-def finder(
+def find(
     config: RunConfig | JudgeConfig,
     model: ModelSpec,
-    own: RunDir,
-    runs: Path,
-    crew: Crew,
-    build: Callable[[ModelSpec], nn.Module],
-    digest: str = "",
-) -> Callable[[], Twin]:
-    """Looks for the twin of `model`, which the run `own` judges, when it is asked; see `find`."""
-    if isinstance(config, RunConfig) and config.method.name == "natural":
-        return lambda: Twin(None, "the student is trained naturally itself")
-    return lambda: find(model, config.data, own, runs, crew, build, digest)
-
-
-def find(
-    model: ModelSpec,
-    data: DataSpec,
     own: RunDir,
     runs: Path,
     crew: Crew,
@@ -48,9 +33,12 @@ def find(
 ) -> Twin:
     """The newest such run's best weights, as a net in eval mode; the leading rank chooses, every rank loads.
 
-    `build` makes a fresh net on the device. `own` is the run that asks. With a digest, only those weights will do.
+    The run `own`, of this config, judges `model`. `build` makes a fresh net on the device. With a digest, only those
+    weights will do.
     """
-    run = crew.lead(lambda: _choose(model, data, own, runs, digest))
+    if isinstance(config, RunConfig) and config.method.name == "natural":
+        return Twin(None, "the student is trained naturally itself")
+    run = crew.lead(lambda: _choose(model, config.data, own, runs, digest))
     if run is None:
         return Twin(None, NONE)
     net = build(model)

@@ -7,13 +7,14 @@ import torch
 from engine import saved, twin, weights
 from engine.crew import Crew
 from engine.spec import folders, status
-from engine.spec.config import RunConfig
+from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.data import Digits
 from engine.spec.machine import Machine
 from engine.spec.methods import PGDAT, Natural
 from engine.spec.models import SmallCNN
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
+from engine.spec.teachers import CheckpointTeacher
 
 MODEL, SHAPE = SmallCNN(width=4), (1, 8, 8)
 
@@ -32,9 +33,9 @@ def finished(runs: Path, *, phase: str = "done", **parts: object) -> RunDir:
 
 
 def find(runs: Path, own: RunDir | None = None, digest: str = "") -> twin.Twin:
-    return twin.find(
-        MODEL, Digits(), own or RunDir(runs / "own"), runs, Crew(), lambda spec: saved.build(spec, 10, SHAPE), digest
-    )
+    config = JudgeConfig(subject=CheckpointTeacher(checkpoint="x", model=MODEL), data=Digits())
+    own = own or RunDir(runs / "own")
+    return twin.find(config, MODEL, own, runs, Crew(), lambda spec: saved.build(spec, 10, SHAPE), digest)
 
 
 def test_the_natural_run_of_the_same_model_and_data_is_found(tmp_path):
