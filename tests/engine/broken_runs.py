@@ -244,7 +244,7 @@ def _shown(run: RunDir) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(status(run))
     for clock in ("images_per_second", "seconds_per_step", "eta_seconds", "created", "heartbeat", "events_bytes"):
         shown.pop(clock)
-    return {key: value for key, value in shown.items() if key not in ("pid", "warnings")}
+    return {key: value for key, value in shown.items() if key not in ("pid", "warnings", "marks")}
 
 
 def failure(nursery: Nursery, run: RunDir) -> dict[str, Any]:
