@@ -22,30 +22,7 @@ from torch import Tensor, nn
 
 from engine import foreign, unpickle
 from engine.spec.errors import TeacherError
-
-
-class Small(nn.Module):
-    """A net with a batch norm and an input normalization outside its state dict."""
-
-    def __init__(self, classes: int = 3, normalized: bool = False) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 4, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(4)
-        self.linear = nn.Linear(4, classes)
-        if normalized:
-            self.register_buffer("mean", torch.tensor([0.4914, 0.4822, 0.4465]).view(1, 3, 1, 1), persistent=False)
-            self.register_buffer("std", torch.tensor([0.2471, 0.2435, 0.2616]).view(1, 3, 1, 1), persistent=False)
-
-
-def _state(**options: bool) -> dict[str, Tensor]:
-    torch.manual_seed(1)
-    net = Small(**options)
-    net.bn1.num_batches_tracked.fill_(7)
-    return {name: value.clone() for name, value in net.state_dict().items()}
-
-
-def _equal(net: nn.Module, state: dict[str, Tensor]) -> bool:
-    return all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+from tests.engine.small_net import Small, holds, state_of
 
 
 def _in_this_process(path: Path) -> foreign.Content:
@@ -71,27 +48,27 @@ def _taken(path: Path, state: dict[str, Tensor], *, prefix: str | None = None, n
     """The notes of a file that fits, and whose weights arrived."""
     net = Small(normalized=normalized)
     notes = foreign.fit(net, path, prefix)
-    assert _equal(net, state)
+    assert holds(net, state)
     return notes
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "model.", "0.", "1.", "_orig_mod.module.", "module.module.net.0."])
 @pytest.mark.parametrize("key", ["", "state_dict", "net", "model", "model_state_dict", "params"])
 def test_a_state_dict_is_found_under_usual_keys_and_prefixes(tmp_path: Path, prefix: str, key: str) -> None:
-    state = _state()
+    state = state_of()
     named = {prefix + name: value for name, value in state.items()}
     torch.save({key: named, "epoch": 5, "optimizer": {"lr": 0.1}} if key else named, tmp_path / "w.pt")
     assert _taken(tmp_path / "w.pt", state) == []
 
 
 def test_what_is_no_tensor_is_dropped_and_counters_of_averages_too(tmp_path: Path) -> None:
-    state = {f"module.{name}": value for name, value in _state().items()}
+    state = {f"module.{name}": value for name, value in state_of().items()}
     torch.save(state | {"n_averaged": torch.tensor(3), "note": "words", 5: torch.zeros(1)}, tmp_path / "w.pt")
-    assert _taken(tmp_path / "w.pt", _state()) == []
+    assert _taken(tmp_path / "w.pt", state_of()) == []
 
 
 def _under(prefix: str, state: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-    return {prefix + name: value for name, value in (state or _state()).items()}
+    return {prefix + name: value for name, value in (state or state_of()).items()}
 
 
 @pytest.mark.parametrize("prefix", ["basic_net.", "module.model.", "student.backbone.", "a.a.a.", "resnet_", "x/y:"])
@@ -100,7 +77,7 @@ def test_any_prefix_behind_which_all_fits_is_taken_and_noted(tmp_path: Path, pre
     beside = {"criterion.weight": torch.ones(10), "fc.bias": torch.ones(3)}
     table = _under(prefix) | beside
     torch.save({key: table, "epoch": 3} if key else table, tmp_path / "w.ckpt")
-    notes = _taken(tmp_path / "w.ckpt", _state())
+    notes = _taken(tmp_path / "w.ckpt", state_of())
     inside = f"{key}.{prefix}" if key else prefix
     usual = foreign._is_usual(inside)
     assert usual or notes[0] == f"the weights lie behind the prefix `{inside}` in this file"
@@ -109,28 +86,28 @@ def test_any_prefix_behind_which_all_fits_is_taken_and_noted(tmp_path: Path, pre
 
 def test_a_state_dict_in_a_tuple_is_found(tmp_path: Path) -> None:
     torch.save((_under("module."), {"lr": 0.1, "losses": [0.5] * 300_000}, 3), tmp_path / "w.pt")
-    assert _taken(tmp_path / "w.pt", _state()) == []
+    assert _taken(tmp_path / "w.pt", state_of()) == []
 
 
 def test_several_networks_that_fit_are_named_and_one_is_chosen_by_its_prefix(tmp_path: Path) -> None:
-    other = {name: value + 1 for name, value in _state().items()}
+    other = {name: value + 1 for name, value in state_of().items()}
     torch.save({"state_dict": _under("student.") | _under("teacher.", other)}, tmp_path / "w.ckpt")
     net = Small()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     with pytest.raises(TeacherError, match="2 networks in this file fit") as caught:
         foreign.fit(net, tmp_path / "w.ckpt")
-    assert _equal(net, before)
+    assert holds(net, before)
     assert "`state_dict.student.`, `state_dict.teacher.`" in caught.value.what and "--prefix" in caught.value.hint
     _taken(tmp_path / "w.ckpt", other, prefix="state_dict.teacher.")
-    _taken(tmp_path / "w.ckpt", _state(), prefix="state_dict.student")  # the dot may be left out
+    _taken(tmp_path / "w.ckpt", state_of(), prefix="state_dict.student")  # the dot may be left out
     with pytest.raises(TeacherError, match=r"no name in this file begins with `nobody\."):
         foreign.fit(net, tmp_path / "w.ckpt", "nobody")
 
 
 def test_the_usual_key_goes_before_an_average_beside_it_which_is_noted(tmp_path: Path) -> None:
-    average = {name: value + 1 for name, value in _state().items()}
-    torch.save({"ema": average, "state_dict": _state()}, tmp_path / "w.pt")
-    (note, *_) = _taken(tmp_path / "w.pt", _state())
+    average = {name: value + 1 for name, value in state_of().items()}
+    torch.save({"ema": average, "state_dict": state_of()}, tmp_path / "w.pt")
+    (note, *_) = _taken(tmp_path / "w.pt", state_of())
     assert "fits, too, behind `ema.`" in note
     _taken(tmp_path / "w.pt", average, prefix="ema.")
 
@@ -142,16 +119,16 @@ def test_the_same_network_under_two_names_is_one(tmp_path: Path) -> None:
     table |= {"module.normalizer.new_mean": mean.view(3, 1, 1), "module.normalizer.new_std": std.view(3, 1, 1)}
     table |= {"module.attacker.normalize.new_mean": mean.view(3, 1, 1)}
     torch.save({"model": table, "epoch": 1}, tmp_path / "w.pt")
-    notes = _taken(tmp_path / "w.pt", _state(), normalized=True)
+    notes = _taken(tmp_path / "w.pt", state_of(), normalized=True)
     assert any("constants of normalization agree" in note for note in notes)
     with pytest.raises(TeacherError, match="normalizes its input"):
         foreign.fit(Small(), tmp_path / "w.pt")
 
 
 def test_another_networks_normalization_is_not_held_against_the_chosen_one(tmp_path: Path) -> None:
-    table = _under("student.") | _under("teacher.net.", {name: value + 1 for name, value in _state().items()})
+    table = _under("student.") | _under("teacher.net.", {name: value + 1 for name, value in state_of().items()})
     torch.save(table | {"teacher.normalize.mean": torch.full((3,), 0.5)}, tmp_path / "w.pt")
-    _taken(tmp_path / "w.pt", _state(), prefix="student.")
+    _taken(tmp_path / "w.pt", state_of(), prefix="student.")
     with pytest.raises(TeacherError, match="normalizes its input"):
         foreign.fit(Small(), tmp_path / "w.pt", "teacher.net.")
 
@@ -166,7 +143,7 @@ def test_a_misfit_behind_a_prefix_is_told_by_what_differs_there(tmp_path: Path) 
 
 def test_another_architecture_is_said_only_where_names_and_shapes_are_others(tmp_path: Path) -> None:
     renamed = {name.replace("conv1", "stem").replace("bn1", "norm").replace("linear", "head"): value
-               for name, value in _state().items()}  # fmt: skip
+               for name, value in state_of().items()}  # fmt: skip
     torch.save({"state_dict": renamed}, tmp_path / "w.pt")
     with pytest.raises(TeacherError, match="All shapes agree and no name does"):
         foreign.fit(Small(), tmp_path / "w.pt")
@@ -187,15 +164,15 @@ BESIDE = {  # what authors keep beside their weights
 def test_numpy_scalars_and_arguments_beside_the_weights_need_no_conversion(tmp_path: Path, legacy: bool) -> None:
     content = {"net": _under("module."), **BESIDE}
     torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=not legacy)
-    assert _taken(tmp_path / "w.pt", _state()) == []
+    assert _taken(tmp_path / "w.pt", state_of()) == []
 
 
 def test_older_numpys_names_are_known(tmp_path: Path) -> None:
-    torch.save({"net": _state(), "acc": np.float64(95.2)}, tmp_path / "w.pt", _use_new_zipfile_serialization=False)
+    torch.save({"net": state_of(), "acc": np.float64(95.2)}, tmp_path / "w.pt", _use_new_zipfile_serialization=False)
     content = (tmp_path / "w.pt").read_bytes()
     assert b"numpy._core.multiarray" in content
     (tmp_path / "w.pt").write_bytes(content.replace(b"cnumpy._core.multiarray", b"cnumpy.core.multiarray"))
-    _taken(tmp_path / "w.pt", _state())
+    _taken(tmp_path / "w.pt", state_of())
 
 
 UNUSABLE = {
@@ -209,11 +186,11 @@ UNUSABLE = {
 
 @pytest.mark.parametrize("kind", sorted(UNUSABLE))
 def test_what_cannot_be_weights_is_named_where_it_is_needed_and_left_out_elsewhere(tmp_path: Path, kind: str) -> None:
-    torch.save({"net": _state() | {"linear.weight": UNUSABLE[kind]}}, tmp_path / "w.pt")
+    torch.save({"net": state_of() | {"linear.weight": UNUSABLE[kind]}}, tmp_path / "w.pt")
     with pytest.raises(TeacherError, match=f"`net.linear.weight` in this file is .*{kind}"):
         foreign.fit(Small(), tmp_path / "w.pt")
-    torch.save({"net": _state(), "optimizer": {"exp_avg": UNUSABLE[kind]}}, tmp_path / "w.pt")
-    _taken(tmp_path / "w.pt", _state())
+    torch.save({"net": state_of(), "optimizer": {"exp_avg": UNUSABLE[kind]}}, tmp_path / "w.pt")
+    _taken(tmp_path / "w.pt", state_of())
 
 
 def test_many_views_of_one_storage_are_refused(tmp_path: Path) -> None:
@@ -227,12 +204,12 @@ def test_endless_nests_are_refused_or_passed_over(tmp_path: Path) -> None:
     nest: dict[str, object] = {"a": 1}
     for _ in range(40):
         nest = {"a": nest, "b": nest}  # 2 ** 40 leaves, 80 entries
-    torch.save({"net": _state(), "nest": nest}, tmp_path / "w.pt")
-    _taken(tmp_path / "w.pt", _state())
+    torch.save({"net": state_of(), "nest": nest}, tmp_path / "w.pt")
+    _taken(tmp_path / "w.pt", state_of())
     wide: dict[str, object] = {str(i): {} for i in range(1000)}
     for _ in range(5):
         wide = {str(i): wide for i in range(1000)}
-    torch.save({"net": _state(), "nest": wide}, tmp_path / "w.pt")
+    torch.save({"net": state_of(), "nest": wide}, tmp_path / "w.pt")
     with pytest.raises(TeacherError, match="more than 200,000 entries"):
         foreign.fit(Small(), tmp_path / "w.pt")
 
@@ -248,8 +225,8 @@ def test_a_pipe_is_no_checkpoint(tmp_path: Path) -> None:
 
 def test_the_helper_reads_what_this_process_would_and_hands_refusals_back(tmp_path: Path, helper: None) -> None:
     torch.save({"net": _under("module."), **BESIDE}, tmp_path / "w.pt")
-    assert _taken(tmp_path / "w.pt", _state()) == []
-    torch.save({"net": _state(), "args": Bomb(tmp_path / "executed")}, tmp_path / "w.pt")
+    assert _taken(tmp_path / "w.pt", state_of()) == []
+    torch.save({"net": state_of(), "args": Bomb(tmp_path / "executed")}, tmp_path / "w.pt")
     with pytest.raises(TeacherError, match="could run code") as caught:
         foreign.read(tmp_path / "w.pt")
     assert "safetensors" in caught.value.hint and not (tmp_path / "executed").exists()
@@ -259,7 +236,7 @@ def test_the_helper_reads_what_this_process_would_and_hands_refusals_back(tmp_pa
 def test_a_helper_that_does_not_come_back_whole_is_one_sentence(
     tmp_path: Path, helper: None, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    torch.save(_state(), tmp_path / "w.pt")
+    torch.save(state_of(), tmp_path / "w.pt")
     does = {
         "memory": "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 28,) * 2); bytearray(1 << 30)",
         "death": "import os; os.kill(os.getpid(), 24)",
@@ -308,7 +285,7 @@ def test_the_printed_conversion_run_as_printed_yields_a_file_that_is_read(
     monkeypatch.delitem(sys.modules, "author", raising=False)
     author = importlib.import_module("author")
     net = author.Net()
-    net.load_state_dict(_state())
+    net.load_state_dict(state_of())
     made = {
         "module": net,
         "parallel": {"net": nn.DataParallel(net), "epoch": 3},
@@ -326,7 +303,7 @@ def test_the_printed_conversion_run_as_printed_yields_a_file_that_is_read(
         subprocess.run(["bash", "-c", line], cwd=tmp_path, check=True)
     else:
         exec(shlex.split(line)[2], {})
-    _taken(tmp_path / "new.safetensors", _state())
+    _taken(tmp_path / "new.safetensors", state_of())
 
 
 def test_torchscript_is_named_and_converted(tmp_path: Path) -> None:
@@ -350,13 +327,13 @@ def test_the_printed_conversion_says_when_there_is_nothing_to_convert(tmp_path: 
 
 @pytest.mark.parametrize("legacy", [True, False])
 def test_both_of_torchs_formats_are_read(tmp_path: Path, legacy: bool) -> None:
-    torch.save(_state(), tmp_path / "w.pth.tar", _use_new_zipfile_serialization=not legacy)
-    assert _taken(tmp_path / "w.pth.tar", _state()) == []
+    torch.save(state_of(), tmp_path / "w.pth.tar", _use_new_zipfile_serialization=not legacy)
+    assert _taken(tmp_path / "w.pth.tar", state_of()) == []
 
 
 def test_foreign_safetensors_are_read_whatever_their_name(tmp_path: Path) -> None:
-    safetensors.torch.save_file({f"module.{name}": value for name, value in _state().items()}, tmp_path / "w.pt")
-    assert _taken(tmp_path / "w.pt", _state()) == []
+    safetensors.torch.save_file({f"module.{name}": value for name, value in state_of().items()}, tmp_path / "w.pt")
+    assert _taken(tmp_path / "w.pt", state_of()) == []
 
 
 class Bomb:
@@ -372,7 +349,7 @@ class Bomb:
 @pytest.mark.parametrize("legacy", [True, False])
 def test_a_malicious_checkpoint_is_refused_and_not_executed(tmp_path: Path, legacy: bool) -> None:
     mark = tmp_path / "executed"
-    content = {"state_dict": _state(), "args": Bomb(mark)}
+    content = {"state_dict": state_of(), "args": Bomb(mark)}
     torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=not legacy)
     with pytest.raises(TeacherError, match="could run code") as caught:
         foreign.read(tmp_path / "w.pt")
@@ -412,7 +389,7 @@ def test_a_refusal_says_what_the_file_seems_to_be(tmp_path: Path, content: bytes
 
 def test_torn_archives_are_refused(tmp_path: Path) -> None:
     buffer = io.BytesIO()
-    torch.save(_state(), buffer)
+    torch.save(state_of(), buffer)
     whole = buffer.getvalue()
     for share in (0.1, 0.5, 0.9, 0.999):
         (tmp_path / "w.pt").write_bytes(whole[: int(share * len(whole))])
@@ -458,4 +435,4 @@ def test_safetensors_that_claim_terabytes_are_refused(tmp_path: Path) -> None:
 def test_constants_do_not_hide_a_prefix(tmp_path: Path) -> None:
     state = _under("1.") | {"0.mean": torch.zeros(3), "0.std": torch.ones(3)}
     torch.save(state, tmp_path / "w.pt")
-    assert _taken(tmp_path / "w.pt", _state()) == ["the file's constants of normalization agree with the model's"]
+    assert _taken(tmp_path / "w.pt", state_of()) == ["the file's constants of normalization agree with the model's"]

@@ -185,25 +185,23 @@ def test_it_can_be_stopped_between_two_batches(copied):
         list(checks)
 
 
-def test_as_a_program_it_streams_lines_and_ends_with_the_verdict(copied):
+def test_as_a_program_it_streams_lines_and_ends_with_the_verdict(copied, capsys, monkeypatch):
     run, data = copied
-
-    def called() -> tuple[int, list[dict]]:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "engine.verify", str(run.path), "--quick", "--data", str(data)],
-            check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
-
-    code, said = called()
-    assert (code, said[-1]["event"], said[-1]["verdict"]) == (0, "verdict", "holds")
+    words = [str(run.path), "--quick", "--data", str(data)]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "engine.verify", *words],
+        check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, said[-1]["event"], said[-1]["verdict"]) == (0, "verdict", "holds")
     assert {line["event"] for line in said[:-1]} == {"checked", "progress"}
+    monkeypatch.setattr(Interrupt, "listen", lambda _: None)  # signals are this test's own
     rewrite(run.config, lambda text: text.replace("learning_rate = 0.1", "learning_rate = 0.2", 1))
-    code, said = called()
-    assert (code, said[-1]["verdict"]) == (1, "fails")
+    assert verify.main(words) == 1
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["verdict"] == "fails"
     shutil.rmtree(run.path)
-    code, said = called()
-    assert (code, said[-1]["event"]) == (2, "failed")
+    assert verify.main(words) == 2
+    assert json.loads(capsys.readouterr().out)["event"] == "failed"
 
 
 @pytest.mark.parametrize("name", ["crdnd-small_cnn-s0", "pgd_at-small_resnet-s0", "iad-small_cnn-s0"])

@@ -5,35 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from engine import foreign, weights
 from engine.spec import files
 from engine.spec.errors import CheckpointError, TeacherError
-
-
-class Small(nn.Module):
-    """A net with a batch norm and an input normalization outside its state dict."""
-
-    def __init__(self, classes: int = 3, normalized: bool = False) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 4, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(4)
-        self.linear = nn.Linear(4, classes)
-        if normalized:
-            self.register_buffer("mean", torch.tensor([0.4914, 0.4822, 0.4465]).view(1, 3, 1, 1), persistent=False)
-            self.register_buffer("std", torch.tensor([0.2471, 0.2435, 0.2616]).view(1, 3, 1, 1), persistent=False)
-
-
-def _state(**options: bool) -> dict[str, Tensor]:
-    torch.manual_seed(1)
-    net = Small(**options)
-    net.bn1.num_batches_tracked.fill_(7)
-    return {name: value.clone() for name, value in net.state_dict().items()}
-
-
-def _equal(net: nn.Module, state: dict[str, Tensor]) -> bool:
-    return all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+from tests.engine.small_net import Small, holds
 
 
 def test_what_is_saved_comes_back_with_its_facts(tmp_path: Path) -> None:
@@ -41,7 +18,7 @@ def test_what_is_saved_comes_back_with_its_facts(tmp_path: Path) -> None:
     path = tmp_path / "weights" / "best.safetensors"
     digest = weights.save(path, net, {"epoch": "3"})
     tensors, facts = weights.load(path)
-    assert _equal(net, tensors)
+    assert holds(net, tensors)
     assert facts["epoch"] == "3"
     assert digest == facts["digest"] == weights.digest(tensors, facts)
     assert [p.name for p in path.parent.iterdir()] == ["best.safetensors"]
@@ -68,7 +45,7 @@ def test_tied_and_empty_and_half_precision_tensors_are_saved(tmp_path: Path) -> 
     net.register_buffer("brain", torch.ones(3, dtype=torch.bfloat16))
     net.register_buffer("scalar", torch.tensor(5))
     weights.save(tmp_path / "w", net, {})
-    assert _equal(net, weights.load(tmp_path / "w")[0])
+    assert holds(net, weights.load(tmp_path / "w")[0])
 
 
 def test_every_flipped_bit_is_refused_or_changes_nothing(tmp_path: Path) -> None:

@@ -2,44 +2,21 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine import weights
 from engine.spec.errors import TeacherError
-
-
-class Small(nn.Module):
-    """A net with a batch norm and an input normalization outside its state dict."""
-
-    def __init__(self, classes: int = 3, normalized: bool = False) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 4, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(4)
-        self.linear = nn.Linear(4, classes)
-        if normalized:
-            self.register_buffer("mean", torch.tensor([0.4914, 0.4822, 0.4465]).view(1, 3, 1, 1), persistent=False)
-            self.register_buffer("std", torch.tensor([0.2471, 0.2435, 0.2616]).view(1, 3, 1, 1), persistent=False)
-
-
-def _state(**options: bool) -> dict[str, Tensor]:
-    torch.manual_seed(1)
-    net = Small(**options)
-    net.bn1.num_batches_tracked.fill_(7)
-    return {name: value.clone() for name, value in net.state_dict().items()}
-
-
-def _equal(net: nn.Module, state: dict[str, Tensor]) -> bool:
-    return all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+from tests.engine.small_net import Small, holds, state_of
 
 
 def test_weights_that_fit_are_copied_exactly() -> None:
     net = Small()
-    assert weights.fit(net, _state(), where="w") == []
-    assert _equal(net, _state())
+    assert weights.fit(net, state_of(), where="w") == []
+    assert holds(net, state_of())
 
 
 def test_missing_batch_counters_and_a_spare_sub_block_are_tolerated_and_noted() -> None:
-    state = _state()
+    state = state_of()
     del state["bn1.num_batches_tracked"]
     state["sub_block1.layer.0.conv1.weight"] = torch.zeros(2)
     net = Small()
@@ -51,7 +28,7 @@ def test_missing_batch_counters_and_a_spare_sub_block_are_tolerated_and_noted() 
 
 def test_half_precision_becomes_float32_and_double_too() -> None:
     for dtype in (torch.float16, torch.bfloat16, torch.float64):
-        state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in _state().items()}
+        state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state_of().items()}
         net = Small()
         assert "precision" in weights.fit(net, state, where="w")[0]
         assert net.linear.weight.dtype == torch.float32
@@ -60,15 +37,15 @@ def test_half_precision_becomes_float32_and_double_too() -> None:
 
 def test_constants_of_normalization_must_be_those_of_the_model() -> None:
     mean, std = torch.tensor([0.4914, 0.4822, 0.4465]), torch.tensor([0.2471, 0.2435, 0.2616])
-    state = _state() | {"mean": mean.view(3, 1, 1), "std": std.view(3, 1, 1)}
+    state = state_of() | {"mean": mean.view(3, 1, 1), "std": std.view(3, 1, 1)}
     assert "agree" in weights.fit(Small(normalized=True), state, where="w")[0]
-    renamed = _state() | {"mu": mean, "sigma": std}
+    renamed = state_of() | {"mu": mean, "sigma": std}
     assert "agree" in weights.fit(Small(normalized=True), renamed, where="w")[0]
     with pytest.raises(TeacherError, match="the model does not"):
         weights.fit(Small(), state, where="w")
     with pytest.raises(TeacherError, match=r"normalizes by .* the model by"):
         weights.fit(Small(normalized=True), state | {"mean": mean + 0.02}, where="w")
-    weights.fit(Small(), _state() | {"mu": torch.zeros(3), "sigma": torch.ones(3)}, where="w")  # does nothing
+    weights.fit(Small(), state_of() | {"mu": torch.zeros(3), "sigma": torch.ones(3)}, where="w")  # does nothing
 
 
 @pytest.mark.parametrize(
@@ -83,13 +60,13 @@ def test_constants_of_normalization_must_be_those_of_the_model() -> None:
 def test_weights_that_do_not_fit_are_named_and_the_net_is_untouched(
     change: dict[str, Tensor | None], cause: str
 ) -> None:
-    state = {name: value for name, value in (_state() | change).items() if value is not None}
+    state = {name: value for name, value in (state_of() | change).items() if value is not None}
     net = Small()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     with pytest.raises(TeacherError) as caught:
         weights.fit(net, state, where="w.pt")
     assert cause in str(caught.value) and "w.pt" in str(caught.value)
-    assert _equal(net, before)
+    assert holds(net, before)
 
 
 def test_another_architecture_is_called_one() -> None:
