@@ -61,8 +61,13 @@ def sentence(mark: Mark) -> str:
 
 def worst(codes: Iterable[str]) -> Severity | None:
     """Red if one of them is; None of no mark."""
-    found = {severity(code) for code in codes}
-    return "red" if "red" in found else "amber" if found else None
+    return gravest(map(severity, codes))
+
+
+def gravest(severities: Iterable[Severity | None]) -> Severity | None:
+    """Red if one of them is; None where none is given."""
+    found = set(severities)
+    return "red" if "red" in found else "amber" if "amber" in found else None
 
 
 def legend(severities: Iterable[Severity | None]) -> str:
@@ -74,9 +79,8 @@ def legend(severities: Iterable[Severity | None]) -> str:
 def joined(every: Iterable[Marked]) -> Marked:
     """Of a figure that is made of several, such as a difference."""
     found = list(every)
-    severities = {one.severity for one in found}
     letters = "".join(sorted({letter for one in found for letter in one.letters}, key=ascii_letters.find))
-    return Marked(letters, "red" if "red" in severities else "amber" if "amber" in severities else None)
+    return Marked(letters, gravest(one.severity for one in found))
 
 
 def letter(place: int) -> str:

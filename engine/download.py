@@ -3,7 +3,6 @@
 A server's apology is an answer like any other, with status 200: what arrives is looked at before it is believed.
 """
 
-import contextlib
 import email.message
 import hashlib
 import http.client
@@ -14,7 +13,6 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -52,7 +50,7 @@ def fetch(source: str, destination: Path, *, expected_sha256: str = "", min_byte
         return _expect(files.sha256(destination), expected_sha256, destination, url)
     make_folder(destination.parent)
     partial = destination.with_name(f".{destination.name}.part")
-    with _turn(destination.with_name(f".{destination.name}.lock")):
+    with locks.waited_for(destination.with_name(f".{destination.name}.lock")):
         if destination.is_file():  # another process was faster
             return _expect(files.sha256(destination), expected_sha256, destination, url)
         try:
@@ -219,17 +217,6 @@ def _failure(url: str, destination: Path, what: str) -> TeacherError:
     host = urllib.parse.urlsplit(url).hostname
     hint = f"Download {url} by hand and save it as {destination}"
     return TeacherError(f"{host} {what}", where=f"download of {destination.name}", hint=hint)
-
-
-@contextlib.contextmanager
-def _turn(path: Path) -> Iterator[None]:
-    """One process at a time for one file."""
-    lock = locks.open_lock(path)
-    try:
-        locks.wait(lock)
-        yield
-    finally:
-        os.close(lock)
 
 
 def _line(error: BaseException) -> str:

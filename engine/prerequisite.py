@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from engine import torchrun
 from engine.interrupt import Interrupt, Stopped
@@ -60,7 +59,8 @@ def await_teacher(config: RunConfig, machine: Machine) -> None:
 def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, subprocess.Popen[bytes] | None]:
     """The unfinished or new run of the teacher, and its engine unless another process has started one."""
     runs = machine.runs_folder
-    with _only_one(runs):
+    runs.mkdir(parents=True, exist_ok=True)
+    with locks.waited_for(runs / ".teachers.lock"):  # two students do not both begin their teacher
         equal = equal_runs(runs, wanted)
         unfinished = [run for run, status in equal if (status is None or status.phase != "done") and _is_sound(run)]
         run = unfinished[0] if unfinished else create(wanted, toml.dump(wanted), machine)
@@ -88,21 +88,6 @@ def _is_sound(run: RunDir) -> bool:
     except RunFolderError:
         return False
     return True
-
-
-class _only_one:  # noqa: N801  reads as a statement
-    """A lock on the folder of runs, so that two students do not both begin their teacher."""
-
-    def __init__(self, runs: Path) -> None:
-        self._path = runs / ".teachers.lock"
-
-    def __enter__(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = locks.open_lock(self._path)
-        locks.wait(self._file)
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._file)
 
 
 def _wait(run: RunDir, child: subprocess.Popen[bytes] | None, beat: Callable[[], None], interrupt: Interrupt) -> None:

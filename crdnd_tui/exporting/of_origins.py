@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from crdnd_tui import fast_path
+from crdnd_tui import fast_path, report
 from crdnd_tui.comparing.comparison_side import Side
 from crdnd_tui.documents.document import Origin
 from crdnd_tui.text import one_line
@@ -34,7 +32,7 @@ def _origin(side: Side, folder: Path | None) -> Origin:
         state=side.word,
         config_hash=one_line(_word(told, "config_hash") or side.state.config_hash, 64),
         seed=seed if isinstance(seed, int) else None,
-        facts=_facts(told) + _weights(side, folder),
+        facts=_facts(told) + _weights(side),
     )
 
 
@@ -79,28 +77,14 @@ def _teacher(teacher: Mapping[str, Any]) -> str:
     return f"{source}, sha256 {digest}" if source and digest else source
 
 
-class _Record(msgspec.Struct, kw_only=True):
-    weights_sha256: str = ""
-
-
-_decoder = msgspec.json.Decoder(_Record)
-
-
-def _weights(side: Side, folder: Path | None) -> tuple[tuple[str, str], ...]:
+def _weights(side: Side) -> tuple[tuple[str, str], ...]:
     """Of the student, as each checkpoint's judgement recorded it."""
-    if folder is None:
-        return ()
-    found = []
-    for checkpoint in side.state.table:
-        if checkpoint in ("best", "last"):
-            digest = _digest(RunDir(folder).result(checkpoint, "clean"))
-            found += [(f"{checkpoint} weights", f"sha256 {digest}")] if digest else []
-    return tuple(found)
-
-
-def _digest(path: Path) -> str:
-    record = files.decoded(path, _decoder.decode, files.RESULT_CAP)
-    return one_line(record.weights_sha256[:_DIGITS]) if record else ""
+    records = ((name, side.records.get((name, report.CLEAN))) for name in side.state.table)
+    return tuple(
+        (f"{name} weights", f"sha256 {one_line(record.weights[:_DIGITS])}")
+        for name, record in records
+        if record is not None and record.weights
+    )
 
 
 def _table(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from crdnd_tui.library import ACCURACIES, Summary
+from crdnd_tui.marks import gravest
 from engine.spec.marks import Severity
 
 
@@ -44,8 +45,7 @@ class Group:
 
     def severity(self, column: str) -> Severity | None:
         """Of the mean: red where one of its figures is not believed."""
-        found = {run.severity(run.attack_of(column)) for run in self._judged(column)}
-        return "red" if "red" in found else "amber" if "amber" in found else None
+        return gravest(run.severity(run.attack_of(column)) for run in self._judged(column))
 
     @property
     def twins(self) -> int:

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
-
 from crdnd_tui import library
+from crdnd_tui.comparing import images
 from crdnd_tui.home import notes
 from crdnd_tui.home.notes import Notes
 from crdnd_tui.library import State, Summary
@@ -117,7 +116,8 @@ class Scanner:
         stamp = self._stamp(row.id)
         if row.id not in self._digests or self._digests[row.id][0] != stamp:
             path = RunDir(row.summary.path).result(row.summary.shown, "clean")
-            self._digests[row.id] = stamp, _digest(path)
+            record = images.read(files.read(path, files.RESULT_CAP))
+            self._digests[row.id] = stamp, record.weights if record else ""
         return self._digests[row.id][1]
 
     def _row(self, name: str, now: float, known: tuple[_Stamp, Row] | None) -> Row | None:
@@ -161,14 +161,3 @@ def shared(folder: Path) -> Scanner:
             _shared.clear()
             _shared[folder] = Scanner(folder)
         return _shared[folder]
-
-
-class _Judgement(msgspec.Struct):
-    weights_sha256: str = ""
-
-
-def _digest(path: Path) -> str:
-    """Of the weights that a result file is about; empty where it does not tell."""
-    decoder = msgspec.json.Decoder(_Judgement)
-    found = files.decoded(path, decoder.decode, files.RESULT_CAP)
-    return found.weights_sha256 if found else ""

@@ -86,13 +86,7 @@ def started(run: RunDir) -> bool:
 
 def alive(runs: Path) -> bool:
     """Whether a worker of this folder is at work."""
-    descriptor = files.open_regular(runs / ".queue" / "worker.lock")
-    if descriptor is None:
-        return False
-    try:
-        return not locks.take(descriptor, shared=True)
-    finally:
-        os.close(descriptor)
+    return locks.is_held(runs / ".queue" / "worker.lock")
 
 
 def wake(runs: Path) -> bool:

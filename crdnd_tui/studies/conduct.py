@@ -3,11 +3,10 @@
 Whatever dies in between, the same call goes on from what lies on disk. Blocks: not for the event loop.
 """
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -236,14 +235,10 @@ def _with(ticket: Ticket, **changes: object) -> Ticket:
 @contextmanager
 def _alone(runs: Path) -> Iterator[None]:
     """Two launches at once would make the same runs twice; RunFolderError when the folder cannot be written."""
-    path = runs / ".queue" / "studies.lock"
-    try:
-        files.make_folder(path.parent)
-        lock = locks.open_lock(path)
-    except OSError as error:
-        raise RunFolderError(f"no study can be queued here: {error.strerror}", where=str(runs)) from None
-    try:
-        locks.wait(lock)
+    with ExitStack() as stack:
+        try:
+            files.make_folder(runs / ".queue")
+            stack.enter_context(locks.waited_for(runs / ".queue" / "studies.lock"))
+        except OSError as error:
+            raise RunFolderError(f"no study can be queued here: {error.strerror}", where=str(runs)) from None
         yield
-    finally:
-        os.close(lock)

@@ -8,6 +8,8 @@ import fcntl
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from engine.spec.files import LACKING, nicety, open_regular
@@ -91,6 +93,17 @@ def wait(file: int) -> None:
     """Until the lock is ours; at once where the file system has no locks."""
     with nicety():
         fcntl.flock(file, fcntl.LOCK_EX)
+
+
+@contextmanager
+def waited_for(path: Path) -> Iterator[None]:
+    """Alone with this lock, however long that takes; OSError when its file cannot be made or opened."""
+    file = open_lock(path)
+    try:
+        wait(file)
+        yield
+    finally:
+        os.close(file)
 
 
 def give_back(file: int) -> None:
