@@ -19,7 +19,7 @@ PARTS = (
     "config.toml", "status.json", "events.jsonl", "machine.json", "provenance.json", "preset.toml", "engine.log",
     "engine.lock", "notes.toml", "evaluation/best/clean.json", "evaluation/best/gallery.json",
 )  # fmt: skip
-CODES = (0, 1, 2)  # done, failed, refused
+CODES = (0, 1, 2, 4)  # done, failed, refused, not comparable
 SOON = 5.0  # seconds, on a machine that others use, too
 PRESET = '[data]\nname = "digits"\n[student]\nname = "small_cnn"\n[method]\nname = "natural"\n'
 
