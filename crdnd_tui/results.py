@@ -73,10 +73,8 @@ class Reading:
     def _take(self, batch: Batch) -> None:
         if batch.reset:
             self._told, self._records = RunState(), {}
-        before, self._told = (
-            self._told,
-            fold(batch.events, self._told, unknown=batch.unknown, damaged=batch.damaged),
-        )
+        before = self._told
+        self._told = fold(batch.events, before, unknown=batch.unknown, damaged=batch.damaged)
         said = {(event.checkpoint, event.attack) for event in batch.events if isinstance(event, Evaluated)}
         for place in said:  # its record was written before it was said
             self._records.pop(place, None)
@@ -157,13 +155,13 @@ def fair(events: Iterable[Event], state: RunState) -> list[Event]:
 def against(run: RunDir, results: Mapping[str, Mapping[str, float]]) -> dict[Place, str]:
     """Of these accuracies, those that the records of the run contradict, and why."""
     found: dict[Place, str] = {}
-    for place, share in {
-        (name, attack): share for name, row in results.items() for attack, share in row.items()
-    }.items():
+    for place, share in (((name, attack), share) for name, row in results.items() for attack, share in row.items()):
         record = _record(run, place)
-        if record is not None and record.cell is None:
+        if record is None:
+            continue
+        if record.cell is None:
             found[place] = record.trouble
-        elif record is not None and record.cell is not None and not outcomes.near(share, record.cell.accuracy):
+        elif not outcomes.near(share, record.cell.accuracy):
             found[place] = "status.json and its record differ in accuracy"
     return found
 
@@ -195,8 +193,8 @@ def _record(run: RunDir, place: Place) -> Record | None:
     if content is None:
         return Record(trouble="its record is no regular file that can be read") if os.path.lexists(path) else None
     try:
-        outcome = outcomes.decode(content)
-    except (ValueError, RecursionError) as error:
+        outcome = files.parsed(content, outcomes.decode)
+    except files.MalformedError as error:
         return Record(trouble=f"its record is damaged: {one_line(str(error), 160)}")
     if (outcome.checkpoint, outcome.attack) != place:
         return Record(trouble="its record is of another attack or checkpoint")

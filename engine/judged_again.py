@@ -17,8 +17,7 @@ from engine.crew import ALONE
 from engine.evaluate import Subject, evaluate, subset
 from engine.outcomes import write
 from engine.probes import Twin
-from engine.rejudged import AT_LEAST, TURNED, compare
-from engine.rejudged import differing as machines_apart
+from engine.rejudged import AT_LEAST, TURNED, compare, machines_apart
 from engine.spec import checks, files
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CrdndError, brief

@@ -70,7 +70,7 @@ def _settings(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [f"{key} {then.get(key)} -> {now.get(key)}" for key in keys if then.get(key) != now.get(key)]
 
 
-def differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def machines_apart(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """In words, what of the machine and the libraries is another than when the run was judged."""
     apart = [f"{key} {then[key]} -> {now.get(key)}" for key in _PLACES if key in then and then[key] != now.get(key)]
     packages, own = then.get("packages"), now.get("packages", {})

@@ -12,7 +12,7 @@ from engine.augment import Feed
 from engine.evaluate import Subject, evaluate, subset
 from engine.fast.path import FastPath
 from engine.outfit import Laying, outfit, plan_of
-from engine.rejudged import differing
+from engine.rejudged import machines_apart
 from engine.runtime import seed_for
 from engine.screening import screen
 from engine.selection import Selector
@@ -261,7 +261,7 @@ def _machine(stage: Stage, *, goes_on: bool) -> dict[str, Any]:
     """Facts of code and machine. A note tells why a run that goes on equals an unbroken one to rounding only."""
     here = provenance.collect(stage.device) | {"layout": stage.layout}
     then = provenance.before(stage.run.provenance)
-    apart = differing(then, here)
+    apart = machines_apart(then, here)
     if then.get("layout", here["layout"]) != here["layout"]:
         apart.append(f"layout {then['layout']} -> {here['layout']}")
     if "gpu" in here:

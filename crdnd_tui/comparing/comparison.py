@@ -278,12 +278,11 @@ def _disagreeing(shown: Sequence[Row], wanted: str) -> list[tuple[str, str]]:
     """Figures that are not shown, since what the files of their runs say of them contradicts itself."""
     said = []
     for row in shown:
-        lost = [attack for side in row.sides for attack in disputed(side, wanted)]
-        titles = ", ".join(map(report.title, dict.fromkeys(lost)))
-        said += (
-            [f"{row.label}: what its files say of {titles} does not agree; `crdnd verify` tells more."] if lost else []
-        )
-    return [("", words) for words in said]
+        lost = dict.fromkeys(attack for side in row.sides for attack in disputed(side, wanted))
+        titles = ", ".join(map(report.title, lost))
+        words = f"{row.label}: what its files say of {titles} does not agree; `crdnd verify` tells more."
+        said += [("", words)] if lost else []
+    return said
 
 
 def disputed(side: Side, wanted: str) -> list[str]:
@@ -325,9 +324,8 @@ def checked(shown: Sequence[Row], wanted: str) -> list[tuple[str, str]]:
             if side.state.table:
                 labels = found.setdefault(side.state.checks(side.judged(wanted)), [])
                 labels += [row.label] if row.label not in labels else []
-    if len(found) == 1:
-        return [("", f"Checks for figures that mislead: {next(iter(found))}.")]
-    told = "; ".join(f"{', '.join(labels)}: {words}" for words, labels in found.items())
+    several = len(found) > 1
+    told = "; ".join(f"{', '.join(labels)}: {words}" if several else words for words, labels in found.items())
     return [("", f"Checks for figures that mislead: {told}.")] if told else []
 
 

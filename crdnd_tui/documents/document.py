@@ -133,6 +133,11 @@ class Figure:
     marks: str = ""  # letters of the notes, of a whole matrix
     severity: Severity | None = None  # of a whole matrix; red: not believed
 
+    @property
+    def shown(self) -> "tuple[Figure | Series | Bar, ...]":
+        """All in it that may bear marks."""
+        return (self, *self.series, *self.bars)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:

@@ -195,8 +195,7 @@ def titled(figure: Figure) -> str:
 def below(figure: Figure) -> list[str]:
     """Sentences under a figure: what its letters mean, and its struck numbers."""
     said = [f"{letter} {sentence}".strip() for letter, sentence in figure.notes]
-    shown: list[Figure | Series | Bar] = [figure, *figure.series, *figure.bars]
-    return [*said, *([DISBELIEVED] if any(one.severity == "red" for one in shown) else [])]
+    return [*said, *([DISBELIEVED] if any(one.severity == "red" for one in figure.shown) else [])]
 
 
 def refusals(table: Table) -> list[str]:

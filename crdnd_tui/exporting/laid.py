@@ -90,7 +90,7 @@ class Laid:
 
     def legended(self, figure: Figure) -> Figure:
         """With the sentences on the marks of what it shows."""
-        return replace(figure, notes=tuple(self.notes((figure, *figure.series, *figure.bars))))
+        return replace(figure, notes=tuple(self.notes(figure.shown)))
 
     def cell(self, attack: str) -> Evaluated | None:
         """Some run's, the baseline's first: for the attack's settings."""

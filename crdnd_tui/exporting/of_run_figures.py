@@ -32,8 +32,7 @@ def figures(state: RunState, chosen: str, records: Judged) -> list[Figure]:
 
 def _legended(figure: Figure, notes: report.Notes) -> Figure:
     """With the sentences of its letters."""
-    shown: list[Figure | Series | Bar] = [figure, *figure.series, *figure.bars]
-    used = "".join(one.marks for one in shown)
+    used = "".join(one.marks for one in figure.shown)
     return replace(figure, notes=tuple(note for note in notes.sentences() if note[0] in used))
 
 
@@ -170,9 +169,8 @@ def _confusions(state: RunState, records: Judged) -> list[Figure | None]:
 def _confusion(state: RunState, record: Outcome | None) -> Figure | None:
     if record is None:
         return None
-    lost, found = sum(record.counts) - sum(map(sum, record.confusion)), report.Notes(state).of(
-        record.checkpoint, record.attack
-    )  # fmt: skip
+    lost = sum(record.counts) - sum(map(sum, record.confusion))
+    found = report.Notes(state).of(record.checkpoint, record.attack)
     none = f" {lost} had no finite answer." if lost else ""
     return Figure(
         key=f"confusion-{record.attack}", marks=found.letters, severity=found.severity,

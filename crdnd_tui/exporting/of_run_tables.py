@@ -39,7 +39,8 @@ def _results(state: RunState, chosen: str) -> Table | None:
     rows = [_row(state, checkpoints, attack, notes, rule=attack == report.WORST) for attack in within]
     rows += [_row(state, checkpoints, attack, notes, rule=k == 0) for k, attack in enumerate(beyond)]
     lettered = [(letter if letter != "!" else "", sentence) for letter, sentence in notes.sentences()]
-    lettered.append(("", f"{report.checked(state)[0].upper()}{report.checked(state)[1:]}."))
+    checked = report.checked(state)
+    lettered.append(("", f"{checked[0].upper()}{checked[1:]}."))
     return Table(
         key="results", title="Robustness", head="attack", columns=tuple(columns), rows=tuple(rows),
         caption=report.conditions(state) + ".", notes=(*lettered, *_basis(state, chosen, beyond)),
@@ -66,19 +67,15 @@ def _row(state: RunState, checkpoints: list[str], attack: str, notes: report.Not
 
 
 def _cell(state: RunState, checkpoint: str, attack: str, notes: report.Notes) -> Cell:
-    cell = state.table[checkpoint].get(attack)
+    cell, found = state.table[checkpoint].get(attack), notes.of(checkpoint, attack)
+    if cell is None and (checkpoint, attack) not in state.disputed:
+        return Cell()
     if cell is None:
-        found = notes.of(checkpoint, attack)
-        words = "does not agree" if (checkpoint, attack) in state.disputed else ""
-        return Cell(text=words, marks=found.letters, severity=found.severity) if words else Cell()
+        return Cell(text="does not agree", marks=found.letters, severity=found.severity)
     return Cell(
-        value=100 * cell.accuracy,
-        low=100 * cell.low,
-        high=100 * cell.high,
-        n=cell.n,
-        marks=notes.of(checkpoint, attack).letters,
-        severity=notes.of(checkpoint, attack).severity,
-    )
+        value=100 * cell.accuracy, low=100 * cell.low, high=100 * cell.high, n=cell.n, marks=found.letters,
+        severity=found.severity,
+    )  # fmt: skip
 
 
 def _worst(state: RunState, cell: Evaluated | None, notes: report.Notes) -> tuple[Cell, Cell]:

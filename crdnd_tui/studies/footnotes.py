@@ -12,7 +12,7 @@ class Footnotes:
         self._sentences: list[str] = []
 
     def letter(self, sentence: str) -> str:
-        """The letter of this sentence: a new one when it was not said before"""
+        """The letter of this sentence; a new one when it was not said before."""
         if sentence not in self._sentences:
             self._sentences.append(sentence)
         return letter(self._sentences.index(sentence))

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from engine.rejudged import compare, differing
+from engine.rejudged import compare, machines_apart
 from engine.spec.outcomes import Outcome, pack, summarise
 from engine.verdict import FAILS, HOLDS, UNKNOWN
 
@@ -74,5 +74,5 @@ def test_on_an_equal_machine_one_image_is_too_much_and_a_swap_of_two_is_seen():
 def test_what_differs_between_two_machines_is_named():
     then = {"python": "3.11.7", "threads": 1, "device": "cpu", "packages": {"torch": "2.11.0", "pydantic": "2.1"}}
     now = {"python": "3.11.7", "threads": 2, "device": "cuda:0", "packages": {"torch": "2.15.0", "pydantic": "2.2"}}
-    assert differing(then, now) == ["threads 1 -> 2", "device cpu -> cuda:0", "torch 2.11.0 -> 2.15.0"]
-    assert differing({}, now) == []
+    assert machines_apart(then, now) == ["threads 1 -> 2", "device cpu -> cuda:0", "torch 2.11.0 -> 2.15.0"]
+    assert machines_apart({}, now) == []
