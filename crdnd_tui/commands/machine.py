@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tomli
 from pydantic import ValidationError
 
 from crdnd_tui.setup.crews import problems
 from engine.spec.errors import ConfigError
 from engine.spec.machine import Machine
+from engine.spec.toml import value_of
 
 FLAGS = {
     "device": "--device may be auto, cpu, cuda, or cuda:0 and so on",
@@ -65,10 +65,7 @@ def _said(settings: Sequence[str], crew: Mapping[str, Any] | None) -> dict[str, 
 def _setting(text: str) -> tuple[str, Any]:
     """A key and its TOML value."""
     key, _, value = text.partition("=")
-    try:
-        return key.strip(), tomli.loads(f"value = {value}")["value"]
-    except (tomli.TOMLDecodeError, RecursionError, ValueError):
-        return key.strip(), value
+    return key.strip(), value_of(value)
 
 
 def _told(key: str, problem: str) -> str:

@@ -191,7 +191,7 @@ def _override(draft: Draft, text: str) -> None:
             where = ".".join(str(part) for part in keys[: position + 1])
             draft.problems.append(f"--set: {name}: there is no {where} to go into")
             return
-    last, parsed = keys[-1], _value(value.strip())
+    last, parsed = keys[-1], value_of(value.strip())
     if isinstance(node, dict) and isinstance(last, str):
         other_name = last == "name" and len(keys) > 1 and keys[-2] != "config" and node.get("name") != parsed
         other_source = keys[:-1] == ["teacher"] and last in SOURCES and last not in node
@@ -210,7 +210,8 @@ def _override(draft: Draft, text: str) -> None:
     draft.folders[tuple(keys)] = Path.cwd()
 
 
-def _value(text: str) -> Any:  # noqa: ANN401  any TOML value
+def value_of(text: str) -> Any:  # noqa: ANN401  any TOML value
+    """What was set on a command line: a TOML value, or else the text itself."""
     try:
         table = tomli.loads(f"value = {text}")
         _bounded(table)
