@@ -28,7 +28,7 @@ SYSTEM = frozenset(
     {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "thumbs.db",
      "desktop.ini", "icon\r"}
 )  # fmt: skip
-DARK = 64  # of 255: if no pixel of all deep images is brighter, they hold fewer bits than their type
+DARK = 64  # of 255, white in 14 of 16 bits: if no pixel of all deep images is brighter, they hold fewer bits
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # TIFF tag, and one of its values
 ORIENTATION = 274  # EXIF tag; 1 = as stored
 _TORN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning)  # by Pillow
@@ -132,7 +132,7 @@ class _Reader:
             path, cause = torn[0]
             more = f" ({len(torn)} of {len(paths)} images are not)" if len(torn) > 1 else ""
             raise DataError(f"is no readable image{more}: {cause}", where=str(path)) from cause
-        if self._deep and self._deepest < DARK:
+        if self._deep and self._deepest <= DARK:
             path, mode = self._deep
             what = (
                 f"this image (mode {mode}) and all of its kind use less than a quarter of the range of 16 bits: they "

@@ -103,8 +103,9 @@ def test_the_same_picture_in_every_pixel_type_is_the_same(content: bytes | Image
         (Image.fromarray(EIGHT.astype(np.int32) << 20), "0.tif", "mode I"),
         (png16(DEEP >> 4), "0.png", "I;16"),
         (png16(np.stack([DEEP >> 6] * 3, axis=2)), "0.png", "16 bits"),
+        (png16(np.where(DEEP > 30_000, 16383, 0).astype(np.uint16)), "0.png", "I;16"),  # black and white in 14 bits
     ],
-    ids=["float", "int32", "12 in 16", "10 in 16, colour"],
+    ids=["float", "int32", "12 in 16", "10 in 16, colour", "14 in 16"],
 )
 def test_what_has_no_known_white_is_refused_by_name_and_mode(content, name: str, mode: str, tmp_path: Path):
     root = put(image_folder(tmp_path / "images"), content, name)

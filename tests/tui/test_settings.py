@@ -33,6 +33,14 @@ def test_a_word_comes_back_and_other_lines_stay(tmp_path):
     assert remembered(path, "theme") == "dark"
 
 
+def test_a_file_of_a_windows_editor_is_read_again(tmp_path):
+    path = tmp_path / "settings.toml"
+    path.write_bytes(b"\xef\xbb\xbfother = 1\r\n")
+    remember(path, "theme", "light")
+    assert remembered(path, "theme") == "light" and remembered(path, "other") == ""
+    assert path.read_bytes() == b'theme = "light"\nother = 1\r\n'
+
+
 def test_a_link_stays_a_link(tmp_path):
     (tmp_path / "dotfiles").write_text("")
     (tmp_path / "settings.toml").symlink_to(tmp_path / "dotfiles")
