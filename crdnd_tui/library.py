@@ -8,7 +8,7 @@ import platform
 import re
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -36,7 +36,9 @@ LIVING: frozenset[State] = frozenset({"starting", "running", "stopping", "stalle
 STALLED_AFTER = 90.0  # seconds without a heartbeat
 LOST_AFTER = 600.0  # on another host, where no lock can be tried
 STARTING_FOR = 30.0  # seconds that an engine may need before its first status
-_HEAD, _TAIL = 1 << 16, 1 << 18  # bytes of an older run's log that are looked through for warnings
+_NEAR, _HEAD, _TAIL = 1 << 14, 1 << 16, 1 << 18  # bytes of a log that are looked through for warnings
+_LAST = 512  # bytes of a log that its last event hardly exceeds
+_FINISHED, _OTHERWISE = b'"event":"run_finished"', (b"started", b"resumed", b"stopped", b"failed")
 _EVENT = re.compile(r' INFO \{"event":')
 LOG_CAP = 1 << 17  # bytes of engine.log in which a death is looked for
 FRESH = 5.0  # seconds in which a living engine may still be writing its last words
@@ -84,7 +86,8 @@ class Summary:
 
     def disputes(self, column: str) -> bool:
         """Whether a figure of this column, or of this attack, contradicts something, so that it is not shown."""
-        return (self.shown, self._known(ACCURACIES.get(column, (column,)))) in self.disputed
+        at_fault = self._known(ACCURACIES.get(column, (column,))) if self.disputed else ""
+        return (self.shown, at_fault) in self.disputed
 
     def _known(self, attacks: Sequence[str]) -> str:
         """The first of these that was judged, though its figure may be disputed; else empty."""
@@ -202,25 +205,46 @@ def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
         if vitals.alive(run):
             return Summary(id=name, path=run.path, state="running", why="status.json is damaged")
         return Summary(id=name, path=run.path, state="damaged", why="status.json is damaged")
+    untold = status.warnings if not status.marks else 0
+    end = files.tail(f"{base}/events.jsonl", _NEAR) if untold or status.phase == "done" else b""
+    if status.phase == "done" and not _finished(end) and not vitals.alive(run):
+        state, why = _last_words(run) or ("killed", "")
+        why = "; ".join(filter(None, [why, "status.json says that it is done, and its log does not"]))
+        return Summary(id=name, path=run.path, state=state, why=why)
     state, why = _state(run, status, now)
-    known = tuple((display(code, 80), c, a) for code, c, a in status.marks) or _marks_of_log(run, status.warnings)
+    known = tuple((display(code, 80), c, a) for code, c, a in status.marks) or _marks_of_log(run, untold, end)
     age = max(0.0, now - status.heartbeat)
     found = Summary(id=name, path=run.path, state=state, why=why, status=status, age=age, marks=known)
     return found.disputing(agreement.of_status(status))
 
 
-def _marks_of_log(run: RunDir, many: int) -> tuple[tuple[str, str, str], ...]:
-    """Of an older engine's run, whose status counts its warnings only: from both ends of its log.
+def _marks_of_log(run: RunDir, many: int, end: bytes) -> tuple[tuple[str, str, str], ...]:
+    """Of an older engine's run, whose status counts its warnings only: from `end`, or else both ends, of its log.
 
     Where these hold fewer than there are, a mark says so.
     """
     if not many:
         return ()
-    ends = files.ends(run.events, _HEAD, _TAIL)
-    lines = [line for end in ends for line in end.split(b"\n") if b'"warned"' in line]
-    found = [event for event in decode(lines).events if isinstance(event, Warned)]
+    found = _warned([end])  # where most are
+    if len(found) < many:
+        found = _warned(files.ends(run.events, _HEAD, _TAIL))
     known = dict.fromkeys((display(w.code, 80), display(w.checkpoint, 20), display(w.attack, 80)) for w in found)
     return (*known, *([(marks.NOT_READ, "", "")] if len(found) < many else []))
+
+
+def _warned(pieces: Iterable[bytes]) -> list[Warned]:
+    lines = [line for piece in pieces for line in _lines_with(b'"event":"warned"', piece)]
+    return [event for event in decode(lines).events if isinstance(event, Warned)]
+
+
+def _lines_with(word: bytes, content: bytes) -> Iterator[bytes]:
+    """Lines that hold the word; most of a log is not looked at line by line, for there are 10,000 runs."""
+    at = content.find(word)
+    while at >= 0:
+        end = content.find(b"\n", at)
+        end = len(content) if end < 0 else end
+        yield content[content.rfind(b"\n", 0, at) + 1 : end]
+        at = content.find(word, end)
 
 
 def _without(status: Status, disputed: Mapping[Place, str]) -> Status:
@@ -307,6 +331,13 @@ def _last_words(run: RunDir) -> tuple[State, str] | None:
             return _ended("failed", display(message))
         case _:
             return None
+
+
+def _finished(end: bytes) -> bool:
+    """Whether the end of a log, where there is one, does not contradict a status that says so."""
+    if not end or _FINISHED in end[-_LAST:]:
+        return True
+    return end.rfind(_FINISHED) > max(end.rfind(b'"event":"run_%s"' % word) for word in _OTHERWISE)
 
 
 def _without_status(run: RunDir, now: float) -> tuple[State, str]:

@@ -25,7 +25,8 @@ _LONGEST_NAME = 32  # cells
 def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = False) -> list[Text]:
     """One line for each run: sign and state, id, progress, clean and strongest accuracy of `best`, and its name."""
     wide = max((len(row.id) for row in rows), default=0)
-    signs = 3 * any(one for row in rows for one in _severities(row))  # cells of a mark beside each accuracy
+    severities = {one for row in rows for one in _severities(row)}
+    signs = 3 * any(severities)  # cells of a mark beside each accuracy
     room = max(16, min(wide, width - 37 - 2 * signs))
     shorter = width < 66
     longest = max((cell_len(row.name) for row in rows), default=0)
@@ -48,7 +49,7 @@ def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = Fal
         lines.append(line)
         if row.why and row.state not in ("running", "starting"):
             lines.append(Text(" " * 12 + one_line(row.why, max(10, width - 14)), "dim"))
-    said = marks.legend(one for row in rows for one in _severities(row)) if not shorter else ""
+    said = marks.legend(severities) if not shorter else ""
     lines += [Text(f"  {said}; `crdnd show RUN` says why", "dim")] if said else []
     return [Text(plain(line.plain)) for line in lines] if ascii_only else lines
 
@@ -76,9 +77,13 @@ def _accuracies(row: Summary, signs: int) -> Text:
     for attack in ("clean", _strongest(row)):
         severity = row.severity(attack) if attack in of else None
         number = DISPUTED if row.disputes(attack) else percent(of.get(attack), n)
-        line.append(" " + " " * (6 - len(number)))
-        line.append(number, "dim strike" if severity == "red" else "")
-        line.append(f" {marks.SIGNS[severity]:<2}" if signs else "", "red" if severity == "red" else "yellow")
+        if severity == "red":
+            line.append(" " * (7 - len(number)))
+            line.append(number, "dim strike")
+        else:
+            line.append(number.rjust(7))
+        if signs:
+            line.append(f" {marks.SIGNS[severity]:<2}", "red" if severity == "red" else "yellow")
     return line
 
 

@@ -190,7 +190,7 @@ def _facts(found: Provenance) -> Iterator[tuple[str, str]]:
     images = _dict(facts.get("images"))
     for split, digest in _dict(facts.get("data_sha256")).items():
         many = images.get(split)
-        yield f"{split}", f"sha256 {digest}" + (f", {count(many)} images" if isinstance(many, int) else "")
+        yield display(split, 20), f"sha256 {digest}" + (f", {count(many)} images" if isinstance(many, int) else "")
     said = facts.get("notes")
     for place, note in enumerate(said if isinstance(said, list) else []):
         yield "" if place else "notes", str(note)

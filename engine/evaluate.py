@@ -5,8 +5,10 @@ What is finished on the disk is never computed again: it is said again, so that 
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -187,9 +189,17 @@ def _clean(court: _Court) -> Outcome:
         look(court.bench), spec, court.bench, court.identity, court.subject.checkpoint, "clean"
     )
     if done is None:
+        _say_damaged(court, path)
         _store(court, outcome)
     court.say(_evaluated(outcome))
     return outcome
+
+
+def _say_damaged(court: _Court, path: Path) -> None:
+    """What lies where nothing is that can be used is made anew, with a word."""
+    if court.bench.crew.lead(lambda: os.path.lexists(path)):
+        message = f"{path.parent.name}/{path.name} is damaged, or of another judgement: it is made anew"
+        court.say(Warned(code="record_damaged", message=message))
 
 
 def _attack(court: _Court, spec: AttackSpec, clean: Tensor) -> Outcome:
@@ -204,6 +214,8 @@ def _attack(court: _Court, spec: AttackSpec, clean: Tensor) -> Outcome:
         message = f"the examples of {spec.key} on {checkpoint} are missing or damaged: the attack is run again"
         court.say(Warned(code="gallery_damaged", message=message))
         outcome = None
+    elif outcome is None:
+        _say_damaged(court, path)
     if outcome is None:
         assault = assail(court.bench, spec, clean, keeping, court.progress(spec.key))
         crew.lead(lambda: gallery.hang(index, spec.key, assault, court.visitors, court.identity))
@@ -243,6 +255,7 @@ def _probed(court: _Court, results: dict[str, Outcome]) -> Suspicion:
     keeping = court.keeping("suspect", asked)._replace(gallery=torch.zeros(0, dtype=torch.int64))
     suspicion = crew.lead(lambda: suspect.recall(path, digest))
     if suspicion is None:
+        _say_damaged(court, path)
         if court.evaluation.suspect:
             suspicion = suspect.probe(_accused(court, results), digest, keeping, court.progress("suspect"))
         else:

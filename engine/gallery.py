@@ -15,11 +15,9 @@ from torch import Tensor, nn
 from engine.bench import Assault, Bench
 from engine.outcomes import Identity
 from engine.spec import gallery
-from engine.spec.files import RESULT_CAP, decoded, read, write_inside
+from engine.spec.files import PIXEL_CAP, RESULT_CAP, decoded, read, write_inside
 from engine.spec.gallery import Example, Gallery, Probabilities, Shelf
 from engine.types import Images
-
-PIXEL_CAP = 1 << 34  # bytes of an attack's examples
 
 
 class Visitors(NamedTuple):

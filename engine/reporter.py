@@ -30,13 +30,12 @@ from engine.spec.events import (
     decode,
     encode,
 )
-from engine.spec.files import content_of, open_log, sync, write_atomically
+from engine.spec.files import LOG_CAP, content_of, open_log, sync, write_atomically
 from engine.spec.rundir import RunDir
 from engine.spec.status import Phase, Status
 
 STATUS_SECONDS = 2.0
 MAX_LOGGED = 400  # characters of an event in engine.log; events.jsonl has it whole
-LOG_CAP = 1 << 33  # bytes of events; a run of a month says less
 LOG_DAMAGED = "log_damaged"  # code of the warning
 RESERVE_BYTES = 64 * 1024  # given up when the disk is full, so that the failure itself can be written
 

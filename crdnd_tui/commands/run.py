@@ -52,13 +52,18 @@ def resume(
     """An interrupted run goes on where its last checkpoint is, on its machine with these changes."""
     folder = rundir.find(runs, name)
     row = library.summary(folder)
-    if row is not None and row.state == "done":
+    if row is not None and row.state == "done" and _is_done(folder):
         output.say(f"{row.id} is done already.")
         if not as_json:
             output.show(_table(folder))
         return DONE
     _invite(folder, _moved(folder, settings, crew))
     return go(folder, detach=detach, as_json=as_json, again=True)
+
+
+def _is_done(folder: RunDir) -> bool:
+    """Whether an engine would find nothing to do, or nothing to go on from."""
+    return folders.is_done(folder, toml.read(folder.config)) or not any(folder.checkpoints.glob("[0-9]*-*.pt"))
 
 
 def _invite(folder: RunDir, here: Machine) -> None:

@@ -9,7 +9,6 @@ import errno
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -20,6 +19,8 @@ from engine.spec import written
 
 CONFIG_CAP = 1 << 20  # bytes of a config, status or machine file
 RESULT_CAP = 64 << 20  # bytes of a result, which may hold the outcomes of every image
+PIXEL_CAP = 1 << 34  # bytes of the examples of an attack
+LOG_CAP = 1 << 33  # bytes of events or of a log; a run of a month says less
 MAX_DOTS = 500  # in a line of TOML: a key of 20,000 parts keeps a parser busy for seconds
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE = 64 << 20  # bytes that are asked for at once
@@ -157,12 +158,25 @@ def is_folder(path: Path | str) -> bool:
 
 
 def open_log(path: Path, *, anew: bool = False, read: bool = False) -> int:
-    """A descriptor to append to, or to begin anew with, and to `read`; OSError unless it becomes a regular file."""
-    kept = os.O_TRUNC if anew else os.O_APPEND
-    way = os.O_RDWR if read else os.O_WRONLY
-    flags = way | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    """A descriptor to append to, or to begin anew with, and to `read`; OSError unless it becomes a regular file.
+
+    A file that has other names, by hard links as backups are made of, is first replaced by a copy of its own.
+    """
+    flags = os.O_APPEND * (not anew) | (os.O_RDWR if read else os.O_WRONLY)
+    descriptor = _made(path, flags)
+    if os.fstat(descriptor).st_nlink > 1:
+        os.close(descriptor)
+        write_atomically(path, b"" if anew else content_of(path, LOG_CAP))
+        descriptor = _made(path, flags)
+    if anew:
+        os.ftruncate(descriptor, 0)
+    return descriptor
+
+
+def _made(path: Path, flags: int) -> int:
+    """A descriptor to write to a regular file, which is made where there is none."""
     try:
-        descriptor = os.open(path, flags | kept, 0o666)
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise _named(error, path) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -310,7 +324,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     A new file has the mode that the umask gives, so that people who share a folder can share its files.
     """
-    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    temporary = path.with_name(f"{TEMPORARY}{os.urandom(8).hex()}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -1,12 +1,14 @@
 """Run folders as a whole: making one, and finding those of an equal config."""
 
+import hashlib
 import re
 import secrets
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.spec import events, files
+from engine.spec import checks, events, files, gallery, outcomes
 from engine.spec import machine as machine_file
 from engine.spec import status as status_file
 from engine.spec.config import JudgeConfig, RunConfig
@@ -87,7 +89,10 @@ def finished_run(runs: Path, config: RunConfig) -> RunDir | None:
 
 
 def is_done(run: RunDir, config: RunConfig | JudgeConfig) -> bool:
-    """Whether the run is finished. A status that says so is believed when log, weights and config do not contradict."""
+    """Whether the run is finished. A status that says so is believed when nothing else in the folder contradicts it.
+
+    Damaged records and examples do: a run that goes on makes them anew.
+    """
     status = status_of(run)
     if status is None or status.phase != "done" or status.config_hash not in ("", config.config_hash):
         return False
@@ -98,7 +103,25 @@ def is_done(run: RunDir, config: RunConfig | JudgeConfig) -> bool:
         return False
     checkpoints = ("best", "last") if isinstance(config, RunConfig) else config.evaluation.checkpoints
     kept = all(files.is_regular(run.weights_of(name)) for name in checkpoints)
-    return whole and kept and bool(said) and isinstance(said[-1], events.RunFinished)
+    return whole and kept and bool(said) and isinstance(said[-1], events.RunFinished) and _is_judged(run)
+
+
+def _is_judged(run: RunDir) -> bool:
+    """Whether all that its evaluations left can be read, and examples have the pixels that their index names."""
+    for path in run.evaluation.glob("*/*.json"):
+        if path.stem != "gallery":
+            decode: Callable[[bytes], object] = checks.decode if path.stem == "suspect" else outcomes.decode
+            if files.decoded(path, decode, files.RESULT_CAP) is None:
+                return False
+            continue
+        index = files.decoded(path, gallery.decode, files.RESULT_CAP)
+        for shelf in index.attacks.values() if index else ():
+            pixels = files.read(path.with_name(Path(shelf.file).name), files.PIXEL_CAP) or b""
+            if hashlib.sha256(pixels).hexdigest() != shelf.sha256:
+                return False
+        if index is None:
+            return False
+    return True
 
 
 def status_of(run: RunDir) -> Status | None:

@@ -113,7 +113,9 @@ def give_back(file: int) -> None:
 
 
 def sign(file: int, content: bytes) -> None:
-    """Write into a lock who holds it, unless it is another user's and may only be read."""
+    """Write into a lock who holds it, unless it is another user's and may only be read; OSError for a hard link."""
+    if os.fstat(file).st_nlink > 1:
+        raise OSError(errno.EMLINK, "its lock has another name elsewhere (a hard link); remove the one here")
     if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
         os.ftruncate(file, 0)
         os.pwrite(file, content, 0)

@@ -19,7 +19,7 @@ PARTS = (
     "config.toml", "status.json", "events.jsonl", "machine.json", "provenance.json", "preset.toml", "engine.log",
     "engine.lock", "notes.toml", "evaluation/best/clean.json", "evaluation/best/gallery.json",
 )  # fmt: skip
-CODES = (0, 1, 2, 4)  # done, failed, refused, not comparable
+CODES = (0, 1, 2, 4)  # done, failed, refused, nothing to compare
 SOON = 5.0  # seconds, on a machine that others use, too
 PRESET = '[data]\nname = "digits"\n[student]\nname = "small_cnn"\n[method]\nname = "natural"\n'
 
@@ -79,6 +79,34 @@ def test_hostile_parts_of_runs_stop_no_command(tmp_path: Path, content: str, cal
     assert Queue(runs).sharing
     assert notes.read(runs / whole) == notes.NONE
     assert library.summary(rundir.RunDir(runs / whole)).state == "done"
+
+
+def test_a_status_that_the_log_contradicts_is_not_believed(tmp_path: Path, call, monkeypatch) -> None:
+    run = hostile.run(tmp_path / "runs")
+    assert library.summary(run).state == "done"
+    lines = run.events.read_bytes().splitlines(keepends=True)
+    run.events.write_bytes(b"".join(lines[:-1]))
+    row = library.summary(run)
+    assert (row.state, row.status) == ("killed", None)
+    assert "its log does not" in row.why
+    code, said = call("show", run.id)
+    assert (code, "its log does not" in said) == (0, True)
+    run.events.write_bytes(
+        b"".join([*lines[:-1], b'{"v":1,"seq":9999,"time":1.0,"event":"run_stopped","reason":"asked","step":9}\n'])
+    )
+    assert library.summary(run).state == "stopped"
+    run.events.write_bytes(b"".join(lines) + b"?" * 2000 + b"\n")
+    assert library.summary(run).state == "done"
+    started = []
+    monkeypatch.setattr("crdnd_tui.commands.run.go", lambda folder, **_: started.append(folder.id) or 0)
+    assert "is done already" in call("resume", run.id)[1]
+    run.events.write_bytes(b"".join(lines[:-1]))
+    assert call("resume", run.id)[0] == 0
+    run.events.write_bytes(b"".join(lines))
+    run.checkpoints.mkdir()
+    (run.checkpoints / f"000001-{'0' * 32}.pt").write_bytes(b"")
+    assert call("resume", run.id)[0] == 0  # there are no weights, and there is what they can be made from
+    assert started == [run.id] * 2
 
 
 @pytest.mark.parametrize("content", hostile.CONTENTS)

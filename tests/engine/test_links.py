@@ -66,7 +66,7 @@ def test_a_link_in_a_run_folder_is_named_and_nothing_behind_it_changes(
     assert sorted(run.path.rglob("*")) == inside
 
 
-@pytest.mark.parametrize("name", ["machine.json", "events.jsonl", "status.json", "engine.log", "stop"])
+@pytest.mark.parametrize("name", ["machine.json", "events.jsonl", "status.json", "engine.log", "stop", ".reserve"])
 def test_a_folder_where_a_file_belongs_is_named(data: Path, tmp_path: Path, name: str) -> None:
     run = make(tmp_path, data, short())
     (run.path / name).unlink(missing_ok=True)
@@ -131,6 +131,31 @@ def test_a_file_that_is_replaced_whole_takes_the_place_of_a_link(tmp_path: Path,
     assert not run.provenance.is_symlink()
     assert not run.status.is_symlink()
     assert content(outside) == before
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_log_with_other_names_gets_a_file_of_its_own_before_it_is_written(tmp_path: Path, anew: bool) -> None:
+    (tmp_path / "backup").write_bytes(b"kept\n")
+    (tmp_path / "engine.log").hardlink_to(tmp_path / "backup")
+    with os.fdopen(files.open_log(tmp_path / "engine.log", anew=anew), "ab") as log:
+        log.write(b"more\n")
+    assert (tmp_path / "backup").read_bytes() == b"kept\n"
+    assert (tmp_path / "engine.log").read_bytes() == b"kept\n" * (not anew) + b"more\n"
+
+
+def test_a_run_whose_files_have_other_names_leaves_those_alone(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+    run = make(tmp_path, data, short())
+    assert nursery.work(run) == FINISHED
+    backup = tmp_path / "backup"
+    shutil.copytree(run.path, backup, copy_function=os.link)
+    before = {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()}
+    shutil.rmtree(run.weights)
+    with pytest.raises(RunFolderError, match="cannot be locked: its lock has another name"):
+        job.work(run, time.monotonic())
+    run.lock.unlink()
+    assert nursery.work(run) == FINISHED
+    assert {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()} == before
+    assert run.weights_of("last").is_file()
 
 
 def test_discarding_batches_leaves_what_a_link_leads_to(tmp_path: Path, outside: Path) -> None:

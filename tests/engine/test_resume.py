@@ -148,8 +148,29 @@ def test_what_is_damaged_of_an_evaluation_is_made_anew(
         assert one["robust"] == other["robust"]
     else:
         assert made.read_bytes() == kept.read_bytes()
-    told = [event for event in said(run, "warned") if event["code"] == "gallery_damaged"]
-    assert len(told) == (place != "fgsm.json")
+    told = [event["code"] for event in said(run, "warned") if "damaged" in event["code"]]
+    assert told == ["record_damaged" if place == "fgsm.json" else "gallery_damaged"]
+
+
+@pytest.mark.parametrize("place", ["clean.json", "fgsm.json", "suspect.json", "gallery.json", "fgsm.f32"])
+def test_a_finished_run_with_damaged_records_is_gone_on_with(
+    nursery: Nursery, whole_short: RunDir, tmp_path: Path, place: str
+) -> None:
+    run = RunDir(tmp_path / "tiny")
+    shutil.copytree(whole_short.path, run.path)
+    made, kept = (each.evaluation / "last" / place for each in (run, whole_short))
+    hostile.plant(made, "zeros")
+    assert not is_done(run, toml.read(run.config))
+    assert nursery.work(run) == FINISHED, nursery.screen.read_text()
+    if made.suffix == ".json":
+        one, other = (json.loads(path.read_bytes()) | {"seconds": 0} for path in (made, kept))
+        assert one == other
+    else:
+        assert made.read_bytes() == kept.read_bytes()
+    assert [event["code"] for event in said(run, "warned") if "damaged" in event["code"]] == [
+        "gallery_damaged" if place in ("gallery.json", "fgsm.f32") else "record_damaged"
+    ]
+    assert is_done(run, toml.read(run.config))
 
 
 def _lines(run: RunDir) -> list[bytes]:
