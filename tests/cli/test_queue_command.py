@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crdnd_tui import cli, gpu
+from crdnd_tui import advice, cli, gpu
 from crdnd_tui.queueing import memory, occupancy, worker
 from crdnd_tui.queueing.dispatch import outcome
 from crdnd_tui.queueing.queue import Queue, Ticket
@@ -91,7 +91,8 @@ def test_the_note_of_a_failure_is_never_an_event(runs: Path) -> None:
     run = waiting_run(runs, "r1")
     run.log.write_text('2026-01-01 10:00:00,123 INFO {"event":"run_started","v":1}\n')
     note = outcome(run, Ticket(run="r1", started=1.0))["note"]
-    assert note == "the engine died without a word; `crdnd resume r1` goes on from the last checkpoint."
+    resume = f"`crdnd resume {advice.named(run)}`"
+    assert note == f"the engine died without a word; {resume} goes on from the last checkpoint."
 
 
 def test_a_queued_run_keeps_how_many_devices_it_takes(call, runs: Path, preset: Path) -> None:
