@@ -53,7 +53,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             ensure_room(claimed, "its arrays", str(path))
             return {name: archive[name] for name in ARRAYS}
     except _TORN as error:
-        raise DataError(f"cannot be read: {error}", where=str(path), hint="Pickled arrays are refused.") from error
+        why = (str(error).splitlines() or [type(error).__name__])[0]  # NumPy goes on with advice on how to trust it
+        raise DataError(f"cannot be read: {why}", where=str(path), hint="Pickled arrays are refused.") from error
 
 
 def _claimed(archive: zipfile.ZipFile, name: str, path: Path) -> int:

@@ -81,6 +81,16 @@ def test_hostile_parts_of_runs_stop_no_command(tmp_path: Path, content: str, cal
     assert library.summary(rundir.RunDir(runs / whole)).state == "done"
 
 
+def test_no_word_of_a_provenance_reaches_the_terminal_as_it_is(tmp_path: Path, call) -> None:
+    run = hostile.run(tmp_path / "runs")
+    said = json.loads(run.provenance.read_bytes())
+    run.provenance.write_text(json.dumps(said | {"data_sha256": {"[/red]\x1b]0;x\x07": "\x1b[31m"}}))
+    code, shown = call("show", run.id, "--provenance")
+    assert code == 0
+    assert "\x1b" not in shown
+    assert "[/red]" in shown
+
+
 def test_a_status_that_the_log_contradicts_is_not_believed(tmp_path: Path, call, monkeypatch) -> None:
     run = hostile.run(tmp_path / "runs")
     assert library.summary(run).state == "done"

@@ -220,3 +220,13 @@ def test_a_member_that_lies_about_its_size_is_refused(tmp_path):
 def test_a_pipe_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "set.npz")
     assert "no such file" in refused(tmp_path / "set.npz").what
+
+
+def test_a_header_too_long_to_be_read_is_one_sentence_without_advice_to_trust_it(tmp_path):
+    path = tmp_path / "set.npz"
+    np.savez(path, **arrays(x_train=None))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x_train.npy", b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535)
+    what = refused(path).what
+    assert "Header info length (65535) is large" in what
+    assert "\n" not in what
