@@ -43,10 +43,10 @@ class Partial:
         write_inside(self._path(name), self._digest(name, payload) + payload)
 
     def discard(self) -> None:
-        """The attack has ended and its record is written."""
+        """The attack has ended and its record is written. What cannot be removed stays: no later attack believes it."""
         if is_folder(self.folder):
             refuse_links(self.folder)
-            shutil.rmtree(self.folder)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.batch"

@@ -23,6 +23,7 @@ from engine.spec.signals import held_back
 from engine.spec.teachers import PresetTeacher
 
 POLL_SECONDS, WAITING_SECONDS = 0.1, 1.0
+LOG_BYTES = 1 << 17  # of engine.log, in which deaths are looked for
 ATTEMPTS = 2  # engines that one student starts for a teacher whose engine is killed
 
 
@@ -123,7 +124,11 @@ def _check(run: RunDir, child: subprocess.Popen[bytes] | None, attempts: int) ->
         case _:
             code = child.returncode if child else 0
             how = f"died of {deaths.cause(deaths.name(code))}" if code < 0 else f"died with exit code {code}"
+    death = deaths.last(files.tail(run.log, LOG_BYTES)) if child is not None and child.returncode < 0 else None
+    again = "Resuming this run tries again."
+    if death is not None and death.native and death.repeated:
+        again = f"{death.advice(run.id, files.read(run.machine))} Then resume this run."
     raise TeacherError(
         f"the teacher's run {run.id} {how}",
-        hint=f"`crdnd show {run.id}` tells more; its log is {run.log}. Resuming this run tries again.",
+        hint=f"`crdnd show {run.id}` tells more; its log is {run.log}. {again}",
     )

@@ -18,6 +18,8 @@ from engine.interrupt import Interrupt
 from engine.job import FAILED, FINISHED, STOPPED
 from engine.lock import Lock
 from engine.spec import files, rundir, toml
+from engine.spec.deaths import Death
+from engine.spec.deaths import name as signal_name
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.events import RunStarted
 from engine.spec.folders import is_done, machine_of, status_of
@@ -30,6 +32,7 @@ POLL_SECONDS = 0.1
 PORT = 29400  # where nodes meet when no port is named; torchrun's own
 VAGUE = {"RuntimeError", "Network"}  # may come of another's end
 RESUME = "`crdnd resume` goes on from the last checkpoint."
+NATIVE = "If a rank dies so again, `crdnd resume RUN --machine layout=contiguous` avoids one known cause."
 
 
 def work(run: RunDir, began: float) -> int:
@@ -140,7 +143,8 @@ def why(said: list[Ending], deaths: list[Ending], agent: int, ranks: int) -> End
         return Ending(rank=0, code=FAILED, kind="RanksLost", message=message, hint=RESUME)
     death = death or deaths[0]
     message = f"rank {death.rank} of {ranks} died ({_how(death.code)}); the run was ended"
-    return Ending(rank=death.rank, code=FAILED, kind="RankDied", message=message, hint=RESUME)
+    hint = f"{RESUME} {NATIVE}" if Death(_how(death.code)).native else RESUME
+    return Ending(rank=death.rank, code=FAILED, kind="RankDied", message=message, hint=hint)
 
 
 def _world(run: RunDir) -> int:
@@ -149,4 +153,4 @@ def _world(run: RunDir) -> int:
 
 
 def _how(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return signal_name(code) if code < 0 else f"exit code {code}"

@@ -1,5 +1,6 @@
 """An engine never writes, cuts or deletes through a link out of its folder, and says which link it met."""
 
+import errno
 import os
 import shutil
 import time
@@ -168,6 +169,19 @@ def test_discarding_batches_leaves_what_a_link_leads_to(tmp_path: Path, outside:
     (tmp_path / "fgsm.partial").symlink_to(outside / "fgsm.partial")
     Partial(tmp_path / "fgsm.partial", "").discard()
     assert content(outside) == before | {"0.batch": b"x"}
+
+
+def test_batches_that_the_file_system_keeps_are_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = Partial(tmp_path / "fgsm.partial", "")
+    batches.save("0", {"x": torch.zeros(1)})
+
+    def keeps(*_args: object, **_more: object) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")  # as NFS does while somebody reads
+
+    monkeypatch.setattr(os, "unlink", keeps)
+    monkeypatch.setattr(os, "rmdir", keeps)
+    batches.discard()
+    assert Partial(tmp_path / "fgsm.partial", "of another attack").load("0") is None
 
 
 @pytest.mark.parametrize("name", ["teachers", "teachers/robustbench"])

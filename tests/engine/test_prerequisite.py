@@ -192,6 +192,14 @@ def test_a_teacher_whose_engine_is_killed_is_started_once_more_and_its_death_nam
     assert run.log.read_text().count("died of SIGKILL") == 2
 
 
+def test_advice_for_a_teacher_that_crashes_again_does_not_lead_in_a_circle(tmp_path, monkeypatch):
+    lab = Lab(tmp_path)
+    run = played(monkeypatch, lab, ("training", -11), ("training", -11))
+    with pytest.raises(TeacherError, match="died of SIGSEGV") as caught:
+        waited(lab, tmp_path)
+    assert f"`crdnd resume {run.id} --machine layout=contiguous`" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("phase", "code", "how"),
     [("stopped", 3, "was stopped by somebody else: stop file"), ("training", 1, "died with exit code 1")],

@@ -258,3 +258,9 @@ def test_last_words_are_read_in_their_order_and_old_ones_are_not(tmp_path):
     torchrun.forget(run)
     assert torchrun.endings(run, since=0.0) == torchrun.deaths(run) == []
     assert [path.name for path in (tmp_path / ".ranks").iterdir()] == ["elsewhere-3.json"]  # another node's
+
+
+def test_advice_for_a_crashed_rank_does_not_lead_in_a_circle() -> None:
+    for number, wanted in ((signal.SIGSEGV, True), (signal.SIGILL, True), (signal.SIGKILL, False), (40, False)):
+        cause = ranks.why([], [Ending(rank=1, code=-number)], 1, 2)
+        assert ("layout=contiguous" in cause.hint) is wanted, number
