@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 from msgspec import structs
 
 from crdnd_tui import advice, agreement, marks, vitals
@@ -154,6 +155,28 @@ class Summary:
             "severity": {c: {a: self.severity(a, c) for a in row} for c, row in s.results.items()},
             "checks": self.checks,
         }  # fmt: skip
+
+
+class _Judged(msgspec.Struct):
+    """Of a record what a list holds against the status; the rest is passed over, for a list may have 10,000 runs."""
+
+    accuracy: float
+
+
+_judged = msgspec.json.Decoder(_Judged)
+
+
+def held(row: Summary, columns: Iterable[str] = ACCURACIES) -> Summary:
+    """The same without the figures of these columns that their own records contradict."""
+    run, disputed = RunDir(row.path), dict[Place, str]()
+    for attack in filter(None, map(row.attack_of, columns)):
+        path = run.result(row.shown, attack)
+        record = files.decoded(path, _judged.decode, files.RESULT_CAP)
+        if record is None and os.path.lexists(path):
+            disputed[row.shown, attack] = "its record is damaged"
+        elif record is not None and not agreement.near(record.accuracy, row.judged[attack]):
+            disputed[row.shown, attack] = "status.json and its record differ in accuracy"
+    return row.disputing(disputed)
 
 
 def runs(folder: Path, *, now: float | None = None) -> list[Summary]:

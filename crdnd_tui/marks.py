@@ -3,6 +3,7 @@
 Amber informs; red strikes the figure, which then is not believed, never bold, and never leads.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from string import ascii_letters
 from typing import NamedTuple, Protocol
@@ -18,6 +19,9 @@ NOT_PROBED, NOT_READ = "not_probed", "marks_not_read"
 _TELLING = frozenset(
     {"train_subset", "teacher_at_chance", "teacher_less_robust", NOT_PROBED, NOT_READ}
 )  # by their own message
+
+
+_SIGNED = re.compile(r" !(?=[ ,;:)]|$)").search  # no word of a label that happens to begin with the sign
 
 
 class Mark(Protocol):
@@ -44,6 +48,11 @@ class Marked(NamedTuple):
     def signs(self) -> str:
         """`!!ab`: the sign of a struck figure, and the letters of its sentences."""
         return (STRUCK if self.struck else "") + self.letters
+
+    @property
+    def sign(self) -> str:
+        """Behind a figure in a sentence, where no letters are: ` !`, ` !!`; empty without a mark."""
+        return f" {SIGNS[self.severity]}" if self.severity else ""
 
 
 UNMARKED = Marked()
@@ -74,6 +83,11 @@ def legend(severities: Iterable[Severity | None]) -> str:
     """What the signs mean that are there: `! may mislead, !! struck out: not believed`; empty without any."""
     found = set(severities)
     return ", ".join(words for name, words in LEGEND.items() if name in found)
+
+
+def explained(sentences: Iterable[str]) -> str:
+    """What the sign in these sentences means; empty where none is. No red figure has a part in any."""
+    return f"{LEGEND['amber']}; the notes of the tables say why." if any(_SIGNED(said) for said in sentences) else ""
 
 
 def joined(every: Iterable[Marked]) -> Marked:

@@ -51,6 +51,8 @@ def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = Fal
             lines.append(Text(" " * 12 + one_line(row.why, max(10, width - 14)), "dim"))
     said = marks.legend(severities) if not shorter else ""
     lines += [Text(f"  {said}; `crdnd show RUN` says why", "dim")] if said else []
+    if not shorter and any(row.disputes(attack) for row in rows for attack in ("clean", _strongest(row))):
+        lines.append(Text(f"  {DISPUTED} its files do not agree; `crdnd verify RUN` says which", "red"))
     return [Text(plain(line.plain)) for line in lines] if ascii_only else lines
 
 
@@ -76,12 +78,10 @@ def _accuracies(row: Summary, signs: int) -> Text:
     line = Text(" ")
     for attack in ("clean", _strongest(row)):
         severity = row.severity(attack) if attack in of else None
-        number = DISPUTED if row.disputes(attack) else percent(of.get(attack), n)
-        if severity == "red":
-            line.append(" " * (7 - len(number)))
-            line.append(number, "dim strike")
-        else:
-            line.append(number.rjust(7))
+        disputed = row.disputes(attack)
+        number = DISPUTED if disputed else percent(of.get(attack), n)
+        line.append(" " * (7 - len(number)))
+        line.append(number, "bold red" if disputed else "dim strike" if severity == "red" else "")
         if signs:
             line.append(f" {marks.SIGNS[severity]:<2}", "red" if severity == "red" else "yellow")
     return line

@@ -273,7 +273,11 @@ def figures(stored: Stored, dataset: Dataset, identity: Identity) -> Iterator[Fi
             if why:
                 yield Finding(f"record {checkpoint} {attack}", FAILS, why)
         if "worst" in row and all(key in row for key in ("clean", *within)):
-            again = worst_case([row["clean"], *(row[key] for key in within)], labels)
+            try:
+                again = worst_case([row["clean"], *(row[key] for key in within)], labels)
+            except ValueError as error:  # of other images or weights
+                yield Finding(f"worst case {checkpoint}", FAILS, str(error))
+                continue
             keys = ("robust", "predicted", "spec", "folded", "seconds", "details")
             stays = all(same(getattr(again, key), getattr(row["worst"], key)) for key in keys)
             words = f"follows from the bits of {len(within)} attacks" if stays else "is not what the attacks' bits give"

@@ -103,8 +103,9 @@ def answers(
         return
     except (OSError, ValueError, RuntimeError):  # damage was told
         return
-    if (tuple(index.classes), index.indices_sha256) != (dataset.classes, indices_sha256):
-        yield Finding(what, FAILS, "the index names other classes or images")
+    shape = tuple(dataset.test.images.shape[1:])
+    if (tuple(index.classes), index.indices_sha256, tuple(index.shape)) != (dataset.classes, indices_sha256, shape):
+        yield Finding(what, FAILS, "the index names other classes, other images or another shape")
         return
     position = {place: i for i, place in enumerate(subject.indices.tolist())}
     wrong = []

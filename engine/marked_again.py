@@ -46,7 +46,8 @@ def check(
         with tempfile.TemporaryDirectory(prefix="crdnd-verify-") as name:
             where = RunDir(Path(name))
             _replayed(court, subject, row, where, None)
-            yield _probed(f"probes {checkpoint}", content, where.evaluation / checkpoint / "suspect.json", apart)
+            made = where.evaluation / checkpoint / "suspect.json"
+            yield _probed(f"probes {checkpoint}", content, made, apart, exact=subject.device.type == "cpu")
 
 
 def _replayed(
@@ -114,13 +115,16 @@ def _without(one: Sequence[tuple[str, str, str]], other: Sequence[tuple[str, str
     return [f"{code} {attack}".strip() for code, attack, _ in one if (code, attack) not in known]
 
 
-def _probed(what: str, kept: bytes, made: Path, apart: list[str]) -> Finding:
-    """The probes beside those of another asking."""
+def _probed(what: str, kept: bytes, made: Path, apart: list[str], *, exact: bool) -> Finding:
+    """The probes beside those of another asking; `exact`: where nothing is apart, they leave the same images."""
     then, now = (msgspec.json.decode(content) for content in (kept, audit.content_of(made)))
     if then.get("left_out", {}).keys() != now["left_out"].keys():
         return Finding(what, UNKNOWN, "not all of them could be made here")
     one, other = ({_about(found) for found in side["findings"]} for side in (then, now))
     if one == other:
+        figures = {key: share for key, share in then.get("measured", {}).items() if key in now["measured"]}
+        if wrong := differing([(key, share, now["measured"][key]) for key, share in figures.items()]):
+            return Finding(what, FAILS if exact and not apart else UNKNOWN, f"the probes leave other shares: {wrong}")
         return Finding(what, HOLDS, f"asked again: {', '.join(sorted(code for code, _ in one)) or 'no sign'}")
     words = f"said {sorted(one)}, say {sorted(other)} now"
     return Finding(what, UNKNOWN if apart else FAILS, f"{words}{'; ' if apart else ''}{', '.join(apart)}"[:400])

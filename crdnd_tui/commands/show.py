@@ -1,9 +1,11 @@
 """crdnd runs, show: what there is, and how it is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
 from rich.text import Text
 
 from crdnd_tui import fast_path, library, pages
@@ -19,9 +21,12 @@ def runs(folder: Path, states: Sequence[str], *, as_json: bool) -> int:
     unknown = [state for state in states if state not in library.STATES]
     if unknown:
         raise ConfigError([f"no state `{unknown[0]}`; it may be one of {', '.join(library.STATES)}"])
-    rows = [row for row in library.runs(folder) if not states or row.state in states]
+    rows = [library.held(row) for row in library.runs(folder) if not states or row.state in states]
     if as_json:
-        output.show_json([row.to_json() for row in rows])
+        from crdnd_tui import results  # noqa: PLC0415  brings pydantic; here every figure is shown
+
+        against = [results.against(RunDir(row.path), row.status.results if row.status else {}) for row in rows]
+        output.show_json([row.disputing(found).to_json() for row, found in zip(rows, against, strict=True)])
     elif rows:
         console = output.data()
         output.show(pages.run_list(rows, console.width, ascii_only=output.is_ascii(console)))
@@ -41,6 +46,7 @@ def show(name: str, folder: Path, *, as_json: bool, provenance: bool = False) ->
         raise RunFolderError(f"{run.path} holds no run")
     origin = provenance_lines.read(run) if provenance else None
     state = results.load(run)
+    row = _as_told(row, state)
     if as_json:
         more = {"provenance": origin.to_json()} if origin else {}
         output.show_json(row.to_json() | _details(state, results.rows(state)) | more)
@@ -62,6 +68,13 @@ def show(name: str, folder: Path, *, as_json: bool, provenance: bool = False) ->
         lines.append(Text(f"  events.jsonl: {', '.join(state.flaws)}", "yellow"))
     output.show(lines)
     return 0
+
+
+def _as_told(row: library.Summary, state: RunState) -> library.Summary:
+    """With the last validation as the log tells it, once nothing is written any more that one of both may lack."""
+    if row.status is None or row.state != "done" or not state.validations:
+        return row
+    return replace(row, status=structs.replace(row.status, validation=state.validations[-1].accuracy))
 
 
 def _find(folder: Path, name: str) -> RunDir:

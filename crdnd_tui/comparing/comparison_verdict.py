@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from crdnd_tui import marks
+from crdnd_tui.marks import Marked
+
 CE, SUITE = "pgd_sat", "autoattack"
 Kind = Literal["holds", "close", "lost", "open"]
 _TITLES = {CE: "PGD-SAT", SUITE: "AutoAttack"}
@@ -28,6 +31,8 @@ class Mean(Protocol):
     def runs(self) -> int: ...
     @property
     def n(self) -> int: ...
+    @property
+    def marked(self) -> Marked: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +58,7 @@ def verdict(cells: Sequence[Judged], apart: Apart = _untested) -> Verdict:
     """
     whole = [entry for entry in cells if CE in entry[1] and SUITE in entry[1]]
     if len(whole) < 2:
-        return _unsettled([entry for entry in cells if CE in entry[1]], whole)
+        return _unsettled(cells, whole)
     order = sorted(whole, key=lambda entry: (-entry[1][CE].mean, -entry[1][SUITE].mean))
     first = order[0]
     rival = max(order[1:], key=lambda entry: entry[1][SUITE].mean)
@@ -72,11 +77,13 @@ def verdict(cells: Sequence[Judged], apart: Apart = _untested) -> Verdict:
     return Verdict(kind=kind, words=words + near.words((first, second), (first, rival)))
 
 
-def _unsettled(by_ce: Sequence[Judged], whole: Sequence[Judged]) -> Verdict:
+def _unsettled(judged: Sequence[Judged], whole: Sequence[Judged]) -> Verdict:
     """Of two runs and more only PGD-SAT is known."""
-    if len(by_ce) < 2:
+    if sum(CE in cells for _, cells in judged) < 2:
         return Verdict()
     which = f"only {whole[0][0]}" if whole else "none of these runs"
+    if sum(SUITE in cells for _, cells in judged) > len(whole):  # a figure that is not believed is not among them
+        return Verdict(words=f"PGD-SAT and AutoAttack settle no order: both are known and believed of {which}")
     return Verdict(words=f"PGD-SAT alone settles no order: AutoAttack has fully judged {which}")
 
 
@@ -118,10 +125,11 @@ def _gap(one: Judged, two: Judged, attack: str) -> float:
 
 
 def _points(one: Judged, two: Judged, attack: str) -> str:
-    """`+5.0`, or `level`; with two decimals where 10,000 images carry them."""
+    """`+5.0`, or `level`, with the sign of both marks; with two decimals where 10,000 images carry them."""
     digits = 2 if min(one[1][attack].n, two[1][attack].n) >= _MANY else 1
     shown = f"{100 * _gap(one, two, attack):+.{digits}f}"
-    return "level" if float(shown) == 0 else shown.replace("-", "\u2212")
+    words = "level" if float(shown) == 0 else shown.replace("-", "\u2212")
+    return words + marks.joined((one[1][attack].marked, two[1][attack].marked)).sign
 
 
 class _Near:

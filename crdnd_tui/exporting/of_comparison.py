@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from importlib import metadata
 
+from crdnd_tui import marks
 from crdnd_tui.comparing import comparison, contrasts
 from crdnd_tui.comparing.comparison_side import Side
 from crdnd_tui.comparing.comparison_verdict import verdict
@@ -100,8 +101,8 @@ def lead(laid: Laid) -> tuple[str, ...]:
     """What the tables say of the order, and what the tests leave of it."""
     order = laid.verdict.words
     named = any(order.startswith(row.label) for row in laid.rows)
-    said = [f"{order if named else order[:1].upper() + order[1:]}." if order else "", *_tested(laid), *_struck(laid)]
-    return tuple(words for words in said if words)
+    said = [f"{order if named else order[:1].upper() + order[1:]}." if order else "", *_tested(laid)]
+    return tuple(words for words in (*said, marks.explained(said), *_struck(laid)) if words)
 
 
 def _struck(laid: Laid) -> list[str]:
@@ -118,16 +119,17 @@ def _struck(laid: Laid) -> list[str]:
 def _tested(laid: Laid) -> list[str]:
     attack = laid.strongest
     found = [(row.label, laid.contrasts[row.id, attack]) for row in laid.others if attack]
+    signs = {row.label: of_differences.marked(laid, row, attack).sign for row in laid.others}
     tested = [(label, contrast) for label, contrast in found if contrast.adjusted is not None and not contrast.struck]
     if not tested:
         return []
     where = f"to {laid.base.label} under {laid.title(attack)}"
     if len(tested) == 1:
         label, one = tested[0]
-        said = f"The difference of {label} {where}, {_points(one)} points, is {'' if one.significant else 'not '}"
-        said += f"significant ({_p(one.adjusted or 0.0)})"
+        said = f"The difference of {label} {where}, {_points(one)}{signs[label]} points, is "
+        said += f"{'' if one.significant else 'not '}significant ({_p(one.adjusted or 0.0)})"
     else:
-        sure = [f"{label} ({_points(contrast)})" for label, contrast in tested if contrast.significant]
+        sure = [f"{label} ({_points(contrast)}{signs[label]})" for label, contrast in tested if contrast.significant]
         verb = "is" if len(sure) == 1 else "are"
         which = f"{len(sure)} {verb} significant" if sure else "none is significant"
         more = f" and {len(sure) - _NAMED} more" if len(sure) > _NAMED else ""

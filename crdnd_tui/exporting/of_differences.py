@@ -9,6 +9,7 @@ from crdnd_tui.comparing.contrast import Contrast
 from crdnd_tui.documents import document
 from crdnd_tui.documents.document import Cell, Column, Table
 from crdnd_tui.exporting.laid import Laid, ids
+from crdnd_tui.marks import Marked
 
 TESTS = {
     "paired": "McNemar",
@@ -119,13 +120,18 @@ def _cells(contrast: Contrast) -> tuple[Cell, ...]:
 
 def _marked(cells: tuple[Cell, ...], laid: Laid, row: Row, contrast: Contrast) -> tuple[Cell, ...]:
     """The difference and its p with the marks of both rows' figures: a test is no better than what it tests."""
-    found = marks.joined(laid.marked(one, contrast.attack) for one in (row, laid.base))
+    found = marked(laid, row, contrast.attack)
     return tuple(
         replace(cell, marks=found.letters, severity=found.severity)
         if column.unit in ("points", "p") and column.key != "smallest" and cell.value is not None
         else cell
         for cell, column in zip(cells, _COLUMNS, strict=True)
     )
+
+
+def marked(laid: Laid, row: Row, attack: str) -> Marked:
+    """Of the row's difference to the baseline."""
+    return marks.joined(laid.marked(one, attack) for one in (row, laid.base))
 
 
 def _difference(contrast: Contrast) -> Cell:

@@ -14,8 +14,9 @@ from crdnd_tui.home.groups import Group, grouped
 from crdnd_tui.home.query import Query
 from crdnd_tui.home.run_rows import MEASURED, NEWEST, near
 from crdnd_tui.home.scan import Row, Scan
+from crdnd_tui.library import ACCURACIES
 from crdnd_tui.palette import Palette
-from crdnd_tui.text import one_line
+from crdnd_tui.text import DISPUTED, one_line
 from engine.spec.marks import Severity
 
 GROUP = "group:"  # before the key of a group's line; run ids have no colon
@@ -168,6 +169,8 @@ class RunList:
             words.append(f"{len(self.selected)} selected")
         if said := marks.legend(self._severities):
             words.append(said)
+        if any(row.summary.disputes(column) for row in islice(self._rows.values(), MEASURED) for column in ACCURACIES):
+            words.append(f"{DISPUTED} its files do not agree")
         return " \u00b7 ".join(words)
 
     @property

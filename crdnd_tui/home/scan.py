@@ -132,7 +132,7 @@ class Scanner:
         if summary is None:
             return None
         said = known[1].notes if known is not None and stamp == known[0] else self._notes(path)
-        row = Row(summary, said)
+        row = Row(library.held(summary), said)
         self._seen[name] = (stamp, row)
         return row
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crdnd_tui.comparing.comparison_verdict import CE, SUITE, Verdict, verdict
+from crdnd_tui.marks import UNMARKED, Marked
 from crdnd_tui.studies.study import Published
 from engine.spec.attacks import KINDS
 from engine.spec.outcomes import wilson
@@ -29,6 +30,7 @@ class _Mean:
     high: float
     n: int
     runs: int = 1
+    marked: Marked = UNMARKED
 
 
 @dataclass(frozen=True, kw_only=True)

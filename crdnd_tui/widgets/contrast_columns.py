@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
+from crdnd_tui import marks
 from crdnd_tui.comparing.comparison import Row
 from crdnd_tui.comparing.contrast import Contrast
 from crdnd_tui.documents.numbers import DAGGER, MISSING, p_value, percent, points
+from crdnd_tui.exporting import of_differences
 from crdnd_tui.exporting.findings import Findings
 from crdnd_tui.exporting.of_differences import TESTS
-from crdnd_tui.marks import DISBELIEVED, STRUCK
+from crdnd_tui.marks import DISBELIEVED
 from crdnd_tui.palette import Palette
 from crdnd_tui.stats.multiple import LEVEL
 
@@ -60,9 +62,13 @@ def block(found: Findings, attack: str, palette: Palette, width: int) -> Block |
     if len(laid.rows) < 2 or not any((row.id, attack) in laid.grid.values for row in laid.rows):
         return None
     cells, styles = {}, {}
+    signs = {row.id: of_differences.marked(laid, row, attack).signs for row in laid.others}
+    room = max(
+        (len(sign) for row, sign in signs.items() if laid.contrasts[row, attack].difference is not None), default=0
+    )
     for row in laid.rows:
         one = found.contrast(row.id, attack)
-        cells[row.id], styles[row.id] = _cells(one), _styles(one, palette)
+        cells[row.id], styles[row.id] = _cells(one, signs.get(row.id, "").ljust(room)), _styles(one, palette)
     widths = tuple(max(len(_HEADS[k]), *(len(line[k]) for line in cells.values())) for k in range(3))
     title = f"{laid.title(attack)} \u2212 {laid.base.label}"
     tried = ((_DIFFERENCE, _INTERVAL, _P), (_DIFFERENCE, _P), (_P,))
@@ -70,7 +76,7 @@ def block(found: Findings, attack: str, palette: Palette, width: int) -> Block |
     return next((one for one in made if one.width <= width), None)
 
 
-def _cells(one: Contrast | None) -> tuple[str, str, str]:
+def _cells(one: Contrast | None, signs: str) -> tuple[str, str, str]:
     if one is None:
         return "base", "", ""
     if one.kind == "refused":
@@ -82,9 +88,7 @@ def _cells(one: Contrast | None) -> tuple[str, str, str]:
     if one.low is not None and one.high is not None:
         interval = f"[{points(100 * one.low, one.n)}, {points(100 * one.high, one.n)}]"
     p = MISSING if one.adjusted is None else p_value(one.adjusted)
-    if one.struck:
-        return f"{difference}{STRUCK}", interval, f"{p} "
-    return difference, interval, f"{p}{DAGGER if one.significant else ' '}"
+    return f"{difference}{signs}", interval, f"{p}{DAGGER if one.significant else ' '}"
 
 
 def _styles(one: Contrast | None, palette: Palette) -> tuple[str, str, str]:
@@ -110,6 +114,8 @@ def legend(found: Findings, attack: str) -> str:
     laid, said = found.laid, []
     tested = [found.contrast(row.id, attack) for row in laid.others]
     families = [one.family for one in tested if one is not None and one.adjusted is not None]
+    if marks.explained([laid.verdict.words, *found.said]):
+        said.append(marks.LEGEND["amber"])
     if any(one is not None and one.struck and one.difference is not None for one in tested):
         said.append(DISBELIEVED.rstrip("."))
     if any(one is not None and one.significant for one in tested):

@@ -203,3 +203,22 @@ def test_an_untouched_run_says_what_was_not_repeated(copied):
         findings = list(verify.verify(flags, Interrupt(verify.NEVER)))
         verdict, said = verify.conclude(findings, verify.not_repeated(flags, findings))
         assert verdict == HOLDS and said.endswith(f"; not repeated: {left}")
+
+
+def test_a_share_that_a_probe_did_not_leave_is_found(copied):
+    run, data = copied
+    path = run.evaluation / "best" / "suspect.json"
+    table = json.loads(path.read_bytes())
+    path.write_text(json.dumps(table | {"measured": {**table["measured"], "radius_0.5": 0.25}}))
+    said = {f.what: f.verdict for f in verified(run, data)}
+    assert said["probes best"] == FAILS and said["marks best"] == HOLDS
+
+
+def test_a_verification_comes_to_its_end_past_records_of_other_images_and_a_gallery_of_another_shape(copied):
+    run, data = copied
+    path = run.result("best", "pgd")
+    path.write_text(json.dumps(changed(json.loads(path.read_bytes()), ("indices_sha256",))))
+    index = json.loads(run.gallery("best").read_bytes())
+    run.gallery("best").write_text(json.dumps(changed(index, ("shape", 0))))
+    said = {f.what for f in verified(run, data, "--attack", "clean") if f.verdict == FAILS}
+    assert {"record best pgd", "worst case best", "gallery best", "examples best"} <= said

@@ -121,6 +121,14 @@ def test_a_struck_figure_is_never_bold_leads_nowhere_and_has_no_dagger() -> None
     assert struck.strongest == "autoattack"
 
 
+def test_figures_in_the_lead_bear_the_sign_of_their_marks_which_is_explained_there() -> None:
+    one, two = judged("b"), judged("a", warned("train_subset", ""), pgd_sat=70, autoattack=30, worst=30)
+    lead = " ".join(of_comparison.lead(of_comparison.lay([one, two], baseline="b")))
+    figures = re.findall(r"[+\u2212]\d+\.\d( !)?", lead)
+    assert figures and all(figures) and "! may mislead; the notes of the tables say why." in lead
+    assert "!" not in " ".join(of_comparison.lead(of_comparison.lay([one, judged("a", autoattack=30)], baseline="b")))
+
+
 def test_a_mean_over_seeds_is_struck_when_one_seed_is_and_says_so() -> None:
     seeds = [replace(judged(f"a{k}"), group="g", config={**judged("a").config, "seed": k}) for k in range(3)]
     state = replace(seeds[1].state, warnings=(warned("zero_gradient", ""),))

@@ -14,6 +14,7 @@ from crdnd_tui.commands import export, show
 from crdnd_tui.comparing.compared import sides
 from crdnd_tui.exporting import subject
 from crdnd_tui.exporting.measured import measured
+from crdnd_tui.home.scan import Scanner
 from crdnd_tui.monitor.tracking import Tracker
 from crdnd_tui.views import JsonView, PlainView
 from engine.spec import marks
@@ -254,3 +255,25 @@ def test_a_figure_that_does_not_agree_is_in_its_place_in_exports_and_comparisons
         assert export.export(runs, run.path.parent, wanted, as_json=False) == 0
         said = capsys.readouterr().out
         assert "does not agree" in said and not re.search(r"\b90\.1\b", said)
+
+
+def test_a_status_that_its_records_contradict_is_no_figure_of_any_list(run, capsys):
+    status = json.loads(run.status.read_bytes())
+    forged = {"best": status["results"]["best"] | {"clean": 1.0}}
+    changed = {"results": status["results"] | forged, "validation": status["validation"] | {"clean": 0.83}}
+    run.status.write_text(json.dumps(status | changed))
+    show.runs(run.path.parent, (), as_json=False)
+    told = capsys.readouterr().out
+    assert "100.0" not in told and "\u2260 its files do not agree" in told
+    show.runs(run.path.parent, (), as_json=True)
+    (row,) = json.loads(capsys.readouterr().out)
+    assert "clean" not in row["results"]["best"] and row["does_not_agree"][0]["attack"] == "clean"
+    *_, scan = Scanner(run.path.parent).look(NOW)
+    assert scan.rows[0].summary.accuracy("clean") is None and scan.rows[0].summary.disputes("clean")
+    show.show(run.id, run.path.parent, as_json=False)
+    assert "83.0" not in capsys.readouterr().out  # the log tells another validation
+
+
+def test_the_list_of_runs_that_nobody_touched_agrees(original, capsys):
+    show.runs(original, (), as_json=False)
+    assert "\u2260" not in capsys.readouterr().out

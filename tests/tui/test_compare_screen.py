@@ -45,7 +45,7 @@ def test_two_runs_and_every_key_that_changes_the_look(original):
         await same_picture(app, "compare-two-120x36")
         results = text(app, "results")
         assert results.splitlines()[0].startswith(
-            " \u2713 rslad s0 leads crdnd s0: +7.9 under PGD-SAT, +10.4 under Auto"
+            " \u2713 rslad s0 leads crdnd s0: +7.9 ! under PGD-SAT, +10.4 under Auto"
         )
         assert "crdnd s0 base" in results and "55.3ab" in results
         assert "\u22129.7" in results  # AutoAttack minus PGD-SAT

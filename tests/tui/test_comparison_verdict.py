@@ -90,3 +90,14 @@ def test_means_over_other_seeds_are_never_subtracted():
     assert found.laid.verdict.words.endswith("AutoAttack has fully judged only c")
     said = "\n".join(line.plain for line in result_grid.lines(found, View(colours={}), DARK, 114))
     assert "(1)" in said
+
+
+def test_a_suite_that_judged_a_run_whose_pgd_is_not_believed_is_not_called_absent():
+    words = verdict(
+        [
+            ("A", values(50, 40)),
+            ("B", {"autoattack": values(45, 35)["autoattack"]}),
+            ("C", {"pgd_sat": values(40, 30)["pgd_sat"]}),
+        ]
+    ).words
+    assert words == "PGD-SAT and AutoAttack settle no order: both are known and believed of only A"
