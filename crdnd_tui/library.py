@@ -24,6 +24,7 @@ from engine.spec import status as spec_status
 from engine.spec.deaths import Death
 from engine.spec.events import RunFailed, RunFinished, RunStopped, Warned, decode
 from engine.spec.marks import MARKS, Severity, severity
+from engine.spec.outcomes import near
 from engine.spec.rundir import RunDir, dated
 from engine.spec.status import Status
 
@@ -174,7 +175,7 @@ def held(row: Summary, columns: Iterable[str] = ACCURACIES) -> Summary:
         record = files.decoded(path, _judged.decode, files.RESULT_CAP)
         if record is None and os.path.lexists(path):
             disputed[row.shown, attack] = "its record is damaged"
-        elif record is not None and not agreement.near(record.accuracy, row.judged[attack]):
+        elif record is not None and not near(record.accuracy, row.judged[attack]):
             disputed[row.shown, attack] = "status.json and its record differ in accuracy"
     return row.disputing(disputed)
 

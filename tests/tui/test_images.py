@@ -53,15 +53,14 @@ def test_a_damaged_file_takes_its_bits_away_and_nothing_else(tmp_path):
     runs = recorded(tmp_path / "runs", "crdnd-small_cnn-s0")
     (run,) = runs.iterdir()
     path = run / "evaluation" / "best" / "autoattack.json"
-    whole, compared = path.read_bytes(), Compared(Session(runs=runs, data=tmp_path))
+    whole, session = path.read_bytes(), Session(runs=runs, data=tmp_path)
     path.write_bytes(whole[: len(whole) // 2])
-    ((side,), _) = compared.read([run.name])
-    assert side.record("best", "autoattack") is None
+    ((side,), _) = Compared(session).read([run.name])
+    assert side.record("best", "autoattack") is None and side.cell("best", "autoattack") is None
     assert side.record("best", "clean").right is not None
-    assert side.cell("best", "autoattack").n == 597
-    path.write_bytes(whole)  # mended while it is looked at
-    ((side,), changed) = compared.read([run.name])
-    assert changed
+    path.write_bytes(whole)
+    compared = Compared(session)
+    ((side,), _) = compared.read([run.name])
     assert side.record("best", "autoattack").count == round(side.cell("best", "autoattack").accuracy * 597)
     assert compared.read([run.name])[1] is False
 
@@ -80,12 +79,13 @@ def test_what_is_judged_anew_is_read_anew(tmp_path):
     (run,) = runs.iterdir()
     compared, folder = Compared(Session(runs=runs, data=tmp_path)), run / "evaluation" / "best"
     ((before,), _) = compared.read([run.name])
-    clean = before.cell("best", "clean")
-    (folder / "autoattack.json").write_bytes((folder / "clean.json").read_bytes())
+    assert before.record("best", "autoattack").count < before.record("best", "clean").count
+    anew = json.loads((folder / "clean.json").read_text()) | {"attack": "autoattack"}
+    (folder / "autoattack.json").write_text(json.dumps(anew))
     lines = (run / "events.jsonl").read_text().splitlines()
-    event = next(json.loads(line) for line in lines if '"evaluated"' in line and '"attack":"autoattack"' in line)
+    event = next(json.loads(line) for line in lines if '"evaluated"' in line and '"attack":"clean"' in line)
     with (run / "events.jsonl").open("a") as log:
-        log.write(json.dumps(event | {"seq": len(lines), "accuracy": clean.accuracy}) + "\n")
+        log.write(json.dumps(event | {"seq": len(lines) + 1, "attack": "autoattack"}) + "\n")
     ((after,), changed) = compared.read([run.name])
     assert changed
     assert after.record("best", "autoattack").count == after.record("best", "clean").count

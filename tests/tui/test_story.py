@@ -107,7 +107,7 @@ def test_from_an_empty_folder_to_two_methods_side_by_side(runs: Path, tmp_path: 
 async def pick_the_pair_and_the_suite(pilot) -> None:
     await see(pilot, "No runs in .* yet")
     await pilot.press("n")
-    await see(pilot, "student +. SmallCNN-24 ", "quickstart_teacher", "1.87 TFLOP")
+    await see(pilot, "student +. SmallCNN-24 ", "quickstart_teacher", "1.98 TFLOP")
     await row(pilot, "student")
     await pilot.press("escape")
     for tab in ("split seed", "clean share", "threat model", "batch size +64", "evaluation attacks"):

@@ -89,7 +89,7 @@ def pick_and_launch(lab: Terminal, home: Path) -> None:
     lab.wait("No runs in .* yet")
     lab.press("n")
     lab.wait("student +. SmallCNN-24 ")
-    lab.wait("compute +1.87 TFLOP")
+    lab.wait("compute +1.98 TFLOP")
     row(lab, "teacher.preset")
     lab.press("enter")
     lab.wait("another value")
