@@ -172,7 +172,7 @@ def held(row: Summary, columns: Iterable[str] = ACCURACIES) -> Summary:
     run, disputed = RunDir(row.path), dict[Place, str]()
     for attack in filter(None, map(row.attack_of, columns)):
         path = run.result(row.shown, attack)
-        record = files.decoded(path, _judged.decode, files.RESULT_CAP)
+        record = None if run.leads_out(path) else files.decoded(path, _judged.decode, files.RESULT_CAP)
         if record is None and os.path.lexists(path):
             disputed[row.shown, attack] = "its record is damaged"
         elif record is not None and not near(record.accuracy, row.judged[attack]):

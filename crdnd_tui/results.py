@@ -95,7 +95,8 @@ def _suspected(run: RunDir, state: RunState) -> RunState:
     """With what only `suspect.json` tells of checks and their findings; or the config of an older engine's run."""
     probed, found = dict(state.probed), list[Warned]()
     for name in (name for name in state.table if name in BOTH and name not in state.probed):
-        told = files.decoded(run.evaluation / name / "suspect.json", checks.decode)
+        path = run.result(name, "suspect")
+        told = None if run.leads_out(path) else files.decoded(path, checks.decode)
         if told is not None:
             left_out = {display(check, 80): display(why, 200) for check, why in told.left_out.items()}
             probed[name] = Probed(checkpoint=name, done=told.done, of=told.of, left_out=left_out)
@@ -172,7 +173,7 @@ def _untold(run: RunDir, state: RunState) -> list[Place]:
     for checkpoint in BOTH:
         folder = run.evaluation / checkpoint
         known = {*RESERVED, *state.table.get(checkpoint, {})}
-        names = _names(folder) - known if files.is_folder(folder) else set()
+        names = set() if run.leads_out(folder / "clean.json") else _names(folder) - known
         found += [(checkpoint, n) for n in sorted(names, key=lambda name: (_ORDER.get(name, len(_ORDER)), name))]
     return found
 
@@ -189,7 +190,7 @@ def _record(run: RunDir, place: Place) -> Record | None:
     if not all(word and "/" not in word and "\0" not in word and not word.startswith(".") for word in place):
         return None
     path = run.result(*place)
-    content = files.read(path, files.RESULT_CAP)
+    content = None if run.leads_out(path) else files.read(path, files.RESULT_CAP)
     if content is None:
         return Record(trouble="its record is no regular file that can be read") if os.path.lexists(path) else None
     try:

@@ -16,6 +16,7 @@ from engine import audit, course, court, exhibits, judged_again, saved
 from engine.court import Court, Wanted
 from engine.interrupt import Interrupt, Stopped
 from engine.runtime import FORMATS
+from engine.spec import rundir
 from engine.spec.attacks import AttackSpec
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, CrdndError, brief
@@ -101,6 +102,7 @@ def _epochs(epochs: Sequence[int]) -> str:
 def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[Finding]:
     """All checks in turn, cheap ones first. CrdndError when the folder is no run, Stopped when asked to."""
     run, config = saved.read_run(flags.run)
+    rundir.check(run)
     chosen = _chosen(config.evaluation, flags.attack or (), quick=flags.quick)
     stored = audit.read(run, config)
     facts = stored.facts

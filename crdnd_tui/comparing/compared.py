@@ -61,7 +61,8 @@ class _Reader:
                 if before is not None and before[0] is cell:
                     known[checkpoint, attack] = before
                 elif _is_name(checkpoint) and _is_name(attack):
-                    content = files.read(self._run.result(checkpoint, attack), files.RESULT_CAP)
+                    path = self._run.result(checkpoint, attack)
+                    content = None if self._run.leads_out(path) else files.read(path, files.RESULT_CAP)
                     if (found := images.read(content)) is not None:
                         known[checkpoint, attack] = cell, found
         self._images = known

@@ -115,8 +115,9 @@ class Scanner:
         """Hash of the weights that were judged; read once for each state of the run's folder."""
         stamp = self._stamp(row.id)
         if row.id not in self._digests or self._digests[row.id][0] != stamp:
-            path = RunDir(row.summary.path).result(row.summary.shown, "clean")
-            record = images.read(files.read(path, files.RESULT_CAP))
+            run = RunDir(row.summary.path)
+            path = run.result(row.summary.shown, "clean")
+            record = None if run.leads_out(path) else images.read(files.read(path, files.RESULT_CAP))
             self._digests[row.id] = stamp, record.weights if record else ""
         return self._digests[row.id][1]
 

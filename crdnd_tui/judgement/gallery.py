@@ -86,7 +86,8 @@ class Pixels:
 
 def load(folder: Path) -> Hall:
     """The index in `evaluation/<checkpoint>`, checked; GalleryError says what is wrong with it."""
-    content = files.read(folder / "gallery.json", files.RESULT_CAP)
+    there = files.is_folder(folder) and files.is_folder(folder.parent)
+    content = files.read(folder / "gallery.json", files.RESULT_CAP) if there else None
     if content is None:
         raise GalleryError("gallery.json is no regular file that can be read")
     try:

@@ -52,9 +52,10 @@ class Matrix:
 
 
 def load(folder: Path) -> Judged:
-    """All records in `evaluation/<checkpoint>`; an absent folder holds none."""
+    """All records in `evaluation/<checkpoint>`; an absent folder, or a link, holds none."""
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".json")
+        there = files.is_folder(folder) and files.is_folder(folder.parent)
+        paths = sorted(path for path in folder.iterdir() if path.suffix == ".json") if there else []
     except OSError:
         return Judged()
     found: dict[str, Outcome] = {}

@@ -53,6 +53,11 @@ class RunDir:
         """The folder's name."""
         return self.path.name
 
+    def leads_out(self, path: Path) -> bool:
+        """Whether one of the folders in which `path` lies, below the run's own, is a link."""
+        inside = path.relative_to(self.path).parts[:-1]
+        return any(os.path.islink(self.path.joinpath(*inside[: k + 1])) for k in range(len(inside)))  # noqa: PTH114
+
     def weights_of(self, checkpoint: str) -> Path:
         """Of the student at `best` or `last`."""
         return self.weights / f"{checkpoint}.safetensors"

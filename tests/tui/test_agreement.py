@@ -15,6 +15,8 @@ from crdnd_tui.comparing.compared import sides
 from crdnd_tui.exporting import subject
 from crdnd_tui.exporting.measured import measured
 from crdnd_tui.home.scan import Scanner
+from crdnd_tui.judgement import gallery, judged
+from crdnd_tui.judgement.gallery import GalleryError
 from crdnd_tui.monitor.tracking import Tracker
 from crdnd_tui.views import JsonView, PlainView
 from engine.spec import marks
@@ -277,3 +279,18 @@ def test_a_status_that_its_records_contradict_is_no_figure_of_any_list(run, caps
 def test_the_list_of_runs_that_nobody_touched_agrees(original, capsys):
     show.runs(original, (), as_json=False)
     assert "\u2260" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("part", ["evaluation", "evaluation/best"])
+def test_records_behind_a_link_are_not_read(run, tmp_path, part):
+    elsewhere = tmp_path / "elsewhere"
+    (run.path / part).rename(elsewhere)
+    (run.path / part).symlink_to(elsewhere)
+    state = results.load(run)
+    assert len(state.disputed) == 9 and not state.table.get("best")
+    (side,) = sides([run], NOW)
+    assert not side.records
+    assert not judged.load(run.evaluation / "best").outcomes
+    with pytest.raises(GalleryError):
+        gallery.load(run.evaluation / "best")
+    assert all(library.held(library.summary(run)).disputes(attack) for attack in ("clean", "autoattack", "worst"))
