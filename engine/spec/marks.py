@@ -12,8 +12,8 @@ MARKS: dict[str, str] = {
     "scale of the logits probably misleads. Believe the worst case.",
     "suite_below_pgd": "AutoAttack finds far more adversarial images than PGD, which this model probably "
     "misleads. Believe the worst case.",
-    "rescaled_below_ce": "Rescaling the logits makes the cross-entropy attack stronger than as many restarts do, so "
-    "their scale hides gradients. Believe the worst case.",
+    "rescaled_below_ce": "Rescaling the logits makes the cross-entropy attack much stronger, so their scale hides "
+    "gradients. Believe the worst case.",
     "fgsm_below_pgd": "One step fools more images than many steps, which an undisturbed gradient cannot do. Look for "
     "masked gradients.",
     "steps_help": "Five times the steps fool many more images, so the attack had not converged. Give it more steps.",

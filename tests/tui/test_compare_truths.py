@@ -42,7 +42,7 @@ def test_a_lead_that_autoattack_takes_away_hits_the_eye_at_any_size(runs):
 
     async def story(app, pilot):
         words = (
-            "\u2717 the lead of crdnd s0 over rslad s0 under PGD-SAT (+16.9) does not survive AutoAttack (\u221210.4)"
+            "\u2717 the lead of crdnd s0 over rslad s0 under PGD-SAT (+16.9 !) does not survive AutoAttack (\u221210.4)"
         )
         assert words in " ".join(text(app, "results").split())
         await same_picture(app, "compare-misled-80x24")

@@ -43,7 +43,7 @@ def test_a_log_that_is_cut_under_our_eyes_says_so_and_keeps_what_the_files_know(
     async def story(app, pilot):
         assert "worst of L-inf    45.4" in words_of(app, "table")
         write_events(run, events(run)[:200])
-        await until(pilot, lambda: "ends before the run did" in notice(app))
+        await until(pilot, lambda: "says that it is done, and its log does not" in words_of(app, "fate"))
         assert "worst of L-inf    45.4" in words_of(app, "table")
         shutil.rmtree(run)
         app.screen.look_again()  # the clock stands still here

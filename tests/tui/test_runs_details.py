@@ -41,9 +41,9 @@ def test_a_loss_that_is_no_number_is_said(runs: Path) -> None:
         await ready(app, pilot, CRDND)
         return curve(app)
 
-    log.write_bytes(b"".join([*lines[:number], json.dumps(last).encode() + b"\n"]))
+    log.write_bytes(b"".join([*lines[:number], json.dumps(last).encode() + b"\n", lines[-1]]))
     assert drive(story, runs).endswith("not finite")
-    log.write_bytes(json.dumps(last).encode() + b"\n")
+    log.write_bytes(json.dumps(last).encode() + b"\n" + lines[-1])
     assert "no finite loss" in drive(story, runs)
 
 

@@ -201,8 +201,6 @@ def _notice(look: Look, now: float, fate_shown: bool) -> tuple[str, str]:
 def _odd(look: Look, why: str) -> tuple[str, str]:
     """What a reader must know while all is well."""
     state = look.state
-    if state_of(look) == "done" and state.last and state.phase not in ENDED:
-        return "! events.jsonl ends before the run did: it was cut, and what came after is not shown", "stalled"
     if state_of(look) == "done" and not state.last:
         return "! events.jsonl is gone or cannot be read: curves are not known, only results", "stalled"
     loose = [w for w in state.warnings if not w.attack and w.code not in _HIDE]
