@@ -26,6 +26,7 @@ from engine.spec.rundir import RunDir
 
 _ORDER = {name: place for place, name in enumerate(KINDS)}  # of the suite, where no log tells it
 BOTH = ("best", "last")
+Stamp = tuple[int, ...]  # of a file
 _MOST = 100  # records of one checkpoint that are read
 
 
@@ -38,7 +39,8 @@ class Reading:
         self._follower = Follower(run.events)
         self._told = RunState()  # as the log tells it
         self._records: dict[Place, Record] = {}
-        self._whole: tuple[RunState, RunState] | None = None
+        self._seen: dict[Place, Stamp] = {}  # of the files that `_records` were read from
+        self._whole: tuple[RunState, Mapping[Place, Stamp | None], RunState] | None = None
 
     def read(self) -> Iterator[Batch]:
         """Everything there is by now, batch by batch; after each, `state` has it in it."""
@@ -46,6 +48,8 @@ class Reading:
             batch = self._follower.read()
             if batch.reset or batch.events or batch.unknown or batch.damaged:
                 self._take(batch)
+            if not batch.more:
+                self._renew()
             yield batch
             if not batch.more:
                 return
@@ -59,29 +63,47 @@ class Reading:
 
     def whole(self) -> RunState:
         """With the figures that only their records know of: for a run at which nobody works any more."""
-        if self._whole is None or self._whole[0] is not self.state:
+        untold = _untold(self.run, self._told)
+        seen = {place: stamp(self.run, place) for place in (*untold, *((name, "suspect") for name in BOTH))}
+        if self._whole is None or self._whole[0] is not self.state or self._whole[1] != seen:
             suite = {*KINDS, "clean", "worst", *(self._told.evaluation.attacks if self._told.evaluation else ())}
             known = {
                 place: record
-                for place in _untold(self.run, self._told)
+                for place in untold
                 if (record := _record(self.run, place)) is not None and (record.cell or place[1] in suite)
             }
             whole = _settled(self._told, {**self._records, **known}) if known else self.state
-            self._whole = self.state, _suspected(self.run, whole)
-        return self._whole[1]
+            self._whole = self.state, seen, _suspected(self.run, whole)
+        return self._whole[2]
 
     def _take(self, batch: Batch) -> None:
         if batch.reset:
-            self._told, self._records = RunState(), {}
-        before = self._told
-        self._told = fold(batch.events, before, unknown=batch.unknown, damaged=batch.damaged)
+            self._told, self._records, self._seen = RunState(), {}, {}
+        self._told = fold(batch.events, self._told, unknown=batch.unknown, damaged=batch.damaged)
         said = {(event.checkpoint, event.attack) for event in batch.events if isinstance(event, Evaluated)}
         for place in said:  # its record was written before it was said
-            self._records.pop(place, None)
+            self._seen.pop(place, None)
+            self._read(place)
+        self.state = _settled(self._told, self._records)
+
+    def _renew(self) -> None:
+        """Read the records anew that were damaged, mended or seen late since they were read."""
+        news = [self._read((name, attack)) for name, row in self._told.table.items() for attack in row]
+        if any(news):
+            self.state = _settled(self._told, self._records)
+
+    def _read(self, place: Place) -> bool:
+        """Read a record whose file is another than the one that was read; whether it says anything else."""
+        seen, before = stamp(self.run, place), self._records.get(place)
+        if seen == self._seen.get(place):
+            return False
+        self._records.pop(place, None)
+        self._seen.pop(place, None)
+        if seen is not None:
+            self._seen[place] = seen
             if (record := _record(self.run, place)) is not None:
                 self._records[place] = record
-        if said or before is not self._told:
-            self.state = _settled(self._told, self._records)
+        return self._records.get(place) != before
 
 
 def load(run: RunDir) -> RunState:
@@ -185,9 +207,25 @@ def _names(folder: Path) -> set[str]:
         return set()
 
 
+def stamp(run: RunDir, place: Place) -> Stamp | None:
+    """What changes with the file of a figure; None where there is none."""
+    if not _are_names(place):
+        return None
+    path = run.result(*place)
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return None
+    return run.leads_out(path), facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
+def _are_names(place: Place) -> bool:
+    return all(word and "/" not in word and "\0" not in word and not word.startswith(".") for word in place)
+
+
 def _record(run: RunDir, place: Place) -> Record | None:
     """What the file of a figure says; None where there is none."""
-    if not all(word and "/" not in word and "\0" not in word and not word.startswith(".") for word in place):
+    if not _are_names(place):
         return None
     path = run.result(*place)
     content = None if run.leads_out(path) else files.read(path, files.RESULT_CAP)

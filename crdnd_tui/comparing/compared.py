@@ -12,7 +12,7 @@ from crdnd_tui.comparing import images
 from crdnd_tui.comparing.comparison_side import Choice, Side, labels, twinned
 from crdnd_tui.comparing.images import Images
 from crdnd_tui.pages import SIGNS
-from crdnd_tui.results import Reading
+from crdnd_tui.results import Reading, Stamp, stamp
 from crdnd_tui.session import Session
 from crdnd_tui.state import RunState
 from crdnd_tui.text import display, one_line, percent
@@ -30,7 +30,7 @@ class _Reader:
         self._run = run
         self._reading = Reading(run)
         self._config: tuple[object, Mapping[str, Any]] = (None, {})
-        self._images: dict[tuple[str, str], tuple[Evaluated, Images]] = {}
+        self._images: dict[tuple[str, str], tuple[Evaluated, Stamp | None, Images]] = {}
 
     def read(self, now: float) -> Side:
         """How the run is now."""
@@ -53,20 +53,20 @@ class _Reader:
         return self._config[1]
 
     def _records(self, state: RunState) -> dict[tuple[str, str], Images]:
-        """What each result file says of its images; read once for each cell, and again if it is judged anew."""
-        known: dict[tuple[str, str], tuple[Evaluated, Images]] = {}
+        """What each result file says of its images; read once for each cell, and again if the file changed."""
+        known: dict[tuple[str, str], tuple[Evaluated, Stamp | None, Images]] = {}
         for checkpoint, row in state.table.items():
             for attack, cell in row.items():
-                before = self._images.get((checkpoint, attack))
-                if before is not None and before[0] is cell:
+                before, seen = self._images.get((checkpoint, attack)), stamp(self._run, (checkpoint, attack))
+                if before is not None and before[0] is cell and before[1] == seen:
                     known[checkpoint, attack] = before
                 elif _is_name(checkpoint) and _is_name(attack):
                     path = self._run.result(checkpoint, attack)
                     content = None if self._run.leads_out(path) else files.read(path, files.RESULT_CAP)
                     if (found := images.read(content)) is not None:
-                        known[checkpoint, attack] = cell, found
+                        known[checkpoint, attack] = cell, seen, found
         self._images = known
-        return {place: found for place, (_, found) in known.items()}
+        return {place: found for place, (*_, found) in known.items()}
 
 
 def _missing(run: str, why: str) -> Side:

@@ -233,7 +233,7 @@ def test_a_gap_in_the_numbering_is_said(run, capsys, kept, words):
     assert f"events.jsonl: {words}" in capsys.readouterr().out
 
 
-def test_a_record_is_read_once_when_its_result_is_told(run, monkeypatch):
+def test_a_record_is_read_once_for_each_state_of_its_file(run, monkeypatch):
     asked = []
     read = results._record
     monkeypatch.setattr(results, "_record", lambda run, place: asked.append(place) or read(run, place))
@@ -245,6 +245,26 @@ def test_a_record_is_read_once_when_its_result_is_told(run, monkeypatch):
             log.write(line)
         reading.follow()
     assert len(asked) == len(set(asked)) == 9 and not reading.state.disputed
+    path = run.result("best", ATTACK)
+    whole, place = path.read_bytes(), ("best", ATTACK)
+    for content, disputed in ((b"{}", [place]), (whole, []), (None, []), (whole, [])):
+        path.unlink() if content is None else path.write_bytes(content)
+        reading.follow()
+        assert not reading.follow() and list(reading.state.disputed) == disputed
+    assert asked[9:] == [place] * 3
+
+
+def test_a_record_that_no_event_tells_of_is_read_again_when_it_is_mended(run):
+    log = [line for line in run.events.read_text().splitlines() if f'"attack":"{ATTACK}"' not in line]
+    run.events.write_text("\n".join(log) + "\n")
+    path = run.result("best", ATTACK)
+    whole, reading = path.read_bytes(), results.Reading(run)
+    path.write_bytes(b"{}")
+    reading.follow()
+    assert ("best", ATTACK) in reading.whole().disputed and reading.whole() is reading.whole()
+    path.write_bytes(whole)
+    reading.follow()
+    assert ATTACK in reading.whole().table["best"] and not reading.whole().disputed
 
 
 @pytest.mark.parametrize("to", ["markdown", "csv", "latex", "html", "json"])

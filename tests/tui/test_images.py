@@ -127,3 +127,20 @@ def test_confusions_of_images_that_do_not_exist_are_left_out(damage):
 def test_predictions_that_do_not_fit_the_bits_are_not_believed(predicted):
     found = read(content([True, True, False], predicted=predicted, counts=[1, 2], confusion=[[1, 0], [1, 1]]))
     assert found.only_of(found, 0) is None
+
+
+def test_a_record_that_is_mended_has_its_bits_again(tmp_path):
+    runs = recorded(tmp_path / "runs", "crdnd-small_cnn-s0")
+    (run,) = runs.iterdir()
+    path = run / "evaluation" / "best" / "autoattack.json"
+    whole, compared = path.read_bytes(), Compared(Session(runs=runs, data=tmp_path))
+    ((before,), _) = compared.read([run.name])
+    path.write_bytes(whole[: len(whole) // 2])
+    ((side,), changed) = compared.read([run.name])
+    assert changed and side.record("best", "autoattack") is None and side.cell("best", "autoattack") is None
+    assert side.record("best", "clean").right is not None
+    path.write_bytes(whole)
+    ((side,), changed) = compared.read([run.name])
+    assert changed and side.record("best", "autoattack") == before.record("best", "autoattack")
+    assert side.cell("best", "autoattack") == before.cell("best", "autoattack")
+    assert compared.read([run.name])[1] is False
