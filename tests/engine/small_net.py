@@ -1,7 +1,15 @@
-"""A small net, and weights that fit it, for the tests of weights on disk."""
+"""A small net, and files of weights that fit it, for the tests of weights on disk."""
 
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from engine import foreign, unpickle
+from engine.spec.errors import TeacherError
 
 
 class Small(nn.Module):
@@ -26,3 +34,45 @@ def state_of(**options: bool) -> dict[str, Tensor]:
 
 def holds(net: nn.Module, state: dict[str, Tensor]) -> bool:
     return all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+
+
+def under(prefix: str, state: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
+    return {prefix + name: value for name, value in (state or state_of()).items()}
+
+
+def taken(path: Path, state: dict[str, Tensor], *, prefix: str | None = None, normalized: bool = False) -> list[str]:
+    """The notes of a file that fits, and whose weights arrived."""
+    net = Small(normalized=normalized)
+    notes = foreign.fit(net, path, prefix)
+    assert holds(net, state)
+    return notes
+
+
+def in_this_process(path: Path) -> foreign.Content:
+    """What the helper does, without the seconds of its start."""
+    try:
+        return foreign.Content(*unpickle.read(path))
+    except unpickle.RefusedError as refusal:
+        raise TeacherError(refusal.what, where=str(path), hint=foreign._ADVICE[refusal.advice]) from None
+
+
+BESIDE = {  # what authors keep beside their weights
+    "acc": np.float64(95.2), "best": np.float32(1), "epoch": np.int64(3), "flag": np.bool_(True),
+    "curve": np.arange(3.0), "args": argparse.Namespace(lr=0.1, out=Path("runs/x")),
+}  # fmt: skip
+
+
+class Bomb:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.mark),)
+
+
+def printed(hint: str, folder: Path, name: str) -> str:
+    """The command, with the names of files filled in."""
+    line = hint[hint.index("python -c ") :]
+    return line.replace("OLD.pt", str(folder / name)).replace("NEW.safetensors", str(folder / "new.safetensors"))
