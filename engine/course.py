@@ -311,7 +311,7 @@ def classes(stored: Stored, labels: Tensor) -> Iterator[Finding]:
 def _checkpoints(stored: Stored, config: RunConfig) -> Iterator[Finding]:
     """Those that are left: whole, of this run, and as the log tells; the last one holds the last weights."""
     saved = {event.file: event for event in stored.said if isinstance(event, CheckpointSaved)}
-    told = {v.epoch: v for v in stored.said if isinstance(v, Validated)}
+    told = [v for v in stored.said if isinstance(v, Validated)]
     whole = 0
     for path in sorted(stored.run.checkpoints.glob("*.pt")):
         what = f"checkpoint {path.name[:6]}"
@@ -321,20 +321,22 @@ def _checkpoints(stored: Stored, config: RunConfig) -> Iterator[Finding]:
             yield Finding(what, FAILS, getattr(error, "what", str(error))[:200])
             continue
         event, noted = saved.get(path.name), stored.facts.get("teacher")
-        pairs: list[tuple[str, object, object]] = [("its config", state.get("config_hash"), config.config_hash)]
+        says = {key: _plain(value) for key, value in state.items()}
+        pairs: list[tuple[str, object, object]] = [("its config", says.get("config_hash"), config.config_hash)]
         if isinstance(hashes := stored.facts.get("data_sha256"), dict):
-            pairs += [("its data", state.get("data"), hashes.get("train"))]
+            pairs += [("its data", says.get("data"), hashes.get("train"))]
         if isinstance(noted, dict) or (noted is None and stored.facts):
-            pairs += [("its teacher", state.get("teacher"), noted.get("sha256") if noted else "")]
+            pairs += [("its teacher", says.get("teacher"), noted.get("sha256") if noted else "")]
         if event is not None:
             pairs += [("checkpoint_saved: bytes", event.bytes, path.stat().st_size),
-                      ("checkpoint_saved: step", event.step, state.get("step")),
-                      ("checkpoint_saved: epoch", event.epoch, int(state.get("epoch", 0)) - 1)]  # fmt: skip
-        best = state.get("best")
-        if isinstance(best, dict) and (v := told.get(best.get("epoch", -1))):
-            pairs += [("its best accuracy", best.get("accuracy"), v.accuracy.get(v.by))]
+                      ("checkpoint_saved: step", event.step, says.get("step")),
+                      ("checkpoint_saved: epoch", event.epoch + 1, says.get("epoch"))]  # fmt: skip
+        best = state["best"] if isinstance(state.get("best"), dict) else {}
+        epoch, accuracy = _plain(best.get("epoch", -1)), _plain(best.get("accuracy"))
+        if (v := next((v for v in told if v.epoch == epoch), None)) or not isinstance(epoch, int):
+            pairs += [("its best accuracy", accuracy, v.accuracy.get(v.by) if v else f"of an epoch {epoch}")]
         wrong = differing(pairs)
-        if not wrong and state.get("epoch") == config.training.epochs + 1 and "last" in stored.headers:
+        if not wrong and says.get("epoch") == config.training.epochs + 1 and "last" in stored.headers:
             same_student = _equal(state.get("student"), weights.load(stored.run.weights_of("last"))[0])
             wrong = "" if same_student else "its student is not the one of last.safetensors"
         if wrong:
@@ -342,6 +344,11 @@ def _checkpoints(stored: Stored, config: RunConfig) -> Iterator[Finding]:
         whole += not wrong
     if whole:
         yield Finding("checkpoints", HOLDS, f"{whole} whole, of this config, data and teacher")
+
+
+def _plain(value: object) -> object:
+    """What a checkpoint says, if it is words or a number; else what kind of thing stands there."""
+    return value if value is None or isinstance(value, int | float | str) else f"a {type(value).__name__}"
 
 
 def _equal(one: object, other: dict[str, Tensor]) -> bool:

@@ -246,14 +246,13 @@ def say_saved(stage: Stage, file: str, state: dict[str, Any]) -> None:
 
 def _restore(trainer: Trainer, selector: Selector, loaded: checkpoint.Loaded, facts: dict[str, str]) -> None:
     for name, kind in (("data", DataError), ("teacher", TeacherError)):
-        if loaded.state[name] != facts[name]:
-            raise kind(
-                f"the {name} is not what this run began with (sha256 {loaded.state[name][:12]}, now {facts[name][:12]})"
-            )
+        then = loaded.state[name] if isinstance(loaded.state[name], str) else "of no file"
+        if then != facts[name]:
+            raise kind(f"the {name} is not what this run began with (sha256 {then[:12]}, now {facts[name][:12]})")
     try:
         trainer.load_state_dict(loaded.state)
         selector.load_state_dict(loaded.state["best"])
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         raise CheckpointError(f"does not fit: {error}", where=loaded.file) from error
 
 

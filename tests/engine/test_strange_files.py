@@ -1,0 +1,60 @@
+"""Files of a run that say what no engine writes are found, or refused in one sentence, and never end in a traceback."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine import checkpoint, run
+from engine.selection import Selector
+from engine.spec.errors import CheckpointError, DataError, TeacherError
+from engine.spec.rundir import RunDir
+from engine.train import Trainer
+from engine.verdict import FAILS
+from tests.engine.broken_runs import newest, state
+from tests.engine.tampering import rewrite, verified
+
+STRANGE: list[Any] = ["abc", [1], {}, torch.zeros(2)]
+
+
+@pytest.mark.parametrize("value", STRANGE, ids=["words", "list", "table", "tensor"])
+@pytest.mark.parametrize("key", ["epoch", "step", "best", "data", "student"])
+def test_a_checkpoint_that_says_something_strange_is_told(copied: tuple[RunDir, Path], key: str, value: Any) -> None:
+    folder, data = copied
+    old = newest(folder)
+    told = state(old)
+    old.unlink()
+    told |= {"best": told["best"] | {"epoch": value}} if key == "best" else {key: value}
+    new = checkpoint.save(folder.checkpoints, told)
+    rewrite(folder.events, lambda text: text.replace(old.name, new.name))
+    found = {f.what for f in verified(folder, data, "--quick") if f.verdict == FAILS}
+    assert f"checkpoint {new.name[:6]}" in found
+
+
+class Failing(Trainer):
+    """One that cannot take up a state."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), ValueError("x"), RuntimeError("x"), TypeError("x"),
+                                   AttributeError("x")], ids=repr)  # fmt: skip
+def test_a_state_that_does_not_fit_is_refused_in_words(error: Exception) -> None:
+    facts = {"data": "a" * 64, "teacher": ""}
+    loaded = checkpoint.Loaded({**facts, "best": {}}, "000001-a.pt", [])
+    with pytest.raises(CheckpointError, match="does not fit"):
+        run._restore(Failing(error), object.__new__(Selector), loaded, facts)
+
+
+@pytest.mark.parametrize("value", [*STRANGE, None, 5], ids=repr)
+@pytest.mark.parametrize(("key", "kind"), [("data", DataError), ("teacher", TeacherError)])
+def test_a_checkpoint_that_names_no_hash_is_of_other_data(key: str, kind: type[Exception], value: Any) -> None:
+    facts = {"data": "a" * 64, "teacher": ""}
+    loaded = checkpoint.Loaded({**facts, key: value}, "000001-a.pt", [])
+    with pytest.raises(kind, match="is not what this run began with"):
+        run._restore(Failing(ValueError()), object.__new__(Selector), loaded, facts)
