@@ -3,6 +3,7 @@
 A figure that does not is never shown as it stands: its record's figure is shown in its place, with a mark, or none.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -44,7 +45,7 @@ def settle(told: Mapping[str, Mapping[str, Evaluated]], records: Mapping[Place, 
     """
     table: dict[str, dict[str, Evaluated]] = {name: {} for name in told}
     disputed: dict[Place, str] = {}
-    owners: dict[str, tuple[str, ...]] = {}
+    owners = _owners(records)
     counts = {sum(r.counts): r.counts for r in records.values() if r.cell is not None}
     for place in dict.fromkeys([*((name, attack) for name, row in told.items() for attack in row), *records]):
         name, attack = place
@@ -54,7 +55,7 @@ def settle(told: Mapping[str, Mapping[str, Evaluated]], records: Mapping[Place, 
             shown = None if why else cell
         elif record is not None:
             shown, why = _of_record(cell, record)
-            if shown is not None and owners.setdefault(name, record.judged) != record.judged:
+            if shown is not None and owners[name] != record.judged:
                 shown, why = None, "its record is of other images or weights than the other records beside it"
         if why:
             disputed[place] = why
@@ -66,6 +67,16 @@ def settle(told: Mapping[str, Mapping[str, Evaluated]], records: Mapping[Place, 
             if (name, attack) not in records:
                 del row[attack]
     return Settled({name: row for name, row in table.items() if row}, disputed)
+
+
+def _owners(records: Mapping[Place, Record]) -> dict[str, tuple[str, ...] | None]:
+    """Of each checkpoint, the images and weights that most of its records are of; None where no most are."""
+    found: dict[str, Counter[tuple[str, ...]]] = {}
+    for (name, _), record in records.items():
+        if record.cell is not None:
+            found.setdefault(name, Counter())[record.judged] += 1
+    most = {name: counts.most_common(2) for name, counts in found.items()}
+    return {name: first[0] if not rest or rest[0][1] < first[1] else None for name, (first, *rest) in most.items()}
 
 
 def _of_record(cell: Evaluated | None, record: Record) -> tuple[Evaluated | None, str]:

@@ -169,6 +169,26 @@ def test_a_record_of_other_weights_is_no_figure_of_this_checkpoint(run):
     assert set(state.disputed) == {("best", ATTACK)} and ATTACK not in state.table["best"]
 
 
+@pytest.mark.parametrize("alone", ["clean", "fgsm", ATTACK])
+def test_where_one_record_is_of_other_weights_than_all_others_it_is_that_one(run, alone):
+    path = run.result("best", alone)
+    path.write_bytes(path.read_bytes().replace(b'"weights_sha256":"', b'"weights_sha256":"0'))
+    state = results.load(run)
+    assert set(state.disputed) == {("best", alone)}
+    assert len(state.table["best"]) == 8 and alone not in state.table["best"]
+
+
+def test_where_as_many_records_are_of_one_network_as_of_another_none_is_believed(run):
+    for path in run.evaluation.glob("best/*.json"):
+        if path.stem not in ("clean", ATTACK):
+            path.unlink()
+    run.events.write_text("".join(line for line in lines(run) if '"event":"evaluated"' not in line))
+    path = run.result("best", ATTACK)
+    path.write_bytes(path.read_bytes().replace(b'"weights_sha256":"', b'"weights_sha256":"0'))
+    state = results.load(run)
+    assert set(state.disputed) == {("best", "clean"), ("best", ATTACK)} and not state.table.get("best")
+
+
 def test_a_record_that_no_event_tells_of_is_shown_and_a_damaged_one_is_marked(run):
     log = [line for line in run.events.read_text().splitlines() if f'"attack":"{ATTACK}"' not in line]
     run.events.write_text("\n".join(log) + "\n")
