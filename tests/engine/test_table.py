@@ -56,8 +56,9 @@ def test_every_view_lies_in_one_chunk_and_the_last_one_fills_up_the_last_chunk(t
         last = [int(part[total - 1]) for part in views]
         assert all([int(part[k]) for part in views] == last for k in range(total, len(views.image)))
         read = table.read(views)
-        for chunk in range(table.key.chunks - 1):
-            assert torch.equal(read[chunk * rows : (chunk + 1) * rows], random_logits(table.key, chunk))
+        for chunk in range(table.key.chunks):
+            kept = min(rows, total - chunk * rows)
+            assert torch.equal(read[chunk * rows :][:kept], random_logits(table.key, chunk)[:kept])
 
 
 @pytest.mark.parametrize("rows", [1, 5, 16, 25, 500])
@@ -95,7 +96,7 @@ def test_logits_of_another_shape_are_refused(tmp_path):
         table.write(0, torch.zeros(1, 3))
 
 
-@pytest.mark.parametrize("byte", range(0, KEY.chunk_bytes + 4, 7))
+@pytest.mark.parametrize("byte", [*range(0, KEY.chunk_bytes, 7), *range(KEY.chunk_bytes, KEY.chunk_bytes + 4)])
 def test_a_chunk_with_a_changed_byte_is_missing_and_can_be_written_again(tmp_path, byte):
     with scribbled(opened(tmp_path)) as table:
         at = 7 * KEY.chunk_bytes + byte if byte < KEY.chunk_bytes else KEY.chunks * KEY.chunk_bytes + 28 + byte % 4
@@ -107,6 +108,15 @@ def test_a_chunk_with_a_changed_byte_is_missing_and_can_be_written_again(tmp_pat
         assert table.absent(all_of(table)).tolist() == [7]
         table.write(7, torch.ones(16, 3))
         assert missing(table) == 0 and bool((table.read(table.views_of(7)) == 1).all())
+
+
+@pytest.mark.parametrize("kept", [0, 1, 4, 100, KEY.chunk_bytes - 1])
+def test_a_chunk_of_which_only_the_beginning_reached_the_disk_is_missing(tmp_path, kept):
+    with scribbled(opened(tmp_path)) as table:
+        with (table.path / tables.RECORDS).open("r+b") as file:
+            file.seek(7 * KEY.chunk_bytes + kept)
+            file.write(bytes(KEY.chunk_bytes - kept))
+        assert table.absent(all_of(table)).tolist() == [7]
 
 
 def test_a_whole_chunk_at_another_place_or_of_another_table_is_missing(tmp_path):
@@ -136,7 +146,8 @@ def test_two_processes_at_once_leave_a_whole_table(tmp_path):
     assert len(tables.names(tmp_path)) == 1
     with opened(tmp_path, images=200) as table:
         assert missing(table) == 0
-        assert torch.equal(table.read(table.views_of(9)), random_logits(table.key, 9))
+        for chunk in range(table.key.chunks):
+            assert torch.equal(table.read(table.views_of(chunk)), random_logits(table.key, chunk))
 
 
 def test_a_killed_writer_leaves_whole_chunks_or_none_and_its_lock_goes_with_it(tmp_path):
