@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from crdnd_tui import complete
+from engine.spec.files import absolute
 
 Preset = Annotated[
     str, typer.Argument(help="A preset file, or the name of a shipped one.", autocompletion=complete.preset)
@@ -75,5 +76,5 @@ Force = Annotated[bool, typer.Option("--force", help="Replace a file that is the
 
 
 def folder(path: Path) -> Path:
-    """The whole path."""
-    return path.expanduser().resolve()
+    """The whole path; ConfigError where that leads nowhere."""
+    return absolute(path)

@@ -18,6 +18,8 @@ import typer
 from crdnd_tui import complete
 from crdnd_tui.text import display, encodes_unicode
 from engine.spec import streams
+from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.files import absolute
 from engine.spec.rundir import RUN_ID, RunDir, find
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ def run(  # noqa: PLR0913  options of a command line
         _refuse("TERM is dumb or not set: nothing can be drawn; `crdnd run`, `crdnd runs` and `crdnd show` still work.")
     if demo and run:
         _refuse(f"--demo opens its own run, not `{run}`.")
-    folder = runs.expanduser().resolve()
+    folder, sets = _whole(runs), _whole(data)
     opened = _found(folder, run) if run else None
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")  # read when Textual is imported
     from crdnd_tui.app import LabApp  # noqa: PLC0415  --help does not wait for it
@@ -79,7 +81,7 @@ def run(  # noqa: PLR0913  options of a command line
     theme = f"crdnd-{theme or remembered(settings, 'theme')}"  # the app takes what is no theme for dark
     session = Session(
         runs=opened.path.parent if opened else folder,  # a run of another folder is shown with its neighbours
-        data=data.expanduser().resolve(),
+        data=sets,
         machine={"device": device, "threads": threads},
         readonly=readonly,
         ascii_only=ascii_only or not _shows_unicode(),
@@ -137,8 +139,6 @@ def _shows_unicode() -> bool:
 
 
 def _found(folder: Path, name: str) -> RunDir:
-    from engine.spec.errors import RunFolderError  # noqa: PLC0415
-
     try:
         found = find(folder, name)
     except RunFolderError as error:
@@ -146,6 +146,13 @@ def _found(folder: Path, name: str) -> RunDir:
     if not RUN_ID.fullmatch(found.id):
         _refuse(f"{display(found.id)} is no name of a run folder.")
     return found
+
+
+def _whole(path: Path) -> Path:
+    try:
+        return absolute(path)
+    except ConfigError as error:
+        _refuse(str(error))
 
 
 def _is_terminal() -> bool:

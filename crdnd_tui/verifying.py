@@ -132,7 +132,7 @@ def environment() -> dict[str, str]:
 def flags(run: RunDir, data: Path, *, quick: bool) -> list[str]:
     """What the engine is told beside the run; `data` only where the run's own folder of data sets is not here."""
     told = provenance_lines.machine_of(run)
-    elsewhere = told is not None and not told.data_folder.is_dir() and data.is_dir()
+    elsewhere = told is not None and not told.has_data and data.is_dir()
     return ["--quick"] * quick + (["--data", str(data)] if elsewhere else [])
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engine.spec import written
+from engine.spec.errors import ConfigError, brief
 
 CONFIG_CAP = 1 << 20  # bytes of a config, status or machine file
 RESULT_CAP = 64 << 20  # bytes of a result, which may hold the outcomes of every image
@@ -99,6 +100,14 @@ def toml_table(content: bytes) -> dict[str, Any]:
 def read_table(path: Path | str) -> dict[str, Any]:
     """The object of a JSON file; empty when it cannot be read, is malformed, or holds something else."""
     return decoded(path, json_table) or {}
+
+
+def absolute(said: Path | str) -> Path:
+    """A folder that somebody named, from `/` on; ConfigError where no path is meant: nobody's home, a zero byte."""
+    try:
+        return Path(said).expanduser().resolve()
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError([f"{str(said)[:200]!r} is no path of a folder: {brief(error).rstrip('.')}"]) from None
 
 
 def sha256(path: Path) -> str:

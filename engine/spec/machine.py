@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from engine.spec.base import Count, Spec
-from engine.spec.files import json_table
+from engine.spec.files import absolute, json_table
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Switch = Literal["auto", "on", "off"]
@@ -73,7 +73,7 @@ class Machine(Spec):
         if self.runs == str(runs):
             return self
         data = self.data
-        if os.path.isabs(self.runs) and not os.path.isdir(self.data_folder):  # noqa: PTH112, PTH117  Path raises where a parent may not be read
+        if os.path.isabs(self.runs) and not self.has_data:  # noqa: PTH117
             beside = Path(data).name if Path(data).parent == Path(self.runs).parent else "data"
             data = os.environ.get("CRDND_DATA") or str(runs.parent / beside)
         return self.model_copy(update={"runs": str(runs), "data": data})
@@ -85,13 +85,18 @@ class Machine(Spec):
 
     @property
     def data_folder(self) -> Path:
-        """Of data sets and teachers, absolute."""
-        return Path(self.data).expanduser().resolve()
+        """Of data sets and teachers, absolute; ConfigError where that leads nowhere."""
+        return absolute(self.data)
 
     @property
     def runs_folder(self) -> Path:
-        """Of runs, absolute."""
-        return Path(self.runs).expanduser().resolve()
+        """Of runs, absolute; ConfigError where that leads nowhere."""
+        return absolute(self.runs)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether the folder of data sets is on this machine."""
+        return os.path.isdir(os.path.expanduser(self.data))  # noqa: PTH111, PTH112  Path raises where it may not be read
 
 
 def decode(content: bytes) -> Machine:

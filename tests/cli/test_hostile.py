@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import cli, library, settings
+from crdnd_tui import cli, library, settings, verifying
 from crdnd_tui.home import notes
 from crdnd_tui.queueing import worker
 from crdnd_tui.queueing.queue import Queue
@@ -182,3 +182,22 @@ def test_chains_and_circles_of_presets_are_one_sentence(tmp_path: Path, call) ->
         assert (code, len(said) < 300) == (2, True)
         assert words in said
     assert call("check", "link.toml")[0] == 0
+
+
+@pytest.mark.parametrize("runs", ["/old/runs", ""])
+@pytest.mark.parametrize("data", ["~nobody-of-this-name/data", "data\0"])
+def test_folders_of_a_machine_that_no_path_leads_to_are_one_sentence(
+    tmp_path: Path, call, runs: str, data: str
+) -> None:
+    run = hostile.run(tmp_path / "runs", "20261122-215930-rslad-small_cnn-s0-6622")
+    said = {"runs": runs or str(tmp_path / "runs"), "data": data}
+    run.machine.write_text(json.dumps(json.loads(run.machine.read_bytes() if run.machine.exists() else "{}") | said))
+    call("show", run.id, "--provenance")
+    assert verifying.flags(run, tmp_path, quick=False) == ["--data", str(tmp_path)]
+
+
+@pytest.mark.parametrize("words", [("runs",), ("tables", "--data", "~nobody-of-this-name/x")])
+def test_a_home_of_nobody_is_one_sentence(call, words: tuple[str, ...]) -> None:
+    more = ("--runs", "~nobody-of-this-name/x") if words == ("runs",) else ()
+    code, said = call(*words, *more)
+    assert code == 2 and "~nobody-of-this-name/x" in said
