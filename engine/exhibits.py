@@ -40,7 +40,7 @@ def look(
                 _wrong(path.with_name(Path(shelf.file).name), index.shape, shelf, radii.get(attack), dataset)
                 for attack, shelf in index.attacks.items()
             ]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             yield Finding(what, FAILS, f"is damaged: {brief(error)}")
             continue
         if index.v != 1:
@@ -99,9 +99,7 @@ def answers(
         index = files.parsed(content_of(path), gallery.decode)
         shelves = {attack: (shelf, _pixels(content_of(path.with_name(Path(shelf.file).name)), index.shape))
                    for attack, shelf in index.attacks.items()}  # fmt: skip
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, RuntimeError):  # damage was told
+    except (OSError, ValueError, RuntimeError):  # there is none, or its damage was told
         return
     shape = tuple(dataset.test.images.shape[1:])
     if (tuple(index.classes), index.indices_sha256, tuple(index.shape)) != (dataset.classes, indices_sha256, shape):

@@ -1,5 +1,6 @@
 """Files of a run that say what no engine writes are found, or refused in one sentence, and never end in a traceback."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +59,12 @@ def test_a_checkpoint_that_names_no_hash_is_of_other_data(key: str, kind: type[E
     loaded = checkpoint.Loaded({**facts, key: value}, "000001-a.pt", [])
     with pytest.raises(kind, match="is not what this run began with"):
         run._restore(Failing(ValueError()), object.__new__(Selector), loaded, facts)
+
+
+@pytest.mark.parametrize("signs", [(-1, -1, 1), (1, -1, -1)])
+def test_a_gallery_of_an_impossible_shape_is_damaged(copied: tuple[RunDir, Path], signs: tuple[int, ...]) -> None:
+    folder, data = copied
+    index = json.loads(folder.gallery("best").read_bytes())
+    index["shape"] = [sign * side for sign, side in zip(signs, index["shape"], strict=True)]
+    folder.gallery("best").write_text(json.dumps(index))
+    assert "gallery best" in {f.what for f in verified(folder, data, "--attack", "fgsm") if f.verdict == FAILS}
