@@ -127,7 +127,10 @@ def _unpickled(path: Path) -> Content:
             report = json.loads(file.read(REPORT))
         if "refused" in report:
             raise TeacherError(shown(report["refused"]), where=str(path), hint=_ADVICE[report["advice"]])
-        return Content(weights.load(folder / "tensors")[0], report["left_out"])
+        try:
+            return Content(weights.load(folder / "tensors")[0], report["left_out"])
+        except CheckpointError as error:
+            raise TeacherError(error.what, where=str(path)) from None
 
 
 def choose(net: nn.Module, content: Content, prefix: str | None, *, where: str) -> Chosen:
@@ -154,6 +157,8 @@ def choose(net: nn.Module, content: Content, prefix: str | None, *, where: str) 
     rivals = [_parting(one, chosen) for one in fitting if not chosen.startswith(one) and not one.startswith(chosen)]
     beside = {n: v for n, v in table.items() if not n.startswith(chosen) and not n.startswith(tuple(rivals))}
     constants = {n: v for n, v in beside.items() if is_constant(n) and v.numel() <= CONSTANTS}
+    others = {_parting(name, chosen) for name in beside if name not in constants}  # they may normalize otherwise
+    constants = {n: v for n, v in constants.items() if _parting(n, chosen) not in others}
     if spare := [name for name in beside if name not in constants]:
         notes.append(f"left out {len(spare)} entries beside them, such as `{shown(spare[0])}`")
     return Chosen(constants | _behind(table, chosen), chosen, notes)
@@ -204,9 +209,9 @@ def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 
 
 def _parting(one: str, chosen: str) -> str:
-    """How names of another network begin: its prefix up to where it parts from the chosen one."""
+    """How names of another network begin: its prefix, or one name, up to where it parts from the chosen one."""
     parts, theirs = one.split("."), chosen.split(".")
-    same = next(place for place, (a, b) in enumerate(zip(parts, theirs, strict=False)) if a != b)
+    same = next((place for place, (a, b) in enumerate(zip(parts, theirs, strict=False)) if a != b), len(parts) - 1)
     return ".".join(parts[: same + 1]) + "."
 
 

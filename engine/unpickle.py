@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000  # flags of unshare(2)
 MEMORY, SECONDS = 512 << 20, 60  # bytes and CPU seconds beside what the file's size allows
 ENTRIES, DEPTH, NAME = 200_000, 8, 500  # of nested tables: entries and levels; characters of a name
+REASONS = 1 << 19  # bytes in the report about tensors that cannot be used
 SMALL = 1 << 20  # bytes that a tensor may claim of a smaller storage
 DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
 _TORN = (  # what torch's unpickler was seen to raise, or its source can, on damaged streams
@@ -167,12 +168,15 @@ def _flat(content: object, most: int) -> Found:
 
     found = Found({}, {})
     waiting: list[tuple[str, object, int]] = [("", content, 0)]
-    seen = total = 0
+    seen = total = told = 0
     while waiting:
         name, value, depth = waiting.pop()
         if isinstance(value, torch.Tensor) and name:
             if why := _unusable(value):
                 found.left_out[name] = why
+                told += len(json.dumps({name: why}))
+                if told > REASONS:
+                    raise RefusedError("this file holds more tensors that cannot be used than a checkpoint does")
                 continue
             total += value.numel() * value.element_size()
             if total > most:
