@@ -116,7 +116,7 @@ def _is_judged(run: RunDir) -> bool:
             continue
         index = files.decoded(path, gallery.decode, files.RESULT_CAP)
         for shelf in index.attacks.values() if index else ():
-            pixels = files.read(path.with_name(Path(shelf.file).name), files.PIXEL_CAP) or b""
+            pixels = files.read(path.with_name(shelf.file), files.PIXEL_CAP) or b""
             if hashlib.sha256(pixels).hexdigest() != shelf.sha256:
                 return False
         if index is None:

@@ -53,5 +53,9 @@ def encode(gallery: Gallery) -> bytes:
 
 
 def decode(content: bytes) -> Gallery:
-    """ValueError (msgspec's errors are) when the content is no gallery."""
-    return _decoder.decode(content)
+    """ValueError (msgspec's errors are) when the content is no gallery, or its pixels do not lie beside it."""
+    gallery = _decoder.decode(content)
+    for attack, shelf in gallery.attacks.items():
+        if shelf.file in ("", ".", "..") or "/" in shelf.file or "\0" in shelf.file:
+            raise ValueError(f"it sends {attack[:40]} to a file elsewhere")
+    return gallery

@@ -174,3 +174,16 @@ def test_a_table_of_numbers_beyond_any_is_damaged(tmp_path: Path) -> None:
         with pytest.raises(tables.TableError, match="cannot be read"):
             tables.read_meta(folder)
         assert tables.listed(tmp_path)[0].trouble
+
+
+@pytest.mark.parametrize("file", ["", "/", ".", "..", "../x.f32", "/etc/passwd", "x/y", "x\0"])
+def test_a_gallery_whose_pixels_lie_elsewhere_is_none(file: str) -> None:
+    index = gallery.Gallery(shape=(1, 8, 8), classes=["a"], weights_sha256="w", indices_sha256="i")
+
+    def content(name: str) -> bytes:
+        shelf = gallery.Shelf(file=name, sha256="", examples=[])
+        return gallery.encode(msgspec.structs.replace(index, attacks={"x": shelf}))
+
+    assert files.parsed(content("x.f32"), gallery.decode).attacks["x"].file == "x.f32"
+    with pytest.raises(files.MalformedError, match="elsewhere"):
+        files.parsed(content(file), gallery.decode)
