@@ -28,6 +28,7 @@ SYSTEM = frozenset(
     {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found", "thumbs.db",
      "desktop.ini", "icon\r"}
 )  # fmt: skip
+NO_IMAGES = "files that are no images by their names"  # of which the endings are told
 DARK = 64  # of 255, white in 14 of 16 bits: if no pixel of all deep images is brighter, they hold fewer bits
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # TIFF tag, and one of its values
 ORIENTATION = 274  # EXIF tag; 1 = as stored
@@ -103,7 +104,7 @@ class _Reader:
             elif not stat.S_ISREG(mode):
                 self._passed["pipes, devices and the like"] += 1
             elif folders or not name.lower().endswith(IMG_EXTENSIONS):
-                self._passed["files that are no images by their names"] += 1
+                self._passed[NO_IMAGES] += 1
                 self._endings.add(path.suffix.lower()[:10] or "none")
             else:
                 yield path
@@ -177,9 +178,9 @@ class _Reader:
         return self._passed_over() + [f"{number} images {what}" for what, number in sorted(self._converted.items())]
 
     def _passed_over(self) -> list[str]:
-        named = [f"{number} {what}" for what, number in sorted(self._passed.items())]
-        endings = f" (endings: {', '.join(sorted(self._endings)[:6])})" if self._endings else ""
-        return [f"passed over: {', '.join(named)}{endings}"] if named else []
+        endings = {NO_IMAGES: f" (endings: {', '.join(sorted(self._endings)[:6])})"}
+        named = [f"{number} {what}{endings.get(what, '')}" for what, number in sorted(self._passed.items())]
+        return [f"passed over: {', '.join(named)}"] if named else []
 
 
 def _legible(name: str) -> str:
