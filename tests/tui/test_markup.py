@@ -18,7 +18,7 @@ ROOT = Path(crdnd_tui.__file__).parent
 TITLES = {"border_title", "border_subtitle", "tooltip", "title", "sub_title", "BORDER_TITLE", "BORDER_SUBTITLE"}
 TAKES_MARKUP = {"Static", "Label", "OptionList", "SelectionList"}  # unless told otherwise
 REFUSED = {"Button", "Checkbox", "Collapsible", "Link", "RadioButton", "Tab", "TabPane", "Tooltip"}
-PLAIN = {"Content", "Text", "legend", "title"}  # what they return is no string
+PLAIN = {"Content", "Text", "legend"}  # what they return is no string; a method of that name is another
 HOSTILE = "[/b] [red]x[/] [@click=app.quit]z[/]"
 
 
@@ -40,19 +40,33 @@ def is_harmless(value: ast.expr) -> bool:
             return all(map(is_harmless, elements))
         case ast.Call(func=ast.Name(id="map"), args=[ast.Name(id="Content"), *_]):
             return True
-        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+        case ast.Call(func=ast.Name(id=name)):
             return name in PLAIN
     return False
+
+
+def titled(node: ast.AST) -> tuple[list[str], ast.expr | None]:
+    """Titles that a statement or a call gives a value, and the value."""
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            given = [part for target in targets for part in getattr(target, "elts", [target])]
+        case ast.AugAssign(target=target, value=value) | ast.AnnAssign(target=target, value=value):
+            given = [target]
+        case ast.Call(func=ast.Name(id="setattr"), args=[_, ast.Constant(value=str(name)), value]):
+            return [name] if name in TITLES else [], value
+        case _:
+            return [], None
+    attributes = [part.attr for part in given if isinstance(part, ast.Attribute)]
+    of_a_class = [part.id for part in given if isinstance(part, ast.Name) and part.id.isupper()]
+    return [name for name in attributes + of_a_class if name in TITLES], value
 
 
 def places(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Where a string that is not known here may be read as markup."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign):
-            targets = [part for target in node.targets for part in getattr(target, "elts", [target])]
-            named = [target for target in targets if isinstance(target, ast.Attribute) and target.attr in TITLES]
-            if named and not is_harmless(node.value):
-                yield node.lineno, f"{named[0].attr} = {ast.unparse(node.value)[:60]}"
+        names, value = titled(node)
+        if names and value is not None and not is_harmless(value):
+            yield node.lineno, f"{names[0]} = {ast.unparse(value)[:60]}"
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
@@ -64,7 +78,8 @@ def places(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, f"{name} of a string"
         if name == "notify" and not off and not all(map(is_harmless, [*node.args, *(k.value for k in node.keywords)])):
             yield node.lineno, "notify without markup=False"
-        if name in ("from_markup", "render_str", "with_tooltip"):
+        computed = name == "setattr" and not isinstance(node.args[1], ast.Constant)
+        if computed or name in ("from_markup", "render_str", "with_tooltip"):
             yield node.lineno, name
 
 
@@ -85,7 +100,9 @@ def test_no_string_that_is_not_known_here_is_read_as_markup():
     "code",
     ["box.border_title = name", "a.border_title, b = x, y", "panel.border_subtitle = f'{n} of {m}'", "Static(words)",
      "Static(id='x')", "self.notify(f'{x} is gone')", "Button(name)", "OptionList(*x)", "w.tooltip = words",
-     "self.notify(words, title=name)", "Text.from_markup(x)"],
+     "self.notify(words, title=name)", "Text.from_markup(x)", "x.border_title = name.title()", "x.border_title += name",
+     "x.border_title: str = name", "setattr(x, 'border_title', name)", "setattr(x, which, words)",
+     "class Box: BORDER_TITLE = f'{name}'", "x.tooltip = scale.legend(name)"],
 )  # fmt: skip
 def test_the_test_sees_what_it_is_for(code: str):
     assert list(places(ast.parse(code)))
