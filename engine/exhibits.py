@@ -37,7 +37,7 @@ def look(
         try:
             index = files.parsed(content_of(path), gallery.decode)
             shown = [
-                _wrong(path.with_name(Path(shelf.file).name), index.shape, shelf, radii.get(attack), dataset)
+                _wrong(path.with_name(shelf.file), index.shape, shelf, radii.get(attack), dataset)
                 for attack, shelf in index.attacks.items()
             ]
         except (OSError, ValueError, RuntimeError) as error:
@@ -97,7 +97,7 @@ def answers(
     path, what = run.gallery(subject.checkpoint), f"examples {subject.checkpoint}"
     try:
         index = files.parsed(content_of(path), gallery.decode)
-        shelves = {attack: (shelf, _pixels(content_of(path.with_name(Path(shelf.file).name)), index.shape))
+        shelves = {attack: (shelf, _pixels(content_of(path.with_name(shelf.file)), index.shape))
                    for attack, shelf in index.attacks.items()}  # fmt: skip
     except (OSError, ValueError, RuntimeError):  # there is none, or its damage was told
         return
