@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -105,14 +106,17 @@ class Laying:
             self.stage.reporter.say(Warned(code="table_unwritable", message=message))
 
     def _wanted(self) -> str:
-        """What the machine says; where that is `auto`, a resumed run has what its last engine had."""
+        """What the machine says; where that is `auto`, a resumed run has what its last engine had.
+
+        Older engines had `lazy` tables, which filled as they went: that is asked anew.
+        """
         wanted = self.fast.plan.table
         if wanted != "auto" or not self.resumed:
             return wanted
         had = self.stage.crew.lead(lambda: provenance.before(self.stage.run.provenance).get("switches"))
         if not isinstance(had, dict):
             return "auto"
-        return "off" if had.get("table", "off") == "off" else "complete"
+        return {"complete": "complete", "lazy": "auto"}.get(str(had.get("table")), "off")
 
     def _asked(self, wanted: str) -> float:
         """Teacher forwards on natural images that all planned runs would take without a table."""
@@ -136,8 +140,13 @@ class Laying:
             missing = table.absent(chunks)
             present = np.setdiff1d(chunks, missing)
             lie = self._lie(table, present) if len(present) else ""
-            if lie:
-                table.set_aside()
+            try:
+                if lie:
+                    table.set_aside()
+            except TableError as error:  # another user's, or on a shelf that is only read
+                why_not = f"{lie}; it cannot be set aside: {_words(error)}"
+                self.stage.reporter.say(Warned(code="table_damaged", message=f"a teacher table is not used: {why_not}"))
+                return why_not
         if trouble or lie:
             message = f"a teacher table was set aside, and a new one is begun: {trouble or lie}"
             self.stage.reporter.say(Warned(code="table_damaged", message=message))
@@ -176,7 +185,7 @@ class Laying:
             raise
         return table
 
-    @property
+    @cached_property
     def _images(self) -> torch.Tensor:
         return self.dataset.train.images.to(self.stage.device)
 

@@ -160,7 +160,7 @@ def open_table(folder: Path, key: Key, limit_bytes: int, *, teacher: str = "", d
         with tables.shelf_lock(folder):
             for entry in list(os.scandir(folder)):  # half made or half removed when a process died
                 if entry.name.startswith((FRESH, GONE)) and entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path)
+                    shutil.rmtree(entry.path, ignore_errors=True)  # another user's stays
             trouble = ""
             if os.path.lexists(path):
                 if path.is_symlink() or not path.is_dir():

@@ -131,10 +131,10 @@ def _plant(fault: dict[str, Any], run: Path) -> None:
 def _place(name: str) -> tuple[Any, str]:
     from engine import checkpoint, train
     from engine.bench import Watched
-    from engine.fast.table import Table
+    from engine.fast import table
 
     places = {"step": (train, "train_step"), "forward": (Watched, "forward"), "save": (checkpoint, "save")}
-    return (places | {"table": (Table, "_put")})[name]
+    return (places | {"table": (table.Table, "_put"), "aside": (table, "set_aside")})[name]
 
 
 def _act(what: str, run: Path) -> None:

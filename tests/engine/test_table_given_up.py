@@ -1,0 +1,69 @@
+"""Tables that a run does without: of an engine that kept them otherwise, or that nobody here may set aside."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from engine.fast import table as table_file
+from engine.spec import tables
+from engine.spec.tables import tables_folder
+from tests.engine.broken_runs import FINISHED, Nursery, said, write_data, write_teacher
+from tests.engine.table_bench import KEY, opened, scribbled
+from tests.engine.tampering import rewrite
+from tests.engine.test_table_engines import cut, shelf, tabled, told, warnings, worked
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Data of this test alone, so that nobody else's table lies there."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write_data(folder)
+    write_teacher(folder)
+    return folder
+
+
+def test_a_run_that_filled_its_table_as_it_went_does_not_have_to_fill_all_of_it(
+    nursery: Nursery, own: Path, tmp_path: Path
+) -> None:
+    run = cut(nursery, tmp_path, own)
+    rewrite(run.provenance, lambda text: text.replace('"table": "off"', '"table": "lazy"'))
+    assert nursery.work(run) == FINISHED
+    assert tabled(run) == ["off"] * 2 and shelf(own) == [] and not warnings(run)
+
+
+@pytest.mark.parametrize("wanted", ["complete", "auto"])
+def test_a_run_does_without_a_table_that_lies_and_cannot_be_set_aside(
+    nursery: Nursery, own: Path, tmp_path: Path, wanted: str
+) -> None:
+    without = worked(nursery, tmp_path / "off", own, table="off")
+    worked(nursery, tmp_path / "first", own, table="complete")
+    (name,) = shelf(own)
+    folder = tables_folder(own)
+    key = tables.read_meta(folder / name).key
+    tables.remove(folder, name)
+    scribbled(table_file.open_table(folder, key, 1 << 30)[0]).close()
+    run = worked(nursery, tmp_path / "run", own, {"at": "aside", "k": 1, "do": "full"}, table=wanted)
+    assert tabled(run) == ["off"] and told(run) == told(without) and shelf(own) == [name]
+    first = warnings(run)[0]
+    assert first["code"] == "table_damaged" and "from what the teacher answers" in first["message"]
+    assert "cannot be set aside" in first["message"] and "No space left" in first["message"]
+    (began,) = said(run, "training_started")
+    assert any(note.startswith("no teacher table: ") for note in began["notes"])
+
+
+def test_what_another_user_left_half_made_takes_the_table_from_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / f"{tables.FRESH}0123456789abcdef"
+    left.mkdir()
+    (left / tables.META).write_text("{")
+
+    def refuse(*_words: object, **_keywords: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    opened(tmp_path).close()
+    assert tables.names(tmp_path) == [KEY.id]
