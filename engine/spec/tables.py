@@ -31,6 +31,9 @@ PATIENCE = 10.0  # seconds to wait for a lock that is held for moments only
 MAX_META = 1 << 16  # bytes
 
 
+_Side = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
+
+
 class TableError(CrdndError):
     """A teacher table cannot be used. A run does without it."""
 
@@ -42,17 +45,17 @@ class Key:
     teacher_sha256: str
     model: str  # the architecture's spec as JSON, normalization included
     data_sha256: str  # of the training split
-    images: int  # of the official training split
-    classes: int
-    padding: int
+    images: Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]  # of the official training split
+    classes: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
+    padding: Annotated[int, msgspec.Meta(ge=0, le=1 << 10)]
     flip: bool
-    image: tuple[int, int, int]  # C H W
+    image: tuple[_Side, _Side, _Side]  # C H W
     precision: Literal["float32", "bfloat16"]  # of the teacher's arithmetic; records are float32 always
     folded: bool
     layout: str
     device: str  # the GPU, or the CPU and the instructions that it may use
     torch: str
-    rows: Annotated[int, msgspec.Meta(ge=1)]  # views that are computed as one batch: a chunk
+    rows: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]  # views that are computed as one batch: a chunk
 
     @property
     def views(self) -> int:
@@ -153,9 +156,7 @@ def _meta(content: bytes) -> Meta:
     version = msgspec.json.decode(content, type=_Version).format
     if version != FORMAT:
         raise TableError(f"it is of format {version}, not {FORMAT}: another version of crdnd made it")
-    meta = msgspec.json.decode(content, type=Meta)
-    assert meta.key.id  # an OverflowError for numbers of another size than any key's
-    return meta
+    return msgspec.json.decode(content, type=Meta)
 
 
 def trouble(path: Path, key: Key | None = None) -> str:
@@ -166,8 +167,10 @@ def trouble(path: Path, key: Key | None = None) -> str:
             return "it holds the logits of another key than its name says"
         for name, wanted in ((LOCK, None), (RECORDS, found.table_bytes)):
             facts = (path / name).stat(follow_symlinks=False)
-            if not stat.S_ISREG(facts.st_mode) or facts.st_size != (facts.st_size if wanted is None else wanted):
-                return f"its {name} is no plain file of {wanted or 0} bytes"
+            if not stat.S_ISREG(facts.st_mode):
+                return f"its {name} is no plain file"
+            if wanted is not None and facts.st_size != wanted:
+                return f"its {name} has {facts.st_size:,} bytes instead of {wanted:,}"
     except TableError as error:
         return error.what
     except OSError as error:

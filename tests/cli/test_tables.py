@@ -152,3 +152,35 @@ def test_a_beginning_that_fits_several_removes_none(crdnd):
     assert "several tables" in crdnd("tables", "--remove", KEY.id[:5]).stderr
     assert crdnd("tables", "--remove", KEY.id).returncode == 0  # a whole name is meant as it is
     assert second.is_dir() and not first.exists()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [{"images": 0}, {"images": -1}, {"images": 10**30}, {"classes": 0}, {"classes": -5}, {"padding": -1},
+     {"padding": 10**9}, {"rows": 0}, {"image": [3, 32, 10**30]}, {"image": [3, -32, 32]}],
+    ids=str,
+)  # fmt: skip
+def test_a_table_of_numbers_that_no_key_has_is_damaged_and_can_be_removed(crdnd, field):
+    path = made(crdnd.home)
+    meta = json.loads((path / META).read_bytes())
+    (path / META).write_text(json.dumps(meta | {"key": meta["key"] | field}))
+    if field == {"images": 0}:  # whose name and size are right
+        path = path.rename(path.with_name(replace(KEY, images=0).id))
+        os.truncate(path / RECORDS, 0)
+    (found,) = json.loads(crdnd("tables", "--json").stdout)
+    assert f"{META} cannot be read" in found["trouble"] and found["filled"] is None
+    assert crdnd("tables", "--remove", path.name).returncode == 0
+
+
+@pytest.mark.parametrize("name", [LOCK, RECORDS])
+def test_a_part_of_a_table_that_is_a_link_or_too_short_is_named(tmp_path, name):
+    path = made(tmp_path)
+    (path / name).rename(path / "elsewhere")
+    (path / name).symlink_to("elsewhere")
+    (found,) = tables.listed(path.parent)
+    assert found.trouble == f"its {name} is no plain file"
+    (path / name).unlink()
+    (path / name).write_bytes(b"xyz")
+    (found,) = tables.listed(path.parent)
+    wanted = f"its {RECORDS} has 3 bytes instead of {KEY.table_bytes:,}"
+    assert found.trouble == (wanted if name == RECORDS else "")
