@@ -188,17 +188,19 @@ def test_it_can_be_stopped_between_two_batches(copied):
 def test_as_a_program_it_streams_lines_and_ends_with_the_verdict(copied, capsys, monkeypatch):
     run, data = copied
     words = [str(run.path), "--quick", "--data", str(data)]
+    monkeypatch.setattr(Interrupt, "listen", lambda _: None)  # signals are this test's own
+    assert verify.main(words) == 0
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (said[-1]["event"], said[-1]["verdict"]) == ("verdict", "holds")
+    assert {line["event"] for line in said[:-1]} == {"checked", "progress"}
+    rewrite(run.config, lambda text: text.replace("learning_rate = 0.1", "learning_rate = 0.2", 1))
     done = subprocess.run(
         [sys.executable, "-P", "-m", "engine.verify", *words],
-        check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120,
     )  # fmt: skip
     said = [json.loads(line) for line in done.stdout.splitlines()]
-    assert (done.returncode, said[-1]["event"], said[-1]["verdict"]) == (0, "verdict", "holds")
+    assert (done.returncode, said[-1]["event"], said[-1]["verdict"]) == (1, "verdict", "fails")
     assert {line["event"] for line in said[:-1]} == {"checked", "progress"}
-    monkeypatch.setattr(Interrupt, "listen", lambda _: None)  # signals are this test's own
-    rewrite(run.config, lambda text: text.replace("learning_rate = 0.1", "learning_rate = 0.2", 1))
-    assert verify.main(words) == 1
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["verdict"] == "fails"
     shutil.rmtree(run.path)
     assert verify.main(words) == 2
     assert json.loads(capsys.readouterr().out)["event"] == "failed"
