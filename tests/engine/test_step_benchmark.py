@@ -118,7 +118,6 @@ def test_what_a_table_costs_and_gains_is_counted_in_forwards_of_the_net():
     assert table.share(1.0, epochs=162, runs=2) == 0.5
     found = table.measured(TEACHER, rounds=1, images=1)
     assert set(found) == {"in chunks, filling a table", "by 16, as it was needed"}
-    assert all(rate["cost_per_view"] > 0 for rate in found.values())
 
 
 @pytest.mark.parametrize("classes", [10, 1000])
