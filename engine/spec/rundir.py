@@ -83,10 +83,9 @@ def check(run: RunDir) -> None:
     tops = {run.checkpoints, run.weights, run.evaluation, run.path / ".ranks"}
     named = {getattr(run, name) for name, part in vars(RunDir).items() if isinstance(part, _Inside)}
     named.add(run.path / ".reserve")
-    below = [
-        Path(at, name) for top in tops for at, inner, _ in os.walk(top) for name in inner
-    ]  # links are not followed
-    kept = [Path(at, name) for at, _, names in os.walk(run.weights) for name in names]
+    real = [top for top in tops if files.is_folder(top)]  # a walk begins behind a link, though it follows none
+    below = [Path(at, name) for top in real for at, inner, _ in os.walk(top) for name in inner]
+    kept = [Path(at, name) for at, _, names in (os.walk(run.weights) if run.weights in real else ()) for name in names]
     for place in (*sorted(named | tops), *below, *kept):
         part, what = place.relative_to(run.path), ""
         if os.path.islink(place):  # noqa: PTH114  Path raises where a folder may not be read

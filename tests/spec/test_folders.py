@@ -22,7 +22,7 @@ from engine.spec.errors import RunFolderError
 from engine.spec.machine import Machine
 from engine.spec.methods import Natural
 from engine.spec.models import SmallCNN
-from engine.spec.rundir import RUN_ID, RunDir, created, dated, find, newest_first
+from engine.spec.rundir import RUN_ID, RunDir, check, created, dated, find, newest_first
 from engine.spec.status import Status
 from engine.spec.teachers import CheckpointTeacher, RobustBenchTeacher, RunTeacher, TeacherSpec
 
@@ -269,3 +269,17 @@ def test_every_file_of_a_run_lies_in_its_folder(tmp_path: Path) -> None:
     paths += [run.weights_of("best"), run.result("best", "cw_inf"), run.gallery("last"), run.partial("last", "x")]
     assert len(set(paths)) == len(paths) > 12
     assert all(path.is_relative_to(run.path) for path in paths)
+
+
+@pytest.mark.parametrize("part", ["checkpoints", "weights", "evaluation", ".ranks"])
+def test_a_part_that_is_a_link_is_refused_without_a_walk_through_what_lies_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    run, looked = RunDir(folder(tmp_path / "runs", "20260101-a")), list[str]()
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (run.path / part).symlink_to(tmp_path / "elsewhere")
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (looked.append(str(path)), scan(path))[1])
+    with pytest.raises(RunFolderError, match=f"{part} is a link"):
+        check(run)
+    assert not looked
