@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from weakref import WeakSet
 
 from crdnd_tui import advice, vitals
 from crdnd_tui.state import RunState
@@ -21,7 +22,7 @@ from engine.spec.signals import held_back
 
 ROOT = Path(rundir.__file__).resolve().parents[2]  # where the package `engine` lies
 STARTING_SECONDS = 60.0  # within which an engine speaks
-_noted: set[int] = set()  # processes whose end was looked at
+_noted: WeakSet[subprocess.Popen[bytes]] = WeakSet()  # processes whose end was looked at
 _noting = threading.Lock()
 
 
@@ -44,8 +45,8 @@ def ended(run: RunDir, engine: subprocess.Popen[bytes]) -> int:
     """Wait for the engine, and write once into its log if a signal ended it; its exit code."""
     code = engine.wait()
     with _noting:
-        if engine.pid not in _noted:
-            _noted.add(engine.pid)
+        if engine not in _noted:
+            _noted.add(engine)
             deaths.note(run, engine.pid, code)
     return code
 

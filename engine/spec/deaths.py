@@ -36,7 +36,7 @@ _FATAL = {
 }
 _LINE = re.compile(
     rb'^[\d-]+ [\d:,]+ INFO \{"event":"(?P<event>\w+)"(?P<rest>.*)'
-    rb"|^[\d-]+ [\d:,]+ CRITICAL engine (?P<pid>\d+) died of (?P<name>\w+)"
+    rb"|^[\d-]+ [\d:,]+ CRITICAL engine (?P<pid>\d+) died of (?P<name>signal \d+|\w+)"
     rb"|^Fatal Python error: (?P<fatal>[\w -]+)",
     re.MULTILINE,
 )

@@ -131,3 +131,21 @@ def test_whoever_started_an_engine_writes_down_what_killed_it_once(tmp_path: Pat
     assert library.death_of(run) == Death("SIGKILL")
     deaths.note(run, 1, 3)  # an exit code of its own
     assert run.log.read_text().count("died of") == 1
+
+
+def test_a_signal_without_a_name_is_told_by_its_number(tmp_path: Path) -> None:
+    run = run_that(tmp_path, START)
+    deaths.note(run, 7, -35)
+    assert deaths.name(-35) == "signal 35"
+    assert library.death_of(run) == Death("signal 35")
+
+
+def test_a_process_that_got_the_number_of_an_earlier_one_has_a_death_of_its_own(tmp_path: Path) -> None:
+    run = run_that(tmp_path, START)
+    for end, code in (("SIGKILL", -9), ("SIGTERM", -15)):
+        words = f"import os, signal; os.kill(os.getpid(), signal.{end})"
+        process = launch.detached([sys.executable, "-c", words], run.log)
+        assert process.wait() == code
+        process.pid = 12345  # numbers come again
+        assert launch.ended(run, process) == code
+    assert run.log.read_text().count("engine 12345 died of") == 2
