@@ -54,15 +54,19 @@ def losses(journal: Journal) -> list[float]:
 
 @pytest.mark.parametrize(("spec", "plan"), [*((spec, FAST) for spec in TAUGHT), (CRDND(), Plan())], ids=named)
 def test_a_run_is_the_same_whoever_filled_its_table(spec, plan, tmp_path: Path):
-    """To the bit with any table. Without one to rounding, 1e-7 at first, which signs of gradients make larger."""
+    """To the bit with any table. Without one to rounding, which signs of gradients make larger from step to step.
+
+    Largest relative differences seen with AVX-512, AVX2 and SSE4.1: none in the first step; 2e-4 in the last ones of
+    ARD with a weight of 1 for the teacher, 1.4e-6 of the others.
+    """
     own, anothers = (whole(spec, tmp_path / "a", plan=plan) for _ in range(2))
     piecewise = whole(spec, tmp_path / "b", plan=plan, first=[3, 17, 39])
     for other in (anothers, piecewise):
         assert other.facts() == own.facts()
         assert same(other.state(), own.state())
     without = losses(whole(spec, None, plan=plan))
-    assert losses(own)[:1] == pytest.approx(without[:1], rel=1e-5)
-    assert losses(own) == pytest.approx(without, rel=1e-2)
+    assert losses(own)[:1] == pytest.approx(without[:1], rel=1e-6)
+    assert losses(own) == pytest.approx(without, rel=2e-3 if spec == ARD(alpha=1.0) else 1e-5)
 
 
 def asked(made: Trainer) -> list[int]:
