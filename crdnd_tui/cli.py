@@ -212,8 +212,9 @@ def evaluate(  # noqa: PLR0913  options of a command line
     model: Annotated[str, typer.Option(metavar="NAME[:KEY=VALUE,...]", help="Of a checkpoint file.")] = "",
     data_set: Annotated[str, typer.Option(metavar="NAME[:KEY=VALUE,...]", help="Of a checkpoint file.")] = "",
     prefix: Annotated[
-        str, typer.Option(help="Of the tensors' names, where several networks in a checkpoint file fit.")
-    ] = "",
+        str | None,
+        typer.Option(help="Of the tensors' names, where several networks in a checkpoint file fit; may be empty."),
+    ] = None,
     epsilon: Annotated[str, typer.Option(help="Another radius, as in 8/255.")] = "",
     images: Annotated[
         int | None, typer.Option(min=0, help="A stratified part of the test split; 0 = all.", show_default=False)
@@ -237,7 +238,7 @@ def evaluate(  # noqa: PLR0913  options of a command line
     )  # fmt: skip
     changes = {
         "attacks": attack, "weights": weights, "model": model, "data_set": data_set, "epsilon": epsilon,
-        "images": images, "prefix": prefix or None,
+        "images": images, "prefix": prefix,
     }  # fmt: skip
     raise typer.Exit(evaluate.evaluate(subject, changes, here, detach=detach, as_json=as_json))
 

@@ -22,6 +22,7 @@ from engine.spec.training import Evaluation
 
 T = TypeVar("T", bound=Spec)
 Weights = Literal["best", "last"]
+_FLAGS = (("--model", "model"), ("--data-set", "data_set"))  # without which a checkpoint file cannot be judged
 
 
 def evaluate(
@@ -50,6 +51,9 @@ def judge_config(subject: str, changes: dict[str, Any], machine: Machine) -> Jud
         run = rundir.find(machine.runs_folder, subject)
     except RunFolderError as error:
         raise ConfigError([f"`{display(subject, 200)}` is neither a checkpoint file nor a run", str(error)]) from None
+    said = [flag for flag, key in _FLAGS if changes.get(key)] + ["--prefix"] * (changes.get("prefix") is not None)
+    if said:
+        raise ConfigError([f"{said[0]} is said of a checkpoint file, and {display(run.id)} is a run"])
     return _of_run(run, cast(Weights, weights), changes, machine)
 
 
@@ -69,7 +73,7 @@ def _of_run(run: RunDir, weights: Weights, changes: dict[str, Any], machine: Mac
 
 
 def _of_checkpoint(path: Path, changes: dict[str, Any]) -> JudgeConfig:
-    missing = [flag for flag, key in (("--model", "model"), ("--data-set", "data_set")) if not changes.get(key)]
+    missing = [flag for flag, key in _FLAGS if not changes.get(key)]
     if missing:
         raise ConfigError(
             [f"a checkpoint file does not say what it is: add {' and '.join(missing)}",

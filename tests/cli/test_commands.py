@@ -233,6 +233,25 @@ def test_evaluate_judges_a_checkpoint_file(crdnd: Crdnd) -> None:
     assert "width = 8" in config and 'epsilon = "4/255"' in config and "scales = [1.0, 10.0]" in config
 
 
+@pytest.mark.parametrize("prefix", ["", "student.", None])
+def test_evaluate_takes_the_prefix_of_a_file_also_that_there_is_none(crdnd: Crdnd, prefix: str | None) -> None:
+    (crdnd.home / "net.pt").write_bytes(b"weights")
+    said = [] if prefix is None else ["--prefix", prefix]
+    done = crdnd("evaluate", "net.pt", "--model", "small_cnn", "--data-set", "digits", *said, "--detach")
+    assert done.returncode == 0, done.stderr
+    config = (only_run(crdnd) / "config.toml").read_text()
+    assert ("prefix = " not in config) if prefix is None else (f'prefix = "{prefix}"' in config)
+
+
+@pytest.mark.parametrize("flag", [["--prefix", ""], ["--model", "small_cnn"], ["--data-set", "digits"]], ids=str)
+def test_what_is_said_of_a_checkpoint_file_is_refused_for_a_run(crdnd: Crdnd, flag: list[str]) -> None:
+    crdnd("run", str(crdnd.preset))
+    done = crdnd("evaluate", only_run(crdnd).name, *flag, "--detach")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{flag[0]} is said of a checkpoint file" in done.stderr
+    assert only_run(crdnd)
+
+
 def test_the_last_words_of_an_earlier_engine_are_not_told_as_those_of_the_next(crdnd: Crdnd) -> None:
     assert crdnd("run", str(crdnd.preset), plan={"end": "fail"}).returncode == 1
     name = only_run(crdnd).name
