@@ -195,8 +195,9 @@ def _together(student: nn.Module) -> nn.Module:
 
     Each rank's loss is that of the whole batch, so gradients are summed, and not averaged as the wrapper would.
     """
-    # some checkpoints' forms hold parameters that no image passes, such as the Wide ResNet's sub_block1
-    wrapped = DistributedDataParallel(student, broadcast_buffers=False, find_unused_parameters=True)
+    # parameters that no image passes: TRADES' form of the Wide ResNet has some; to look for them costs time at each step
+    unused = any(name.startswith("sub_block1.") for name, _ in student.named_parameters())
+    wrapped = DistributedDataParallel(student, broadcast_buffers=False, find_unused_parameters=unused)
 
     def add_up(group: Any, bucket: GradBucket) -> torch.futures.Future[torch.Tensor]:  # noqa: ANN401  the state
         work = torch.distributed.all_reduce(bucket.buffer(), group=group, async_op=True)

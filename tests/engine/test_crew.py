@@ -7,8 +7,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+from engine import saved
 from engine.crew import Crew
+from engine.fast import path
+from engine.spec.models import (
+    MobileNetV2,
+    PreActResNet18,
+    ResNet18,
+    SmallCNN,
+    SmallResNet,
+    WideResNet,
+    WideResNetSiLU,
+)
 from tests.engine import crew_court, crew_ranks
 from tests.engine.crew_ranks import BATCHES, CASES, learn
 
@@ -116,3 +128,25 @@ def test_ranks_stay_equal_to_the_last_bit(ranks):
         for name in CASES:
             for one, two in zip(first[name], other["learnt"][name], strict=True):
                 assert all(torch.equal(one[key], two[key]) for key in one), name
+
+
+@pytest.mark.parametrize("spec", [
+    SmallCNN(width=4), SmallResNet(), ResNet18(), MobileNetV2(), PreActResNet18(), WideResNet(depth=10, width=1),
+    WideResNet(depth=10, width=1, sub_block=True), WideResNetSiLU(depth=10, width=1),
+], ids=lambda spec: f"{spec.name}{' of TRADES' * getattr(spec, 'sub_block', False)}")  # fmt: skip
+def test_ranks_look_for_parameters_without_a_gradient_only_where_there_are_some(monkeypatch, spec):
+    asked = []
+
+    class Wrapped(nn.Module):
+        def __init__(self, net, *, broadcast_buffers, find_unused_parameters):
+            super().__init__()
+            asked.append((broadcast_buffers, find_unused_parameters))
+
+        def register_comm_hook(self, _state, _hook):
+            """Nobody adds anything up here."""
+
+    monkeypatch.setattr(path, "DistributedDataParallel", Wrapped)
+    net = saved.build(spec, 4, (3, 8, 8))
+    path._together(net)
+    net.eval()(torch.rand(2, 3, 8, 8)).sum().backward()
+    assert asked == [(False, any(parameter.grad is None for parameter in net.parameters()))]
