@@ -272,6 +272,11 @@ def _accused(court: _Court, results: dict[str, Outcome]) -> Suspect:
     order = stratified(labels, min(CLIMB, court.bench.n), seed, "suspect")
     order = order[torch.randperm(len(order), generator=generator_for(seed, "suspect", "order"))]
     teacher = court.subject.teacher
+
+    def twin() -> Twin:
+        found = court.subject.twin()
+        return found if found.net is None else found._replace(net=Watched(found.net, court.pause))
+
     return Suspect(
         bench=court.bench,
         outcomes=results,
@@ -279,7 +284,7 @@ def _accused(court: _Court, results: dict[str, Outcome]) -> Suspect:
         clean=torch.tensor(results["clean"].predicted),
         order=order,
         teacher=None if teacher is None else Watched(teacher, court.pause),
-        twin=court.subject.twin,
+        twin=twin,
     )
 
 

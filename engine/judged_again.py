@@ -31,7 +31,7 @@ from engine.types import Split
 from engine.validation import accuracies
 from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
 
-TEACHER_MARKS = frozenset({"teacher_less_robust", "teacher_at_chance"})
+TEACHER_MARKS = frozenset({"teacher_less_robust", "teacher_at_chance", "teacher_below_record"})
 
 
 def again(court: Court, wanted: Wanted) -> Iterator[Finding]:

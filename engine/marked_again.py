@@ -74,8 +74,9 @@ def _replayed(
         progress(court)(event)
 
     pause = court.interrupt.pause if kept is None else refuse
+    folded = any(record.folded for record in row.values())  # as the records were made
     try:
-        evaluate(subject, evaluation, court.stored.config.threat_model, where, hear, pause)
+        evaluate(subject, evaluation, court.stored.config.threat_model, where, hear, pause, folded=folded)
     except _AskedAgain:
         return None
     return said

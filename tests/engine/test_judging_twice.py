@@ -1,0 +1,64 @@
+"""A second judgement goes the first one's way: on its folded copy, with all its marks, and ready to stop anywhere."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+from engine import marked_again
+from engine.evaluate import evaluate
+from engine.probes import Twin
+from engine.spec.attacks import FGSM, PGD, ThreatModel
+from engine.spec.events import Event
+from engine.spec.rundir import RunDir
+from engine.spec.scalars import Pixels
+from engine.spec.training import Evaluation
+from engine.verdict import FAILS
+from tests.engine.subjects import folder, subject, trained
+from tests.engine.tampering import verified
+
+
+def test_somebody_may_stop_the_engine_while_attacks_climb_on_the_natural_twin(tmp_path: Path) -> None:
+    looked, asked = 0, list[int]()
+
+    def pause() -> None:
+        nonlocal looked
+        looked += 1
+
+    twin: nn.Module = trained().requires_grad_(False)
+    twin.register_forward_pre_hook(lambda _net, _x: asked.append(looked))
+    who = subject(trained(robust=True), 60)._replace(twin=lambda: Twin(twin, digest="t" * 64))
+    evaluation = Evaluation(attacks=(FGSM(), PGD(steps=3)), batch_size=60, gallery=0)
+    evaluate(who, evaluation, ThreatModel(epsilon=Pixels(0.1)), folder(tmp_path), _unheard, pause)
+    assert len(asked) > 2
+    assert len(set(asked)) == len(asked)
+
+
+def _unheard(_event: Event) -> None:
+    """Nobody listens."""
+
+
+def test_probes_that_are_made_again_climb_where_the_runs_own_did(
+    copied: tuple[RunDir, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folded: list[bool] = []
+
+    def heard(*words: Any, **options: Any) -> None:
+        folded.append(options.get("folded", False))
+        evaluate(*words, **options)
+
+    monkeypatch.setattr(marked_again, "evaluate", heard)
+    assert not [f for f in verified(*copied) if f.verdict == FAILS]
+    assert folded == [True] * 4  # on each checkpoint: from the probes that were kept, and from new ones
+
+
+def test_a_mark_of_the_teacher_that_its_measurement_does_not_give_is_told(copied: tuple[RunDir, Path]) -> None:
+    run, data = copied
+    events = [json.loads(line) for line in run.events.read_bytes().splitlines()]
+    place = next(i for i, event in enumerate(events) if event["event"] == "teacher_checked")
+    mark = {"event": "warned", "time": events[place]["time"], "code": "teacher_below_record", "message": "it is worse"}
+    told = [*events[: place + 1], mark, *events[place + 1 :]]
+    run.events.write_text("".join(json.dumps({**event, "seq": i + 1}) + "\n" for i, event in enumerate(told)))
+    assert "teacher measured" in {f.what for f in verified(run, data) if f.verdict == FAILS}
