@@ -195,7 +195,7 @@ def _together(student: nn.Module) -> nn.Module:
 
     Each rank's loss is that of the whole batch, so gradients are summed, and not averaged as the wrapper would.
     """
-    # parameters that no image passes: TRADES' form of the Wide ResNet has some; to look for them costs time at each step
+    # parameters that no image passes: TRADES' form of the Wide ResNet has some; to look for them costs every step time
     unused = any(name.startswith("sub_block1.") for name, _ in student.named_parameters())
     wrapped = DistributedDataParallel(student, broadcast_buffers=False, find_unused_parameters=unused)
 
