@@ -1,5 +1,6 @@
 """What an engine believes of the folder that it goes on with, and what it says about the rest."""
 
+import errno
 import json
 import os
 import re
@@ -25,24 +26,30 @@ from tests.engine.broken_runs import FINISHED, STOPPED, Nursery, make, newest, s
 KEYS = frozenset({"config_hash", "step"})
 
 
-def _no_right(path: Path) -> None:
-    path.chmod(0)
-    if os.access(path, os.R_OK):
-        pytest.skip("this user may read everything")
+def _deny(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a user without the right to read it; root has every right."""
+    inode, inner = path.stat().st_ino, os.open
+
+    def opened(*words: Any, **named: Any) -> int:
+        file = inner(*words, **named)
+        if os.fstat(file).st_ino == inode:
+            os.close(file)
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return file
+
+    monkeypatch.setattr(os, "open", opened)
 
 
-DAMAGE: dict[str, Callable[[Path], object]] = {
-    **{kind: lambda path, kind=kind: hostile.plant(path, kind) for kind in (  # type: ignore[misc]
-        "folder", "pipe", "device", "dangling", "circle", "sparse", "empty", "zeros", "deep list")},
-    "no right": _no_right,
-}  # fmt: skip
+DAMAGE = ["folder", "pipe", "device", "dangling", "circle", "sparse", "empty", "zeros", "deep list", "no right"]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_newest_checkpoint_that_cannot_be_read_is_a_damaged_one(tmp_path: Path, damage: str) -> None:
+def test_a_newest_checkpoint_that_cannot_be_read_is_a_damaged_one(
+    tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     checkpoint.save(tmp_path, {"config_hash": "c", "step": 1})
     path = checkpoint.save(tmp_path, {"config_hash": "c", "step": 2})
-    DAMAGE[damage](path)
+    _deny(path, monkeypatch) if damage == "no right" else hostile.plant(path, damage)
     loaded = checkpoint.load(tmp_path, KEYS, "c")
     assert (loaded.state["step"], loaded.damaged) == (1, [path.name])
     assert os.path.lexists(path.with_suffix(".damaged"))

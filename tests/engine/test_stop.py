@@ -54,6 +54,25 @@ def test_training_stops_after_its_step(
     assert_same(run, whole_short)
 
 
+def test_a_stop_file_that_lies_there_when_an_engine_starts_is_heeded_before_its_next_step(
+    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path
+) -> None:
+    run = make(tmp_path, data, short())
+    run.stop.touch()
+    assert nursery.work(run) == STOPPED
+    assert [event["step"] for event in said(run, "run_stopped")] == [0] and not run.stop.exists()
+    assert nursery.work(run, at="step", do="SIGTERM", k=3) == STOPPED
+    run.stop.touch()
+    assert nursery.work(run) == STOPPED
+    assert [(event["reason"], event["step"]) for event in said(run, "run_stopped")] == [
+        ("SIGTERM", 3),
+        ("stop file", 3),
+    ]
+    assert (status(run).phase, status(run).reason) == ("stopped", "stop file") and not run.stop.exists()
+    assert nursery.work(run) == FINISHED
+    assert_same(run, whole_short)
+
+
 @pytest.mark.parametrize("how", ["SIGTERM", "stop file"])
 def test_validation_stops_and_is_done_again(
     nursery: Nursery, data: Path, whole: RunDir, tmp_path: Path, how: str
@@ -155,11 +174,10 @@ def test_the_first_reason_to_stop_is_the_one_that_is_told(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("how", "seconds"), [("SIGTERM", 0.0), ("SIGINT", 0.0), ("SIGUSR1", 0.05), ("SIGUSR2", 0.3), ("stop file", 0.0)]
-)
-def test_whenever_an_engine_is_asked_it_leaves_with_a_word(
-    data: Path, tmp_path: Path, how: str, seconds: float
-) -> None:
+    ("how", "when"), [("SIGTERM", ""), ("SIGINT", "engine.lock"), ("SIGUSR1", "status.json"),
+                      ("SIGUSR2", "events.jsonl"), ("stop file", "")],
+)  # fmt: skip
+def test_whenever_an_engine_is_asked_it_leaves_with_a_word(data: Path, tmp_path: Path, how: str, when: str) -> None:
     """From before its first line of Python on: signals are held back until it listens."""
     run = make(tmp_path, data, short())
     with held_back():
@@ -167,7 +185,8 @@ def test_whenever_an_engine_is_asked_it_leaves_with_a_word(
     if how == "stop file":
         run.stop.touch()
     else:
-        time.sleep(seconds)
+        while not (run.path / when).exists():  # at once, or when the engine has come so far
+            assert engine.poll() is None
         engine.send_signal(signal.SIGHUP)  # which means nothing
         engine.send_signal(getattr(signal, how))
     assert engine.wait(60) == STOPPED
