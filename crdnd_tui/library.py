@@ -8,23 +8,23 @@ import platform
 import re
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 from msgspec import structs
 
-from crdnd_tui import advice, agreement, marks, vitals
+from crdnd_tui import advice, agreement, marks, records, vitals
 from crdnd_tui.agreement import Place
+from crdnd_tui.records import Judged
 from crdnd_tui.text import MAX_TEXT, display, duration
-from engine.spec import deaths, files
+from engine.spec import deaths, files, outcomes
 from engine.spec import status as spec_status
 from engine.spec.deaths import Death
 from engine.spec.events import RunFailed, RunFinished, RunStopped, Warned, decode
 from engine.spec.marks import MARKS, Severity, severity
-from engine.spec.outcomes import near
+from engine.spec.outcomes import Outcome, near
 from engine.spec.rundir import RunDir, dated
 from engine.spec.status import Status
 
@@ -158,25 +158,22 @@ class Summary:
         }  # fmt: skip
 
 
-class _Judged(msgspec.Struct):
-    """Of a record what a list holds against the status; the rest is passed over, for a list may have 10,000 runs."""
+def held(row: Summary, *, whole: bool = False) -> Summary:
+    """The same without the figures that their own records contradict: of the columns of a list; or `whole`, all.
 
-    accuracy: float
-
-
-_judged = msgspec.json.Decoder(_Judged)
-
-
-def held(row: Summary, columns: Iterable[str] = ACCURACIES) -> Summary:
-    """The same without the figures of these columns that their own records contradict."""
+    A list takes a record at its word; `whole` holds the record against its own bits, too.
+    """
+    results = row.status.results if row.status else {}
+    columns = [(row.shown, attack) for attack in map(row.attack_of, ACCURACIES) if attack]
+    places = [(name, attack) for name, of in results.items() for attack in of] if whole else columns
+    decode: Callable[[bytes], Judged | Outcome] = outcomes.decode if whole else records.judged
     run, disputed = RunDir(row.path), dict[Place, str]()
-    for attack in filter(None, map(row.attack_of, columns)):
-        path = run.result(row.shown, attack)
-        record = None if run.leads_out(path) else files.decoded(path, _judged.decode, files.RESULT_CAP)
-        if record is None and os.path.lexists(path):
-            disputed[row.shown, attack] = "its record is damaged"
-        elif record is not None and not near(record.accuracy, row.judged[attack]):
-            disputed[row.shown, attack] = "status.json and its record differ in accuracy"
+    for checkpoint, attack in places:
+        record = records.read(run, (checkpoint, attack), decode)
+        if isinstance(record, str):
+            disputed[checkpoint, attack] = record
+        elif record is not None and not near(record.accuracy, results[checkpoint][attack]):
+            disputed[checkpoint, attack] = "status.json and its record differ in accuracy"
     return row.disputing(disputed)
 
 

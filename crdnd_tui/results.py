@@ -4,7 +4,6 @@ Whoever shows a figure of a run has it from here: a figure that its record, its 
 not in the table, and `RunState.disputed` says why.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import Any
 
 import msgspec
 
-from crdnd_tui import agreement
+from crdnd_tui import agreement, records
 from crdnd_tui.agreement import Place, Record
 from crdnd_tui.follow import Batch, Follower, safe
+from crdnd_tui.records import Stamp
 from crdnd_tui.state import RunState, fold
-from crdnd_tui.text import display, one_line
+from crdnd_tui.text import display
 from engine.spec import checks, files, outcomes
 from engine.spec.attacks import KINDS, RESERVED
 from engine.spec.events import Evaluated, Event, Probed, Warned
@@ -26,7 +26,6 @@ from engine.spec.rundir import RunDir
 
 _ORDER = {name: place for place, name in enumerate(KINDS)}  # of the suite, where no log tells it
 BOTH = ("best", "last")
-Stamp = tuple[int, ...]  # of a file
 _MOST = 100  # records of one checkpoint that are read
 
 
@@ -64,7 +63,7 @@ class Reading:
     def whole(self) -> RunState:
         """With the figures that only their records know of: for a run at which nobody works any more."""
         untold = _untold(self.run, self._told)
-        seen = {place: stamp(self.run, place) for place in (*untold, *((name, "suspect") for name in BOTH))}
+        seen = {place: records.stamp(self.run, place) for place in (*untold, *((name, "suspect") for name in BOTH))}
         if self._whole is None or self._whole[0] is not self.state or self._whole[1] != seen:
             suite = {*KINDS, "clean", "worst", *(self._told.evaluation.attacks if self._told.evaluation else ())}
             known = {
@@ -94,7 +93,7 @@ class Reading:
 
     def _read(self, place: Place) -> bool:
         """Read a record whose file is another than the one that was read; whether it says anything else."""
-        seen, before = stamp(self.run, place), self._records.get(place)
+        seen, before = records.stamp(self.run, place), self._records.get(place)
         if seen == self._seen.get(place):
             return False
         self._records.pop(place, None)
@@ -175,20 +174,6 @@ def fair(events: Iterable[Event], state: RunState) -> list[Event]:
     return shown
 
 
-def against(run: RunDir, results: Mapping[str, Mapping[str, float]]) -> dict[Place, str]:
-    """Of these accuracies, those that the records of the run contradict, and why."""
-    found: dict[Place, str] = {}
-    for place, share in (((name, attack), share) for name, row in results.items() for attack, share in row.items()):
-        record = _record(run, place)
-        if record is None:
-            continue
-        if record.cell is None:
-            found[place] = record.trouble
-        elif not outcomes.near(share, record.cell.accuracy):
-            found[place] = "status.json and its record differ in accuracy"
-    return found
-
-
 def _untold(run: RunDir, state: RunState) -> list[Place]:
     """Places whose record lies on the disk, though no event tells of it; in the order of the suite."""
     found: list[Place] = []
@@ -207,36 +192,11 @@ def _names(folder: Path) -> set[str]:
         return set()
 
 
-def stamp(run: RunDir, place: Place) -> Stamp | None:
-    """What changes with the file of a figure; None where there is none."""
-    if not _are_names(place):
-        return None
-    path = run.result(*place)
-    try:
-        facts = os.lstat(path)
-    except OSError:
-        return None
-    return run.leads_out(path), facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
-
-
-def _are_names(place: Place) -> bool:
-    return all(word and "/" not in word and "\0" not in word and not word.startswith(".") for word in place)
-
-
 def _record(run: RunDir, place: Place) -> Record | None:
     """What the file of a figure says; None where there is none."""
-    if not _are_names(place):
-        return None
-    path = run.result(*place)
-    content = None if run.leads_out(path) else files.read(path, files.RESULT_CAP)
-    if content is None:
-        return Record(trouble="its record is no regular file that can be read") if os.path.lexists(path) else None
-    try:
-        outcome = files.parsed(content, outcomes.decode)
-    except files.MalformedError as error:
-        return Record(trouble=f"its record is damaged: {one_line(str(error), 160)}")
-    if (outcome.checkpoint, outcome.attack) != place:
-        return Record(trouble="its record is of another attack or checkpoint")
+    outcome = records.read(run, place, outcomes.decode)
+    if outcome is None or isinstance(outcome, str):
+        return Record(trouble=outcome) if outcome else None
     return Record(
         cell=_cell(outcome),
         counts=tuple(outcome.counts),

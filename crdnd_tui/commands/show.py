@@ -21,12 +21,10 @@ def runs(folder: Path, states: Sequence[str], *, as_json: bool) -> int:
     unknown = [state for state in states if state not in library.STATES]
     if unknown:
         raise ConfigError([f"no state `{unknown[0]}`; it may be one of {', '.join(library.STATES)}"])
-    rows = [library.held(row) for row in library.runs(folder) if not states or row.state in states]
+    found = (row for row in library.runs(folder) if not states or row.state in states)
+    rows = [library.held(row, whole=as_json) for row in found]  # scripts are told every figure
     if as_json:
-        from crdnd_tui import results  # noqa: PLC0415  brings pydantic; here every figure is shown
-
-        against = [results.against(RunDir(row.path), row.status.results if row.status else {}) for row in rows]
-        output.show_json([row.disputing(found).to_json() for row, found in zip(rows, against, strict=True)])
+        output.show_json([row.to_json() for row in rows])
     elif rows:
         console = output.data()
         output.show(pages.run_list(rows, console.width, ascii_only=output.is_ascii(console)))

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from crdnd_tui import library, report
+from crdnd_tui import library, records, report
 from crdnd_tui.comparing import images
 from crdnd_tui.comparing.comparison_side import Choice, Side, labels, twinned
 from crdnd_tui.comparing.images import Images
 from crdnd_tui.pages import SIGNS
-from crdnd_tui.results import Reading, Stamp, stamp
+from crdnd_tui.records import Stamp
+from crdnd_tui.results import Reading
 from crdnd_tui.session import Session
 from crdnd_tui.state import RunState
 from crdnd_tui.text import display, one_line, percent
@@ -57,7 +58,7 @@ class _Reader:
         known: dict[tuple[str, str], tuple[Evaluated, Stamp | None, Images]] = {}
         for checkpoint, row in state.table.items():
             for attack, cell in row.items():
-                before, seen = self._images.get((checkpoint, attack)), stamp(self._run, (checkpoint, attack))
+                before, seen = self._images.get((checkpoint, attack)), records.stamp(self._run, (checkpoint, attack))
                 if before is not None and before[0] is cell and before[1] == seen:
                     known[checkpoint, attack] = before
                 elif _is_name(checkpoint) and _is_name(attack):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from crdnd_tui import marks
+from crdnd_tui import library, marks
 from crdnd_tui.home.notes import Notes
 from crdnd_tui.home.run_rows import ROLES, label, near, pair, why
 from crdnd_tui.home.scan import Row
@@ -65,11 +65,9 @@ def at_once(row: Row) -> Glance:
 
 def look(row: Row) -> Glance:
     """Reads the folder; a file that cannot be read is passed over."""
-    from crdnd_tui import report, results  # noqa: PLC0415  bring pydantic, which the first paint does not wait for
+    from crdnd_tui import report  # noqa: PLC0415  brings pydantic, which the first paint does not wait for
 
-    if row.summary.status is not None:
-        disputed = results.against(RunDir(row.summary.path), row.summary.status.results)
-        row = replace(row, summary=row.summary.disputing(disputed))
+    row = replace(row, summary=library.held(row.summary, whole=True))
     validation = row.summary.status.validation if row.summary.status else {}
     _titles.update((attack, report.title(attack)) for attack in (*row.summary.judged, *validation))
     run = RunDir(row.summary.path)
