@@ -143,7 +143,7 @@ def _pairs(accuracies: Mapping[str, float], parts: list[Any] | tuple[str, ...]) 
 
 
 def of_status(status: Status) -> dict[Place, str]:
-    """Figures of a status, which is all that a list of runs reads, that contradict themselves or each other."""
+    """Figures of a status that contradict themselves or each other; `library.held` asks their records, too."""
     n, found = status.results_n, dict[Place, str]()
     for name, row in status.results.items():
         if n > 0 and row and _is_sane(row, n):
