@@ -38,8 +38,8 @@ JUDGED: list[Event] = [
     cell("best", "clean", 0.8341), cell("best", "pgd_sat", 0.5106), cell("best", "cw_inf", 0.4899),
     cell("best", "autoattack", 0.4655), cell("best", "worst", 0.4655),
     cell("last", "clean", 0.8512), cell("last", "pgd_sat", 0.4803),
-    Warned(code="of_a_newer_engine", message="Believe AutoAttack.", checkpoint="best", attack="pgd_sat"),
-    Warned(code="of_a_newer_engine", message="Believe AutoAttack.", checkpoint="last", attack="pgd_sat"),
+    Warned(code="margin_below_ce", message="Believe AutoAttack.", checkpoint="best", attack="pgd_sat"),
+    Warned(code="margin_below_ce", message="Believe AutoAttack.", checkpoint="last", attack="pgd_sat"),
     Warned(code="slow", message="The disk is slow."),
 ]  # fmt: skip
 GOLDEN = """\
@@ -53,7 +53,9 @@ GOLDEN = """\
   worst of L-inf    46.55   [45.55, 47.55]         –
 
   L-inf, epsilon 8/255 · % right of all 10,000 test images, 95 % intervals
-  a Believe AutoAttack.
+  a The margin attack finds far more adversarial images than the cross-entropy
+    attack, which the scale of the logits probably misleads. Believe the worst
+    case.
   ! The disk is slow.
   checks for figures that mislead: not known
   worst of L-inf: worst case per image
@@ -106,6 +108,12 @@ def text(state: RunState, width: int = 80, *, ascii_only: bool = False) -> str:
 
 def test_the_table_to_the_letter() -> None:
     assert text(fold(JUDGED)) == GOLDEN
+
+
+def test_a_mark_of_a_newer_engine_is_told_in_its_own_words() -> None:
+    mark = Warned(code="of_a_newer_engine", message="Believe AutoAttack.", checkpoint="best", attack="pgd_sat")
+    told = text(fold([*(event for event in JUDGED if not isinstance(event, Warned)), mark]))
+    assert "  PGD-SAT           51.06 a [50.06, 52.06]" in told and "  a Believe AutoAttack." in told.splitlines()
 
 
 def test_one_checkpoint_has_room_for_bars_and_equal_marks_share_a_letter_and_a_sentence() -> None:
