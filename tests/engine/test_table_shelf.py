@@ -53,6 +53,18 @@ def test_what_is_damaged_is_set_aside_with_its_reason_and_a_new_one_begun(tmp_pa
     assert trouble == ""
 
 
+def test_tables_that_were_set_aside_are_numbered_and_each_makes_room_for_a_new_one(tmp_path):
+    for number in range(3):
+        opened(tmp_path).close()
+        os.truncate(tmp_path / KEY.id / tables.RECORDS, 100 + number)
+        table, trouble = open_table(tmp_path, KEY, ROOMY)
+        table.close()
+        assert trouble.endswith(f"(now {KEY.id}.damaged{('', '-2', '-3')[number]})")
+    assert tables.names(tmp_path) == sorted([KEY.id, *(f"{KEY.id}.damaged{n}" for n in ("", "-2", "-3"))])
+    sizes = [(tmp_path / f"{KEY.id}.damaged{n}" / tables.RECORDS).stat().st_size for n in ("", "-2", "-3")]
+    assert sizes == [100, 101, 102]
+
+
 def test_a_table_of_an_older_format_is_never_met_and_can_be_removed(tmp_path):
     """Its folder's name is the hash of another key; even under our name it is put aside unread."""
     old = json.loads(msgspec.json.encode(Meta(format=1, key=KEY, created=1.0)))
