@@ -35,6 +35,33 @@ def test_a_state_dict_is_found_under_usual_keys_and_prefixes(tmp_path: Path, pre
     assert taken(tmp_path / "w.pt", state) == []
 
 
+class Nested(nn.Module):
+    """A part of it is called as wrappers of whole networks are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(2, 3), nn.ModuleDict({"module": nn.Linear(3, 2)})
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "net.module."])
+def test_a_prefix_is_taken_off_in_front_only(tmp_path: Path, prefix: str) -> None:
+    net, wanted = Nested(), Nested().state_dict()
+    assert "b.module.weight" in wanted
+    torch.save(under(prefix, wanted), tmp_path / "w.pt")
+    foreign.fit(net, tmp_path / "w.pt")
+    assert holds(net, wanted)
+
+
+def test_a_prefix_that_only_some_names_have_is_none(tmp_path: Path) -> None:
+    some = {
+        (f"module.{name}" if name.startswith("a.") else name): value for name, value in Nested().state_dict().items()
+    }
+    torch.save(some, tmp_path / "w.pt")
+    assert foreign.read(tmp_path / "w.pt").tensors.keys() == some.keys()
+    with pytest.raises(TeacherError):
+        foreign.fit(Nested(), tmp_path / "w.pt")
+
+
 def test_what_is_no_tensor_is_dropped_and_counters_of_averages_too(tmp_path: Path) -> None:
     state = {f"module.{name}": value for name, value in state_of().items()}
     torch.save(state | {"n_averaged": torch.tensor(3), "note": "words", 5: torch.zeros(1)}, tmp_path / "w.pt")
