@@ -67,18 +67,10 @@ def load(folder: Path) -> Judged:
             troubles[name] = f"{one_line(path.name, 60)} is no regular file that can be read"
             continue
         try:
-            found[name] = files.parsed(content, lambda text: _square(outcomes.decode(text)))
+            found[name] = files.parsed(content, outcomes.decode)
         except files.MalformedError as error:
             troubles[name] = f"{one_line(path.name, 60)} is damaged: {one_line(str(error), 120)}"
     return Judged(outcomes=found, troubles=troubles)
-
-
-def _square(outcome: Outcome) -> Outcome:
-    """The same; ValueError when its matrix counts more images of a class than there are."""
-    for count, row in zip(outcome.counts, outcome.confusion, strict=True):
-        if min(row, default=0) < 0 or sum(row) > count:
-            raise ValueError("its confusion matrix counts images that do not exist")
-    return outcome
 
 
 def matrix(judged: Judged, attack: str, mode: Mode) -> Matrix | str:
