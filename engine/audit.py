@@ -72,6 +72,10 @@ def read(run: RunDir, config: RunConfig | JudgeConfig) -> Stored:
     records: dict[str, dict[str, Outcome]] = {}
     status, wanted = status_of(run), _wanted(config)
     tellers = _tellers(run, status, log.events)
+    finished = any(isinstance(event, RunFinished) for event in log.events)
+    if status is not None and status.phase == "done" and log.events and not (finished or log.unknown):
+        words = "status.json says that the run is done, and the log does not"
+        findings.append(Finding("run_finished", FAILS, words))
     ended = "the run is done" if _is_done(status, log.events) else None  # then it has all its records
     for name in config.evaluation.checkpoints:
         told_by = {key: tellers.get((name, key)) or ended for key in wanted}

@@ -12,7 +12,7 @@ from engine.selection import Selector
 from engine.spec.errors import CheckpointError, DataError, TeacherError
 from engine.spec.rundir import RunDir
 from engine.train import Trainer
-from engine.verdict import FAILS
+from engine.verdict import FAILS, Finding
 from tests.engine.broken_runs import newest, state
 from tests.engine.tampering import rewrite, verified
 
@@ -68,3 +68,16 @@ def test_a_gallery_of_an_impossible_shape_is_damaged(copied: tuple[RunDir, Path]
     index["shape"] = [sign * side for sign, side in zip(signs, index["shape"], strict=True)]
     folder.gallery("best").write_text(json.dumps(index))
     assert "gallery best" in {f.what for f in verified(folder, data, "--attack", "fgsm") if f.verdict == FAILS}
+
+
+@pytest.mark.parametrize("newer", [False, True], ids=["own", "newer"])
+def test_a_run_whose_end_its_log_does_not_tell_is_not_done(copied: tuple[RunDir, Path], newer: bool) -> None:
+    """The end may be among the words of a newer engine."""
+    folder, data = copied
+    *lines, last = folder.events.read_text().splitlines(keepends=True)
+    assert '"event":"run_finished"' in last
+    more = [last.replace("run_finished", "run_completed")] if newer else []
+    folder.events.write_text("".join(lines + more))
+    found = [f for f in verified(folder, data, "--quick") if f.verdict == FAILS]
+    words = "status.json says that the run is done, and the log does not"
+    assert found == ([] if newer else [Finding("run_finished", FAILS, words)])
