@@ -5,10 +5,11 @@ import os
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
-from crdnd_tui import library, report, results
+from crdnd_tui import agreement, library, report, results
 from crdnd_tui.attach import Source
 from crdnd_tui.commands import export, show
 from crdnd_tui.comparing.compared import sides
@@ -20,8 +21,10 @@ from crdnd_tui.judgement.gallery import GalleryError
 from crdnd_tui.monitor.tracking import Tracker
 from crdnd_tui.views import JsonView, PlainView
 from engine.spec import marks
+from engine.spec.attacks import KINDS
 from engine.spec.outcomes import decode, wilson
 from engine.spec.rundir import RunDir
+from engine.spec.status import Status
 from tests.tui.forging import judge_otherwise, tell_otherwise
 from tests.tui.pilot import NOW, recorded
 
@@ -350,3 +353,15 @@ def test_only_who_shows_every_figure_holds_each_record_against_its_bits(run):
     assert not library.held(library.summary(run)).disputed
     ((place, why),) = library.held(library.summary(run), whole=True).disputed.items()
     assert place == ("best", "fgsm") and "its record is damaged" in why
+
+
+def test_the_attacks_that_bound_the_worst_case_are_those_of_the_registry_which_the_first_paint_does_not_wait_for():
+    assert tuple(name for name, kind in KINDS.items() if kind.bounded) == agreement.BOUNDED
+
+
+@pytest.mark.parametrize("off", [0.0, 3e-7, 8e-7, 1e-5])
+def test_what_is_no_share_in_the_log_is_none_in_a_status(original, off):
+    cell = results.load(RunDir(original / CRDND)).table["best"]["clean"]
+    cell = msgspec.structs.replace(cell, accuracy=(580 + off) / 597)
+    told = Status(run=CRDND, phase="done", results={"best": {"clean": cell.accuracy}}, results_n=cell.n)
+    assert bool(agreement.of_status(told)) == ("no share" in agreement.contradiction(cell)) == (off > 5e-7)
