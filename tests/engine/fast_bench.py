@@ -12,6 +12,7 @@ from engine.fast.path import FastPath
 from engine.fast.plan import Plan
 from engine.interrupt import Stopped
 from engine.spec.attacks import ThreatModel
+from engine.spec.events import StepDone
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, Natural
 from engine.spec.passes import passes_per_step
 from engine.spec.scalars import Pixels
@@ -147,3 +148,8 @@ def stopped(made: Trainer) -> bool:
     except Stopped:
         return True
     return False
+
+
+def losses(*journals: Journal) -> list[float]:
+    """Of all steps, in order."""
+    return [event.loss for journal in journals for event in journal.events if isinstance(event, StepDone)]

@@ -8,10 +8,9 @@ import torch
 from engine.fast.filling import fill
 from engine.fast.plan import Plan
 from engine.fast.table import Table, chunks_of
-from engine.spec.events import StepDone
 from engine.spec.methods import ARD, CRDND, IAD, RSLAD
 from engine.train import Trainer
-from tests.engine.fast_bench import CLASSES, stopped, trainer
+from tests.engine.fast_bench import CLASSES, losses, stopped, trainer
 from tests.engine.table_bench import all_of, missing, opened
 from tests.engine.test_trainer import Journal, label, same
 
@@ -46,10 +45,6 @@ def whole(spec, folder: Path | None, **changes) -> Journal:
 
 def named(part: object) -> str:
     return ("fast" if part == FAST else "exact but for the table") if isinstance(part, Plan) else label(part)
-
-
-def losses(journal: Journal) -> list[float]:
-    return [event.loss for event in journal.events if isinstance(event, StepDone)]
 
 
 @pytest.mark.parametrize(("spec", "plan"), [*((spec, FAST) for spec in TAUGHT), (CRDND(), Plan())], ids=named)

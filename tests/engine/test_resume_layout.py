@@ -8,12 +8,11 @@ import torch
 from engine import provenance
 from engine.fast.plan import Plan
 from engine.run import _machine
-from engine.spec.events import StepDone
 from engine.spec.methods import CRDND, Natural
 from engine.spec.rundir import RunDir
 from engine.stage import Stage
 from engine.train import Trainer
-from tests.engine.fast_bench import stopped, trainer
+from tests.engine.fast_bench import losses, stopped, trainer
 from tests.engine.test_trainer import Journal, label
 
 NCHW, NHWC = torch.contiguous_format, torch.channels_last
@@ -27,10 +26,6 @@ def laid(spec, journal: Journal, layout: torch.memory_format) -> Trainer:
     made = trainer(spec, journal, Plan())
     made.nets.student.to(memory_format=layout)
     return made
-
-
-def losses(*journals: Journal) -> list[float]:
-    return [fact["loss"] for journal in journals for fact in journal.facts(StepDone)]
 
 
 @pytest.mark.parametrize("first", [NCHW, NHWC], ids=["from nchw", "from nhwc"])
