@@ -54,7 +54,8 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in ARRAYS}
     except _TORN as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]  # NumPy goes on with advice on how to trust it
-        raise DataError(f"cannot be read: {why}", where=str(path), hint="Pickled arrays are refused.") from error
+        hint = "Pickled arrays are refused." if "pickle" in why else "Save or copy it again."
+        raise DataError(f"cannot be read: {why}", where=str(path), hint=hint) from error
 
 
 def _claimed(archive: zipfile.ZipFile, name: str, path: Path) -> int:

@@ -231,3 +231,13 @@ def test_a_header_too_long_to_be_read_is_one_sentence_without_advice_to_trust_it
     what = refused(path).what
     assert "Header info length (65535) is large" in what
     assert "\n" not in what
+
+
+def test_a_torn_archive_is_to_be_copied_again_and_has_nothing_to_do_with_pickles(tmp_path):
+    path = tmp_path / "set.npz"
+    np.savez(path, **arrays())
+    content = bytearray(path.read_bytes())
+    content[len(content) // 4] ^= 1
+    path.write_bytes(content)
+    error = refused(path)
+    assert "CRC" in error.what and error.hint == "Save or copy it again."
