@@ -1,4 +1,4 @@
-"""Probes: the model, and the attack on it, are asked what an honest model would answer. Most follow no gradient.
+"""Probes: the model, and the attack on it, are asked what an honest model would answer. Some follow no gradient of it.
 
 A difference counts only when it is larger than its threshold and not a matter of luck (exact McNemar, p < 0.05).
 Sources: Carlini et al. 2019, arXiv:1902.06705 (checklist); Zimmermann et al. 2022, arXiv:2206.13991 (planted examples).
