@@ -88,11 +88,16 @@ def json_table(content: bytes) -> dict[str, Any]:
     return parsed(content, lambda text: _as_table(json.loads(text.decode("utf-8"))))
 
 
+def is_too_dotted(text: str) -> bool:
+    """Whether a line of TOML may hold a key of more parts than a parser can take."""
+    return any(line.count(".") > MAX_DOTS for line in text.split("\n"))  # TOML knows no other ends of lines
+
+
 def toml_table(content: bytes) -> dict[str, Any]:
     """The table that TOML text holds; MalformedError when it is none."""
     import tomllib  # noqa: PLC0415  the first paint waits for it only where there is something to read
 
-    if any(line.count(b".") > MAX_DOTS for line in content.splitlines()):
+    if is_too_dotted(content.decode("latin-1")):
         raise MalformedError(f"a line of more than {MAX_DOTS} dots")
     return parsed(content, lambda text: _whole_numbers(tomllib.loads(written.decoded(text))))
 

@@ -71,7 +71,7 @@ def load(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> 
 
 def read(path: Path) -> RunConfig | JudgeConfig:
     """The resolved config of a run folder; ConfigError, too, where it is a link."""
-    table = parse(path, _text(path, link=False))
+    table = parse(path, text_of(path, link=False))
     name_protocol(table)
     kind = JudgeConfig if table.get("kind") == "evaluation" else RunConfig
     try:
@@ -214,7 +214,7 @@ def value_of(text: str) -> Any:  # noqa: ANN401  any TOML value
     """What was set on a command line: a TOML value, or else the text itself."""
     try:
         table = tomli.loads(f"value = {text}")
-        _bounded(table)
+        _count_and_bound(table)
         return table["value"] if len(table) == 1 and _depth(table) <= MAX_DEPTH else text
     except (RecursionError, ValueError):  # tomli's errors are ValueErrors
         return text
@@ -262,20 +262,15 @@ def _file(path: Path) -> tuple[dict[str, Any], dict[lines.Path, int]]:
 
 
 def _read(path: Path, _stamp: object) -> tuple[dict[str, Any], dict[lines.Path, int]]:
-    text = _text(path)
+    text = text_of(path)
     return parse(path, text), lines.lines_of(text)
 
 
 _known = lru_cache(maxsize=32)(_read)
 
 
-def text_of(path: Path) -> str:
-    """What a preset that the user named holds, as it is written; ConfigError when it cannot be read."""
-    return _text(path)
-
-
-def _text(path: Path, *, link: bool = True) -> str:
-    """What a file holds; ConfigError when it cannot be read. It may be a link where the user named it."""
+def text_of(path: Path, *, link: bool = True) -> str:
+    """What a file holds, as it is written; ConfigError when it cannot be read. A link may be named by the user only."""
     try:
         return decoded(files.content_of(_real(path) if link else path, MAX_BYTES))
     except OSError as error:
@@ -290,11 +285,11 @@ def parse(path: Path, text: str) -> dict[str, Any]:
     """The table that a text holds; ConfigError, which calls it `path`, when it is no preset."""
     if len(text) > MAX_BYTES:
         raise ConfigError([f"{path}: larger than {MAX_BYTES // 1024} KiB, so it is no preset"])
-    if any(line.count(".") > files.MAX_DOTS for line in text.splitlines()):
+    if files.is_too_dotted(text):
         raise ConfigError([f"{path}: a line of more than {files.MAX_DOTS} dots, so it is no preset"])
     try:
         table = tomli.loads(text.removeprefix(MARK))
-        too_deep, keys = _depth(table) > MAX_DEPTH * 2, _bounded(table)
+        too_deep, keys = _depth(table) > MAX_DEPTH * 2, _count_and_bound(table)
     except tomli.TOMLDecodeError as error:
         raise ConfigError([f"{path}:{error.lineno}:{error.colno}: not valid TOML: {error.msg}"]) from error
     except (ValueError, RecursionError) as error:  # endless digits, endless brackets
@@ -313,7 +308,7 @@ def _real(path: Path) -> Path:
         return path
 
 
-def _bounded(table: dict[str, Any]) -> int:
+def _count_and_bound(table: dict[str, Any]) -> int:
     """How many keys all tables in it have. Whole numbers that nobody can print become ENDLESS, in place."""
     keys, left = 0, list[Any]([table])
     while left:

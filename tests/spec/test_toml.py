@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.spec import toml
+from engine.spec import files, toml
 from engine.spec.config import RunConfig
+from engine.spec.errors import ConfigError
 from engine.spec.methods import CRDND, TRADES
 from engine.spec.teachers import PresetTeacher
 from tests.spec.preset_files import PLAIN, TAUGHT, mistakes, write
@@ -65,13 +66,13 @@ def test_a_base_is_read_again_only_when_it_is_another_file(tmp_path: Path, monke
     for path in (base, preset):
         os.utime(path, (1e9, 1e9))
     texts: list[Path] = []
-    read = toml._text
+    read = toml.text_of
 
     def noted(path: Path) -> str:
         texts.append(path)
         return read(path)
 
-    monkeypatch.setattr(toml, "_text", noted)
+    monkeypatch.setattr(toml, "text_of", noted)
     first = toml.load(preset)
     assert len(texts) == 2
     assert toml.load(preset, ["seed=4"]).seed == 4
@@ -282,3 +283,14 @@ def test_no_key_writes_to_the_terminal_what_it_likes(tmp_path: Path) -> None:
         "a.toml:7: method.\\x1b[31m\\nred: unknown key, known are name",
         "a.toml:10: method.[bold]: unknown key, known are name",
     ]
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\x85", "\u2029"])
+def test_no_other_end_of_a_line_than_that_of_toml_hides_a_long_key(end: str) -> None:
+    key = f'."{end}".'.join(".".join("a" * 400) for _ in range(3))
+    for refused, read in (
+        (ConfigError, lambda: toml.parse(Path("a.toml"), f"{key} = 1")),
+        (files.MalformedError, lambda: files.toml_table(f"{key} = 1".encode())),
+    ):
+        with pytest.raises(refused, match="a line of more than 500 dots"):
+            read()
