@@ -121,7 +121,7 @@ def test_each_field_of_each_kind_of_event_is_looked_at(copied):
     assert unfound(run, data, run.events, kinds, write) == []
 
 
-@pytest.mark.parametrize("event", ["evaluated", "validated", "warned"])
+@pytest.mark.parametrize("event", ["evaluated", "validated", "warned", "run_finished"])
 def test_an_event_that_is_taken_out_of_the_log_is_missed_also_when_the_others_are_numbered_anew(copied, event):
     run, data = copied
     events = [json.loads(line) for line in run.events.read_bytes().splitlines()]
