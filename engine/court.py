@@ -60,7 +60,7 @@ def source_of(stored: Stored, machine: Machine) -> tuple[Source | None, list[Fin
     of_teacher = noted.get("sha256") if isinstance(noted, dict) else None
     said = of_teacher if isinstance(config, RunConfig) else stored.facts.get("subject_sha256")
     if isinstance(spec, RobustBenchTeacher):
-        path = machine.data_folder / "teachers" / "robustbench" / config.data.name / f"{spec.robustbench}.pt"
+        path = teachers.robustbench_path(machine.data_folder, config.data.name, spec.robustbench)
         if not path.is_file():
             return None, [Finding(what, UNKNOWN, f"{spec.robustbench} is not on this machine")]
         model = robustbench.lookup(config.data.name, spec.robustbench).model

@@ -189,8 +189,7 @@ def _measured(
     told = court.stored.last(TeacherChecked)
     if told is None or court.source is None:
         return
-    validation = split_training(config.data, court.dataset).validation
-    shown = validation if len(validation.labels) >= teachers.IMAGES else court.dataset.train
+    shown = teachers.shown(split_training(config.data, court.dataset).validation, court.dataset)
     try:
         found, warned = teachers.check(teacher, court.source, shown, config.threat_model, device, config.seed)
     except CrdndError as error:

@@ -115,7 +115,7 @@ def _check_teacher(
 ) -> None:
     """Measure the teacher before the first step, and say what came out."""
     stage.reporter.say(StageStarted(stage="check"))
-    shown = validation if len(validation.labels) >= teachers.IMAGES else dataset.train
+    shown = teachers.shown(validation, dataset)
     heard = teacher.register_forward_pre_hook(lambda _net, _x: stage.pause())  # a large teacher takes its time
     checked = stage.crew.lead(
         lambda: teachers.check(teacher, source, shown, config.threat_model, stage.device, config.seed, config.data)

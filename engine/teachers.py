@@ -33,7 +33,7 @@ from engine.spec.scalars import Pixels
 from engine.spec.teachers import CheckpointTeacher, PresetTeacher, RobustBenchTeacher, RunTeacher, TeacherSpec
 from engine.spec.units import percent
 from engine.strata import stratified
-from engine.types import Images, Logits, Split
+from engine.types import Dataset, Images, Logits, Split
 
 IMAGES = 512  # measured before the first step
 STEPS = 10
@@ -140,9 +140,14 @@ def _checkpoint(spec: CheckpointTeacher, data: Path) -> Source:
     )
 
 
+def robustbench_path(data: Path, dataset: str, name: str) -> Path:
+    """Where in the data folder a model of RobustBench lies, once it is downloaded."""
+    return data / "teachers" / "robustbench" / dataset / f"{name}.pt"
+
+
 def _robustbench(spec: RobustBenchTeacher, data: Path, dataset: str) -> Source:
     entry = robustbench.lookup(dataset, spec.robustbench)
-    path = data / "teachers" / "robustbench" / dataset / f"{spec.robustbench}.pt"
+    path = robustbench_path(data, dataset, spec.robustbench)
     record = path.with_name(f"{path.name}.sha256")
     recorded = (files.read(record) or b"").decode("ascii", "replace").strip() if files.is_file(path) else ""
     found = download.fetch(
@@ -242,6 +247,11 @@ def load(source: Source, build: Callable[[ModelSpec], nn.Module], device: torch.
         net = build(source.model)
     notes = foreign.fit(net, source.path, source.prefix)
     return Teacher(net).to(device), notes
+
+
+def shown(validation: Split, dataset: Dataset) -> Split:
+    """What a teacher is measured on: validation images, or those of training where they are too few."""
+    return validation if len(validation.labels) >= IMAGES else dataset.train
 
 
 def check(
