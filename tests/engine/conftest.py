@@ -38,6 +38,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Data of this test alone, so that nobody else's table lies there."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write_data(folder)
+    write_teacher(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def whole(nursery: Nursery, data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """A run that was never broken."""

@@ -9,20 +9,10 @@ import pytest
 from engine.fast import table as table_file
 from engine.spec import tables
 from engine.spec.tables import tables_folder
-from tests.engine.broken_runs import FINISHED, Nursery, said, write_data, write_teacher
+from tests.engine.broken_runs import FINISHED, Nursery, said
 from tests.engine.table_bench import KEY, opened, scribbled
 from tests.engine.tampering import rewrite
 from tests.engine.test_table_engines import cut, shelf, tabled, told, warnings, worked
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Path:
-    """Data of this test alone, so that nobody else's table lies there."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    write_data(folder)
-    write_teacher(folder)
-    return folder
 
 
 def test_a_run_that_filled_its_table_as_it_went_does_not_have_to_fill_all_of_it(
