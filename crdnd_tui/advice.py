@@ -24,5 +24,5 @@ def named(run: RunDir) -> str:
 
 
 def _elsewhere(runs: Path) -> str:
-    usual = Path(os.environ.get("CRDND_RUNS") or "runs")
-    return "" if usual.absolute() == runs.absolute() else f" --runs {shlex.quote(display(str(runs.absolute())))}"
+    usual = os.path.realpath(os.path.expanduser(os.environ.get("CRDND_RUNS") or "runs"))  # noqa: PTH111  Path raises
+    return "" if usual == os.path.realpath(runs) else f" --runs {shlex.quote(display(str(runs.absolute())))}"
