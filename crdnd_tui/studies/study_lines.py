@@ -139,13 +139,12 @@ def to_json(progress: Progress, outlook: Outlook | None = None) -> dict[str, Any
 
 
 def _cell(standing: Standing) -> dict[str, Any]:
+    told = standing.summary.to_json() if standing.summary else {"results": {}, "severity": {}, "marks": []}
     return {
         "place": dict(standing.cell.place), "state": standing.state, "run": standing.run or None, "why": standing.why,
         "config_hash": standing.cell.config_hash, "preset": str(standing.cell.preset),
         "overrides": list(standing.cell.overrides),
-        "results": standing.summary.status.results if standing.summary and standing.summary.status else {},
-        "severity": standing.summary.to_json()["severity"] if standing.summary else {},
-        "marks": standing.summary.to_json()["marks"] if standing.summary else [],
+        **{key: told[key] for key in ("results", "severity", "marks")},
         "ticket": msgspec.to_builtins(standing.ticket) if standing.ticket else None,
     }  # fmt: skip
 

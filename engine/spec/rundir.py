@@ -5,7 +5,6 @@ import re
 import stat
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from math import inf
 from pathlib import Path
 
 from engine.spec import files
@@ -118,7 +117,7 @@ def created(run: Path) -> float:
         finally:
             os.close(file)
     said = _CREATED.search(content)
-    if said is not None and 0.0 < (seconds := float(said[1])) < inf:
+    if said is not None and (seconds := float(said[1])) > 0.0:
         return seconds
     return dated(run.name)
 

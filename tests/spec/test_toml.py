@@ -288,9 +288,7 @@ def test_no_key_writes_to_the_terminal_what_it_likes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", ["\u2028", "\x85", "\u2029"])
 def test_no_other_end_of_a_line_than_that_of_toml_hides_a_long_key(end: str) -> None:
     key = f'."{end}".'.join(".".join("a" * 400) for _ in range(3))
-    for refused, read in (
-        (ConfigError, lambda: toml.parse(Path("a.toml"), f"{key} = 1")),
-        (files.MalformedError, lambda: files.toml_table(f"{key} = 1".encode())),
-    ):
-        with pytest.raises(refused, match="a line of more than 500 dots"):
-            read()
+    with pytest.raises(ConfigError, match="a line of more than 500 dots"):
+        toml.parse(Path("a.toml"), f"{key} = 1")
+    with pytest.raises(files.MalformedError, match="a line of more than 500 dots"):
+        files.toml_table(f"{key} = 1".encode())
