@@ -24,6 +24,7 @@ from engine.spec.checks import (
     LONGER,
     LOOK,
     PLANTED,
+    PLANTED_STEPS,
     SWEEP_STEPS,
     WIDE,
     Finding,
@@ -201,7 +202,7 @@ def planted(suspect: Suspect) -> Answer:
         return torch.stack([torch.full_like(gone, REACHED), gone], dim=1)
 
     y = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    spec = PGD(steps=20, step_size=Pixels(float(bench.threat_model.epsilon) / 4), start="clean")
+    spec = PGD(steps=PLANTED_STEPS, step_size=Pixels(float(bench.threat_model.epsilon) / 4), start="clean")
     with torch.enable_grad():
         x_adv = ascend(lambda z: cross_entropy(head(bench.attacked(z)), y), x, bench.threat_model, spec)
     with torch.no_grad():

@@ -27,6 +27,7 @@ CHECKS: dict[str, str] = {
 
 LOOK, CLIMB, FAR = 256, 512, 256  # images for looking at logits, for more steps and corners, for radii and transfer
 DRAWS, PLANTED = 10, 24  # corners of each image; images around which a mistake is planted
+PLANTED_STEPS = 20  # of the climb to it
 LONGER = 5  # times the steps of a climb
 SWEEP_STEPS, FAR_STEPS = 20, 50  # of the margin attack at each radius, and at the last
 WIDE = 0.5  # radius at which every image may turn grey

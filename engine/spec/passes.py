@@ -6,7 +6,7 @@ Counts are of what this engine does, not of the public codes, which repeat some 
 from dataclasses import dataclass
 
 from engine.spec import checks
-from engine.spec.attacks import CW2, FGSM, Ascent, AttackSpec, AutoAttack, PGDRescaled, ThreatModel
+from engine.spec.attacks import CW2, FGSM, PGD, Ascent, AttackSpec, AutoAttack, PGDRescaled, ThreatModel
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, MethodSpec, Natural
 from engine.spec.training import Evaluation
 
@@ -77,17 +77,17 @@ def attack_forwards(attack: AttackSpec) -> int:
 def suspicion_forwards(evaluation: Evaluation, threat_model: ThreatModel, images: int) -> tuple[int, int]:
     """Of all checks of one checkpoint with so many images: forwards of the student or its twin, and of the teacher.
 
-    An upper bound: `SURVIVING` of the images are climbed again where rescaled PGD is compared with restarts, which
-    honest models seldom need.
+    An estimate: `SURVIVING` of the images are climbed again where rescaled PGD is compared with restarts, which honest
+    models seldom need.
     """
     if not evaluation.suspect:
         return 0, 0
     looked, climbed, far = (min(some, images) for some in (checks.LOOK, checks.CLIMB, checks.FAR))
     climbs = [attack for attack in evaluation.attacks if attack.module == "pgd" and isinstance(attack, Ascent)]
-    steps = climbs[0].steps if climbs else 20
+    steps = climbs[0].steps if climbs else PGD().steps
     sweep = len(checks.radii(float(threat_model.epsilon))) - 1
     own = 3 * looked + 3 * climbed  # logits twice, the last third again; gradients of two losses
-    own += min(checks.PLANTED, images) * (2 * 20 + 4)
+    own += min(checks.PLANTED, images) * (2 * checks.PLANTED_STEPS + 4)
     own += far * (sweep * (2 * checks.SWEEP_STEPS + 1) + 2 * checks.FAR_STEPS + 1)
     own += climbed * (checks.DRAWS + (2 * checks.LONGER * steps + 1 if climbs else 0))
     own += far * 2 + far * 2 * steps  # what teacher and twin give is looked at; the twin is climbed on
