@@ -3,10 +3,13 @@
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from engine.fast import table as table_file
+from engine.outfit import Laying
 from engine.spec import tables
 from engine.spec.tables import tables_folder
 from tests.engine.broken_runs import FINISHED, Nursery, said
@@ -57,3 +60,11 @@ def test_what_another_user_left_half_made_takes_the_table_from_nobody(
     monkeypatch.setattr(os, "unlink", refuse)
     opened(tmp_path).close()
     assert tables.names(tmp_path) == [KEY.id]
+
+
+def test_the_images_of_a_table_are_brought_to_the_device_once() -> None:
+    images = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+    laying = object.__new__(Laying)
+    dataset, stage = SimpleNamespace(train=SimpleNamespace(images=images)), SimpleNamespace(device=torch.device("meta"))
+    vars(laying).update(dataset=dataset, stage=stage)
+    assert laying._images.is_meta and laying._images is laying._images
