@@ -29,6 +29,7 @@ from tests.engine import nursery
 
 FINISHED, FAILED, REFUSED, STOPPED, KILLED = 0, 1, 2, 3, -int(signal.SIGKILL)
 SINCE = ("time", "seq", "seconds", "images_per_second", "shares", "pid", "host")  # what may differ in an event
+OF_A_RESUME = ("checkpoint_damaged",)  # codes of warnings
 ASIDE = {"run_resumed", "checkpoint_saved", "attack_progressed", "run_stopped", "run_failed"}
 
 
@@ -224,7 +225,7 @@ def told_once(run: RunDir) -> list[dict[str, Any]]:
 
 
 def _told(run: RunDir) -> list[dict[str, Any]]:
-    own = [e for e in told_once(run) if e["event"] not in ASIDE and e.get("code") not in ("checkpoint_damaged",)]
+    own = [e for e in told_once(run) if e["event"] not in ASIDE and e.get("code") not in OF_A_RESUME]
     return [{key: value for key, value in event.items() if key not in SINCE} for event in own]
 
 
@@ -244,7 +245,8 @@ def _shown(run: RunDir) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(status(run))
     for clock in ("images_per_second", "seconds_per_step", "eta_seconds", "created", "heartbeat", "events_bytes"):
         shown.pop(clock)
-    return {key: value for key, value in shown.items() if key not in ("pid", "warnings", "marks")}
+    shown["marks"] = [mark for mark in shown["marks"] if mark[0] not in OF_A_RESUME]
+    return {key: value for key, value in shown.items() if key not in ("pid", "warnings")}
 
 
 def failure(nursery: Nursery, run: RunDir) -> dict[str, Any]:

@@ -187,7 +187,7 @@ def _plant_in_disk(fault: dict[str, Any]) -> None:
     """
     calls = 0
     real: Any = os.fdopen
-    os.fdopen = lambda file, mode="r", **words: _Half(file) if mode == "wb" else real(file, mode, **words)  # type: ignore[assignment]
+    os.fdopen = lambda file, mode="r", **words: _Half(file) if "w" in mode and not words else real(file, mode, **words)  # type: ignore[assignment]
 
     def wrap(name: str) -> None:
         inner = getattr(os, name)
