@@ -25,7 +25,7 @@ from engine.spec.deaths import Death
 from engine.spec.events import RunFailed, RunFinished, RunStopped, Warned, decode
 from engine.spec.marks import MARKS, Severity, severity
 from engine.spec.outcomes import Outcome, near
-from engine.spec.rundir import RunDir, dated
+from engine.spec.rundir import RunDir, damage, dated
 from engine.spec.status import Status
 
 State = Literal[
@@ -205,14 +205,9 @@ def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
     name, base = display(run.id), str(run.path)  # words, not paths: these lines run for 10,000 runs
     content = files.read(f"{base}/status.json")
     has_config = _is_regular(f"{base}/config.toml")
-    if content is None and not has_config and not _is_regular(str(run.events)):
-        if os.access(run.path, os.R_OK | os.X_OK) or not files.is_folder(run.path):
-            return None
-        return Summary(id=name, path=run.path, state="damaged", why="its folder may not be read by this user")
-    if not has_config and os.path.lexists(run.config) and not os.access(run.config, os.R_OK):
-        return Summary(id=name, path=run.path, state="damaged", why="config.toml may not be read by this user")
     if not has_config:
-        return Summary(id=name, path=run.path, state="damaged", why="config.toml is missing or no regular file")
+        why = damage(run)
+        return Summary(id=name, path=run.path, state="damaged", why=why) if why else None
     if content is None and os.path.lexists(run.status):
         why = "status.json cannot be read as a small regular file"
         return Summary(id=name, path=run.path, state="damaged", why=why)

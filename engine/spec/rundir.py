@@ -141,6 +141,7 @@ def newest_first(runs: Path, names: Iterable[str]) -> list[str]:
 
 def find(runs: Path, name: str) -> RunDir:
     """The run of this id, or whose id starts with it, or at this path."""
+    near: list[Path] = []  # what else may be meant
     if RUN_ID.fullmatch(name):
         exact = runs / name
         if files.is_file(exact / "config.toml"):
@@ -151,10 +152,29 @@ def find(runs: Path, name: str) -> RunDir:
         if len(starts) > 1:
             names = ", ".join(p.name for p in starts[:5])
             raise RunFolderError(f"`{name}` may mean {len(starts)} runs: {names}", hint="Write more of the id.")
+        near += [exact, *sorted(runs.glob(f"{name}*"))]
     try:
         path = Path(name).expanduser()
         if files.is_file(path / "config.toml"):
             return RunDir(path.resolve())
+        near.append(path)
     except (OSError, ValueError, RuntimeError):  # no path at all: too long, a zero byte, nobody's home
         pass
+    for path in near:
+        if why := damage(RunDir(path)):
+            hint = "Put its config.toml back; `crdnd show` tells what is left of it."
+            raise RunFolderError(f"run {path.name} is damaged: {why}", where=str(path), hint=hint)
     raise RunFolderError(f"no run `{name}` in {runs}", hint="`crdnd runs` lists them; --runs names another folder.")
+
+
+def damage(run: RunDir) -> str:
+    """Why a folder that holds parts of a run is none; empty where it holds none, or its config can be read."""
+    if not files.is_folder(run.path) or (files.is_regular(run.config) and os.access(run.config, os.R_OK)):
+        return ""
+    if not os.access(run.path, os.R_OK | os.X_OK):
+        return "its folder may not be read by this user"
+    if not files.is_regular(run.status) and not files.is_regular(run.events):
+        return ""
+    if os.path.lexists(run.config) and not os.access(run.config, os.R_OK):
+        return "config.toml may not be read by this user"
+    return "config.toml is missing or no regular file"

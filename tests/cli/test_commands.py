@@ -118,6 +118,9 @@ def test_a_run_that_lost_its_config_has_a_page(crdnd: Crdnd) -> None:
     page = json.loads(crdnd("show", run.name, "--json").stdout)
     assert row["state"] == page["state"] == "damaged"
     assert len(page["results"]) == 16
+    for command, *more in (["resume"], ["verify"], ["watch"], ["export", "--to", "csv"], ["stop"]):
+        done = crdnd(command, run.name, *more)
+        assert done.returncode == 2 and "config.toml is missing" in done.stderr and "no run" not in done.stderr
 
 
 def test_results_without_a_log_stand_in_the_order_of_the_suite(crdnd: Crdnd) -> None:

@@ -262,6 +262,26 @@ def test_a_folder_without_a_config_is_no_run(tmp_path: Path) -> None:
         find(tmp_path, "20260101-a")
 
 
+@pytest.mark.parametrize("config", ["missing", "link", "folder"])
+def test_a_damaged_run_is_told_as_one_with_its_reason(tmp_path: Path, config: str) -> None:
+    run = RunDir(folder(tmp_path, "20260101-a"))
+    run.events.write_bytes(b"")
+    run.config.unlink()
+    if config == "link":
+        run.config.symlink_to("nowhere")
+    elif config == "folder":
+        run.config.mkdir()
+    row = library.summary(run)
+    assert row is not None and row.state == "damaged"
+    for name in (run.id, "20260101", str(run.path)):
+        with pytest.raises(RunFolderError) as refused:
+            find(tmp_path, name)
+        assert refused.value.what == f"run {run.id} is damaged: {row.why}"
+        assert refused.value.where == str(run.path)
+    whole = folder(tmp_path, "20260101-b")
+    assert find(tmp_path, "20260101").path == whole  # as before: a damaged one is meant by nobody else
+
+
 def test_every_file_of_a_run_lies_in_its_folder(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "r")
     names = [name for name in vars(RunDir) if isinstance(getattr(run, name), Path)]
@@ -279,7 +299,12 @@ def test_a_part_that_is_a_link_is_refused_without_a_walk_through_what_lies_behin
     (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
     (run.path / part).symlink_to(tmp_path / "elsewhere")
     scan = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda path: (looked.append(str(path)), scan(path))[1])
+
+    def noted(path: str) -> object:
+        looked.append(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", noted)
     with pytest.raises(RunFolderError, match=f"{part} is a link"):
         check(run)
     assert not looked
