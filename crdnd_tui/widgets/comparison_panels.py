@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
 from textual.content import Content
 
-from crdnd_tui import report
+from crdnd_tui import marks, report
 from crdnd_tui.comparing import comparison_config, comparison_curves
 from crdnd_tui.comparing.comparison import Row
 from crdnd_tui.comparing.comparison_view import OVERVIEW, PAGES, Shown
@@ -157,12 +157,13 @@ class ComparisonPanels(Container):
         known, why = comparison_config.classes(row, base, shown.look.checkpoint, attack)
         both = (row, base) if row.id != base.id else (row,)
         named = [(one.label, found.worst(one, attack)) for one in both]
+        marked = marks.joined(found.laid.marked(one, attack) for one in both)
         sheet = self.query_one("#classes", TextSheet)
 
         def made(width: int) -> list[Text]:
             worst = differences.worst_lines(named, palette, width)
             room = sheet.size.height - len(worst)
-            return [*worst, *differences.class_lines(known, why, palette, width, room)]
+            return [*worst, *differences.class_lines(known, why, palette, width, room, marked)]
 
         sheet.show(made)
         whose = f": {row.label} \u2212 {base.label}" if row.id != base.id else ""

@@ -8,6 +8,7 @@ from crdnd_tui import report
 from crdnd_tui.comparing.comparison import Row
 from crdnd_tui.comparing.comparison_config import MISSING, ClassDifference, Key
 from crdnd_tui.exporting.of_worst import Worst
+from crdnd_tui.marks import UNMARKED, Marked
 from crdnd_tui.palette import Palette
 from crdnd_tui.text import one_line, pad, percent
 from crdnd_tui.widgets.result_grid import signed
@@ -93,16 +94,16 @@ def _around(worst: Worst) -> str:
 
 
 def class_lines(
-    known: Sequence[ClassDifference], why: str, palette: Palette, width: int, height: int = 0
+    known: Sequence[ClassDifference], why: str, palette: Palette, width: int, height: int = 0, marked: Marked = UNMARKED
 ) -> list[Text]:
-    """A bar for each class, left of zero in blue and right of it in orange, with its signed number.
+    """A bar for each class, left of zero in blue and right of it in orange, with its signed number and its marks.
 
     In two columns where one would be higher than `height` and there is room.
     """
     if not known:
         return report.wrapped(why, max(1, width), palette.muted, indent="", hang="")
     two = width >= _TWO and len(known) > max(1, height)
-    bars = _bars(known, palette, (width - 3) // 2 if two else width)
+    bars = _bars(known, palette, (width - 3) // 2 if two else width, marked)
     if not two:
         return bars
     half = -(-len(bars) // 2)
@@ -112,10 +113,13 @@ def class_lines(
     return bars[:half]
 
 
-def _bars(known: Sequence[ClassDifference], palette: Palette, width: int) -> list[Text]:
-    """Name, bar, signed points, and `28.3 -> 23.2`, the accuracies, where there is room. Zero stands where it must."""
+def _bars(known: Sequence[ClassDifference], palette: Palette, width: int, marked: Marked) -> list[Text]:
+    """Name, bar, signed points with their marks, and `28.3 -> 23.2`, the accuracies, where there is room.
+
+    Zero stands where it must.
+    """
     label = max(len(one.name) for one in known)
-    room = width - label - 8 - _BOTH
+    room = width - label - 8 - len(marked.signs) - _BOTH
     beside = room >= 2 * _ARM
     room = min(2 * _LONGEST, room if beside else room + _BOTH)
     low, high = (max(0.0, *(sign * one.points for one in known)) for sign in (-1, 1))
@@ -130,7 +134,10 @@ def _bars(known: Sequence[ClassDifference], palette: Palette, width: int) -> lis
         line.append(bar[-left:].rjust(left) if ahead and left else " " * left, palette.below)
         line.append("\u2502", palette.faint)
         line.append(" " * right if ahead else bar[:right].ljust(right), palette.above)
-        line.append(signed(one.points).rjust(6), palette.text)
+        points = signed(one.points)
+        line.append(" " * (6 - len(points)))
+        line.append(points, f"strike {palette.muted}" if marked.struck else palette.text)
+        line.append(marked.signs, palette.bad if marked.struck else palette.warn)
         if beside:
             line.append(f"  {percent(one.baseline):>5} \u2192 {percent(one.here):>5}", palette.muted)
         made.append(line)

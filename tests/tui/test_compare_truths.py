@@ -1,5 +1,6 @@
 """What the Compare screen says is true: leads that do not survive, checkpoints, and what cannot be compared."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -79,6 +80,24 @@ def test_other_checkpoints_and_judged_weights_are_told_apart(runs):
         assert curves(app) == [["crdnd s0"]]
         shown = app.screen.query_one(CurveBoard).children[0].border_title
         assert f"none of judged {run[-4:]}" in str(shown)
+
+    told(story, runs, (CRDND, RSLAD))
+
+
+def test_classes_that_differ_bear_the_marks_of_both_runs(runs):
+    (run,) = ids(runs, CRDND)
+    log = runs / run / "events.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    at = next(k for k, line in enumerate(lines) if '"run_finished"' in line)
+    last = json.loads(lines[at])
+    mark = {"event": "warned", "code": "planted_missed", "message": "", "checkpoint": "best", "attack": ""}
+    lines[at:] = [json.dumps(last | mark) + "\n", json.dumps(last | {"seq": last["seq"] + 1}) + "\n"]
+    log.write_text("".join(lines))
+
+    async def story(app, pilot):
+        await press(pilot, "j")
+        rows = [line for line in text(app, "classes", 80).splitlines() if "\u2502" in line]
+        assert sum(line.count("\u2502") for line in rows) == sum(line.count("!!") for line in rows) == 10
 
     told(story, runs, (CRDND, RSLAD))
 

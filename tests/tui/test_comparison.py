@@ -10,6 +10,7 @@ from crdnd_tui.comparing.comparison_side import across, labels, reason
 from crdnd_tui.comparing.comparison_view import Look, Shown
 from crdnd_tui.comparing.images import Images
 from crdnd_tui.exporting.findings import Plan, findings
+from crdnd_tui.marks import Marked
 from crdnd_tui.palette import DARK
 from crdnd_tui.state import RunState
 from crdnd_tui.widgets import differences, result_grid
@@ -243,6 +244,17 @@ def test_bars_of_classes_fit_and_lie_on_their_side(width):
         assert left.index("\u2588") < left.index("\u2502")
         assert "\u2588" not in zero
         assert right.index("\u2502") < right.index("\u2588")
+
+
+@pytest.mark.parametrize("width", [30, 56, 86])
+@pytest.mark.parametrize(("marked", "signs"), [(Marked("ab", "amber"), "ab"), (Marked("c", "red"), "!!c")])
+def test_differences_of_classes_bear_the_marks_of_what_they_are_made_of(width, marked, signs):
+    known = [comparison_config.ClassDifference(name=f"c{k}", baseline=0.5, here=0.5 + k / 10) for k in range(3)]
+    lines = differences.class_lines(known, "", DARK, width, 3, marked)
+    assert max(line.cell_len for line in lines) <= width
+    for line, points in zip(lines, ("0.0", "+10.0", "+20.0"), strict=True):
+        assert f"{points}{signs}" in line.plain
+        assert any("strike" in str(span.style) for span in line.spans) == marked.struck
 
 
 def test_eight_runs_whose_values_find_no_columns_are_listed_below_each_key():
