@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.interleave import machine_facts, save
-from crdnd_tui.stats.multiple import holm
-from crdnd_tui.stats.seeds import paired, sign_flip
+from crdnd_tui.compare.multiple import holm
+from crdnd_tui.compare.seeds import paired, sign_flip
 from engine.spec import toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import CrdndError

@@ -23,7 +23,7 @@ from torchvision.transforms import Compose, RandomCrop, RandomHorizontalFlip, To
 from torchvision.transforms import functional as transform
 
 from benchmarks.interleave import clock_of, interleave, machine_facts, save
-from engine.augment import Draws, Feed
+from engine.data.augment import Draws, Feed
 from engine.fast.filling import fill
 from engine.fast.table import Table, Views, open_table
 from engine.spec.data import CIFAR10

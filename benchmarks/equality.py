@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import reference
-from engine import optim
 from engine.methods import rslad
 from engine.spec.attacks import ThreatModel
 from engine.spec.methods import RSLAD
 from engine.spec.training import Inner, Training
-from engine.step import maximiser, train_step
+from engine.train import optim
+from engine.train.step import maximiser, train_step
 from engine.types import Images, Labels, Nets
 
 SEED = 7

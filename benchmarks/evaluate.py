@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from benchmarks import plain_attacks, robust_student
 from benchmarks.interleave import clock_of, interleave, machine_facts, save
 from benchmarks.step import STUDENTS, calibrated
-from engine import autoattack
-from engine.bench import Bench, Keeping, Watched, fold
-from engine.fence import exact, fenced, judged, sow
-from engine.runtime import seed_for
+from engine.evaluate import autoattack
+from engine.evaluate.bench import Bench, Keeping, Watched, fold
+from engine.evaluate.strike import look, strike_all
+from engine.runtime.device import seed_for
+from engine.runtime.rng import exact, fenced, judged, sow
 from engine.spec.attacks import PGDSAT, AttackSpec, CWInf, ThreatModel
-from engine.strike import look, strike_all
 from engine.types import Split
 
 CPU = torch.device("cpu")

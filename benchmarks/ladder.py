@@ -28,7 +28,7 @@ from benchmarks.variants import CPU, Ours, Subject, Variant, variants
 from engine.losses import kl, soften
 from engine.spec.models import SmallResNet
 from engine.spec.training import Inner
-from engine.step import mode
+from engine.train.step import mode
 from engine.types import Images, Probs, Split
 
 INPUT_GRADIENT = 1e-5  # relative, Euclidean

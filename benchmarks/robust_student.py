@@ -9,13 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from engine import weights
-from engine.augment import Feed
 from engine.data import cifar
+from engine.data.augment import Feed
 from engine.models import small_resnet
-from engine.runtime import seed_for
+from engine.runtime.device import seed_for
 from engine.spec.data import CIFAR10
 from engine.spec.models import SmallResNet
+from engine.teachers import weights
 from engine.types import Dataset, Images, Labels
 
 CPU = torch.device("cpu")

@@ -12,16 +12,16 @@ import torch
 from benchmarks.interleave import clock_of
 from benchmarks.step import STUDENTS, random_subject, teacher_spec
 from benchmarks.variants import CPU
-from engine import optim
-from engine.crew import join
 from engine.fast.path import FastPath
 from engine.fast.plan import Plan
 from engine.methods import rslad
-from engine.runtime import place
+from engine.runtime.device import place
+from engine.runtime.distributed import join
 from engine.spec.attacks import ThreatModel
 from engine.spec.methods import RSLAD
 from engine.spec.training import Inner, Training
-from engine.step import maximiser, train_step
+from engine.train import optim
+from engine.train.step import maximiser, train_step
 from engine.types import Nets
 
 BATCH, WARMUP = 32, 2

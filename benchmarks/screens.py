@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from crdnd_tui import library
-from crdnd_tui.app import LabApp
-from crdnd_tui.session import Session
+from crdnd_tui.core import library
+from crdnd_tui.core.session import Session
+from crdnd_tui.tui.app import LabApp
 
 SIZE = (120, 36)
 FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # a picture in a README loads no fonts from elsewhere

@@ -29,7 +29,7 @@ from benchmarks.terminal_data import LONG, step, write_long, write_many
 from engine.spec.events import encode
 
 PROBE = [sys.executable, "-m", "benchmarks.terminal_probe"]
-PROGRAM = [sys.executable, "-c", "from crdnd_tui.terminal import main; main()"]
+PROGRAM = [sys.executable, "-c", "from crdnd_tui.tui.terminal import main; main()"]
 FRAMES = 4.0  # per second
 PATIENCE = 60.0  # seconds until something must have been drawn
 POINTS = (1_000, 10_000, 100_000)
@@ -148,7 +148,7 @@ def log_opening(folder: Path, run: Path, rounds: int) -> Measured:
 
 def live(folder: Path, run: Path, steps: int, rounds: int) -> list[Measured]:
     """The Live screen of a long run into which an engine writes a step event for every frame."""
-    with (run / "engine.lock").open("w") as lock, (run / "events.jsonl").open("ab") as log:
+    with (run / "engine.runtime.lock").open("w") as lock, (run / "events.jsonl").open("ab") as log:
         lock.write(json.dumps({"pid": os.getpid()}))
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)  # a living engine's

@@ -35,10 +35,10 @@ class Bare(App[None]):
 
 def chart(points: int) -> list[float]:
     """CPU seconds of each refresh of a chart of three series, to the last byte, when each got one point more."""
-    from crdnd_tui.palette import DARK  # noqa: PLC0415  the bare app does not pay for it
-    from crdnd_tui.plots.series import Series  # noqa: PLC0415
-    from crdnd_tui.themes import themes  # noqa: PLC0415
-    from crdnd_tui.widgets.chart import Chart, Line  # noqa: PLC0415
+    from crdnd_tui.chart.series import Series  # noqa: PLC0415
+    from crdnd_tui.core.palette import DARK  # noqa: PLC0415  the bare app does not pay for it
+    from crdnd_tui.tui.themes import themes  # noqa: PLC0415
+    from crdnd_tui.tui.widgets.chart import Chart, Line  # noqa: PLC0415
 
     source = random.Random(0)
     series = [Series((k, source.gauss(level, 0.15)) for k in range(points)) for level in range(3)]
@@ -77,9 +77,9 @@ def chart(points: int) -> list[float]:
 
 def opened(log: Path) -> list[float]:
     """CPU seconds from an event log on the disk to curves."""
-    from crdnd_tui.follow import Follower  # noqa: PLC0415
-    from crdnd_tui.monitor.run_curves import Curves  # noqa: PLC0415
-    from crdnd_tui.state import fold  # noqa: PLC0415
+    from crdnd_tui.core.follow import Follower  # noqa: PLC0415
+    from crdnd_tui.core.state import fold  # noqa: PLC0415
+    from crdnd_tui.tui.monitor.run_curves import Curves  # noqa: PLC0415
 
     began = time.process_time()
     follower, state, more = Follower(log), None, True
@@ -92,7 +92,7 @@ def opened(log: Path) -> list[float]:
 
 def scanned(runs: Path) -> list[float]:
     """CPU seconds to read the folder, and to read it again."""
-    from crdnd_tui.home.scan import Scanner  # noqa: PLC0415
+    from crdnd_tui.core.scan import Scanner  # noqa: PLC0415
 
     scanner, spent = Scanner(runs), []
     for _ in range(2):
@@ -121,7 +121,7 @@ def noting(out: Path, texts: list[str]) -> None:
 
 def lab(arguments: list[str]) -> int:
     """The real program with these arguments; its exit code."""
-    from crdnd_tui.terminal import main  # noqa: PLC0415
+    from crdnd_tui.tui.terminal import main  # noqa: PLC0415
 
     sys.argv = ["crdnd-tui", *arguments]
     try:

@@ -1,6 +1,6 @@
 """What the step is measured with: each switch of the fast path alone, all together, and what a run decides by itself.
 
-A variant is put together as `engine.train.Trainer` does it: stand-ins of the nets, a real table, the ledger's books.
+A variant is put together as `engine.train.loop.Trainer` does it: stand-ins of the nets, a real table, the ledger's books.
 """
 
 import json
@@ -14,15 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from engine import optim
-from engine.augment import Feed
+from engine.data.augment import Feed
 from engine.fast.filling import ROWS, fill
 from engine.fast.path import FastPath
 from engine.fast.plan import Asked, Plan, decide
 from engine.fast.table import open_table
-from engine.ledger import Ledger
 from engine.methods import rslad
-from engine.runtime import FORMATS, layout, place
+from engine.runtime.device import FORMATS, layout, place
 from engine.spec.attacks import ThreatModel
 from engine.spec.cost import model_cost
 from engine.spec.data import CIFAR10
@@ -31,7 +29,9 @@ from engine.spec.methods import RSLAD
 from engine.spec.models import Layout, ModelSpec
 from engine.spec.tables import Key
 from engine.spec.training import Inner, Training
-from engine.step import maximiser, train_step
+from engine.train import optim
+from engine.train.ledger import Ledger
+from engine.train.step import maximiser, train_step
 from engine.types import Images, Labels, Logits, Loss, Maximise, Nets, Split
 
 CLASSES, IMAGE = 10, (3, 32, 32)

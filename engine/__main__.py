@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from engine import interrupt
+from engine.runtime import interrupt
 from engine.spec import streams
 
 
@@ -15,7 +15,8 @@ def main() -> int:
     interrupt.listen_early()  # imports take a second, in which a request to stop must not kill
     streams.reserve()
     faulthandler.enable(all_threads=False)  # names a death by SIGSEGV and its like in engine.log
-    from engine import ranks, torchrun  # noqa: PLC0415
+    from engine.run import ranks  # noqa: PLC0415
+    from engine.runtime import torchrun  # noqa: PLC0415
     from engine.spec.errors import CrdndError  # noqa: PLC0415
     from engine.spec.rundir import RunDir  # noqa: PLC0415
 

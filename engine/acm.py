@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.recall import CPU, Counts, Recall
+from engine.metrics import CPU, Counts, Recall
 from engine.spec.methods import CRDND
 from engine.types import Labels, Logits
 

@@ -9,7 +9,7 @@ import pytest
 import tomli
 import typer.main
 
-from crdnd_tui.cli import app
+from crdnd_tui.cli.app import app
 from engine.spec.attacks import AttackSpec
 from engine.spec.data import DataSpec
 from engine.spec.methods import MethodSpec

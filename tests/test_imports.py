@@ -35,6 +35,6 @@ def test_what_a_list_of_runs_reads_needs_no_registry(module):
     assert not loaded_by(f"import {module}") & (HEAVY | {"pydantic", "tomlkit"})
 
 
-@pytest.mark.parametrize("module", ["engine.job", "engine.__main__"])
+@pytest.mark.parametrize("module", ["engine.run.job", "engine.__main__"])
 def test_an_engine_says_that_it_lives_before_it_loads_torch(module):
     assert not loaded_by(f"import {module}") & HEAVY

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from sklearn.datasets import load_digits
 
+from engine.runtime.strata import stratified
 from engine.spec.data import Digits
-from engine.strata import stratified
 from engine.types import Dataset, Split
 
 TEST_IMAGES = 597

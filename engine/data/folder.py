@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from engine.room import ensure_room
+from engine.runtime.room import ensure_room
 from engine.spec.data import Folder
 from engine.spec.errors import DataError
 from engine.types import Dataset, Split

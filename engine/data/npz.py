@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.room import ensure_room
+from engine.runtime.room import ensure_room
 from engine.spec.data import Npz
 from engine.spec.errors import DataError
 from engine.types import Dataset, Split

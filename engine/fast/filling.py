@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.augment import crop, pad, to_pixels
+from engine.data.augment import crop, pad, to_pixels
 from engine.fast.table import Places, Table
 from engine.types import Images, Logits
 

@@ -15,8 +15,7 @@ from torch import nn
 from torch.distributed import GradBucket  # type: ignore[attr-defined]  # in __init__, not in __all__
 from torch.nn.parallel import DistributedDataParallel
 
-from engine.augment import Draws, Feed
-from engine.crew import Crew
+from engine.data.augment import Draws, Feed
 from engine.fast.clock import GRAPH, Clock
 from engine.fast.folding import Folded, FoldingError
 from engine.fast.graph import Graph, GraphError, Recorded, capturable, capture
@@ -24,6 +23,7 @@ from engine.fast.halves import PartingError, part
 from engine.fast.plan import Plan
 from engine.fast.standins import Student, Teacher
 from engine.fast.table import Table, Views
+from engine.runtime.distributed import Crew
 from engine.spec.events import Warned
 from engine.types import Images, Labels, Logits, Loss, Maximise, Nets, Objective
 

@@ -18,11 +18,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from engine.crew import Crew
 from engine.fast.clock import Clock
 from engine.fast.folding import Folded
 from engine.fast.halves import parted
 from engine.fast.plan import Plan
+from engine.runtime.distributed import Crew
 from engine.types import Images, Logits
 
 SINGLE = 1

@@ -4,7 +4,7 @@ The attack uses labels; the teacher is asked about clean images only. Public cod
 """
 
 from engine.losses import ask, cross_entropy, kl, reduce, soften
-from engine.recall import CountsTeacher, Recall
+from engine.metrics import CountsTeacher, Recall
 from engine.spec.methods import ARD
 from engine.types import Images, Labels, Loss, Maximise, Nets
 

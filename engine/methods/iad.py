@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from engine.losses import ask, cross_entropy, kl, kl_between, soften
-from engine.recall import Recall
+from engine.metrics import Recall
 from engine.spec.methods import IAD
 from engine.types import ClassReport, Images, Labels, Logits, Loss, Maximise, Nets, PerExample, TrainingMethod
 

@@ -4,7 +4,7 @@ No labels anywhere. S(x') and S(x) are two forwards, adversarial first: batch no
 """
 
 from engine.losses import ask, kl, reduce, soften
-from engine.recall import CountsTeacher, Recall
+from engine.metrics import CountsTeacher, Recall
 from engine.spec.methods import RSLAD
 from engine.types import Images, Labels, Loss, Maximise, Nets
 

@@ -21,7 +21,7 @@ from engine.spec.units import UNKNOWN, bytes_text, flops_text
 
 FLOAT = 4  # bytes
 EVENT = 220  # bytes of one line of events.jsonl
-REPORTS_PER_EPOCH = 100  # step_done events, as engine.train says them
+REPORTS_PER_EPOCH = 100  # step_done events, as engine.train.loop says them
 DIGITS = 20  # bytes of one number in JSON
 OUTCOME = 3  # bytes of one image in an attack's record: the class it is taken for, and one bit
 

@@ -23,7 +23,7 @@ DRIVER = f"""
 import sys
 from crdnd_tui import launch
 launch.engine_command = lambda run: [sys.executable, {str(HERE / "fake_engine.py")!r}, str(run.path)]
-from crdnd_tui.cli import main
+from crdnd_tui.cli.app import main
 main()
 """
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import advice
+from crdnd_tui.core import advice
 from engine.spec.rundir import RunDir
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.commands import doctor
-from crdnd_tui.library import log_tail
+from crdnd_tui.cli import doctor
+from crdnd_tui.core.library import log_tail
 from engine.spec.rundir import RUN_ID, RunDir
 from tests.cli.conftest import Crdnd
 from tests.tui.forging import record

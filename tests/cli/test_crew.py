@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import gpu
-from crdnd_tui.commands.machine import changed, machine
+from crdnd_tui.cli.machine import changed, machine
+from crdnd_tui.core import gpu
 from engine.spec.errors import ConfigError
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import cli
-from crdnd_tui.commands import compare
-from crdnd_tui.commands import export as command
-from crdnd_tui.exporting import extras
+from crdnd_tui.cli import app, compare
+from crdnd_tui.cli import export as command
+from crdnd_tui.write import extras
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
 from tests.tui.lab_runs import CRDND, RSLAD
@@ -41,7 +40,7 @@ def call(runs: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     def go(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["crdnd", "export", *words, "--runs", str(runs)])
         capfd.readouterr()
-        code = cli._called()
+        code = app._called()
         said = capfd.readouterr()
         return code, said.out, said.err
 
@@ -181,7 +180,7 @@ def test_a_student_is_written_by_an_engine(call, runs: Path, tmp_path: Path, mon
         {"path": "s.onnx.json", "new": True, "run": CRDND},
     ]
     assert asked == [[
-        sys.executable, "-P", "-m", "engine.export", str(runs / CRDND), "--to", "onnx", "--out", "s.onnx",
+        sys.executable, "-P", "-m", "engine.teachers.export", str(runs / CRDND), "--to", "onnx", "--out", "s.onnx",
         "--data", str(tmp_path / "d"), "--checkpoint", "last",
     ]]  # fmt: skip
     assert call(CRDND, "--to", "onnx", "-o", "s.onnx")[:2] == (0, "s.onnx\ns.onnx.json\n")

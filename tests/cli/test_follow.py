@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdnd_tui.follow import Follower
-from crdnd_tui.state import RunState, fold
+from crdnd_tui.core.follow import Follower
+from crdnd_tui.core.state import RunState, fold
 from engine.spec.events import (
     MAX_LINE,
     AttackStarted,

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import cli, library, settings, verifying
-from crdnd_tui.home import notes
-from crdnd_tui.queueing import worker
-from crdnd_tui.queueing.queue import Queue
-from crdnd_tui.setup import forecast, prospect
+from crdnd_tui.cli import app
+from crdnd_tui.core import forecast, library, notes, settings, verifying
+from crdnd_tui.queue import worker
+from crdnd_tui.queue.tickets import Queue
+from crdnd_tui.tui.form import prospect
 from engine.spec import rundir, tables
 from tests import hostile
 
 PARTS = (
     "config.toml", "status.json", "events.jsonl", "machine.json", "provenance.json", "preset.toml", "engine.log",
-    "engine.lock", "notes.toml", "evaluation/best/clean.json", "evaluation/best/gallery.json",
+    "engine.runtime.lock", "notes.toml", "evaluation/best/clean.json", "evaluation/best/gallery.json",
 )  # fmt: skip
 CODES = (0, 1, 2, 4)  # done, failed, refused, nothing to compare
 SOON = 5.0  # seconds, on a machine that others use, too
@@ -34,7 +34,7 @@ def call(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.
         monkeypatch.setattr(sys, "argv", ["crdnd", *words])
         capfd.readouterr()
         began = time.monotonic()
-        code = cli._called()
+        code = app._called()
         said = capfd.readouterr()
         assert time.monotonic() - began < SOON, words
         assert code in CODES, words
@@ -70,7 +70,7 @@ def test_hostile_parts_of_runs_stop_no_command(tmp_path: Path, content: str, cal
     assert call("show", whole)[0] == 0
     for part in ("config.toml", "status.json", "events.jsonl", "evaluation/best/clean.json"):
         call("show", names[PARTS.index(part)])
-    for part in ("status.json", "engine.lock"):
+    for part in ("status.json", "engine.runtime.lock"):
         call("stop", names[PARTS.index(part)], "--kill")
     call("show", names[PARTS.index("provenance.json")], "--provenance")
     call("compare", whole, names[0])
@@ -108,7 +108,7 @@ def test_a_status_that_the_log_contradicts_is_not_believed(tmp_path: Path, call,
     run.events.write_bytes(b"".join(lines) + b"?" * 2000 + b"\n")
     assert library.summary(run).state == "done"
     started = []
-    monkeypatch.setattr("crdnd_tui.commands.run.go", lambda folder, **_: started.append(folder.id) or 0)
+    monkeypatch.setattr("crdnd_tui.cli.run.go", lambda folder, **_: started.append(folder.id) or 0)
     assert "is done already" in call("resume", run.id)[1]
     run.events.write_bytes(b"".join(lines[:-1]))
     assert call("resume", run.id)[0] == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import complete, library
+from crdnd_tui.core import complete, library
 from engine.spec.attacks import KINDS
 
 HEAVY = ("torch", "numpy", "textual", "sklearn")
@@ -17,7 +17,7 @@ def loaded(tmp_path: Path, arguments: list[str], watched: tuple[str, ...], **env
 import sys, atexit
 atexit.register(lambda: sys.stderr.write("LOADED:" + ",".join(m for m in {watched!r} if m in sys.modules)))
 sys.argv = ["crdnd", *{arguments!r}]
-from crdnd_tui.cli import main
+from crdnd_tui.cli.app import main
 main()
 """
     root = Path(__file__).parent.parent.parent
@@ -41,7 +41,7 @@ def test_lists_and_help_do_without_the_registries(tmp_path: Path) -> None:
 def test_completion_knows_runs_and_presets_and_loads_little(tmp_path: Path) -> None:
     (tmp_path / "runs" / "20260101-000000-crdnd-x-s0-abcd").mkdir(parents=True)
     (tmp_path / "mine.toml").write_text("")
-    program = "import sys; sys.argv = ['crdnd']; from crdnd_tui.cli import main; main()"
+    program = "import sys; sys.argv = ['crdnd']; from crdnd_tui.cli.app import main; main()"
     root = Path(__file__).parent.parent.parent
     for words, found in (("crdnd show 2026", "20260101-000000-crdnd-x-s0-abcd"), ("crdnd run mi", "mine.toml")):
         environment = {"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", "_CRDND_COMPLETE": "complete_bash",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import library
+from crdnd_tui.core import library
 from engine.spec import status as spec_status
 from engine.spec.events import RunFinished, RunStopped, encode
 from engine.spec.rundir import RunDir

@@ -10,12 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crdnd_tui import advice, cli, gpu
-from crdnd_tui.queueing import memory, occupancy, worker
-from crdnd_tui.queueing.dispatch import outcome
-from crdnd_tui.queueing.queue import Queue, Ticket
-from crdnd_tui.queueing.sharing import Sharing
-from crdnd_tui.text import size
+from crdnd_tui.cli import app
+from crdnd_tui.core import advice, gpu
+from crdnd_tui.core.text import size
+from crdnd_tui.queue import memory, occupancy, worker
+from crdnd_tui.queue.dispatch import outcome
+from crdnd_tui.queue.sharing import Sharing
+from crdnd_tui.queue.tickets import Queue, Ticket
 from engine.spec import locks
 from tests.tui.fake_nvml import GIB, FakeNvml
 from tests.tui.lab_queue import driver, runs_folder, states, ticket, until, waiting_run  # noqa: F401  a fixture
@@ -30,7 +31,7 @@ def call(runs: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     def go(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["crdnd", "queue", *words, "--runs", str(runs)])
         capfd.readouterr()
-        code = cli._called()
+        code = app._called()
         said = capfd.readouterr()
         return code, said.out, said.err
 
@@ -220,7 +221,7 @@ def test_work_is_the_worker_in_the_foreground(runs: Path) -> None:
         "from crdnd_tui.queueing import dispatch\n"
         "real = worker.work\n"
         "worker.work = lambda runs, say: real(runs, say, poll=0.05, idle=0.2)\n"
-        "from crdnd_tui.cli import main\n"
+        "from crdnd_tui.cli.app import main\n"
         "sys.argv = ['crdnd', 'queue', 'work', '--runs', sys.argv[1]]\n"
         "main()\n"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from crdnd_tui import launch, vitals
+from crdnd_tui.core import engine_process, launch
 from engine.spec.rundir import RunDir
 
 TREE = """
@@ -31,7 +31,7 @@ processes = [child(each) for each in below]
 if role == "launcher":
     signal.signal(signal.SIGTERM, asked)
 if role == "rank0":
-    lock = (run / "engine.lock").open("a+")
+    lock = (run / "engine.runtime.lock").open("a+")
     fcntl.flock(lock, fcntl.LOCK_EX)
     child("teacher", str(run.parent / "taught"))
     lock.write(json.dumps({"pid": os.getpid()}))
@@ -76,22 +76,24 @@ def living(pids: dict[str, int]) -> set[str]:
 
 def test_all_processes_of_a_run_are_found_from_the_one_that_holds_the_lock(crew: tuple[RunDir, dict[str, int]]) -> None:
     run, pids = crew
-    holder = vitals.holder(run)
+    holder = engine_process.holder(run)
     assert holder is not None and holder.pid == pids["rank0"]
-    found = [each.pid for each in vitals.engines(run, holder.pid)]
+    found = [each.pid for each in engine_process.engines(run, holder.pid)]
     assert found[:2] == [pids["launcher"], pids["agent"]]
     assert set(found[2:]) == {pids["rank0"], pids["rank1"]}
     for inside in ("launcher", "agent", "rank0", "rank1"):
-        assert vitals.family(run, pids[inside]) == set(pids.values())
+        assert engine_process.family(run, pids[inside]) == set(pids.values())
     other = RunDir(run.path.parent / "other")
-    assert [each.pid for each in vitals.engines(other, pids["agent"])] == [pids["agent"]]  # of another run: it alone
+    assert [each.pid for each in engine_process.engines(other, pids["agent"])] == [
+        pids["agent"]
+    ]  # of another run: it alone
 
 
 def test_killing_reaches_every_rank_and_no_other_run(crew: tuple[RunDir, dict[str, int]]) -> None:
     run, pids = crew
     assert launch.kill(run, patience=0.0)
     assert living(pids) == {"teacher"}
-    assert not vitals.alive(run)
+    assert not engine_process.alive(run)
 
 
 def test_the_first_signal_goes_to_the_process_that_was_started_which_asks_all(
@@ -106,7 +108,7 @@ def test_the_first_signal_goes_to_the_process_that_was_started_which_asks_all(
 def test_a_number_of_another_machine_names_no_process_of_this_one(crew: tuple[RunDir, dict[str, int]]) -> None:
     run, pids = crew
     run.status.write_text(json.dumps({"host": "elsewhere"}))
-    assert vitals.alive(run)
+    assert engine_process.alive(run)
     assert launch.kill(run, patience=0.0) is False
     assert living(pids) == set(ROLES)
 
@@ -115,7 +117,7 @@ def test_who_is_gone_has_no_family(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait(20)
-    assert vitals.engines(run, process.pid) == []
-    assert vitals.family(run, process.pid) == {process.pid}
+    assert engine_process.engines(run, process.pid) == []
+    assert engine_process.family(run, process.pid) == {process.pid}
     run.lock.write_text(json.dumps({"pid": process.pid}))
     assert launch.kill(run, patience=0.0) is False

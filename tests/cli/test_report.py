@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from crdnd_tui import classes, live, report
-from crdnd_tui.narrate import Narrator
-from crdnd_tui.state import RunState, fold
+from crdnd_tui.core import classes, live, report
+from crdnd_tui.core.narrate import Narrator
+from crdnd_tui.core.state import RunState, fold
 from engine.spec.events import (
     AttackProgressed,
     EpochDone,

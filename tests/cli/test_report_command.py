@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import cli
+from crdnd_tui.cli import app
 from tests.tui.pilot import recorded
 
 STUDY = """
@@ -49,7 +49,7 @@ def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("COLUMNS", str(width))
         monkeypatch.setattr(sys, "argv", ["crdnd", "report", *words])
         capfd.readouterr()
-        code = cli._called()
+        code = app._called()
         said = capfd.readouterr()
         return code, said.out, said.err
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import presets, provenance_lines
-from crdnd_tui.commands import machine
+from crdnd_tui.cli import machine
+from crdnd_tui.core import presets, provenance_lines
 from engine.spec import folders, toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.machine import Machine

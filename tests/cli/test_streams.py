@@ -54,7 +54,7 @@ def test_an_engine_without_streams_says_what_it_is_asked_wrongly_by_its_exit_cod
 
 
 @pytest.mark.parametrize("line", ["crdnd check tiny.toml", "python -m crdnd_tui --help",
-                                  "python -c 'from crdnd_tui.terminal import main; main()' --help"])  # fmt: skip
+                                  "python -c 'from crdnd_tui.tui.terminal import main; main()' --help"])  # fmt: skip
 def test_a_full_disk_behind_stdout_is_a_sentence(crdnd: Crdnd, line: str) -> None:
     said = shell(f"{line} > /dev/full", crdnd)
     assert (said.returncode, said.stderr) == (1, "No space left on device\n")
@@ -74,7 +74,7 @@ def shadowed(crdnd: Crdnd) -> Crdnd:
     return crdnd
 
 
-@pytest.mark.parametrize("module", ["crdnd_tui.cli", "crdnd_tui.terminal", "crdnd_tui.queueing.worker"])
+@pytest.mark.parametrize("module", ["crdnd_tui.cli.app", "crdnd_tui.tui.terminal", "crdnd_tui.queue.worker"])
 def test_the_package_engine_is_ours_wherever_a_user_has_one(shadowed: Crdnd, module: str) -> None:
     code = f"import {module}, engine; from engine.spec import events; print(engine.__file__)"
     path = os.pathsep.join([str(shadowed.home / "theirs"), str(ROOT)])
@@ -89,8 +89,8 @@ def test_modules_of_the_working_folder_are_not_taken_for_pythons_or_ours(shadowe
 
 
 def test_an_engine_finds_ours_before_any_other() -> None:
-    from crdnd_tui import launch
-    from engine import torchrun
+    from crdnd_tui.core import launch
+    from engine.runtime import torchrun
 
     for environment in (launch.environment(), torchrun.environment(), torchrun.outside()):
         assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import cli
-from crdnd_tui.commands import study as command
-from crdnd_tui.queueing import worker
-from crdnd_tui.queueing.queue import Queue
+from crdnd_tui.cli import app
+from crdnd_tui.cli import study as command
+from crdnd_tui.queue import worker
+from crdnd_tui.queue.tickets import Queue
 from engine.spec import toml
 from tests.studies.lab import made, plan
 from tests.tui.lab_queue import runs_folder, states, until  # noqa: F401  a fixture
@@ -39,7 +39,7 @@ def call(runs: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     def go(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["crdnd", *words, "--runs", str(runs)])
         capfd.readouterr()
-        code = cli._called()
+        code = app._called()
         said = capfd.readouterr()
         return code, said.out, said.err
 

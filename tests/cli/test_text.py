@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from crdnd_tui import report, text
-from crdnd_tui.documents import escape, wrap
-from crdnd_tui.home import columns, query
-from crdnd_tui.palette import named
-from crdnd_tui.widgets import log_tail, toml_view
+from crdnd_tui.core import report, text
+from crdnd_tui.core.palette import named
+from crdnd_tui.tui.runs import columns, query
+from crdnd_tui.tui.widgets import log_tail, toml_view
+from crdnd_tui.write import escape, wrap
 from engine.spec import lines
 from engine.spec.errors import CrdndError
 

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from crdnd_tui import launch
-from crdnd_tui.cli import main
-from crdnd_tui.commands import compare, doctor, evaluate, machine, preset, run, show  # noqa: F401  imported once for all
+from crdnd_tui.cli import compare, doctor, evaluate, machine, preset, run, show  # noqa: F401  imported once for all
+from crdnd_tui.cli.app import main
+from crdnd_tui.core import launch
 
 ENGINE = Path(__file__).parent / "fake_engine.py"
 SECONDS = 60  # after so long a command dies of SIGALRM

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from crdnd_tui.documents.document import Cell, Column, Document, Figure, Origin, Row, Series, Table
+from crdnd_tui.write.document import Cell, Column, Document, Figure, Origin, Row, Series, Table
 
 COLUMNS = (Column(key="autoattack", title="AutoAttack"), Column(key="gap", title="difference", unit="points"),
            Column(key="p", title="p", unit="p"), Column(key="note", title="note", unit="words"))  # fmt: skip

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdnd_tui.documents import as_csv
-from crdnd_tui.documents.document import Bar, Cell, Document, Figure, Series
-from crdnd_tui.documents.escape import clean, spreadsheet
+from crdnd_tui.write import as_csv
+from crdnd_tui.write.document import Bar, Cell, Document, Figure, Series
+from crdnd_tui.write.escape import clean, spreadsheet
 from tests.documents.small import DOCUMENT, PIECES, TABLE, nasty, tabled
 
 GOLDEN = f'''\

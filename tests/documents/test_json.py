@@ -5,8 +5,8 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdnd_tui.documents import as_json
-from crdnd_tui.documents.document import Document, Picture
+from crdnd_tui.write import as_json
+from crdnd_tui.write.document import Document, Picture
 from tests.documents.small import DOCUMENT, nasty, tabled
 
 

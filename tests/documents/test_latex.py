@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pylatexenc.latex2text import LatexNodes2Text, MacroTextSpec, get_default_latex_context_db
 from pylatexenc.latexwalker import LatexEnvironmentNode, LatexNode, LatexWalker
 
-from crdnd_tui.documents import latex
-from crdnd_tui.documents.document import Cell, Column, Row, Table
-from crdnd_tui.documents.escape import clean
-from crdnd_tui.documents.escape import latex as escaped
+from crdnd_tui.write import latex
+from crdnd_tui.write.document import Cell, Column, Row, Table
+from crdnd_tui.write.escape import clean
+from crdnd_tui.write.escape import latex as escaped
 from tests.documents.small import DOCUMENT, PIECES, TABLE, nasty, tabled
 
 GOLDEN = r"""\begin{table}[!htbp]

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pylatexenc.latexwalker import LatexWalker
 
-from crdnd_tui.documents import latex
-from crdnd_tui.documents.document import Bar, Document, Figure, Series, Table
-from crdnd_tui.documents.latex_figures import NEEDS, figure
-from crdnd_tui.documents.thinning import pieces, thinned
+from crdnd_tui.write import latex
+from crdnd_tui.write.document import Bar, Document, Figure, Series, Table
+from crdnd_tui.write.latex_figures import NEEDS, figure
+from crdnd_tui.write.thinning import pieces, thinned
 from tests.documents.small import DOCUMENT, PIECES, TABLE, nasty
 from tests.documents.test_latex import environments, tabulars
 from tests.exporting.figures import every_kind

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from crdnd_tui.documents import markdown
-from crdnd_tui.documents.escape import clean, markdown_line
-from crdnd_tui.documents.escape import markdown as escaped
+from crdnd_tui.write import markdown
+from crdnd_tui.write.escape import clean, markdown_line
+from crdnd_tui.write.escape import markdown as escaped
 from tests.documents.small import CURVE, DOCUMENT, PIECES, TABLE, nasty, tabled
 
 GOLDEN = """\

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdnd_tui.documents import numbers
-from crdnd_tui.documents.document import Cell, Column, Row, Table, Unit
+from crdnd_tui.write import numbers
+from crdnd_tui.write.document import Cell, Column, Row, Table, Unit
 from tests.documents.small import TABLE
 
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
-from crdnd_tui.documents import plain
-from crdnd_tui.documents.document import Cell, Column, Origin, Row, Table
-from crdnd_tui.documents.numbers import rows
-from crdnd_tui.documents.wrap import wrap
-from crdnd_tui.text import display
+from crdnd_tui.core.text import display
+from crdnd_tui.write import plain
+from crdnd_tui.write.document import Cell, Column, Origin, Row, Table
+from crdnd_tui.write.numbers import rows
+from crdnd_tui.write.wrap import wrap
 from tests.documents.small import COLUMNS, DOCUMENT, TABLE, nasty, tabled
 
 ROOMY = """\

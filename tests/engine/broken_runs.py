@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from engine import weights
 from engine.models import small_cnn
 from engine.spec import files
 from engine.spec.config import RunConfig
@@ -25,6 +24,7 @@ from engine.spec.models import SmallCNN
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
 from engine.spec.toml import dump
+from engine.teachers import weights
 from tests.engine import nursery
 
 FINISHED, FAILED, REFUSED, STOPPED, KILLED = 0, 1, 2, 3, -int(signal.SIGKILL)

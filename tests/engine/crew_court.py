@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from engine import autoattack
-from engine.crew import Crew
-from engine.evaluate import evaluate
-from engine.interrupt import Stopped
+from engine.evaluate import autoattack
+from engine.evaluate.evaluation import evaluate
+from engine.runtime.distributed import Crew
+from engine.runtime.interrupt import Stopped
 from engine.spec.attacks import CW2, FGSM, PGD, AutoAttack, ThreatModel
 from engine.spec.events import Event
 from engine.spec.rundir import RunDir

@@ -6,19 +6,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from engine import optim
-from engine.augment import Feed
+from engine.data.augment import Feed
 from engine.fast.path import FastPath
 from engine.fast.plan import Plan
-from engine.interrupt import Stopped
+from engine.runtime.interrupt import Stopped
 from engine.spec.attacks import ThreatModel
 from engine.spec.events import StepDone
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, Natural
 from engine.spec.passes import passes_per_step
 from engine.spec.scalars import Pixels
 from engine.spec.training import Inner, Training
-from engine.step import maximiser, train_step
-from engine.train import Trainer
+from engine.train import optim
+from engine.train.loop import Trainer
+from engine.train.step import maximiser, train_step
 from engine.types import Nets, Split, TrainingMethod
 from tests.engine.test_trainer import CLASSES, Journal, config
 

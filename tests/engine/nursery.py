@@ -22,7 +22,8 @@ CALLS = ("write", "fsync", "ftruncate", "replace", "rename", "unlink", "rmdir") 
 def main() -> None:
     import torch
 
-    from engine import job, provenance  # noqa: F401
+    from engine.run import job  # noqa: F401
+    from engine.runtime import provenance  # noqa: F401
 
     torch.set_num_threads(1)
     facts = provenance.collect(torch.device("cpu"))  # asks git and all packages: a second, once
@@ -82,9 +83,10 @@ def _around(owner: Any, name: str, before: Callable[[], None], after: Callable[[
 
 def _watch(shared: mmap.mmap) -> None:
     """Say in shared memory what the engine is busy with."""
-    from engine import checkpoint, run
-    from engine.selection import Selector
-    from engine.train import Trainer
+    from engine.run import run
+    from engine.train import checkpoint
+    from engine.train.loop import Trainer
+    from engine.train.selection import Selector
 
     nested = [0]
 
@@ -129,11 +131,11 @@ def _plant(fault: dict[str, Any], run: Path) -> None:
 
 
 def _place(name: str) -> tuple[Any, str]:
-    from engine import checkpoint, train
-    from engine.bench import Watched
+    from engine.evaluate.bench import Watched
     from engine.fast import table
+    from engine.train import checkpoint, loop
 
-    places = {"step": (train, "train_step"), "forward": (Watched, "forward"), "save": (checkpoint, "save")}
+    places = {"step": (loop, "train_step"), "forward": (Watched, "forward"), "save": (checkpoint, "save")}
     return (places | {"table": (table.Table, "_put"), "aside": (table, "set_aside")})[name]
 
 

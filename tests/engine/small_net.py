@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine import foreign, unpickle
 from engine.spec.errors import TeacherError
+from engine.teachers import foreign, unpickle
 
 
 class Small(nn.Module):

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from engine.evaluate import Subject, subset
-from engine.fence import state_hash
+from engine.evaluate.evaluation import Subject, subset
+from engine.runtime.rng import state_hash
 from engine.spec.rundir import RunDir
 from engine.types import Split
 

@@ -5,20 +5,21 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from engine import verify, weights
-from engine.interrupt import Interrupt
+from engine.evaluate.verdict import FAILS, Finding
+from engine.runtime.interrupt import Interrupt
 from engine.spec.rundir import RunDir
-from engine.verdict import FAILS, Finding
+from engine.teachers import weights
+from engine.verify import main
 
 
 def verified(run: RunDir, data: Path, *words: str) -> list[Finding]:
-    flags = verify._parser().parse_args([str(run.path), "--data", str(data), *words])
-    return list(verify.verify(flags, Interrupt(verify.NEVER)))
+    flags = main._parser().parse_args([str(run.path), "--data", str(data), *words])
+    return list(main.verify(flags, Interrupt(main.NEVER)))
 
 
 def failed(run: RunDir, data: Path, *words: str) -> set[str]:
     findings = verified(run, data, *words)
-    assert (verify.conclude(findings)[0] == FAILS) == any(f.verdict == FAILS for f in findings)
+    assert (main.conclude(findings)[0] == FAILS) == any(f.verdict == FAILS for f in findings)
     return {f.what for f in findings if f.verdict == FAILS}
 
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from engine.acm import ACM
-from engine.recall import Recall
+from engine.metrics import Recall
 from engine.spec.methods import CRDND
 
 K = 5

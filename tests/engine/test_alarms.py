@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from torch import Tensor, nn
 
-from engine.evaluate import evaluate
-from engine.probes import finding
+from engine.evaluate.evaluation import evaluate
+from engine.evaluate.probes import finding
+from engine.evaluate.sanity_checks import believable, compare
 from engine.spec.attacks import FGSM, PGDSAT, PGDTRADES, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.checks import Finding
 from engine.spec.events import Warned
 from engine.spec.marks import severity
 from engine.spec.outcomes import Outcome, pack
 from engine.spec.training import Evaluation
-from engine.suspect import believable, compare
 from tests.engine.subjects import folder, subject, trained
 
 N = 10_000

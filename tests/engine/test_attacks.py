@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine import autoattack
 from engine.ascent import TOLERANCE, assert_inside
 from engine.attacks import cw2, fgsm, margin, pgd, rescaled
-from engine.bench import Assault, Bench, Keeping, Watched
-from engine.fence import fenced, judged, state_hash
+from engine.evaluate import autoattack
+from engine.evaluate.bench import Assault, Bench, Keeping, Watched
+from engine.evaluate.strike import look, strike_all
 from engine.losses import cross_entropy
+from engine.runtime.rng import fenced, judged, state_hash
 from engine.spec import attacks as specs
 from engine.spec.attacks import CW2, FGSM, PGD, RELATIVE_SCALES, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.scalars import Pixels
-from engine.strike import look, strike_all
 from tests.engine.subjects import Small, images, pixels, trained
 
 NEAR = ThreatModel(epsilon=Pixels.parse("16/255"))

@@ -6,7 +6,7 @@ from PIL import Image
 from torchvision.transforms import RandomCrop
 from torchvision.transforms import functional as transform
 
-from engine.augment import Draws, Feed, to_pixels
+from engine.data.augment import Draws, Feed, to_pixels
 from engine.spec.data import CIFAR10
 from engine.types import Split
 

@@ -9,13 +9,13 @@ from pyautoattack import AutoAttack as Original
 from pyautoattack import checks
 from torch import Tensor, nn
 
-from engine import autoattack
-from engine.bench import Assault, Bench, Keeping, Watched
-from engine.fence import fenced, judged
-from engine.partial import Partial
+from engine.evaluate import autoattack
+from engine.evaluate.bench import Assault, Bench, Keeping, Watched
+from engine.evaluate.partial import Partial
+from engine.evaluate.strike import look
+from engine.runtime.rng import fenced, judged
 from engine.spec.attacks import ThreatModel
 from engine.spec.scalars import Pixels
-from engine.strike import look
 from tests.engine.subjects import images, pixels, trained
 
 EPSILON = Pixels(0.1)

@@ -5,14 +5,15 @@ import errno
 import pytest
 import torch
 
-from engine import causes, job, ranks, torchrun
-from engine.interrupt import Interrupt
-from engine.reporter import Silent
+from engine.run import job, ranks
+from engine.runtime import torch_errors, torchrun
+from engine.runtime.interrupt import Interrupt
+from engine.runtime.torchrun import Ending
 from engine.spec.machine import Machine
 from engine.spec.methods import Natural
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
-from engine.torchrun import Ending
+from engine.train.reporter import Silent
 from tests.engine.test_trainer import config
 
 AT = "NCCL error in: /pytorch/torch/csrc/distributed/c10d/NCCLUtils.cpp:77"
@@ -98,25 +99,25 @@ APART = [
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=str)
 def test_memory_that_ran_out_is_called_so(error):
-    assert causes.of(error).kind == "OutOfMemory"
+    assert torch_errors.of(error).kind == "OutOfMemory"
 
 
 @pytest.mark.parametrize("error", GONE, ids=str)
 def test_who_only_hears_that_another_is_gone_is_no_cause(error):
-    assert causes.of(error).kind == "Lost"
+    assert torch_errors.of(error).kind == "Lost"
 
 
 @pytest.mark.parametrize(("error", "advice"), APART, ids=lambda given: str(given)[-60:])
 def test_what_keeps_ranks_from_meeting_is_told_with_advice(error, advice):
-    found = causes.of(error)
+    found = torch_errors.of(error)
     assert found.kind == "RanksApart"
     assert advice in found.hint and "\n" not in found.message
     assert found.message.startswith("NCCL: ") == ("Last error" in str(error))
 
 
 def test_another_error_of_the_network_keeps_its_words_and_tells_how_to_learn_more():
-    found = causes.of(nccl(CUDA, "Cuda failure 'invalid device ordinal'"))
-    assert found == ("Network", "NCCL: Cuda failure 'invalid device ordinal'", causes.UNTOLD)
+    found = torch_errors.of(nccl(CUDA, "Cuda failure 'invalid device ordinal'"))
+    assert found == ("Network", "NCCL: Cuda failure 'invalid device ordinal'", torch_errors.UNTOLD)
 
 
 @pytest.mark.parametrize(
@@ -132,14 +133,14 @@ def test_another_error_of_the_network_keeps_its_words_and_tells_how_to_learn_mor
     ids=str,
 )
 def test_all_else_is_none_of_these(error):
-    assert causes.of(error).kind == ""
+    assert torch_errors.of(error).kind == ""
 
 
 def test_the_message_is_one_line_and_never_empty():
-    assert causes.told(RuntimeError("")) == "RuntimeError"
-    assert causes.told(RuntimeError("\n  one\ntwo")) == "one"
-    assert causes.told(RuntimeError("before\nLast error:")) == "before"
-    assert len(causes.told(RuntimeError("x" * 999))) == 300
+    assert torch_errors.told(RuntimeError("")) == "RuntimeError"
+    assert torch_errors.told(RuntimeError("\n  one\ntwo")) == "one"
+    assert torch_errors.told(RuntimeError("before\nLast error:")) == "before"
+    assert len(torch_errors.told(RuntimeError("x" * 999))) == 300
 
 
 @pytest.mark.parametrize("error", [*OUT_OF_MEMORY, *(error for error, _ in APART)], ids=str)
@@ -157,7 +158,7 @@ def test_a_run_that_fails_of_it_says_so_and_never_calls_it_a_defect_of_ours(erro
     silent, interrupt = Silent(run, Status(run=run.id, phase="starting")), Interrupt(run.stop)
     assert job._guarded(run, config(Natural()), Machine(), silent, interrupt, 0.0) == job.FAILED
     ((kind, message, hint),) = said
-    assert kind == causes.of(error).kind and "defect" not in hint and hint
+    assert kind == torch_errors.of(error).kind and "defect" not in hint and hint
     assert "batch_size" in hint or kind != "OutOfMemory"
     assert message.startswith("rank 1 of 2: ") == (rank == 1)
 
@@ -166,7 +167,7 @@ def endings(*errors: Exception, deaths: tuple[int, ...] = ()) -> Ending:
     """What is told of ranks that raised these, and of those that died."""
     said = []
     for rank, error in enumerate(errors):
-        cause = causes.of(error)
+        cause = torch_errors.of(error)
         lost = cause.kind == "Lost"
         said.append(
             Ending(
@@ -183,8 +184,10 @@ def test_ranks_that_all_fail_in_the_beginning_keep_their_cause():
         endings(duplicate, duplicate).message
         == "NCCL: Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 1000"
     )
-    assert endings(GONE[0], duplicate, GONE[1]).hint == causes.of(duplicate).hint
-    assert endings(duplicate, GONE[0], deaths=(-6,)).hint == causes.of(duplicate).hint  # its watchdog aborts another
+    assert endings(GONE[0], duplicate, GONE[1]).hint == torch_errors.of(duplicate).hint
+    assert (
+        endings(duplicate, GONE[0], deaths=(-6,)).hint == torch_errors.of(duplicate).hint
+    )  # its watchdog aborts another
 
 
 def test_an_error_that_nobody_knows_gives_way_to_a_known_one_and_to_a_death():

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine import checkpoint
 from engine.spec.errors import CheckpointError
+from engine.train import checkpoint
 
 KEYS = frozenset({"config_hash", "weights", "step"})
 

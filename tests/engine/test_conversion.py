@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from engine import foreign
 from engine.spec.errors import TeacherError
+from engine.teachers import foreign
 from tests.engine.small_net import Small, in_this_process, printed, state_of, taken
 
 

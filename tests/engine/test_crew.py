@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from engine import saved
-from engine.crew import Crew
 from engine.fast import path
+from engine.runtime.distributed import Crew
 from engine.spec.models import (
     MobileNetV2,
     PreActResNet18,
@@ -21,6 +20,7 @@ from engine.spec.models import (
     WideResNet,
     WideResNetSiLU,
 )
+from engine.teachers import saved
 from tests.engine import crew_court, crew_ranks
 from tests.engine.crew_ranks import BATCHES, CASES, learn
 

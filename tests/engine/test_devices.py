@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from engine import augment, optim
-from engine.augment import Feed
-from engine.ledger import Ledger
+from engine.data import augment
+from engine.data.augment import Feed
 from engine.spec.attacks import ThreatModel
 from engine.spec.data import CIFAR10
 from engine.spec.training import Inner, Training
-from engine.step import maximiser, train_step
+from engine.train import optim
+from engine.train.ledger import Ledger
+from engine.train.step import maximiser, train_step
 from engine.types import Nets, Split
 from tests.engine.method_bench import CLASSES
 from tests.engine.test_methods import VARIANTS, name

@@ -6,15 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine import autoattack, teachers
-from engine.evaluate import evaluate
+from engine.evaluate import autoattack
+from engine.evaluate.evaluation import evaluate
+from engine.evaluate.validation import accuracies
 from engine.spec.attacks import CW2, FGSM, PGD, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.events import Evaluated, Warned
 from engine.spec.models import ResNet18
 from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
-from engine.teachers import Source, Teacher
-from engine.validation import accuracies
+from engine.teachers import load
+from engine.teachers.load import Source, Teacher
 from tests.engine.pretend import CPU, GPU, Pretended, copied, place
 from tests.engine.subjects import folder, images, subject, trained
 
@@ -78,7 +79,7 @@ def test_every_attack_probe_and_picture_stays_on_the_device(
 def test_the_teacher_is_measured_on_its_device():
     teacher = place(Teacher(trained(robust=True)))
     source = Source(path=Path("weights"), model=ResNet18(), label="teacher", sha256="")
-    assert teachers.check(teacher, source, images(60), BALL, GPU, 0).event.n == 60
+    assert load.check(teacher, source, images(60), BALL, GPU, 0).event.n == 60
 
 
 @pytest.mark.usefixtures("gpu")

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from engine import optim
-from engine.augment import Feed
 from engine.data import npz
-from engine.ledger import Ledger
+from engine.data.augment import Feed
 from engine.spec.config import RunConfig
 from engine.spec.data import Npz
 from engine.spec.errors import DivergedError
-from engine.step import train_step
-from engine.train import Hooks, Trainer
+from engine.train import optim
+from engine.train.ledger import Ledger
+from engine.train.loop import Hooks, Trainer
+from engine.train.step import train_step
 from engine.types import Images, Labels, Loss, Maximise, Nets, TrainingMethod
 from tests.engine.broken_runs import FAILED, Nursery, failure, make, newest, short, tiny
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from engine import download
 from engine.spec.errors import TeacherError
+from engine.teachers import download
 
 BODY = b"\x80\x02" + bytes(range(256)) * 40
 SHA = hashlib.sha256(BODY).hexdigest()

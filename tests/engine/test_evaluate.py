@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine import autoattack
-from engine.evaluate import Subject, evaluate, subset
-from engine.fence import exact, fenced, judged, state_hash
+from engine.evaluate import autoattack
+from engine.evaluate.evaluation import Subject, evaluate, subset
+from engine.evaluate.validation import accuracies
+from engine.runtime.rng import exact, fenced, judged, state_hash
 from engine.spec.attacks import CW2, FGSM, PGDSAT, AutoAttack, CWInf, ThreatModel
 from engine.spec.errors import CrdndError
 from engine.spec.events import AttackProgressed, Evaluated, Event, Warned
@@ -21,7 +22,6 @@ from engine.spec.outcomes import decode, unpack
 from engine.spec.rundir import RunDir
 from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
-from engine.validation import accuracies
 from tests.engine.subjects import Small, folder, images, pixels, subject, trained
 
 NEAR = ThreatModel(epsilon=Pixels(0.1))

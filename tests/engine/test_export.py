@@ -14,12 +14,12 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from engine import export, onnx_file, robustbench_file, weights
-from engine.saved import Saved, build
 from engine.spec import files
 from engine.spec.config import RunConfig
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
+from engine.teachers import export, onnx_file, robustbench_file, weights
+from engine.teachers.saved import Saved, build
 from tests.engine.broken_runs import tiny
 
 ROOT = Path(__file__).parent.parent.parent
@@ -190,7 +190,7 @@ def test_damaged_weights_are_not_exported(whole, tmp_path):
 def test_as_a_program_it_says_one_line_and_its_exit_code(whole, tmp_path):
     def called(*words: str) -> tuple[int, dict]:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "engine.export", *words],
+            [sys.executable, "-P", "-m", "engine.teachers.export", *words],
             check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path,
         )  # fmt: skip
         (line,) = done.stdout.splitlines()

@@ -10,24 +10,24 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine import autoattack, bench, outcomes
-from engine.bench import Assault, Bench, Keeping, Watched, fold
-from engine.evaluate import evaluate
+from engine.evaluate import autoattack, bench, outcomes
+from engine.evaluate.bench import Assault, Bench, Keeping, Watched, fold
+from engine.evaluate.evaluation import evaluate
+from engine.evaluate.outcomes import Identity
+from engine.evaluate.rejudged import compare
+from engine.evaluate.strike import look
+from engine.evaluate.validation import accuracies, assail
+from engine.evaluate.verdict import HOLDS
 from engine.fast.folding import Folded
-from engine.fence import fenced, judged, sow
 from engine.models import small_resnet
-from engine.outcomes import Identity
-from engine.rejudged import compare
-from engine.runtime import seed_for
+from engine.runtime.device import seed_for
+from engine.runtime.rng import fenced, judged, sow
 from engine.spec.attacks import CW2, FGSM, PGD, AttackSpec, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.events import Event, Warned
 from engine.spec.models import SmallResNet
 from engine.spec.outcomes import Outcome, decode
 from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
-from engine.strike import look
-from engine.validation import accuracies, assail
-from engine.verdict import HOLDS
 from tests.engine.subjects import folder, images, pixels, subject
 
 NEAR = ThreatModel(epsilon=Pixels(0.16))

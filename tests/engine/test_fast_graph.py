@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine import optim
 from engine.fast import path
 from engine.fast.graph import WARMUP, GraphError, Recorded, capturable, tensors
 from engine.fast.plan import Plan
 from engine.spec.events import Warned
 from engine.spec.methods import ARD, CRDND, IAD, RSLAD, TRADES
 from engine.spec.training import Training
-from engine.step import train_step
+from engine.train import optim
+from engine.train.step import train_step
 from engine.types import Loss, TrainingMethod
 from tests.engine.fast_bench import Net, batch, trainer
 from tests.engine.test_trainer import Journal, label, same

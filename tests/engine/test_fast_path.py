@@ -14,7 +14,7 @@ from engine.fast.path import FastPath
 from engine.fast.plan import Plan
 from engine.spec.methods import CRDND, IAD, RSLAD, TRADES
 from engine.spec.passes import passes_per_step
-from engine.step import maximiser
+from engine.train.step import maximiser
 from engine.types import Loss, Nets, TrainingMethod
 from tests.engine.fast_bench import BALL, EVAL, METHODS, TRAIN, Net, batch, furthest, nets, steps, trainer, views
 from tests.engine.subjects import pixels, trained

@@ -9,7 +9,7 @@ from engine.fast.filling import fill
 from engine.fast.plan import Plan
 from engine.fast.table import Table, chunks_of
 from engine.spec.methods import ARD, CRDND, IAD, RSLAD
-from engine.train import Trainer
+from engine.train.loop import Trainer
 from tests.engine.fast_bench import CLASSES, losses, stopped, trainer
 from tests.engine.table_bench import all_of, missing, opened
 from tests.engine.test_trainer import Journal, label, same

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from engine import checkpoint
-from engine.run import KEYS
+from engine.run.run import KEYS
 from engine.spec import files, folders
 from engine.spec.config import RunConfig
 from engine.spec.errors import CheckpointError
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 from engine.spec.toml import dump
+from engine.train import checkpoint
 from tests.engine.broken_runs import (
     FAILED,
     FINISHED,

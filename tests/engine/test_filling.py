@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.augment import Draws, Feed
+from engine.data.augment import Draws, Feed
 from engine.fast import filling
 from engine.fast.table import Views, chunks_of
 from engine.losses import ask
@@ -17,7 +17,7 @@ from engine.spec import tables
 from engine.spec.data import CIFAR10
 from engine.spec.models import SmallCNN, SmallResNet
 from engine.spec.tables import TableError
-from engine.teachers import Teacher
+from engine.teachers.load import Teacher
 from engine.types import Split
 from tests.engine.table_bench import KEY, all_of, every, missing, opened, process, scribbled
 

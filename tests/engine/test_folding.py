@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from engine.fast.folding import Folded, FoldingError
 from engine.fast.halves import part
 from engine.spec.models import ModelSpec, PreActResNet18, ResNet18, SmallCNN, SmallResNet, WideResNet, WideResNetSiLU
-from engine.teachers import Teacher
+from engine.teachers.load import Teacher
 from tests.engine.test_models import SMALL, build, title
 
 NORMALIZED = [SmallResNet(normalization="cifar10"), PreActResNet18(variant="deepmind", normalization="cifar100")]

@@ -16,8 +16,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from engine import foreign
 from engine.spec.errors import TeacherError
+from engine.teachers import foreign
 from tests.engine.small_net import BESIDE, Bomb, Small, holds, in_this_process, printed, state_of, taken, under
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine import foreign, unpickle
 from engine.spec.errors import TeacherError
+from engine.teachers import foreign, unpickle
 from tests.engine.small_net import Small, holds, in_this_process, state_of, taken, under
 
 OTHER = {"mean": torch.full((3,), 0.5), "std": torch.full((3,), 0.25)}

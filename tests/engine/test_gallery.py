@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.evaluate import evaluate
+from engine.evaluate.evaluation import evaluate
 from engine.spec.attacks import CW2, FGSM, PGD, ThreatModel
 from engine.spec.gallery import decode
 from engine.spec.outcomes import decode as decode_outcome

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from torch import nn
 
-from engine import marked_again
-from engine.evaluate import evaluate
-from engine.probes import Twin
+from engine.evaluate.evaluation import evaluate
+from engine.evaluate.probes import Twin
+from engine.evaluate.verdict import FAILS
 from engine.spec.attacks import FGSM, PGD, ThreatModel
 from engine.spec.events import Event
 from engine.spec.rundir import RunDir
 from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
-from engine.verdict import FAILS
+from engine.verify import marked_again
 from tests.engine.subjects import folder, subject, trained
 from tests.engine.tampering import verified
 

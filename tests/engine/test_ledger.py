@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from engine.ledger import Ledger
+from engine.train.ledger import Ledger
 from engine.types import Loss
 
 CPU = torch.device("cpu")

@@ -10,20 +10,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine import checkpoint, download, job, provenance, ranks, torchrun, weights
-from engine.partial import Partial
-from engine.reporter import Reporter
+from engine.evaluate.partial import Partial
+from engine.run import job, ranks
+from engine.runtime import provenance, torchrun
 from engine.spec import files, rundir
 from engine.spec.errors import CrdndError, RunFolderError
 from engine.spec.events import Warned
 from engine.spec.folders import equal_runs, finished_run
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
+from engine.teachers import download, weights
+from engine.train import checkpoint
+from engine.train.reporter import Reporter
 from tests.engine.broken_runs import FINISHED, Nursery, make, short, status
 
 FILES = (
     "preset.toml", "config.toml", "machine.json", "provenance.json", "events.jsonl", "events.discarded.jsonl",
-    "status.json", "engine.log", "engine.lock", "stop", ".reserve", "weights/best.safetensors",
+    "status.json", "engine.log", "engine.runtime.lock", "stop", ".reserve", "weights/best.safetensors",
 )  # fmt: skip
 FOLDERS = ("checkpoints", "weights", "evaluation", ".ranks", "evaluation/best", "evaluation/best/fgsm.partial")
 

@@ -53,7 +53,7 @@ COUNTS = [  # spec, classes, parameters
 
 
 def build(spec: ModelSpec, classes: int = 10, image: tuple[int, int, int] = CIFAR, device: str = "cpu") -> nn.Module:
-    """As engine.run does it."""
+    """As engine.run.run does it."""
     torch.manual_seed(0)
     with torch.device(device):
         model: nn.Module = import_module(f"engine.models.{spec.module}").build(spec, classes, image)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from engine.optim import build, learning_rate, load
 from engine.spec.training import Constant, Cosine, MultiStep, Training
-from engine.step import guarded_step
+from engine.train.optim import build, learning_rate, load
+from engine.train.step import guarded_step
 
 
 @pytest.mark.parametrize(

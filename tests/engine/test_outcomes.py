@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine import outcomes
-from engine.outcomes import Identity
+from engine.evaluate import outcomes
+from engine.evaluate.outcomes import Identity
 from engine.spec.outcomes import Outcome, decode, encode, mcnemar, pack, summarise, unpack, wilson, worst_case
 
 LABELS = [0, 0, 1, 1, 2, 2]

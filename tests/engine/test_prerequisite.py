@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import prerequisite
-from engine.interrupt import Interrupt
+from engine.run import prerequisite
+from engine.runtime.interrupt import Interrupt
 from engine.spec import status as status_file
 from engine.spec import toml
 from engine.spec.config import RunConfig

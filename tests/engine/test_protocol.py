@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine import outcomes, selection
 from engine.ascent import ascend, chase, misled, room
-from engine.bench import Assault, Bench, Keeping, Watched
-from engine.evaluate import evaluate
-from engine.fence import fenced, judged
+from engine.evaluate import outcomes
+from engine.evaluate.bench import Assault, Bench, Keeping, Watched
+from engine.evaluate.evaluation import evaluate
+from engine.evaluate.strike import look, strike_all
+from engine.evaluate.validation import accuracies
 from engine.losses import cross_entropy, margin
+from engine.runtime.rng import fenced, judged
 from engine.spec.attacks import (
     CW2,
     FGSM,
@@ -28,8 +30,7 @@ from engine.spec.attacks import (
 from engine.spec.outcomes import decode, unpack
 from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation, recorded
-from engine.strike import look, strike_all
-from engine.validation import accuracies
+from engine.train import selection
 from tests.engine.subjects import folder, images, pixels, subject, trained
 from tests.engine.test_selection import config, selector
 

@@ -6,7 +6,7 @@ import subprocess
 
 import torch
 
-from engine import provenance
+from engine.runtime import provenance
 from engine.types import Dataset, Split
 
 CPU = torch.device("cpu")

@@ -13,14 +13,16 @@ import pytest
 import safetensors.torch
 import torch
 
-from engine import job, ranks, runtime, torchrun
+from engine.run import job, ranks
+from engine.runtime import device as runtime
+from engine.runtime import torchrun
+from engine.runtime.torchrun import Ending
 from engine.spec import tables
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.machine import Machine
 from engine.spec.outcomes import decode, unpack
 from engine.spec.rundir import RunDir
-from engine.torchrun import Ending
 from tests.engine.broken_runs import (
     FAILED,
     FINISHED,

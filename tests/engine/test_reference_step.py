@@ -7,12 +7,12 @@ from torch import nn
 from benchmarks import reference
 from benchmarks.equality import compare, our_outcome, their_outcome
 from benchmarks.interleave import interleave
-from engine import optim
 from engine.methods import rslad
 from engine.spec.attacks import ThreatModel
 from engine.spec.methods import RSLAD
 from engine.spec.training import Inner, Training
-from engine.step import maximiser, train_step
+from engine.train import optim
+from engine.train.step import maximiser, train_step
 from engine.types import Nets
 
 EPSILON = 8 / 255

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from engine.rejudged import compare, machines_apart
+from engine.evaluate.rejudged import compare, machines_apart
+from engine.evaluate.verdict import FAILS, HOLDS, UNKNOWN
 from engine.spec.outcomes import Outcome, pack, summarise
-from engine.verdict import FAILS, HOLDS, UNKNOWN
 
 
 def outcome(bits: list[bool], **changes: object) -> Outcome:

@@ -8,7 +8,6 @@ import zlib
 import msgspec
 import pytest
 
-from engine.reporter import RESERVE_BYTES, Reporter
 from engine.spec import status as status_file
 from engine.spec.events import (
     AttackProgressed,
@@ -26,6 +25,7 @@ from engine.spec.events import (
 )
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
+from engine.train.reporter import RESERVE_BYTES, Reporter
 
 
 class Clock:

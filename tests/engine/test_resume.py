@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import torch
 
-from engine import checkpoint
-from engine.reporter import Reporter
 from engine.spec import toml
 from engine.spec.errors import CheckpointError
 from engine.spec.events import Warned
 from engine.spec.folders import is_done
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
+from engine.train import checkpoint
+from engine.train.reporter import Reporter
 from tests import hostile
 from tests.engine.broken_runs import FINISHED, STOPPED, Nursery, make, newest, said, short, status
 

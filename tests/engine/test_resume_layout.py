@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 
-from engine import provenance
 from engine.fast.plan import Plan
-from engine.run import _machine
+from engine.run.context import Stage
+from engine.run.run import _machine
+from engine.runtime import provenance
 from engine.spec.methods import CRDND, Natural
 from engine.spec.rundir import RunDir
-from engine.stage import Stage
-from engine.train import Trainer
+from engine.train.loop import Trainer
 from tests.engine.fast_bench import losses, stopped, trainer
 from tests.engine.test_trainer import Journal, label
 

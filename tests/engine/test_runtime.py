@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from engine import runtime
-from engine.provenance import threads_before
+from engine.run.context import Stage
+from engine.runtime import device as runtime
+from engine.runtime.provenance import threads_before
 from engine.spec import cpus
 from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.machine import Machine
 from engine.spec.models import MobileNetV2, PreActResNet18, ResNet18, SmallCNN, SmallResNet, WideResNet, WideResNetSiLU
 from engine.spec.rundir import RunDir
-from engine.stage import Stage
 from engine.types import Dataset, Split
 from tests.engine.test_models import build
 

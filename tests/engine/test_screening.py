@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine import screening
-from engine.data import digits
-from engine.screening import screen
+from engine.data import digits, screening
+from engine.data.screening import screen
 from engine.spec.data import Digits
 from engine.spec.errors import DataError
 from engine.spec.marks import MARKS

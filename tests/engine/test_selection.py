@@ -6,14 +6,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine import selection, weights
-from engine.selection import Selector
 from engine.spec.config import RunConfig
 from engine.spec.data import Digits
 from engine.spec.methods import Natural
 from engine.spec.models import SmallCNN
 from engine.spec.rundir import RunDir
 from engine.spec.training import Selection, Training
+from engine.teachers import weights
+from engine.train import selection
+from engine.train.selection import Selector
 from engine.types import Split
 from tests.engine.subjects import Small, images, trained
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from engine.data.splits import split_training
 from engine.spec.data import Npz
 from engine.spec.errors import DataError
-from engine.splits import split_training
 from engine.types import Dataset, Split
 
 

@@ -7,7 +7,7 @@ from benchmarks import data, ladder, scale, step, table
 from benchmarks.interleave import rotate
 from benchmarks.kernels import top_kernels
 from benchmarks.variants import CPU, Ours, Variant, defaults, named, variants
-from engine.augment import Feed
+from engine.data.augment import Feed
 from engine.fast.plan import Plan
 from engine.spec.data import CIFAR10
 from engine.spec.models import MobileNetV2, ResNet18, SmallCNN, WideResNet

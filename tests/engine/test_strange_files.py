@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from engine import checkpoint, run
-from engine.selection import Selector
+from engine.evaluate.verdict import FAILS, Finding
+from engine.run import run
 from engine.spec.errors import CheckpointError, DataError, TeacherError
 from engine.spec.rundir import RunDir
-from engine.train import Trainer
-from engine.verdict import FAILS, Finding
+from engine.train import checkpoint
+from engine.train.loop import Trainer
+from engine.train.selection import Selector
 from tests.engine.broken_runs import newest, state
 from tests.engine.tampering import rewrite, verified
 

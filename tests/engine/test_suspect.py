@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.evaluate import evaluate
-from engine.probes import Twin
+from engine.evaluate.evaluation import evaluate
+from engine.evaluate.probes import Twin
 from engine.spec import checks
 from engine.spec.attacks import FGSM, PGD, PGDSAT, PGDTRADES, AttackSpec, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.checks import CHECKS

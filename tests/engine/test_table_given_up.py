@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.fast import table as table_file
-from engine.outfit import Laying
+from engine.run.outfit import Laying
 from engine.spec import tables
 from engine.spec.tables import tables_folder
 from tests.engine.broken_runs import FINISHED, Nursery, said

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine import foreign, teachers, weights
 from engine.normalize import Normalize
 from engine.spec import events, files, status, toml
 from engine.spec.attacks import ThreatModel
@@ -21,7 +20,8 @@ from engine.spec.robustbench import lookup
 from engine.spec.rundir import RunDir
 from engine.spec.scalars import Pixels
 from engine.spec.teachers import CheckpointTeacher, PresetTeacher, RobustBenchTeacher, RunTeacher
-from engine.teachers import Source, Teacher
+from engine.teachers import foreign, load, weights
+from engine.teachers.load import Source, Teacher
 from engine.types import Split
 
 LEVELS = (0.2, 0.4, 0.6, 0.8)
@@ -63,8 +63,8 @@ def _source(clean: float | None = None, robust: float | None = None, tolerance: 
     )
 
 
-def _check(net: nn.Module, source: Source, split: Split, epsilon: float = 8 / 255, seed: int = 0) -> teachers.Checked:
-    return teachers.check(Teacher(net), source, split, ThreatModel(epsilon=Pixels(epsilon)), CPU, seed)
+def _check(net: nn.Module, source: Source, split: Split, epsilon: float = 8 / 255, seed: int = 0) -> load.Checked:
+    return load.check(Teacher(net), source, split, ThreatModel(epsilon=Pixels(epsilon)), CPU, seed)
 
 
 @pytest.mark.parametrize(("epsilon", "robust"), [(8 / 255, 1.0), (0.09, 1.0), (0.15, 0.0)])
@@ -164,7 +164,7 @@ def test_a_checkpoint_is_loaded_frozen_without_touching_the_random_state(tmp_pat
     state = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
     torch.save({"state_dict": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "w.pt")
     before = torch.get_rng_state()
-    teacher, notes = teachers.load(dataclasses.replace(_source(), path=tmp_path / "w.pt"), build, CPU)
+    teacher, notes = load.load(dataclasses.replace(_source(), path=tmp_path / "w.pt"), build, CPU)
     assert torch.equal(torch.get_rng_state(), before)
     assert notes == [] and not teacher.training
     assert torch.equal(teacher.net.weight, state["weight"])
@@ -208,7 +208,7 @@ def test_damaged_runs_are_passed_over(tmp_path: Path) -> None:
 def test_a_run_and_a_preset_lead_to_their_students_weights(tmp_path: Path) -> None:
     run = _run(tmp_path, "run1", CONFIG, created=1.0)
     for spec in (RunTeacher(run="run1", weights="last"), PresetTeacher(preset="t.toml", weights="last", config=CONFIG)):
-        source = teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="digits")
+        source = load.locate(spec, runs=tmp_path, data=tmp_path, dataset="digits")
         assert source.path == run.weights_of("last")
         assert source.sha256 == files.sha256(source.path)
         assert source.model == CONFIG.student
@@ -217,7 +217,7 @@ def test_a_run_and_a_preset_lead_to_their_students_weights(tmp_path: Path) -> No
 
 def test_what_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     def locate(spec: CheckpointTeacher | RunTeacher | PresetTeacher | RobustBenchTeacher) -> Source:
-        return teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="cifar10")
+        return load.locate(spec, runs=tmp_path, data=tmp_path, dataset="cifar10")
 
     with pytest.raises(TeacherError, match="no such checkpoint"):
         locate(CheckpointTeacher(checkpoint="w.pt", model=SmallCNN()))
@@ -263,21 +263,21 @@ def test_a_teacher_of_a_run_must_have_known_these_classes(
     theirs: tuple[str, ...], ours: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
     _with_log(_run(tmp_path, "run1", CONFIG, created=1.0), theirs)
-    source = teachers.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
+    source = load.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
     if not said:
-        teachers.check_classes(source, ours)
+        load.check_classes(source, ours)
         return
     with pytest.raises(TeacherError, match=said):
-        teachers.check_classes(source, ours)
+        load.check_classes(source, ours)
 
 
 def test_a_teacher_far_below_its_own_record_is_refused_on_its_own_data_and_noted_on_other(tmp_path: Path) -> None:
     run = _with_log(_run(tmp_path, "run1", CONFIG, created=1.0), ("a", "b"), clean=0.95)
-    source = teachers.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
+    source = load.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
     assert source.of_run is not None and (source.of_run.clean, source.of_run.n) == (0.95, 200)
 
     def check(wrong: int, data: Digits | Folder) -> list[str]:
-        found = teachers.check(Teacher(Bands()), source, _split(400, wrong), ThreatModel(), CPU, 0, data)
+        found = load.check(Teacher(Bands()), source, _split(400, wrong), ThreatModel(), CPU, 0, data)
         return [warning.code for warning in found.warnings]
 
     assert check(30, Digits()) == []  # 92.5 %: within five points
@@ -287,14 +287,14 @@ def test_a_teacher_far_below_its_own_record_is_refused_on_its_own_data_and_noted
         check(80, Digits(validation=99))
     assert check(80, Folder(path="elsewhere")) == ["teacher_below_record"]
     run.events.unlink()
-    source = teachers.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
+    source = load.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
     assert source.of_run is not None and source.of_run.clean is None and check(300, Digits()) == ["teacher_at_chance"]
 
 
 def test_a_few_images_below_a_record_prove_nothing() -> None:
-    of_run = teachers.OfRun(data=Digits(), clean=1.0, n=30)
+    of_run = load.OfRun(data=Digits(), clean=1.0, n=30)
     source = dataclasses.replace(_source(), of_run=of_run)
-    found = teachers.check(Teacher(Bands()), source, _split(20, wrong=2), ThreatModel(), CPU, 0, Digits())
+    found = load.check(Teacher(Bands()), source, _split(20, wrong=2), ThreatModel(), CPU, 0, Digits())
     assert found.event.clean == 0.9 and found.warnings == []
 
 
@@ -303,7 +303,7 @@ def test_a_record_is_believed_before_a_validation_and_damage_is_passed_over(tmp_
     run.result("best", "clean").parent.mkdir(parents=True)
     run.result("best", "clean").write_bytes(b"[" * 5000)
     run.events.write_bytes(b"\xff\n{}\n" + run.events.read_bytes())
-    source = teachers.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
+    source = load.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
     assert source.of_run is not None and source.of_run.classes == ("a", "b") and source.of_run.clean == 0.95
 
 
@@ -328,12 +328,12 @@ def test_a_checkpoint_is_relative_to_the_data_folder_and_may_be_pinned(tmp_path:
     found = files.sha256(tmp_path / "w.pt")
     for name in ("w.pt", str(tmp_path / "w.pt")):
         spec = CheckpointTeacher(checkpoint=name, model=SmallCNN(), sha256=found, expected_clean=0.9, tolerance=0.01)
-        source = teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="digits")
+        source = load.locate(spec, runs=tmp_path, data=tmp_path, dataset="digits")
         assert (source.path, source.sha256) == (tmp_path / "w.pt", found)
         assert (source.expected_clean, source.tolerance) == (0.9, 0.01)
     other = CheckpointTeacher(checkpoint="w.pt", model=SmallCNN(), sha256="0" * 64)
     with pytest.raises(TeacherError, match="the preset says 0000"):
-        teachers.locate(other, runs=tmp_path, data=tmp_path, dataset="digits")
+        load.locate(other, runs=tmp_path, data=tmp_path, dataset="digits")
 
 
 def test_a_robustbench_file_laid_by_hand_is_used_recorded_and_pinned(tmp_path: Path) -> None:
@@ -341,13 +341,13 @@ def test_a_robustbench_file_laid_by_hand_is_used_recorded_and_pinned(tmp_path: P
     path = tmp_path / "teachers" / "robustbench" / "cifar10" / "Chen2021LTD_WRN34_10.pt"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"first")
-    source = teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="cifar10")
+    source = load.locate(spec, runs=tmp_path, data=tmp_path, dataset="cifar10")
     entry = lookup("cifar10", "Chen2021LTD_WRN34_10")
     assert (source.path, source.model, source.sha256) == (path, entry.model, files.sha256(path))
     assert (source.expected_clean, source.expected_robust) == (entry.clean, entry.autoattack)
     path.write_bytes(b"second")
     with pytest.raises(TeacherError, match="SHA-256"):
-        teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="cifar10")
+        load.locate(spec, runs=tmp_path, data=tmp_path, dataset="cifar10")
 
 
 def test_of_several_runs_of_a_preset_the_one_with_the_recorded_hash_is_meant_else_the_newest(tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_of_several_runs_of_a_preset_the_one_with_the_recorded_hash_is_meant_els
     spec = PresetTeacher(preset="t.toml", config=CONFIG)
 
     def found(sha256: str) -> Path:
-        return teachers.locate(spec, runs=tmp_path, data=tmp_path, dataset="digits", sha256=sha256).path
+        return load.locate(spec, runs=tmp_path, data=tmp_path, dataset="digits", sha256=sha256).path
 
     assert found("") == found("0" * 64) == runs[1].weights_of("best")
     for run in runs:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from engine import optim
-from engine.runtime import seed_for
+from engine.runtime.device import seed_for
 from engine.spec.scalars import Pixels
 from engine.spec.training import Inner, Training
-from engine.step import maximiser, mode, train_step
+from engine.train import optim
+from engine.train.step import maximiser, mode, train_step
 from engine.types import Loss, Nets, TrainingMethod
 from tests.engine.method_bench import BALL, CLASSES, SPECS, Net, batch
 

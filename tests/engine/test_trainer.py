@@ -8,8 +8,8 @@ import msgspec
 import pytest
 import torch
 
-from engine.augment import Feed
-from engine.interrupt import Stopped
+from engine.data.augment import Feed
+from engine.runtime.interrupt import Stopped
 from engine.spec.config import RunConfig
 from engine.spec.data import Npz
 from engine.spec.errors import DivergedError
@@ -19,7 +19,7 @@ from engine.spec.models import SmallCNN
 from engine.spec.scalars import Pixels
 from engine.spec.teachers import RunTeacher
 from engine.spec.training import Inner, MultiStep, Training
-from engine.train import Hooks, Trainer
+from engine.train.loop import Hooks, Trainer
 from engine.types import Loss, Nets, Split, TrainingMethod
 from tests.engine.method_bench import CLASSES, SPECS, Net
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from engine import saved, twin, weights
-from engine.crew import Crew
+from engine.evaluate import twin
+from engine.runtime.distributed import Crew
 from engine.spec import folders, status
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.data import Digits
@@ -15,6 +15,7 @@ from engine.spec.models import SmallCNN
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
 from engine.spec.teachers import CheckpointTeacher
+from engine.teachers import saved, weights
 
 MODEL, SHAPE = SmallCNN(width=4), (1, 8, 8)
 

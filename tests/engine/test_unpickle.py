@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine import foreign, unpickle
 from engine.spec.errors import TeacherError
+from engine.teachers import foreign, unpickle
 from tests.engine.small_net import BESIDE, Bomb, state_of, taken, under
 
 

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from engine import verify, weights
-from engine.interrupt import Interrupt, Stopped
+from engine.evaluate.verdict import FAILS, HOLDS, UNKNOWN, Finding
+from engine.runtime.interrupt import Interrupt, Stopped
 from engine.spec import files
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.rundir import RunDir
-from engine.verdict import FAILS, HOLDS, UNKNOWN, Finding
+from engine.teachers import weights
+from engine.verify import main
 from tests.engine.tampering import failed, rewrite, verified
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,7 +38,7 @@ def test_a_run_that_nobody_touched_holds_bit_for_bit_and_is_only_read(copied):
     again = [f for f in findings if f.what.startswith("again ")]
     assert [f.what for f in again] == [f"again {c} {a}" for c in ("best", "last") for a in ("clean", "fgsm", "pgd")]
     assert all(f.words.startswith("identical: the same answer on all 16 images") for f in again)
-    assert verify.conclude(findings)[0] == HOLDS
+    assert main.conclude(findings)[0] == HOLDS
     assert tree(run.path.parent.parent) == before
     assert torch.equal(torch.get_rng_state(), generator)
 
@@ -62,7 +63,7 @@ def test_a_folder_that_is_no_run_is_a_mistake(tmp_path):
 def test_without_its_data_nothing_is_judged_again_and_nothing_is_claimed(copied, tmp_path):
     findings = verified(copied[0], tmp_path / "nowhere")
     assert not [f for f in findings if f.verdict == FAILS]
-    assert verify.conclude(findings)[0] == UNKNOWN
+    assert main.conclude(findings)[0] == UNKNOWN
 
 
 def test_a_flipped_byte_of_the_weights_is_found(copied):
@@ -155,8 +156,8 @@ def test_another_teacher_is_found_and_a_missing_one_cannot_be_said(copied):
     path.unlink()
     findings = verified(run, data, "--quick")
     assert [f.what for f in findings if f.verdict == UNKNOWN] == ["teacher"]
-    assert verify.conclude(findings) == (HOLDS, verify.conclude(findings)[1])
-    assert "1 cannot be said" in verify.conclude(findings)[1]
+    assert main.conclude(findings) == (HOLDS, main.conclude(findings)[1])
+    assert "1 cannot be said" in main.conclude(findings)[1]
 
 
 def test_a_gallery_that_leaves_the_ball_is_found_even_with_a_true_hash(copied):
@@ -175,9 +176,9 @@ def test_a_gallery_that_leaves_the_ball_is_found_even_with_a_true_hash(copied):
 
 def test_it_can_be_stopped_between_two_batches(copied):
     run, data = copied
-    interrupt = Interrupt(verify.NEVER)
-    flags = verify._parser().parse_args([str(run.path), "--data", str(data)])
-    checks = verify.verify(flags, interrupt)
+    interrupt = Interrupt(main.NEVER)
+    flags = main._parser().parse_args([str(run.path), "--data", str(data)])
+    checks = main.verify(flags, interrupt)
     first = next(f for f in checks if f.what == "again best clean")
     assert first.verdict == HOLDS
     interrupt._handle(signal.SIGTERM, None)
@@ -189,20 +190,20 @@ def test_as_a_program_it_streams_lines_and_ends_with_the_verdict(copied, capsys,
     run, data = copied
     words = [str(run.path), "--quick", "--data", str(data)]
     monkeypatch.setattr(Interrupt, "listen", lambda _: None)  # signals are this test's own
-    assert verify.main(words) == 0
+    assert main.main(words) == 0
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (said[-1]["event"], said[-1]["verdict"]) == ("verdict", "holds")
     assert {line["event"] for line in said[:-1]} == {"checked", "progress"}
     rewrite(run.config, lambda text: text.replace("learning_rate = 0.1", "learning_rate = 0.2", 1))
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "engine.verify", *words],
+        [sys.executable, "-P", "-m", "engine.verify.main", *words],
         check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120,
     )  # fmt: skip
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, said[-1]["event"], said[-1]["verdict"]) == (1, "verdict", "fails")
     assert {line["event"] for line in said[:-1]} == {"checked", "progress"}
     shutil.rmtree(run.path)
-    assert verify.main(words) == 2
+    assert main.main(words) == 2
     assert json.loads(capsys.readouterr().out)["event"] == "failed"
 
 
@@ -213,4 +214,4 @@ def test_of_a_run_of_an_earlier_engine_what_it_did_not_write_cannot_be_said_and_
     run.events.write_bytes(gzip.decompress(run.events.with_suffix(".jsonl.gz").read_bytes()))
     findings = verified(run, tmp_path, "--quick")
     assert {f.verdict for f in findings} == {HOLDS, UNKNOWN}
-    assert verify.conclude(findings)[0] == UNKNOWN  # its weights are not kept
+    assert main.conclude(findings)[0] == UNKNOWN  # its weights are not kept

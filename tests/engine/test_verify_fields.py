@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine import verify, weights
-from engine.interrupt import Interrupt
+from engine.evaluate.sanity_checks import Finding
+from engine.evaluate.verdict import FAILS, HOLDS
+from engine.runtime.interrupt import Interrupt
 from engine.spec.rundir import RunDir
-from engine.suspect import Finding
-from engine.verdict import FAILS, HOLDS
+from engine.teachers import weights
+from engine.verify import main
 from tests.engine.tampering import failed, reweighed, verified
 
 # No figure of a table comes from these: they tell of the process, of the machine, of what is under way, and of the
@@ -73,8 +74,8 @@ def changed(table: Any, path: tuple[Any, ...]) -> Any:
 def found(run: RunDir, data: Path) -> bool:
     """Whether a verification says FAILS, a quick one or else a whole one; it is left as soon as it does."""
     for words in (["--quick"], []):
-        flags = verify._parser().parse_args([str(run.path), "--data", str(data), *words])
-        if any(finding.verdict == FAILS for finding in verify.verify(flags, Interrupt(verify.NEVER))):
+        flags = main._parser().parse_args([str(run.path), "--data", str(data), *words])
+        if any(finding.verdict == FAILS for finding in main.verify(flags, Interrupt(main.NEVER))):
             return True
     return False
 
@@ -194,9 +195,9 @@ def test_an_untouched_run_says_what_was_not_repeated(copied):
     for words, left in ((), "training, validation of epochs 1, 2"), (
         ("--quick",), "training, validation of epochs 1, 2, 3, the teacher's measurement, probes, fgsm (--quick)",
     ):  # fmt: skip
-        flags = verify._parser().parse_args([str(run.path), "--data", str(data), *words])
-        findings = list(verify.verify(flags, Interrupt(verify.NEVER)))
-        verdict, said = verify.conclude(findings, verify.not_repeated(flags, findings))
+        flags = main._parser().parse_args([str(run.path), "--data", str(data), *words])
+        findings = list(main.verify(flags, Interrupt(main.NEVER)))
+        verdict, said = main.conclude(findings, main.not_repeated(flags, findings))
         assert verdict == HOLDS and said.endswith(f"; not repeated: {left}")
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from engine import verify
-from engine.evaluate import subset
+from engine.evaluate.evaluation import subset
+from engine.evaluate.verdict import FAILS, UNKNOWN, Finding
 from engine.spec.outcomes import Outcome, decode, encode, pack, summarise, unpack
 from engine.spec.rundir import RunDir
-from engine.verdict import FAILS, UNKNOWN, Finding
+from engine.verify import main
 from tests.engine.tampering import failed, verified
 
 
@@ -29,9 +29,9 @@ def forged(record: Outcome, truth: list[int]) -> Outcome:
 
 def forge(run: RunDir, data: Path, attack: str) -> tuple[Outcome, Outcome]:
     """The record before, and as it is on the disk now."""
-    flags = verify._parser().parse_args([str(run.path), "--data", str(data)])
-    config, machine = verify.saved.read_run(flags.run)[1], verify.saved.machine_of(run, data=str(data))
-    test = verify.saved.load_data(config.data, machine).test.labels
+    flags = main._parser().parse_args([str(run.path), "--data", str(data)])
+    config, machine = main.saved.read_run(flags.run)[1], main.saved.machine_of(run, data=str(data))
+    test = main.saved.load_data(config.data, machine).test.labels
     truth = test[subset(test, config.evaluation.images, config.evaluation.seed)].tolist()
     before = decode(run.result("best", attack).read_bytes())
     after = forged(before, truth)
@@ -88,7 +88,7 @@ def test_what_was_not_judged_cannot_be_said_and_without_weights_the_numbers_are_
     run.weights_of("last").unlink()
     findings = verified(run, data, "--attack", "pgd")
     assert {f.what for f in findings if f.verdict == UNKNOWN} == {"record best worst", "weights last", "again last"}
-    verdict, words = verify.conclude(findings)
+    verdict, words = main.conclude(findings)
     assert verdict == UNKNOWN
     assert words.endswith("but not every judgement is confirmed; 3 cannot be said")
 

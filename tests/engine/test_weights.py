@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from engine import foreign, weights
 from engine.spec import files
 from engine.spec.errors import CheckpointError, TeacherError
+from engine.teachers import foreign, weights
 from tests.engine.small_net import Small, holds
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine import weights
 from engine.spec.errors import TeacherError
+from engine.teachers import weights
 from tests.engine.small_net import Small, holds, state_of
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from crdnd_tui.documents.document import Bar, Figure, Series
+from crdnd_tui.write.document import Bar, Figure, Series
 
 HOSTILE = '</text></svg><script>alert(\'1\')</script>" onload="x" & $\\frac{1}$ \x00\x1b[31m \ufffe \u202e _a 日本'
 

@@ -5,14 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.comparing import comparison
-from crdnd_tui.documents import markdown, plain
-from crdnd_tui.exporting import of_origins
-from crdnd_tui.exporting.of_comparison import comparison_document
-from crdnd_tui.exporting.of_run import run_document
-from crdnd_tui.palette import DARK
-from crdnd_tui.state import RunState
-from crdnd_tui.widgets import result_plan, result_words
+from crdnd_tui.compare import comparison
+from crdnd_tui.core.palette import DARK
+from crdnd_tui.core.state import RunState
+from crdnd_tui.tui.widgets import result_plan, result_words
+from crdnd_tui.write import markdown, of_origins, plain
+from crdnd_tui.write.of_comparison import comparison_document
+from crdnd_tui.write.of_run import run_document
 from engine.spec.rundir import RunDir
 from tests.studies.test_tables import plan, run, table
 from tests.tui import pilot

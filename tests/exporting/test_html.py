@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from crdnd_tui.documents.document import Cell, Column, Document, Figure, Origin, Picture, Row, Table
-from crdnd_tui.exporting import html, png
+from crdnd_tui.write import html, png
+from crdnd_tui.write.document import Cell, Column, Document, Figure, Origin, Picture, Row, Table
 from tests.exporting.figures import HOSTILE, every_kind
 
 VOID = {"meta", "img", "br", "link", "input"}

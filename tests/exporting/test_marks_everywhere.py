@@ -9,16 +9,27 @@ from html import unescape
 
 import pytest
 
-from crdnd_tui import library, marks, pages, report, results
-from crdnd_tui.documents import as_csv, as_json, latex, markdown, plain
-from crdnd_tui.documents.document import Cell, Document
-from crdnd_tui.exporting import html, mlflow, of_comparison, of_worst, svg, tensorboard
-from crdnd_tui.exporting.of_run import run_document
-from crdnd_tui.exporting.subject import subject
-from crdnd_tui.home import glance
-from crdnd_tui.home.notes import NONE
-from crdnd_tui.home.scan import Row
-from crdnd_tui.palette import DARK
+from crdnd_tui.core import library, marks, pages, report, results
+from crdnd_tui.core.notes import NONE
+from crdnd_tui.core.palette import DARK
+from crdnd_tui.core.scan import Row
+from crdnd_tui.tui.runs import glance
+from crdnd_tui.write import (
+    as_csv,
+    as_json,
+    html,
+    latex,
+    markdown,
+    mlflow,
+    of_comparison,
+    of_worst,
+    plain,
+    svg,
+    tensorboard,
+)
+from crdnd_tui.write.document import Cell, Document
+from crdnd_tui.write.of_run import run_document
+from crdnd_tui.write.subject import subject
 from engine.spec import checks
 from engine.spec.checks import Finding, Suspicion
 from engine.spec.events import Probed, Warned, encode
@@ -233,8 +244,8 @@ def test_equal_weights_are_one_network() -> None:
         records = {("best", "clean"): seen("1" * 90 + "0" * 10, weights=digest)}
         return replace(side(run, [cell("clean", 90)], seed=seed, group="g"), records=records)
 
-    from crdnd_tui.comparing import comparison
-    from crdnd_tui.comparing.comparison_side import twinned
+    from crdnd_tui.compare import comparison
+    from crdnd_tui.compare.comparison_side import twinned
 
     two = twinned([network("a", 0, "x"), network("copy", 1, "x"), network("c", 2, "z")])
     assert [one.draw for one in two] == ["seed 0", "seed 0", "seed 2"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.exporting import measured, mlflow
-from crdnd_tui.exporting.subject import subject
+from crdnd_tui.write import measured, mlflow
+from crdnd_tui.write.subject import subject
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
 from tests.tui.lab_runs import CRDND

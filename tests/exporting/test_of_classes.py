@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from crdnd_tui.comparing import images
-from crdnd_tui.exporting.of_comparison import comparison_document, figures, lay
-from crdnd_tui.stats import proportions, seeds
+from crdnd_tui.compare import proportions, seeds
+from crdnd_tui.core import images
+from crdnd_tui.write.of_comparison import comparison_document, figures, lay
 from engine.spec.outcomes import pack, summarise
 from tests.tui.sides import cell, side
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.comparing.contrasts import contrasts
-from crdnd_tui.documents.document import Cell
-from crdnd_tui.documents.numbers import legend
-from crdnd_tui.exporting import of_comparison, of_differences
-from crdnd_tui.exporting.of_comparison import comparison_document
+from crdnd_tui.compare.contrasts import contrasts
+from crdnd_tui.write import of_comparison, of_differences
+from crdnd_tui.write.document import Cell
+from crdnd_tui.write.numbers import legend
+from crdnd_tui.write.of_comparison import comparison_document
 from engine.spec.events import Validated
 from engine.spec.outcomes import mcnemar, wilson
 from tests.tui.sides import cell, judged, outcomes, seen, side, trained

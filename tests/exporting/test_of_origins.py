@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from crdnd_tui.exporting import of_origins
+from crdnd_tui.write import of_origins
 from tests.tui.sides import judged
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.documents.document import Document, Figure, Table
-from crdnd_tui.exporting import html, svg
-from crdnd_tui.exporting.of_run import run_document
+from crdnd_tui.write import html, svg
+from crdnd_tui.write.document import Document, Figure, Table
+from crdnd_tui.write.of_run import run_document
 from engine.spec import outcomes
 from engine.spec.rundir import RunDir
 from tests.tui import pilot, shelves

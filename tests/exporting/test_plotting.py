@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from crdnd_tui.documents.document import Bar, Figure, Origin, Series
-from crdnd_tui.exporting import plotting, svg
+from crdnd_tui.write import plotting, svg
+from crdnd_tui.write.document import Bar, Figure, Origin, Series
 from engine.spec.errors import CrdndError
 from tests.exporting.figures import HOSTILE, every_kind
 

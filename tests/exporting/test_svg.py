@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdnd_tui import palette
-from crdnd_tui.documents.document import Bar, Figure, Origin, Series
-from crdnd_tui.exporting import svg, svg_axes, svg_curves, svg_ink, svg_matrix
+from crdnd_tui.core import palette
+from crdnd_tui.write import svg, svg_axes, svg_curves, svg_ink, svg_matrix
+from crdnd_tui.write.document import Bar, Figure, Origin, Series
 from tests.exporting.figures import HOSTILE, every_kind
 
 NS = "{http://www.w3.org/2000/svg}"

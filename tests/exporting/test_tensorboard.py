@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.exporting import measured, tensorboard
-from crdnd_tui.exporting.measured import Measured, Subject
-from crdnd_tui.exporting.subject import subject
+from crdnd_tui.write import measured, tensorboard
+from crdnd_tui.write.measured import Measured, Subject
+from crdnd_tui.write.subject import subject
 from engine.spec.errors import CrdndError
 from engine.spec.events import StepDone
 from engine.spec.rundir import RunDir

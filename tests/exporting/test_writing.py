@@ -10,9 +10,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from crdnd_tui import complete
-from crdnd_tui.documents.document import Cell, Column, Document, Figure, Origin, Row, Series, Table
-from crdnd_tui.exporting import formats, ordering, writing
+from crdnd_tui.core import complete
+from crdnd_tui.write import formats, ordering, writing
+from crdnd_tui.write.document import Cell, Column, Document, Figure, Origin, Row, Series, Table
 from engine.spec.errors import ConfigError, CrdndError
 
 RUN, HASH = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import launch, library
+from crdnd_tui.core import launch, library
 from engine.spec import deaths, status
 from engine.spec.deaths import Death
 from engine.spec.rundir import RunDir

@@ -172,9 +172,9 @@ def test_the_results_hold_one_outcome_per_image_and_the_gallery() -> None:
 
 
 def test_the_reports_per_epoch_are_those_of_the_engine() -> None:
-    from engine import train
+    from engine.train import loop
 
-    assert train.REPORTS_PER_EPOCH == REPORTS_PER_EPOCH
+    assert loop.REPORTS_PER_EPOCH == REPORTS_PER_EPOCH
 
 
 def test_a_preset_teacher_is_known_by_its_own_config() -> None:

@@ -11,10 +11,10 @@ import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdnd_tui import cli, complete, library, provenance_lines
-from crdnd_tui.home.run_rows import NEWEST, ordered
-from crdnd_tui.home.scan import Scanner
-from engine import saved
+from crdnd_tui.cli import app
+from crdnd_tui.core import complete, library, provenance_lines
+from crdnd_tui.core.scan import Scanner
+from crdnd_tui.tui.runs.run_rows import NEWEST, ordered
 from engine.spec import folders, status, toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.data import Digits
@@ -25,6 +25,7 @@ from engine.spec.models import SmallCNN
 from engine.spec.rundir import RUN_ID, RunDir, check, created, dated, find, newest_first
 from engine.spec.status import Status
 from engine.spec.teachers import CheckpointTeacher, RobustBenchTeacher, RunTeacher, TeacherSpec
+from engine.teachers import saved
 
 CONFIG = RunConfig(name="mine", data=Digits(), student=SmallCNN(), method=Natural(), seed=4)
 OTHER = CONFIG.model_copy(update={"seed": 5})
@@ -117,7 +118,7 @@ def test_runs_stand_in_the_order_of_their_creation_whatever_their_ids_say(tmp_pa
     *_, scan = Scanner(tmp_path).look(utc(13))
     assert [row.id for row in scan.rows] == expected
     assert [row.id for row in ordered(reversed(scan.rows), NEWEST, falling=True)] == expected
-    ctx = typer.Context(typer.main.get_command(cli.app))
+    ctx = typer.Context(typer.main.get_command(app.app))
     ctx.params = {"runs": tmp_path}
     assert complete.runs(ctx, "2026") == expected[:-1]
 

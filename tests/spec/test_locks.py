@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import vitals
-from engine.lock import Lock
+from crdnd_tui.core import engine_process
+from engine.runtime.lock import Lock
 from engine.spec import files, locks
 from engine.spec.errors import RunFolderError
 from engine.spec.locks import is_held
@@ -67,10 +67,10 @@ def test_an_error_of_the_disk_is_still_one(tmp_path: Path, monkeypatch: pytest.M
 def test_files_have_the_mode_that_the_umask_gives(tmp_path: Path, mask: int, expected: int) -> None:
     with umask(mask):
         files.write_atomically(tmp_path / "status.json", b"{}")
-        Lock(tmp_path / "engine.lock").take()
+        Lock(tmp_path / "engine.runtime.lock").take()
         os.close(locks.open_lock(tmp_path / "lock"))
     assert {path.name: mode(path) for path in tmp_path.iterdir()} == {
-        "status.json": expected, "engine.lock": expected, "lock": expected,
+        "status.json": expected, "engine.runtime.lock": expected, "lock": expected,
     }  # fmt: skip
 
 
@@ -90,20 +90,20 @@ def test_without_locks_an_engine_works_and_a_second_one_of_this_machine_is_kept_
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         run.lock.write_text(json.dumps({"pid": sleeper.pid}))
-        assert is_held(run.lock) and vitals.alive(run)
-        monkeypatch.setattr("engine.lock.PATIENCE", 0.0)
+        assert is_held(run.lock) and engine_process.alive(run)
+        monkeypatch.setattr("engine.runtime.lock.PATIENCE", 0.0)
         with pytest.raises(RunFolderError, match="another engine is at work here"):
             Lock(run.lock).take()
     finally:
         sleeper.communicate()
-    assert not is_held(run.lock) and not vitals.alive(run)
+    assert not is_held(run.lock) and not engine_process.alive(run)
 
 
 def test_a_process_that_is_younger_than_the_signature_did_not_sign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(monkeypatch, fcntl, "flock", errno.ENOSYS)
-    lock = tmp_path / "engine.lock"
+    lock = tmp_path / "engine.runtime.lock"
     lock.write_text(json.dumps({"pid": os.getppid()}))
     os.utime(lock, (1.0, 1.0))
     assert not is_held(lock)

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from engine import optim
 from engine.spec import toml
 from engine.spec.attacks import CW2, AutoAttack
 from engine.spec.catalog import FACTS
@@ -18,7 +17,8 @@ from engine.spec.passes import passes_per_step
 from engine.spec.robustbench import lookup
 from engine.spec.teachers import RobustBenchTeacher
 from engine.spec.training import Cosine, MultiStep
-from engine.step import maximiser, train_step
+from engine.train import optim
+from engine.train.step import maximiser, train_step
 from engine.types import Nets
 
 FOLDER = Path(__file__).parents[2] / "presets"

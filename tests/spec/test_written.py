@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import settings
-from crdnd_tui.comparing import compared
-from crdnd_tui.home import notes, run_deeds
-from crdnd_tui.queueing.queue import Queue
-from crdnd_tui.studies import written as studies
+from crdnd_tui.compare import compared
+from crdnd_tui.core import notes, run_actions, settings
+from crdnd_tui.queue.tickets import Queue
+from crdnd_tui.study import written as studies
 from engine.spec import lines, toml
 from engine.spec.errors import ConfigError
 from engine.spec.rundir import RunDir
@@ -50,7 +49,7 @@ def test_every_other_toml_of_a_user_is_read_behind_a_mark(tmp_path: Path) -> Non
     run = RunDir(tmp_path)
     run.preset.write_bytes(BOM + PLAIN.encode())
     run.config.write_bytes(BOM + toml.dump(toml.load(run.preset)).encode())
-    assert run_deeds.clone(tmp_path) == PLAIN
+    assert run_actions.clone(tmp_path) == PLAIN
 
 
 def test_a_study_is_read_behind_a_mark(tmp_path: Path) -> None:

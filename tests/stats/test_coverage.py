@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 
-from crdnd_tui.stats import seeds
-from crdnd_tui.stats.proportions import agresti_min, newcombe
+from crdnd_tui.compare import seeds
+from crdnd_tui.compare.proportions import agresti_min, newcombe
 from engine.spec.outcomes import Z, mcnemar_p, wilson
 
 DRAWS = 20_000  # a true coverage of 95 % is seen within 0.5 points

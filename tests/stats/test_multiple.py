@@ -5,7 +5,7 @@ import random
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from crdnd_tui.stats.multiple import holm, undecided
+from crdnd_tui.compare.multiple import holm, undecided
 
 
 @pytest.mark.parametrize(

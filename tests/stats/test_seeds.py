@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from crdnd_tui.stats import seeds
+from crdnd_tui.compare import seeds
 
 
 @pytest.mark.parametrize(("n", "half"), [(2, 8.98), (3, 2.48), (5, 1.24), (10, 0.72)])

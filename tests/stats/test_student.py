@@ -5,7 +5,7 @@ import random
 import pytest
 from scipy import special, stats
 
-from crdnd_tui.stats import student
+from crdnd_tui.compare import student
 
 
 @pytest.mark.parametrize(

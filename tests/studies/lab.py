@@ -5,8 +5,8 @@ import os
 import time
 from pathlib import Path
 
-from crdnd_tui.queueing.queue import Queue, Ticket
-from crdnd_tui.studies.study import Cell, Study
+from crdnd_tui.queue.tickets import Queue, Ticket
+from crdnd_tui.study.study import Cell, Study
 from engine.spec import folders
 from engine.spec import status as spec_status
 from engine.spec.config import RunConfig

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.studies import reading
-from crdnd_tui.studies.study import Study
+from crdnd_tui.study import reading
+from crdnd_tui.study.study import Study
 from engine.spec.errors import ConfigError
 
 PLAIN = '[data]\nname = "digits"\n[student]\nname = "small_cnn"\n[method]\nname = "natural"\n'

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from crdnd_tui.queueing import batches
-from crdnd_tui.queueing.agenda import Reader
-from crdnd_tui.queueing.batches import Batch
-from crdnd_tui.queueing.queue import Queue, Ticket
+from crdnd_tui.queue import batches
+from crdnd_tui.queue.agenda import Reader
+from crdnd_tui.queue.batches import Batch
+from crdnd_tui.queue.tickets import Queue, Ticket
 from tests.studies.lab import cell, made, small, spoke
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crdnd_tui import library
-from crdnd_tui.provenance_lines import machine_of
-from crdnd_tui.queueing import batches, worker
-from crdnd_tui.queueing.queue import Queue
-from crdnd_tui.studies import conduct, standing
-from crdnd_tui.studies.conduct import Begun
-from crdnd_tui.studies.study import Study
+from crdnd_tui.core import library
+from crdnd_tui.core.provenance_lines import machine_of
+from crdnd_tui.queue import batches, worker
+from crdnd_tui.queue.tickets import Queue
+from crdnd_tui.study import conduct, standing
+from crdnd_tui.study.conduct import Begun
+from crdnd_tui.study.study import Study
 from engine.spec import toml
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.rundir import RunDir

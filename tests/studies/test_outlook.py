@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.setup import forecast
-from crdnd_tui.studies import outlook, standing, study_lines
-from crdnd_tui.studies.outlook import Outlook, Seer
-from crdnd_tui.studies.standing import Progress
+from crdnd_tui.core import forecast
+from crdnd_tui.study import outlook, standing, study_lines
+from crdnd_tui.study.outlook import Outlook, Seer
+from crdnd_tui.study.standing import Progress
 from engine.spec.estimate import estimate
 from tests.studies.lab import cell, made, queued, small, spoke
 

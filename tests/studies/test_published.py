@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.studies import printed, reading
-from crdnd_tui.studies.printed import apart
-from crdnd_tui.studies.study import Published
+from crdnd_tui.study import reading
+from crdnd_tui.study.study import Published
+from crdnd_tui.write import printed
+from crdnd_tui.write.printed import apart
 
 PRESETS = Path(__file__).parents[2] / "presets"
 TABLE_1, TABLE_2 = (reading.read(PRESETS / "studies" / f"table{k}.toml") for k in (1, 2))

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.app import LabApp
-from crdnd_tui.queueing import batches, occupancy, worker
-from crdnd_tui.queueing.batches import Batch
-from crdnd_tui.queueing.queue import Queue, Ticket
-from crdnd_tui.widgets.queue_list import QueueList
+from crdnd_tui.queue import batches, occupancy, worker
+from crdnd_tui.queue.batches import Batch
+from crdnd_tui.queue.tickets import Queue, Ticket
+from crdnd_tui.tui.app import LabApp
+from crdnd_tui.tui.widgets.queue_list import QueueList
 from tests.studies.lab import cell, made, small, spoke
 from tests.tui.pilot import drive, settle
 

@@ -9,8 +9,8 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdnd_tui import presets
-from crdnd_tui.studies import grid, reading
+from crdnd_tui.core import presets
+from crdnd_tui.study import grid, reading
 from engine.spec import toml
 from engine.spec.errors import ConfigError
 from tests.studies.study_files import GRID, HEAD, PLAIN, mistakes, study

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import library
-from crdnd_tui.studies import standing
-from crdnd_tui.studies.standing import Watch
+from crdnd_tui.core import library
+from crdnd_tui.study import standing
+from crdnd_tui.study.standing import Watch
 from engine.spec import status as spec_status
 from tests.studies.lab import cell, made, queued, small, spoke
 

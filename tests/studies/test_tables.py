@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdnd_tui.comparing.comparison_side import twinned
-from crdnd_tui.studies import naming, tables
-from crdnd_tui.studies.missing import Reach
-from crdnd_tui.studies.standing import STATES, Progress, Standing
-from crdnd_tui.studies.study import Layout, Published
+from crdnd_tui.compare.comparison_side import twinned
+from crdnd_tui.study import naming
+from crdnd_tui.study.standing import STATES, Progress, Standing
+from crdnd_tui.study.study import Layout, Published
+from crdnd_tui.write import study_tables
+from crdnd_tui.write.missing import Reach
 from engine.spec.events import Warned
 from engine.spec.marks import MARKS
 from tests.studies import study_files
@@ -46,7 +47,7 @@ def reach(study, found):
 
 
 def table(study, found, wanted="best"):
-    return tables.results(study, naming.tables(study)[0], reach(study, found), wanted)
+    return study_tables.results(study, naming.tables(study)[0], reach(study, found), wanted)
 
 
 def printing(study, *entries):
@@ -79,7 +80,7 @@ def test_one_run_has_its_wilson_interval_and_so_has_its_difference(plan) -> None
     assert (apart["pgd_sat"].low, apart["pgd_sat"].high) == pytest.approx((-1.2381, 0.7150), abs=1e-3)
     assert apart["pgd_sat"].marks == ""
     assert apart["autoattack"].value == pytest.approx(-10) and notes(made, apart["autoattack"].marks) == [
-        tables.OUTSIDE
+        study_tables.OUTSIDE
     ]
     assert apart["clean"].value is None and apart["pgd_sat"].n == 10_000
     assert line(made, "ours \u2212 paper").unit == "points" and "Wilson interval of our one run" in made.caption
@@ -243,20 +244,22 @@ def test_nothing_is_claimed_of_a_printed_attack_whose_budget_is_not_known(plan) 
     made = table(study, [(standing, found)])
     paper, apart = line(made, "paper").cells, line(made, "ours \u2212 paper").cells
     assert notes(made, paper[1].marks) == ["Copied."]
-    assert notes(made, paper[2].marks) == ["Copied.", f"{tables.UNSTATED}."]
+    assert notes(made, paper[2].marks) == ["Copied.", f"{study_tables.UNSTATED}."]
     assert (apart[2].value, apart[2].low, apart[2].high) == (-27.0, None, None)
-    assert notes(made, apart[1].marks) == [tables.OUTSIDE] and notes(made, apart[2].marks) == [f"{tables.UNSTATED}."]
+    assert notes(made, apart[1].marks) == [study_tables.OUTSIDE] and notes(made, apart[2].marks) == [
+        f"{study_tables.UNSTATED}."
+    ]
 
 
 def test_columns_are_the_layout_s_or_what_was_judged_or_what_is_planned(plan) -> None:
     free = replace(plan, layout=replace(plan.layout, attacks=()))
     nothing = reach(free, [missing(one) for one in free.cells])
-    assert tables.attacks_of(free, free.cells, nothing, "best")[0] == "clean"
+    assert study_tables.attacks_of(free, free.cells, nothing, "best")[0] == "clean"
     planned = [attack.key for attack in free.cells[0].config.evaluation.attacks]
-    assert tables.attacks_of(free, free.cells, nothing, "best")[1:] == planned
+    assert study_tables.attacks_of(free, free.cells, nothing, "best")[1:] == planned
     judged = reach(free, every(free, (970, 500, 400), attacks=("clean", "pgd_sat")))
-    assert tables.attacks_of(free, free.cells, judged, "best") == ["clean", "pgd_sat"]
-    assert tables.attacks_of(plan, plan.cells, judged, "best") == list(ATTACKS)
+    assert study_tables.attacks_of(free, free.cells, judged, "best") == ["clean", "pgd_sat"]
+    assert study_tables.attacks_of(plan, plan.cells, judged, "best") == list(ATTACKS)
 
 
 def test_an_unjudged_attack_of_a_finished_run_is_not_said_to_be_missing_for_another_reason(plan) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crdnd_tui.app import LabApp
-from crdnd_tui.queueing import occupancy, worker
-from crdnd_tui.queueing.queue import Queue
+from crdnd_tui.queue import occupancy, worker
+from crdnd_tui.queue.tickets import Queue
+from crdnd_tui.tui.app import LabApp
 from engine.spec import status as spec_status
 from engine.spec import toml  # noqa: F401  imported here, for jaxtyping's import hook fails now and then in a thread
 from engine.spec.rundir import RunDir

@@ -3,8 +3,8 @@
 import json
 import shutil
 
-from crdnd_tui.widgets.curve_board import CurveBoard
-from crdnd_tui.widgets.text_sheet import TextSheet
+from crdnd_tui.tui.widgets.curve_board import CurveBoard
+from crdnd_tui.tui.widgets.text_sheet import TextSheet
 from tests.tui.forging import judge_otherwise
 from tests.tui.pilot import NOW, drive, settle
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdnd_tui.queueing import worker
+from crdnd_tui.queue import worker
 
 
 @pytest.fixture(autouse=True)

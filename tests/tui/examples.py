@@ -2,9 +2,9 @@
 
 import inspect
 
-from crdnd_tui.app import LabApp
-from crdnd_tui.judgement.visit import Visit
-from crdnd_tui.widgets.confusion import Confusion, Spot
+from crdnd_tui.tui.app import LabApp
+from crdnd_tui.tui.gallery.visit import Visit
+from crdnd_tui.tui.widgets.confusion import Confusion, Spot
 from tests.tui.pilot import drive, settle
 
 RUN = "20261122-215714-crdnd-small_cnn-s0-ea68"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.queueing import occupancy, worker
-from crdnd_tui.queueing.queue import Queue, Ticket
+from crdnd_tui.queue import occupancy, worker
+from crdnd_tui.queue.tickets import Queue, Ticket
 from engine.spec.rundir import RunDir
 
 ROOT = Path(__file__).parent.parent.parent
@@ -79,7 +79,7 @@ def runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "runs"
     folder.mkdir()
     yield folder
-    from crdnd_tui import launch
+    from crdnd_tui.core import launch
 
     for process, _ in worker._workers.values():
         process.kill()

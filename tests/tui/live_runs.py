@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from crdnd_tui.screens.live.panels import Panels
-from crdnd_tui.widgets.chart import Chart
-from crdnd_tui.widgets.status_line import StatusLine
+from crdnd_tui.tui.screens.live.panels import Panels
+from crdnd_tui.tui.widgets.chart import Chart
+from crdnd_tui.tui.widgets.status_line import StatusLine
 from tests.tui.pilot import NOW, drive, recorded
 
 Event = dict[str, Any]
@@ -91,7 +91,7 @@ def part(name: str) -> Callable[[Event], bool]:
 @contextlib.contextmanager
 def held(run: Path) -> Iterator[None]:
     """The lock of a living engine. Its number is this process, which nobody would kill."""
-    with (run / "engine.lock").open("w") as lock:
+    with (run / "engine.runtime.lock").open("w") as lock:
         lock.write('{"pid": 1}')
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -107,7 +107,7 @@ def fail(run: Path, message: str, hint: str = "") -> Path:
     (run / "status.json").write_text(json.dumps(status | {"phase": "failed", "reason": message}))
     with (run / "engine.log").open("a") as log:
         log.write("Traceback (most recent call last):\n")
-        log.write('  File "engine/train.py", line 88, in _step\n    raise NotFinite(step)\n')
+        log.write('  File "engine/train/loop.py", line 88, in _step\n    raise NotFinite(step)\n')
         log.write(f"engine.errors.NotFinite: {message}\n")
     return run
 

@@ -5,10 +5,10 @@ from unittest import mock
 
 from textual.widgets import Static
 
-from crdnd_tui import presets
-from crdnd_tui.screens.new import desk
-from crdnd_tui.setup import form
-from crdnd_tui.widgets.tabs import TabLine
+from crdnd_tui.core import presets
+from crdnd_tui.tui.form import form
+from crdnd_tui.tui.screens.new import desk
+from crdnd_tui.tui.widgets.tabs import TabLine
 from tests.tui.pilot import drive
 
 QUICK = presets.shipped()["quickstart"]

@@ -12,9 +12,9 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from crdnd_tui import gpu
-from crdnd_tui.app import LabApp
-from crdnd_tui.session import Session
+from crdnd_tui.core import gpu
+from crdnd_tui.core.session import Session
+from crdnd_tui.tui.app import LabApp
 
 HERE = Path(__file__).parent
 RECORDED = HERE / "recorded"  # folders of real runs, without weights

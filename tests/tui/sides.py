@@ -1,9 +1,9 @@
 """Made-up runs of a comparison, with round numbers."""
 
-from crdnd_tui.comparing.comparison import Row
-from crdnd_tui.comparing.comparison_side import Side
-from crdnd_tui.comparing.images import Images
-from crdnd_tui.state import RunState
+from crdnd_tui.compare.comparison import Row
+from crdnd_tui.compare.comparison_side import Side
+from crdnd_tui.core.images import Images
+from crdnd_tui.core.state import RunState
 from engine.spec.events import EpochDone, Evaluated, StepDone, TrainingStarted, Validated
 from engine.spec.outcomes import wilson
 

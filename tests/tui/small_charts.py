@@ -6,10 +6,10 @@ import math
 from textual.app import App
 from textual.containers import Grid
 
-from crdnd_tui.palette import DARK
-from crdnd_tui.plots.series import Series
-from crdnd_tui.themes import themes
-from crdnd_tui.widgets.chart import Chart, Line
+from crdnd_tui.chart.series import Series
+from crdnd_tui.core.palette import DARK
+from crdnd_tui.tui.themes import themes
+from crdnd_tui.tui.widgets.chart import Chart, Line
 
 CSS = """
 Grid { grid-size: 2 2; height: 1fr; }

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import presets
-from crdnd_tui.app import LabApp
-from crdnd_tui.queueing import occupancy, worker
-from crdnd_tui.queueing.queue import Queue, Ticket
-from crdnd_tui.setup import forecast
-from crdnd_tui.studies import reading
-from crdnd_tui.widgets.study_matrix import StudyMatrix
-from crdnd_tui.widgets.text_sheet import TextSheet
+from crdnd_tui.core import forecast, presets
+from crdnd_tui.queue import occupancy, worker
+from crdnd_tui.queue.tickets import Queue, Ticket
+from crdnd_tui.study import reading
+from crdnd_tui.tui.app import LabApp
+from crdnd_tui.tui.widgets.study_matrix import StudyMatrix
+from crdnd_tui.tui.widgets.text_sheet import TextSheet
 from engine.spec import folders
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir

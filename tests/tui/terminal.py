@@ -13,7 +13,7 @@ import pexpect
 import pyte
 
 ROOT = Path(__file__).parent.parent.parent
-MAIN = "from crdnd_tui.terminal import main; main()"
+MAIN = "from crdnd_tui.tui.terminal import main; main()"
 PATIENCE = 30.0  # seconds until a text must be there; a loaded machine is slow
 KEYS = {
     "enter": "\r", "escape": "\x1b", "tab": "\t", "shift+tab": "\x1b[Z", "space": " ", "backspace": "\x7f",

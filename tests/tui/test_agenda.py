@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crdnd_tui.palette import DARK
-from crdnd_tui.queueing import agenda, queue_lines
-from crdnd_tui.queueing.entry import About, Entry
-from crdnd_tui.queueing.foretold import plan
-from crdnd_tui.queueing.queue import Ticket
-from crdnd_tui.queueing.sharing import Rules, Sharing
+from crdnd_tui.core.palette import DARK
+from crdnd_tui.queue import agenda, queue_lines
+from crdnd_tui.queue.entry import About, Entry
+from crdnd_tui.queue.foretold import plan
+from crdnd_tui.queue.sharing import Rules, Sharing
+from crdnd_tui.queue.tickets import Ticket
 from engine.spec import status as spec_status
 from tests.tui.busy_queue import busy_queue, past, still_machine  # noqa: F401  fixtures
 from tests.tui.pilot import NOW

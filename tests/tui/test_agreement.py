@@ -9,17 +9,16 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from crdnd_tui import agreement, library, report, results
-from crdnd_tui.attach import Source
-from crdnd_tui.commands import export, show
-from crdnd_tui.comparing.compared import sides
-from crdnd_tui.exporting import subject
-from crdnd_tui.exporting.measured import measured
-from crdnd_tui.home.scan import Scanner
-from crdnd_tui.judgement import gallery, judged
-from crdnd_tui.judgement.gallery import GalleryError
-from crdnd_tui.monitor.tracking import Tracker
-from crdnd_tui.views import JsonView, PlainView
+from crdnd_tui.cli import export, show
+from crdnd_tui.compare.compared import sides
+from crdnd_tui.core import agreement, gallery, judged, library, report, results
+from crdnd_tui.core.attach import Source
+from crdnd_tui.core.gallery import GalleryError
+from crdnd_tui.core.scan import Scanner
+from crdnd_tui.core.views import JsonView, PlainView
+from crdnd_tui.tui.monitor.tracking import Tracker
+from crdnd_tui.write import subject
+from crdnd_tui.write.measured import measured
 from engine.spec import marks
 from engine.spec.attacks import KINDS
 from engine.spec.outcomes import decode, wilson

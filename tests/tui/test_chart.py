@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from crdnd_tui.palette import ANSI, named
-from crdnd_tui.plots.series import Series
-from crdnd_tui.widgets.chart import SMOOTHINGS, Chart, Line
+from crdnd_tui.chart.series import Series
+from crdnd_tui.core.palette import ANSI, named
+from crdnd_tui.tui.widgets.chart import SMOOTHINGS, Chart, Line
 from tests.tui.pilot import same_picture
 from tests.tui.small_charts import drive, text_of, three, wave
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.screens.compare import actions
-from crdnd_tui.widgets.comparison_panels import ComparisonPanels
-from crdnd_tui.widgets.curve_board import CurveBoard
-from crdnd_tui.widgets.page_bar import PageBar
-from crdnd_tui.widgets.text_sheet import TextSheet
-from crdnd_tui.widgets.tradeoff_plot import TradeoffPlot
+from crdnd_tui.tui.screens.compare import actions
+from crdnd_tui.tui.widgets.comparison_panels import ComparisonPanels
+from crdnd_tui.tui.widgets.curve_board import CurveBoard
+from crdnd_tui.tui.widgets.page_bar import PageBar
+from crdnd_tui.tui.widgets.text_sheet import TextSheet
+from crdnd_tui.tui.widgets.tradeoff_plot import TradeoffPlot
 from tests.tui.compare import (
     CRDND,
     RSLAD,

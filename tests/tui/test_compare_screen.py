@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.comparing.comparison_view import OVERVIEW, PAGES
-from crdnd_tui.screens.compare.screen import CompareScreen
-from crdnd_tui.widgets.chooser import Chooser
-from crdnd_tui.widgets.comparison_panels import ComparisonPanels
-from crdnd_tui.widgets.curve_board import CurveBoard
+from crdnd_tui.compare.comparison_view import OVERVIEW, PAGES
+from crdnd_tui.tui.screens.compare.screen import CompareScreen
+from crdnd_tui.tui.widgets.chooser import Chooser
+from crdnd_tui.tui.widgets.comparison_panels import ComparisonPanels
+from crdnd_tui.tui.widgets.curve_board import CurveBoard
 from tests.tui.compare import (
     CRDND,
     RSLAD,

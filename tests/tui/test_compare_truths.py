@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.screens.compare import screen
-from crdnd_tui.widgets.curve_board import CurveBoard
-from crdnd_tui.widgets.text_sheet import RowSheet
+from crdnd_tui.tui.screens.compare import screen
+from crdnd_tui.tui.widgets.curve_board import CurveBoard
+from crdnd_tui.tui.widgets.text_sheet import RowSheet
 from tests.tui.compare import (
     CRDND,
     RSLAD,

@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.comparing import comparison, comparison_config
-from crdnd_tui.comparing.comparison import DROP
-from crdnd_tui.comparing.comparison_side import across, labels, reason
-from crdnd_tui.comparing.comparison_view import Look, Shown
-from crdnd_tui.comparing.images import Images
-from crdnd_tui.exporting.findings import Plan, findings
-from crdnd_tui.marks import Marked
-from crdnd_tui.palette import DARK
-from crdnd_tui.state import RunState
-from crdnd_tui.widgets import differences, result_grid
-from crdnd_tui.widgets.result_grid import View, signed
+from crdnd_tui.compare import comparison, comparison_config
+from crdnd_tui.compare.comparison import DROP
+from crdnd_tui.compare.comparison_side import across, labels, reason
+from crdnd_tui.compare.comparison_view import Look, Shown
+from crdnd_tui.core.images import Images
+from crdnd_tui.core.marks import Marked
+from crdnd_tui.core.palette import DARK
+from crdnd_tui.core.state import RunState
+from crdnd_tui.tui.widgets import differences, result_grid
+from crdnd_tui.tui.widgets.result_grid import View, signed
+from crdnd_tui.write.findings import Plan, findings
 from engine.spec.events import Warned
 from engine.spec.outcomes import wilson
 from tests.tui.sides import cell, judged, side, trained

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdnd_tui.comparing import comparison, comparison_curves
+from crdnd_tui.compare import comparison, comparison_curves
 from tests.tui.sides import side, trained
 
 

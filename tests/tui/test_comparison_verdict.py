@@ -2,12 +2,12 @@
 
 import pytest
 
-from crdnd_tui.comparing.comparison import DROP, Value
-from crdnd_tui.comparing.comparison_verdict import verdict
-from crdnd_tui.exporting.findings import Plan, findings
-from crdnd_tui.palette import DARK
-from crdnd_tui.widgets import result_grid
-from crdnd_tui.widgets.result_grid import View
+from crdnd_tui.compare.comparison import DROP, Value
+from crdnd_tui.compare.comparison_verdict import verdict
+from crdnd_tui.core.palette import DARK
+from crdnd_tui.tui.widgets import result_grid
+from crdnd_tui.tui.widgets.result_grid import View
+from crdnd_tui.write.findings import Plan, findings
 from engine.spec.outcomes import wilson
 from tests.tui.sides import cell, judged, side
 

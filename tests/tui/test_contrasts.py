@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.comparing.compared import Compared
-from crdnd_tui.comparing.comparison import rows
-from crdnd_tui.comparing.contrasts import contrasts, leaders
-from crdnd_tui.session import Session
-from crdnd_tui.state import RunState
-from crdnd_tui.stats import proportions, seeds
+from crdnd_tui.compare import proportions, seeds
+from crdnd_tui.compare.compared import Compared
+from crdnd_tui.compare.comparison import rows
+from crdnd_tui.compare.contrasts import contrasts, leaders
+from crdnd_tui.core.session import Session
+from crdnd_tui.core.state import RunState
 from engine.spec.outcomes import decode, unpack
 from tests.tui.pilot import recorded
 from tests.tui.sides import cell, judged, outcomes, row, side

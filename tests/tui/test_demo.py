@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import launch, library, results, vitals
-from crdnd_tui.replay import demo, recording
-from crdnd_tui.replay.demo import demonstration, start_replay
-from crdnd_tui.replay.playing import LONGEST, _pauses
-from crdnd_tui.replay.recording import Recording
-from crdnd_tui.session import Session
+from crdnd_tui.core import engine_process, launch, library, results
+from crdnd_tui.core.session import Session
+from crdnd_tui.tui.demo import recording
+from crdnd_tui.tui.demo import replay as demo
+from crdnd_tui.tui.demo.playing import LONGEST, _pauses
+from crdnd_tui.tui.demo.recording import Recording
+from crdnd_tui.tui.demo.replay import demonstration, start_replay
 from engine.spec import gallery, toml
 from engine.spec.rundir import RUN_ID, RunDir, find
 from tests.tui.lab_runs import ready, shown
@@ -99,7 +100,7 @@ def test_a_finished_run_is_there_at_once_and_one_is_at_work(session):
 def test_it_grows_to_a_whole_table_and_ends(session):
     with demonstration(session, AT_ONCE) as (shown, playing):
         run = RunDir(shown.runs / playing)
-        wait_until(lambda: rows(shown)[playing].state == "done" and not vitals.alive(run))
+        wait_until(lambda: rows(shown)[playing].state == "done" and not engine_process.alive(run))
         state, status = results.load(run), rows(shown)[playing].status
         assert (state.phase, state.unknown, state.damaged) == ("finished", 0, 0)
         assert len(state.table["best"]) == len(status.results["best"]) == 9
@@ -126,7 +127,7 @@ def test_the_stop_file_stops_it_as_an_engine(session):
     with demonstration(session, 0.5) as (shown, playing):
         run = RunDir(shown.runs / playing)
         launch.ask_to_stop(run)
-        wait_until(lambda: rows(shown)[playing].state == "stopped" and not vitals.alive(run))
+        wait_until(lambda: rows(shown)[playing].state == "stopped" and not engine_process.alive(run))
         state = results.load(run)
         assert (state.phase, state.reason) == ("stopped", "stop file")
 
@@ -135,9 +136,9 @@ def test_killing_it_does_not_kill_the_terminal(session):
     with demonstration(session, 0.5) as (shown, playing):
         run = RunDir(shown.runs / playing)
         assert json.loads(run.lock.read_bytes())["pid"] == os.getpid()
-        assert vitals.alive(run) and vitals.holder(run) is None
+        assert engine_process.alive(run) and engine_process.holder(run) is None
         assert launch.kill(run, patience=0.0) is False
-        assert vitals.alive(run)
+        assert engine_process.alive(run)
 
 
 def test_nothing_is_left_behind_whatever_was_done_meanwhile(session):
@@ -172,11 +173,11 @@ def test_a_folder_that_is_taken_away_ends_the_playing_without_a_word(session, ca
 
 def test_an_interpreter_that_ends_takes_the_folder_along(tmp_path):
     program = (
-        "from pathlib import Path; from crdnd_tui.replay.demo import start_replay; "
-        "from crdnd_tui.session import Session; "
+        "from pathlib import Path; from crdnd_tui.tui.demo.replay import start_replay; "
+        "from crdnd_tui.core.session import Session; "
         f"print(start_replay(Session(runs=Path({str(tmp_path)!r}), data=Path({str(tmp_path)!r}))).folder)"
     )
-    root = Path(demo.__file__).parent.parent
+    root = Path(demo.__file__).parents[3]
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=True)
     assert not Path(done.stdout.strip()).exists()

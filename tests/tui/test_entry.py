@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from crdnd_tui import terminal
+from crdnd_tui.tui import terminal
 from tests.tui.pilot import recorded
 from tests.tui.terminal import MAIN, ROOT, Terminal
 
@@ -95,7 +95,7 @@ def test_a_terminal_that_is_gone_is_noticed():
     ids=str,
 )  # fmt: skip
 def test_what_the_locale_can_show(environment, unicode):
-    program = "from crdnd_tui.terminal import _shows_unicode; print(_shows_unicode())"
+    program = "from crdnd_tui.tui.terminal import _shows_unicode; print(_shows_unicode())"
     clean = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True,
                           env=clean | environment)  # fmt: skip
@@ -105,8 +105,8 @@ def test_what_the_locale_can_show(environment, unicode):
 VISITED = """
 import asyncio, sys
 from pathlib import Path
-from crdnd_tui.app import SCREENS, LabApp
-from crdnd_tui.session import Session
+from crdnd_tui.tui.app import SCREENS, LabApp
+from crdnd_tui.core.session import Session
 HEAVY = {"torch", "torchvision", "numpy", "sklearn", "jaxtyping"}
 runs = Path(sys.argv[1])
 async def look():
@@ -150,5 +150,5 @@ def test_help_waits_for_neither_textual_nor_the_registries():
 
 
 def test_the_first_picture_waits_for_no_registry_and_no_driver():
-    program = "import crdnd_tui.app, crdnd_tui.screens.runs.screen"
+    program = "import crdnd_tui.tui.app, crdnd_tui.tui.screens.runs.screen"
     assert loaded(program, "torch", "numpy", "pydantic", "tomlkit", "pynvml") == set()

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from crdnd_tui.dialogs.pick import Pick
-from crdnd_tui.widgets.confusion import Confusion
-from crdnd_tui.widgets.sheet import Sheet, grid
-from crdnd_tui.widgets.specimen import SpecimenPanel
+from crdnd_tui.tui.dialogs.pick import Pick
+from crdnd_tui.tui.widgets.confusion import Confusion
+from crdnd_tui.tui.widgets.sheet import Sheet, grid
+from crdnd_tui.tui.widgets.specimen import SpecimenPanel
 from tests.tui import shelves
 from tests.tui.examples import MADE, RUN, begin, said, show, walk, walks, words
 from tests.tui.pilot import drive, recorded, same_picture, settle

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, OptionList, Static
 
-from crdnd_tui.dialogs.export import Export
-from crdnd_tui.exporting.formats import NAMES
-from crdnd_tui.help import HelpScreen
+from crdnd_tui.tui.dialogs.export import Export
+from crdnd_tui.tui.help import HelpScreen
+from crdnd_tui.write.formats import NAMES
 from tests.tui.lab_runs import CRDND, RSLAD, ready
 from tests.tui.pilot import SIZES, drive, recorded, same_picture, settle
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from crdnd_tui import fast_path
-from crdnd_tui.state import ENGINES, fold
+from crdnd_tui.core import fast_path
+from crdnd_tui.core.state import ENGINES, fold
 from engine.spec.events import StepDone, TrainingStarted, decode, encode
 
 FAST = {

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.comparing import comparison
-from crdnd_tui.exporting.findings import Finder, Plan, findings
-from crdnd_tui.palette import DARK
-from crdnd_tui.widgets import contrast_columns, finding_sheets, result_grid
-from crdnd_tui.widgets.result_grid import View
+from crdnd_tui.compare import comparison
+from crdnd_tui.core.palette import DARK
+from crdnd_tui.tui.widgets import contrast_columns, finding_sheets, result_grid
+from crdnd_tui.tui.widgets.result_grid import View
+from crdnd_tui.write.findings import Finder, Plan, findings
 from engine.spec.events import Warned
 from tests.tui.sides import cell, judged, outcomes, side
 

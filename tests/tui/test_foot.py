@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.widgets.foot import LAST, Foot
+from crdnd_tui.tui.widgets.foot import LAST, Foot
 from tests.tui.lab_runs import CRDND, RSLAD, ready
 from tests.tui.pilot import drive, recorded, settle
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.setup import forecast, prospect
-from crdnd_tui.setup.forecast import Past
+from crdnd_tui.core import forecast
+from crdnd_tui.core.forecast import Past
+from crdnd_tui.tui.form import prospect
 from engine.spec import toml
 from engine.spec.estimate import estimate
 from tests.tui.pilot import HERE, NOW, recorded

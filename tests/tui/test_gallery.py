@@ -6,8 +6,8 @@ from array import array
 
 import pytest
 
-from crdnd_tui.judgement import gallery
-from crdnd_tui.judgement.gallery import GalleryError, Picture
+from crdnd_tui.core import gallery
+from crdnd_tui.core.gallery import GalleryError, Picture
 from tests.tui.pilot import RECORDED
 from tests.tui.shelves import example, hang
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from crdnd_tui import gpu
+from crdnd_tui.core import gpu
 from tests.tui.fake_nvml import GIB, FakeNvml
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.home import run_rows
-from crdnd_tui.home.groups import grouped, spread
-from crdnd_tui.home.notes import NONE
-from crdnd_tui.home.scan import Row
-from crdnd_tui.library import Summary
+from crdnd_tui.core.library import Summary
+from crdnd_tui.core.notes import NONE
+from crdnd_tui.core.scan import Row
+from crdnd_tui.tui.runs import run_rows
+from crdnd_tui.tui.runs.groups import grouped, spread
 from engine.spec.status import Status
 
 

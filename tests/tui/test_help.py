@@ -9,12 +9,12 @@ from textual.binding import Binding
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
-import crdnd_tui.screens
-import crdnd_tui.widgets
-from crdnd_tui import app as app_module
-from crdnd_tui.app import SCREENS
-from crdnd_tui.help import HelpScreen, Keys
-from crdnd_tui.screen import LabScreen
+import crdnd_tui.tui.screens
+import crdnd_tui.tui.widgets
+from crdnd_tui.tui import app as app_module
+from crdnd_tui.tui.app import SCREENS
+from crdnd_tui.tui.help import HelpScreen, Keys
+from crdnd_tui.tui.screen import LabScreen
 from tests.tui.pilot import drive, recorded, same_picture, settle
 
 GLOBAL = {*"1234567", "colon", "question_mark", "t", "q", "ctrl+q", "ctrl+p"}
@@ -154,7 +154,7 @@ def test_pictures(full, tmp_path, size):
 
 def kinds() -> list[type]:
     """Every screen and widget of ours."""
-    for package in (crdnd_tui.screens, crdnd_tui.widgets):
+    for package in (crdnd_tui.tui.screens, crdnd_tui.tui.widgets):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     found, todo = [], [Screen, Widget]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdnd_tui.comparing.compared import Compared
-from crdnd_tui.comparing.images import Images, read
-from crdnd_tui.session import Session
+from crdnd_tui.compare.compared import Compared
+from crdnd_tui.core.images import Images, read
+from crdnd_tui.core.session import Session
 from engine.spec.outcomes import confusion, pack
 from tests.tui.pilot import recorded
 

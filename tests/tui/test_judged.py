@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from crdnd_tui.judgement import judged
-from crdnd_tui.judgement.judged import Matrix
+from crdnd_tui.core import judged
+from crdnd_tui.core.judged import Matrix
 from tests.tui.shelves import judge
 
 LABELS = [0, 0, 1, 1, 2]

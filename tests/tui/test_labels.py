@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from crdnd_tui.comparing import comparison
-from crdnd_tui.comparing.comparison_side import labels
+from crdnd_tui.compare import comparison
+from crdnd_tui.compare.comparison_side import labels
 from tests.tui.sides import judged
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import gpu, leaving, machine_note
-from crdnd_tui.at_work import at_work
-from crdnd_tui.home.notes import NONE
-from crdnd_tui.home.scan import Row, Scan, Scanner
-from crdnd_tui.library import Summary
-from crdnd_tui.queueing.queue import Queue
-from crdnd_tui.session import Session
+from crdnd_tui.core import gpu
+from crdnd_tui.core.library import Summary
+from crdnd_tui.core.notes import NONE
+from crdnd_tui.core.scan import Row, Scan, Scanner
+from crdnd_tui.core.session import Session
+from crdnd_tui.queue.tickets import Queue
+from crdnd_tui.tui import leaving, machine_note
+from crdnd_tui.tui.at_work import at_work
 from engine.spec.status import Status
 from tests.tui.pilot import recorded
 

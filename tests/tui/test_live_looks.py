@@ -3,14 +3,14 @@
 from rich.cells import cell_len
 from textual.content import Content
 
-from crdnd_tui.monitor import per_class
-from crdnd_tui.monitor.log_lines import LogLine
-from crdnd_tui.monitor.per_class import Matrix
-from crdnd_tui.plots.series import Series
-from crdnd_tui.widgets.chart import Chart, Line
-from crdnd_tui.widgets.class_bars import ClassBars
-from crdnd_tui.widgets.log_tail import LogTail, folded
-from crdnd_tui.widgets.matrix import MatrixMap
+from crdnd_tui.chart.series import Series
+from crdnd_tui.core import per_class
+from crdnd_tui.core.per_class import Matrix
+from crdnd_tui.tui.monitor.log_lines import LogLine
+from crdnd_tui.tui.widgets.chart import Chart, Line
+from crdnd_tui.tui.widgets.class_bars import ClassBars
+from crdnd_tui.tui.widgets.log_tail import LogTail, folded
+from crdnd_tui.tui.widgets.matrix import MatrixMap
 from tests.tui.test_live_widgets import TWO, drawn, epoch, trained
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from msgspec import structs
 from rich.cells import cell_len
 
-from crdnd_tui.monitor.tracking import Facts, Look
-from crdnd_tui.screens.live import words
-from crdnd_tui.screens.live.panels import Panels
-from crdnd_tui.state import fold
-from crdnd_tui.widgets.fate import Fate
-from crdnd_tui.widgets.status_line import Notice
+from crdnd_tui.core.state import fold
+from crdnd_tui.tui.monitor.tracking import Facts, Look
+from crdnd_tui.tui.screens.live import words
+from crdnd_tui.tui.screens.live.panels import Panels
+from crdnd_tui.tui.widgets.fate import Fate
+from crdnd_tui.tui.widgets.status_line import Notice
 from engine.spec.events import Evaluated, RunFinished, RunResumed, RunStarted, TrainingStarted
 from engine.spec.outcomes import wilson
 from tests.tui.live_runs import (

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from crdnd_tui.monitor.live_plan import PAGES, PANELS, Ask, page_of, plan
+from crdnd_tui.tui.monitor.live_plan import PAGES, PANELS, Ask, page_of, plan
 
 SIZES = [
     (40, 5),

@@ -2,10 +2,10 @@
 
 import pytest
 
-from crdnd_tui import launch
-from crdnd_tui.dialogs.question import Question
-from crdnd_tui.widgets.chart import Chart
-from crdnd_tui.widgets.status_line import Notice
+from crdnd_tui.core import launch
+from crdnd_tui.tui.dialogs.question import Question
+from crdnd_tui.tui.widgets.chart import Chart
+from crdnd_tui.tui.widgets.status_line import Notice
 from tests.tui.live_runs import cut, events, held, legend, look, one, places, said, standing, step, write_events
 from tests.tui.pilot import settle
 

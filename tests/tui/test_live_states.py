@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from crdnd_tui import launch
-from crdnd_tui.widgets.status_line import Notice
+from crdnd_tui.core import launch
+from crdnd_tui.tui.widgets.status_line import Notice
 from tests.tui.live_runs import (
     CRDND,
     NATURAL,

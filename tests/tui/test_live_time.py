@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdnd_tui.widgets.status_line import StatusLine
+from crdnd_tui.tui.widgets.status_line import StatusLine
 from tests.tui.live_runs import (
     FAST,
     TEACHER,

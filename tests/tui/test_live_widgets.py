@@ -5,18 +5,18 @@ import asyncio
 import pytest
 from textual.app import App
 
-from crdnd_tui.monitor import per_class
-from crdnd_tui.monitor.log_lines import LogLine
-from crdnd_tui.monitor.per_class import History, Matrix, PerClass, Side
-from crdnd_tui.state import RunState, fold
-from crdnd_tui.themes import themes
-from crdnd_tui.widgets.class_bars import ClassBars
-from crdnd_tui.widgets.fate import Fate, Reason
-from crdnd_tui.widgets.heat_map import HeatMap
-from crdnd_tui.widgets.log_tail import LogTail
-from crdnd_tui.widgets.matrix import MatrixMap
-from crdnd_tui.widgets.robustness import Judged, Robustness
-from crdnd_tui.widgets.status_line import Notice, PageBar, Standing, StatusLine
+from crdnd_tui.core import per_class
+from crdnd_tui.core.per_class import History, Matrix, PerClass, Side
+from crdnd_tui.core.state import RunState, fold
+from crdnd_tui.tui.monitor.log_lines import LogLine
+from crdnd_tui.tui.themes import themes
+from crdnd_tui.tui.widgets.class_bars import ClassBars
+from crdnd_tui.tui.widgets.fate import Fate, Reason
+from crdnd_tui.tui.widgets.heat_map import HeatMap
+from crdnd_tui.tui.widgets.log_tail import LogTail
+from crdnd_tui.tui.widgets.matrix import MatrixMap
+from crdnd_tui.tui.widgets.robustness import Judged, Robustness
+from crdnd_tui.tui.widgets.status_line import Notice, PageBar, Standing, StatusLine
 from engine.spec.events import (
     AttackProgressed,
     AttackStarted,

@@ -11,8 +11,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 import crdnd_tui
-from crdnd_tui.help import _title
-from crdnd_tui.widgets.queue_list import QueueList
+from crdnd_tui.tui.help import _title
+from crdnd_tui.tui.widgets.queue_list import QueueList
 
 ROOT = Path(crdnd_tui.__file__).parent
 TITLES = {"border_title", "border_subtitle", "tooltip", "title", "sub_title", "BORDER_TITLE", "BORDER_SUBTITLE"}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import gpu
-from crdnd_tui.queueing import agenda, memory, occupancy, worker
-from crdnd_tui.queueing.queue import Queue
-from crdnd_tui.queueing.sharing import Space, need
+from crdnd_tui.core import gpu
+from crdnd_tui.queue import agenda, memory, occupancy, worker
+from crdnd_tui.queue.sharing import Space, need
+from crdnd_tui.queue.tickets import Queue
 from engine.spec.budget import Memory
 from engine.spec.estimate import estimate
 from engine.spec.rundir import RunDir

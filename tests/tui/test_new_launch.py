@@ -8,13 +8,13 @@ from contextlib import nullcontext
 import pytest
 from textual.widgets import Input, Static
 
-from crdnd_tui import launch, presets
-from crdnd_tui.dialogs.question import Ask, Question
-from crdnd_tui.queueing import worker
-from crdnd_tui.screens.new import screen as new
-from crdnd_tui.widgets.control import Choice
-from crdnd_tui.widgets.foot import Foot
-from crdnd_tui.widgets.sheets import Pick, Sheet
+from crdnd_tui.core import launch, presets
+from crdnd_tui.queue import worker
+from crdnd_tui.tui.dialogs.question import Ask, Question
+from crdnd_tui.tui.screens.new import screen as new
+from crdnd_tui.tui.widgets.control import Choice
+from crdnd_tui.tui.widgets.foot import Foot
+from crdnd_tui.tui.widgets.sheets import Pick, Sheet
 from engine.spec import toml
 from engine.spec.errors import ConfigError
 from engine.spec.rundir import RunDir

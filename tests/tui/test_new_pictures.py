@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from crdnd_tui.setup import forecast
+from crdnd_tui.core import forecast
 from tests.tui.new_desk import rest, story, to
 from tests.tui.pilot import recorded, same_picture
 

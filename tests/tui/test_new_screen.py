@@ -2,13 +2,14 @@
 
 import pytest
 
-from crdnd_tui.screens.new.desk import Desk
-from crdnd_tui.setup import form, kinds
-from crdnd_tui.widgets.control import Choice, Line, Tick
-from crdnd_tui.widgets.foot import Foot
-from crdnd_tui.widgets.form_pane import FormPane
-from crdnd_tui.widgets.sheets import Pick
-from crdnd_tui.widgets.tabs import TabLine
+from crdnd_tui.core import kinds
+from crdnd_tui.tui.form import form
+from crdnd_tui.tui.screens.new.desk import Desk
+from crdnd_tui.tui.widgets.control import Choice, Line, Tick
+from crdnd_tui.tui.widgets.foot import Foot
+from crdnd_tui.tui.widgets.form_pane import FormPane
+from crdnd_tui.tui.widgets.sheets import Pick
+from crdnd_tui.tui.widgets.tabs import TabLine
 from engine.spec import attacks, data, methods, models, toml
 from tests.tui.new_desk import QUICK, rest, row, story, to, words
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.home import notes
-from crdnd_tui.home.notes import NONE, Notes
+from crdnd_tui.core import notes
+from crdnd_tui.core.notes import NONE, Notes
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

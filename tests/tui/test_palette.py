@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdnd_tui.palette import ANSI, CONTRAST, DARK, LIGHT, assign, difference, mix, named, readable_on, sequence
+from crdnd_tui.core.palette import ANSI, CONTRAST, DARK, LIGHT, assign, difference, mix, named, readable_on, sequence
 
 COLOURED = (DARK, LIGHT, CONTRAST)
 WORDS = ("text", "muted", "accent", "good", "warn", "bad")

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.style import Style
 
-from crdnd_tui.judgement.gallery import Picture
-from crdnd_tui.judgement.raster import amplified, fitting, raster
-from crdnd_tui.widgets.picture import Scale, draw, fit, scaled
+from crdnd_tui.core.gallery import Picture
+from crdnd_tui.core.raster import amplified, fitting, raster
+from crdnd_tui.tui.widgets.picture import Scale, draw, fit, scaled
 
 GROUND = Style(color="#dddddd", bgcolor="#101010")
 

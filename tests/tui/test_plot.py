@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdnd_tui.plots import ticks
-from crdnd_tui.plots.curves import Curve, View
-from crdnd_tui.plots.plot import Frame, draw, settled, skeleton, spark, y_range
-from crdnd_tui.plots.raster import Raster
-from crdnd_tui.plots.series import Series, smooth
+from crdnd_tui.chart import ticks
+from crdnd_tui.chart.curves import Curve, View
+from crdnd_tui.chart.plot import Frame, draw, settled, skeleton, spark, y_range
+from crdnd_tui.chart.raster import Raster
+from crdnd_tui.chart.series import Series, smooth
 
 EIGHT = View(x0=0, x1=8, y0=0, y1=8)
 RAMP = Series((float(k), float(k)) for k in range(9))

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdnd_tui.plots import points
-from crdnd_tui.plots.points import DOT, Point
+from crdnd_tui.chart import points
+from crdnd_tui.chart.points import DOT, Point
 
 
 def point(name, x, y, reach=1.0):

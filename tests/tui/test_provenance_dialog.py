@@ -7,10 +7,10 @@ import pytest
 from rich.cells import cell_len
 from textual.widgets import Static
 
-from crdnd_tui import provenance_lines
-from crdnd_tui.dialogs.provenance import ProvenanceDialog
-from crdnd_tui.help import HelpScreen
-from crdnd_tui.widgets.text_sheet import TextSheet
+from crdnd_tui.core import provenance_lines
+from crdnd_tui.tui.dialogs.provenance import ProvenanceDialog
+from crdnd_tui.tui.help import HelpScreen
+from crdnd_tui.tui.widgets.text_sheet import TextSheet
 from engine.spec.rundir import RunDir
 from tests.tui.lab_runs import CRDND, RSLAD, ready
 from tests.tui.pilot import drive, recorded, same_picture, settle

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.home import query
-from crdnd_tui.home.notes import NONE, Notes
-from crdnd_tui.library import STATES, Summary
+from crdnd_tui.core.library import STATES, Summary
+from crdnd_tui.core.notes import NONE, Notes
+from crdnd_tui.tui.runs import query
 from engine.spec.status import Status
 
 

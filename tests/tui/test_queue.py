@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.queueing.queue import Queue
-from crdnd_tui.queueing.sharing import MOST, Sharing
+from crdnd_tui.queue.sharing import MOST, Sharing
+from crdnd_tui.queue.tickets import Queue
 from engine.spec.errors import RunFolderError
 
 
@@ -160,6 +160,6 @@ def test_many_writers_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_does_not_let_go_is_said(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crdnd_tui.queueing.queue.PATIENCE", 0.05)
+    monkeypatch.setattr("crdnd_tui.queue.tickets.PATIENCE", 0.05)
     with queue.locked(), pytest.raises(RunFolderError, match="does not let go"):
         Queue(queue.runs).hold("a")

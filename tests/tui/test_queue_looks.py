@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.widgets.queue_list import QueueList
+from crdnd_tui.tui.widgets.queue_list import QueueList
 from tests.tui.busy_queue import (  # noqa: F401  two are fixtures
     ATWORK,
     FIRST,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import gpu
-from crdnd_tui.queueing import occupancy
-from crdnd_tui.queueing.queue import Queue
-from crdnd_tui.queueing.sharing import Sharing
+from crdnd_tui.core import gpu
+from crdnd_tui.queue import occupancy
+from crdnd_tui.queue.sharing import Sharing
+from crdnd_tui.queue.tickets import Queue
 from tests.tui.busy_queue import (  # noqa: F401  two are fixtures
     ATWORK,
     FIRST,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.app import LabApp
-from crdnd_tui.dialogs.question import Question
-from crdnd_tui.queueing import worker
-from crdnd_tui.queueing.queue import Queue
-from crdnd_tui.screens.queue.screen import QueueScreen
-from crdnd_tui.widgets.queue_list import QueueList
+from crdnd_tui.queue import worker
+from crdnd_tui.queue.tickets import Queue
+from crdnd_tui.tui.app import LabApp
+from crdnd_tui.tui.dialogs.question import Question
+from crdnd_tui.tui.screens.queue.screen import QueueScreen
+from crdnd_tui.tui.widgets.queue_list import QueueList
 from engine.spec.rundir import RunDir
 from tests.tui.busy_queue import (  # noqa: F401  two are fixtures
     ATWORK,

@@ -5,12 +5,12 @@ from itertools import permutations
 
 import pytest
 
-from crdnd_tui.comparing import comparison, comparison_config, comparison_curves, within
-from crdnd_tui.comparing.comparison import DROP
-from crdnd_tui.comparing.comparison_verdict import CE, SUITE
-from crdnd_tui.documents.numbers import legend
-from crdnd_tui.exporting import of_classes, of_comparison, of_curves, of_gaps, of_results, of_worst
-from crdnd_tui.exporting.of_comparison import lay
+from crdnd_tui.compare import comparison, comparison_config, comparison_curves, within
+from crdnd_tui.compare.comparison import DROP
+from crdnd_tui.compare.comparison_verdict import CE, SUITE
+from crdnd_tui.write import of_classes, of_comparison, of_curves, of_gaps, of_results, of_worst
+from crdnd_tui.write.numbers import legend
+from crdnd_tui.write.of_comparison import lay
 from engine.spec.outcomes import wilson
 from tests.tui.sides import cell, judged, outcomes, row, side, trained
 

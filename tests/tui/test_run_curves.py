@@ -3,8 +3,8 @@
 import time
 from dataclasses import replace
 
-from crdnd_tui.monitor.run_curves import Curves, eta, quantile
-from crdnd_tui.state import RunState, fold
+from crdnd_tui.core.state import RunState, fold
+from crdnd_tui.tui.monitor.run_curves import Curves, eta, quantile
 from engine.spec.events import DeviceSampled, EpochDone, RunStarted, StepDone, TrainingStarted, Validated
 
 

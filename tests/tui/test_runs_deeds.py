@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from crdnd_tui import launch
-from crdnd_tui.dialogs.question import Ask, Question
-from crdnd_tui.home import notes, run_deeds
-from crdnd_tui.home.notes import Notes
+from crdnd_tui.core import launch, notes, run_actions
+from crdnd_tui.core.notes import Notes
+from crdnd_tui.tui.dialogs.question import Ask, Question
 from engine.spec import toml
 from engine.spec.rundir import RunDir
 from tests.tui.lab_runs import CRDND, RSLAD, living, play, ready, shown, text
@@ -142,7 +141,7 @@ def test_trash_and_back(runs: Path) -> None:
 def test_a_living_run_is_no_trash(runs: Path) -> None:
     with living(runs) as run:
         with pytest.raises(Exception, match="at work"):
-            run_deeds.trash(run.path)
+            run_actions.trash(run.path)
         play(runs, "home", "d", "d")
         assert run.path.is_dir()
 
@@ -167,16 +166,16 @@ def test_clone_of_a_preset_that_stands_alone_is_as_it_was_written(tmp_path: Path
     run = RunDir(tmp_path)
     run.preset.write_text("# why\n[data]\nname = 'digits'\n[student]\nname = 'small_cnn'\n[method]\nname = 'natural'\n")
     run.config.write_text(toml.dump(toml.load(run.preset)))
-    assert run_deeds.clone(tmp_path).startswith("# why")
+    assert run_actions.clone(tmp_path).startswith("# why")
     run.config.write_text(toml.dump(toml.load(run.preset, ["method.name=trades", "name=by flags"])))
-    assert 'name = "trades"' in run_deeds.clone(tmp_path)  # flags had overridden what was written
+    assert 'name = "trades"' in run_actions.clone(tmp_path)  # flags had overridden what was written
     run.config.unlink()
     run.preset.write_text("extends = 'x.toml'")
     with pytest.raises(Exception, match="cannot be read"):
-        run_deeds.clone(tmp_path)
+        run_actions.clone(tmp_path)
     run.config.write_text("[subject")
     with pytest.raises(Exception, match="damaged"):
-        run_deeds.clone(tmp_path)
+        run_actions.clone(tmp_path)
     run.config.write_text("[subject]\nrun = 'a'")
     with pytest.raises(Exception, match="evaluation"):
-        run_deeds.clone(tmp_path)
+        run_actions.clone(tmp_path)

@@ -8,12 +8,12 @@ import pytest
 from textual import events
 from textual.widgets import Static
 
-from crdnd_tui.app import SCREENS
-from crdnd_tui.at_work import at_work
-from crdnd_tui.home.run_rows import why
-from crdnd_tui.library import Summary
-from crdnd_tui.widgets.head import Head
-from crdnd_tui.widgets.run_preview import LossCurve
+from crdnd_tui.core.library import Summary
+from crdnd_tui.tui.app import SCREENS
+from crdnd_tui.tui.at_work import at_work
+from crdnd_tui.tui.runs.run_rows import why
+from crdnd_tui.tui.widgets.head import Head
+from crdnd_tui.tui.widgets.run_preview import LossCurve
 from tests.tui.lab_runs import CRDND, living, ready, shown, text
 from tests.tui.pilot import drive, recorded, settle
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import SelectionList, Static
 
-from crdnd_tui.home import notes
+from crdnd_tui.core import notes
 from tests.tui.lab_runs import CRDND, RSLAD, caption, living, play, ready, shown, text
 from tests.tui.pilot import drive, recorded, settle
 
@@ -183,7 +183,7 @@ def test_the_mouse(runs: Path) -> None:
 
 
 def test_demo(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from crdnd_tui.app import LabApp
+    from crdnd_tui.tui.app import LabApp
 
     asked = []
     monkeypatch.setattr(LabApp, "start_demo", lambda self: asked.append(True))

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, Static
 
-from crdnd_tui.home import notes
-from crdnd_tui.home.notes import Notes
-from crdnd_tui.palette import PALETTES
-from crdnd_tui.queueing.queue import Queue
+from crdnd_tui.core import notes
+from crdnd_tui.core.notes import Notes
+from crdnd_tui.core.palette import PALETTES
+from crdnd_tui.queue.tickets import Queue
 from engine.spec.rundir import RunDir
 from tests.tui.lab_runs import CRDND, RSLAD, living, play, ready, text
 from tests.tui.pilot import NOW, SIZES, drive, recorded, same_picture, settle

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import library
-from crdnd_tui.home import notes
-from crdnd_tui.home.notes import Notes
-from crdnd_tui.home.scan import FIRST, Scan, Scanner, shared
+from crdnd_tui.core import library, notes
+from crdnd_tui.core.notes import Notes
+from crdnd_tui.core.scan import FIRST, Scan, Scanner, shared
 from engine.spec import files
 from engine.spec import status as spec_status
 from engine.spec.rundir import RunDir

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdnd_tui.plots.scatter import Point, scatter
+from crdnd_tui.chart.scatter import Point, scatter
 
 
 def drawn(points, size=(40, 14), *, ascii_only=False):

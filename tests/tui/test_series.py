@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdnd_tui.plots.series import LIMIT, Series, Smoothed, smooth
+from crdnd_tui.chart.series import LIMIT, Series, Smoothed, smooth
 
 finite = st.floats(-1e6, 1e6)
 value = st.one_of(finite, st.none(), st.just(math.nan), st.just(math.inf))

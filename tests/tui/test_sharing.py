@@ -2,11 +2,11 @@
 
 import pytest
 
-from crdnd_tui.queueing import occupancy
-from crdnd_tui.queueing.entry import About, Entry
-from crdnd_tui.queueing.foretold import plan
-from crdnd_tui.queueing.queue import Ticket
-from crdnd_tui.queueing.sharing import GIB, MOST, Rules, Sharing, Space, need
+from crdnd_tui.queue import occupancy
+from crdnd_tui.queue.entry import About, Entry
+from crdnd_tui.queue.foretold import plan
+from crdnd_tui.queue.sharing import GIB, MOST, Rules, Sharing, Space, need
+from crdnd_tui.queue.tickets import Ticket
 
 BY_MEMORY = Sharing(by="memory")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import launch, vitals
-from crdnd_tui.queueing import occupancy, worker
-from crdnd_tui.queueing.queue import Queue
+from crdnd_tui.core import engine_process, launch
+from crdnd_tui.queue import occupancy, worker
+from crdnd_tui.queue.tickets import Queue
 from engine.spec import toml
 from engine.spec.rundir import RunDir
 from tests.tui.pilot import drive
@@ -99,7 +99,9 @@ def test_from_an_empty_folder_to_two_methods_side_by_side(runs: Path, tmp_path: 
     second, first = sorted(runs.glob("2*"), reverse=True)
     assert [attack.name for attack in toml.read(first / "config.toml").evaluation.attacks].count("cw_2") == 0
     assert toml.read(second / "config.toml").method.name == "rslad"
-    assert vitals.alive(RunDir(second)) and not vitals.alive(RunDir(first))  # nothing of it was hurt by leaving
+    assert engine_process.alive(RunDir(second)) and not engine_process.alive(
+        RunDir(first)
+    )  # nothing of it was hurt by leaving
     drive(second_sitting, runs, now=time.time)
     assert Queue(runs).ticket(second.name).state in ("running", "done")  # the worker may not have looked yet
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui import launch
-from crdnd_tui.queueing import worker
-from crdnd_tui.queueing.queue import Queue
+from crdnd_tui.core import launch
+from crdnd_tui.queue import worker
+from crdnd_tui.queue.tickets import Queue
 from engine.spec.rundir import RunDir
 from engine.spec.status import decode
 from tests.tui.terminal import ROOT, Terminal

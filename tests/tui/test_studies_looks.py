@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.exporting import of_study
-from crdnd_tui.queueing import batches
-from crdnd_tui.queueing.batches import Batch
-from crdnd_tui.screens.studies import plan, saying
-from crdnd_tui.screens.studies.desk import Asked, Desk
-from crdnd_tui.screens.studies.shelf import Shelf
-from crdnd_tui.studies import reading
-from crdnd_tui.widgets.study_list import StudyList
-from crdnd_tui.widgets.study_matrix import StudyMatrix
-from crdnd_tui.widgets.study_report import told_once
+from crdnd_tui.queue import batches
+from crdnd_tui.queue.batches import Batch
+from crdnd_tui.study import reading
+from crdnd_tui.tui.screens.studies import plan, saying
+from crdnd_tui.tui.screens.studies.desk import Asked, Desk
+from crdnd_tui.tui.screens.studies.shelf import Shelf
+from crdnd_tui.tui.widgets.study_list import StudyList
+from crdnd_tui.tui.widgets.study_matrix import StudyMatrix
+from crdnd_tui.tui.widgets.study_report import told_once
+from crdnd_tui.write import of_study
 from tests.tui.busy_queue import past, text
 from tests.tui.pilot import NOW, drive, same_picture, settle
 from tests.tui.study_runs import (  # noqa: F401  three are fixtures

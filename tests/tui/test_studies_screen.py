@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from crdnd_tui.app import LabApp
-from crdnd_tui.dialogs.export import Export
-from crdnd_tui.dialogs.provenance import ProvenanceDialog
-from crdnd_tui.dialogs.question import Ask, Question
-from crdnd_tui.dialogs.verify import VerifyDialog
-from crdnd_tui.queueing import worker
-from crdnd_tui.queueing.queue import Queue
-from crdnd_tui.widgets.sheets import Sheet
-from crdnd_tui.widgets.study_list import StudyList
+from crdnd_tui.queue import worker
+from crdnd_tui.queue.tickets import Queue
+from crdnd_tui.tui.app import LabApp
+from crdnd_tui.tui.dialogs.export import Export
+from crdnd_tui.tui.dialogs.provenance import ProvenanceDialog
+from crdnd_tui.tui.dialogs.question import Ask, Question
+from crdnd_tui.tui.dialogs.verify import VerifyDialog
+from crdnd_tui.tui.widgets.sheets import Sheet
+from crdnd_tui.tui.widgets.study_list import StudyList
 from tests.tui.busy_queue import past, text, told
 from tests.tui.pilot import drive, settle
 from tests.tui.study_runs import (  # noqa: F401  three are fixtures

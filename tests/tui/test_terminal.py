@@ -164,7 +164,7 @@ def at_work(runs, tmp_path):
     status = folder / RUN / "status.json"
     words = status.read_text().replace('"phase":"done"', '"phase":"training"')
     status.write_text(re.sub(r'"heartbeat":[\d.]+', f'"heartbeat":{time.time()}', words))
-    command = [sys.executable, "-c", ENGINE, str(folder / RUN / "engine.lock")]
+    command = [sys.executable, "-c", ENGINE, str(folder / RUN / "engine.runtime.lock")]
     engine = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE)
     assert engine.stdout.readline() == b"held\n"
     yield str(folder), engine
@@ -224,7 +224,7 @@ def test_a_lost_terminal_ends_it_within_two_seconds_and_no_run(at_work, ignoring
 
 
 def test_a_crash_is_told_and_the_exit_code_is_not_zero(runs):
-    broken = "import crdnd_tui.screens.runs.screen as runs; runs.RunsScreen.body = lambda self: 1 // 0; "
+    broken = "import crdnd_tui.tui.screens.runs.screen as runs; runs.RunsScreen.body = lambda self: 1 // 0; "
     with Terminal(command=[sys.executable, "-c", broken + MAIN, "--runs", runs]) as shown:
         assert shown.code() == 1
         assert b"ZeroDivisionError" in shown.said

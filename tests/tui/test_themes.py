@@ -8,8 +8,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
 
-from crdnd_tui.palette import PALETTES
-from crdnd_tui.themes import AsciiFilter, ascii_cells, themes
+from crdnd_tui.core.palette import PALETTES
+from crdnd_tui.tui.themes import AsciiFilter, ascii_cells, themes
 
 
 def test_each_palette_is_a_theme():

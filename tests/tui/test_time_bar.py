@@ -3,10 +3,10 @@
 import pytest
 from rich.cells import cell_len
 
-from crdnd_tui import fast_path
-from crdnd_tui.fast_path import Spent
-from crdnd_tui.palette import DARK, LIGHT
-from crdnd_tui.widgets.time_bar import ASCII, COLOURED, COLOURLESS, time_line
+from crdnd_tui.core import fast_path
+from crdnd_tui.core.fast_path import Spent
+from crdnd_tui.core.palette import DARK, LIGHT
+from crdnd_tui.tui.widgets.time_bar import ASCII, COLOURED, COLOURLESS, time_line
 
 SWITCHES = {"teacher": "bfloat16", "inner": "bfloat16", "folded": "on", "paired": "on", "table": "lazy"}
 SPENT = Spent(

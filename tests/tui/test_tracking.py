@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from crdnd_tui.monitor import log_lines
-from crdnd_tui.monitor.tracking import Tracker, newest
-from crdnd_tui.state import RunState
+from crdnd_tui.core.state import RunState
+from crdnd_tui.tui.monitor import log_lines
+from crdnd_tui.tui.monitor.tracking import Tracker, newest
 from engine.spec.rundir import RunDir
 from tests.tui.live_runs import CRDND, NATURAL, TEACHER, cut, events, held, one, step, write_events
 from tests.tui.pilot import NOW

@@ -9,11 +9,11 @@ import psutil
 import pytest
 from textual.widgets import Static
 
-from crdnd_tui import verifying
-from crdnd_tui.dialogs.question import Question
-from crdnd_tui.dialogs.verify import VerifyDialog
-from crdnd_tui.help import HelpScreen, deeds
-from crdnd_tui.widgets.text_sheet import TextSheet
+from crdnd_tui.core import verifying
+from crdnd_tui.tui.dialogs.question import Question
+from crdnd_tui.tui.dialogs.verify import VerifyDialog
+from crdnd_tui.tui.help import HelpScreen, deeds
+from crdnd_tui.tui.widgets.text_sheet import TextSheet
 from engine.spec.rundir import RunDir
 from tests.tui.lab_runs import CRDND, RSLAD, living, ready
 from tests.tui.pilot import drive, recorded, same_picture, settle

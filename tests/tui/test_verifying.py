@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from crdnd_tui import verifying
-from crdnd_tui.dialogs import verify_page
-from crdnd_tui.palette import DARK
-from crdnd_tui.verifying import Check, Course, Extent, Progress, Refusal, Verdict
+from crdnd_tui.core import verifying
+from crdnd_tui.core.palette import DARK
+from crdnd_tui.core.verifying import Check, Course, Extent, Progress, Refusal, Verdict
+from crdnd_tui.tui.dialogs import verify_page
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
 from tests.tui.lab_runs import CRDND

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from crdnd_tui.judgement.visit import Cell, Visit
+from crdnd_tui.tui.gallery.visit import Cell, Visit
 from tests.tui.shelves import example
 
 SUITE = {

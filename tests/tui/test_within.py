@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.comparing.within import gap, overfitting
-from crdnd_tui.state import RunState
-from crdnd_tui.stats import proportions, seeds
+from crdnd_tui.compare import proportions, seeds
+from crdnd_tui.compare.within import gap, overfitting
+from crdnd_tui.core.state import RunState
 from engine.spec.outcomes import mcnemar_p
 from tests.tui.sides import cell, outcomes, seen, side
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from crdnd_tui import launch, vitals
-from crdnd_tui.queueing import occupancy, worker
-from crdnd_tui.queueing.queue import Queue
+from crdnd_tui.core import engine_process, launch
+from crdnd_tui.queue import occupancy, worker
+from crdnd_tui.queue.tickets import Queue
 from engine.spec.errors import RunFolderError
 from engine.spec.rundir import RunDir
 from tests.tui.lab_queue import ENGINE, driver, runs_folder, states, ticket, until, waiting_run  # noqa: F401  a fixture
@@ -31,7 +31,7 @@ def by_hand(run: RunDir) -> subprocess.Popen:
     plan = (run.path / "fake.json").read_text()
     process = subprocess.Popen([sys.executable, str(ENGINE), str(run.path)], env={**os.environ, "FAKE_ENGINE": plan},
                                start_new_session=True)  # fmt: skip
-    until(lambda: vitals.alive(run))
+    until(lambda: engine_process.alive(run))
     return process
 
 
@@ -131,14 +131,14 @@ def test_a_killed_worker_loses_nothing(runs: Path) -> None:
     until(long.events.exists)
     os.kill(pid_of(runs), signal.SIGKILL)
     until(lambda: not worker.alive(runs))
-    assert vitals.alive(long)  # the engine goes on
+    assert engine_process.alive(long)  # the engine goes on
     assert worker.wake(runs)
     until(lambda: worker.alive(runs))
     assert states(runs) == {"long1": "running", "short1": "waiting"}
     os.kill(pid_of(runs), signal.SIGKILL)
     until(lambda: not worker.alive(runs))
     launch.ask_to_stop(long)
-    until(lambda: not vitals.alive(long))  # while no worker looks
+    until(lambda: not engine_process.alive(long))  # while no worker looks
     worker.wake(runs)
     until(lambda: states(runs) == {"long1": "stopped", "short1": "done"})
 
@@ -158,7 +158,7 @@ def test_sigterm_ends_the_worker_and_leaves_engines_alone(runs: Path) -> None:
     until(run.events.exists)
     os.kill(pid_of(runs), signal.SIGTERM)
     until(lambda: not worker.alive(runs))
-    assert vitals.alive(run)
+    assert engine_process.alive(run)
 
 
 def test_of_two_workers_the_second_leaves(runs: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_run_that_was_started_by_hand_occupies_the_device(runs: Path) -> None:
     assert states(runs)["here1"] == "waiting"
     Queue(runs).set_at_once(2)
     until(lambda: states(runs)["here1"] == "done")
-    assert vitals.alive(hand)
+    assert engine_process.alive(hand)
     launch.ask_to_stop(hand)
     process.wait(20)
 
@@ -209,7 +209,7 @@ def test_an_engine_at_work_cannot_be_queued(runs: Path) -> None:
 
 def test_the_worker_needs_neither_torch_nor_textual() -> None:
     heavy = ("torch", "numpy", "textual", "pydantic")
-    code = f"import sys, crdnd_tui.queueing.worker; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, crdnd_tui.queue.worker; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert found.stdout.strip() == "[]"
 

@@ -1,0 +1,189 @@
+"""crdnd compare, study, report, export, verify: names and flags only; the work is imported when it is called."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crdnd_tui.cli.options import (
+    Baseline,
+    Data,
+    Device,
+    Exact,
+    Force,
+    Json,
+    Out,
+    Run,
+    Runs,
+    Seeds,
+    Settings,
+    Study,
+    Threads,
+    To,
+    folder,
+)
+from crdnd_tui.core import complete
+
+
+def register(app: typer.Typer) -> None:
+    """Each command under its name, in the order of the help."""
+    app.command()(compare)
+    app.command()(study)
+    app.command()(verify)
+    app.command()(export)
+    app.command()(report)
+
+
+def compare(  # noqa: PLR0913  options of a command line
+    runs_: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Two runs and more.", autocompletion=complete.runs)
+    ],
+    *,
+    baseline: Baseline = "",
+    checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Whose numbers are compared.")] = "best",
+    seeds: Seeds = None,
+    as_json: Json = False,
+    to: To = "",
+    out: Out = "",
+    force: Force = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Compare runs: accuracies with intervals, paired tests, gaps, classes, and the keys that differ."""
+    from crdnd_tui.cli import compare as command  # noqa: PLC0415  paid for by this command alone
+
+    raise typer.Exit(
+        command.compare(
+            runs_, folder(runs), baseline=baseline, checkpoint=checkpoint, grouped=seeds, as_json=as_json, to=to,
+            out=out, force=force,
+        )
+    )  # fmt: skip
+
+
+def study(  # noqa: PLR0913  options of a command line
+    name: Study,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs and the estimate; start nothing.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="AXIS=LABEL", help="Only these runs, as in seed=0; may be repeated.")
+    ] = None,
+    at_once: Annotated[int | None, typer.Option(help="Runs that may share a device.", show_default=False)] = None,
+    stop_on_failure: Annotated[
+        bool | None,
+        typer.Option("--stop-on-failure/--go-on", help="When a run fails: hold the rest, or not; as before otherwise."),
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try what failed again.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Queue the runs and return.")] = False,
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    exact: Exact = None,
+    settings: Settings = None,
+    data: Data = Path("data"),
+    runs: Runs = Path("runs"),
+) -> None:
+    """Run a whole table from one file; what is done is not repeated, what was interrupted goes on. Ctrl-C leaves."""
+    from crdnd_tui.cli import machine  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import study as command  # noqa: PLC0415  paid for by this command alone
+
+    here = machine.machine(
+        runs=str(runs), data=str(data), device=device, threads=threads, settings=settings or (), crew={"exact": exact}
+    )
+    raise typer.Exit(
+        command.study(
+            name, here, only or (), dry_run=dry_run, at_once=at_once, stop_on_failure=stop_on_failure,
+            retry_failed=retry_failed, detach=detach, as_json=as_json,
+        )
+    )  # fmt: skip
+
+
+def report(
+    study: Study,
+    *,
+    checkpoint: Annotated[
+        str, typer.Option(metavar="best|last", help="Whose numbers; the study's own otherwise.")
+    ] = "",
+    as_json: Json = False,
+    to: To = "",
+    out: Out = "",
+    force: Force = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Print a study's tables, with the numbers in print beside the measured ones; what has not run says so."""
+    from crdnd_tui.cli import report as command  # noqa: PLC0415  paid for by this command alone
+
+    raise typer.Exit(
+        command.report(
+            study, folder(runs), checkpoint=checkpoint, as_json=as_json, to=to, out=out, force=force
+        )
+    )  # fmt: skip
+
+
+def export(  # noqa: PLR0913  options of a command line
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WHAT...", help="A run, several to be compared, or a study.", autocompletion=complete.runs
+        ),
+    ],
+    *,
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMAT",
+            help="markdown latex csv json html svg png pdf; tensorboard mlflow; safetensors onnx robustbench.",
+            autocompletion=complete.formats,
+        ),
+    ],
+    out: Annotated[
+        str,
+        typer.Option("-o", "--out", metavar="PATH", help="A file, a folder/, - for stdout; exports/ beside the runs."),
+    ] = "",
+    force: Force = False,
+    checkpoint: Annotated[str, typer.Option(metavar="best|last", help="Whose numbers, or which student.")] = "",
+    baseline: Baseline = "",
+    seeds: Seeds = None,
+    only: Annotated[str, typer.Option(metavar="KEY[,KEY...]", help="These tables, as in results,differences.")] = "",
+    figure: Annotated[str, typer.Option(metavar="KEY[,KEY...]", help="These figures, as in loss,classes.")] = "",
+    experiment: Annotated[str, typer.Option(help="Of MLflow: crdnd unless it is named.")] = "",
+    as_json: Json = False,
+    data: Data = Path("data"),
+    runs: Runs = Path("runs"),
+) -> None:
+    """Write a run, a comparison or a study as tables, plots or a report; replay it elsewhere; export the student."""
+    from crdnd_tui.cli import export as command  # noqa: PLC0415  paid for by this command alone
+
+    wanted = command.Wanted(
+        to=to, out=out, force=force, checkpoint=checkpoint, baseline=baseline, grouped=seeds,
+        tables=_keys(only), figures=_keys(figure), experiment=experiment, data=folder(data),
+    )  # fmt: skip
+    raise typer.Exit(command.export(what, folder(runs), wanted, as_json=as_json))
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def verify(  # noqa: PLR0913  options of a command line
+    run: Run,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Judge again on clean images and by one attack only.")] = False,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Judge again by this one only; may be repeated.", autocompletion=complete.attacks
+        ),
+    ] = None,
+    as_json: Json = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda ...; that of the run otherwise.")] = "",
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 = as many as the run had.", min=0)] = 0,
+    data: Annotated[Path | None, typer.Option(envvar="CRDND_DATA", help="Folder of data sets and teachers.")] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Check a run's hashes and records, judge its student again, and say whether the stored numbers hold."""
+    from crdnd_tui.cli import verify as command  # noqa: PLC0415  paid for by this command alone
+
+    flags = [word for name in attack or () for word in ("--attack", name)] + ["--quick"] * quick
+    flags += ["--device", device] if device else []
+    flags += ["--threads", str(threads)] if threads else []
+    flags += ["--data", str(folder(data))] if data else []
+    raise typer.Exit(command.verify(run, folder(runs), flags, as_json=as_json))

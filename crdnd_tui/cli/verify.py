@@ -1,0 +1,103 @@
+"""crdnd verify: an engine judges a saved student again and says whether the stored numbers hold."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO
+
+from rich.text import Text
+
+from crdnd_tui.cli import output
+from crdnd_tui.core import verifying
+from crdnd_tui.core.text import count
+from crdnd_tui.core.verifying import MAX_LINE, PATIENCE, SIGNS, WORDS, Check, Course, Progress, Verdict, Word
+from engine.spec import rundir
+from engine.spec.errors import CrdndError
+from engine.spec.rundir import RunDir
+
+HELD, FAILED, USAGE, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
+COLOURS = {"holds": "green", "fails": "red"}
+
+
+def verify(name: str, runs: Path, flags: Sequence[str], *, as_json: bool) -> int:
+    """Every check as a row on stdout, what goes on on stderr; `flags` are passed to the engine."""
+    run = rundir.find(runs, name)
+    course = Course()
+    with tempfile.TemporaryFile() as complaints:
+        engine = _start(verifying.verify_command(run, flags), complaints)
+        try:
+            for word in _words(engine):
+                course = course.after(word)
+                _narrate(word)
+            code = engine.wait()
+        except KeyboardInterrupt:
+            _stop(engine)
+            output.say("interrupted; the run was only read", "yellow")
+            return INTERRUPTED
+        finally:
+            if engine.poll() is None:
+                _stop(engine)
+        complaints.seek(0)
+        last = complaints.read()
+    if code == STOPPED:
+        output.say("stopped; the run was only read", "yellow")
+        return STOPPED
+    if course.verdict is None:
+        raise CrdndError(course.trouble(code, last))
+    if as_json:
+        checks = [asdict(check) for check in course.checks]
+        output.show_json({"run": run.id, **asdict(course.verdict), "exit": code, "checks": checks})
+    else:
+        output.show(page(run, course.checks, course.verdict))
+    return HELD if code == HELD else FAILED
+
+
+def page(run: RunDir, checks: Sequence[Check], verdict: Verdict) -> list[Text]:
+    """One row for each check, and the verdict below."""
+    width = max((len(check.what) for check in checks), default=0)
+    rows = [Text.assemble("  ", _sign(check.verdict), f" {check.what:<{width}}  ", check.words) for check in checks]
+    sign, style = _sign(verdict.verdict)
+    said = WORDS.get(verdict.verdict, WORDS["unknown"])
+    return [*rows, Text(), Text.assemble((f"{sign} {run.id} {said}", style), f": {verdict.words}")]
+
+
+def _sign(verdict: str) -> tuple[str, str]:
+    return SIGNS.get(verdict, SIGNS["unknown"]), COLOURS.get(verdict, "yellow")
+
+
+def _narrate(word: Word) -> None:
+    """Each check, and the beginning and the end of each judgement."""
+    match word:
+        case Check():
+            output.say(f"{word.what}: {WORDS.get(word.verdict, '?')}, {word.words}")
+        case Progress(done=done, total=total) if done in (0, total):
+            what = " ".join(filter(None, (word.checkpoint, word.attack, word.part)))
+            output.say(f"judging {what}: {count(done)} of {count(total)} images")
+
+
+def _start(command: Sequence[str], complaints: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """In a session of its own: Ctrl-C reaches it through us, once."""
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True,
+        env=verifying.environment(),
+    )  # fmt: skip
+
+
+def _words(engine: "subprocess.Popen[bytes]") -> Iterator[Word]:
+    """What it says, line by line."""
+    assert engine.stdout is not None
+    for raw in iter(lambda: engine.stdout.readline(MAX_LINE), b""):  # type: ignore[union-attr]
+        word = verifying.heard(raw)
+        if word is not None:
+            yield word
+
+
+def _stop(engine: "subprocess.Popen[bytes]") -> None:
+    engine.terminate()
+    try:
+        engine.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        engine.kill()
+        engine.wait()

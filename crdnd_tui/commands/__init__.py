@@ -1,1 +1,0 @@
-"""What each command does. `crdnd_tui.cli` imports one of these only when its command is called."""

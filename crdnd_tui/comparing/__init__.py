@@ -1,1 +1,0 @@
-"""Several runs as one: tables, curves, differences. Nothing here draws."""

@@ -1,0 +1,1 @@
+"""Read run folders, start engines, and say what they mean."""

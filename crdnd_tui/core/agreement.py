@@ -1,0 +1,156 @@
+"""Whether a figure agrees with what else its run says: its count, its interval, its record, its neighbours. Pure.
+
+A figure that does not is never shown as it stands: its record's figure is shown in its place, with a mark, or none.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from crdnd_tui.core.text import count
+from engine.spec.events import Evaluated
+from engine.spec.outcomes import is_count, near, same, wilson
+from engine.spec.status import Status
+
+CODE = "does_not_agree"  # of the mark
+BOUNDED = ("fgsm", "pgd", "pgd_sat", "pgd_trades", "cw_inf", "pgd_rescaled", "autoattack")
+# parts of the worst case: the bounded ones of the registry, which brings pydantic, and no first paint waits for that
+_NEAR = 1e-6  # of a fraction
+_SHARES = ("found", "largest_change")  # details that are fractions, beside `after_<part>`
+
+Place = tuple[str, str]  # checkpoint, attack
+
+
+class Record(NamedTuple):
+    """What the file of a figure says of it."""
+
+    cell: Evaluated | None = None  # None where the file is damaged
+    counts: tuple[int, ...] = ()  # images per class
+    judged: tuple[str, ...] = ()  # hashes of the images, the data and the weights
+    marks: tuple[str, ...] = ()
+    trouble: str = ""  # why it cannot be believed
+
+
+class Settled(NamedTuple):
+    """The figures that may be shown, and of which places something does not agree, in words."""
+
+    table: dict[str, dict[str, Evaluated]]
+    disputed: dict[Place, str]
+
+
+def settle(told: Mapping[str, Mapping[str, Evaluated]], records: Mapping[Place, Record], classes: int = 0) -> Settled:
+    """Hold what the log tells against the records beside it; the record beats the log.
+
+    A figure without a record has only itself: its count, its interval, its classes (`classes` of them, 0 where that is
+    unknown), and the other figures of its checkpoint.
+    """
+    table: dict[str, dict[str, Evaluated]] = {name: {} for name in told}
+    disputed: dict[Place, str] = {}
+    owners = _owners(records)
+    counts = {sum(r.counts): r.counts for r in records.values() if r.cell is not None}
+    for place in dict.fromkeys([*((name, attack) for name, row in told.items() for attack in row), *records]):
+        name, attack = place
+        cell, record = told.get(name, {}).get(attack), records.get(place)
+        if record is None and cell is not None:
+            why = contradiction(cell, counts.get(cell.n, ()), classes)
+            shown = None if why else cell
+        elif record is not None:
+            shown, why = _of_record(cell, record)
+            if shown is not None and owners[name] != record.judged:
+                shown, why = None, "its record is of other images or weights than the other records beside it"
+        if why:
+            disputed[place] = why
+        if shown is not None:
+            table.setdefault(name, {})[attack] = shown
+    for name, row in table.items():
+        for attack, why in _crossed(row, {a for a in row if (name, a) in records}).items():
+            disputed.setdefault((name, attack), why)
+            if (name, attack) not in records:
+                del row[attack]
+    return Settled({name: row for name, row in table.items() if row}, disputed)
+
+
+def _owners(records: Mapping[Place, Record]) -> dict[str, tuple[str, ...] | None]:
+    """Of each checkpoint, the images and weights that most of its records are of; None where no most are."""
+    found: dict[str, Counter[tuple[str, ...]]] = {}
+    for (name, _), record in records.items():
+        if record.cell is not None:
+            found.setdefault(name, Counter())[record.judged] += 1
+    most = {name: counts.most_common(2) for name, counts in found.items()}
+    return {name: first[0] if not rest or rest[0][1] < first[1] else None for name, (first, *rest) in most.items()}
+
+
+def _of_record(cell: Evaluated | None, record: Record) -> tuple[Evaluated | None, str]:
+    """What is shown of a figure that has a record, and why something does not agree."""
+    if record.cell is None:
+        return None, record.trouble
+    apart = _apart(cell, record.cell) if cell is not None else ""
+    return (record.cell if cell is None or apart else cell), apart
+
+
+def _apart(cell: Evaluated, record: Evaluated) -> str:
+    """In which words the log and the record differ; empty when they say the same."""
+    keys = ("accuracy", "n", "of", "low", "high", "per_class", "details", "spec", "split", "seconds")
+    names = [key for key in keys if not same(getattr(cell, key), getattr(record, key))]
+    return f"the log and its record differ in {', '.join(names)}" if names else ""
+
+
+def contradiction(cell: Evaluated, counts: tuple[int, ...] = (), classes: int = 0) -> str:
+    """Why a figure contradicts itself; empty when it does not. `counts`: images per class, where they are known."""
+    n, accuracy, per_class = cell.n, cell.accuracy, cell.per_class
+    if not 0 < n <= cell.of:
+        return "so many images cannot have been judged"
+    if not is_count(accuracy, n):
+        return f"its accuracy is no share of {count(n)} images"
+    if not all(map(near, (cell.low, cell.high), wilson(round(accuracy * n), n))):
+        return f"its interval is not that of its accuracy on {count(n)} images"
+    if per_class and ((classes and len(per_class) != classes) or not all(0 <= share <= 1 for share in per_class)):
+        return "its accuracies per class are not those of so many classes"
+    if per_class and len(counts) == len(per_class):
+        right = sum(share * images for share, images in zip(per_class, counts, strict=True))
+        if not near(right / n, accuracy):
+            return "its accuracy is not the mean of its classes"
+    if per_class and max(per_class) < accuracy - _NEAR:
+        return "no class is right as often as all together"
+    if any(not 0 <= cell.details[key] <= 1 for key in cell.details if key.startswith("after_") or key in _SHARES):
+        return "its details are no fractions"
+    return ""
+
+
+def _crossed(row: Mapping[str, Evaluated], backed: set[str]) -> dict[str, str]:
+    """Figures of one checkpoint that contradict each other; where only one has no record, it is that one."""
+    found: dict[str, str] = {}
+    parts = row["worst"].spec.get("attacks") if "worst" in row else None
+    accuracies = {attack: cell.accuracy for attack, cell in row.items()}
+    for low, high in _pairs(accuracies, [*parts] if isinstance(parts, list) else BOUNDED):
+        if row[low].n != row[high].n:
+            continue
+        unbacked = {low, high} - backed
+        found |= dict.fromkeys(sorted(unbacked or {low, high}), f"{low} cannot be above {high}")
+    return found
+
+
+def _pairs(accuracies: Mapping[str, float], parts: list[Any] | tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """(attack, attack) of which the first is above the second, though it cannot be.
+
+    Right under an attack is right before and after, so none is above clean; the worst case is not above its parts.
+    """
+    clean, worst = accuracies.get("clean"), accuracies.get("worst")
+    for attack, accuracy in accuracies.items():
+        if clean is not None and accuracy > clean + _NEAR:
+            yield attack, "clean"
+        if worst is not None and attack in parts and worst > accuracy + _NEAR:
+            yield "worst", attack
+
+
+def of_status(status: Status) -> dict[Place, str]:
+    """Figures of a status that contradict themselves or each other; `library.held` asks their records, too."""
+    n, found = status.results_n, dict[Place, str]()
+    for name, row in status.results.items():
+        for attack, share in row.items():
+            if not (is_count(share, n) if n > 0 else 0 <= share <= 1):
+                found[name, attack] = f"it is no share of {count(n)} images"
+        known = {attack: share for attack, share in row.items() if (name, attack) not in found}
+        for low, high in _pairs(known, BOUNDED):
+            found |= {(name, attack): f"{low} cannot be above {high}" for attack in (low, high)}
+    return found

@@ -1,0 +1,144 @@
+"""Following a run until its engine leaves. The engine never needs us: our death does not reach it.
+
+Ctrl-C once touches `stop`, twice kills. Whoever only watches just leaves.
+"""
+
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from crdnd_tui.core import engine_process, launch
+from crdnd_tui.core.results import Reading, fair
+from crdnd_tui.core.state import RunState
+from crdnd_tui.core.views import View
+from engine.spec.events import Event, RunResumed
+from engine.spec.rundir import RUN_ID, RunDir
+
+POLL_SECONDS = 0.1
+LOCK_SECONDS = 1.0  # between looks at a lock that is not our child's
+
+DONE, FAILED, USAGE, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it ended: the last state, and the exit code that says so."""
+
+    state: RunState
+    code: int
+    killed: bool = False  # the engine died without a word
+
+
+class Source:
+    """One event log, folded as it grows; knows which events are news and which are history told again."""
+
+    def __init__(self, run: RunDir, *, from_start: bool) -> None:
+        self._reading = Reading(run)
+        if not from_start:
+            self.read()
+
+    @property
+    def state(self) -> RunState:
+        """What the log and its records come to."""
+        return self._reading.state
+
+    def read(self) -> list[Event]:
+        """Everything there is by now; returns the news in it."""
+        news: list[Event] = []
+        for batch in self._reading.read():
+            if batch.reset:
+                news = []
+            news += _since_resume(batch.events) if batch.reset else batch.events
+        return fair(news, self.state)
+
+
+def _since_resume(events: Sequence[Event]) -> list[Event]:
+    """Of a log that was cut back, what came after the cut."""
+    cuts = [index for index, event in enumerate(events) if isinstance(event, RunResumed)]
+    return list(events[cuts[-1] :]) if cuts else []
+
+
+class Attachment:
+    """A viewer on a run. With `process` it is the run's owner: Ctrl-C stops the run, not just the view."""
+
+    def __init__(
+        self, run: RunDir, view: View, process: subprocess.Popen[bytes] | None = None, *, from_start: bool = True
+    ) -> None:
+        self._run, self._view, self._process = run, view, process
+        self._source = Source(run, from_start=from_start)
+        self._teacher: Source | None = None
+        self._teacher_id = ""
+        self._presses = 0
+        self._handled = 0
+        self._looked, self._locked = 0.0, True
+
+    def follow(self) -> Outcome:
+        """Until the engine has left, or the user has."""
+        before = signal.signal(signal.SIGINT, self._pressed)
+        try:
+            return self._follow()
+        finally:
+            signal.signal(signal.SIGINT, before)
+            self._view.close()
+
+    def _pressed(self, _number: int, _frame: FrameType | None) -> None:
+        self._presses += 1
+
+    def _follow(self) -> Outcome:
+        while True:
+            living = self._living()  # asked before the last read, so that no last word is missed
+            news = self._source.read()
+            self._view.show(self._source.state, news, living=living)
+            self._follow_teacher()
+            if not living:
+                return self._outcome()
+            if self._presses > self._handled:
+                self._handled += 1
+                if self._process is None:
+                    return Outcome(self._source.state, INTERRUPTED)
+                self._interrupt()
+            if self._handled == 1 and not self._run.stop.exists():
+                launch.ask_to_stop(self._run)  # an engine that was just starting cleared it away
+            time.sleep(POLL_SECONDS)
+
+    def _living(self) -> bool:
+        if self._process is not None:
+            return self._process.poll() is None
+        if time.monotonic() - self._looked >= LOCK_SECONDS:
+            self._looked, self._locked = time.monotonic(), engine_process.alive(self._run)
+        return self._locked
+
+    def _follow_teacher(self) -> None:
+        name = self._source.state.teacher_run
+        if not RUN_ID.fullmatch(name):
+            self._teacher, self._teacher_id = None, ""
+            return
+        if self._teacher is None or name != self._teacher_id:
+            waiting = self._source.state.teacher_waiting
+            self._teacher = Source(RunDir(self._run.path.parent / name), from_start=not waiting)
+            self._teacher_id = name
+        self._view.show_teacher(self._teacher.state, self._teacher.read())
+
+    def _interrupt(self) -> None:
+        if self._handled == 1:
+            launch.ask_to_stop(self._run)
+            self._view.say("Stopping after this step, then saving. Ctrl-C again kills.")
+        else:
+            self._view.say("Killing the engine.")
+            if not launch.kill(self._run, patience=0.0) and self._process is not None:
+                self._process.kill()
+            launch.kill_teacher(self._run, self._source.state)
+
+    def _outcome(self) -> Outcome:
+        state = self._source.state
+        spoken = {"finished": DONE, "stopped": STOPPED, "failed": FAILED}.get(state.phase)
+        if self._process is None:
+            return Outcome(state, FAILED if spoken is None else spoken, killed=spoken is None)
+        code = launch.ended(self._run, self._process)
+        killed = code not in (DONE, FAILED, USAGE, STOPPED)
+        if self._presses and (code == STOPPED or killed):
+            return Outcome(state, INTERRUPTED, killed=killed)
+        return Outcome(state, FAILED if killed else code, killed=killed)

@@ -1,0 +1,191 @@
+"""What a run's time went into, and which of the engine's shortcuts were on, in words. Pure.
+
+All of it comes from a log that anybody may have written: shares that are more than the whole are left out, a part that
+is not known is `other`, and every word is made safe and short.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from crdnd_tui.core.text import display, one_line
+from engine.spec.events import StepDone, TrainingStarted
+
+TITLES: Mapping[str, str] = {
+    "teacher": "teacher", "inner": "inner maximisation", "outer": "outer step", "data": "data", "other": "other",
+}  # fmt: skip
+"""Parts of a step in the order in which they are shown; the keys are their short names."""
+EXACT = "exact"
+NETS = ("teacher", "inner", "outer")  # whose precision is a switch
+_FULL = "float32"
+_SHORT = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
+_RECENT = 20  # reports that the shares are a mean of
+_WHOLE = 1.01  # sums of rounded fractions
+_WORD = 16  # cells of a value that is not known
+_STRANGE = 3  # switches of a newer engine that are shown
+_NAMED = 6  # runs, in one sentence
+_KNOWN = frozenset({*NETS, "folded", "paired", "table", "graphs", "ranks"})
+
+Engines = Sequence[Mapping[str, str]]
+"""Switches of the engines that trained a run, in turn, where they changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """Of a training: where its time goes now, and what is switched on."""
+
+    shares: Mapping[str, float] = field(default_factory=dict)  # part -> fraction, in the order of TITLES
+    words: tuple[str, ...] = ()  # switches, what matters most first
+    short: tuple[str, ...] = ()  # the same in fewer letters
+
+
+def spent(training: TrainingStarted | None, steps: Sequence[StepDone]) -> Spent | None:
+    """None where no engine has told of either: its log is older than these events, or no step is done."""
+    found = shares(steps)
+    switches = training.switches if training is not None else {}
+    if not found and not switches:
+        return None
+    return Spent(shares=found, words=words(switches), short=words(switches, short=True))
+
+
+def facts(training: TrainingStarted | None, steps: Sequence[StepDone]) -> list[tuple[str, str]]:
+    """The same as label and words, one line each; none where nothing is known."""
+    found = spent(training, steps)
+    if found is None:
+        return []
+    parts = [("time", told(found.shares))] if found.shares else []
+    return [*parts, ("computed", ", ".join(found.words))]
+
+
+def shares(steps: Sequence[StepDone]) -> dict[str, float]:
+    """The mean of the latest reports that can be true: their fractions add up to the whole, or less."""
+    reports = [e.shares for e in steps[-_RECENT:] if is_true(e.shares)]
+    means = dict.fromkeys(TITLES, 0.0)
+    for report in reports:
+        for part, share in report.items():
+            means[part if part in TITLES else "other"] += share / len(reports)
+    whole = max(1.0, sum(means.values()))
+    return {part: mean / whole for part, mean in means.items() if mean > 0.0}
+
+
+def is_true(report: Mapping[str, float]) -> bool:
+    """Whether a report's fractions can be parts of one whole; no is also for a report without any."""
+    return 0.0 < sum(report.values()) <= _WHOLE
+
+
+def percent(share: float) -> str:
+    """Without decimals; `<1` for what is little, but there."""
+    rounded = f"{100 * share:.0f}"
+    return "<1" if share and rounded == "0" else rounded
+
+
+def told(found: Mapping[str, float]) -> str:
+    """`teacher 27 %, inner maximisation 54 %`; empty where nothing is known."""
+    return ", ".join(f"{TITLES[part]} {percent(share)} %" for part, share in found.items())
+
+
+def cells(found: Mapping[str, float], width: int) -> dict[str, int]:
+    """Of a bar that is `width` cells long, how many belong to each part: by the largest remainders."""
+    exact = {part: share * width for part, share in found.items()}
+    given = {part: int(length) for part, length in exact.items()}
+    left = min(width, round(sum(exact.values()))) - sum(given.values())
+    for part in sorted(exact, key=lambda part: given[part] - exact[part])[: max(0, left)]:
+        given[part] += 1
+    return given
+
+
+def words(switches: Mapping[str, str], *, short: bool = False) -> tuple[str, ...]:
+    """`inner, outer bfloat16`, `table complete`, `folded` ...; `exact` where nothing is switched on."""
+    if is_exact(switches):
+        return (EXACT, *_ranks(switches))
+    said = [*_precision(switches, short=short), *_table(switches), *_on(switches, "graphs"), *_ranks(switches)]
+    said += [*_on(switches, "folded"), *_on(switches, "paired")]
+    strange = [f"{one_line(name, _WORD)} {one_line(value, _WORD)}" for name, value in switches.items()
+               if name not in _KNOWN]  # fmt: skip
+    more = [f"and {len(strange) - _STRANGE} more"] if len(strange) > _STRANGE else []
+    return tuple(said + strange[:_STRANGE] + more)
+
+
+def is_exact(switches: Mapping[str, str]) -> bool:
+    """Whether each network is asked as the paper writes it, in float32. Several ranks pair: that is no choice."""
+    off = {**dict.fromkeys(NETS, _FULL), "folded": "off", "table": "off", "graphs": "off"}
+    paired = switches.get("paired", "off") == "off" or bool(_ranks(switches))
+    asked = all(switches.get(name, wanted) == wanted for name, wanted in off.items())
+    return paired and switches.keys() <= _KNOWN and asked
+
+
+def recorded(facts: Mapping[str, Any]) -> dict[str, str] | None:
+    """The switches that provenance.json holds; None where no engine has told of them."""
+    told = facts.get("switches")
+    return {str(name): str(value) for name, value in told.items()} if isinstance(told, dict) else None
+
+
+def lower(switches: Mapping[str, str]) -> dict[str, str]:
+    """The networks that are not asked in float32, with their precision."""
+    return {net: display(switches[net], _WORD) for net in NETS if switches.get(net, _FULL) != _FULL}
+
+
+def _precision(switches: Mapping[str, str], *, short: bool) -> list[str]:
+    found = lower(switches)
+    kinds = list(dict.fromkeys(found.values()))
+    if not any(net in switches for net in NETS):
+        return []
+    if not found:
+        return [_SHORT[_FULL] if short else _FULL]
+    said = []
+    for kind in kinds:
+        nets = [net for net in found if found[net] == kind]
+        name = _SHORT.get(kind, kind) if short else kind
+        said.append(one_line(name if nets == list(NETS) else f"{', '.join(nets)} {name}", 40))
+    return said
+
+
+def _table(switches: Mapping[str, str]) -> list[str]:
+    kind = switches.get("table", "off")
+    return [] if kind == "off" else [f"table {one_line(kind, _WORD)}"]
+
+
+def _on(switches: Mapping[str, str], name: str) -> list[str]:
+    state = switches.get(name, "off")
+    return {"off": [], "on": [name]}.get(state, [f"{name} {one_line(state, _WORD)}"])
+
+
+def _ranks(switches: Mapping[str, str]) -> list[str]:
+    many = switches.get("ranks", "1")
+    if many.isascii() and many.isdecimal() and len(many) <= 6:
+        return [f"{int(many)} ranks"] if int(many) > 1 else []
+    return [f"ranks {one_line(many, _WORD)}"]
+
+
+def differently(rows: Sequence[tuple[str, Sequence[tuple[str, Engines]]]]) -> str:
+    """`Computed differently: a exact; b inner bfloat16.`; empty where all were computed in the same precision.
+
+    A row comes with its runs, each with the switches of all engines that trained it; a run that no engine has told of
+    is passed over. Reorderings of float32 are no difference here.
+    """
+    found: dict[tuple[str, ...], list[str]] = {}
+    exact = all(is_exact(s) for _, runs in rows for _, engines in runs for s in engines if not lower(s))
+    for label, runs in rows:
+        ways = {name: way for name, engines in runs if (way := _way(engines, exact=exact))}
+        alike = len(set(ways.values())) == 1
+        for name, way in [(label, next(iter(ways.values())))] if alike else ways.items():
+            found.setdefault(way, []).append(name)
+    if len(found) < 2:
+        return ""
+    return f"Computed differently: {'; '.join(f'{_listed(names)} {_then(way)}' for way, names in found.items())}."
+
+
+def _way(engines: Engines, *, exact: bool) -> tuple[str, ...]:
+    """The precision of each engine in turn, as often as it changed."""
+    said = [" and ".join(_precision(s, short=False)) if lower(s) else EXACT if exact else _FULL for s in engines]
+    return tuple(word for place, word in enumerate(said) if not place or word != said[place - 1])
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(one_line(name, 40) for name in names[:_NAMED])}{more}"
+
+
+def _then(way: Sequence[str]) -> str:
+    shown = way if len(way) <= _NAMED else (*way[: _NAMED - 1], way[-1])
+    return ", then ".join(shown)

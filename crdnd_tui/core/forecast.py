@@ -1,0 +1,209 @@
+"""How long a run will take, from runs that this machine has finished; never a guess.
+
+Seconds per FLOP of like runs, times the FLOPs of the new one: training, validation and each attack by themselves.
+Like means the same student, data and device; another student or image size has another pace, which nobody knows.
+"""
+
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crdnd_tui.core.follow import Follower
+from crdnd_tui.core.state import RunState, fold
+from crdnd_tui.core.text import duration
+from engine.spec import files, folders, toml
+from engine.spec.budget import Estimate
+from engine.spec.config import RunConfig
+from engine.spec.errors import ConfigError
+from engine.spec.estimate import estimate
+from engine.spec.rundir import RunDir, newest_first
+from engine.spec.teachers import PresetTeacher
+
+MOST = 24  # past runs that are read; the newest
+NOTHING = "no past run like this on this machine: time unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """What a finished run took, beside what it was."""
+
+    run: str
+    config: RunConfig
+    estimate: Estimate
+    device: str  # as asked for: auto, cpu, cuda
+    training: float  # seconds, likewise the next
+    validation: float
+    attacks: Mapping[str, float]
+    other: float  # loading, probing, saving
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Seconds of a run. `likeness` says how like it the past runs were; empty for the same method."""
+
+    seconds: float
+    low: float
+    high: float
+    training: float
+    evaluation: float
+    runs: int
+    likeness: str = ""
+    missing: tuple[str, ...] = ()  # attacks that no past run has run
+
+    @property
+    def words(self) -> str:
+        """About how long, the shortest and longest of the like runs, and how many they were."""
+        spread = f" ({duration(self.low)} \u2013 {duration(self.high)})" if self.runs > 1 else ""
+        word = f"{self.runs} past runs" if self.runs > 1 else "one past run"
+        least = "at least " if self.missing else "≈ "
+        without = f", without {', '.join(self.missing)}" if self.missing else ""
+        return f"{least}{duration(self.seconds)}{spread} from {word}{self.likeness} here{without}"
+
+
+def this_host() -> str:
+    """The name by which runs of this machine are known."""
+    return os.uname().nodename
+
+
+def past_runs(folder: Path, known: Mapping[str, Past | None] | None = None) -> dict[str, Past | None]:
+    """The newest finished runs of this machine, by id; None for those that tell nothing. `known` is not read again."""
+    found: dict[str, Past | None] = {}
+    host, kept = this_host(), 0
+    try:
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+    except OSError:
+        return found
+    for name in newest_first(folder, names):
+        past = (known or {}).get(name) or _past(RunDir(folder / name), host)
+        found[name] = past
+        kept += past is not None
+        if kept >= MOST:
+            break
+    return found
+
+
+def forecast(config: RunConfig, pasts: Sequence[Past], device: str) -> Forecast | None:
+    """From those past runs that are most like it; None when none is like it at all."""
+    pair = [p for p in pasts if p.device == device and p.config.student == config.student]
+    near = [p for p in pair if p.config.data.name == config.data.name]
+    same = [p for p in near if p.config.method.name == config.method.name]
+    cost = estimate(config)
+    for runs, likeness in ((same, ""), (near, " of other methods")):
+        each = [scaled for past in runs if (scaled := _scaled(past, config, cost)) is not None]
+        if each:
+            return _together(each, likeness)
+    return None
+
+
+def teacher_to_train(config: RunConfig, runs: Path) -> RunConfig | None:
+    """The teacher that would be trained first: named by its preset, and not among the finished runs."""
+    teacher = config.teacher
+    if not isinstance(teacher, PresetTeacher) or teacher.config is None:
+        return None
+    return teacher.config if folders.finished_run(runs, teacher.config) is None else None
+
+
+def _past(run: RunDir, host: str) -> Past | None:
+    known = folders.status_of(run)
+    if known is None or known.phase != "done" or known.host != host:
+        return None
+    try:
+        config = toml.read(run.config)
+    except ConfigError:  # damaged, or of a newer engine
+        return None
+    if not isinstance(config, RunConfig):
+        return None
+    state = _state(run)
+    if state.phase != "finished" or state.resumes or state.training is None or not state.epochs:
+        return None
+    begun = state.epochs[0].time - state.epochs[0].seconds
+    training = sum(epoch.seconds for epoch in state.epochs)
+    validation = sum(validated.seconds for validated in state.validations)
+    attacks: dict[str, float] = {}
+    for row in state.table.values():
+        for attack, cell in row.items():
+            if attack != "worst":  # made of the others
+                attacks[attack] = attacks.get(attack, 0.0) + cell.seconds
+    spent = training + validation + sum(attacks.values())
+    return Past(
+        run=run.id, config=config, estimate=estimate(config), device=_device(run), training=training,
+        validation=validation, attacks=attacks, other=max(0.0, state.last - begun - spent),
+    )  # fmt: skip
+
+
+def _state(run: RunDir) -> RunState:
+    follower, state = Follower(run.events), RunState()
+    while True:
+        batch = follower.read()
+        state = fold((event for event in batch.events if event.__struct_config__.tag != "step_done"), state)
+        if not batch.more:
+            return state
+
+
+def _device(run: RunDir) -> str:
+    """The device that was asked for."""
+    return str(files.read_table(run.machine).get("device", "auto"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scaled:
+    """A run at the pace of one past run, in seconds."""
+
+    training: float  # with validation
+    evaluation: float
+    other: float
+    missing: tuple[str, ...]  # attacks that the past run had not
+    unseen: int  # their FLOPs
+
+    @property
+    def whole(self) -> float:
+        return self.training + self.evaluation + self.other
+
+
+def _scaled(past: Past, config: RunConfig, cost: Estimate) -> _Scaled | None:
+    """None where the work of one of the two is not known."""
+    new, old = _works(config, cost), _works(past.config, past.estimate)
+    if new is None or old is None or not old[0]:
+        return None
+    with_teacher = new[1] is not None and old[1]
+    training = past.training * (new[1] / old[1] if with_teacher and new[1] and old[1] else new[0] / old[0])
+    if cost.validation_flops and past.estimate.validation_flops:
+        training += past.validation * cost.validation_flops / past.estimate.validation_flops
+    flops = {row.attack: row.flops for row in past.estimate.evaluation if row.attack in past.attacks and row.flops}
+    seen = [row for row in cost.evaluation if row.attack in flops]
+    unseen = [row for row in cost.evaluation if row.attack not in flops]
+    return _Scaled(
+        training=training,
+        evaluation=sum(past.attacks[row.attack] * row.flops / flops[row.attack] for row in seen),
+        other=past.other,
+        missing=tuple(row.attack for row in unseen),
+        unseen=sum(row.flops for row in unseen),
+    )
+
+
+def _works(config: RunConfig, cost: Estimate) -> tuple[int, int | None] | None:
+    """FLOPs of the training: the student's alone, and with the teacher's where those are known."""
+    if cost.student is None or cost.images is None:
+        return None
+    student = 2 * cost.passes.student_equivalents * cost.student.macs * cost.images * config.training.epochs
+    return student, cost.training_flops
+
+
+def _together(each: Sequence[_Scaled], likeness: str) -> Forecast:
+    """Of the past runs that had most of the attacks."""
+    least = min(one.unseen for one in each)
+    each = [one for one in each if one.unseen == least]
+    wholes = [one.whole for one in each]
+    return Forecast(
+        seconds=statistics.median(wholes),
+        low=min(wholes),
+        high=max(wholes),
+        training=statistics.median(one.training for one in each),
+        evaluation=statistics.median(one.evaluation for one in each),
+        runs=len(each),
+        likeness=likeness,
+        missing=each[0].missing,
+    )

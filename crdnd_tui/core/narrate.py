@@ -1,0 +1,131 @@
+"""What happens, told in plain lines: one for each epoch, attack and warning. For pipes, logs and dumb terminals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crdnd_tui.core import fast_path, marks
+from crdnd_tui.core.report import PARTS, title
+from crdnd_tui.core.state import RunState
+from crdnd_tui.core.text import count, duration, number, one_line, percent
+from engine.spec.events import (
+    AttackProgressed,
+    EpochDone,
+    Evaluated,
+    EvaluationStarted,
+    Event,
+    RunFailed,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+    TableFilled,
+    TeacherChecked,
+    TeacherRunStarted,
+    TrainingStarted,
+    Validated,
+    Warned,
+)
+
+
+@dataclass
+class Narrator:
+    """Turns events into lines. An epoch waits for its validation, so that both stand on one line."""
+
+    prefix: str = ""
+    _epoch: EpochDone | None = None
+    _part: str = ""
+    _quarters: int = -1  # of the teacher's table
+
+    def lines(self, events: Sequence[Event], state: RunState) -> list[str]:
+        """Lines for these events, which `state` has in it already."""
+        told: list[str] = []
+        for event in events:
+            if self._epoch is not None and not (isinstance(event, Validated) and event.epoch == self._epoch.epoch):
+                told.append(_epoch_line(self._epoch, None, state))
+                self._epoch = None
+            line = self._line(event, state)
+            if line:
+                told.append(line)
+        return [self.prefix + line for line in told]
+
+    def _line(self, event: Event, state: RunState) -> str:  # noqa: PLR0912  one case for each kind of event
+        match event:
+            case RunStarted():
+                return f"{event.run} started"
+            case RunResumed():
+                return f"resumed at step {count(event.step)}" + (
+                    f"; {count(event.discarded)} events are done again" if event.discarded else ""
+                )
+            case TeacherRunStarted():
+                verb = "waiting for" if event.waiting else "training"
+                return f"the teacher comes first: {verb} {event.run}"
+            case TeacherChecked():
+                return (
+                    f"teacher {event.model}: clean {percent(event.clean)}, PGD-10 {percent(event.robust)} "
+                    f"on {count(event.n)} images"
+                )
+            case TableFilled():
+                before, self._quarters = self._quarters, int(4 * event.filled)
+                return f"teacher's table {percent(event.filled)} %" if self._quarters != before else ""
+            case TrainingStarted():
+                return (
+                    f"training: {count(event.epochs)} epochs of {count(event.steps_per_epoch)} steps, "
+                    f"{count(event.student_parameters)} parameters, on {event.device}"
+                    + (f"; {', '.join(fast_path.words(event.switches))}" if event.switches else "")
+                )
+            case EpochDone():
+                self._epoch = event
+                return ""
+            case Validated():
+                epoch, self._epoch = self._epoch, None
+                return _epoch_line(epoch, event, state)
+            case EvaluationStarted():
+                some = f"{count(event.n)} of {count(event.of)}" if event.n != event.of else f"all {count(event.n)}"
+                return f"judging {', '.join(event.checkpoints)} on {some} {event.split} images"
+            case AttackProgressed():
+                return self._progress(event)
+            case Evaluated():
+                seconds = f"   {duration(event.seconds)}" if event.seconds >= 1 else ""
+                sign = marks.SIGNS[state.severity(event.checkpoint, event.attack)]
+                return (
+                    f"{event.checkpoint:<4}  {title(event.attack, event):<14} {percent(event.accuracy, event.n):>6} %"
+                    f"{sign} [{percent(event.low, event.n)}, {percent(event.high, event.n)}]{seconds}"
+                )
+            case Warned():
+                return f"warning: {one_line(event.message, 600)}"
+            case RunFinished():
+                return f"finished after {duration(event.seconds)}"
+            case RunStopped() if self.prefix:  # of the run itself, the end tells more
+                return f"stopped ({event.reason}) at step {count(event.step)}; everything is saved"
+            case RunFailed() if self.prefix:
+                return f"failed: {one_line(event.message or event.kind, 600)}" + (
+                    f" {one_line(event.hint, 400)}" if event.hint else ""
+                )
+            case _:
+                return ""
+
+    def _progress(self, event: AttackProgressed) -> str:
+        """A line when AutoAttack turns to its next part; images are for the live view."""
+        part = f"{event.checkpoint} {event.attack} {event.part}"
+        if part == self._part or event.part in ("", event.attack):
+            return ""
+        self._part = part
+        words = PARTS.get(event.part, event.part)
+        return f"{event.checkpoint:<4}  {title(event.attack)}: {words} on {count(event.total)} images"
+
+
+def _epoch_line(epoch: EpochDone | None, validated: Validated | None, state: RunState) -> str:
+    at = epoch.epoch if epoch else validated.epoch if validated else 0
+    total = state.training.epochs if state.training else 0
+    width = len(count(total))
+    words = [f"epoch {count(at):>{width}}/{count(total)}" if total else f"epoch {count(at)}"]
+    if epoch:
+        words.append(f"loss {number(epoch.loss, fixed=True)}")
+    if validated:
+        words += [f"{title(attack)} {percent(value)}{marks.SIGNS[state.severity('', attack)]}"
+                  for attack, value in validated.accuracy.items()]  # fmt: skip
+        words.append("best" if validated.best else "")
+    recent = [e.seconds for e in state.epochs if at - 10 < e.epoch <= at]
+    if epoch and total > at and recent:
+        words.append(f"{duration((total - at) * sum(recent) / len(recent))} left")
+    return "  ".join(word for word in words if word)

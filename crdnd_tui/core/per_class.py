@@ -1,0 +1,194 @@
+"""Accuracy per class: what the teacher knows, what the student has learnt, and how both moved since the last epoch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from crdnd_tui.core.report import class_name, is_within, title
+from crdnd_tui.core.state import RunState
+from engine.spec.events import EpochDone
+from engine.spec.marks import Severity
+
+Images = Literal["clean", "adversarial"]
+Values = tuple[float | None, ...]
+_NAME = 24  # cells
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One kind of images: fractions per class, and their change since the epoch before."""
+
+    teacher: Values = ()
+    teacher_change: Values = ()
+    student: Values = ()
+    student_change: Values = ()
+    severity: Severity | None = None  # of the judgement that they are of; red: not believed
+
+    @property
+    def known(self) -> bool:
+        """Whether anything is known of these images."""
+        return bool(self.teacher or self.student)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerClass:
+    """All classes at one epoch."""
+
+    epoch: int
+    names: tuple[str, ...]
+    clean: Side
+    adversarial: Side
+    by: str = ""  # the attack that made the adversarial images, where it was no training that did
+    counts: tuple[int, ...] = ()  # judged images of each class, where they are known
+
+    @property
+    def tied(self) -> int:
+        """How many classes fare worst, equally; of judged ones only."""
+        values = [value for value in self.side("adversarial").student if value is not None] if self.by else []
+        return sum(value == min(values) for value in values) if values else 0
+
+    def side(self, images: Images) -> Side:
+        """The one of these images; the other where nothing is known of them."""
+        wanted, other = (self.clean, self.adversarial) if images == "clean" else (self.adversarial, self.clean)
+        return wanted if wanted.known else other
+
+    def order(self, images: Images, room: int) -> tuple[int, ...]:
+        """As they come when all fit; else those of which least is known first."""
+        everyone = tuple(range(len(self.names)))
+        side = self.side(images)
+        values = side.teacher or side.student
+        if len(everyone) <= room:
+            return everyone
+        return tuple(sorted(everyone, key=lambda k: (at(values, k) is None, at(values, k) or 0.0)))
+
+
+def at(values: Sequence[float | None], place: int) -> float | None:
+    """A value, or None where there is none."""
+    return values[place] if place < len(values) else None
+
+
+def latest(state: RunState) -> PerClass | None:
+    """At the last epoch; None before there is one. Without a method that counts, the validation's accuracies;
+    without any training those of the table."""
+    known = [e for e in state.epochs[-50:] if _counts(e)]
+    if not known:
+        return _validated(state) or _judged(state)
+    now, before = known[-1], known[-2] if len(known) > 1 else None
+    many = max(map(len, (now.teacher_clean, now.teacher_robust, now.student_clean, now.student_robust)))
+
+    def side(teacher: str, student: str) -> Side:
+        return Side(
+            teacher=tuple(getattr(now, teacher)), teacher_change=_change(now, before, teacher),
+            student=tuple(getattr(now, student)), student_change=_change(now, before, student),
+        )  # fmt: skip
+
+    return PerClass(
+        epoch=now.epoch,
+        names=names(state, many),
+        clean=side("teacher_clean", "student_clean"),
+        adversarial=side("teacher_robust", "student_robust"),
+    )
+
+
+def _counts(epoch: EpochDone) -> bool:
+    return bool(epoch.teacher_clean or epoch.teacher_robust or epoch.student_clean or epoch.student_robust)
+
+
+def _change(now: EpochDone, before: EpochDone | None, field: str) -> Values:
+    new, old = getattr(now, field), getattr(before, field) if before else []
+    return tuple(a - b for a, b in zip(new, old, strict=False))
+
+
+def _validated(state: RunState) -> PerClass | None:
+    known = [v for v in state.validations[-1:] if v.per_class]
+    if not known:
+        return None
+    by = next((attack for attack in known[0].per_class if attack != "clean"), "")
+    clean, robust = known[0].per_class.get("clean", []), known[0].per_class.get(by, [])
+    return PerClass(
+        epoch=known[0].epoch,
+        names=names(state, max(len(clean), len(robust))),
+        clean=Side(student=tuple(clean), severity=state.severity("", "clean")),
+        adversarial=Side(student=tuple(robust), severity=state.severity("", by)),
+    )
+
+
+def _judged(state: RunState) -> PerClass | None:
+    """Of the first checkpoint: clean, and the worst case, or the last attack that was run within the threat model."""
+    checkpoint, row = next(iter(state.table.items()), ("", {}))
+    cells = [row[a] for a in state.attacks if a in row and a != "clean" and is_within(a, row[a]) and row[a].per_class]
+    clean, robust = row["clean"].per_class if "clean" in row else [], cells[-1] if cells else None
+    if not clean and robust is None:
+        return None
+    return PerClass(
+        epoch=0,
+        names=names(state, max(len(clean), len(robust.per_class) if robust else 0)),
+        clean=Side(student=tuple(clean), severity=state.severity(checkpoint, "clean")),
+        adversarial=Side(
+            student=tuple(robust.per_class) if robust else (),
+            severity=state.severity(checkpoint, robust.attack) if robust else None,
+        ),
+        counts=state.counts.get(checkpoint, ()),
+        by=title(robust.attack, robust) if robust else "",
+    )
+
+
+def names(state: RunState, many: int) -> tuple[str, ...]:
+    """Of the data set, or numbers."""
+    return tuple(class_name(state, k, _NAME).removeprefix("class ") for k in range(many))
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """One accuracy of each class over the epochs; `who` is teacher or student."""
+
+    who: str
+    images: Images
+    epochs: tuple[int, ...]
+    total: int  # epochs of the whole training
+    names: tuple[str, ...]
+    rows: tuple[Values, ...]  # class by class
+
+
+def history(state: RunState, images: Images) -> History | None:
+    """The teacher's accuracies; the student's own where the method asks no teacher."""
+    wanted = ("teacher_clean", "student_clean") if images == "clean" else ("teacher_robust", "student_robust")
+    other = ("teacher_robust", "student_robust") if images == "clean" else ("teacher_clean", "student_clean")
+    for field in (wanted[0], other[0], wanted[1], other[1]):
+        known = [e for e in state.epochs if getattr(e, field)]
+        if known:
+            many = max(len(getattr(e, field)) for e in known)
+            return History(
+                who=field.split("_")[0],
+                images="clean" if field.endswith("clean") else "adversarial",
+                epochs=tuple(e.epoch for e in known),
+                total=max(known[-1].epoch, state.training.epochs if state.training else 0),
+                names=names(state, many),
+                rows=tuple(tuple(at(getattr(e, field), k) for e in known) for k in range(many)),
+            )
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """M at the last epoch that told it."""
+
+    images: Images
+    epoch: int
+    names: tuple[str, ...]
+    rows: tuple[tuple[float, ...], ...]
+
+
+def matrix(state: RunState, images: Images) -> Matrix | None:
+    """M1 on clean images, M2 on adversarial ones; None for methods that have none."""
+    field = "acm_clean" if images == "clean" else "acm_robust"
+    for epoch in reversed(state.epochs[-50:]):
+        rows = getattr(epoch, field)
+        if rows:
+            return Matrix(
+                images=images,
+                epoch=epoch.epoch,
+                names=names(state, len(rows)),
+                rows=tuple(tuple(row) for row in rows),
+            )
+    return None

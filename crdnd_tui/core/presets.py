@@ -1,0 +1,56 @@
+"""Where a preset lies: a path, or the bare name of one that is shipped."""
+
+from pathlib import Path
+
+from crdnd_tui.core.text import display
+from engine.spec import files
+from engine.spec.errors import ConfigError
+
+_HERE = Path(__file__).resolve().parents[1]
+FOLDERS = (_HERE.parent / "presets", _HERE / "_presets")  # the source tree's, the wheel's
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> path of the presets that came with the program."""
+    found: dict[str, Path] = {}
+    for folder in FOLDERS:
+        if (folder / "quickstart.toml").is_file() or folder.name == "_presets":
+            for path in sorted(folder.glob("*.toml")):
+                found.setdefault(path.stem, path)
+    return found
+
+
+def shipped_studies() -> dict[str, Path]:
+    """The same of studies, which lie in a folder beside the presets."""
+    found: dict[str, Path] = {}
+    for folder in FOLDERS:
+        for path in sorted((folder / "studies").glob("*.toml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def resolve(name: str) -> Path:
+    """The file of this preset; ConfigError with the nearest names when there is none."""
+    return _found(name, shipped(), "preset", "presets")
+
+
+def resolve_study(name: str) -> Path:
+    """The file of this study; ConfigError with the nearest names when there is none."""
+    return _found(name, shipped_studies(), "study", "studies")
+
+
+def _found(name: str, known: dict[str, Path], one: str, many: str) -> Path:
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:  # nobody's home
+        path = Path(name)
+    if files.is_file(path):
+        return path
+    bare = path.stem if path.parent.name in ("", many) else ""
+    if bare in known:
+        return known[bare]
+    import difflib  # noqa: PLC0415  only a mistake pays for it
+
+    near = difflib.get_close_matches(bare or name, known, n=3)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Shipped {many}: " + ", ".join(sorted(known)[:12])
+    raise ConfigError([f"no {one} `{display(name, 200)}`: neither a file nor a shipped name", hint])

@@ -1,0 +1,159 @@
+"""What can be done to the run folders of a list: resume, stop, kill, clone, put in the trash and back. Blocking."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crdnd_tui.core import engine_process, launch, library, presets, results
+from crdnd_tui.core.library import LIVING, State
+from crdnd_tui.core.text import display
+from engine.spec import files
+from engine.spec.errors import ConfigError, CrdndError, RunFolderError
+from engine.spec.rundir import RunDir
+from engine.spec.written import decoded
+
+TRASH = ".trash"
+_TEACHER = re.compile(r'"source": "([a-z0-9][a-z0-9_-]*) \((?:best|last)\)"')
+RESUMED: frozenset[State] = frozenset({"stopped", "preempted", "killed", "failed", "lost", "queued"})
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why something was not done: a title and lines, safe to show."""
+
+    title: str
+    words: tuple[str, ...]
+
+
+def resume(path: Path) -> Trouble | None:
+    """Start the engine again and wait until it speaks."""
+    run = RunDir(path)
+    try:
+        code = launch.wait_started(run, launch.start(run))
+    except (CrdndError, OSError) as error:
+        return Trouble("Not resumed", (display(str(error)), *_by_hand(run)))
+    if code in (None, 0):
+        return None
+    log = library.log_tail(run, 12) or ["its log says nothing"]
+    return Trouble("The engine did not start", (f"It left with code {code}. Its last words:", "", *log, *_by_hand(run)))
+
+
+def _by_hand(run: RunDir) -> tuple[str, ...]:
+    return "", "By hand:", f"crdnd resume {display(run.id)} --runs {display(str(run.path.parent))}"
+
+
+def ask_to_stop(path: Path) -> Trouble | None:
+    """The engine finishes its step, saves and leaves."""
+    try:
+        launch.ask_to_stop(RunDir(path))
+    except OSError as error:
+        return Trouble("Not stopped", (f"The stop file cannot be written: {error.strerror}",))
+    return None
+
+
+def kill(path: Path) -> Trouble | None:
+    """The engine, and the one that trains its teacher when nobody else waits for that."""
+    run = RunDir(path)
+    state = results.load(run)
+    if launch.kill(run):
+        launch.kill_teacher(run, state)
+        return None
+    return Trouble("Not killed", (f"No engine of this machine is at work in {display(run.id)}.",))
+
+
+def clone(path: Path) -> str:
+    """A preset that stands alone: as the user wrote it where that alone says all of this run, else written out.
+
+    Flags may have overridden it, and it may lean on other files. CrdndError when there is nothing to clone.
+    """
+    run = RunDir(path)
+    table = files.decoded(run.preset, files.toml_table)
+    if table is None:
+        return _written_out(run)
+    written = decoded(files.read(run.preset) or b"")
+    teacher = table.get("teacher")
+    alone = table and "extends" not in table and not (isinstance(teacher, dict) and "preset" in teacher)
+    return written if alone and _says_all(written, run) else _written_out(run)
+
+
+def _says_all(written: str, run: RunDir) -> bool:
+    from engine.spec import preset_text, toml  # noqa: PLC0415  pydantic, which the first paint does not wait for
+    from engine.spec.config import RunConfig  # noqa: PLC0415
+
+    try:
+        resolved = toml.read(run.config)
+    except ConfigError:
+        return False
+    meant = preset_text.understand(written, run.preset).config
+    return isinstance(resolved, RunConfig) and meant == resolved
+
+
+def _written_out(run: RunDir) -> str:
+    import tomlkit  # noqa: PLC0415  only this needs it
+    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
+
+    from engine.spec.config import name_protocol  # noqa: PLC0415  pydantic
+
+    content = files.read(run.config)
+    if content is None:
+        raise RunFolderError("config.toml cannot be read", where=display(str(run.path)))
+    try:
+        document = files.parsed(content, lambda text: tomlkit.parse(decoded(text)))
+    except (TOMLKitError, files.MalformedError) as error:
+        raise RunFolderError(
+            f"config.toml is damaged: {display(str(error), 200)}", where=display(str(run.path))
+        ) from None
+    if "subject" in document:
+        raise RunFolderError("this is an evaluation of weights; it has no preset to clone")
+    name_protocol(document)
+    teacher = document.get("teacher")
+    if isinstance(teacher, dict) and "config" in teacher:
+        _name_teacher(run, teacher)
+    return tomlkit.dumps(document)
+
+
+def _name_teacher(run: RunDir, teacher: dict[str, Any]) -> None:
+    """A preset that is shipped, or else the run that was the teacher, in place of a file that may not lie here."""
+    name = Path(str(teacher.get("preset", "")))
+    found = presets.shipped().get(name.stem)
+    told = files.read(run.provenance) or b"{}"
+    match = _TEACHER.search(told.decode("utf-8", "replace"))
+    del teacher["config"]
+    if found is not None:
+        teacher["preset"] = str(found)
+    elif match is not None and files.is_file(run.path.parent / match[1] / "config.toml"):
+        del teacher["preset"]
+        teacher["run"] = match[1]
+    else:
+        raise RunFolderError(f"its teacher's preset {display(name.name, 80)} is not here, nor is that teacher's run")
+
+
+def trash(path: Path) -> Path:
+    """Move the folder to `.trash` beside it; returns where it lies. RunFolderError when it lives or cannot be moved."""
+    row = library.summary(RunDir(path))
+    if engine_process.alive(RunDir(path)) or (row is not None and row.state in LIVING):
+        raise RunFolderError(f"{display(path.name)} is at work; stop it first")
+    bin_ = path.parent / TRASH
+    try:
+        files.make_folder(bin_)
+        target = bin_ / path.name
+        for k in range(1, 1000):
+            if not os.path.lexists(target):
+                break
+            target = bin_ / f"{path.name}.{k}"
+        path.rename(target)
+    except OSError as error:
+        raise RunFolderError(f"{display(path.name)} cannot be moved: {error.strerror}") from None
+    return target
+
+
+def restore(target: Path, path: Path) -> None:
+    """Out of the trash again. RunFolderError when something lies in its place."""
+    if os.path.lexists(path):
+        raise RunFolderError(f"a run of the name {display(path.name)} is there already")
+    try:
+        target.rename(path)
+    except OSError as error:
+        raise RunFolderError(f"{display(path.name)} cannot be brought back: {error.strerror}") from None

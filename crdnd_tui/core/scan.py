@@ -1,0 +1,162 @@
+"""The runs folder, looked at again and again: only what has changed is read anew.
+
+A run that ended is known by the times of its folder and its status; one that lives is asked every time.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from crdnd_tui.core import images, library, notes
+from crdnd_tui.core.library import State, Summary
+from crdnd_tui.core.notes import Notes
+from engine.spec import files
+from engine.spec.rundir import RunDir
+
+FIRST = 200  # rows that are shown before the rest is read
+_ENDED: frozenset[State] = frozenset({"done", "stopped", "failed", "preempted"})
+_SETTLED = 5.0  # seconds after which an ended run's folder is believed to stay as it is
+
+_Stamp = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A run and what a person said of it."""
+
+    summary: Summary
+    notes: Notes
+
+    @property
+    def id(self) -> str:
+        """Of the run."""
+        return self.summary.id
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a look at the folder found, newest first; `problem` when it could not be listed."""
+
+    rows: tuple[Row, ...]
+    problem: str = ""
+    whole: bool = True  # all runs, not just the first
+
+
+class Scanner:
+    """Remembers what it saw. One look at a time, others wait; so none may be asked for on the event loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: dict[str, tuple[_Stamp, Row]] = {}
+        self._digests: dict[str, tuple[_Stamp, str]] = {}
+        self._looking = threading.RLock()
+        self._last: tuple[float, Scan] | None = None  # by the monotonic clock
+
+    def look(self, now: float) -> Iterator[Scan]:
+        """The newest rows at once when nothing is known yet; then all."""
+        with self._looking:
+            for scan in self._look(now):
+                if scan.whole:
+                    self._last = time.monotonic(), scan
+                yield scan
+
+    def recent(self, now: float, seconds: float) -> Scan:
+        """All rows as somebody saw them so many seconds ago or later; else as they are."""
+        with self._looking:
+            if self._last is None or time.monotonic() - self._last[0] > seconds:
+                *_, scan = self.look(now)
+                self._last = time.monotonic(), scan
+            return self._last[1]
+
+    def _look(self, now: float) -> Iterator[Scan]:
+        try:
+            names = library.names(self._folder)
+        except FileNotFoundError:
+            names = []
+        except OSError as error:
+            self._seen.clear()
+            yield Scan((), error.strerror or "it cannot be read")
+            return
+        rows: list[Row] = []
+        before, self._seen = self._seen, {}
+        for name in names:
+            row = self._row(name, now, before.get(name))
+            if row is not None:
+                rows.append(row)
+                if not before and len(rows) == FIRST:
+                    yield Scan(tuple(rows), whole=False)
+        found = sorted(rows, key=lambda row: library.by_age(row.summary), reverse=True)
+        yield Scan(tuple(self._twinned(found)))
+
+    def _twinned(self, rows: list[Row]) -> list[Row]:
+        """With each run of a group that is one network with an earlier one named so: looked at where results agree."""
+        alike: dict[tuple[str, str], list[Row]] = {}
+        for row in rows:
+            status = row.summary.status
+            if status is not None and status.group_hash and status.results:
+                alike.setdefault((status.group_hash, repr(status.results)), []).append(row)
+        twins: dict[str, str] = {}
+        for group in (found for found in alike.values() if len(found) > 1):
+            first: dict[str, str] = {}
+            for row in reversed(group):
+                digest = self._weights(row)
+                if digest and first.setdefault(digest, row.id) != row.id:
+                    twins[row.id] = first[digest]
+        return [
+            replace(row, summary=replace(row.summary, twin=twins[row.id])) if row.id in twins else row for row in rows
+        ]
+
+    def _weights(self, row: Row) -> str:
+        """Hash of the weights that were judged; read once for each state of the run's folder."""
+        stamp = self._stamp(row.id)
+        if row.id not in self._digests or self._digests[row.id][0] != stamp:
+            run = RunDir(row.summary.path)
+            path = run.result(row.summary.shown, "clean")
+            record = None if run.leads_out(path) else images.read(files.read(path, files.RESULT_CAP))
+            self._digests[row.id] = stamp, record.weights if record else ""
+        return self._digests[row.id][1]
+
+    def _row(self, name: str, now: float, known: tuple[_Stamp, Row] | None) -> Row | None:
+        stamp = self._stamp(name)
+        if known is not None and stamp == known[0] and stamp and known[1].summary.state in _ENDED:
+            row = known[1]
+            if row.summary.age > _SETTLED:
+                self._seen[name] = known
+                return row
+        path = self._folder / name
+        summary = library.summary(RunDir(path), now=now)
+        if summary is None:
+            return None
+        said = known[1].notes if known is not None and stamp == known[0] else self._notes(path)
+        row = Row(library.held(summary), said)
+        self._seen[name] = (stamp, row)
+        return row
+
+    def _notes(self, path: Path) -> Notes:
+        return notes.read(path) if os.path.lexists(f"{path}/{notes.NAME}") else notes.NONE
+
+    def _stamp(self, name: str) -> _Stamp:
+        """Changes with every file that is made or replaced in the folder, and with a status written in place."""
+        base = f"{self._folder}/{name}"
+        try:
+            folder = os.lstat(base).st_mtime_ns
+            status = os.lstat(f"{base}/status.json")
+        except OSError:
+            return ()
+        return folder, status.st_mtime_ns, status.st_size
+
+
+_shared: dict[Path, Scanner] = {}  # of the folder that was asked for last
+_choosing = threading.Lock()
+
+
+def shared(folder: Path) -> Scanner:
+    """One for all who look at this folder: 10,000 ended runs are read once."""
+    with _choosing:
+        if folder not in _shared:
+            _shared.clear()
+            _shared[folder] = Scanner(folder)
+        return _shared[folder]

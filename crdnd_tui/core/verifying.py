@@ -1,0 +1,157 @@
+"""Verifying a run: what is judged again, how the engine that does it is started, and what its lines say.
+
+Nothing is written into the run: the engine judges in a temporary folder of its own.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from crdnd_tui.core import provenance_lines
+from crdnd_tui.core.launch import ROOT
+from crdnd_tui.core.text import one_line
+from engine.spec import files
+from engine.spec.rundir import RunDir
+
+SIGNS = {"holds": "\u2713", "fails": "\u2717", "unknown": "?"}
+WORDS = {"holds": "holds", "fails": "does not hold", "unknown": "cannot be said"}
+PATIENCE = 10.0  # seconds in which an engine that was asked to stop leaves
+MAX_LINE = 1 << 16  # characters of a line of the engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that holds, fails, or of which nothing can be said (`verdict`: holds, fails, unknown)."""
+
+    what: str
+    verdict: str
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Images of the judgement under way."""
+
+    checkpoint: str
+    attack: str
+    part: str  # of AutoAttack; empty otherwise
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The whole in one sentence."""
+
+    verdict: str
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why nothing can be checked."""
+
+    message: str
+
+
+Word = Check | Progress | Verdict | Refusal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """All that an engine has said so far."""
+
+    checks: tuple[Check, ...] = ()
+    progress: Progress | None = None  # None between two judgements
+    verdict: Verdict | None = None
+    refusal: str = ""
+
+    def after(self, word: Word) -> "Course":
+        """With one word more."""
+        match word:
+            case Check():
+                return replace(self, checks=(*self.checks, word), progress=None)
+            case Progress():
+                return replace(self, progress=word)
+            case Verdict():
+                return replace(self, verdict=word, progress=None)
+            case Refusal():
+                return replace(self, refusal=word.message, progress=None)
+
+    def trouble(self, code: int, complaints: bytes) -> str:
+        """Why there is no verdict: what the engine refused, or its last words on stderr."""
+        last = complaints[-4000:].decode("utf-8", "replace").strip().splitlines()
+        words = one_line(last[-1], 400) if last else "it said nothing"
+        return self.refusal or f"the engine left with {code}: {words}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """What is judged again, and how many seconds the same judgements took in the run."""
+
+    attacks: tuple[str, ...] = ()  # their keys in the run's table, clean among them
+    checkpoints: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def heard(raw: bytes) -> Word | None:
+    """A line of the engine; None for any other one: libraries print, too."""
+    try:
+        line = files.json_table(raw)
+    except files.MalformedError:
+        return None
+    text = {key: one_line(str(value), 600) for key, value in line.items()}
+    done, total = line.get("done"), line.get("total")
+    match line.get("event"):
+        case "checked":
+            return Check(what=text.get("what", ""), verdict=text.get("verdict", ""), words=text.get("words", ""))
+        case "progress" if isinstance(done, int) and isinstance(total, int):
+            checkpoint, attack, part = (text.get(key, "") for key in ("checkpoint", "attack", "part"))
+            return Progress(checkpoint=checkpoint, attack=attack, part=part, done=done, total=total)
+        case "verdict":
+            return Verdict(verdict=text.get("verdict", ""), words=text.get("words", ""))
+        case "failed":
+            return Refusal(message=text.get("message", ""))
+    return None
+
+
+def verify_command(run: RunDir, flags: Sequence[str]) -> list[str]:
+    """How the engine is started; -P, so that no `engine` of the working folder is mistaken for ours."""
+    return [sys.executable, "-P", "-m", "engine.verify.main", str(run.path), *flags]
+
+
+def environment() -> dict[str, str]:
+    """Of that engine: it finds our package, and threads that wait leave the cores to others."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    wait = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
+    return {**os.environ, "PYTHONPATH": path, "OMP_WAIT_POLICY": wait}
+
+
+def flags(run: RunDir, data: Path, *, quick: bool) -> list[str]:
+    """What the engine is told beside the run; `data` only where the run's own folder of data sets is not here."""
+    told = provenance_lines.machine_of(run)
+    elsewhere = told is not None and not told.has_data and data.is_dir()
+    return ["--quick"] * quick + (["--data", str(data)] if elsewhere else [])
+
+
+def extents(run: RunDir) -> tuple[Extent, Extent]:
+    """Of a quick verification and of a full one; CrdndError when the config cannot be read."""
+    from crdnd_tui.core import results  # noqa: PLC0415  whoever only verifies does without the registry of attacks
+    from engine.spec import toml  # noqa: PLC0415  as above
+
+    judged, table = toml.read(run.config).evaluation, results.load(run).table
+    known = tuple(name for name in judged.checkpoints if table.get(name))
+
+    def extent(keys: Sequence[str]) -> Extent:
+        cells = [table[name][key] for name in known for key in keys if key in table[name]]
+        here = {cell.attack for cell in cells}
+        return Extent(
+            attacks=tuple(key for key in keys if key in here),
+            checkpoints=known,
+            seconds=sum(cell.seconds for cell in cells),
+        )
+
+    quick, full = (["clean", *(attack.key for attack in some)] for some in (judged.quick, judged.attacks))
+    return extent(quick), extent(full)

@@ -1,1 +1,0 @@
-"""Documents made of runs, comparisons and studies; their files; and runs replayed into other trackers."""

@@ -1,1 +1,0 @@
-"""What attacks did to single images: examples and confusion matrices, read without trust. Nothing here draws."""

@@ -1,1 +1,0 @@
-"""One run as it is watched: read, folded into curves, told in words. Nothing here draws."""

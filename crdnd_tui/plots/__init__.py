@@ -1,1 +1,0 @@
-"""Curves as characters: points, dots, ticks, axes. Nothing here knows Textual."""

@@ -1,0 +1,261 @@
+"""The agenda in lines of a given width: pure words and colours, no widget."""
+
+import textwrap
+import time
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from crdnd_tui.core.palette import Palette
+from crdnd_tui.core.text import bar, duration, one_line, pad
+from crdnd_tui.queue.agenda import Agenda, Device
+from crdnd_tui.queue.entry import About, Entry
+from crdnd_tui.queue.tickets import Ticket
+
+SIGNS = {
+    "waiting": ("\u25cc", "muted"), "held": ("\u2016", "warn"), "running": ("\u25cf", "good"),
+    "done": ("\u2713", "good"), "stopped": ("\u25cb", "warn"), "failed": ("\u2717", "bad"),
+    "cancelled": ("\u25cb", "muted"),
+}  # fmt: skip
+BAR = 20  # cells
+END_OF_TIME = 4e9  # unix seconds; what lies behind is no time but damage
+NOTE = 2  # lines that say why a run ended, at most
+WORDY = 90  # columns from which figures are told what they are
+_GAP = "  "
+_PHASES = {"teacher": "its teacher first", "starting": "starting", "training": "training", "evaluation": "judging"}
+_REASONS = {"stop file": "someone asked it to stop"}  # the engine's words
+_TROUBLE = ("stalled", "lost", "stopping")
+
+
+def queued(entries: Sequence[Entry], width: int, palette: Palette, now: float) -> list[list[Text]]:
+    """For each place, sign, what it is, how long it takes and when it may start; below it what it waits for."""
+    heads = []
+    for entry in entries:
+        ticket = entry.ticket or Ticket(run=entry.run)
+        heads.append(_sign(ticket.state, palette, f"{ticket.place:>2} "))
+    tails = [[_takes(entry), _start(entry, now, wordy=width >= WORDY)] for entry in entries]
+    lines = _table(heads, entries, tails, width, palette)
+    return [
+        [line, _cut(Text.assemble((" " * 5 + entry.waits, palette.warn)), width)] if entry.waits else [line]
+        for entry, line in zip(entries, lines, strict=True)
+    ]
+
+
+def ended(entries: Sequence[Entry], width: int, palette: Palette, now: float) -> list[list[Text]]:
+    """For each how it ended, what it was, how long it took and when; and below it why, where there is a reason."""
+    heads, tails, notes = [], [], []
+    for entry in entries:
+        ticket = entry.ticket or Ticket(run=entry.run)
+        heads.append(_sign(ticket.state, palette, "", f" {ticket.state:<9}"))
+        took = ticket.ended - ticket.started if ticket.started else None
+        spent = duration(took) if took is not None else ""
+        words = ("took " if spent else "", "at ") if width >= WORDY else ("", "")
+        tails.append([words[0] + spent, words[1] + clock(ticket.ended, now)])
+        colour = palette.bad if ticket.state == "failed" else palette.muted
+        indent = 12 if width >= 60 else 2
+        note = _REASONS.get(ticket.note, ticket.note)
+        told = textwrap.wrap(one_line(note, NOTE * (width - indent)), max(1, width - indent))[:NOTE]
+        notes.append([Text.assemble((" " * indent + line, colour)) for line in told])
+    lines = _table(heads, entries, tails, width, palette)
+    return [[line, *note] for line, note in zip(lines, notes, strict=True)]
+
+
+def device(
+    of: Device, agenda: Agenda, width: int, palette: Palette, *, flat: bool = False
+) -> list[tuple[str, list[Text]]]:
+    """Run id and two lines for each engine at work, one in a `flat` screen; no id and one line when it is idle."""
+    name = Text(pad(of.name, 7), palette.muted)
+    if not of.jobs:
+        return [("", [_cut(name + line, width)]) for line in _without_jobs(of, agenda, palette)]
+    shown = []
+    for place, job in enumerate(of.jobs):
+        head = Text.assemble(name if not place else Text(" " * 7), ("\u25cf", palette.good))
+        if flat:
+            seed = "" if job.about.seed is None else f"s{job.about.seed}"
+            head.append(f" {job.about.method} {seed}{_GAP}".replace("  ", " "))
+            progress = _progress(job, 0, palette)
+            shown.append((job.run, [_cut(head.append_text(progress), width)]))
+            continue
+        line = _table([head], [job], [[]], width, palette)[0]
+        progress = _progress(job, BAR if width >= 60 else 0, palette)
+        shown.append((job.run, [line, _cut(Text.assemble(" " * 9, progress), width)]))
+    return shown
+
+
+def _without_jobs(of: Device, agenda: Agenda, palette: Palette) -> list[Text]:
+    """The runs of other devices whose ranks it computes; else that it is idle, and why."""
+    if of.ranks:
+        sign = ("\u25cf ", palette.good)
+        return [Text.assemble(sign, (f"{title(job)}, as {job.device}", palette.muted)) for job in of.ranks]
+    idle = Text("\u25cb idle", palette.muted)
+    waiting = [e for e in agenda.queued if e.ticket and of.name in e.places]
+    ready = [e for e in waiting if e.ticket and e.ticket.state == "waiting"]
+    if waiting:
+        reason = "all that waits for it is held" if not ready else ready[0].waits or "the next run starts soon"
+        idle.append(f"{_GAP}{reason if agenda.worker or not ready else 'no worker is there'}", palette.warn)
+    elif of.title:
+        idle.append(f"{_GAP}{of.title}", palette.faint)
+    return [idle]
+
+
+def room(agenda: Agenda) -> str:
+    """How runs share a device, with the keys that change it."""
+    names = [of.name for of in agenda.devices if of.name != "cpu"] or ["cpu"]
+    most = agenda.sharing.most(names[0])
+    if agenda.sharing.by == "memory" and names != ["cpu"]:
+        return f"by memory, {most} at once at most  + \u2212 m"
+    return f"{most} at once on each  + \u2212"
+
+
+def empty(palette: Palette, *, short: bool) -> Text:
+    """What the queue is for, and how a run comes into it."""
+    key = f"bold {palette.accent}"
+    if short:
+        return Text.assemble(
+            ("Nothing waits.\n", f"bold {palette.text}"),
+            ("2", key), " New run, then ", ("a", key), " queues it\n",
+            ("1", key), " Runs, what there is already\n",
+            ("or  ", palette.muted), "crdnd queue add PRESET",
+        )  # fmt: skip
+    return Text.assemble(
+        ("Nothing waits.\n\n", f"bold {palette.text}"),
+        ("The queue starts runs one after another,\n", palette.muted),
+        ("one at a time on each device, and goes on\nwhen this terminal is closed.\n\n", palette.muted),
+        ("2", key), " New run, then ", ("a", key), " adds it to the queue\n",
+        ("1", key), " Runs, what there is already\n\n",
+        ("or, in a shell:\n", palette.muted), "crdnd queue add PRESET --seeds 0,1,2",
+    )  # fmt: skip
+
+
+def worker(agenda: Agenda, palette: Palette) -> Text:
+    """Whether someone starts what waits."""
+    needed = any(entry.ticket and entry.ticket.state == "waiting" for entry in agenda.queued)
+    needed = needed or any(job.ticket for of in agenda.devices for job in of.jobs)
+    if agenda.worker and needed:
+        return Text.assemble(
+            ("worker ", palette.muted),
+            ("\u25cf", palette.good),
+            " at work: the queue goes on when this terminal is closed",
+        )
+    if any(entry.ticket and entry.ticket.state == "waiting" for entry in agenda.queued):
+        return Text.assemble(
+            ("worker ", palette.muted), ("! none is there: nothing starts; W starts one", palette.warn)
+        )
+    return Text.assemble(("worker ", palette.muted), ("\u25cb not needed now", palette.muted))
+
+
+def title(entry: Entry) -> str:
+    """What a run is, on one line and in few words; for questions and notes."""
+    about = entry.about
+    seed = "" if about.seed is None else f"seed {about.seed}"
+    return " \u00b7 ".join(filter(None, (about.name, about.method, seed))) or one_line(entry.run, 120)
+
+
+def clock(when: float | None, now: float) -> str:
+    """`18:40` within a day, `Tue 07:00` within a week, else the date; a dash when nobody knows."""
+    if when is None or not 0 <= when < END_OF_TIME:
+        return "\u2013"
+    form = "%H:%M" if abs(when - now) < 20 * 3600 else "%a %H:%M" if abs(when - now) < 6 * 86400 else "%Y-%m-%d"
+    return time.strftime(form, time.localtime(when))
+
+
+def _sign(state: str, palette: Palette, before: str = "", after: str = "") -> Text:
+    sign, colour = SIGNS[state]
+    style = getattr(palette, colour)
+    return Text.assemble((before, palette.muted), (sign, style), (after, style))
+
+
+def _takes(entry: Entry) -> str:
+    return f"~{duration(entry.takes)}" if entry.takes is not None else "\u2013"
+
+
+def _start(entry: Entry, now: float, *, wordy: bool) -> str:
+    if entry.ticket and entry.ticket.state == "held":
+        return "held"
+    if entry.starts is None:
+        return "next" if entry.ticket and entry.ticket.place == 1 else "\u2013"
+    return "starts now" if entry.starts <= now else f"{'starts ' if wordy else ''}~{clock(entry.starts, now)}"
+
+
+def _progress(job: Entry, length: int, palette: Palette) -> Text:
+    """Phase, bar and share, time left: of the whole run where its duration is known, else of its training."""
+    status = job.row.status if job.row else None
+    words = "starting"
+    share: float | None = None
+    if status is not None:
+        words = _PHASES.get(status.phase, status.phase)
+        if status.phase == "training":
+            words = f"epoch {status.epoch + 1 if status.epoch < status.epochs else status.epochs} of {status.epochs}"
+            share = status.step / status.total_steps if status.total_steps else None
+        elif status.phase == "evaluation" and status.attack:
+            words = f"judging: {status.attack}"
+    if job.takes and job.left is not None:
+        share = 1 - job.left / job.takes
+    parts = Text()
+    if share is not None:
+        filled = bar(share, length).rstrip()
+        parts.append(filled, palette.accent)
+        parts.append("\u2500" * (length - len(filled)), palette.faint)
+        parts.append(f"{100 * share:>{4 if length else 1}.0f} %{_GAP}", "bold")
+    if job.left is not None:
+        parts.append(f"~{duration(job.left)} left{_GAP}")
+    if job.row is not None and job.row.state in _TROUBLE:
+        parts.append(f"{job.row.state}{_GAP}", palette.warn)
+    parts.append(words if job.ticket else f"{words}, started by hand", palette.muted)
+    return parts
+
+
+def _table(
+    heads: Sequence[Text], entries: Sequence[Entry], tails: Sequence[Sequence[str]], width: int, palette: Palette
+) -> list[Text]:
+    """Columns as wide as their longest cell; where they do not fit, first the name goes, then the data."""
+    columns = [[*_cells(entry.about, entry.run)] for entry in entries]
+    ends = [max((len(tail[k]) for tail in tails), default=0) for k in range(len(tails[0]) if tails else 0)]
+    room = width - max((cell_len(head.plain) for head in heads), default=0) - sum(end + 2 for end in ends)
+    wide = _fitted([max(cell_len(row[k]) for row in columns) for k in range(5)] if columns else [], room)
+    lines = []
+    for head, row, tail in zip(heads, columns, tails, strict=True):
+        line = head.copy()
+        for k, (cell, cells) in enumerate(zip(row, wide, strict=True)):
+            if cells:
+                line.append((" " if k == 0 else _GAP) + pad(one_line(cell, cells), cells), _style(k, palette))
+        if ends:
+            line.append(" " * max(0, width - cell_len(line.plain) - sum(end + 2 for end in ends)))
+            for text, end in zip(tail, ends, strict=True):
+                line.append(_GAP + text.rjust(end), palette.muted)
+        lines.append(_cut(line, width))
+    return lines
+
+
+def _cells(about: About, run: str) -> tuple[str, str, str, str, str]:
+    """Method, pair, data, seed, name; in place of the pair the id of a run whose config cannot be read."""
+    if not about.method:
+        return "", one_line(run, 120), "", "", ""
+    pair = f"{about.teacher} \u2192 {about.student}" if about.teacher else about.student
+    return about.method, pair, about.data, "" if about.seed is None else f"s{about.seed}", about.name
+
+
+def _style(column: int, palette: Palette) -> str:
+    return palette.text if column in (0, 1, 3) else palette.muted
+
+
+def _fitted(wanted: list[int], room: int) -> list[int]:
+    """Widths of method, pair, data, seed and name within `room`; 0 leaves one out."""
+    if not wanted:
+        return []
+    wide = list(wanted)
+
+    def over() -> int:
+        return sum(w + 2 for w in wide if w) - 1 - room
+
+    for column, least in ((4, 10), (4, 0), (2, 0), (1, 14), (1, 0), (0, 0)):
+        if over() > 0 and wide[column] > least and (column != 4 or least or wide[0]):
+            wide[column] = max(least, wide[column] - over()) if least else 0
+    return wide
+
+
+def _cut(line: Text, width: int) -> Text:
+    line.truncate(max(0, width), overflow="ellipsis")
+    line.no_wrap = True
+    return line

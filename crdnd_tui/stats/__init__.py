@@ -1,1 +1,0 @@
-"""The statistics of robust accuracies: intervals, paired and exact tests, corrections. Pure, without scipy."""

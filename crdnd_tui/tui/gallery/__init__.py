@@ -1,0 +1,1 @@
+"""What Examples shows."""

@@ -1,0 +1,233 @@
+"""A study in words: its line in the list, one of its runs, what a start would do, and all that is to be done. Pure."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from crdnd_tui.core import marks
+from crdnd_tui.core.palette import Palette
+from crdnd_tui.core.text import bar, display, duration, one_line, pad, percent
+from crdnd_tui.queue.dispatch import HELD_FOR
+from crdnd_tui.study.outlook import Outlook
+from crdnd_tui.study.standing import RESUMABLE, Progress, Standing, State
+from crdnd_tui.tui.screens.studies.desk import Seen
+from crdnd_tui.tui.screens.studies.plan import SIGNS, WORDS, took
+
+BAR, WITH_BAR, TITLE = 12, 54, 20  # cells of a bar; of a list from which there is one; of a title at least
+_PHASES = {"teacher": "its teacher first", "evaluation": "judging", "starting": "starting"}
+_TITLES = {"clean": "clean", "autoattack": "AutoAttack", "pgd_sat": "PGD-SAT", "worst": "worst"}
+
+
+def studies(seen: Sequence[Seen], front: str, width: int, palette: Palette) -> list[Text]:
+    """A line for each, the one in front marked: sign, name, how far it is, what its runs do, what the rest takes."""
+    wide = min(max(8, width // 3), max((cell_len(_called(one)) for one in seen), default=0))
+    cells = BAR if width >= WITH_BAR else 0
+    for tell in _WAYS:
+        told = max((cell_len(tell(one)) for one in seen), default=0)
+        lines = [_line(one, wide, pad(tell(one), told), palette, bar_cells=cells) for one in seen]
+        lines = [_marked(line, palette, here=one.entry.key == front) for line, one in zip(lines, seen, strict=True)]
+        known = [cell_len(line.plain) for line, one in zip(lines, seen, strict=True) if one.progress]
+        if max(known, default=0) <= width:
+            break
+    for line, one in zip(lines, seen, strict=True):
+        study = one.entry.study
+        if study is not None and study.title != study.name and width - max(known) >= TITLE:
+            line.append(f"   {one_line(study.title, 120)}", palette.muted)
+        line.rstrip()
+        line.truncate(width, overflow="ellipsis")
+    return lines
+
+
+def _marked(line: Text, palette: Palette, *, here: bool) -> Text:
+    return Text.assemble(("\u25b8" if here else " ", palette.accent), line, no_wrap=True)
+
+
+def _called(seen: Seen) -> str:
+    study = seen.entry.study
+    return one_line(study.name if study else seen.entry.name.rpartition("/")[2], 24)
+
+
+def _in_words(seen: Seen) -> str:
+    """What its runs do, and how long the rest takes: `2 running, 11 waiting  ~6:01 left`."""
+    rest = ", ".join(f"{n} {WORDS.get(state, state)}" for state, n in _rest(seen))
+    return "  ".join(part for part in (rest or "all done", _left(seen.outlook)) if part) if seen.progress else ""
+
+
+def _in_signs(seen: Seen) -> str:
+    """The same where there is less room: `\u25cf2 \u25cc11  ~6:01 left`."""
+    return "  ".join(part for part in (_signs(seen), _left(seen.outlook)) if part)
+
+
+def _signs(seen: Seen) -> str:
+    return " ".join(f"{SIGNS[state][0]}{n}" for state, n in _rest(seen))
+
+
+def _rest(seen: Seen) -> list[tuple[State, int]]:
+    counts = seen.progress.counts if seen.progress else {}
+    return [(state, n) for state, n in counts.items() if n and state != "done"]
+
+
+_WAYS = (_in_words, _in_signs, _signs)
+
+
+def _line(seen: Seen, wide: int, told: str, palette: Palette, *, bar_cells: int) -> Text:
+    progress, line = seen.progress, Text(no_wrap=True)
+    if progress is None:
+        line.append("! ", f"bold {palette.bad}")
+        line.append(pad(_called(seen), wide), palette.text)
+        return line.append(f"  {problem(next(iter(seen.entry.problems), ''), 300)}", palette.bad)
+    done, of = progress.counts["done"], len(progress.standings)
+    sign, role = _sign(progress)
+    line.append(f"{sign} ", f"bold {getattr(palette, role)}")
+    line.append(pad(_called(seen), wide), palette.text)
+    filled = bar(done / of if of else 0.0, bar_cells).rstrip()
+    line.append("  " + filled if bar_cells else "", palette.accent)
+    line.append("\u2500" * (bar_cells - len(filled)), palette.faint)
+    line.append(f"  {done:>3}/{of:<3}", f"bold {palette.text}")
+    return line.append(f" {told}", palette.muted)
+
+
+def _sign(progress: Progress) -> tuple[str, str]:
+    """Of the whole: the liveliest thing that its runs do."""
+    counts = progress.counts
+    for state in ("running", "waiting", "failed", "held"):
+        if counts[state]:
+            return SIGNS[state]
+    if counts["done"] == len(progress.standings):
+        return SIGNS["done"]
+    return SIGNS["stopped" if any(s.run for s in progress.standings) else "absent"]
+
+
+def _left(outlook: Outlook | None) -> str:
+    """`~6:01 left`; nothing where no past run tells."""
+    if outlook is None or not outlook.left:
+        return ""
+    more = "> " if outlook.unknown else "~"
+    return f"{more}{duration(outlook.wall)} left"
+
+
+def problem(words: str, width: int) -> str:
+    """What is wrong with a file, without the folders it lies in."""
+    path, colon, rest = words.partition(".toml:")
+    return one_line(f"{path.rpartition('/')[2]}{colon}{rest}" if colon else words, width)
+
+
+def problems(seen: Seen) -> list[str]:
+    """All that is wrong with it, each with its file and line."""
+    return [display(words, 600) for words in seen.entry.problems]
+
+
+def called(standing: Standing) -> str:
+    """`rslad, seed 1`: axes are named where their labels alone say too little."""
+    place = standing.cell.place.items()
+    return ", ".join(label if axis in ("data", "student", "method") else f"{axis} {label}" for axis, label in place)
+
+
+def run(standing: Standing, outlook: Outlook | None, width: int, palette: Palette) -> list[Text]:
+    """What is known of one run: its state and why, its numbers, its folder."""
+    sign, role = SIGNS[standing.state]
+    head = Text.assemble((f"{sign} ", f"bold {getattr(palette, role)}"))
+    head.append(WORDS.get(standing.state, standing.state), f"bold {palette.text}")
+    head.append(_phrase(standing, outlook), palette.muted)
+    lines = [head]
+    if standing.why:
+        colour = palette.bad if standing.state == "failed" else palette.text
+        lines.append(Text(one_line(standing.why, 2 * width), colour))
+    judged = standing.summary.judged if standing.summary else {}
+    numbers = Text()
+    for name, title in _TITLES.items():
+        severity = standing.summary.severity(name) if standing.summary and name in judged else None
+        value, sign = percent(judged[name]) if name in judged else "", marks.SIGNS[severity]
+        if value and cell_len(f"{numbers.plain}{title} {value}{sign}") <= width:
+            struck = severity == "red"
+            numbers.append(f"{title} ", palette.muted)
+            numbers.append(value, f"strike {palette.muted}" if struck else palette.text)
+            numbers.append(sign, palette.bad if struck else palette.warn).append("   ")
+    if numbers:
+        lines.append(numbers)
+    if standing.summary and (said := marks.legend(map(standing.summary.severity, judged))):
+        lines.append(Text(one_line(said, width), palette.muted))
+    lines.append(Text(one_line(standing.run or f"preset {standing.cell.preset.name}", width), palette.muted))
+    return lines
+
+
+def _phrase(standing: Standing, outlook: Outlook | None) -> str:
+    """After the state."""
+    left = outlook.left.get(standing.cell.config_hash) if outlook else None
+    status = standing.summary.status if standing.summary else None
+    match standing.state:
+        case "done":
+            seconds = took(standing)
+            return f" in {duration(seconds)}" if seconds else ""
+        case "running":
+            words = _PHASES.get(status.phase, status.phase) if status else "starting"
+            if status is not None and status.phase == "training":
+                words = f"epoch {min(status.epoch + 1, status.epochs)} of {status.epochs}"
+            elif status is not None and status.attack:
+                words = f"judging: {one_line(status.attack, 40)}"
+            return f": {words}" + (f", ~{duration(left)} left" if left else "")
+        case "waiting" | "absent" if left:
+            return f", takes ~{duration(left)}"
+        case _:
+            return ""
+
+
+def to_start(progress: Progress) -> dict[str, int]:
+    """What a start would do with how many runs; nothing of what is done, at work, waits, failed or is held by hand."""
+    counts = progress.counts
+    freed = [s for s in progress.standings if s.state == "held" and s.ticket and s.ticket.note.startswith(HELD_FOR)]
+    many = {
+        "not run yet: made and queued": counts["absent"],
+        "interrupted: go on from their checkpoints": sum(counts[state] for state in RESUMABLE),
+        "held by a failure: released": len(freed),
+    }
+    return {words: n for words, n in many.items() if n}
+
+
+def question(progress: Progress, outlook: Outlook | None) -> list[str]:
+    """Before a start: how many runs, teachers first, how long, how many at once, what is left alone."""
+    counts, lines = progress.counts, []
+    lines += [f"{n:>4} {words}" for words, n in to_start(progress).items()]
+    lines += [f"{n:>4} {words}" for n, words in _left_alone(counts) if n]
+    lines += ["", *teachers(progress)] if progress.missing else []
+    lines += ["", *(outlook.lines if outlook else [])]
+    lines.append(f"at once {progress.at_once} on each device; + and \u2212 change it")
+    return [*lines, f"when a run fails, the rest {'is held' if progress.stops else 'goes on'}; f changes that"]
+
+
+def _left_alone(counts: dict[State, int]) -> Iterable[tuple[int, str]]:
+    yield counts["running"] + counts["waiting"], "at work or waiting already"
+    yield counts["done"], "done already, not repeated"
+    yield counts["failed"], "failed, left so; R retries them"
+    yield counts["lost"], "lost: an engine on another machine may have them; left so"
+
+
+def teachers(progress: Progress) -> list[str]:
+    """Those that are trained first."""
+    return [
+        f"first, once: the teacher {one_line(t.config.title, 40)} ({one_line(t.config.student.title, 20)})"
+        for t in progress.missing
+    ]
+
+
+def dry_run(seen: Seen, palette: Palette) -> Text:
+    """Every run of the grid with its state and time, and what the rest will cost."""
+    progress = seen.progress
+    if progress is None:
+        return Text()
+    axes = progress.study.axes
+    wide = {axis: min(20, max(len(axis), *map(len, labels))) for axis, labels in axes.items()}
+    told = [*teachers(progress), *(seen.outlook.lines if seen.outlook else [])]
+    lines = [Text(words, palette.text) for words in told]
+    lines += [Text(), Text("  " + "  ".join(pad(one_line(axis, 20), wide[axis]) for axis in axes), palette.muted)]
+    for standing in progress.standings:
+        sign, role = SIGNS[standing.state]
+        line = Text.assemble((f"{sign} ", getattr(palette, role)))
+        place = standing.cell.place
+        line.append("  ".join(pad(one_line(place[axis], 20), wide[axis]) for axis in axes), palette.text)
+        line.append(f"  {WORDS.get(standing.state, standing.state)}{_phrase(standing, seen.outlook)}", palette.muted)
+        lines.append(line)
+    same = f"crdnd study {shlex.quote(display(seen.entry.name, 200))} --dry-run"
+    return Text("\n").join([*lines, Text(), Text(f"in a shell: {same}; --only axis=label takes a part", palette.muted)])

@@ -1,0 +1,1 @@
+"""Documents and every format that they are written in."""

@@ -1,0 +1,96 @@
+"""What is to be exported: runs by their names, or a study, and the document that tells of them. Reads."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crdnd_tui.compare import compared, comparison
+from crdnd_tui.core import presets
+from crdnd_tui.study import reading, standing
+from crdnd_tui.study.study import Study
+from crdnd_tui.write import of_comparison, of_origins, of_run, of_study
+from crdnd_tui.write.document import Document
+from engine.spec import rundir
+from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.rundir import RunDir
+
+CHECKPOINTS = ("best", "last")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """Runs, in the order in which they were named; of a study those that are done."""
+
+    folder: Path  # of the runs
+    runs: tuple[RunDir, ...]
+    study: Study | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What files are called by: the study, or the ids."""
+        return (self.study.name,) if self.study else tuple(run.id for run in self.runs)
+
+
+def gather(what: Sequence[str], folder: Path) -> Gathered:
+    """Runs, or one study: a run comes before a shipped study of the same name. CrdndError when there is neither."""
+    if len(what) == 1 and (study := _study(what[0], folder)) is not None:
+        found = standing.look(study, folder).standings
+        done = tuple(RunDir(folder / one.run) for one in found if one.state == "done")
+        return Gathered(folder=folder, runs=done, study=study)
+    runs = {run.path: run for run in (rundir.find(folder, name) for name in what)}
+    ids = [run.id for run in runs.values()]
+    twice = next((run for run in ids if ids.count(run) > 1), "")
+    if twice:
+        raise ConfigError([f"two folders hold a run called {twice}; rename one of them"])
+    return Gathered(folder=folder, runs=tuple(runs.values()))
+
+
+def document(of: Gathered, *, checkpoint: str = "", baseline: str = "", grouped: bool | None = None) -> Document:
+    """A study's report; what is known of one run; several compared, as `crdnd compare` lays them side by side.
+
+    `checkpoint` "" is the best one, or the last where the best was not judged. `baseline` is a run, the first
+    otherwise; `grouped` is whether seeds are one row. A study's file says both itself.
+    """
+    if checkpoint and checkpoint not in CHECKPOINTS:
+        raise ConfigError([f"--checkpoint: no checkpoint `{checkpoint}`; it may be {' or '.join(CHECKPOINTS)}"])
+    if baseline and (of.study is not None or len(of.runs) < 2):
+        raise ConfigError(["--baseline: only several runs are compared with one; a study's file names its own"])
+    if grouped is not None and (of.study is not None or len(of.runs) < 2):
+        raise ConfigError(["--seeds and --each: only several runs have rows to be made of; a study's file says which"])
+    now = time.time()
+    if of.study is not None:
+        return of_study.study_document(of.study, of.folder, checkpoint=checkpoint, now=now)
+    if len(of.runs) == 1:
+        return of_run.run_document(of.runs[0], checkpoint=checkpoint, made=now)
+    sides = compared.sides(of.runs, now)
+    behind = of_origins.origins(sides, {run.id: run.path for run in of.runs})
+    return of_comparison.comparison_document(
+        sides,
+        wanted=checkpoint or "best",
+        baseline=_baseline(of, baseline),
+        grouped=comparison.grouping(sides) if grouped is None else grouped,
+        origins=behind,
+        made=now,
+    )
+
+
+def _study(name: str, folder: Path) -> Study | None:
+    try:
+        rundir.find(folder, name)
+    except RunFolderError as trouble:
+        if "may mean" in trouble.what:
+            raise
+        try:
+            path = presets.resolve_study(name)
+        except ConfigError:
+            raise trouble from None
+        return reading.read(path)
+    return None
+
+
+def _baseline(of: Gathered, name: str) -> str:
+    run = rundir.find(of.folder, name) if name else of.runs[0]
+    if run.id not in of.names:
+        raise ConfigError([f"--baseline: {run.id} is none of the runs that are exported"])
+    return run.id

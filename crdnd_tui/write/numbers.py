@@ -1,0 +1,217 @@
+"""How a cell of a table is worded: one place for every writer. A value that is not finite is no value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+
+from crdnd_tui.core.marks import DISBELIEVED, STRUCK
+from crdnd_tui.core.text import duration
+from crdnd_tui.write.document import Bar, Cell, Figure, Row, Series, Table, Unit
+
+MISSING = "\u2013"
+BARRED = "not comparable"
+DAGGER = "\u2020"
+PLUS_MINUS = "\u00b1"
+_MINUS = "\u2212"
+_MANY = 10_000  # images from which a second decimal means something
+_HUGE = 1e9  # from here on a number is written with an exponent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worded:
+    """A cell in words, apart so that a writer may set the parts apart; empty parts are not shown."""
+
+    number: str  # 84.1, +0.7, < 0.001, an en dash, not comparable, or the words that stand here
+    std: str = ""  # 0.2, without its sign
+    count: str = ""  # (3): seeds, where they are not the same all over the table
+    interval: str = ""  # [83.1, 85.1]
+    is_number: bool = False
+
+    @property
+    def text(self) -> str:
+        """All of it: `84.1 +- 0.2 (3) [83.1, 85.1]`, with a true plus-minus sign."""
+        return " ".join(part for part in (self.mean, self.count, self.interval) if part)
+
+    @property
+    def mean(self) -> str:
+        """`84.1 +- 0.2`, or the number alone."""
+        return f"{self.number} {PLUS_MINUS} {self.std}" if self.std else self.number
+
+
+def worded(cell: Cell, unit: Unit, *, counted: bool = False) -> Worded:
+    """The cell as it is read; `counted` puts the number of seeds into it."""
+    if cell.barred:
+        return Worded(number=BARRED)
+    value = finite(cell.value)
+    if value is None:
+        return Worded(number=cell.text or MISSING)
+    std, low, high = finite(cell.std), finite(cell.low), finite(cell.high)
+    say = _speaker(unit, cell.n)
+    said_interval = f"[{say(low)}, {say(high)}]" if low is not None and high is not None else ""
+    spread = _speaker("percent" if unit == "points" else unit, cell.n)
+    return Worded(
+        number=say(value),
+        std=spread(std) if std is not None else "",
+        count=f"({cell.runs})" if counted and _counts(cell, unit) else "",
+        interval=said_interval,
+        is_number=True,
+    )
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where there is none that means anything."""
+    return value if value is not None and isfinite(value) else None
+
+
+def decimals(n: int) -> int:
+    """One, or two when 10,000 images and more can carry them."""
+    return 2 if n >= _MANY else 1
+
+
+def percent(value: float, n: int = 0) -> str:
+    """Per cent without the sign: `84.1`."""
+    return _fixed(value, decimals(n))
+
+
+def points(value: float, n: int = 0) -> str:
+    """Signed, with a true minus; what rounds to nothing has no sign: `+0.7`."""
+    said = _fixed(value, decimals(n))
+    return said if said.startswith(_MINUS) or not said.strip("0.") else f"+{said}"
+
+
+def p_value(p: float) -> str:
+    """Three significant digits; `< 0.001` below that."""
+    return "< 0.001" if p < 0.001 else f"{p:#.3g}"
+
+
+def _fixed(value: float, digits: int) -> str:
+    said = f"{value:.{digits}f}" if abs(value) < _HUGE else f"{value:.3g}"
+    if not said.strip("-0."):
+        said = said.lstrip("-")
+    return said.replace("-", _MINUS)
+
+
+def _count(value: float) -> str:
+    if abs(value) >= _HUGE**2:
+        return f"{value:.3g}".replace("-", _MINUS)
+    return (f"{value:,.0f}" if value == round(value) else f"{value:,.1f}").replace("-", _MINUS)
+
+
+def _speaker(unit: Unit, n: int) -> Callable[[float], str]:
+    match unit:
+        case "percent":
+            return lambda value: percent(value, n)
+        case "points":
+            return lambda value: points(value, n)
+        case "p":
+            return p_value
+        case "count":
+            return _count
+        case "seconds":
+            return duration
+        case "words":
+            return lambda value: f"{value:.4g}".replace("-", _MINUS)
+
+
+def _counts(cell: Cell, unit: Unit) -> bool:
+    """Whether a number of seeds belongs to this cell: always to a mean, and to an accuracy even of one."""
+    return finite(cell.value) is not None and (cell.runs > 1 or unit == "percent")
+
+
+def seeds(table: Table) -> set[int]:
+    """The numbers of seeds that the table's measured numbers stand on."""
+    return {
+        cell.runs
+        for row in table.rows
+        if not row.quiet
+        for cell, column in zip(row.cells, table.columns, strict=True)
+        if _counts(cell, row.unit or column.unit) and not cell.barred
+    }
+
+
+def rows(table: Table) -> list[tuple[Worded, ...]]:
+    """Every row in words; seeds are counted in each cell only where they are not the same all over the table."""
+    counted = len(seeds(table)) > 1
+    return [
+        tuple(
+            worded(cell, row.unit or column.unit, counted=counted and not row.quiet)
+            for cell, column in zip(row.cells, table.columns, strict=True)
+        )
+        for row in table.rows
+    ]
+
+
+def legend(table: Table, *, best: str, dagger: str = DAGGER) -> list[str]:
+    """Sentences on how numbers and signs are to be read; `best` is how the writer shows the best."""
+    return [*spread(table), *signs(table, best=best, dagger=dagger)]
+
+
+def _numbers(table: Table) -> list[Cell]:
+    return [cell for row in table.rows for cell in row.cells if finite(cell.value) is not None and not cell.barred]
+
+
+def spread(table: Table) -> list[str]:
+    """What stands beside the numbers: the deviation over how many seeds, and intervals."""
+    cells, said = _numbers(table), []
+    if any(finite(cell.std) is not None for cell in cells):
+        counts = seeds(table) - {1}
+        over = f"over {next(iter(counts))} seeds" if len(counts) == 1 and len(seeds(table)) == 1 else "over seeds"
+        said.append(f"Mean {PLUS_MINUS} sample standard deviation {over}.")
+    if len(seeds(table)) > 1:
+        said.append("In parentheses: the number of seeds.")
+    if any(finite(cell.low) is not None and finite(cell.high) is not None for cell in cells):
+        said.append("In brackets: 95\u00a0% interval.")
+    return said
+
+
+def signs(table: Table, *, best: str, dagger: str = DAGGER) -> list[str]:
+    """What the best and the dagger mean, where there are any."""
+    cells, said = _numbers(table), []
+    if any(cell.best for cell in cells):
+        said.append(f"{best}: the best of its column, and what cannot be told from it.")
+    if any(cell.significant for cell in cells):
+        from_it = f" from {table.baseline}" if table.baseline else " from the baseline"
+        said.append(f"{dagger} differs{from_it}: p below 0.05 after Holm's correction.")
+    if any(cell.struck for row in table.rows for cell in row.cells):
+        said.append(DISBELIEVED)
+    return said
+
+
+def marks(what: Cell | Series | Bar | Figure) -> str:
+    """The sign of a struck number, then the letters of its notes: `!!ab`."""
+    return (STRUCK if what.severity == "red" else "") + what.marks
+
+
+def labelled(what: Series | Bar) -> str:
+    """A name in a figure with the marks of its numbers: `RSLAD !!a`."""
+    return f"{what.label} {marks(what)}".rstrip() if marks(what) else what.label
+
+
+def titled(figure: Figure) -> str:
+    """A figure's title with the marks of a whole matrix."""
+    return f"{figure.title} {marks(figure)}" if marks(figure) else figure.title
+
+
+def below(figure: Figure) -> list[str]:
+    """Sentences under a figure: what its letters mean, and its struck numbers."""
+    said = [f"{letter} {sentence}".strip() for letter, sentence in figure.notes]
+    return [*said, *([DISBELIEVED] if any(one.severity == "red" for one in figure.shown) else [])]
+
+
+def refusals(table: Table) -> list[str]:
+    """Why cells are not comparable, one sentence for each row and reason."""
+    said: list[str] = []
+    for row in table.rows:
+        whys = dict.fromkeys(cell.text for cell in row.cells if cell.barred)
+        for why in whys:
+            where = [
+                c.title for c, cell in zip(table.columns, row.cells, strict=True) if cell.barred and cell.text == why
+            ]
+            columns = "" if len(where) == len(table.columns) else f", {', '.join(where)}"
+            said.append(f"{row.label}{columns}: {BARRED}{': ' + why if why else ''}")
+    return said
+
+
+def name(row: Row, table: Table) -> str:
+    """The row's label, and that it is the baseline."""
+    return f"{row.label} (baseline)" if table.baseline and row.label == table.baseline and not row.quiet else row.label

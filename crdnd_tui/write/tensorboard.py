@@ -1,0 +1,166 @@
+"""A run -> TensorBoard's event files: scalars at their steps and times, hyperparameters, config and provenance as text.
+
+Written with TensorBoard's own protocol buffers and record writer; TensorFlow and torch are not needed. Values are
+32-bit there. One file with a fixed name for a run, so that a second replay of the same log is the same file.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from crdnd_tui.core import marks
+from crdnd_tui.core.library import LIVING
+from crdnd_tui.write.extras import load
+from crdnd_tui.write.measured import Measured, Subject, cells, flattened, marked, measured
+from engine.spec import toml
+from engine.spec.errors import CrdndError
+from engine.spec.files import write_atomically
+
+FILE = "events.out.tfevents.crdnd"
+_PROTO = "tensorboard.compat.proto"
+
+
+def replay(subject: Subject, folder: Path, *, force: bool = False) -> tuple[Path, bool]:
+    """Write FOLDER/<run id>/events...; the file, and whether it is new or changed.
+
+    CrdndError when another replay lies there and `force` is not given, or TensorBoard is not installed.
+    """
+    content = encoded(subject)
+    path = folder / subject.id / FILE
+    if path.exists():
+        if path.read_bytes() == content:
+            return path, False
+        if not force:
+            raise CrdndError(f"{path} holds an earlier replay of this run", hint="--force replaces it.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content)
+    return path, True
+
+
+def encoded(subject: Subject) -> bytes:
+    """The whole event file."""
+    events = load(f"{_PROTO}.event_pb2", "tensorboard")
+    writer = load("tensorboard.summary.writer.record_writer", "tensorboard")
+    start = subject.log.started
+    buffer = io.BytesIO()
+    records = writer.RecordWriter(buffer)
+    records.write(events.Event(wall_time=start, file_version="brain.Event:2").SerializeToString())
+    for summary in (_hyperparameters(subject), *_texts(subject)):
+        records.write(events.Event(wall_time=start, step=0, summary=summary).SerializeToString())
+    for step, time, summary in _scalars(measured(subject.log)):
+        records.write(events.Event(wall_time=time, step=step, summary=summary).SerializeToString())
+    records.write(events.Event(wall_time=subject.log.last, summary=_end(subject)).SerializeToString())
+    return buffer.getvalue()
+
+
+def _scalars(numbers: Iterator[Measured]) -> Iterator[tuple[int, float, Any]]:
+    """Numbers of one step and moment together, in the order of steps."""
+    summary = load(f"{_PROTO}.summary_pb2", "tensorboard").Summary
+    ordered = sorted(numbers, key=lambda one: (one.step, one.time))
+    for (step, time), same in groupby(ordered, key=lambda one: (one.step, one.time)):
+        same_step = list(same)
+        values = [summary.Value(tag=one.name, simple_value=one.value) for one in same_step]
+        for value, one in zip(values, same_step, strict=True):
+            value.metadata.summary_description = one.marks
+        yield step, time, summary(value=values)
+
+
+def _hyperparameters(subject: Subject) -> Any:  # noqa: ANN401  a message of TensorBoard
+    """With its map in a fixed order, so that equal runs are equal bytes."""
+    hparams = load("tensorboard.plugins.hparams.summary_v2", "tensorboard")
+    data = load("tensorboard.plugins.hparams.plugin_data_pb2", "tensorboard")
+    made = hparams.hparams_pb(flattened(subject.config.to_table()), subject.id, subject.log.started)
+    plugin = made.value[0].metadata.plugin_data
+    plugin.content = data.HParamsPluginData.FromString(plugin.content).SerializeToString(deterministic=True)
+    return made
+
+
+def _end(subject: Subject) -> Any:  # noqa: ANN401  a message of TensorBoard
+    """How the run ended, for the plugin of hyperparameters."""
+    summary = load(f"{_PROTO}.summary_pb2", "tensorboard").Summary
+    metadata = load("tensorboard.plugins.hparams.metadata", "tensorboard")
+    data = load("tensorboard.plugins.hparams.plugin_data_pb2", "tensorboard")
+    api = load("tensorboard.plugins.hparams.api_pb2", "tensorboard")
+    statuses = {"done": api.STATUS_SUCCESS, "failed": api.STATUS_FAILURE} | dict.fromkeys(LIVING, api.STATUS_RUNNING)
+    info = data.SessionEndInfo(status=statuses.get(subject.state, api.STATUS_UNKNOWN), end_time_secs=subject.log.last)
+    value = summary.Value(
+        tag=metadata.SESSION_END_INFO_TAG,
+        metadata=metadata.create_summary_metadata(data.HParamsPluginData(session_end_info=info)),
+        tensor=metadata.NULL_TENSOR,
+    )
+    return summary(value=[value])
+
+
+def _texts(subject: Subject) -> Iterator[Any]:
+    """Markdown, as TensorBoard's text plugin shows it."""
+    yield _text("run", _table(("", ""), _facts(subject)))
+    yield _text("config", _fenced(toml.dump(subject.config), "toml"))
+    if subject.provenance is not None:
+        kept = {key: value for key, value in subject.provenance.items() if key != "command"}  # names a home folder
+        yield _text("provenance", _fenced(json.dumps(kept, indent=2, sort_keys=True), "json"))
+    if subject.log.table:
+        yield _text("results", _results(subject))
+
+
+def _text(tag: str, words: str) -> Any:  # noqa: ANN401  a message of TensorBoard
+    summary = load(f"{_PROTO}.summary_pb2", "tensorboard").Summary
+    tensors = load(f"{_PROTO}.tensor_pb2", "tensorboard")
+    shapes = load(f"{_PROTO}.tensor_shape_pb2", "tensorboard")
+    types = load(f"{_PROTO}.types_pb2", "tensorboard")
+    plugin = load("tensorboard.plugins.text.metadata", "tensorboard")
+    tensor = tensors.TensorProto(
+        dtype=types.DT_STRING,
+        string_val=[words.encode()],
+        tensor_shape=shapes.TensorShapeProto(dim=[shapes.TensorShapeProto.Dim(size=1)]),
+    )
+    metadata = plugin.create_summary_metadata(display_name="", description="")
+    return summary(value=[summary.Value(tag=tag, metadata=metadata, tensor=tensor)])
+
+
+def _facts(subject: Subject) -> list[tuple[str, ...]]:
+    log = subject.log
+    return [
+        ("run", subject.id),
+        ("name", log.name),
+        ("state", f"{subject.state}: {log.reason}" if log.reason else subject.state),
+        ("config hash", subject.config.config_hash),
+        *(("warning", one.message) for one in log.warnings),
+    ]
+
+
+def _results(subject: Subject) -> str:
+    log = subject.log
+    head = ("checkpoint", "attack", "accuracy %", "95 % interval", "images", "specification", "marks", "checks")
+    rows = [
+        (
+            cell.checkpoint, cell.attack,
+            f"{100 * cell.accuracy:.2f}{marks.SIGNS[log.severity(cell.checkpoint, cell.attack)]}",
+            f"{100 * cell.low:.2f} to {100 * cell.high:.2f}", f"{cell.n} of {cell.of}",
+            json.dumps(cell.spec, sort_keys=True), marked(log, cell.checkpoint, cell.attack),
+            log.checks(cell.checkpoint),
+        )
+        for cell in cells(log)
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
+
+
+def _escaped(words: str) -> str:
+    """Words in a cell of a Markdown table: one line, no bar, no markup."""
+    flat = " ".join(words.split())
+    return "".join(f"\\{letter}" if letter in "\\|`*_[]<>" else letter for letter in flat)
+
+
+def _fenced(words: str, language: str) -> str:
+    """A block of code, whose fence no line of it can close."""
+    fence = "```"
+    while fence in words:
+        fence += "`"
+    return f"{fence}{language}\n{words}\n{fence}"

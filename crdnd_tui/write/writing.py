@@ -1,0 +1,139 @@
+"""A document -> files: whole or not there, and nothing that lies there is replaced unless that was asked for.
+
+A document in one piece is one file. Where each table or figure is a file of its own, and there are several, their keys
+stand in their names: `table.csv` becomes `table-results.csv` and `table-differences.csv`.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from crdnd_tui.core.text import display
+from crdnd_tui.write import as_csv, as_json, formats, html, latex, markdown, plotting
+from crdnd_tui.write.document import Document
+from crdnd_tui.write.formats import Format
+from engine.spec.errors import ConfigError, CrdndError
+from engine.spec.files import write_atomically
+
+_FOREIGN = re.compile(r"[^\w.-]+")
+
+
+def write(document: Document, to: str, path: Path, *, force: bool = False) -> list[Path]:
+    """Write the document as the format `to`; the files that were written.
+
+    `path` is the file; a suffix of another kind stays as it is. Markdown has its figures as SVG beside it. CrdndError
+    when a file lies there and `force` is not given, when the document has nothing for this format, or when a package
+    is missing. OSError when the disk refuses. A figure that lies there already, the same, may stay.
+    """
+    form = formats.known(to)
+    targets = _illustrated(document, path) if form.name == "markdown" else _apart(rendered(document, form), path)
+    for target, content in targets.items():
+        is_figure = form.kind == "figure" or (form.name == "markdown" and target != path)
+        check([target], force=force or (is_figure and _lies_there(target, content)))
+    for target, content in targets.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, content)
+    return list(targets)
+
+
+def _apart(pieces: Mapping[str, bytes], path: Path) -> dict[Path, bytes]:
+    return {named(path, key if len(pieces) > 1 else ""): content for key, content in pieces.items()}
+
+
+def _illustrated(document: Document, path: Path) -> dict[Path, bytes]:
+    """Markdown, and the figures as SVG beside it, which it shows."""
+    beside = {one.key: named(path.with_name(f"{path.stem}.svg"), one.key) for one in document.figures}
+    pictures = {beside[one.key]: plotting.render(one, "svg", origins=document.origins) for one in document.figures}
+    said = markdown.text(document, figures={key: picture.name for key, picture in beside.items()})
+    return {path: said.encode(), **pictures}
+
+
+def rendered(document: Document, form: Format) -> dict[str, bytes]:
+    """Content by the key of its table or figure; one piece has the key ""."""
+    match form.name:
+        case "markdown":
+            return {"": markdown.text(document).encode()}
+        case "latex":
+            return {"": latex.text(document).encode()}
+        case "json":
+            return {"": as_json.text(document).encode()}
+        case "html":
+            return {"": html.text(document).encode()}
+        case "csv":
+            return _some(_sheets(document), "table", form)
+        case "svg" | "png" | "pdf" as kind:
+            figures = {one.key: plotting.render(one, kind, origins=document.origins) for one in document.figures}
+            return _some(figures, "figure", form)
+        case _:
+            raise CrdndError(f"a document cannot be written as {form.name}")
+
+
+def text(document: Document, form: Format) -> str:
+    """For a pipe. Several tables as CSV are one, a number a line; ConfigError when the format is no text."""
+    if form.kind != "text" and form.name != "svg":
+        raise ConfigError([f"{form.name} is no text: name a file with -o"])
+    pieces = rendered(document, form)
+    if form.name == "csv" and len(pieces) > 1:
+        return as_csv.text(document)
+    if len(pieces) > 1:
+        pick = f"`crdnd export` with --figure picks one of {', '.join(pieces)}"
+        raise ConfigError([f"-o -: there are {len(pieces)} figures; name a file, or {pick}"])
+    return next(iter(pieces.values())).decode()
+
+
+def picked(document: Document, tables: Collection[str], figures: Collection[str]) -> Document:
+    """With these tables and figures only, by their keys; all of both when neither is named."""
+    if not tables and not figures:
+        return document
+    _known(tables, [one.key for one in document.tables], "--only", "table")
+    _known(figures, [one.key for one in document.figures], "--figure", "figure")
+    return replace(
+        document,
+        tables=tuple(one for one in document.tables if one.key in tables),
+        figures=tuple(one for one in document.figures if one.key in figures),
+        pictures=(),
+    )
+
+
+def named(path: Path, key: str) -> Path:
+    """The file of one piece: its key before the suffix."""
+    return path.with_name(f"{path.stem}-{_FOREIGN.sub('-', key)}{path.suffix}") if key else path
+
+
+def check(targets: Iterable[Path], *, force: bool) -> None:
+    """CrdndError when one of these may not be written: it is there, is a folder, or lies in a run's folder."""
+    for target in targets:
+        if target.is_dir():
+            raise CrdndError(f"{target} is a folder", hint="Name a file in it.")
+        for folder in (inside := target.parent.resolve(), *inside.parents):
+            if folder.is_file():
+                raise CrdndError(f"{folder} is a file, no folder", hint="-o names another one.")
+            if (folder / "config.toml").exists() and (folder / "events.jsonl").exists():
+                raise CrdndError(f"{target} lies in the folder of a run, which is its engine's alone")
+        if target.exists() and not force:
+            raise CrdndError(f"{target} exists", hint="--force replaces it; -o names another file.")
+
+
+def _lies_there(target: Path, content: bytes) -> bool:
+    """Whether the file has this very content already, so that nothing is lost."""
+    return target.is_file() and target.stat().st_size == len(content) and target.read_bytes() == content
+
+
+def _sheets(document: Document) -> dict[str, bytes]:
+    """Each table as it is seen, and the points of all figures."""
+    sheets = {one.key: as_csv.wide(one, document).encode() for one in document.tables}
+    return sheets | ({"curves": as_csv.curves(document).encode()} if document.figures else {})
+
+
+def _some(pieces: Mapping[str, bytes], what: str, form: Format) -> dict[str, bytes]:
+    if not pieces:
+        raise CrdndError(f"there is no {what} to write as {form.name}", hint="Was the run trained and judged?")
+    return dict(pieces)
+
+
+def _known(wanted: Collection[str], there: Sequence[str], option: str, what: str) -> None:
+    unknown = [key for key in wanted if key not in there]
+    if unknown:
+        may = f"it may be {', '.join(there)}" if there else f"there is no {what} here"
+        raise ConfigError([f"{option}: no {what} `{display(unknown[0], 80)}`; {may}"])

@@ -1,0 +1,1 @@
+"""Every attack on every image, resumable at each batch."""

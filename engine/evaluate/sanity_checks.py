@@ -1,0 +1,215 @@
+"""Suspicion: are these numbers the model's robustness, or the attack's failure? Each finding is a code and a sentence.
+
+A difference counts only when it is larger than its threshold and not a matter of luck (exact McNemar, p < 0.05).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from engine.evaluate import probes
+from engine.evaluate.bench import Keeping, Progress
+from engine.evaluate.probes import SMALLEST, STEP_GAP, Answer, Suspect, Twin, bits, called, drops, finding, is_one_step
+from engine.spec.attacks import AttackSpec
+from engine.spec.checks import CHECKS, Finding, Suspicion, decode, encode
+from engine.spec.files import RESULT_CAP, decoded, write_inside
+from engine.spec.marks import concerns, severity
+from engine.spec.outcomes import Outcome
+from engine.spec.units import percent
+
+# Fractions of the images. Published students lose up to 7 points from PGD-20 to AutoAttack; CRDND's rows lose 8 to 12.
+MARGIN_GAP, SUITE_GAP = 0.05, 0.08
+SHORT_STEPS = 0.04  # what the short steps of PGD-TRADES may cost an honest model
+UNHIDDEN = (  # attacks that the scale of the logits does not mislead
+    ("margin", "margin_below_ce", MARGIN_GAP),
+    ("autoattack", "suite_below_pgd", SUITE_GAP),
+)
+# A figure flatters beyond so many points above the worst case of its image set, and is not believed when these are
+# more than this part of it, too. One step is weaker by design, and its figure claims no more: it leaves honest small
+# nets 36 % of itself above their worst case, undefended ones up to 19 points above nothing. Twice as much is a failure.
+FLATTERS, LIES, ONE_STEP = 0.1, 1 / 3, 2
+FEW = 96  # fewer, and the widest 95 % interval is over ten points to each side
+NOTICED = ("autoattack_", "rescored_")  # beginnings of the marks that an attack gives itself
+
+
+def findings(outcomes: Sequence[Outcome]) -> list[Finding]:
+    """What the attacks themselves noticed, and whether enough was judged."""
+    first = outcomes[0]
+    found = []
+    if first.n < first.of:
+        found.append(finding("subset", f"{first.n} of {first.of} images were judged."))
+    if first.n < FEW:
+        found.append(finding("few_images", f"{first.n} images were judged."))
+    for outcome in outcomes:
+        lost = sum(guess < 0 for guess in outcome.predicted)
+        if lost and outcome.attack == "clean":
+            found.append(finding("non_finite", f"{lost} of {outcome.n} images."))
+        elif lost and min(first.predicted) >= 0:
+            found.append(finding("non_finite", f"{lost} of {outcome.n} images.", outcome.attack))
+        found += [finding(code, "", outcome.attack) for code in outcome.marks if code.startswith(NOTICED)]
+    return found
+
+
+def recall(path: Path, digest: str) -> Suspicion | None:
+    """What the probes found before about the same numbers; None when they must be asked again."""
+    memory = decoded(path, decode, RESULT_CAP)
+    return memory if memory is not None and memory.digest == digest else None
+
+
+def remember(path: Path, suspicion: Suspicion) -> None:
+    """Keep the probes' findings: they cost as much as an attack."""
+    write_inside(path, encode(suspicion))
+
+
+def compare(outcomes: Mapping[str, Outcome], specs: Sequence[AttackSpec], *, believable: bool = True) -> list[Finding]:
+    """Attacks against each other, on the images that all of them met; every column against all of them together.
+
+    What the scale of the logits hides, it hides from every climb on the cross-entropy: where the strongest is far
+    behind, all that are so are marked. The short steps of PGD-TRADES alone cost an honest model over three points, so
+    where the strongest is not, a climb has `SHORT_STEPS` more. Not `believable`: even the worst case is struck.
+    """
+    within = [outcomes[spec.key] for spec in specs if spec.bounded]
+    if not within or within[0].n < SMALLEST:
+        return []
+    worst = [all(row) for row in zip(*(bits(outcome).tolist() for outcome in within), strict=True)]
+    advice = _advice(within, worst) if believable else "no figure of these attacks can be believed"
+    found = _climbs(outcomes, specs, advice)
+    accused = {one.attack for one in found}
+    for spec in (spec for spec in specs if spec.bounded):
+        outcome, times = outcomes[spec.key], ONE_STEP if is_one_step(spec) else 1
+        if not drops(bits(outcome), worst, times * FLATTERS):
+            continue
+        above = outcome.accuracy - sum(worst) / len(worst)
+        figures = f"{called(outcome)} leaves {percent(outcome.accuracy)}; {advice}."
+        if above > times * LIES * outcome.accuracy:
+            found.append(finding("above_worst_case", figures, spec.key))
+        elif spec.key not in accused and times == 1:
+            found.append(finding("ten_above_worst", figures, spec.key))
+    return found
+
+
+def _climbs(outcomes: Mapping[str, Outcome], specs: Sequence[AttackSpec], advice: str) -> list[Finding]:
+    """PGD against what the scale of the logits does not mislead, and against one step."""
+    by_module = {
+        module: [outcomes[spec.key] for spec in specs if spec.module == module]
+        for module in ("fgsm", "pgd", *(module for module, _, _ in UNHIDDEN))
+    }
+    climbs, found = by_module["pgd"], list[Finding]()
+    strongest = min(climbs, key=lambda climb: climb.accuracy, default=None)
+    for module, code, gap in UNHIDDEN:
+        if strongest is not None:
+            allowed = gap if _weaker(strongest, by_module[module], code, gap, advice) else gap + SHORT_STEPS
+            found += [one for climb in climbs for one in _weaker(climb, by_module[module], code, allowed, advice)]
+    for climb in climbs:
+        found += _weaker(climb, by_module["fgsm"], "fgsm_below_pgd", STEP_GAP, advice)
+    return found
+
+
+def _weaker(climb: Outcome, others: Sequence[Outcome], code: str, gap: float, advice: str) -> list[Finding]:
+    """A mark on `climb` when one of the others leaves significantly fewer images, by more than `gap`."""
+    for other in others:
+        if drops(bits(climb), bits(other), gap):
+            figures = f"{called(climb)} leaves {percent(climb.accuracy)}, {called(other)} {percent(other.accuracy)}"
+            return [finding(code, f"{figures}; {advice}.", climb.attack)]
+    return []
+
+
+def _advice(within: Sequence[Outcome], worst: Sequence[bool]) -> str:
+    """What to believe: AutoAttack where nothing is worse, else the worst case, which cannot be misled where it is not.
+
+    Never a column that may itself stand too high.
+    """
+    suites = [outcome for outcome in within if outcome.spec.get("name") == "autoattack"]
+    lowest = next((called(suite) for suite in suites if bits(suite).tolist() == list(worst)), "the worst case")
+    return f"believe {lowest}, {percent(sum(worst) / len(worst))}"
+
+
+def probe(suspect: Suspect, digest: str, keeping: Keeping, progress: Progress) -> Suspicion:
+    """Put the model to every check that can be made."""
+    crew, answers = suspect.bench.crew, dict[str, Answer]()
+    found = crew.lead(lambda: probes.look_at_logits(suspect))
+    codes = {one.code for one in found}
+    few, twin = _incomparable(suspect), Twin(None)
+    if dead := next((why for code, why in _DEAD.items() if code in codes), ""):  # nothing can be climbed
+        made = ["finite", *COMPARISONS, *(() if "non_finite" in codes else ("constant", "logits", "repeated", "alone"))]
+        why = few | {check: dead for check in CHECKS if check not in made}
+        return Suspicion(digest=digest, findings=found, left_out=_in_order(why))
+    answers["gradient"] = crew.lead(lambda: probes.gradients(suspect))
+    answers["planted"] = crew.lead(lambda: probes.planted(suspect))
+    answers["radius"] = probes.large_radius(suspect, keeping, progress)
+    if "more_steps" not in few:
+        answers["more_steps"] = probes.more_steps(suspect, keeping, progress)
+    if "corners" not in few:
+        answers["corners"] = probes.corners(suspect, keeping)
+        twin = suspect.twin()
+        answers |= {"teacher": _teacher(suspect, keeping), "twin": _twin(suspect, twin, keeping)}
+    if "rescaled" not in few:
+        answers["rescaled"] = probes.rescaled(suspect, keeping, progress)
+    why = few | {check: answer.left_out for check, answer in answers.items() if answer.left_out}
+    return Suspicion(
+        digest=digest,
+        findings=[*found, *(one for answer in answers.values() for one in answer.findings)],
+        left_out=_in_order(why),
+        twin=twin.digest,
+        measured={name: left for answer in answers.values() for name, left in answer.measured.items()},
+    )
+
+
+def _in_order(why: Mapping[str, str]) -> dict[str, str]:
+    return {check: why[check] for check in CHECKS if check in why}
+
+
+COMPARISONS = ("single_step", "margin", "autoattack", "worst_case")  # of figures that are there already
+_DEAD = {"non_finite": "the logits are not finite", "constant_output": "every image gets the same answer"}
+
+
+def _teacher(suspect: Suspect, keeping: Keeping) -> Answer:
+    if suspect.teacher is None:
+        return Answer(left_out="there is no teacher here")
+    return probes.transfer(suspect, suspect.teacher, "teacher", "transfer_stronger", keeping)
+
+
+def _twin(suspect: Suspect, twin: Twin, keeping: Keeping) -> Answer:
+    if twin.net is None:
+        return Answer(left_out=twin.why)
+    return probes.transfer(suspect, twin.net, f"twin-{twin.digest[:12]}", "twin_stronger", keeping)
+
+
+def _incomparable(suspect: Suspect) -> dict[str, str]:
+    """Paired checks that cannot be made, and why: which attacks are missing, or that no difference could be told."""
+    if suspect.bench.n < SMALLEST:
+        paired = ("more_steps", "corners", "teacher", "twin", "single_step", "margin", "autoattack", "rescaled")
+        return dict.fromkeys((*paired, "worst_case"), "too few images to tell a difference from luck")
+    modules = {spec.module for spec in suspect.specs}
+    needed = {
+        "more_steps": ("pgd",),
+        "single_step": ("pgd", "fgsm"),
+        "margin": ("pgd", "margin"),
+        "autoattack": ("pgd", "autoattack"),
+        "rescaled": ("pgd", "rescaled"),
+    }
+    names = {"pgd": "PGD", "fgsm": "FGSM", "margin": "CW-inf", "autoattack": "AutoAttack", "rescaled": "rescaled PGD"}
+    left_out = {
+        check: f"no {' or '.join(names[module] for module in wanted if module not in modules)} in the suite"
+        for check, wanted in needed.items()
+        if not modules.issuperset(wanted)
+    }
+    if sum(spec.bounded for spec in suspect.specs) <= 1:
+        left_out["worst_case"] = "no two attacks of the ball in the suite"
+    return left_out
+
+
+def believable(found: Sequence[Finding]) -> bool:
+    """Whether none of these strikes the worst case itself."""
+    return not any(
+        severity(one.code) == "red" and one.attack in {"", "worst"} and concerns(one.code, "worst") for one in found
+    )
+
+
+def marks_of(outcome: Outcome, found: Sequence[Finding]) -> list[str]:
+    """The codes that concern this column: its own, those of findings about it, and those about the whole run."""
+    about = {
+        one.code
+        for one in found
+        if one.attack == outcome.attack or (not one.attack and concerns(one.code, outcome.attack))
+    }
+    return sorted(about | set(outcome.marks))

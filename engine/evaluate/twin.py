@@ -1,0 +1,75 @@
+"""The natural twin: a finished run here of the same architecture and data that met no adversary in training.
+
+Its adversarial images need no gradient of the student: where they fool it more often than its own, that one misleads.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from engine.evaluate.probes import Twin
+from engine.runtime.distributed import Crew
+from engine.spec import toml
+from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.data import DataSpec
+from engine.spec.errors import ConfigError, CrdndError, brief
+from engine.spec.folders import status_of
+from engine.spec.models import ModelSpec
+from engine.spec.rundir import RunDir
+from engine.teachers import weights
+
+NONE = "no finished natural run of this model and data in the runs folder"
+
+
+def find(
+    config: RunConfig | JudgeConfig,
+    model: ModelSpec,
+    own: RunDir,
+    runs: Path,
+    crew: Crew,
+    build: Callable[[ModelSpec], nn.Module],
+    digest: str = "",
+) -> Twin:
+    """The newest such run's best weights, as a net in eval mode; the leading rank chooses, every rank loads.
+
+    The run `own`, of this config, judges `model`. `build` makes a fresh net on the device. With a digest, only those
+    weights will do.
+    """
+    if isinstance(config, RunConfig) and config.method.name == "natural":
+        return Twin(None, "the student is trained naturally itself")
+    run = crew.lead(lambda: _choose(model, config.data, own, runs, digest))
+    if run is None:
+        return Twin(None, NONE)
+    net = build(model)
+    try:
+        tensors, facts = weights.load(run.weights_of("best"))
+        weights.fit(net, tensors, where=str(run.path))
+    except (CrdndError, OSError) as error:
+        return Twin(None, f"the weights of {run.id} cannot be used: {brief(error)}")
+    return Twin(net.eval().requires_grad_(False), digest=facts["digest"])
+
+
+def _choose(model: ModelSpec, data: DataSpec, own: RunDir, runs: Path, digest: str) -> RunDir | None:
+    """The status of a run is asked first, for it is small; the config of few is read."""
+    for path in sorted(runs.glob("[a-z0-9]*"), reverse=True):
+        run, status = RunDir(path), status_of(RunDir(path))
+        if status is None or (status.phase, status.method, status.data) != ("done", "natural", data.name):
+            continue
+        try:
+            config = toml.read(run.config)
+        except (ConfigError, OSError):  # a damaged run, or one of a newer engine, is nobody's twin
+            continue
+        if not isinstance(config, RunConfig) or run.path == own.path:
+            continue
+        alike = (config.method.name, config.student, config.data) == ("natural", model, data)
+        if alike and digest in {"", _digest(run)}:
+            return run
+    return None
+
+
+def _digest(run: RunDir) -> str | None:
+    try:
+        return weights.load(run.weights_of("best"))[1]["digest"]
+    except (CrdndError, OSError):
+        return None

@@ -1,0 +1,134 @@
+"""The teacher's own run: found by its config, gone on with, or begun, before the student's engine loads anything.
+
+It is worked on by an engine of its own, in its own run folder, and is reused ever after.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from engine.runtime import torchrun
+from engine.runtime.interrupt import Interrupt, Stopped
+from engine.spec import deaths, files, locks, rundir, toml
+from engine.spec.config import RunConfig
+from engine.spec.errors import RunFolderError, TeacherError
+from engine.spec.events import Event, StageStarted, TeacherRunStarted, Warned
+from engine.spec.folders import create, equal_runs, finished_run, status_of
+from engine.spec.locks import is_held
+from engine.spec.machine import Machine
+from engine.spec.rundir import RunDir
+from engine.spec.signals import held_back
+from engine.spec.teachers import PresetTeacher
+
+POLL_SECONDS, WAITING_SECONDS = 0.1, 1.0
+LOG_BYTES = 1 << 17  # of engine.log, in which deaths are looked for
+ATTEMPTS = 2  # engines that one student starts for a teacher whose engine is killed
+
+
+def ensure_teacher(
+    config: RunConfig, machine: Machine, say: Callable[[Event], None], beat: Callable[[], None], interrupt: Interrupt
+) -> None:
+    """Return when the teacher's preset has a finished run. TeacherError when that run fails, Stopped when asked to."""
+    if not isinstance(config.teacher, PresetTeacher) or config.teacher.config is None:
+        return
+    wanted, runs = config.teacher.config, machine.runs_folder
+    if finished_run(runs, wanted):
+        return
+    say(StageStarted(stage="teacher"))
+    attempts = 0
+    while not finished_run(runs, wanted):
+        run, child = _begin(wanted, machine)
+        say(TeacherRunStarted(run=run.id, waiting=child is None))
+        _wait(run, child, beat, interrupt)
+        attempts += child is not None
+        if child is not None and child.returncode < 0 and finished_run(runs, wanted) is not None:
+            what = f"the teacher's engine died of {deaths.cause(deaths.name(child.returncode))} when all was done"
+            say(Warned(code="teacher_crashed", message=f"{what}: its numbers, and this student's, are suspect"))
+        _check(run, child, attempts)
+
+
+def await_teacher(config: RunConfig, machine: Machine) -> None:
+    """Return when the leading rank has made sure of the teacher; if that one leaves, torchrun ends this one, too."""
+    if not isinstance(config.teacher, PresetTeacher) or config.teacher.config is None:
+        return
+    while not finished_run(machine.runs_folder, config.teacher.config):
+        time.sleep(WAITING_SECONDS)
+
+
+def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, subprocess.Popen[bytes] | None]:
+    """The unfinished or new run of the teacher, and its engine unless another process has started one."""
+    runs = machine.runs_folder
+    runs.mkdir(parents=True, exist_ok=True)
+    with locks.waited_for(runs / ".teachers.lock"):  # two students do not both begin their teacher
+        equal = equal_runs(runs, wanted)
+        unfinished = [run for run, status in equal if (status is None or status.phase != "done") and _is_sound(run)]
+        run = unfinished[0] if unfinished else create(wanted, toml.dump(wanted), machine)
+        if is_held(run.lock):
+            return run, None
+        run.stop.unlink(missing_ok=True)
+        with os.fdopen(files.open_log(run.log), "ab") as log, held_back():
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "engine", str(run.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=torchrun.outside(),
+            )
+        while child.poll() is None and not is_held(run.lock):
+            time.sleep(POLL_SECONDS)
+        return run, child
+
+
+def _is_sound(run: RunDir) -> bool:
+    """Whether an engine would work on it."""
+    try:
+        rundir.check(run)
+    except RunFolderError:
+        return False
+    return True
+
+
+def _wait(run: RunDir, child: subprocess.Popen[bytes] | None, beat: Callable[[], None], interrupt: Interrupt) -> None:
+    """Until the teacher's engine has left. Stopped when asked to; what this student started stops with it."""
+    asked = ""
+    while (child.poll() is None) if child else is_held(run.lock):
+        beat()
+        if not asked and (asked := interrupt.reason):
+            if child is None:  # the teacher is another student's, too
+                raise Stopped(asked)
+            files.touch(run.stop)
+        time.sleep(POLL_SECONDS)
+    if child is not None:
+        deaths.note(run, child.pid, child.returncode)
+    if asked:
+        raise Stopped(asked)
+
+
+def _check(run: RunDir, child: subprocess.Popen[bytes] | None, attempts: int) -> None:
+    """TeacherError unless the teacher's run is done, or its engine was stopped or killed and may be started again."""
+    status = status_of(run)
+    phase = status.phase if status else ""
+    if phase == "done" or (child is None and phase != "failed"):  # stopped with, or killed beside, another student
+        return
+    reason = f": {status.reason}" if status and status.reason else ""
+    match phase:
+        case "failed":
+            how = f"failed{reason}"
+        case "stopped":
+            how = f"was stopped by somebody else{reason}"
+        case _ if child is not None and attempts < ATTEMPTS and child.returncode < 0:
+            return
+        case _:
+            code = child.returncode if child else 0
+            how = f"died of {deaths.cause(deaths.name(code))}" if code < 0 else f"died with exit code {code}"
+    death = deaths.last(files.tail(run.log, LOG_BYTES)) if child is not None and child.returncode < 0 else None
+    again = "Resuming this run tries again."
+    if death is not None and death.native and death.repeated:
+        again = f"{death.advice(run.id, files.read(run.machine))} Then resume this run."
+    raise TeacherError(
+        f"the teacher's run {run.id} {how}",
+        hint=f"`crdnd show {run.id}` tells more; its log is {run.log}. {again}",
+    )

@@ -1,0 +1,328 @@
+"""The one file that knows everything: names become things, then train, then the final evaluation."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import nn
+
+from engine.data.augment import Feed
+from engine.data.screening import screen
+from engine.data.splits import split_training
+from engine.evaluate import twin
+from engine.evaluate.evaluation import Subject, evaluate, subset
+from engine.evaluate.rejudged import machines_apart
+from engine.fast.path import FastPath
+from engine.run.context import Stage
+from engine.run.outfit import Laying, outfit, plan_of
+from engine.runtime import provenance
+from engine.runtime.device import seed_for
+from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.errors import CheckpointError, DataError, TeacherError
+from engine.spec.events import CheckpointSaved, EvaluationStarted, StageStarted, TrainingStarted, Warned
+from engine.spec.files import free_bytes
+from engine.spec.models import ModelSpec
+from engine.teachers import load, weights
+from engine.teachers.load import Source
+from engine.train import checkpoint
+from engine.train.loop import Hooks, Trainer
+from engine.train.selection import Selector
+from engine.types import Dataset, Nets, Split, TrainingMethod
+
+KEYS = frozenset(
+    [
+        "config_hash",
+        "events",
+        "best",
+        "data",
+        "teacher",
+        "student",
+        "optimizer",
+        "method",
+        "method_optimizers",
+        "epoch",
+        "batch",
+        "step",
+        "ledger",
+    ]
+)
+
+
+DISK_CHECKPOINTS = 6  # two kept, one being written, best and last weights, and the evaluation
+
+
+def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loaded | None) -> None:
+    """The whole run, from where its last checkpoint left it."""
+    if loaded is None:
+        stage.reporter.say(StageStarted(stage="data"))
+    dataset, data_hashes = stage.load_data(config.data)
+    if loaded is None:
+        _screen(stage, dataset, trains=True)
+    training, validation, places = split_training(config.data, dataset)
+
+    stage.settle(config.student, dataset, config.training.batch_size, learns=True)
+    here = _machine(stage, goes_on=loaded is not None)
+    torch.manual_seed(seed_for(config.seed, "student"))
+    student = stage.build(config.student, dataset)
+    source, teacher = load_teacher(config, stage, dataset)
+    if loaded is None and source is not None and teacher is not None:
+        _check_teacher(config, stage, source, teacher, validation, dataset)
+    nets = Nets(student, teacher, len(dataset.classes), stage.device)
+    fast = outfit(plan_of(config, stage, dataset, source), stage, nets, config.inner.student_mode)
+    feed = Feed(training, config.data, stage.device, stage.format, config.training.batch_size, places)
+
+    method: TrainingMethod = import_module(f"engine.methods.{config.method.name}").Method(config.method, fast.nets)
+    facts = {"data": data_hashes["train"], "teacher": source.sha256 if source else ""}
+    selector = Selector(
+        config,
+        student,
+        validation,
+        stage.run,
+        stage.device,
+        stage.pause,
+        folded=stage.machine.folds,
+        crew=stage.crew,
+    )
+    trainer = Trainer(config, nets, method, feed, _hooks(config, stage, selector, facts), fast)
+    if loaded is not None:
+        _restore(trainer, selector, loaded, facts)
+    elif not trainer.steps_per_epoch:
+        raise DataError(f"{len(feed)} training images are less than one batch of {feed.batch_size}")
+    if not trainer.finished and source is not None:
+        Laying(
+            fast=fast, config=config, stage=stage, source=source, dataset=dataset, data_sha256=data_hashes["train"],
+            feed=feed, resumed=loaded is not None,
+        ).lay()  # fmt: skip
+    _write_provenance(config, stage, here, data_hashes, source, dataset, fast, trains=not trainer.finished)
+    if not trainer.finished:
+        _announce(config, stage, trainer, student, dataset)
+        if loaded is None:
+            _make_resumable(config, stage, trainer)
+        trainer.run()
+    fast.close()
+    if stage.crew.leads:
+        weights.save(stage.run.weights_of("last"), student, selector.facts("last", config.training.epochs))
+    stage.crew.barrier()
+    judge(config, stage, dataset, data_hashes["test"], student, config.student, teacher)
+
+
+def _screen(stage: Stage, dataset: Dataset, *, trains: bool) -> None:
+    """Say what is doubtful about the data; DataError where training on it means nothing."""
+    for warning in screen(dataset, trains=trains):
+        stage.reporter.say(warning)
+
+
+def _check_teacher(
+    config: RunConfig, stage: Stage, source: Source, teacher: nn.Module, validation: Split, dataset: Dataset
+) -> None:
+    """Measure the teacher before the first step, and say what came out."""
+    stage.reporter.say(StageStarted(stage="check"))
+    shown = load.shown(validation, dataset)
+    heard = teacher.register_forward_pre_hook(lambda _net, _x: stage.pause())  # a large teacher takes its time
+    checked = stage.crew.lead(
+        lambda: load.check(teacher, source, shown, config.threat_model, stage.device, config.seed, config.data)
+    )
+    heard.remove()
+    stage.reporter.say(checked.event)
+    for warning in checked.warnings:
+        stage.reporter.say(warning)
+
+
+def load_teacher(config: RunConfig, stage: Stage, dataset: Dataset) -> tuple[Source | None, nn.Module | None]:
+    """The frozen teacher, and where it came from."""
+    if config.teacher is None:
+        return None, None
+    source = load.locate(
+        config.teacher,
+        runs=stage.machine.runs_folder,
+        data=stage.machine.data_folder,
+        dataset=config.data.name,
+        sha256=str((provenance.before(stage.run.provenance).get("teacher") or {}).get("sha256", "")),
+    )
+    load.check_classes(source, dataset.classes)
+    teacher, notes = load.load(source, lambda spec: stage.build(spec, dataset, stage.layout_of(spec)), stage.device)
+    stage.notes += [f"teacher: {note}" for note in notes]
+    return source, teacher
+
+
+def judge(
+    config: RunConfig | JudgeConfig,
+    stage: Stage,
+    dataset: Dataset,
+    test_sha256: str,
+    net: nn.Module,
+    model: ModelSpec,
+    teacher: nn.Module | None,
+) -> None:
+    """Every attack on every checkpoint that the evaluation names, on the test split."""
+    evaluation, runs = config.evaluation, stage.machine.runs_folder
+    indices = subset(dataset.test.labels, evaluation.images, evaluation.seed)
+    stage.reporter.say(StageStarted(stage="evaluation"))
+    stage.reporter.say(
+        EvaluationStarted(
+            checkpoints=list(evaluation.checkpoints),
+            attacks=["clean", *(attack.key for attack in evaluation.attacks), "worst"],
+            n=len(indices),
+            of=len(dataset.test.labels),
+        )
+    )
+    for name in evaluation.checkpoints:
+        state, facts = weights.load(stage.run.weights_of(name))
+        weights.fit(net, state, where=str(stage.run.weights_of(name)))
+        subject = Subject(
+            net=net,
+            teacher=teacher,
+            checkpoint=name,
+            images=Split(dataset.test.images[indices], dataset.test.labels[indices]),
+            classes=dataset.classes,
+            of=len(dataset.test.labels),
+            indices=indices,
+            data_sha256=test_sha256,
+            weights_sha256=facts["digest"],
+            device=stage.device,
+            crew=stage.crew,
+            twin=lambda: twin.find(config, model, stage.run, runs, stage.crew, lambda spec: stage.build(spec, dataset)),
+        )
+        folded = stage.machine.folds
+        evaluate(subject, evaluation, config.threat_model, stage.run, stage.reporter.say, stage.pause, folded=folded)
+
+
+def judge_only(config: JudgeConfig, stage: Stage) -> None:
+    """`crdnd evaluate`: weights from elsewhere, judged here."""
+    stage.reporter.say(StageStarted(stage="data"))
+    dataset, data_hashes = stage.load_data(config.data)
+    _screen(stage, dataset, trains=False)
+    source = load.locate(
+        config.subject, runs=stage.machine.runs_folder, data=stage.machine.data_folder, dataset=config.data.name
+    )
+    load.check_classes(source, dataset.classes)
+    stage.settle(source.model, dataset, config.evaluation.batch_size)
+    net, notes = load.load(source, lambda spec: stage.build(spec, dataset), stage.device)
+    facts = provenance.collect(stage.device) | {
+        "layout": stage.layout,
+        "data_sha256": data_hashes,
+        "subject_sha256": source.sha256,
+        "notes": [*notes, *dataset.notes],
+    }
+    if stage.crew.leads:
+        provenance.write(stage.run.provenance, facts)
+        for name in config.evaluation.checkpoints:
+            weights.save(stage.run.weights_of(name), net.net, {"source": source.label, "source_sha256": source.sha256})
+    stage.crew.barrier()
+    judge(config, stage, dataset, data_hashes["test"], net.net, source.model, None)
+
+
+def _hooks(config: RunConfig, stage: Stage, selector: Selector, facts: dict[str, str]) -> Hooks:
+    def save(state: dict[str, Any]) -> None:
+        if not stage.crew.leads:  # every rank has the same state
+            return
+        stage.reporter.sync()
+        whole = (
+            state
+            | facts
+            | {
+                "config_hash": config.config_hash,
+                "events": list(stage.reporter.position),
+                "best": selector.state_dict(),
+            }
+        )
+        assert set(whole) == KEYS
+        path = checkpoint.save(stage.run.checkpoints, whole)
+        say_saved(stage, path.name, whole)
+
+    return Hooks(
+        say=stage.reporter.say,
+        wanted_stop=stage.wanted_stop,
+        validate=selector.validate,
+        save=save,
+        beat=stage.reporter.beat,
+        save_every=stage.machine.checkpoint_seconds,
+    )
+
+
+def say_saved(stage: Stage, file: str, state: dict[str, Any]) -> None:
+    """The checkpoint is on disk: said after it is, and said again by an engine that resumes from it."""
+    size = (stage.run.checkpoints / file).stat().st_size
+    stage.reporter.say(CheckpointSaved(step=state["step"], epoch=state["epoch"] - 1, file=file, bytes=size))
+
+
+def _restore(trainer: Trainer, selector: Selector, loaded: checkpoint.Loaded, facts: dict[str, str]) -> None:
+    for name, kind in (("data", DataError), ("teacher", TeacherError)):
+        then = loaded.state[name] if isinstance(loaded.state[name], str) else "of no file"
+        if then != facts[name]:
+            raise kind(f"the {name} is not what this run began with (sha256 {then[:12]}, now {facts[name][:12]})")
+    try:
+        trainer.load_state_dict(loaded.state)
+        selector.load_state_dict(loaded.state["best"])
+    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"does not fit: {error}", where=loaded.file) from error
+
+
+def _machine(stage: Stage, *, goes_on: bool) -> dict[str, Any]:
+    """Facts of code and machine. A note tells why a run that goes on equals an unbroken one to rounding only."""
+    here = provenance.collect(stage.device) | {"layout": stage.layout}
+    then = provenance.before(stage.run.provenance)
+    apart = machines_apart(then, here)
+    if then.get("layout", here["layout"]) != here["layout"]:
+        apart.append(f"layout {then['layout']} -> {here['layout']}")
+    if "gpu" in here:
+        apart.append("on a GPU kernels are chosen by timing them")
+    if goes_on and apart:
+        stage.notes.append(f"goes on to rounding, not bit for bit: {', '.join(apart)}")
+    return here
+
+
+def _announce(config: RunConfig, stage: Stage, trainer: Trainer, student: nn.Module, dataset: Dataset) -> None:
+    """Say what begins, or goes on: an engine that resumes may run on another device, with other shortcuts."""
+    say: Callable[..., None] = stage.reporter.say
+    say(StageStarted(stage="training"))
+    say(
+        TrainingStarted(
+            epochs=config.training.epochs,
+            steps_per_epoch=trainer.steps_per_epoch,
+            images=len(trainer.feed),
+            classes=list(dataset.classes),
+            device=str(stage.device),
+            student_parameters=sum(p.numel() for p in student.parameters()),
+            notes=[*stage.notes, "images on the device" if trainer.feed.resident else "images in host memory"],
+            switches=trainer.fast.plan.switches(),
+        )
+    )
+
+
+def _make_resumable(config: RunConfig, stage: Stage, trainer: Trainer) -> None:
+    """The first checkpoint; and what is to be known of a new run."""
+    say: Callable[..., None] = stage.reporter.say
+    if config.data.train_images:
+        say(Warned(code="train_subset", message=f"trained on {len(trainer.feed)} images only, not on the whole split"))
+    trainer.hooks.save(trainer.state_dict())
+    wanted, free = DISK_CHECKPOINTS * stage.checkpoint_bytes(), free_bytes(stage.run.path)
+    if free is not None and free < wanted:
+        say(Warned(code="disk_low", message=f"{free >> 20} MiB are free; the run may need {wanted >> 20} MiB"))
+
+
+def _write_provenance(  # noqa: PLR0913  all that a run comes from
+    config: RunConfig,
+    stage: Stage,
+    here: dict[str, Any],
+    data_hashes: dict[str, str],
+    source: Source | None,
+    dataset: Dataset,
+    fast: FastPath,
+    *,
+    trains: bool,
+) -> None:
+    if not stage.crew.leads:
+        return
+    facts = here | {
+        "config_hash": config.config_hash,
+        "group_hash": config.group_hash,
+        "seed": config.seed,
+        "data_sha256": data_hashes,
+        "images": {"train": len(dataset.train.labels), "test": len(dataset.test.labels)},
+        "notes": list(dataset.notes),
+        "teacher": {"source": source.label, "sha256": source.sha256} if source else None,
+        "switches": fast.plan.switches() if trains else provenance.before(stage.run.provenance).get("switches", {}),
+    }
+    provenance.write(stage.run.provenance, facts)

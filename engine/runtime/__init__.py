@@ -1,0 +1,1 @@
+"""Device, randomness, processes, signals, locks."""

@@ -1,0 +1,154 @@
+"""Device, precision and randomness, decided once and said aloud.
+
+Every random draw of a run comes from a seed made of the run's seed and what the draw is for, so a resumed run
+needs no generator state: step 1000 draws the same numbers whatever happened before it. (Another device or memory layout
+draws others.)
+"""
+
+import hashlib
+import logging
+import os
+
+import pynvml
+import torch
+from torch import nn
+
+from engine.runtime import torchrun
+from engine.spec import cpus
+from engine.spec.errors import ConfigError, CrdndError
+from engine.spec.machine import Machine
+from engine.spec.models import Layout, ModelSpec
+
+FORMATS: dict[Layout, torch.memory_format] = {
+    "channels_last": torch.channels_last,
+    "contiguous": torch.contiguous_format,
+}
+log = logging.getLogger("crdnd")
+VECTOR = 16
+"""Input channels below which oneDNN's gradient of a strided 1 x 1 convolution's weights, in channels_last, writes past
+its workspace: `rtus_prepare_space_info` books C numbers for each place, and they are addressed in blocks of a vector,
+8 (AVX2) or 16 (AVX-512). Versions up to 3.12 at least; wrong sums, a dead process, or one that waits for ever."""
+SMALL_BATCH = 500_000_000  # multiply-accumulates of a forward pass; ResNet-18 at 128 images has 71 thousand million
+
+
+def seed_for(seed: int, *purpose: str | int) -> int:
+    """A 63-bit seed for one purpose of one run; different purposes are independent."""
+    text = "/".join(str(part) for part in (seed, *purpose))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def generator_for(seed: int, *purpose: str | int) -> torch.Generator:
+    """A CPU generator for one purpose: the same draws on every device."""
+    return torch.Generator().manual_seed(seed_for(seed, *purpose))
+
+
+def choose_device(machine: Machine) -> torch.device:
+    """The device that the machine names, counted as nvidia-smi counts; CrdndError when it is not there."""
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # CUDA's own order puts the fastest of mixed cards first
+    wanted = machine.device
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda"):
+        place = torchrun.place()
+        index = int(wanted.partition(":")[2] or 0) + (place.local_rank if place else 0)
+        if index >= torch.cuda.device_count():
+            raise CrdndError(
+                f"there is no device {wanted}: {torch.cuda.device_count()} GPUs are visible",
+                hint="Use --device cpu, or check the driver with `crdnd doctor`.",
+            )
+        wanted = f"cuda:{index}"
+    return torch.device(wanted)
+
+
+def check_devices(machine: Machine) -> None:
+    """ConfigError when fewer GPUs are visible on this node than its ranks need; CPU ranks share what there is."""
+    visible = torch.cuda.device_count()
+    if machine.device == "cpu" or (machine.device == "auto" and visible == 0):
+        return
+    first = int(machine.device.partition(":")[2] or 0)
+    if first + machine.devices > visible:
+        start = f" from cuda:{first} on" if first else ""
+        raise ConfigError(
+            [f"machine.devices: {machine.devices} devices are wanted{start}, but {visible} GPUs are visible"],
+            where="this machine",
+        )
+
+
+def prepare(machine: Machine) -> tuple[torch.device, list[str]]:
+    """Set the process up; returns the device and what was decided, in words."""
+    device = choose_device(machine)
+    if device.type == "cuda":  # streams, events, graphs and caches belong to the current device
+        torch.cuda.set_device(device)
+    torch.backends.cudnn.allow_tf32 = machine.tf32
+    torch.backends.cuda.matmul.allow_tf32 = machine.tf32
+    torch.backends.cudnn.benchmark = device.type == "cuda"
+    notes = [f"torch {torch.__version__}"]
+    if device.type == "cuda":
+        notes += [torch.cuda.get_device_name(device)] + ["TF32 training"] * machine.tf32
+    return device, notes
+
+
+def share_threads(machine: Machine, macs: int, began_with: int = 0) -> str:
+    """Set the CPU threads for batches of so many multiply-accumulates; returns the choice in words.
+
+    Small batches get one thread: two would spend their time waiting for each other. Ranks of one node share.
+    `began_with` threads of each process, when a run goes on: sums depend on the number, so it stays, unless the
+    machine names another.
+    """
+    place = torchrun.place()
+    ranks = place.local_world if place else 1
+    said = 0 if place else _omp_threads()  # torchrun sets the variable itself
+    usable = cpus.usable()
+    chosen = machine.threads or said or (1 if macs < SMALL_BATCH else usable)
+    wanted = began_with if began_with and not machine.threads else max(1, chosen // ranks)
+    torch.set_num_threads(wanted)
+    threads = torch.get_num_threads()
+    words = f"{threads} thread{'s' if threads > 1 else ''}"
+    if threads * ranks > usable:
+        words += f" on {usable} CPU{'s' if usable > 1 else ''}"
+    if began_with not in {0, threads}:
+        words += f" where the run began with {began_with}: sums may differ in the last bits"
+    elif began_with and began_with != max(1, chosen // ranks):
+        words += ", as the run began"
+    return words
+
+
+def utilisation(device: torch.device) -> int | None:
+    """Per cent of the last second in which the GPU worked; None where the driver does not tell (MIG, containers).
+
+    The card is found by its UUID: NVML counts cards that CUDA_VISIBLE_DEVICES hides, and in an order of its own.
+    """
+    try:
+        pynvml.nvmlInit()
+        card = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+        return int(pynvml.nvmlDeviceGetUtilizationRates(card).gpu)
+    except (pynvml.NVMLError, RuntimeError) as error:
+        log.debug("no GPU utilisation: %s", error)
+        return None
+
+
+def _omp_threads() -> int:
+    """The first count in OMP_NUM_THREADS, which may list one for each level of nesting; 0 when there is none."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() else 0
+
+
+def layout(machine: Machine, device: torch.device, spec: ModelSpec, *, learns: bool = False) -> Layout:
+    """In memory, of images and weights. A rule, no measurement: another layout may differ in the last bit.
+
+    ConfigError when the machine names a layout in which this model cannot learn on a CPU.
+    """
+    chosen: Layout = "channels_last" if device.type == "cuda" else spec.cpu_layout
+    if machine.layout != "auto":
+        chosen = machine.layout
+    if not learns or device.type == "cuda" or chosen == "contiguous" or spec.narrowest_strided >= VECTOR:
+        return chosen
+    if machine.layout == "channels_last":
+        why = f"a strided 1 x 1 convolution of {spec.narrowest_strided} channels writes past its memory there on a CPU"
+        raise ConfigError([f"machine.layout: {why}; set layout = contiguous"], where="this machine")
+    return "contiguous"
+
+
+def place(net: nn.Module, device: torch.device, memory_format: torch.memory_format) -> nn.Module:
+    """The net on its device, its convolutions in this layout."""
+    return net.to(device=device, memory_format=memory_format)  # type: ignore[call-overload,no-any-return]

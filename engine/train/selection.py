@@ -1,0 +1,92 @@
+"""Which epoch is `best`: the one whose student is most robust on validation images that it never trained on."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from engine.evaluate.validation import accuracies
+from engine.runtime.distributed import ALONE, Crew
+from engine.spec.config import RunConfig
+from engine.spec.events import Validated
+from engine.spec.rundir import RunDir
+from engine.teachers import weights
+from engine.types import Split
+
+
+class Selector:
+    """Measures the student after epochs, and keeps the weights of the best. Ties stay with the earlier epoch."""
+
+    def __init__(  # noqa: PLR0913  whoever takes part
+        self,
+        config: RunConfig,
+        student: nn.Module,
+        validation: Split,
+        run: RunDir,
+        device: torch.device,
+        pause: Callable[[], None],
+        *,
+        folded: bool = False,
+        crew: Crew = ALONE,
+    ) -> None:
+        """With `folded`, the attacks climb on a copy of the student with folded batch norms. `crew` shares the work."""
+        self._config, self._student, self._run, self._device, self._pause = config, student, run, device, pause
+        self._validation, self._folded, self._crew = validation, folded, crew
+        self._accuracy, self._epoch = -1.0, 0
+
+    def validate(self, epoch: int, step: int) -> Validated | None:
+        """The student's accuracies after this epoch, or None when none are due; the best weights go to disk."""
+        selection = self._config.selection
+        if epoch % selection.every and epoch != self._config.training.epochs:
+            return None
+        began = time.monotonic()
+        found = accuracies(
+            self._student,
+            self._validation,
+            selection.attacks,
+            self._config.threat_model,
+            selection.batch_size,
+            self._config.seed,
+            self._device,
+            self._pause,
+            protocol=selection.protocol,
+            folded=self._folded,
+            crew=self._crew,
+        )
+        accuracy = found[selection.by][0]
+        best = accuracy > self._accuracy
+        if best:
+            self._accuracy, self._epoch = accuracy, epoch
+        if best and self._crew.leads:
+            weights.save(self._run.weights_of("best"), self._student, self.facts("best", epoch))
+        return Validated(
+            epoch=epoch,
+            step=step,
+            n=len(self._validation.labels),
+            accuracy={attack: share for attack, (share, _) in found.items()},
+            by=selection.by,
+            best=best,
+            seconds=time.monotonic() - began,
+            per_class={attack: found[attack][1] for attack in {"clean": None, selection.by: None}},
+        )
+
+    def facts(self, checkpoint: str, epoch: int) -> dict[str, str]:
+        """What a weights file says of itself."""
+        return {
+            "format": "crdnd 1",
+            "checkpoint": checkpoint,
+            "epoch": str(epoch),
+            "config_hash": self._config.config_hash,
+            "model": self._config.student.model_dump_json(),
+            "data": self._config.data.name,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best so far."""
+        return {"accuracy": self._accuracy, "epoch": self._epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse."""
+        self._accuracy, self._epoch = state["accuracy"], state["epoch"]

@@ -1,0 +1,1 @@
+"""`crdnd verify`: do the stored numbers hold?"""

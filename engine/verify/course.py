@@ -1,0 +1,381 @@
+"""The course of a run, held against its config, its files and its data: what was said of training and validation.
+
+Nothing is computed again here: what an event, the status, provenance.json, a checkpoint and the weights say of the same
+thing must be the same.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.evaluate.verdict import FAILS, HOLDS, UNKNOWN, Finding
+from engine.runtime.device import FORMATS
+from engine.spec import files, preset_text
+from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.errors import CheckpointError, brief
+from engine.spec.events import (
+    CheckpointSaved,
+    EpochDone,
+    EvaluationStarted,
+    Probed,
+    RunFailed,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+    StepDone,
+    TeacherChecked,
+    TrainingStarted,
+    Validated,
+    Warned,
+)
+from engine.spec.machine import Machine, decode
+from engine.spec.outcomes import is_count
+from engine.spec.status import Status
+from engine.spec.training import Selection
+from engine.spec.written import decoded
+from engine.teachers import weights
+from engine.train import checkpoint
+from engine.types import Dataset
+from engine.verify.audit import Stored, differing
+
+FLOAT32 = 1e-6  # accuracies per class were computed in it
+_GIVEN_UP = (("complete", "off"), ("lazy", "off"))  # tables that an earlier engine asked for and could not keep
+_ENDS = {"done": RunFinished, "stopped": RunStopped, "failed": RunFailed}
+
+
+def check(stored: Stored) -> Iterator[Finding]:
+    """All of it that needs no data."""
+    yield from _names(stored)
+    yield from _status(stored)
+    yield from _preset(stored)
+    yield from _announced(stored)
+    if isinstance(stored.config, RunConfig):
+        yield from _switches(stored)
+        yield from _teacher(stored)
+        yield from _selected(stored, stored.config)
+        yield from _checkpoints(stored, stored.config)
+
+
+def _found(what: str, wrong: str, words: str) -> Finding:
+    return Finding(what, FAILS, wrong) if wrong else Finding(what, HOLDS, words)
+
+
+def _names(stored: Stored) -> Iterator[Finding]:
+    """What a list of runs and a table say of a run beside its figures: they are its config's."""
+    config, started, facts = stored.config, stored.last(RunStarted), stored.facts
+    wanted: dict[str, object] = {"data": config.data.name, "epsilon": str(config.threat_model.epsilon)}
+    if isinstance(config, RunConfig):
+        wanted |= {
+            "name": config.title, "method": config.method.name, "student": config.student.name, "seed": config.seed,
+            "teacher": config.teacher_title, "group_hash": config.group_hash, "epochs": config.training.epochs,
+        }  # fmt: skip
+    else:
+        wanted |= {"name": config.name or "evaluation", "method": "evaluation"}
+    empty = Status(run="", phase="starting")
+    said = [(f"status.json: {key}", getattr(stored.status, key), value) for key, value in wanted.items()
+            if stored.status and getattr(stored.status, key) != getattr(empty, key)]  # fmt: skip
+    said += [("the log's first event: name", started.name, wanted["name"])] if started else []
+    said += [(f"provenance.json: {key}", facts[key], wanted[key]) for key in ("seed", "group_hash")
+             if key in facts and key in wanted]  # fmt: skip
+    yield _found("names", differing(said), f"{len(said)} places say what config.toml says")
+
+
+def _status(stored: Stored) -> Iterator[Finding]:
+    """The last status of an engine that said its last word follows from what it had said before."""
+    status = stored.status
+    if status is None or status.phase not in _ENDS:
+        return
+    says = {type(event) for event in stored.said[-1:]} & set(_ENDS.values())
+    steps, validated, training = stored.last(StepDone), stored.last(Validated), stored.last(TrainingStarted)
+    best = next((v.epoch for v in reversed(stored.said) if isinstance(v, Validated) and v.best), 0)
+    follows: list[tuple[str, object, object]] = [
+        ("warnings", status.warnings, sum(isinstance(event, Warned) for event in stored.said)),
+        ("best_epoch", status.best_epoch, best),
+    ]
+    follows += [("phase", status.phase, next(k for k, v in _ENDS.items() if v in says))] if says else []
+    if steps:
+        follows += [("step", status.step, steps.step), ("loss", status.loss, steps.loss)]
+    if validated:
+        follows += [("epoch", status.epoch, validated.epoch), ("validation", status.validation, validated.accuracy)]
+    if training:
+        follows += [("total_steps", status.total_steps, training.epochs * training.steps_per_epoch)]
+    probed = {e.checkpoint: (e.done, e.of) for e in stored.said if isinstance(e, Probed)}
+    if probed or status.marks or status.probed:  # earlier engines kept none
+        marks = [(e.code, e.checkpoint, e.attack) for e in stored.said if isinstance(e, Warned)]
+        follows += [("marks", status.marks, list(dict.fromkeys(marks))), ("probed", status.probed, probed)]
+    if (begun := stored.last(EvaluationStarted)) and status.results:
+        follows += [("results_n", status.results_n, begun.n)]
+    yield _found("status", differing(follows), "follows from the log")
+
+
+def _preset(stored: Stored) -> Iterator[Finding]:
+    """What the user wrote, beside what the run was made of: settings of a command line and `extends` stand between."""
+    path = stored.run.preset
+    if not path.is_file():
+        return
+    try:
+        text = decoded(files.content_of(path))
+    except (OSError, ValueError) as error:
+        yield Finding("preset.toml", FAILS, f"cannot be read: {brief(error)}")
+        return
+    meant = preset_text.understand(text, path).config if isinstance(stored.config, RunConfig) else None
+    if meant is not None and meant.config_hash == stored.config.config_hash:
+        yield Finding("preset.toml", HOLDS, "asks for this very run")
+        return
+    if isinstance(stored.config, JudgeConfig):
+        return  # its preset is its config
+    apart = sorted(_keys_apart(meant.to_table(), stored.config.to_table())) if meant else []
+    words = f"differs from config.toml in {', '.join(apart)[:300]}" if apart else "cannot be understood by itself"
+    yield Finding("preset.toml", UNKNOWN, f"{words}: set where the run was started, or changed since")
+
+
+def _keys_apart(one: dict[str, Any], other: dict[str, Any], at: str = "") -> Iterator[str]:
+    for key in {**one, **other}:
+        here, there, where = one.get(key), other.get(key), f"{at}{key}"
+        if isinstance(here, dict) and isinstance(there, dict):
+            yield from _keys_apart(here, there, f"{where}.")
+        elif here != there:
+            yield where
+
+
+def _announced(stored: Stored) -> Iterator[Finding]:
+    """What the log says that will be judged, and what was trained: as config.toml asks."""
+    config, begun, training = stored.config, stored.last(EvaluationStarted), stored.last(TrainingStarted)
+    said: list[tuple[str, object, object]] = []
+    if begun is not None:
+        asked = {attack.key for attack in config.evaluation.attacks}
+        said += [
+            ("evaluation_started: checkpoints", begun.checkpoints, list(config.evaluation.checkpoints)),
+            ("evaluation_started: attacks", sorted({*begun.attacks} - {"clean", "worst"}), sorted(asked)),
+            ("evaluation_started: split", begun.split, "test"),
+        ]
+        for record in (record for row in stored.records.values() for record in row.values()):
+            said += [("evaluation_started: n", begun.n, record.n), ("evaluation_started: of", begun.of, record.of)]
+    if training is not None and isinstance(config, RunConfig):
+        said += [("training_started: epochs", training.epochs, config.training.epochs)]
+        whole, rest = divmod(training.images, config.training.batch_size)
+        steps = whole + (not config.training.drop_last and rest > 1)
+        said += [("training_started: steps_per_epoch", training.steps_per_epoch, steps)]
+        ends = [e for e in stored.said if isinstance(e, EpochDone | Validated)]
+        done = [e for e in stored.said if isinstance(e, StepDone)]
+        said += [("step_done: epoch", e.epoch, 1 + (e.step - 1) // max(1, training.steps_per_epoch)) for e in done]
+        said += [("step_done: step", e.step, f"above {b.step}") for b, e in pairwise(done) if e.step <= b.step]
+        said += [("the step after an epoch", e.step, e.epoch * training.steps_per_epoch) for e in ends]
+    if said:
+        yield _found("announced", differing(said), "the log announces what config.toml asks for")
+
+
+def _switches(stored: Stored) -> Iterator[Finding]:
+    """The fast path's switches: those of the log, of provenance.json and of machine.json."""
+    training, told = stored.last(TrainingStarted), stored.facts.get("switches")
+    if training is None:
+        return
+    if not isinstance(told, dict):
+        yield Finding("switches", UNKNOWN, "provenance.json names none")
+        return
+    pairs: list[tuple[str, object, object]] = [
+        (f"provenance.json: {key}", told.get(key), training.switches.get(key)) for key in {**told, **training.switches}
+        if key != "table" or (told.get(key), training.switches.get(key)) not in _GIVEN_UP
+    ]  # fmt: skip
+    layouts = [note for note in training.notes if note in FORMATS]
+    pairs += (
+        [("provenance.json: layout", stored.facts["layout"], layouts[0])]
+        if layouts and "layout" in stored.facts
+        else []
+    )
+    pairs += [("provenance.json: device", stored.facts.get("device", training.device), training.device)]
+    if wrong := differing(pairs):
+        resumed = any(isinstance(event, RunResumed) for event in stored.said)
+        yield Finding("switches", FAILS if stored.done or not resumed else UNKNOWN, wrong)
+        return
+    try:
+        machine = files.parsed(files.content_of(stored.run.machine), decode)
+    except FileNotFoundError:
+        yield Finding("switches", UNKNOWN, "machine.json is gone")
+        return
+    except (OSError, ValueError) as error:
+        yield Finding("switches", FAILS, f"machine.json: {brief(error)}")
+        return
+    wrong = differing([*_asked(machine, training.switches), *_folded(stored, machine)])
+    yield _found("switches", wrong, "the log, provenance.json and machine.json agree")
+
+
+def _asked(machine: Machine, switches: dict[str, str]) -> Iterator[tuple[str, object, object]]:
+    """What machine.json fixes, as far as no net and no device can stand against it."""
+    fixed: dict[str, str] = {}
+    if machine.exact:
+        fixed = dict.fromkeys(("folded", "graphs", "table"), "off") | dict.fromkeys(
+            ("teacher", "inner", "outer"), "float32"
+        )
+    else:
+        fixed |= {"outer": machine.outer_precision} if machine.outer_precision == "float32" else {}
+        fixed |= {"teacher": "float32"} if machine.teacher_precision == "float32" else {}
+        fixed |= {"inner": "float32"} if machine.inner_precision == "float32" else {}
+        fixed |= {key: "off" for key in ("table", "graphs") if getattr(machine, key) == "off"}
+        fixed |= {"folded": "off"} if machine.folded == "off" and machine.inner_precision == "auto" else {}
+    yield from ((key, switches[key], value) for key, value in fixed.items() if key in switches)
+
+
+def _folded(stored: Stored, machine: Machine) -> Iterator[tuple[str, object, object]]:
+    """Whether attacks climbed on a folded copy, by the records; engines of other machines may have made them."""
+    if len(stored.makers) > 1 or any(isinstance(e, Warned) and e.code == "not_folded" for e in stored.said):
+        return
+    for row in stored.records.values():
+        for record in row.values():
+            if record.attack != "worst":  # the worst case is as folded as its parts, which is looked at with its bits
+                climbs = record.attack != "clean" and machine.folds
+                yield f"{record.checkpoint} {record.attack}: folded", record.folded, climbs
+
+
+def _teacher(stored: Stored) -> Iterator[Finding]:
+    """The teacher that was measured is the one that provenance.json names, and the figures are those of n images."""
+    checked, noted = stored.last(TeacherChecked), stored.facts.get("teacher")
+    if checked is None:
+        return
+    said = noted if isinstance(noted, dict) else {}
+    pairs: list[tuple[str, object, object]] = [
+        (f"teacher_checked: {key}", getattr(checked, key), said.get(key, getattr(checked, key)))
+        for key in (("sha256", "source") if len(stored.makers) == 1 else ("sha256",))
+    ]
+    wrong = differing(pairs)
+    shares = (checked.clean, checked.robust)
+    if not all(is_count(share, checked.n) for share in shares):
+        wrong = wrong or f"teacher_checked: {shares} are no shares of {checked.n} images"
+    if checked.robust > checked.clean:
+        wrong = wrong or "teacher_checked: more images are right under attack than before"
+    yield _found("teacher checked", wrong, f"on {checked.n} images, sha256 {checked.sha256[:12]}")
+
+
+def _selected(stored: Stored, config: RunConfig) -> Iterator[Finding]:
+    """`best` is the first epoch of the highest accuracy, and the weights are of it."""
+    told = [event for event in stored.said if isinstance(event, Validated)]
+    if not told:
+        if stored.done:
+            yield Finding("validation", UNKNOWN, "the log tells of none")
+        return
+    wrong = _unlike(told, config.selection, config.training.epochs, done=stored.done)
+    yield _found("validation", wrong, f"{len(told)} epochs; their flags follow from their accuracies")
+    best = max((v for v in told), key=lambda v: (v.accuracy.get(v.by, 0.0), -v.epoch))
+    epochs = {"best": best.epoch, "last": config.training.epochs}
+    for name, header in stored.headers.items():
+        what, epoch = f"epoch of {name}", header.get("epoch")
+        if epoch is None:
+            yield Finding(what, UNKNOWN, "its weights name none")
+        elif stored.done:
+            wrong = differing([("its weights are of epoch", epoch, str(epochs[name]))])
+            yield _found(what, wrong, f"epoch {epoch}, as the validations say")
+
+
+def _unlike(told: list[Validated], selection: Selection, epochs: int, *, done: bool) -> str:
+    """What of the validations is not as the config asks, or does not follow; empty when everything does."""
+    due = [epoch for epoch in range(1, epochs + 1) if not epoch % selection.every or epoch == epochs]
+    if [v.epoch for v in told] != (due if done else due[: len(told)]):
+        return f"epochs {[v.epoch for v in told][:20]} were validated, not {due[:20]}"
+    highest, keys = -1.0, {"clean", *(attack.key for attack in selection.attacks)}
+    for v in told:
+        if v.by != selection.by or v.accuracy.keys() != keys:
+            return f"epoch {v.epoch} was validated by {v.by} and on {', '.join(v.accuracy)}, not as config.toml asks"
+        if not all(is_count(share, v.n) for share in v.accuracy.values()):
+            return f"epoch {v.epoch}: its accuracies are no shares of {v.n} images"
+        if any(share > v.accuracy["clean"] for share in v.accuracy.values()):
+            return f"epoch {v.epoch}: more images are right under attack than before"
+        if any(max(shares, default=1.0) < v.accuracy.get(key, 0.0) - 1e-9 for key, shares in v.per_class.items()):
+            return f"epoch {v.epoch}: no class is right as often as all together"
+        if v.best != (v.accuracy[v.by] > highest):
+            return f"epoch {v.epoch} is {'' if v.best else 'not '}called the best so far, against its accuracy"
+        highest = max(highest, v.accuracy[v.by])
+    return ""
+
+
+def classes(stored: Stored, labels: Tensor) -> Iterator[Finding]:
+    """Validations by class: of these images (`labels`, those of the validation part), and their mean is the whole."""
+    counts = torch.bincount(labels).tolist()
+    told = [event for event in stored.said if isinstance(event, Validated)]
+    for v in told:
+        if v.n != len(labels):
+            yield Finding("validation by class", FAILS, f"epoch {v.epoch}: {v.n} images, there are {len(labels)}")
+            return
+        for key, shares in v.per_class.items():
+            padded = counts + [0] * (len(shares) - len(counts))
+            right = sum(share * count for share, count in zip(shares, padded, strict=False))
+            if len(shares) < len(counts) or abs(right / v.n - v.accuracy.get(key, -1.0)) > FLOAT32:
+                yield Finding("validation by class", FAILS, f"epoch {v.epoch}: {key} is not the mean of its classes")
+                return
+    if any(v.per_class for v in told):
+        yield Finding("validation by class", HOLDS, f"{len(told)} epochs, each the mean of its classes")
+
+
+def _checkpoints(stored: Stored, config: RunConfig) -> Iterator[Finding]:
+    """Those that are left: whole, of this run, and as the log tells; the last one holds the last weights."""
+    saved = {event.file: event for event in stored.said if isinstance(event, CheckpointSaved)}
+    told = [v for v in stored.said if isinstance(v, Validated)]
+    whole = 0
+    for path in sorted(stored.run.checkpoints.glob("*.pt")):
+        what = f"checkpoint {path.name[:6]}"
+        try:
+            state = checkpoint.read(path)
+        except (CheckpointError, OSError) as error:
+            yield Finding(what, FAILS, getattr(error, "what", str(error))[:200])
+            continue
+        event, noted = saved.get(path.name), stored.facts.get("teacher")
+        says = {key: _plain(value) for key, value in state.items()}
+        pairs: list[tuple[str, object, object]] = [("its config", says.get("config_hash"), config.config_hash)]
+        if isinstance(hashes := stored.facts.get("data_sha256"), dict):
+            pairs += [("its data", says.get("data"), hashes.get("train"))]
+        if isinstance(noted, dict) or (noted is None and stored.facts):
+            pairs += [("its teacher", says.get("teacher"), noted.get("sha256") if noted else "")]
+        if event is not None:
+            pairs += [("checkpoint_saved: bytes", event.bytes, path.stat().st_size),
+                      ("checkpoint_saved: step", event.step, says.get("step")),
+                      ("checkpoint_saved: epoch", event.epoch + 1, says.get("epoch"))]  # fmt: skip
+        best = state["best"] if isinstance(state.get("best"), dict) else {}
+        epoch, accuracy = _plain(best.get("epoch", -1)), _plain(best.get("accuracy"))
+        if (v := next((v for v in told if v.epoch == epoch), None)) or not isinstance(epoch, int):
+            pairs += [("its best accuracy", accuracy, v.accuracy.get(v.by) if v else f"of an epoch {epoch}")]
+        wrong = differing(pairs)
+        if not wrong and says.get("epoch") == config.training.epochs + 1 and "last" in stored.headers:
+            same_student = _equal(state.get("student"), weights.load(stored.run.weights_of("last"))[0])
+            wrong = "" if same_student else "its student is not the one of last.safetensors"
+        if wrong:
+            yield Finding(what, FAILS, wrong)
+        whole += not wrong
+    if whole:
+        yield Finding("checkpoints", HOLDS, f"{whole} whole, of this config, data and teacher")
+
+
+def _plain(value: object) -> object:
+    """What a checkpoint says, if it is words or a number; else what kind of thing stands there."""
+    return value if value is None or isinstance(value, int | float | str) else f"a {type(value).__name__}"
+
+
+def _equal(one: object, other: dict[str, Tensor]) -> bool:
+    return (
+        isinstance(one, dict)
+        and one.keys() == other.keys()
+        and all(isinstance(value, Tensor) and torch.equal(value.cpu(), other[key]) for key, value in one.items())
+    )
+
+
+def of_data(stored: Stored, config: RunConfig, images: int, dataset: Dataset, parameters: int) -> Iterator[Finding]:
+    """What is said of the images and of the student before the first step."""
+    training, classes, noted = stored.last(TrainingStarted), dataset.classes, stored.facts.get("images")
+    sizes = {"train": len(dataset.train.labels), "test": len(dataset.test.labels)}
+    yield _found(
+        "images", differing([("provenance.json: images", noted or sizes, sizes)]), "as many as provenance.json says"
+    )
+    if training is not None:
+        few = [f"trained on {images} images only, not on the whole split"] if config.data.train_images else []
+        told = [event.message for event in stored.said if isinstance(event, Warned) and event.code == "train_subset"]
+        pairs: list[tuple[str, object, object]] = [
+            ("images", training.images, images),
+            ("classes", training.classes, list(classes)),
+            ("student_parameters", training.student_parameters, parameters),
+            ("warning of a part of the images", told, few),
+        ]
+        yield _found(
+            "training_started", differing(pairs), f"{images} images of {len(classes)} classes, as the data say"
+        )
