@@ -1,4 +1,4 @@
-"""python -m engine.run.agent RUN_DIR TORCHRUN_ARGUMENTS: torchrun itself, which also writes down which rank died of what.
+"""python -m engine.run.agent RUN_DIR TORCHRUN_ARGUMENTS: torchrun, which also writes down which rank died of what.
 
 It is a process of its own, started by `ranks`, for torchrun takes over the signals of the process that it runs in.
 """

@@ -1,6 +1,6 @@
 """A run on several devices: start torchrun, stay its parent, and say how it ended.
 
-    python -m engine RUN_DIR  --Popen-->  engine.run.agent (torchrun)  --Popen-->  python -m engine RUN_DIR, once per device
+    python -m engine RUN_DIR  --Popen-->  engine.run.agent  --Popen-->  python -m engine RUN_DIR, once per device
       signals -> stop file                sees ranks die                      rank 0 locks and writes the folder
 
 Every rank's death ends all of them, torchrun itself restarts none, and this process says why in the run folder.

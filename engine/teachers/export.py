@@ -1,4 +1,4 @@
-"""python -P -m engine.teachers.export RUN_FOLDER --to safetensors|onnx|robustbench --out PATH: a student for other programs.
+"""python -P -m engine.teachers.export RUN_FOLDER --to FORMAT --out PATH: a student for other programs.
 
 Says one line of JSON: what was written, or why nothing was. Exit 0 written, 1 failed, 2 refused.
 """

@@ -23,7 +23,7 @@ def main() -> None:
     import torch
 
     from engine.run import job  # noqa: F401
-    from engine.runtime import provenance  # noqa: F401
+    from engine.runtime import provenance
 
     torch.set_num_threads(1)
     facts = provenance.collect(torch.device("cpu"))  # asks git and all packages: a second, once
