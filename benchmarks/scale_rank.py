@@ -13,7 +13,7 @@ from benchmarks.interleave import clock_of
 from benchmarks.step import STUDENTS, random_subject, teacher_spec
 from benchmarks.variants import CPU
 from engine.fast.path import FastPath
-from engine.fast.plan import Plan
+from engine.fast.plan import FastPlan
 from engine.methods import rslad
 from engine.runtime.device import place
 from engine.runtime.distributed import join
@@ -37,7 +37,7 @@ def main() -> int:
     student, teacher = (place(net, CPU, layout) for net in (subject.student.train(), subject.teacher))
     x, y = subject.batch(layout)
     with join(CPU) as crew:
-        fast = FastPath(Nets(student, teacher, 10, CPU), Plan(folded=True, paired=True, ranks=crew.world), crew)
+        fast = FastPath(Nets(student, teacher, 10, CPU), FastPlan(folded=True, paired=True, ranks=crew.world), crew)
         method = rslad.Method(RSLAD(), fast.nets)
         maximise = fast.maximiser(maximiser(student, ThreatModel(), Inner()), "eval")
         optimizer = optim.build(student, Training())

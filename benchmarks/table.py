@@ -23,7 +23,7 @@ from benchmarks.interleave import clock_of, machine_facts, rotate, save
 from benchmarks.step import random_subject, teacher_spec
 from benchmarks.variants import CPU
 from engine.fast.filling import ROWS, fill
-from engine.fast.folding import Folded
+from engine.fast.folding import FoldedNet
 from engine.fast.table import open_table
 from engine.spec.models import ModelSpec, SmallCNN
 
@@ -74,7 +74,7 @@ def share(cost: float, epochs: int, runs: int) -> float:
 def measured(teacher: ModelSpec, rounds: int, images: int) -> dict[str, dict[str, Any]]:
     """Time of a view, against that of an image in a batch of 128."""
     subject = random_subject(SmallCNN(), teacher, max(images, 2), CPU)
-    net, shown = Folded(subject.teacher), subject.split.images[:images]
+    net, shown = FoldedNet(subject.teacher), subject.split.images[:images]
     x = subject.batch()[0][:1].expand(images * VIEWS, -1, -1, -1).contiguous()
     number = iter(range(10**9))
 

@@ -17,7 +17,7 @@ from torch import nn
 from engine.data.augment import Feed
 from engine.fast.filling import ROWS, fill
 from engine.fast.path import FastPath
-from engine.fast.plan import Asked, Plan, decide
+from engine.fast.plan import FastPlan, NetworkCost, decide
 from engine.fast.table import open_table
 from engine.methods import rslad
 from engine.runtime.device import FORMATS, layout, place
@@ -45,7 +45,7 @@ class Variant:
     """One way of taking the same step. `plan.table` is "off" or "complete": a table that knows the batch."""
 
     name: str
-    plan: Plan = field(default_factory=Plan)
+    plan: FastPlan = field(default_factory=FastPlan)
     layout: Layout = "contiguous"
 
     @property
@@ -58,7 +58,7 @@ class Variant:
         return {"layout": self.layout, "sgd": "fused"} | self.plan.switches()
 
 
-EVERYTHING = Plan(folded=True, paired=True)
+EVERYTHING = FastPlan(folded=True, paired=True)
 EVERYTHING_HALF = replace(EVERYTHING, teacher=BFLOAT16, inner=BFLOAT16, outer=BFLOAT16)
 
 
@@ -67,12 +67,12 @@ def variants(student: ModelSpec, teacher: ModelSpec, device: torch.device) -> li
     found = [
         Variant(name="fused SGD"),
         Variant(name="channels_last", layout="channels_last"),
-        Variant(name="folded", plan=Plan(folded=True)),
-        Variant(name="paired", plan=Plan(paired=True)),
-        Variant(name="teacher bfloat16", plan=Plan(teacher=BFLOAT16)),
-        Variant(name="inner bfloat16", plan=Plan(inner=BFLOAT16, folded=True)),
-        Variant(name="outer bfloat16", plan=Plan(outer=BFLOAT16)),
-        Variant(name="table", plan=Plan(table="complete")),
+        Variant(name="folded", plan=FastPlan(folded=True)),
+        Variant(name="paired", plan=FastPlan(paired=True)),
+        Variant(name="teacher bfloat16", plan=FastPlan(teacher=BFLOAT16)),
+        Variant(name="inner bfloat16", plan=FastPlan(inner=BFLOAT16, folded=True)),
+        Variant(name="outer bfloat16", plan=FastPlan(outer=BFLOAT16)),
+        Variant(name="table", plan=FastPlan(table="complete")),
         Variant(name="all float32", plan=EVERYTHING, layout="channels_last"),
         Variant(name="all float32, table", plan=replace(EVERYTHING, table="complete"), layout="channels_last"),
         Variant(name="all bfloat16", plan=EVERYTHING_HALF, layout="channels_last"),
@@ -88,7 +88,8 @@ def variants(student: ModelSpec, teacher: ModelSpec, device: torch.device) -> li
 def defaults(student: ModelSpec, teacher: ModelSpec, device: torch.device) -> list[Variant]:
     """What `engine.fast.plan` decides where nobody says anything: without a table, and with one."""
     asked = [
-        Asked(model_cost(spec, CLASSES, IMAGE).macs, spec.cpu_half, spec.cpu_paired) for spec in (student, teacher)
+        NetworkCost(model_cost(spec, CLASSES, IMAGE).macs, spec.cpu_half, spec.cpu_paired)
+        for spec in (student, teacher)
     ]
     plan = replace(decide(Machine(), device, *asked, eval_attack=True), table="off")
     chosen = layout(Machine(), device, student)

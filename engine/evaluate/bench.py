@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from engine.evaluate.partial import Partial
-from engine.fast.folding import Folded, FoldingError
+from engine.fast.folding import FoldedNet, FoldingError
 from engine.runtime.distributed import ALONE, Crew
 from engine.spec.attacks import ThreatModel
 from engine.spec.training import Protocol
@@ -154,7 +154,7 @@ def fold(net: nn.Module, images: Tensor, device: torch.device) -> Fold:
     Some of the images (uint8 N C H W) are shown to both; a copy that answers otherwise than by rounding is not used.
     """
     try:
-        copy = Folded(net, memory_format=torch.channels_last)
+        copy = FoldedNet(net, memory_format=torch.channels_last)
     except FoldingError as error:
         log.info("attacks climb on the network itself: %s", error.what)
         return Fold(None, error.what)

@@ -25,7 +25,7 @@ class Span(NamedTuple):
     ended: Mark
 
 
-class Clock:
+class StepClock:
     """Splits the time since the last report; a part within another is taken off the outer one."""
 
     def __init__(self, device: torch.device) -> None:

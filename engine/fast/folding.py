@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from engine.fast.halves import PartedBatchNorm
+from engine.fast.split_batchnorm import SplitBatchNorm
 from engine.normalize import Normalize
 from engine.padding import SameConv2d
 from engine.spec.errors import CrdndError
 from engine.types import Images, Logits
 
 CONVOLUTIONS = (nn.Conv2d, SameConv2d)  # exactly these: linear in `weight`, and `bias` is added to each channel
-BATCH_NORMS = (nn.BatchNorm2d, PartedBatchNorm)
+BATCH_NORMS = (nn.BatchNorm2d, SplitBatchNorm)
 HOOKS = (
     "_forward_hooks",
     "_forward_hooks_with_kwargs",
@@ -47,7 +47,7 @@ class FoldingError(CrdndError):
     """The calls of a net cannot be followed, so nobody knows which batch norm follows which convolution."""
 
 
-class Folded(nn.Module):
+class FoldedNet(nn.Module):
     """A copy of a net in eval mode whose batch norms are folded into the convolutions before them.
 
     `refresh` takes over the net's weights. The copy has no parameters, only buffers outside every state dict: no
@@ -110,11 +110,11 @@ class Folded(nn.Module):
         for pair, scale in zip(self._pairs, scales, strict=True):
             torch.mul(pair.conv.weight, scale.view(-1, 1, 1, 1), out=pair.copy.weight)  # rounded once, to its dtype
 
-    def train(self, mode: bool = True) -> "Folded":
+    def train(self, mode: bool = True) -> "FoldedNet":
         """Eval mode, for any `mode`."""
         return super().train(False)
 
-    def requires_grad_(self, requires_grad: bool = True) -> "Folded":
+    def requires_grad_(self, requires_grad: bool = True) -> "FoldedNet":
         """Nothing: there are no parameters."""
         return self
 

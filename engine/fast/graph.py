@@ -86,7 +86,7 @@ def capturable(optimizers: Sequence[torch.optim.Optimizer]) -> Iterator[None]:
             group["capturable"] = before
 
 
-class Recorded:
+class CapturedStep:
     """Steps of one batch size, replayed. `state` gives every tensor that a step changes."""
 
     def __init__(self, step: Step, state: Callable[[], Any], capture: Capture = capture) -> None:

@@ -16,12 +16,12 @@ from torch.distributed import GradBucket  # type: ignore[attr-defined]  # in __i
 from torch.nn.parallel import DistributedDataParallel
 
 from engine.data.augment import Draws, Feed
-from engine.fast.clock import GRAPH, Clock
-from engine.fast.folding import Folded, FoldingError
-from engine.fast.graph import Graph, GraphError, Recorded, capturable, capture
-from engine.fast.halves import PartingError, part
-from engine.fast.plan import Plan
-from engine.fast.standins import Student, Teacher
+from engine.fast.clock import GRAPH, StepClock
+from engine.fast.folding import FoldedNet, FoldingError
+from engine.fast.graph import CapturedStep, Graph, GraphError, capturable, capture
+from engine.fast.plan import FastPlan
+from engine.fast.proxies import StudentProxy, TeacherProxy
+from engine.fast.split_batchnorm import SplitBatchNormError, use_split_batchnorm
 from engine.fast.table import Table, Views
 from engine.runtime.distributed import Crew
 from engine.spec.events import Warned
@@ -31,23 +31,23 @@ from engine.types import Images, Labels, Logits, Loss, Maximise, Nets, Objective
 class FastPath:
     """One run's. Without a plan, and alone, networks are asked as the method asks them."""
 
-    def __init__(self, nets: Nets, plan: Plan | None = None, crew: Crew | None = None) -> None:
+    def __init__(self, nets: Nets, plan: FastPlan | None = None, crew: Crew | None = None) -> None:
         """`nets` are the real ones; `self.nets` are those that a method is to be given."""
-        self.plan, self.crew = plan or Plan(), crew or Crew(device=nets.device)
-        self.clock, self.notes = Clock(nets.device), list[str]()
+        self.plan, self.crew = plan or FastPlan(), crew or Crew(device=nets.device)
+        self.clock, self.notes = StepClock(nets.device), list[str]()
         self.table: Table | None = None
         self._feed: Feed | None = None
-        self._recorded: Recorded | None = None
+        self._recorded: CapturedStep | None = None
         self._unsaid: list[Warned] = []  # what was given up
         self._pair(nets.student)
         outer = _together(nets.student) if self.crew.world > 1 else nets.student
         copy = self._fold(nets.student, "student", "inner") if self.plan.folded else None
-        self.student = Student(nets.student, self.plan, self.crew, outer, copy)
-        self.teacher: Teacher | None = None
+        self.student = StudentProxy(nets.student, self.plan, self.crew, outer, copy)
+        self.teacher: TeacherProxy | None = None
         if nets.teacher is not None:
             wanted = self.plan.folded_teacher or self.plan.teacher != torch.float32
             copy = self._fold(nets.teacher, "teacher", "teacher") if wanted else None
-            self.teacher = Teacher(nets.teacher, self.crew, self.clock, copy)
+            self.teacher = TeacherProxy(nets.teacher, self.crew, self.clock, copy)
         self.nets = nets._replace(student=self.student, teacher=self.teacher)
 
     def with_table(self, table: Table, feed: Feed) -> None:
@@ -74,7 +74,7 @@ class FastPath:
             return _Timed(graph, self.clock), loss
 
         if self.plan.graphs:
-            self._recorded = Recorded(lambda x, y, known: self._eager(step, x, y, known), state, captured)
+            self._recorded = CapturedStep(lambda x, y, known: self._eager(step, x, y, known), state, captured)
 
     def maximiser(self, plain: Maximise, mode: str) -> Maximise:
         """The adversary, climbing on the student's stand-in; `mode` is that of the student's batch norm."""
@@ -150,20 +150,20 @@ class FastPath:
         if not (self.plan.paired or self.crew.world > 1):
             return
         try:
-            part(student)
-        except PartingError as error:
+            use_split_batchnorm(student)
+        except SplitBatchNormError as error:
             if self.crew.world > 1:
                 raise
             self.notes.append(f"two batches in the outer step: {error.what}")
             self.plan = replace(self.plan, paired=False)
 
-    def _fold(self, net: nn.Module, who: str, part_of_plan: str) -> Folded | None:
+    def _fold(self, net: nn.Module, who: str, part_of_plan: str) -> FoldedNet | None:
         """A copy in the precision that the plan wants, or none, with a note, of a net that cannot be followed."""
         first = next(net.parameters())
         dtype: torch.dtype = getattr(self.plan, part_of_plan)
         layout = torch.channels_last if _is_channels_last(net) else torch.contiguous_format
         try:
-            return Folded(net, dtype if first.dtype == torch.float32 and dtype != torch.float32 else None, layout)
+            return FoldedNet(net, dtype if first.dtype == torch.float32 and dtype != torch.float32 else None, layout)
         except FoldingError as error:
             self.notes.append(f"the {who} is not folded, and asked in float32: {error.what}")
             folded = "folded" if who == "student" else "folded_teacher"
@@ -175,7 +175,7 @@ class FastPath:
 class _Timed:
     """A graph whose replays the clock measures."""
 
-    def __init__(self, graph: Graph, clock: Clock) -> None:
+    def __init__(self, graph: Graph, clock: StepClock) -> None:
         self._graph, self._clock = graph, clock
 
     def replay(self) -> None:

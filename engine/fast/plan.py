@@ -16,7 +16,7 @@ LARGE = 50_000_000  # multiply-accumulates per image: below, bfloat16 costs more
 AMPERE = (8, 0)
 
 
-class Asked(NamedTuple):
+class NetworkCost(NamedTuple):
     """A network by what matters for speed."""
 
     macs: int  # multiply-accumulates of one image
@@ -25,7 +25,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class FastPlan:
     """What is switched on. The default is an exact run: each network asked as the paper writes it, in float32."""
 
     teacher: torch.dtype = torch.float32
@@ -41,11 +41,11 @@ class Plan:
     @property
     def exact(self) -> bool:
         """Whether every number is computed as the paper writes it."""
-        return Plan(ranks=self.ranks, paired=self.ranks > 1) == self
+        return FastPlan(ranks=self.ranks, paired=self.ranks > 1) == self
 
     def switches(self) -> dict[str, str]:
         """For the log: name -> state; empty when nothing is switched on."""
-        if self == Plan():
+        if self == FastPlan():
             return {}
         shown = {
             "teacher": _name(self.teacher),
@@ -60,8 +60,14 @@ class Plan:
 
 
 def decide(
-    machine: Machine, device: torch.device, student: Asked, teacher: Asked | None, *, eval_attack: bool, ranks: int = 1
-) -> Plan:
+    machine: Machine,
+    device: torch.device,
+    student: NetworkCost,
+    teacher: NetworkCost | None,
+    *,
+    eval_attack: bool,
+    ranks: int = 1,
+) -> FastPlan:
     """The plan of a run. `eval_attack`: the inner maximisation meets the student in eval mode, and may meet a copy.
 
     That copy is folded, and alone may be bfloat16: who wants bfloat16 there gets it folded, whatever `folded` says.
@@ -69,11 +75,11 @@ def decide(
     Several ranks always pair: the student passes through its wrapper of data parallelism once a step.
     """
     if machine.exact:
-        return Plan(ranks=ranks, paired=ranks > 1)
+        return FastPlan(ranks=ranks, paired=ranks > 1)
     chooses = eval_attack and machine.folded != "off"  # else auto is float32
     wanted = "float32" if machine.inner_precision == "auto" and not chooses else machine.inner_precision
     inner = _precision(wanted, device, student)
-    return Plan(
+    return FastPlan(
         teacher=torch.float32 if teacher is None else _precision(machine.teacher_precision, device, teacher),
         inner=inner,
         outer=_precision(machine.outer_precision, device, student),
@@ -90,13 +96,13 @@ def _on(switch: Switch, auto: bool) -> bool:
     return auto if switch == "auto" else switch == "on"
 
 
-def _precision(wanted: Precision, device: torch.device, net: Asked) -> torch.dtype:
+def _precision(wanted: Precision, device: torch.device, net: NetworkCost) -> torch.dtype:
     if wanted != "auto":
         return torch.float32 if wanted == "float32" else torch.bfloat16
     return torch.bfloat16 if _half_is_faster(device, net) else torch.float32
 
 
-def _half_is_faster(device: torch.device, net: Asked) -> bool:
+def _half_is_faster(device: torch.device, net: NetworkCost) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= AMPERE and net.macs >= LARGE
     return net.half and net.macs >= LARGE and half_pays()

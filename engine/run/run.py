@@ -15,7 +15,7 @@ from engine.evaluate.evaluation import Subject, evaluate, subset
 from engine.evaluate.rejudged import machines_apart
 from engine.fast.path import FastPath
 from engine.run.context import Stage
-from engine.run.outfit import Laying, outfit, plan_of
+from engine.run.fast_path import TeacherLogitsBuilder, build_fast_path, plan_of
 from engine.runtime import provenance
 from engine.runtime.device import seed_for
 from engine.spec.config import JudgeConfig, RunConfig
@@ -24,7 +24,7 @@ from engine.spec.events import CheckpointSaved, EvaluationStarted, StageStarted,
 from engine.spec.files import free_bytes
 from engine.spec.models import ModelSpec
 from engine.teachers import load, weights
-from engine.teachers.load import Source
+from engine.teachers.load import TeacherSource
 from engine.train import checkpoint
 from engine.train.loop import Hooks, Trainer
 from engine.train.selection import Selector
@@ -69,7 +69,7 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     if loaded is None and source is not None and teacher is not None:
         _check_teacher(config, stage, source, teacher, validation, dataset)
     nets = Nets(student, teacher, len(dataset.classes), stage.device)
-    fast = outfit(plan_of(config, stage, dataset, source), stage, nets, config.inner.student_mode)
+    fast = build_fast_path(plan_of(config, stage, dataset, source), stage, nets, config.inner.student_mode)
     feed = Feed(training, config.data, stage.device, stage.format, config.training.batch_size, places)
 
     method: TrainingMethod = import_module(f"engine.methods.{config.method.name}").Method(config.method, fast.nets)
@@ -90,7 +90,7 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
     elif not trainer.steps_per_epoch:
         raise DataError(f"{len(feed)} training images are less than one batch of {feed.batch_size}")
     if not trainer.finished and source is not None:
-        Laying(
+        TeacherLogitsBuilder(
             fast=fast, config=config, stage=stage, source=source, dataset=dataset, data_sha256=data_hashes["train"],
             feed=feed, resumed=loaded is not None,
         ).lay()  # fmt: skip
@@ -114,7 +114,7 @@ def _screen(stage: Stage, dataset: Dataset, *, trains: bool) -> None:
 
 
 def _check_teacher(
-    config: RunConfig, stage: Stage, source: Source, teacher: nn.Module, validation: Split, dataset: Dataset
+    config: RunConfig, stage: Stage, source: TeacherSource, teacher: nn.Module, validation: Split, dataset: Dataset
 ) -> None:
     """Measure the teacher before the first step, and say what came out."""
     stage.reporter.say(StageStarted(stage="check"))
@@ -129,7 +129,7 @@ def _check_teacher(
         stage.reporter.say(warning)
 
 
-def load_teacher(config: RunConfig, stage: Stage, dataset: Dataset) -> tuple[Source | None, nn.Module | None]:
+def load_teacher(config: RunConfig, stage: Stage, dataset: Dataset) -> tuple[TeacherSource | None, nn.Module | None]:
     """The frozen teacher, and where it came from."""
     if config.teacher is None:
         return None, None
@@ -307,7 +307,7 @@ def _write_provenance(  # noqa: PLR0913  all that a run comes from
     stage: Stage,
     here: dict[str, Any],
     data_hashes: dict[str, str],
-    source: Source | None,
+    source: TeacherSource | None,
     dataset: Dataset,
     fast: FastPath,
     *,

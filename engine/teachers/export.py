@@ -21,7 +21,7 @@ from engine.spec.errors import CrdndError, DataError
 from engine.spec.files import write_atomically
 from engine.spec.machine import Machine
 from engine.teachers import onnx_file, robustbench_file
-from engine.teachers.saved import Saved, load_data, load_student, machine_of, read_run
+from engine.teachers.saved import SavedStudent, load_data, load_student, machine_of, read_run
 
 FORMATS = {"safetensors": ".safetensors", "onnx": ".onnx", "robustbench": ".pt"}
 IMAGES = 64  # random ones, and as many of the test split, on which a file is compared with the student
@@ -74,7 +74,7 @@ def export(
     return said
 
 
-def describe(saved: Saved) -> dict[str, str]:
+def describe(saved: SavedStudent) -> dict[str, str]:
     """What a file says of itself wherever it goes; texts, as every format carries them."""
     spec, config = saved.config.student, saved.config
     normalization = (
@@ -102,7 +102,7 @@ def describe(saved: Saved) -> dict[str, str]:
 
 
 def _made(
-    saved: Saved, kind: str, facts: dict[str, str], machine: Machine
+    saved: SavedStudent, kind: str, facts: dict[str, str], machine: Machine
 ) -> tuple[bytes, str, dict[str, str | float]]:
     """Content, the Python that loads it, and what was compared."""
     if kind == "onnx":
@@ -126,7 +126,7 @@ def _made(
     return content, how, {"tensors": f"all {len(tensors)} read back, bit for bit"}
 
 
-def _how(saved: Saved) -> str:
+def _how(saved: SavedStudent) -> str:
     """The Python that builds the model and loads the file; with crdnd installed, or after its model file."""
     spec = saved.config.student
     return (
@@ -140,7 +140,7 @@ def _how(saved: Saved) -> str:
     )
 
 
-def _images(saved: Saved, machine: Machine) -> tuple[Tensor, str]:
+def _images(saved: SavedStudent, machine: Machine) -> tuple[Tensor, str]:
     """Random images, and real ones where the data set is on this machine; and what they are, in words."""
     random = torch.rand(IMAGES, *saved.image, generator=generator_for(0, "export"))
     try:

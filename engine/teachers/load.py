@@ -43,7 +43,7 @@ ERRORS = 2.0  # standard errors of the sample that a figure may lie below its cl
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class TeacherSource:
     """Where a teacher's weights lie, what model they fit, and what their source claims of them."""
 
     path: Path
@@ -55,7 +55,7 @@ class Source:
     expected_epsilon: float | None = None  # radius of `expected_robust`; None = that of the run
     tolerance: float = 0.03
     prefix: str | None = None  # of its names in the file, where several fit
-    of_run: "OfRun | None" = None
+    of_run: "TeacherRecord | None" = None
 
     @property
     def identity(self) -> str:
@@ -66,7 +66,7 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfRun:
+class TeacherRecord:
     """What the run that made a teacher recorded."""
 
     data: DataSpec
@@ -75,14 +75,14 @@ class OfRun:
     n: int = 0
 
 
-class Checked(NamedTuple):
+class TeacherCheck(NamedTuple):
     """What the measurement says, and what a reader of the run's numbers must know."""
 
     event: TeacherChecked
     warnings: list[Warned]
 
 
-class Teacher(nn.Module):
+class FrozenTeacher(nn.Module):
     """A net that stays as it is: always in eval mode, whatever mode its parent is put in, and without gradients."""
 
     def __init__(self, net: nn.Module) -> None:
@@ -91,7 +91,7 @@ class Teacher(nn.Module):
         self.requires_grad_(False)
         self.train()
 
-    def train(self, mode: bool = True) -> "Teacher":
+    def train(self, mode: bool = True) -> "FrozenTeacher":
         """Eval mode, for any `mode`."""
         return super().train(False)
 
@@ -101,7 +101,7 @@ class Teacher(nn.Module):
         return logits
 
 
-def locate(spec: TeacherSpec, *, runs: Path, data: Path, dataset: str, sha256: str = "") -> Source:
+def locate(spec: TeacherSpec, *, runs: Path, data: Path, dataset: str, sha256: str = "") -> TeacherSource:
     """The weights that the spec names, on this machine; RobustBench models are downloaded once.
 
     `data` is the folder that relative checkpoints are in and downloads go to, `runs` that of run folders. Where several
@@ -119,7 +119,7 @@ def locate(spec: TeacherSpec, *, runs: Path, data: Path, dataset: str, sha256: s
             return _of_preset(spec, runs, sha256)
 
 
-def _checkpoint(spec: CheckpointTeacher, data: Path) -> Source:
+def _checkpoint(spec: CheckpointTeacher, data: Path) -> TeacherSource:
     path = data / Path(spec.checkpoint).expanduser()
     if not files.is_file(path):
         hint = "`checkpoint` is relative to the data folder, or absolute."
@@ -128,7 +128,7 @@ def _checkpoint(spec: CheckpointTeacher, data: Path) -> Source:
     if spec.sha256 and found != spec.sha256:
         what = f"the SHA-256 of this file is {found[:16]}..., the preset says {spec.sha256[:16]}..."
         raise TeacherError(what, where=str(path), hint="It is another file than the preset was written for.")
-    return Source(
+    return TeacherSource(
         path=path,
         model=spec.model,
         label=path.name,
@@ -145,7 +145,7 @@ def robustbench_path(data: Path, dataset: str, name: str) -> Path:
     return data / "teachers" / "robustbench" / dataset / f"{name}.pt"
 
 
-def _robustbench(spec: RobustBenchTeacher, data: Path, dataset: str) -> Source:
+def _robustbench(spec: RobustBenchTeacher, data: Path, dataset: str) -> TeacherSource:
     entry = robustbench.lookup(dataset, spec.robustbench)
     path = robustbench_path(data, dataset, spec.robustbench)
     record = path.with_name(f"{path.name}.sha256")
@@ -161,7 +161,7 @@ def _robustbench(spec: RobustBenchTeacher, data: Path, dataset: str) -> Source:
         with contextlib.suppress(OSError):  # a shared data folder may be read-only: then nothing is pinned
             files.write_inside(record, f"{found}\n".encode())
     claimed = spec.expected_robust
-    return Source(
+    return TeacherSource(
         path=path,
         model=entry.model,
         label=spec.robustbench,
@@ -173,7 +173,7 @@ def _robustbench(spec: RobustBenchTeacher, data: Path, dataset: str) -> Source:
     )
 
 
-def _of_preset(spec: PresetTeacher, runs: Path, sha256: str) -> Source:
+def _of_preset(spec: PresetTeacher, runs: Path, sha256: str) -> TeacherSource:
     if spec.config is None:
         raise TeacherError("the teacher's preset was not read", where=spec.preset)
     run = finished_run(runs, spec.config)
@@ -185,14 +185,14 @@ def _of_preset(spec: PresetTeacher, runs: Path, sha256: str) -> Source:
     return _of_run(run, spec)
 
 
-def _of_run(run: RunDir, spec: RunTeacher | PresetTeacher) -> Source:
+def _of_run(run: RunDir, spec: RunTeacher | PresetTeacher) -> TeacherSource:
     config = toml.read(run.config)
     if not isinstance(config, RunConfig):
         raise TeacherError("this run is an evaluation: it has no student", where=str(run.path))
     path = run.weights_of(spec.weights)
     if not files.is_regular(path):
         raise TeacherError(f"this run has no `{spec.weights}` weights yet", where=str(run.path))
-    return Source(
+    return TeacherSource(
         path=path,
         model=config.student,
         label=f"{run.id} ({spec.weights})",
@@ -204,7 +204,7 @@ def _of_run(run: RunDir, spec: RunTeacher | PresetTeacher) -> Source:
     )
 
 
-def _recorded(run: RunDir, config: RunConfig, checkpoint: str) -> OfRun:
+def _recorded(run: RunDir, config: RunConfig, checkpoint: str) -> TeacherRecord:
     """Its classes by the log; its clean accuracy by the record, or the last validation. What cannot be read is not."""
     said = events.decode((files.read(run.events, MAX_LOG) or b"").splitlines()).events
     classes = next((event.classes for event in said if isinstance(event, TrainingStarted)), [])
@@ -215,10 +215,10 @@ def _recorded(run: RunDir, config: RunConfig, checkpoint: str) -> OfRun:
     record = files.decoded(run.result(checkpoint, "clean"), outcomes.decode, files.RESULT_CAP)
     if record is not None and 0 <= record.accuracy <= 1 and record.n > 0:
         clean, n = record.accuracy, record.n
-    return OfRun(data=config.data, classes=tuple(classes), clean=clean, n=n)
+    return TeacherRecord(data=config.data, classes=tuple(classes), clean=clean, n=n)
 
 
-def check_classes(source: Source, classes: tuple[str, ...]) -> None:
+def check_classes(source: TeacherSource, classes: tuple[str, ...]) -> None:
     """TeacherError when the run that made the teacher knew other classes, or these in another order.
 
     Numbers are no names: a set that only counts its classes fits any.
@@ -238,7 +238,9 @@ def _plain(name: str) -> str:
     return name.casefold().replace("_", " ").replace("-", " ").strip()
 
 
-def load(source: Source, build: Callable[[ModelSpec], nn.Module], device: torch.device) -> tuple[Teacher, list[str]]:
+def load(
+    source: TeacherSource, build: Callable[[ModelSpec], nn.Module], device: torch.device
+) -> tuple[FrozenTeacher, list[str]]:
     """The frozen teacher on its device, and notes of what was tolerated in its file.
 
     `build` makes a fresh net of the spec for the data set's classes. The random state is as before.
@@ -246,7 +248,7 @@ def load(source: Source, build: Callable[[ModelSpec], nn.Module], device: torch.
     with torch.random.fork_rng(devices=[]):
         net = build(source.model)
     notes = foreign.fit(net, source.path, source.prefix)
-    return Teacher(net).to(device), notes
+    return FrozenTeacher(net).to(device), notes
 
 
 def shown(validation: Split, dataset: Dataset) -> Split:
@@ -256,13 +258,13 @@ def shown(validation: Split, dataset: Dataset) -> Split:
 
 def check(
     teacher: nn.Module,
-    source: Source,
+    source: TeacherSource,
     split: Split,
     threat_model: ThreatModel,
     device: torch.device,
     seed: int,
     data: DataSpec | None = None,
-) -> Checked:
+) -> TeacherCheck:
     """Measure the teacher on up to 512 images of `split`, stratified: clean, and under PGD-10 in the threat model.
 
     `split` holds validation images: the test split is touched once, after training. Published figures are of the
@@ -312,10 +314,10 @@ def check(
                 below, where=str(source.path), hint="Usual causes: its data has changed; its weights have."
             )
         warnings.append(Warned(code="teacher_below_record", message=below))
-    return Checked(event, warnings)
+    return TeacherCheck(event, warnings)
 
 
-def _below_record(event: TeacherChecked, source: Source) -> str:
+def _below_record(event: TeacherChecked, source: TeacherSource) -> str:
     """In words, that the teacher is significantly and by more than five points below its own record; else empty."""
     own = source.of_run
     if own is None or own.clean is None or not own.n or source.expected_clean is not None:
@@ -338,7 +340,7 @@ def _survivors(teacher: nn.Module, x: Images, y: Tensor, threat_model: ThreatMod
     return int((ask(teacher, x_adv).argmax(dim=1) == y).sum())
 
 
-def _robust_claim(source: Source, threat_model: ThreatModel) -> float | None:
+def _robust_claim(source: TeacherSource, threat_model: ThreatModel) -> float | None:
     """What the source claims within this radius; a claim for a smaller one says nothing."""
     if source.expected_epsilon is not None and source.expected_epsilon < float(threat_model.epsilon) - 0.001:
         return None

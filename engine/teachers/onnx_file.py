@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.spec.errors import CrdndError
-from engine.teachers.saved import Saved
+from engine.teachers.saved import SavedStudent
 
 OPSET = 18
 TOLERANCE = 1e-4  # largest absolute difference of a logit
@@ -17,7 +17,7 @@ BATCHES = (1, 64)  # sizes that are tried, to see that the batch axis is free
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
-def make(saved: Saved, facts: dict[str, str], images: Tensor) -> tuple[bytes, float]:
+def make(saved: SavedStudent, facts: dict[str, str], images: Tensor) -> tuple[bytes, float]:
     """The file's content, and the largest difference of a logit from torch's on `images` (N C H W in [0, 1]).
 
     CrdndError when a package is missing, or onnxruntime answers otherwise than torch by more than TOLERANCE.
@@ -51,7 +51,7 @@ def make(saved: Saved, facts: dict[str, str], images: Tensor) -> tuple[bytes, fl
     return content, apart
 
 
-def difference(content: bytes, saved: Saved, images: Tensor) -> float:
+def difference(content: bytes, saved: SavedStudent, images: Tensor) -> float:
     """Largest absolute difference of a logit between onnxruntime and torch, in batches of each size of BATCHES."""
     ort: Any = require("onnxruntime")
     options = ort.SessionOptions()

@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.normalize import STATISTICS
 from engine.spec.errors import CrdndError
 from engine.spec.models import ModelSpec, Normalization, PreActResNet18, ResNet18, WideResNet, WideResNetSiLU
-from engine.teachers.saved import Saved
+from engine.teachers.saved import SavedStudent
 
 IMAGE = (3, 32, 32)
 ARCHITECTURES = "robustbench.model_zoo.architectures"
@@ -59,7 +59,7 @@ def counterpart(spec: ModelSpec, classes: int) -> Counterpart:
             )
 
 
-def make(saved: Saved) -> tuple[bytes, str, dict[str, Tensor]]:
+def make(saved: SavedStudent) -> tuple[bytes, str, dict[str, Tensor]]:
     """The file's content, the Python that loads it, and the tensors in it; CrdndError when there is no such net."""
     spec = saved.config.student
     twin = counterpart(spec, saved.classes)

@@ -24,7 +24,7 @@ Image = tuple[int, int, int]  # C H W
 
 
 @dataclass(frozen=True, kw_only=True)
-class Saved:
+class SavedStudent:
     """A student at one of its checkpoints, on the CPU, in eval mode, in contiguous memory."""
 
     run: RunDir
@@ -51,7 +51,7 @@ def machine_of(run: RunDir, **flags: object) -> Machine:
     return Machine.model_validate(folders.machine_of(run).model_dump() | changes)
 
 
-def load_student(run: RunDir, config: RunConfig | JudgeConfig, checkpoint: str, machine: Machine) -> Saved:
+def load_student(run: RunDir, config: RunConfig | JudgeConfig, checkpoint: str, machine: Machine) -> SavedStudent:
     """The student at `best` or `last`; CrdndError when its weights are missing, damaged, or of another model."""
     if not isinstance(config, RunConfig):
         raise CrdndError(f"{run.id} judges a model of another place", hint="Export the run that trained it.")
@@ -60,7 +60,7 @@ def load_student(run: RunDir, config: RunConfig | JudgeConfig, checkpoint: str, 
     classes, image = shape_of(config.data, machine)
     net = build(config.student, classes, image)
     weights.fit(net, tensors, where=str(path))
-    return Saved(run=run, config=config, checkpoint=checkpoint, net=net.eval(), tensors=tensors, facts=facts,
+    return SavedStudent(run=run, config=config, checkpoint=checkpoint, net=net.eval(), tensors=tensors, facts=facts,
                  classes=classes, image=image)  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from engine.spec.machine import Machine
 from engine.spec.models import Layout
 from engine.spec.teachers import RobustBenchTeacher
 from engine.teachers import load
-from engine.teachers.load import Source
+from engine.teachers.load import TeacherSource
 from engine.types import Dataset
 from engine.verify.audit import Stored
 
@@ -41,7 +41,7 @@ class Court:
     machine: Machine
     interrupt: Interrupt
     say: Say
-    source: Source | None  # the teacher, or the judged model, that the run had; None where it is not here
+    source: TeacherSource | None  # the teacher, or the judged model, that the run had; None where it is not here
 
     @property
     def layout(self) -> Layout | None:
@@ -50,7 +50,7 @@ class Court:
         return next((layout for layout in device.FORMATS if layout == told), None)
 
 
-def source_of(stored: Stored, machine: Machine) -> tuple[Source | None, list[Finding]]:
+def source_of(stored: Stored, machine: Machine) -> tuple[TeacherSource | None, list[Finding]]:
     """The teacher, or the judged model: the file whose hash the run recorded. Nothing is downloaded for it."""
     config = stored.config
     spec = config.teacher if isinstance(config, RunConfig) else config.subject
@@ -65,7 +65,9 @@ def source_of(stored: Stored, machine: Machine) -> tuple[Source | None, list[Fin
         if not path.is_file():
             return None, [Finding(what, UNKNOWN, f"{spec.robustbench} is not on this machine")]
         model = robustbench.lookup(config.data.name, spec.robustbench).model
-        found: Source | None = Source(path=path, model=model, label=spec.robustbench, sha256=files.sha256(path))
+        found: TeacherSource | None = TeacherSource(
+            path=path, model=model, label=spec.robustbench, sha256=files.sha256(path)
+        )
     else:
         try:
             found = load.locate(

@@ -29,7 +29,7 @@ from engine.spec.models import ModelSpec
 from engine.spec.outcomes import Outcome, decode, same
 from engine.spec.rundir import RunDir
 from engine.teachers import load, saved, weights
-from engine.teachers.load import Teacher
+from engine.teachers.load import FrozenTeacher
 from engine.types import Split
 from engine.verify import audit, course, exhibits, marked_again
 from engine.verify.audit import differing
@@ -114,7 +114,7 @@ def _subject(
     )
 
 
-def _teacher(court: Court, device: torch.device) -> Teacher | None:
+def _teacher(court: Court, device: torch.device) -> FrozenTeacher | None:
     """The run's own teacher, frozen; None where it is not here."""
     if court.source is None:
         return None
@@ -185,7 +185,7 @@ def _beside(what: str, turned: float, n: int, apart: list[str], device: torch.de
 
 
 def _measured(
-    court: Court, config: RunConfig, teacher: Teacher, device: torch.device, apart: list[str]
+    court: Court, config: RunConfig, teacher: FrozenTeacher, device: torch.device, apart: list[str]
 ) -> Iterator[Finding]:
     """The measurement of the teacher before the first step, made again."""
     told = court.stored.last(TeacherChecked)

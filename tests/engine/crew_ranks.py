@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.fast.path import FastPath
-from engine.fast.plan import Plan
+from engine.fast.plan import FastPlan
 from engine.models import small_cnn, wide_resnet
 from engine.runtime.distributed import Crew, join
 from engine.runtime.interrupt import Stopped
@@ -68,7 +68,7 @@ def learn(case: Case, crew: Crew | None) -> list[dict[str, Tensor]]:
     student, teacher = student.double(), teacher.double().eval().requires_grad_(False)
     inner = Inner(steps=2, step_size=Pixels(0.05), student_mode=case.mode)
     nets = Nets(student, teacher if case.spec.needs_teacher else None, CLASSES)
-    fast = None if crew is None else FastPath(nets, Plan(paired=True, ranks=crew.world), crew)
+    fast = None if crew is None else FastPath(nets, FastPlan(paired=True, ranks=crew.world), crew)
     method = import_module(f"engine.methods.{case.spec.name}").Method(case.spec, fast.nets if fast else nets)
     if case.spec.name == "crdnd":
         method.acm_clean.double(), method.acm_robust.double()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from engine.data.augment import Feed
 from engine.fast.path import FastPath
-from engine.fast.plan import Plan
+from engine.fast.plan import FastPlan
 from engine.runtime.interrupt import Stopped
 from engine.spec.attacks import ThreatModel
 from engine.spec.events import StepDone
@@ -95,7 +95,7 @@ def views(spec, epoch: int = 1) -> int:
 
 
 def steps(
-    spec, plan: Plan | None, inner: Inner = EVAL, *, count: int = 1, dtype: torch.dtype = torch.float32, watch=None
+    spec, plan: FastPlan | None, inner: Inner = EVAL, *, count: int = 1, dtype: torch.dtype = torch.float32, watch=None
 ) -> Done:
     """`count` steps of one epoch each; `plan` None is the engine without any of its fast path."""
     real = nets(spec, dtype)
@@ -128,7 +128,7 @@ def furthest(some: dict[str, Tensor], others: dict[str, Tensor]) -> float:
     return max(float((some[k] - others[k]).abs().max() / some[k].abs().max().clamp(min=1e-3)) for k in some)
 
 
-def trainer(spec, journal: Journal, plan: Plan, *, images: int = 40, epochs: int = 2) -> Trainer:
+def trainer(spec, journal: Journal, plan: FastPlan, *, images: int = 40, epochs: int = 2) -> Trainer:
     """A loop over random images, 2 x 5 x 5, cropped and flipped, in batches of 6 and a smaller last one."""
     given = config(spec, epochs=epochs)
     draws = torch.Generator().manual_seed(1)

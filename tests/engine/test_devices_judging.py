@@ -15,7 +15,7 @@ from engine.spec.models import ResNet18
 from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
 from engine.teachers import load
-from engine.teachers.load import Source, Teacher
+from engine.teachers.load import FrozenTeacher, TeacherSource
 from tests.engine.pretend import CPU, GPU, Pretended, copied, place
 from tests.engine.subjects import folder, images, subject, trained
 
@@ -77,8 +77,8 @@ def test_every_attack_probe_and_picture_stays_on_the_device(
 
 @pytest.mark.usefixtures("gpu")
 def test_the_teacher_is_measured_on_its_device():
-    teacher = place(Teacher(trained(robust=True)))
-    source = Source(path=Path("weights"), model=ResNet18(), label="teacher", sha256="")
+    teacher = place(FrozenTeacher(trained(robust=True)))
+    source = TeacherSource(path=Path("weights"), model=ResNet18(), label="teacher", sha256="")
     assert load.check(teacher, source, images(60), BALL, GPU, 0).event.n == 60
 
 

@@ -19,7 +19,7 @@ from engine.spec.config import RunConfig
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
 from engine.teachers import export, onnx_file, robustbench_file, weights
-from engine.teachers.saved import Saved, build
+from engine.teachers.saved import SavedStudent, build
 from tests.engine.broken_runs import tiny
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,7 +34,7 @@ SMALL = [
 LARGE = [{"name": "resnet18"}, {"name": "mobilenet_v2"}, {"name": "preact_resnet18", "variant": "deepmind"}]
 
 
-def saved(student: dict, *, data: str = "cifar10", image: tuple[int, int, int] = (3, 32, 32)) -> Saved:
+def saved(student: dict, *, data: str = "cifar10", image: tuple[int, int, int] = (3, 32, 32)) -> SavedStudent:
     """A student whose batch norms have seen something."""
     config = RunConfig.model_validate({"data": {"name": data}, "student": student, "method": {"name": "natural"}})
     net = build(config.student, 10, image)
@@ -44,7 +44,7 @@ def saved(student: dict, *, data: str = "cifar10", image: tuple[int, int, int] =
             module.running_mean.copy_(torch.randn(module.num_features, generator=generator) / 10)
             module.running_var.copy_(torch.rand(module.num_features, generator=generator) + 0.5)
     facts = {"digest": "d" * 64, "epoch": "3"}
-    return Saved(run=RunDir(Path("some-run")), config=config, checkpoint="best", net=net.eval(),
+    return SavedStudent(run=RunDir(Path("some-run")), config=config, checkpoint="best", net=net.eval(),
                  tensors=net.state_dict(), facts=facts, classes=10, image=image)  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from engine.fast import clock
-from engine.fast.clock import GRAPH, Clock
+from engine.fast.clock import GRAPH, StepClock
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -45,7 +45,7 @@ def hand(monkeypatch: pytest.MonkeyPatch) -> Hand:
     return Event.hand
 
 
-def step(watch: Clock, hand: Hand) -> None:
+def step(watch: StepClock, hand: Hand) -> None:
     """1 of data, 2 of the teacher, 4 of the inner maximisation, 3 of the outer one around them."""
     with watch.part("data"):
         hand.now += 1
@@ -61,7 +61,7 @@ def step(watch: Clock, hand: Hand) -> None:
 
 
 def test_a_part_within_another_is_taken_off_it_and_the_shares_add_up_to_one(hand: Hand):
-    watch = Clock(CPU)
+    watch = StepClock(CPU)
     for _ in range(3):
         step(watch, hand)
     shares = watch.shares()
@@ -70,7 +70,7 @@ def test_a_part_within_another_is_taken_off_it_and_the_shares_add_up_to_one(hand
 
 
 def test_where_nothing_was_measured_nothing_is_said(hand: Hand):
-    watch = Clock(CPU)
+    watch = StepClock(CPU)
     assert watch.shares() == {}
     step(watch, hand)
     assert watch.shares() != {}
@@ -78,7 +78,7 @@ def test_where_nothing_was_measured_nothing_is_said(hand: Hand):
 
 
 def test_an_error_inside_a_part_closes_it(hand: Hand):
-    watch = Clock(CPU)
+    watch = StepClock(CPU)
     with pytest.raises(ZeroDivisionError), watch.part("outer"), watch.part("inner"):
         hand.now += 1
         raise ZeroDivisionError
@@ -88,7 +88,7 @@ def test_an_error_inside_a_part_closes_it(hand: Hand):
 
 
 def test_a_gpu_is_asked_about_one_step_of_each_report_and_not_about_the_first(hand: Hand):
-    watch = Clock(GPU)
+    watch = StepClock(GPU)
     step(watch, hand)
     assert watch.shares() == {} and Event.made == 0
     for _ in range(5):
@@ -98,7 +98,7 @@ def test_a_gpu_is_asked_about_one_step_of_each_report_and_not_about_the_first(ha
 
 
 def test_nothing_is_put_into_a_stream_that_is_captured(hand: Hand, monkeypatch: pytest.MonkeyPatch):
-    watch = Clock(GPU)
+    watch = StepClock(GPU)
     watch.shares()
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
     step(watch, hand)
@@ -107,7 +107,7 @@ def test_nothing_is_put_into_a_stream_that_is_captured(hand: Hand, monkeypatch: 
 
 @pytest.mark.parametrize("device", [CPU, GPU], ids=str)
 def test_a_replayed_step_is_split_as_the_last_step_that_was_looked_into(hand: Hand, device: torch.device):
-    watch = Clock(device)
+    watch = StepClock(device)
     watch.shares()
     step(watch, hand)
     watch.shares()

@@ -18,7 +18,7 @@ from engine.evaluate.rejudged import compare
 from engine.evaluate.strike import look
 from engine.evaluate.validation import accuracies, assail
 from engine.evaluate.verdict import HOLDS
-from engine.fast.folding import Folded
+from engine.fast.folding import FoldedNet
 from engine.models import small_resnet
 from engine.runtime.device import seed_for
 from engine.runtime.rng import fenced, judged, sow
@@ -145,7 +145,7 @@ def test_a_copy_is_frozen_and_leaves_no_gradient() -> None:
     net = trained()
     copy = fold(net, images(8).images, CPU).net
     assert copy is not None
-    assert isinstance(copy, Folded)
+    assert isinstance(copy, FoldedNet)
     assert list(copy.parameters()) == []
     attacked(on(net, copy), SUITE[5])
     assert all(parameter.grad is None and parameter.requires_grad for parameter in net.parameters())
@@ -184,11 +184,11 @@ def test_a_net_that_cannot_be_folded_is_attacked_as_it_is_and_that_is_said(tmp_p
 
 
 def test_a_copy_that_answers_otherwise_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Shifted(Folded):
+    class Shifted(FoldedNet):
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x) + 0.01
 
-    monkeypatch.setattr(bench, "Folded", Shifted)
+    monkeypatch.setattr(bench, "FoldedNet", Shifted)
     found = fold(trained(), images(8).images, CPU)
     assert found.net is None
     assert "logits differ by 0.01" in found.why

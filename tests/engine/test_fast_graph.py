@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from engine.fast import path
-from engine.fast.graph import WARMUP, GraphError, Recorded, capturable, tensors
-from engine.fast.plan import Plan
+from engine.fast.graph import WARMUP, CapturedStep, GraphError, capturable, tensors
+from engine.fast.plan import FastPlan
 from engine.spec.events import Warned
 from engine.spec.methods import ARD, CRDND, IAD, RSLAD, TRADES
 from engine.spec.training import Training
@@ -21,8 +21,8 @@ from engine.types import Loss, TrainingMethod
 from tests.engine.fast_bench import Net, batch, trainer
 from tests.engine.test_trainer import Journal, label, same
 
-GRAPHS = Plan(folded=True, paired=True, graphs=True)
-EAGER = Plan(folded=True, paired=True)
+GRAPHS = FastPlan(folded=True, paired=True, graphs=True)
+EAGER = FastPlan(folded=True, paired=True)
 LEARNED = CRDND(pool="nat_adv", anchor="teacher", off_diagonal="learned")
 
 
@@ -74,7 +74,7 @@ class Run(NamedTuple):
     made: object
 
 
-def run(spec, plan: Plan, monkeypatch: pytest.MonkeyPatch, spoil: str | None = None, watch=None) -> Run:
+def run(spec, plan: FastPlan, monkeypatch: pytest.MonkeyPatch, spoil: str | None = None, watch=None) -> Run:
     journal = Journal()
     made = trainer(spec, journal, plan)
     fake = Fake(made._moving, spoil)
@@ -283,7 +283,7 @@ def alone(spoil: str | None = None):
 
     fake = Fake(state, spoil)
     fake.optimizers = [optimizer]
-    recorded = Recorded(lambda x, y, _known: train_step(Squares(net), unmoved, [optimizer], x, y), state, fake)
+    recorded = CapturedStep(lambda x, y, _known: train_step(Squares(net), unmoved, [optimizer], x, y), state, fake)
     return recorded, net, optimizer, fake
 
 

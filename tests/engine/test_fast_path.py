@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from engine.fast import standins
-from engine.fast.folding import Folded
+from engine.fast import proxies
+from engine.fast.folding import FoldedNet
 from engine.fast.graph import tensors
 from engine.fast.path import FastPath
-from engine.fast.plan import Plan
+from engine.fast.plan import FastPlan
 from engine.spec.methods import CRDND, IAD, RSLAD, TRADES
 from engine.spec.passes import passes_per_step
 from engine.train.step import maximiser
@@ -20,7 +20,7 @@ from tests.engine.fast_bench import BALL, EVAL, METHODS, TRAIN, Net, batch, furt
 from tests.engine.subjects import pixels, trained
 from tests.engine.test_trainer import Journal, label, same
 
-FAST = Plan(folded=True, paired=True)
+FAST = FastPlan(folded=True, paired=True)
 DOUBLE = torch.float64
 STATISTICS = ("running_mean", "running_var")
 
@@ -37,7 +37,7 @@ def counts(memory: dict) -> list[list[int]]:
 @pytest.mark.parametrize("inner", [EVAL, TRAIN], ids=["eval", "train"])
 @pytest.mark.parametrize("spec", METHODS, ids=label)
 def test_without_a_plan_every_step_is_the_plain_one_bit_for_bit(spec, inner):
-    plain, exact = steps(spec, None, inner, count=3), steps(spec, Plan(), inner, count=3)
+    plain, exact = steps(spec, None, inner, count=3), steps(spec, FastPlan(), inner, count=3)
     assert exact.losses == plain.losses
     assert same(exact.state, plain.state) and same(exact.memory, plain.memory)
     assert same(exact.gradients, plain.gradients)
@@ -46,7 +46,7 @@ def test_without_a_plan_every_step_is_the_plain_one_bit_for_bit(spec, inner):
 @pytest.mark.parametrize("inner", [EVAL, TRAIN], ids=["eval", "train"])
 @pytest.mark.parametrize("spec", METHODS, ids=label)
 def test_folded_and_paired_a_step_is_the_exact_one_in_float64(spec, inner):
-    exact, fast = steps(spec, Plan(), inner, dtype=DOUBLE), steps(spec, FAST, inner, dtype=DOUBLE)
+    exact, fast = steps(spec, FastPlan(), inner, dtype=DOUBLE), steps(spec, FAST, inner, dtype=DOUBLE)
     assert fast.losses == pytest.approx(exact.losses, rel=1e-12)
     assert furthest(exact.gradients, fast.gradients) < 1e-12
     assert furthest(exact.state, fast.state) < 1e-12
@@ -56,7 +56,7 @@ def test_folded_and_paired_a_step_is_the_exact_one_in_float64(spec, inner):
 
 @pytest.mark.parametrize("spec", [RSLAD(), CRDND(), TRADES()], ids=label)
 def test_several_steps_in_a_row_stay_together(spec):
-    exact, fast = steps(spec, Plan(), count=4, dtype=DOUBLE), steps(spec, FAST, count=4, dtype=DOUBLE)
+    exact, fast = steps(spec, FastPlan(), count=4, dtype=DOUBLE), steps(spec, FAST, count=4, dtype=DOUBLE)
     assert fast.losses == pytest.approx(exact.losses, rel=1e-9)
     assert furthest(exact.state, fast.state) < 1e-9
 
@@ -64,8 +64,8 @@ def test_several_steps_in_a_row_stay_together(spec):
 @pytest.mark.parametrize("spec", [spec for spec in METHODS if views(spec) == 2], ids=label)
 def test_one_batch_norm_over_both_views_would_be_another_step(spec, monkeypatch: pytest.MonkeyPatch):
     """So the law above can fail: only the parting of the batch is taken away here."""
-    exact = steps(spec, Plan(), dtype=DOUBLE)
-    monkeypatch.setattr(standins, "parted", lambda *_: nullcontext())
+    exact = steps(spec, FastPlan(), dtype=DOUBLE)
+    monkeypatch.setattr(proxies, "split_batches", lambda *_: nullcontext())
     joint = steps(spec, FAST, dtype=DOUBLE)
     assert furthest(exact.gradients, joint.gradients) > 1e-3
     assert furthest(statistics(exact.state), statistics(joint.state)) > 1e-3
@@ -73,8 +73,8 @@ def test_one_batch_norm_over_both_views_would_be_another_step(spec, monkeypatch:
 
 @pytest.mark.parametrize("spec", [RSLAD(), CRDND()], ids=label)
 def test_the_other_order_of_the_views_would_leave_other_statistics(spec, monkeypatch: pytest.MonkeyPatch):
-    exact, together = steps(spec, Plan(), dtype=DOUBLE), standins.Student._together
-    monkeypatch.setattr(standins.Student, "_together", lambda self, a, b: together(self, b, a)[::-1])
+    exact, together = steps(spec, FastPlan(), dtype=DOUBLE), proxies.StudentProxy._together
+    monkeypatch.setattr(proxies.StudentProxy, "_together", lambda self, a, b: together(self, b, a)[::-1])
     swapped = steps(spec, FAST, dtype=DOUBLE)
     assert swapped.losses == pytest.approx(exact.losses, rel=1e-12)
     assert furthest(statistics(exact.state), statistics(swapped.state)) > 1e-4
@@ -114,12 +114,12 @@ def test_the_networks_are_asked_as_often_as_the_counts_say(spec, inner):
             real.teacher.register_forward_pre_hook(lambda _net, x: asked["teacher"].append(len(x[0])))
 
     passes = passes_per_step(spec, 3, views(spec) == 2)
-    steps(spec, Plan(), inner, watch=watch)
+    steps(spec, FastPlan(), inner, watch=watch)
     assert sum(asked["student"]) + sum(asked["learning"]) == 6 * passes.student_forward
     assert sum(asked["teacher"]) == 6 * passes.teacher_forward
     if inner is EVAL:
         assert asked["learning"] == [6] * passes.full_backward
-        steps(spec, Plan(paired=True), inner, watch=watch)
+        steps(spec, FastPlan(paired=True), inner, watch=watch)
         assert asked["learning"] == [6 * passes.full_backward]
 
 
@@ -180,7 +180,7 @@ def test_the_views_of_a_pair_follow_the_epoch_in_which_iad_begins_to_introspect(
 
 
 def test_an_equal_tensor_is_not_the_same_tensor():
-    fast = FastPath(nets(RSLAD()), Plan())
+    fast = FastPath(nets(RSLAD()), FastPlan())
     x, _y = batch(0)
     planted = torch.full((6, 4), 7.0)
     fast.teacher.knows(x, planted)
@@ -197,8 +197,8 @@ def test_a_student_that_cannot_be_parted_or_folded_is_asked_plainly_and_a_note_s
 
     odd = Odd(0)
     odd.again = nn.BatchNorm2d(6, momentum=None)
-    fast = FastPath(Nets(odd, None, 4), Plan(folded=True, paired=True, inner=torch.bfloat16))
-    assert fast.plan == Plan() and len(fast.notes) == 2
+    fast = FastPath(Nets(odd, None, 4), FastPlan(folded=True, paired=True, inner=torch.bfloat16))
+    assert fast.plan == FastPlan() and len(fast.notes) == 2
     assert "two batches in the outer step" in fast.notes[0] and "the student is not folded" in fast.notes[1]
 
 
@@ -207,7 +207,7 @@ def adversarial(dtype: torch.dtype, seed: int) -> tuple[torch.Tensor, torch.Tens
     net = trained(robust=True)
     x, y = pixels(200)
     torch.manual_seed(seed)
-    asked = net if dtype == torch.float32 else Folded(net, dtype)
+    asked = net if dtype == torch.float32 else FoldedNet(net, dtype)
     climb = maximiser(net, BALL, EVAL.model_copy(update={"steps": 10, "step_size": type(EVAL.step_size)(0.025)}))
     x_adv = climb(lambda z: nn.functional.cross_entropy(asked(z), y, reduction="none"), x)
     loss = nn.functional.cross_entropy(net(x_adv), y)
@@ -225,13 +225,13 @@ def test_an_inner_maximisation_in_bfloat16_lies_within_the_reseed_control_of_a_r
 
 
 def test_an_outer_step_in_bfloat16_keeps_float32_weights_losses_and_statistics():
-    exact, half = steps(RSLAD(), Plan()), steps(RSLAD(), Plan(outer=torch.bfloat16, paired=True))
+    exact, half = steps(RSLAD(), FastPlan()), steps(RSLAD(), FastPlan(outer=torch.bfloat16, paired=True))
     assert half.losses == pytest.approx(exact.losses, rel=0.05) and half.losses != exact.losses
     assert all(value.dtype in (torch.float32, torch.int64) for value in half.state.values())
     assert furthest(statistics(exact.state), statistics(half.state)) < 0.02
 
 
-def heard(plan: Plan, spec):
+def heard(plan: FastPlan, spec):
     """What two steps leave behind whose attack is in train mode, and the types in which the student computed."""
 
     def watch(real: Nets) -> None:
@@ -244,10 +244,10 @@ def heard(plan: Plan, spec):
 @pytest.mark.parametrize("spec", [IAD(begin=0), RSLAD()], ids=label)
 def test_an_attack_in_train_mode_is_autocast_where_that_is_asked_for(spec):
     """Three steps of the climb in bfloat16, the outer pass in float32; batch statistics stay float32."""
-    half, dtypes = heard(Plan(inner=torch.bfloat16), spec)
+    half, dtypes = heard(FastPlan(inner=torch.bfloat16), spec)
     outer = len(dtypes) // 2 - 3
     assert dtypes == 2 * ([torch.bfloat16] * 3 + [torch.float32] * outer) and outer
-    full, dtypes = heard(Plan(), spec)
+    full, dtypes = heard(FastPlan(), spec)
     assert set(dtypes) == {torch.float32}
     assert half.losses != full.losses and half.losses == pytest.approx(full.losses, rel=0.05)  # of 8 bits
     for name, value in statistics(half.state).items():
@@ -255,7 +255,7 @@ def test_an_attack_in_train_mode_is_autocast_where_that_is_asked_for(spec):
         assert torch.allclose(value, full.state[name], atol=0.02) and not torch.equal(value, full.state[name])
 
 
-@pytest.mark.parametrize("plan", [Plan(outer=torch.bfloat16), Plan(paired=True, outer=torch.bfloat16)], ids=str)
+@pytest.mark.parametrize("plan", [FastPlan(outer=torch.bfloat16), FastPlan(paired=True, outer=torch.bfloat16)], ids=str)
 def test_unasked_it_stays_float32_beside_an_outer_step_in_bfloat16(plan):
     _done, dtypes = heard(plan, RSLAD())
     assert dtypes[:3] == [torch.float32] * 3 and torch.bfloat16 in dtypes

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine.fast import plan
-from engine.fast.plan import Asked, Plan, decide, half_pays, vendor
+from engine.fast.plan import FastPlan, NetworkCost, decide, half_pays, vendor
 from engine.spec.cost import model_cost
 from engine.spec.machine import Machine
 from engine.spec.models import MobileNetV2, ResNet18, SmallCNN, WideResNet
@@ -15,8 +15,8 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 FLOAT, HALF = torch.float32, torch.bfloat16
 
 
-def asked(spec) -> Asked:
-    return Asked(model_cost(spec, 10, (3, 32, 32)).macs, spec.cpu_half, spec.cpu_paired)
+def asked(spec) -> NetworkCost:
+    return NetworkCost(model_cost(spec, 10, (3, 32, 32)).macs, spec.cpu_half, spec.cpu_paired)
 
 
 LARGE, SMALL, DEPTHWISE, TEACHER = map(asked, (ResNet18(), SmallCNN(), MobileNetV2(), WideResNet()))
@@ -44,7 +44,9 @@ def gpu(monkeypatch: pytest.MonkeyPatch):
     return be
 
 
-def made(device: torch.device, student: Asked = LARGE, teacher: Asked | None = TEACHER, **machine) -> Plan:
+def made(
+    device: torch.device, student: NetworkCost = LARGE, teacher: NetworkCost | None = TEACHER, **machine
+) -> FastPlan:
     eval_attack, ranks = machine.pop("eval_attack", True), machine.pop("ranks", 1)
     return decide(Machine(**machine), device, student, teacher, eval_attack=eval_attack, ranks=ranks)
 
@@ -73,7 +75,9 @@ def test_a_kernel_that_tells_nothing_is_no_error(monkeypatch: pytest.MonkeyPatch
 
 def test_a_cpu_with_bfloat16_uses_it_for_large_nets_of_plain_convolutions(processor):
     processor("AuthenticAMD", avx=True)
-    expected = Plan(teacher=HALF, inner=HALF, outer=HALF, folded=True, folded_teacher=True, paired=True, table="auto")
+    expected = FastPlan(
+        teacher=HALF, inner=HALF, outer=HALF, folded=True, folded_teacher=True, paired=True, table="auto"
+    )
     assert made(CPU) == expected
     depthwise, small = made(CPU, DEPTHWISE), made(CPU, SMALL)
     assert (depthwise.teacher, depthwise.inner, depthwise.outer) == (HALF, FLOAT, FLOAT)
@@ -83,22 +87,22 @@ def test_a_cpu_with_bfloat16_uses_it_for_large_nets_of_plain_convolutions(proces
 
 def test_a_cpu_without_it_uses_float32_and_pairs_but_for_depthwise_nets(processor):
     processor("GenuineIntel", avx=True)
-    assert made(CPU) == Plan(folded=True, folded_teacher=True, paired=True, table="auto")
-    assert made(CPU, DEPTHWISE) == Plan(folded=True, folded_teacher=True, paired=DEPTHWISE.paired, table="auto")
+    assert made(CPU) == FastPlan(folded=True, folded_teacher=True, paired=True, table="auto")
+    assert made(CPU, DEPTHWISE) == FastPlan(folded=True, folded_teacher=True, paired=DEPTHWISE.paired, table="auto")
     assert DEPTHWISE.paired is False and DEPTHWISE.half is False
 
 
 def test_a_gpu_takes_bfloat16_from_ampere_on_and_a_graph(gpu):
     gpu(9, 0)
-    everything = Plan(
+    everything = FastPlan(
         teacher=HALF, inner=HALF, outer=HALF, folded=True, folded_teacher=True, paired=True, table="auto", graphs=True
     )
     assert made(GPU) == made(GPU, DEPTHWISE) == everything
-    assert made(GPU, SMALL) == Plan(
+    assert made(GPU, SMALL) == FastPlan(
         teacher=HALF, folded=True, folded_teacher=True, paired=True, table="auto", graphs=True
     )
     gpu(7, 5)
-    assert made(GPU) == Plan(folded=True, folded_teacher=True, paired=True, table="auto", graphs=True)
+    assert made(GPU) == FastPlan(folded=True, folded_teacher=True, paired=True, table="auto", graphs=True)
 
 
 @pytest.mark.parametrize("device", [CPU, GPU], ids=str)
@@ -106,7 +110,7 @@ def test_exact_overrides_every_other_switch(device, gpu):
     gpu(9, 0)
     wishes = {"teacher_precision": "bfloat16", "outer_precision": "bfloat16", "paired": "on", "table": "complete"}
     exact = made(device, exact=True, **wishes)
-    assert exact == Plan() and exact.exact and exact.switches() == {}
+    assert exact == FastPlan() and exact.exact and exact.switches() == {}
     assert not made(device, **wishes).exact
 
 
@@ -123,7 +127,7 @@ def test_what_a_gpu_decides_by_itself_can_be_turned_off(gpu):
     gpu(9, 0)
     words = ("teacher_precision", "inner_precision", "outer_precision")
     off = made(GPU, **dict.fromkeys(words, "float32"), folded="off", paired="off", table="off", graphs="off")
-    assert off == Plan() and off.exact
+    assert off == FastPlan() and off.exact
 
 
 def test_the_inner_maximisation_is_bfloat16_on_a_folded_copy_or_not_at_all(gpu):
@@ -141,7 +145,7 @@ def test_an_attack_in_train_mode_is_float32_unless_bfloat16_is_asked_for(device,
     for wish, found in (("auto", FLOAT), ("float32", FLOAT), ("bfloat16", HALF)):
         plan = made(device, eval_attack=False, inner_precision=wish)
         assert (plan.inner, plan.folded, plan.switches()["inner"]) == (found, False, str(found).removeprefix("torch."))
-    assert made(device, eval_attack=False, inner_precision="bfloat16", exact=True) == Plan()
+    assert made(device, eval_attack=False, inner_precision="bfloat16", exact=True) == FastPlan()
 
 
 def test_without_a_teacher_there_is_no_table_and_nothing_of_it_in_bfloat16(gpu):
@@ -154,11 +158,11 @@ def test_several_ranks_pair_and_hold_no_graph_even_in_an_exact_run(gpu):
     gpu(9, 0)
     assert made(GPU, ranks=2, paired="off").paired and not made(GPU, ranks=2, graphs="on").graphs
     exact = made(GPU, ranks=2, exact=True)
-    assert exact == Plan(ranks=2, paired=True) and exact.exact and exact.switches()["ranks"] == "2"
+    assert exact == FastPlan(ranks=2, paired=True) and exact.exact and exact.switches()["ranks"] == "2"
 
 
 def test_the_switches_are_said_by_name():
-    shown = Plan(teacher=HALF, folded=True, table="complete").switches()
+    shown = FastPlan(teacher=HALF, folded=True, table="complete").switches()
     assert shown == {
         "teacher": "bfloat16",
         "inner": "float32",

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine.fast.filling import fill
-from engine.fast.plan import Plan
+from engine.fast.plan import FastPlan
 from engine.fast.table import Table, chunks_of
 from engine.spec.methods import ARD, CRDND, IAD, RSLAD
 from engine.train.loop import Trainer
@@ -15,7 +15,7 @@ from tests.engine.table_bench import all_of, missing, opened
 from tests.engine.test_trainer import Journal, label, same
 
 TAUGHT = [ARD(alpha=1.0), ARD(alpha=0.5), IAD(begin=1), RSLAD(), CRDND(), CRDND(off_diagonal="learned")]
-FAST = Plan(folded=True, paired=True)
+FAST = FastPlan(folded=True, paired=True)
 IMAGES = 40
 
 
@@ -23,7 +23,9 @@ def small_table(folder: Path) -> Table:
     return opened(folder, images=IMAGES, classes=CLASSES, image=(2, 5, 5))
 
 
-def laid(spec, journal: Journal, folder: Path | None, *, plan: Plan = FAST, first: list[int] | None = None) -> Trainer:
+def laid(
+    spec, journal: Journal, folder: Path | None, *, plan: FastPlan = FAST, first: list[int] | None = None
+) -> Trainer:
     """A run; with a folder, on a table there, which is filled before: for the images `first`, then for all."""
     made = trainer(spec, journal, plan)
     if folder is not None:
@@ -44,10 +46,10 @@ def whole(spec, folder: Path | None, **changes) -> Journal:
 
 
 def named(part: object) -> str:
-    return ("fast" if part == FAST else "exact but for the table") if isinstance(part, Plan) else label(part)
+    return ("fast" if part == FAST else "exact but for the table") if isinstance(part, FastPlan) else label(part)
 
 
-@pytest.mark.parametrize(("spec", "plan"), [*((spec, FAST) for spec in TAUGHT), (CRDND(), Plan())], ids=named)
+@pytest.mark.parametrize(("spec", "plan"), [*((spec, FAST) for spec in TAUGHT), (CRDND(), FastPlan())], ids=named)
 def test_a_run_is_the_same_whoever_filled_its_table(spec, plan, tmp_path: Path):
     """To the bit with any table. Without one to rounding, which signs of gradients make larger from step to step.
 

@@ -17,7 +17,7 @@ from engine.spec import tables
 from engine.spec.data import CIFAR10
 from engine.spec.models import SmallCNN, SmallResNet
 from engine.spec.tables import TableError
-from engine.teachers.load import Teacher
+from engine.teachers.load import FrozenTeacher
 from engine.types import Split
 from tests.engine.table_bench import KEY, all_of, every, missing, opened, process, scribbled
 
@@ -38,12 +38,12 @@ filling.fill(table, teacher("small_cnn"), IMAGES, chunks, lambda: None, lambda d
 """
 
 
-def teacher(name: str) -> Teacher:
+def teacher(name: str) -> FrozenTeacher:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if name == "small_cnn":
-            return Teacher(small_cnn.build(SmallCNN(width=8), KEY.classes, KEY.image))
-        return Teacher(small_resnet.build(SmallResNet(width=8, blocks=1), KEY.classes, KEY.image))
+            return FrozenTeacher(small_cnn.build(SmallCNN(width=8), KEY.classes, KEY.image))
+        return FrozenTeacher(small_resnet.build(SmallResNet(width=8, blocks=1), KEY.classes, KEY.image))
 
 
 def filled(table, net, chosen=None, pause=lambda: None) -> list[float]:

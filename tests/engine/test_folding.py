@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.fast.folding import Folded, FoldingError
-from engine.fast.halves import part
+from engine.fast.folding import FoldedNet, FoldingError
+from engine.fast.split_batchnorm import use_split_batchnorm
 from engine.spec.models import ModelSpec, PreActResNet18, ResNet18, SmallCNN, SmallResNet, WideResNet, WideResNetSiLU
-from engine.teachers.load import Teacher
+from engine.teachers.load import FrozenTeacher
 from tests.engine.test_models import SMALL, build, title
 
 NORMALIZED = [SmallResNet(normalization="cifar10"), PreActResNet18(variant="deepmind", normalization="cifar100")]
@@ -71,7 +71,7 @@ def tensors(net: nn.Module) -> list[Tensor]:
 @pytest.mark.parametrize("spec", [*SMALL, *NORMALIZED], ids=title)
 def test_logits_and_input_gradients_are_those_of_the_net(spec, memory_format):
     net, x = shaken(spec), images()
-    folded = Folded(net, memory_format=memory_format)
+    folded = FoldedNet(net, memory_format=memory_format)
     for found, wanted in zip(answer(folded, x), answer(net, x), strict=True):
         assert found.dtype == torch.float64
         assert off(found, wanted) < 1e-12
@@ -79,7 +79,7 @@ def test_logits_and_input_gradients_are_those_of_the_net(spec, memory_format):
 
 @pytest.mark.parametrize(("spec", "folded", "left"), COUNTS, ids=title)
 def test_how_many_batch_norms_vanish(spec, folded, left):
-    copy = Folded(build(spec))
+    copy = FoldedNet(build(spec))
     assert (copy.folded, copy.left) == (folded, left)
     called = [m for m in copy.modules() if isinstance(m, nn.BatchNorm2d)]
     unused = 2 if getattr(spec, "sub_block", False) else 0  # a block that no forward calls
@@ -90,12 +90,12 @@ def test_how_many_batch_norms_vanish(spec, folded, left):
 @pytest.mark.parametrize("spec", [SmallResNet(normalization="cifar10"), PreActResNet18(variant="rice")], ids=title)
 def test_refresh_is_a_fresh_fold_in_the_same_memory(spec, dtype):
     net = shaken(spec, torch.float32)
-    folded = Folded(net, dtype, torch.channels_last)
+    folded = FoldedNet(net, dtype, torch.channels_last)
     places = [tensor.data_ptr() for tensor in tensors(folded)]
     old = answer(folded, images(torch.float32))[0]
     shake(net, seed=5)
     folded.refresh()
-    fresh = Folded(net, dtype, torch.channels_last)
+    fresh = FoldedNet(net, dtype, torch.channels_last)
     assert [tensor.data_ptr() for tensor in tensors(folded)] == places
     assert all(torch.equal(a, b) for a, b in zip(tensors(folded), tensors(fresh), strict=True))
     for found, wanted in zip(answer(folded, images(torch.float32)), answer(fresh, images(torch.float32)), strict=True):
@@ -109,7 +109,7 @@ def test_refresh_is_a_fresh_fold_in_the_same_memory(spec, dtype):
 def test_bfloat16_is_close_and_answers_in_float32(spec):
     """Eight bits of mantissa: 0.4 % a rounding, a few dozen of them in a row; pixels are normalised in float32."""
     net, x = shaken(spec, torch.float32), images(torch.float32)
-    folded = Folded(net, torch.bfloat16, torch.channels_last)
+    folded = FoldedNet(net, torch.bfloat16, torch.channels_last)
     assert {m.weight.dtype for m in folded.modules() if isinstance(m, nn.Conv2d | nn.Linear)} == {torch.bfloat16}
     assert {m.running_var.dtype for m in folded.modules() if isinstance(m, nn.BatchNorm2d)} <= {torch.float32}
     (logits, gradient), (plain, plain_gradient) = answer(folded, x), answer(net, x)
@@ -134,7 +134,7 @@ def test_the_net_is_not_touched_and_not_entered():
     flags = [parameter.requires_grad for parameter in net.parameters()]
     modes = [module.training for module in net.modules()]
     hooks = [len(module._forward_hooks) for module in net.modules()]
-    folded = Folded(net)
+    folded = FoldedNet(net)
     folded.refresh()
     answer(folded, images(torch.float32))
     assert not calls
@@ -149,7 +149,7 @@ def test_the_net_is_not_touched_and_not_entered():
 
 
 def test_it_stays_in_eval_mode_and_has_nothing_to_train_or_save():
-    folded = Folded(shaken(PreActResNet18(variant="rice"), torch.float32))
+    folded = FoldedNet(shaken(PreActResNet18(variant="rice"), torch.float32))
     whole = nn.Sequential(folded)
     whole.train()
     whole.requires_grad_(True)
@@ -164,7 +164,7 @@ def test_it_stays_in_eval_mode_and_has_nothing_to_train_or_save():
 def test_a_variance_of_zero_is_finite():
     net, x = shaken(SmallCNN(width=4)), images()
     net.bn1.running_var.zero_()
-    folded = Folded(net)
+    folded = FoldedNet(net)
     for found, wanted in zip(answer(folded, x), answer(net, x), strict=True):
         assert torch.isfinite(found).all()
         assert off(found, wanted) < 1e-12
@@ -173,9 +173,9 @@ def test_a_variance_of_zero_is_finite():
 def test_a_teacher_and_a_parted_net_are_folded_too():
     net, x = shaken(SmallResNet(normalization="cifar10")), images()
     wanted = answer(net, x)
-    teacher = Folded(Teacher(deepcopy(net)))
-    part(net)
-    for folded in (teacher, Folded(net)):
+    teacher = FoldedNet(FrozenTeacher(deepcopy(net)))
+    use_split_batchnorm(net)
+    for folded in (teacher, FoldedNet(net)):
         assert (folded.folded, folded.left) == (9, 0)
         assert all(off(a, b) < 1e-12 for a, b in zip(answer(folded, x), wanted, strict=True))
 
@@ -209,7 +209,7 @@ class Scaled(nn.Conv2d):
 def test_what_cannot_be_folded_stays():
     net, x = Odd().double(), images()
     shake(net, seed=4)
-    folded = Folded(net.eval())
+    folded = FoldedNet(net.eval())
     assert (folded.folded, folded.left) == (1, 4)
     assert all(off(a, b) < 1e-12 for a, b in zip(answer(folded, x), answer(net, x), strict=True))
 
@@ -221,4 +221,4 @@ class Branching(nn.Module):
 
 def test_a_net_that_cannot_be_followed_is_refused():
     with pytest.raises(FoldingError, match=r"Branching cannot be traced.*\n.*folded = false"):
-        Folded(Branching())
+        FoldedNet(Branching())

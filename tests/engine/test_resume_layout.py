@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from engine.fast.plan import Plan
+from engine.fast.plan import FastPlan
 from engine.run.context import Stage
 from engine.run.run import _machine
 from engine.runtime import provenance
@@ -23,7 +23,7 @@ LEARNED = CRDND(
 
 
 def laid(spec, journal: Journal, layout: torch.memory_format) -> Trainer:
-    made = trainer(spec, journal, Plan())
+    made = trainer(spec, journal, FastPlan())
     made.nets.student.to(memory_format=layout)
     return made
 

@@ -8,7 +8,7 @@ from benchmarks.interleave import rotate
 from benchmarks.kernels import top_kernels
 from benchmarks.variants import CPU, Ours, Variant, defaults, named, variants
 from engine.data.augment import Feed
-from engine.fast.plan import Plan
+from engine.fast.plan import FastPlan
 from engine.spec.data import CIFAR10
 from engine.spec.models import MobileNetV2, ResNet18, SmallCNN, WideResNet
 from engine.types import Split
@@ -27,9 +27,9 @@ def test_the_variants_are_each_switch_alone_all_together_and_what_a_run_decides(
     found = variants(ResNet18(), WideResNet(), CPU)
     by_name = {variant.name: variant for variant in found}
     assert len(by_name) == len(found)
-    assert by_name["fused SGD"].plan == Plan()
-    assert by_name["folded"].plan == Plan(folded=True)
-    assert by_name["all bfloat16, table"].plan == Plan(
+    assert by_name["fused SGD"].plan == FastPlan()
+    assert by_name["folded"].plan == FastPlan(folded=True)
+    assert by_name["all bfloat16, table"].plan == FastPlan(
         folded=True, paired=True, teacher=BF16, inner=BF16, outer=BF16, table="complete"
     )
     assert not any(variant.plan.graphs for variant in found)
@@ -98,7 +98,7 @@ def test_the_ladder_finds_the_exact_step_equal_to_itself_and_another_seed_differ
 
 
 def test_a_variant_in_bfloat16_must_keep_the_attack_as_strong_and_the_gradient_in_its_direction():
-    half = Variant(name="half", plan=Plan(inner=BF16, folded=True))
+    half = Variant(name="half", plan=FastPlan(inner=BF16, folded=True))
     fine = {"kl_of_x_adv": -0.009, "cosine_at_x_adv": 0.995, "cosine": 0.991}
     assert ladder.fits(half, fine)
     assert not ladder.fits(half, fine | {"kl_of_x_adv": -0.011})

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.fast import table as table_file
-from engine.run.outfit import Laying
+from engine.run.fast_path import TeacherLogitsBuilder
 from engine.spec import tables
 from engine.spec.tables import tables_folder
 from tests.engine.broken_runs import FINISHED, Nursery, said
@@ -64,7 +64,7 @@ def test_what_another_user_left_half_made_takes_the_table_from_nobody(
 
 def test_the_images_of_a_table_are_brought_to_the_device_once() -> None:
     images = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
-    laying = object.__new__(Laying)
+    laying = object.__new__(TeacherLogitsBuilder)
     dataset, stage = SimpleNamespace(train=SimpleNamespace(images=images)), SimpleNamespace(device=torch.device("meta"))
     vars(laying).update(dataset=dataset, stage=stage)
     assert laying._images.is_meta and laying._images is laying._images

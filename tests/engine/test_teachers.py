@@ -21,7 +21,7 @@ from engine.spec.rundir import RunDir
 from engine.spec.scalars import Pixels
 from engine.spec.teachers import CheckpointTeacher, PresetTeacher, RobustBenchTeacher, RunTeacher
 from engine.teachers import foreign, load, weights
-from engine.teachers.load import Source, Teacher
+from engine.teachers.load import FrozenTeacher, TeacherSource
 from engine.types import Split
 
 LEVELS = (0.2, 0.4, 0.6, 0.8)
@@ -51,8 +51,8 @@ def _split(n: int = 400, wrong: int = 0) -> Split:
     return Split(images, labels)
 
 
-def _source(clean: float | None = None, robust: float | None = None, tolerance: float = 0.03) -> Source:
-    return Source(
+def _source(clean: float | None = None, robust: float | None = None, tolerance: float = 0.03) -> TeacherSource:
+    return TeacherSource(
         path=Path("w.pt"),
         model=SmallCNN(),
         label="bands",
@@ -63,8 +63,10 @@ def _source(clean: float | None = None, robust: float | None = None, tolerance: 
     )
 
 
-def _check(net: nn.Module, source: Source, split: Split, epsilon: float = 8 / 255, seed: int = 0) -> load.Checked:
-    return load.check(Teacher(net), source, split, ThreatModel(epsilon=Pixels(epsilon)), CPU, seed)
+def _check(
+    net: nn.Module, source: TeacherSource, split: Split, epsilon: float = 8 / 255, seed: int = 0
+) -> load.TeacherCheck:
+    return load.check(FrozenTeacher(net), source, split, ThreatModel(epsilon=Pixels(epsilon)), CPU, seed)
 
 
 @pytest.mark.parametrize(("epsilon", "robust"), [(8 / 255, 1.0), (0.09, 1.0), (0.15, 0.0)])
@@ -145,7 +147,7 @@ def test_the_check_is_repeatable_and_leaves_the_random_state_alone() -> None:
 def test_a_teacher_stays_in_eval_mode_and_has_no_gradients() -> None:
     net = Bands().train()
     parent = nn.Module()
-    parent.teacher = Teacher(net)
+    parent.teacher = FrozenTeacher(net)
     parent.train()
     assert parent.training and not any(module.training for module in parent.teacher.modules())
     assert not any(parameter.requires_grad for parameter in parent.parameters())
@@ -216,7 +218,7 @@ def test_a_run_and_a_preset_lead_to_their_students_weights(tmp_path: Path) -> No
 
 
 def test_what_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
-    def locate(spec: CheckpointTeacher | RunTeacher | PresetTeacher | RobustBenchTeacher) -> Source:
+    def locate(spec: CheckpointTeacher | RunTeacher | PresetTeacher | RobustBenchTeacher) -> TeacherSource:
         return load.locate(spec, runs=tmp_path, data=tmp_path, dataset="cifar10")
 
     with pytest.raises(TeacherError, match="no such checkpoint"):
@@ -277,7 +279,7 @@ def test_a_teacher_far_below_its_own_record_is_refused_on_its_own_data_and_noted
     assert source.of_run is not None and (source.of_run.clean, source.of_run.n) == (0.95, 200)
 
     def check(wrong: int, data: Digits | Folder) -> list[str]:
-        found = load.check(Teacher(Bands()), source, _split(400, wrong), ThreatModel(), CPU, 0, data)
+        found = load.check(FrozenTeacher(Bands()), source, _split(400, wrong), ThreatModel(), CPU, 0, data)
         return [warning.code for warning in found.warnings]
 
     assert check(30, Digits()) == []  # 92.5 %: within five points
@@ -292,9 +294,9 @@ def test_a_teacher_far_below_its_own_record_is_refused_on_its_own_data_and_noted
 
 
 def test_a_few_images_below_a_record_prove_nothing() -> None:
-    of_run = load.OfRun(data=Digits(), clean=1.0, n=30)
+    of_run = load.TeacherRecord(data=Digits(), clean=1.0, n=30)
     source = dataclasses.replace(_source(), of_run=of_run)
-    found = load.check(Teacher(Bands()), source, _split(20, wrong=2), ThreatModel(), CPU, 0, Digits())
+    found = load.check(FrozenTeacher(Bands()), source, _split(20, wrong=2), ThreatModel(), CPU, 0, Digits())
     assert found.event.clean == 0.9 and found.warnings == []
 
 

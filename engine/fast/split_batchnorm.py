@@ -30,11 +30,11 @@ class Crew(Protocol):
         """The sum over all ranks; the argument may be overwritten. Not differentiable."""
 
 
-class PartingError(CrdndError):
+class SplitBatchNormError(CrdndError):
     """A net has batch norms that cannot take one batch for several."""
 
 
-class PartedBatchNorm(nn.BatchNorm2d):
+class SplitBatchNorm(nn.BatchNorm2d):
     """As nn.BatchNorm2d, with the same parameters, buffers and keys; `parted` says how many batches one batch is."""
 
     parts: int = 1
@@ -60,25 +60,25 @@ class PartedBatchNorm(nn.BatchNorm2d):
         return out
 
 
-def part(net: nn.Module) -> None:
-    """Every nn.BatchNorm2d of the net becomes a PartedBatchNorm, in place: nothing else of it changes.
+def use_split_batchnorm(net: nn.Module) -> None:
+    """Every nn.BatchNorm2d of the net becomes a SplitBatchNorm, in place: nothing else of it changes.
 
-    PartingError, and nothing is changed, when another kind of batch norm would go on mixing the parts.
+    SplitBatchNormError, and nothing is changed, when another kind of batch norm would go on mixing the parts.
     """
     norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
     for norm in norms:
-        known = type(norm) in (nn.BatchNorm2d, PartedBatchNorm)
+        known = type(norm) in (nn.BatchNorm2d, SplitBatchNorm)
         if not known or not norm.affine or not norm.track_running_stats or norm.momentum is None:
-            raise PartingError(
+            raise SplitBatchNormError(
                 f"the parts of a batch would mix in {norm}",
                 hint="Only nn.BatchNorm2d with weights, statistics and a momentum can be parted: set paired = false.",
             )
     for norm in norms:
-        norm.__class__ = PartedBatchNorm
+        norm.__class__ = SplitBatchNorm
 
 
 @contextmanager
-def parted(
+def split_batches(
     net: nn.Module, parts: int, counts: tuple[int, ...] | None = None, crew: Crew | None = None
 ) -> Iterator[None]:
     """Inside, a batch of parts * B images is `parts` batches, in order, for every batch norm in train mode.
@@ -88,7 +88,7 @@ def parted(
     """
     if (crew is None) != (counts is None) or len(counts or range(parts)) != parts:
         raise ValueError(f"a crew needs the images of each of {parts} parts, and nobody else does: {counts}")
-    norms = [module for module in net.modules() if isinstance(module, PartedBatchNorm)]
+    norms = [module for module in net.modules() if isinstance(module, SplitBatchNorm)]
     found = [(norm.parts, norm.counts, norm.crew) for norm in norms]
     for norm in norms:
         norm.parts, norm.counts, norm.crew = parts, counts, crew

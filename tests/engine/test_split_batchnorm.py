@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from engine.fast.halves import Crew, PartedBatchNorm, PartingError, part, parted
+from engine.fast.split_batchnorm import Crew, SplitBatchNorm, SplitBatchNormError, split_batches, use_split_batchnorm
 from engine.spec.models import MobileNetV2, SmallResNet
 from tests.engine.test_models import build
 
@@ -29,7 +29,7 @@ def norms(dtype: torch.dtype) -> tuple[nn.BatchNorm2d, nn.BatchNorm2d]:
         plain.running_mean.normal_()
         plain.running_var.uniform_(0.5, 2)
     ours = deepcopy(plain)
-    part(ours)
+    use_split_batchnorm(ours)
     return plain, ours
 
 
@@ -58,7 +58,7 @@ def test_parts_are_separate_batches_to_the_bit(parts, memory_format):
         x = batch(4 * parts, memory_format=memory_format)
         upstream = torch.randn_like(x)
         separate = torch.cat([plain(rows) for rows in x.split(4)])
-        with parted(ours, parts):
+        with split_batches(ours, parts):
             out = ours(x)
         assert torch.equal(out, separate)
         assert out.is_contiguous(memory_format=memory_format)
@@ -72,8 +72,8 @@ def test_parts_are_separate_batches_to_the_bit(parts, memory_format):
 def test_the_statistics_of_two_halves_by_hand():
     """Halves of constants 0, 2 | 10, 14: means 1 and 12, variances 1 and 4, unbiased over two values 2 and 8."""
     ours = nn.BatchNorm2d(1, momentum=0.5, eps=0.0)
-    part(ours)
-    with parted(ours, 2):
+    use_split_batchnorm(ours)
+    with split_batches(ours, 2):
         out = ours(torch.tensor([0.0, 2.0, 10.0, 14.0]).view(4, 1, 1, 1))
     assert out.flatten().tolist() == [-1.0, 1.0, -1.0, 1.0]
     assert ours.running_mean.item() == 0.5 * (0.5 * 0 + 0.5 * 1) + 0.5 * 12
@@ -88,7 +88,7 @@ def test_in_eval_mode_or_with_one_part_it_is_plain_batch_norm(training, parts):
     plain.train(training), ours.train(training)
     x = batch(6)
     upstream = torch.randn_like(x)
-    with parted(ours, parts):
+    with split_batches(ours, parts):
         out = ours(x)
     wanted = plain(x)
     assert torch.equal(out, wanted)
@@ -102,11 +102,11 @@ def test_a_net_on_one_batch_is_the_net_on_two(spec):
     net = build(spec).double().train()
     ours = deepcopy(net)
     keys = list(ours.state_dict())
-    part(ours)
+    use_split_batchnorm(ours)
     assert list(ours.state_dict()) == keys
     x_adv, x = torch.rand(2, 6, 3, 16, 16, dtype=torch.float64)
     wanted = torch.cat([net(x_adv), net(x)])
-    with parted(ours, 2):
+    with split_batches(ours, 2):
         found = ours(torch.cat([x_adv, x]))
     assert torch.allclose(found, wanted, rtol=1e-10, atol=1e-12)
     wanted.logsumexp(1).sum().backward()
@@ -122,7 +122,7 @@ def test_under_autocast_statistics_and_gradients_of_weights_are_float32():
     plain, ours = norms(torch.float32)
     x = batch(8, torch.bfloat16, torch.channels_last)
     upstream = torch.randn_like(x)
-    with torch.autocast("cpu", torch.bfloat16), parted(ours, 2):
+    with torch.autocast("cpu", torch.bfloat16), split_batches(ours, 2):
         out = ours(x)
     wanted = torch.cat([plain(half) for half in x.split(4)])
     assert out.dtype == torch.bfloat16
@@ -135,30 +135,30 @@ def test_under_autocast_statistics_and_gradients_of_weights_are_float32():
 
 def test_the_context_gives_back_what_it_found():
     ours = nn.Sequential(nn.BatchNorm2d(3))
-    part(ours)
-    with pytest.raises(KeyError), parted(ours, 2):
-        with parted(ours, 3):
+    use_split_batchnorm(ours)
+    with pytest.raises(KeyError), split_batches(ours, 2):
+        with split_batches(ours, 3):
             assert ours[0].parts == 3
         assert ours[0].parts == 2
         raise KeyError
     assert (ours[0].parts, ours[0].counts, ours[0].crew) == (1, None, None)
-    assert isinstance(pickle.loads(pickle.dumps(ours))[0], PartedBatchNorm)
+    assert isinstance(pickle.loads(pickle.dumps(ours))[0], SplitBatchNorm)
 
 
 def test_what_would_be_wrong_is_refused():
     ours = nn.BatchNorm2d(3)
-    part(ours)
-    with parted(ours, 2), pytest.raises(ValueError, match="5 images cannot be 2 parts"):
+    use_split_batchnorm(ours)
+    with split_batches(ours, 2), pytest.raises(ValueError, match="5 images cannot be 2 parts"):
         ours(torch.rand(5, 3, 2, 2))
-    with parted(ours, 2), pytest.raises(ValueError, match="more than one value"):
+    with split_batches(ours, 2), pytest.raises(ValueError, match="more than one value"):
         ours(torch.rand(2, 3, 1, 1))
     assert ours.num_batches_tracked.item() == 0
-    with pytest.raises(ValueError, match="a crew needs"), parted(ours, 2, (4, 4)):
+    with pytest.raises(ValueError, match="a crew needs"), split_batches(ours, 2, (4, 4)):
         pass
     for other in (nn.BatchNorm1d(3), nn.BatchNorm2d(3, affine=False), nn.BatchNorm2d(3, momentum=None)):
         net = nn.Sequential(nn.BatchNorm2d(3), other)
-        with pytest.raises(PartingError, match="would mix in BatchNorm"):
-            part(net)
+        with pytest.raises(SplitBatchNormError, match="would mix in BatchNorm"):
+            use_split_batchnorm(net)
         assert type(net[0]) is nn.BatchNorm2d
 
 
@@ -209,7 +209,7 @@ def test_ranks_together_are_one_process(rows, parts, memory_format):
         assert isinstance(crew, Crew)
         mine = slice(starts[rank], starts[rank] + rows[rank])
         x = torch.cat([part_[mine].detach() for part_ in whole]).requires_grad_()
-        with parted(twins[rank], parts, (sum(rows),) * parts, crew):
+        with split_batches(twins[rank], parts, (sum(rows),) * parts, crew):
             out = twins[rank](x)
         found = gradients(out, x, twins[rank], torch.cat([part_[mine] for part_ in upstream]))
         return out.detach(), found, crew.asked
@@ -252,7 +252,7 @@ def test_the_backward_of_each_part_is_given_its_mean_and_inverse_deviation(toget
     torch.manual_seed(0)
     _plain, ours = norms(torch.float64)
     x = batch(6, torch.float64, memory_format)
-    with Asked() as asked, parted(ours, 2, (3, 3) if together else None, One() if together else None):
+    with Asked() as asked, split_batches(ours, 2, (3, 3) if together else None, One() if together else None):
         ours(x).square().sum().backward()
     assert [trains for _m, _i, trains in asked.given] == [not together] * 2
     for (mean, inverse, _), half in zip(asked.given, x.detach().split(3), strict=True):
@@ -267,11 +267,11 @@ def test_far_from_zero_float32_keeps_its_digits():
     exact = 1000 + torch.randn(8, CHANNELS, 4, 4, dtype=torch.float64)
     ours = nn.BatchNorm2d(CHANNELS)
     ours.running_mean.fill_(1000.5)
-    part(ours)
+    use_split_batchnorm(ours)
 
     def work(rank: int, crew: Thread) -> Tensor:
         norm = deepcopy(ours)
-        with parted(norm, 1, (8,), crew):
+        with split_batches(norm, 1, (8,), crew):
             return norm(exact.float()[4 * rank : 4 * rank + 4])
 
     out = torch.cat(on_ranks(2, work))
@@ -291,7 +291,7 @@ def test_a_crew_under_autocast_reduces_float32():
             seen.append(tensor.dtype)
             return tensor
 
-    with torch.autocast("cpu", torch.bfloat16), parted(ours, 2, (3, 3), Alone()):
+    with torch.autocast("cpu", torch.bfloat16), split_batches(ours, 2, (3, 3), Alone()):
         out = ours(x)
     wanted = torch.cat([plain(half) for half in x.split(3)])
     assert out.dtype == torch.bfloat16

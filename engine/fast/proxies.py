@@ -18,10 +18,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from engine.fast.clock import Clock
-from engine.fast.folding import Folded
-from engine.fast.halves import parted
-from engine.fast.plan import Plan
+from engine.fast.clock import StepClock
+from engine.fast.folding import FoldedNet
+from engine.fast.plan import FastPlan
+from engine.fast.split_batchnorm import split_batches
 from engine.runtime.distributed import Crew
 from engine.types import Images, Logits
 
@@ -29,11 +29,11 @@ SINGLE = 1
 BOTH = 2
 
 
-class Student(nn.Module):
+class StudentProxy(nn.Module):
     """The student as its method sees it."""
 
     def __init__(
-        self, net: nn.Module, plan: Plan, crew: Crew, outer: nn.Module | None = None, copy: Folded | None = None
+        self, net: nn.Module, plan: FastPlan, crew: Crew, outer: nn.Module | None = None, copy: FoldedNet | None = None
     ) -> None:
         """`outer` is the same network behind its wrapper of data parallelism, where there is one."""
         super().__init__()
@@ -110,7 +110,7 @@ class Student(nn.Module):
                 logits: Logits = net(z)
             return logits.to(_full(logits))
         rows = self._crew.rows(len(z))
-        with parted(self.net, 1, (len(z),), self._crew), self._precision(z):
+        with split_batches(self.net, 1, (len(z),), self._crew), self._precision(z):
             logits = net(z[rows])
         return self._crew.gather(logits.to(_full(logits)), len(z))
 
@@ -119,7 +119,7 @@ class Student(nn.Module):
         n = len(first)
         rows = self._crew.rows(n)
         several = self._crew.world > 1
-        together = parted(self.net, BOTH, (n, n) if several else None, self._crew if several else None)
+        together = split_batches(self.net, BOTH, (n, n) if several else None, self._crew if several else None)
         with together, self._precision(first):
             logits: Logits = self._outer[0](torch.cat([first[rows], second[rows]]))
         logits = logits.to(_full(logits))
@@ -136,10 +136,10 @@ class Student(nn.Module):
         return nullcontext() if dtype == torch.float32 else torch.autocast(z.device.type, dtype=dtype)
 
 
-class Teacher(nn.Module):
+class TeacherProxy(nn.Module):
     """The teacher as a method sees it: frozen, folded, and silent where its table knows the answer."""
 
-    def __init__(self, net: nn.Module, crew: Crew, clock: Clock, copy: Folded | None = None) -> None:
+    def __init__(self, net: nn.Module, crew: Crew, clock: StepClock, copy: FoldedNet | None = None) -> None:
         super().__init__()
         self._net, self._asked = [net], [copy or net]  # in lists: these modules are not this one's own
         self._crew, self._clock = crew, clock

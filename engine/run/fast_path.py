@@ -11,7 +11,7 @@ import torch
 from engine.data.augment import Feed
 from engine.fast.filling import ROWS, fill, legal, pays, verify
 from engine.fast.path import FastPath
-from engine.fast.plan import Asked, Plan, decide
+from engine.fast.plan import FastPlan, NetworkCost, decide
 from engine.fast.table import Places, Table, chunks_of, open_table
 from engine.run.context import Stage
 from engine.runtime import provenance
@@ -22,18 +22,18 @@ from engine.spec.events import StageStarted, TableFilled, Warned
 from engine.spec.models import ModelSpec
 from engine.spec.tables import Key, TableError, tables_folder
 from engine.spec.units import bytes_text
-from engine.teachers.load import Source
+from engine.teachers.load import TeacherSource
 from engine.types import Dataset, Nets
 
 GIB = 2**30
 
 
-def plan_of(config: RunConfig, stage: Stage, dataset: Dataset, source: Source | None) -> Plan:
+def plan_of(config: RunConfig, stage: Stage, dataset: Dataset, source: TeacherSource | None) -> FastPlan:
     """What this run switches on, on this device."""
 
-    def asked(spec: ModelSpec) -> Asked:
+    def asked(spec: ModelSpec) -> NetworkCost:
         _n, channels, height, width = dataset.train.images.shape
-        return Asked(
+        return NetworkCost(
             model_cost(spec, len(dataset.classes), (channels, height, width)).macs, spec.cpu_half, spec.cpu_paired
         )
 
@@ -47,7 +47,7 @@ def plan_of(config: RunConfig, stage: Stage, dataset: Dataset, source: Source | 
     )
 
 
-def outfit(plan: Plan, stage: Stage, nets: Nets, student_mode: str) -> FastPath:
+def build_fast_path(plan: FastPlan, stage: Stage, nets: Nets, student_mode: str) -> FastPath:
     """The fast path around these nets; of what cannot be folded, and of an attack in train mode, notes tell."""
     fast = FastPath(nets, plan, stage.crew)
     stage.notes += fast.notes
@@ -56,7 +56,7 @@ def outfit(plan: Plan, stage: Stage, nets: Nets, student_mode: str) -> FastPath:
     return fast
 
 
-def _in_train_mode(plan: Plan, stage: Stage) -> str:
+def _in_train_mode(plan: FastPlan, stage: Stage) -> str:
     if plan.inner == torch.bfloat16:
         return "bfloat16, as inner_precision says"
     kind = "TF32" if stage.machine.tf32 and stage.device.type == "cuda" else "float32"
@@ -64,13 +64,13 @@ def _in_train_mode(plan: Plan, stage: Stage) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Laying:
+class TeacherLogitsBuilder:
     """A run's teacher table on its way: whether there is to be one, and what it lacks."""
 
     fast: FastPath
     config: RunConfig
     stage: Stage
-    source: Source
+    source: TeacherSource
     dataset: Dataset
     data_sha256: str
     feed: Feed
