@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.interleave import machine_facts, save
-from crdnd_tui.compare.multiple import holm
-from crdnd_tui.compare.seeds import paired, sign_flip
+from crdnd_tui.compare.stats import holm, paired_t, sign_flip
 from engine.spec import toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import CrdndError
@@ -118,7 +117,7 @@ def row(found: list[Pair]) -> dict[str, Any]:
     """Of one method, or of all pairs."""
     differences = [one.fast - one.exact for one in found]
     several = len(found) > 1 and len(set(differences)) > 1
-    test = paired(differences) if several else None
+    test = paired_t(differences) if several else None
     return {
         "title": found[0].title,
         "seeds": len(found),

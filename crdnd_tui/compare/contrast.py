@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from crdnd_tui.compare.multiple import LEVEL
+from crdnd_tui.compare.stats import LEVEL
 
 Kind = Literal["paired", "seeds", "welch", "unpaired", "refused", "missing", "baseline"]
 

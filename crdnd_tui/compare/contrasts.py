@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from crdnd_tui.compare import multiple, proportions, seeds
+from crdnd_tui.compare import stats
 from crdnd_tui.compare.comparison import Row, Scored, by_seed, refusal
 from crdnd_tui.compare.contrast import Contrast
 from crdnd_tui.core import report
@@ -59,7 +59,7 @@ def told_apart(row: Row, other: Row, wanted: str, attack: str, among: int) -> bo
     As Bonferroni has it, each of the `among` - 1 comparisons of one row with the others must pay for all.
     """
     p = _tested(_contrast(row, other, wanted, attack))
-    return None if p is None else p * max(1, among - 1) < multiple.LEVEL
+    return None if p is None else p * max(1, among - 1) < stats.LEVEL
 
 
 def _tested(one: Contrast) -> float | None:
@@ -72,7 +72,7 @@ def _tested(one: Contrast) -> float | None:
 def _is_beaten(beside: Sequence[Contrast]) -> bool:
     """Whether one of the rows above is told from it."""
     tested = [p for one in beside if (p := _tested(one)) is not None]
-    if not all(multiple.undecided(tested)):
+    if not all(p >= stats.LEVEL for p in stats.holm(tested)):
         return True
     return any(one.kind == "unpaired" and one.low is not None and not _holds_zero(one) for one in beside)
 
@@ -90,7 +90,7 @@ def _mean(row: Row, wanted: str, attack: str) -> float | None:
 def _adjusted(these: Sequence[Contrast]) -> list[Contrast]:
     """With Holm's correction over those that are tests of whole rows: one seed of several says nothing of its row."""
     tested = [place for place, one in enumerate(these) if one.p is not None and not one.is_of_one_network]
-    values = multiple.holm([p for place in tested if (p := these[place].p) is not None])
+    values = stats.holm([p for place in tested if (p := these[place].p) is not None])
     known = dict(zip(tested, values, strict=True))
     return [
         replace(one, adjusted=known[place], family=len(tested)) if place in known else one
@@ -132,13 +132,13 @@ def _images(one: Scored, two: Scored, wanted: str, attack: str) -> Contrast:
     counts = here.only(there) if here and there else None
     if counts is not None:
         b, c = counts
-        low, high = proportions.agresti_min(b, c, n)
+        low, high = stats.agresti_min(b, c, n)
         return Contrast(
             attack=attack, kind="paired", difference=(b - c) / n, low=low, high=high, p=mcnemar_p(b, c),
             only_row=b, only_baseline=c, n=n,
         )  # fmt: skip
     right, other = (round(run.cell.accuracy * run.cell.n) for run in (one, two))
-    low, high = proportions.newcombe(right, n, other, two.cell.n)
+    low, high = stats.newcombe(right, n, other, two.cell.n)
     blind = " and ".join(
         run.side.label or run.side.id for run, known in ((one, here), (two, there)) if not known or known.right is None
     )
@@ -153,7 +153,7 @@ def _repeated(ones: Mapping[str, float], others: Mapping[str, float], cell: Eval
     """One seed each, of which one at least ran more than once: the means of its runs are no outcomes of images."""
     (mean,), (other,) = ones.values(), others.values()
     n = cell.n
-    low, high = proportions.newcombe(round(mean * n), n, round(other * n), n)
+    low, high = stats.newcombe(round(mean * n), n, round(other * n), n)
     return Contrast(
         attack=cell.attack, kind="unpaired", difference=mean - other, low=low, high=high, n=n,
         why="the mean of a seed that ran more than once: unpaired interval, no test",
@@ -163,11 +163,11 @@ def _repeated(ones: Mapping[str, float], others: Mapping[str, float], cell: Eval
 def _seeds(ones: Mapping[str, float], others: Mapping[str, float], shared: Sequence[str], cell: Evaluated) -> Contrast:
     """Seed by seed: the t interval of the mean difference, and the exact test."""
     differences = [ones[seed] - others[seed] for seed in shared]
-    test = seeds.paired(differences)
-    flips = seeds.sign_flip(differences) if len(shared) <= seeds.MAX_PAIRS else None
+    test = stats.paired_t(differences)
+    flips = stats.sign_flip(differences) if len(shared) <= stats.MAX_PAIRS else None
     left = len({*ones, *others}) - len(shared)
     said = [f"only the {len(shared)} seeds that both have; {left} left out"] if left else []
-    said += [] if flips else [f"t test: the exact test takes {seeds.MAX_PAIRS} seeds at most"]
+    said += [] if flips else [f"t test: the exact test takes {stats.MAX_PAIRS} seeds at most"]
     return Contrast(
         attack=cell.attack, kind="seeds", difference=test.difference, low=test.low, high=test.high,
         p=flips.p if flips else test.t_p, t_p=test.t_p, smallest=flips.smallest if flips else None, n=cell.n,
@@ -184,13 +184,13 @@ def _apart(found: Contrast, here: Sequence[Scored], there: Sequence[Scored], wan
         return None
     upward = (found.difference or 0.0) > 0
     alike = [((one.difference or 0.0) > 0) == upward for one in by_image]
-    return sum(p < multiple.LEVEL and same for p, same in zip(multiple.holm(tested), alike, strict=True))
+    return sum(p < stats.LEVEL and same for p, same in zip(stats.holm(tested), alike, strict=True))
 
 
 def _welch(ones: Mapping[str, float], others: Mapping[str, float], cell: Evaluated) -> Contrast:
     """Several runs of each that share one seed at most: Welch's interval, and the exact permutation test."""
     first, second = list(ones.values()), list(others.values())
-    test, exact = seeds.welch(first, second), seeds.permutation(first, second)
+    test, exact = stats.welch_t(first, second), stats.permutation(first, second)
     found = Contrast(
         attack=cell.attack, kind="welch", difference=statistics.fmean(first) - statistics.fmean(second), n=cell.n,
         p=exact.p if exact else None, smallest=exact.smallest if exact else None, why="the seeds are not the same",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from crdnd_tui.compare import proportions, seeds
+from crdnd_tui.compare import stats
 from crdnd_tui.compare.comparison_side import Side, by_draw, other_attack, reason
 from crdnd_tui.core import report
 from engine.spec.events import Evaluated
@@ -114,7 +114,7 @@ def _one_run(pair: _Pair, n: int) -> Gap:
     if counts is None:
         why = "no outcome of each image is at hand: no interval, no test"
         return Gap(kind="paired", difference=pair.difference, n=n, runs=1, why=why)
-    low, high = proportions.agresti_min(*counts, n)
+    low, high = stats.agresti_min(*counts, n)
     return Gap(
         kind="paired", difference=(counts[0] - counts[1]) / n, low=low, high=high, p=mcnemar_p(*counts),
         only_first=counts[0], only_second=counts[1], n=n, runs=1,
@@ -123,11 +123,11 @@ def _one_run(pair: _Pair, n: int) -> Gap:
 
 def _several(differences: Sequence[float], n: int) -> Gap:
     """Seed by seed."""
-    test, std = seeds.paired(differences), statistics.stdev(differences)
-    few = len(differences) <= seeds.MAX_PAIRS
-    flips = seeds.sign_flip(differences) if few else None
+    test, std = stats.paired_t(differences), statistics.stdev(differences)
+    few = len(differences) <= stats.MAX_PAIRS
+    flips = stats.sign_flip(differences) if few else None
     return Gap(
         kind="seeds", difference=test.difference, std=std, low=test.low, high=test.high,
         p=flips.p if flips else test.t_p, smallest=flips.smallest if flips else None, n=n, runs=len(differences),
-        why="" if few else f"t test: the exact test takes {seeds.MAX_PAIRS} seeds at most",
+        why="" if few else f"t test: the exact test takes {stats.MAX_PAIRS} seeds at most",
     )  # fmt: skip

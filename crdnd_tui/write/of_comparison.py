@@ -7,7 +7,7 @@ from crdnd_tui.compare import comparison, contrasts
 from crdnd_tui.compare.comparison_side import Side
 from crdnd_tui.compare.comparison_verdict import verdict
 from crdnd_tui.compare.contrast import Contrast
-from crdnd_tui.compare.multiple import LEVEL
+from crdnd_tui.compare.stats import LEVEL
 from crdnd_tui.core import marks
 from crdnd_tui.write import (
     of_classes,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
-from crdnd_tui.compare import proportions, seeds
+from crdnd_tui.compare import stats
 from crdnd_tui.compare.comparison import Row
 from crdnd_tui.compare.comparison_side import Side, by_draw
 from crdnd_tui.core import marks, report
@@ -157,7 +157,7 @@ def _of_images(side: Side, base: Side, wanted: str, attack: str, one: Worst) -> 
     counts = record.only_of(other, one.place) if record and other else None
     if counts is None or not one.count:
         return Cell()
-    low, high = proportions.agresti_min(*counts, one.count)
+    low, high = stats.agresti_min(*counts, one.count)
     value = 100 * (counts[0] - counts[1]) / one.count
     return Cell(value=value, low=100 * low, high=100 * high, n=one.count)
 
@@ -166,9 +166,9 @@ def _of_seeds(here: Mapping[str, float], there: Mapping[str, float], one: Worst)
     """Pairs of seeds, or two sets of them; one run against several says nothing of a method."""
     shared = [here[draw] - there[draw] for draw in here if draw in there]
     if len(shared) > 1:
-        test: seeds.Test | None = seeds.paired(shared)
+        test: stats.MeanDifference | None = stats.paired_t(shared)
     elif min(len(here), len(there)) > 1:
-        test = seeds.welch(list(here.values()), list(there.values()))
+        test = stats.welch_t(list(here.values()), list(there.values()))
     else:
         test = None
     if test is None:

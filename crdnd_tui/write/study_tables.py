@@ -6,10 +6,10 @@ A row is never left out: what has not run says so in its place. All numbers are 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from crdnd_tui.compare import comparison, seeds
+from crdnd_tui.compare import comparison, stats
 from crdnd_tui.compare.comparison_side import Side, by_draw, reason
 from crdnd_tui.compare.contrasts import contrasts, leaders
-from crdnd_tui.compare.seeds import Sample
+from crdnd_tui.compare.stats import SeedMean
 from crdnd_tui.core import marks, report
 from crdnd_tui.study import naming
 from crdnd_tui.study.naming import Block
@@ -108,24 +108,24 @@ class _Writer:
         have = [side for side, _ in self._have(block, attack)]
         return next((why for side in have[1:] if (why := reason(side, have[0], self._wanted, attack))), "")
 
-    def _sample(self, block: Block, attack: str) -> Sample | None:
+    def _sample(self, block: Block, attack: str) -> SeedMean | None:
         """In per cent: of one run with its Wilson interval, of several with the t interval of their mean."""
         have = [cell for _, cell in self._have(block, attack)]
         if not have or self._differ(block, attack):
             return None
         means = list(by_draw((side, cell.accuracy) for side, cell in self._have(block, attack)).values())
         if len(means) == 1:  # one run, or one network that was judged again
-            return Sample(1, 100 * means[0], None, 100 * have[0].low, 100 * have[0].high)
-        return seeds.sample([100 * mean for mean in means])
+            return SeedMean(1, 100 * means[0], None, 100 * have[0].low, 100 * have[0].high)
+        return stats.seed_mean([100 * mean for mean in means])
 
-    def _measured(self, block: Block, samples: Mapping[str, Sample | None], *, rule: bool) -> Row:
+    def _measured(self, block: Block, samples: Mapping[str, SeedMean | None], *, rule: bool) -> Row:
         told, share = self._reach.sentence(block.cells), self._reach.share(block.cells)
         letter = self.notes.letter(f"{told}.") if told and told != share else ""
         cells = tuple(self._cell(block, attack, samples[attack]) for attack in self._attacks)
         runs = tuple(side.id for side in self._reach.runs(block.cells))
         return Row(label=block.title, cells=(Cell(text=share, marks=letter), *cells), runs=runs, rule=rule)
 
-    def _cell(self, block: Block, attack: str, sample: Sample | None) -> Cell:
+    def _cell(self, block: Block, attack: str, sample: SeedMean | None) -> Cell:
         if sample is None:
             why = self._differ(block, attack)
             missing = self._reach.word(block.cells, self._wanted, attack)
@@ -158,7 +158,7 @@ class _Writer:
             )  # fmt: skip
         return Row(label=source.source, cells=(Cell(text="printed"), *cells), quiet=True)
 
-    def _beside(self, source: Printed, own: Row, samples: Mapping[str, Sample | None]) -> Row:
+    def _beside(self, source: Printed, own: Row, samples: Mapping[str, SeedMean | None]) -> Row:
         cells = []
         for attack, cell in zip(self._attacks, own.cells[1:], strict=True):
             sample, theirs = samples[attack], source.values.get(attack)
@@ -172,7 +172,7 @@ class _Writer:
             label=f"ours {MINUS} {source.source}", cells=(Cell(text="points"), *cells), quiet=True, unit="points"
         )
 
-    def _difference(self, attack: str, sample: Sample, theirs: float, images: int) -> Cell:
+    def _difference(self, attack: str, sample: SeedMean, theirs: float, images: int) -> Cell:
         found = printed.apart(sample.mean, sample.low, sample.high, theirs)
         if not printed.is_same_attack(attack):
             return Cell(value=found.difference, n=images, runs=sample.n, marks=self.notes.letter(_ended(UNSTATED)))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from crdnd_tui.compare import proportions, seeds
+from crdnd_tui.compare import stats
 from crdnd_tui.core import images
 from crdnd_tui.write.of_comparison import comparison_document, figures, lay
 from engine.spec.outcomes import pack, summarise
@@ -41,7 +41,7 @@ def test_the_worst_class_is_paired_by_its_own_images():
     only_here = sum(a == b == 1 != c for a, b, c in zip(LABELS, OTHER, BASE, strict=True))
     only_there = sum(a == c == 1 != b for a, b, c in zip(LABELS, OTHER, BASE, strict=True))
     assert (only_here, only_there) == (6, 10)
-    low, high = proportions.agresti_min(6, 10, 20)
+    low, high = stats.agresti_min(6, 10, 20)
     found = own["difference"]
     assert (found.value, found.low, found.high) == pytest.approx((-20.0, 100 * low, 100 * high))
     assert "in the row's own worst class, paired by image" in table.caption and table.baseline == "base"
@@ -53,7 +53,7 @@ def test_over_seeds_it_is_the_mean_difference_with_its_t_interval():
     table, rows = worst(comparison_document([*base, *other], grouped=True))
     found = rows["other-0 (3)"]["difference"]
     classes = [[s.cell("best", "autoattack").per_class[1] for s in group] for group in (other, base)]
-    test = seeds.paired([one - two for one, two in zip(*classes, strict=True)])
+    test = stats.paired_t([one - two for one, two in zip(*classes, strict=True)])
     assert (found.value, found.low, found.high) == pytest.approx([100 * v for v in test[:3]])
     assert found.runs == 3 and "t interval over seeds" in table.caption
 

@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 
-from crdnd_tui.compare import seeds
-from crdnd_tui.compare.proportions import agresti_min, newcombe
+from crdnd_tui.compare import stats
+from crdnd_tui.compare.stats import agresti_min, newcombe
 from engine.spec.outcomes import Z, mcnemar_p, wilson
 
 DRAWS = 20_000  # a true coverage of 95 % is seen within 0.5 points
@@ -65,7 +65,7 @@ def test_newcombe_holds_the_difference_of_two_samples_where_wald_does_not():
 
 def test_the_t_interval_holds_the_mean_of_three_seeds_where_the_normal_one_does_not():
     draws = np.random.default_rng(8).normal(0.5, 0.01, (DRAWS, 3)).tolist()
-    samples = [seeds.sample(values) for values in draws]
+    samples = [stats.seed_mean(values) for values in draws]
     assert held(np.mean([s.low <= 0.5 <= s.high for s in samples]))
     assert not held(np.mean([abs(s.mean - 0.5) <= Z * s.std / math.sqrt(3) for s in samples]))
 
@@ -73,7 +73,7 @@ def test_the_t_interval_holds_the_mean_of_three_seeds_where_the_normal_one_does_
 def test_welch_holds_the_difference_of_unequal_experiments():
     dice = np.random.default_rng(9)
     one, two = dice.normal(0.5, 0.01, (2000, 5)).tolist(), dice.normal(0.47, 0.02, (2000, 4)).tolist()
-    tests = [seeds.welch(a, b) for a, b in zip(one, two, strict=True)]
+    tests = [stats.welch_t(a, b) for a, b in zip(one, two, strict=True)]
     assert held(np.mean([t.low <= 0.03 <= t.high for t in tests]))
 
 
@@ -81,5 +81,5 @@ def test_exact_tests_reject_a_true_null_hypothesis_in_at_most_five_of_a_hundred(
     dice = np.random.default_rng(10)
     throws = dice.binomial(40, 0.5, DRAWS)
     assert np.mean([mcnemar_p(int(b), 40 - int(b)) <= 0.05 for b in throws]) <= 0.05
-    flips = [seeds.sign_flip(values).p for values in dice.normal(0, 1, (2000, 6)).tolist()]
+    flips = [stats.sign_flip(values).p for values in dice.normal(0, 1, (2000, 6)).tolist()]
     assert 0.02 <= np.mean([p <= 0.05 for p in flips]) <= 0.045  # 2 of 64 signs: 0.031

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats import contingency_tables, proportion
 
-from crdnd_tui.compare.proportions import agresti_min, newcombe
+from crdnd_tui.compare.stats import agresti_min, newcombe
 from engine.spec.outcomes import Z, mcnemar_p, wilson
 
 

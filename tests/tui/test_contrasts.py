@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.compare import proportions, seeds
+from crdnd_tui.compare import stats
 from crdnd_tui.compare.compared import Compared
 from crdnd_tui.compare.comparison import rows
 from crdnd_tui.compare.contrasts import contrasts, leaders
@@ -44,7 +44,7 @@ def test_two_runs_on_the_same_images_are_paired_image_by_image():
     assert (found.kind, found.only_row, found.only_baseline, found.n) == ("paired", 10, 2, 100)
     assert found.difference == pytest.approx(0.08)
     assert found.p == found.adjusted == pytest.approx(158 / 4096)
-    assert (found.low, found.high) == proportions.agresti_min(10, 2, 100)
+    assert (found.low, found.high) == stats.agresti_min(10, 2, 100)
     assert found.significant and not found.why
     turned = one(row(outcomes("b", pgd_sat=THERE)), row(outcomes("a", pgd_sat=HERE)))
     assert (turned.difference, turned.p) == (-found.difference, found.p)
@@ -71,7 +71,7 @@ def test_without_the_outcomes_of_both_the_interval_is_unpaired_and_says_so(hidde
     there = replace(there, records={place: replace(found, **hidden) for place, found in there.records.items()})
     found = one(row(outcomes("a", pgd_sat=HERE)), row(there))
     assert (found.kind, found.why, found.p, found.significant) == ("unpaired", why, None, False)
-    assert (found.low, found.high) == proportions.newcombe(90, 100, 82, 100)
+    assert (found.low, found.high) == stats.newcombe(90, 100, 82, 100)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_several_runs_are_paired_by_their_seeds():
     assert (found.kind, found.pairs, found.n, found.why) == ("seeds", 3, 100, "")
     assert found.difference == pytest.approx((2 + 3 + 6) / 300)
     assert (found.p, found.smallest, found.significant) == (0.25, 0.25, False)
-    assert (found.low, found.high, found.t_p) == pytest.approx(seeds.paired([0.02, 0.03, 0.06])[1:4])
+    assert (found.low, found.high, found.t_p) == pytest.approx(stats.paired_t([0.02, 0.03, 0.06])[1:4])
 
 
 def test_seeds_are_found_by_number_not_by_place():
@@ -147,7 +147,7 @@ def test_six_seeds_can_be_significant_and_thirty_one_go_to_the_t_test():
 
 def test_other_seeds_go_to_welch():
     found = one(seeded("a", [52, 54, 59]), seeded("b", [50, 51, 53], start=5))
-    known = seeds.welch([0.52, 0.54, 0.59], [0.50, 0.51, 0.53])
+    known = stats.welch_t([0.52, 0.54, 0.59], [0.50, 0.51, 0.53])
     assert (found.kind, found.pairs, found.why) == ("welch", 0, "the seeds are not the same")
     assert (found.difference, found.low, found.high, found.t_p) == pytest.approx(known[:4])
     assert (found.p, found.smallest) == pytest.approx((0.2, 0.1))  # 4 of 20 splits are as far

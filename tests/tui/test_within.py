@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.compare import proportions, seeds
+from crdnd_tui.compare import stats
 from crdnd_tui.compare.within import gap, overfitting
 from crdnd_tui.core.state import RunState
 from engine.spec.outcomes import mcnemar_p
@@ -23,7 +23,7 @@ def test_two_attacks_on_one_network_are_compared_image_by_image():
     found = gap([outcomes("a", pgd_sat=CE, autoattack=SUITE)], "best", "pgd_sat", "autoattack")
     assert (found.kind, found.only_first, found.only_second, found.n, found.runs) == ("paired", 10, 1, 100, 1)
     assert found.difference == pytest.approx(0.09)
-    assert (found.low, found.high) == proportions.agresti_min(10, 1, 100)
+    assert (found.low, found.high) == stats.agresti_min(10, 1, 100)
     assert found.p == mcnemar_p(10, 1)
 
 
@@ -32,7 +32,7 @@ def test_over_seeds_the_gaps_have_a_mean_a_deviation_and_an_exact_test():
     found = gap(runs, "best", "pgd_sat", "autoattack")
     assert (found.kind, found.runs, found.p, found.smallest, found.n) == ("seeds", 3, 0.25, 0.25, 100)
     assert (found.difference, found.std) == (pytest.approx(0.11), pytest.approx(0.01))
-    assert (found.low, found.high) == pytest.approx(seeds.sample([0.10, 0.11, 0.12])[3:])
+    assert (found.low, found.high) == pytest.approx(stats.seed_mean([0.10, 0.11, 0.12])[3:])
 
 
 def test_runs_that_lack_one_of_both_are_left_out():

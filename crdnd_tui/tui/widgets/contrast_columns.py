@@ -10,7 +10,7 @@ from rich.text import Text
 
 from crdnd_tui.compare.comparison import Row
 from crdnd_tui.compare.contrast import Contrast
-from crdnd_tui.compare.multiple import LEVEL
+from crdnd_tui.compare.stats import LEVEL
 from crdnd_tui.core import marks
 from crdnd_tui.core.marks import DISBELIEVED
 from crdnd_tui.core.palette import Palette
