@@ -38,7 +38,8 @@ def chart(points: int) -> list[float]:
     from crdnd_tui.chart.series import Series  # noqa: PLC0415
     from crdnd_tui.core.palette import DARK  # noqa: PLC0415  the bare app does not pay for it
     from crdnd_tui.tui.themes import themes  # noqa: PLC0415
-    from crdnd_tui.tui.widgets.chart import Chart, Line  # noqa: PLC0415
+    from crdnd_tui.tui.widgets.chart import Chart  # noqa: PLC0415
+    from crdnd_tui.tui.widgets.chart_sheet import Line  # noqa: PLC0415
 
     source = random.Random(0)
     series = [Series((k, source.gauss(level, 0.15)) for k in range(points)) for level in range(3)]

@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 
 from engine.runtime import interrupt
-from engine.spec import streams
+from engine.spec.process import replace_closed_streams
 
 
 def main() -> int:
     """Run what the folder holds. Whoever reads the screen sees one sentence; the log has the rest."""
     interrupt.listen_early()  # imports take a second, in which a request to stop must not kill
-    streams.reserve()
+    replace_closed_streams()
     faulthandler.enable(all_threads=False)  # names a death by SIGSEGV and its like in engine.log
     from engine.run import ranks  # noqa: PLC0415
     from engine.runtime import torchrun  # noqa: PLC0415

@@ -35,8 +35,8 @@ from crdnd_tui.cli.options import (
 )
 from crdnd_tui.core import complete
 from crdnd_tui.core.text import display
-from engine.spec import streams
 from engine.spec.errors import ConfigError, CrdndError
+from engine.spec.process import replace_closed_streams
 
 app = typer.Typer(
     name="crdnd",
@@ -274,7 +274,7 @@ cli_results.register(app)
 def main() -> None:
     """The entry point. A user's mistake is a message on stderr, never a traceback."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us quietly; an engine has a session of its own
-    streams.reserve()
+    replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     sys.exit(_called())

@@ -14,9 +14,10 @@ from rich.text import Text
 
 from crdnd_tui.cli import output
 from crdnd_tui.core.text import encodes_unicode, one_line, size
-from engine.spec import cpus, locks
+from engine.spec import locks
 from engine.spec.files import free_bytes
 from engine.spec.locks import NO_LOCKS
+from engine.spec.process import usable_cpus
 
 Level = Literal["ok", "note", "bad"]
 _SIGNS = {"ok": ("\u2713", "green"), "note": ("\u00b7", "yellow"), "bad": ("\u2717", "red")}
@@ -65,7 +66,7 @@ def _version(package: str) -> str:
 
 def _device() -> Iterator[Check]:
     """GPUs as the driver sees them, and the CPU."""
-    yield Check("cpu", "ok", f"{cpus.usable()} cores for us")
+    yield Check("cpu", "ok", f"{usable_cpus()} cores for us")
     try:
         import pynvml  # noqa: PLC0415  needed by this check alone
     except ModuleNotFoundError:

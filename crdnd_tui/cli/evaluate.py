@@ -11,13 +11,12 @@ from crdnd_tui.core.text import display
 from engine.spec import folders, rundir, toml
 from engine.spec.attacks import AttackSpec, ThreatModel
 from engine.spec.base import Spec
-from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.config import CheckpointTeacher, JudgeConfig, RunConfig, RunTeacher
 from engine.spec.data import DataSpec
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.machine import Machine
 from engine.spec.models import ModelSpec
 from engine.spec.rundir import RunDir
-from engine.spec.teachers import CheckpointTeacher, RunTeacher
 from engine.spec.training import Evaluation
 
 T = TypeVar("T", bound=Spec)

@@ -15,11 +15,10 @@ from crdnd_tui.core.state import RunState, fold
 from crdnd_tui.core.text import duration
 from engine.spec import files, folders, toml
 from engine.spec.budget import Estimate
-from engine.spec.config import RunConfig
+from engine.spec.config import PresetTeacher, RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.estimate import estimate
 from engine.spec.rundir import RunDir, newest_first
-from engine.spec.teachers import PresetTeacher
 
 MOST = 24  # past runs that are read; the newest
 NOTHING = "no past run like this on this machine: time unknown"

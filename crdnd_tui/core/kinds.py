@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from crdnd_tui.core.draft import number
-from engine.spec.base import Spec
-from engine.spec.scalars import Pixels
+from engine.spec.base import Pixels, Spec
 
 Kind = Literal["text", "number", "radius", "list", "switch", "choice"]
 _OPEN = r"(:\d+)?"  # of a pattern: an alternative that may go on

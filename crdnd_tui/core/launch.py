@@ -17,8 +17,8 @@ from crdnd_tui.core import advice, engine_process
 from crdnd_tui.core.state import RunState
 from engine.spec import deaths, files, rundir
 from engine.spec.errors import RunFolderError
+from engine.spec.process import signals_blocked
 from engine.spec.rundir import RUN_ID, RunDir
-from engine.spec.signals import held_back
 
 ROOT = Path(rundir.__file__).resolve().parents[2]  # where the package `engine` lies
 STARTING_SECONDS = 60.0  # within which an engine speaks
@@ -35,7 +35,7 @@ def start(run: RunDir) -> subprocess.Popen[bytes]:
     """The engine of this run, detached; what it prints is appended to engine.log."""
     refuse_a_second(run)
     run.stop.unlink(missing_ok=True)
-    with held_back():
+    with signals_blocked():
         engine = detached(engine_command(run), run.log)
     threading.Thread(target=ended, args=(run, engine), daemon=True).start()
     return engine

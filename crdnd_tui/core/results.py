@@ -17,10 +17,10 @@ from crdnd_tui.core.follow import Batch, Follower, safe
 from crdnd_tui.core.records import Stamp
 from crdnd_tui.core.state import RunState, fold
 from crdnd_tui.core.text import display
-from engine.spec import checks, files, outcomes
+from engine.spec import files, outcomes
 from engine.spec.attacks import KINDS, RESERVED
 from engine.spec.events import Evaluated, Event, Probed, Warned
-from engine.spec.marks import MARKS, severity
+from engine.spec.marks import MARKS, decode_checks, severity
 from engine.spec.outcomes import Outcome
 from engine.spec.rundir import RunDir
 
@@ -117,7 +117,7 @@ def _suspected(run: RunDir, state: RunState) -> RunState:
     probed, found = dict(state.probed), list[Warned]()
     for name in (name for name in state.table if name in BOTH and name not in state.probed):
         path = run.result(name, "suspect")
-        told = None if run.leads_out(path) else files.decoded(path, checks.decode)
+        told = None if run.leads_out(path) else files.decoded(path, decode_checks)
         if told is not None:
             left_out = {display(check, 80): display(why, 200) for check, why in told.left_out.items()}
             probed[name] = Probed(checkpoint=name, done=told.done, of=told.of, left_out=left_out)

@@ -11,12 +11,11 @@ from crdnd_tui.core import engine_process, gpu
 from crdnd_tui.queue.occupancy import Job
 from crdnd_tui.queue.sharing import Space, need
 from engine.spec import files
-from engine.spec.config import RunConfig
+from engine.spec.config import PresetTeacher, RunConfig, RunTeacher
 from engine.spec.errors import CrdndError
 from engine.spec.estimate import estimate
 from engine.spec.models import ModelSpec
 from engine.spec.rundir import RunDir
-from engine.spec.teachers import PresetTeacher, RunTeacher
 from engine.spec.toml import read
 
 

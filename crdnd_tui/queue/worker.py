@@ -16,8 +16,9 @@ from crdnd_tui.core.text import display
 from crdnd_tui.queue import occupancy
 from crdnd_tui.queue.dispatch import Dispatcher, Say
 from crdnd_tui.queue.tickets import Queue, Ticket
-from engine.spec import files, locks, streams
+from engine.spec import files, locks
 from engine.spec.errors import RunFolderError
+from engine.spec.process import replace_closed_streams
 from engine.spec.rundir import RunDir
 
 POLL, IDLE = 1.0, 10.0  # seconds between two looks; without work before it leaves
@@ -147,7 +148,7 @@ def _to_trash(path: Path) -> None:
 
 def main() -> None:
     """The entry point of the process."""
-    streams.reserve()
+    replace_closed_streams()
 
     def say(words: str) -> None:
         with contextlib.suppress(OSError):  # a full disk must not end the queue

@@ -37,8 +37,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from engine.spec.config import RunConfig
-from engine.spec.teachers import PresetTeacher
+from engine.spec.config import PresetTeacher, RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)

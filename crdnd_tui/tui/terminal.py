@@ -17,9 +17,9 @@ import typer
 
 from crdnd_tui.core import complete
 from crdnd_tui.core.text import display, encodes_unicode
-from engine.spec import streams
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.files import absolute
+from engine.spec.process import replace_closed_streams
 from engine.spec.rundir import RUN_ID, RunDir, find
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _refuse(words: str) -> NoReturn:
 
 def main() -> None:
     """The entry point of `crdnd-tui`."""
-    streams.reserve()
+    replace_closed_streams()
     app = typer.Typer(add_completion=True, pretty_exceptions_enable=False)
     app.command(context_settings={"help_option_names": ["-h", "--help"]})(run)
     try:

@@ -28,8 +28,8 @@ from engine.runtime.distributed import ALONE, Crew
 from engine.runtime.rng import exact, fenced, judged
 from engine.runtime.strata import stratified
 from engine.spec.attacks import AttackSpec, ThreatModel
-from engine.spec.checks import CHECKS, CLIMB, Finding, Suspicion
 from engine.spec.events import AttackProgressed, AttackStarted, Evaluated, Event, Probed, Warned
+from engine.spec.marks import CHECKS, CLIMB, Finding, Suspicion
 from engine.spec.outcomes import Outcome, worst_case
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation

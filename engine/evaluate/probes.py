@@ -18,12 +18,14 @@ from engine.losses import cross_entropy, margin
 from engine.runtime.device import generator_for, seed_for
 from engine.runtime.rng import sow
 from engine.spec.attacks import PGD, TITLES, Ascent, AttackSpec, CWInf, PGDRescaled, ThreatModel
-from engine.spec.checks import (
+from engine.spec.base import Pixels
+from engine.spec.marks import (
     DRAWS,
     FAR,
     FAR_STEPS,
     LONGER,
     LOOK,
+    MARKS,
     PLANTED,
     PLANTED_STEPS,
     SWEEP_STEPS,
@@ -31,9 +33,7 @@ from engine.spec.checks import (
     Finding,
     radii,
 )
-from engine.spec.marks import MARKS
 from engine.spec.outcomes import Outcome, mcnemar, unpack, wilson
-from engine.spec.scalars import Pixels
 from engine.spec.units import percent
 
 SIGNIFICANT = 0.05

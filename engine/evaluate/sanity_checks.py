@@ -10,9 +10,8 @@ from engine.evaluate import probes
 from engine.evaluate.bench import Keeping, Progress
 from engine.evaluate.probes import SMALLEST, STEP_GAP, Answer, Suspect, Twin, bits, called, drops, finding, is_one_step
 from engine.spec.attacks import AttackSpec
-from engine.spec.checks import CHECKS, Finding, Suspicion, decode, encode
 from engine.spec.files import RESULT_CAP, decoded, write_inside
-from engine.spec.marks import concerns, severity
+from engine.spec.marks import CHECKS, Finding, Suspicion, concerns, decode_checks, encode_checks, severity
 from engine.spec.outcomes import Outcome
 from engine.spec.units import percent
 
@@ -51,13 +50,13 @@ def findings(outcomes: Sequence[Outcome]) -> list[Finding]:
 
 def recall(path: Path, digest: str) -> Suspicion | None:
     """What the probes found before about the same numbers; None when they must be asked again."""
-    memory = decoded(path, decode, RESULT_CAP)
+    memory = decoded(path, decode_checks, RESULT_CAP)
     return memory if memory is not None and memory.digest == digest else None
 
 
 def remember(path: Path, suspicion: Suspicion) -> None:
     """Keep the probes' findings: they cost as much as an attack."""
-    write_inside(path, encode(suspicion))
+    write_inside(path, encode_checks(suspicion))
 
 
 def compare(outcomes: Mapping[str, Outcome], specs: Sequence[AttackSpec], *, believable: bool = True) -> list[Finding]:

@@ -12,15 +12,14 @@ from collections.abc import Callable
 from engine.runtime import torchrun
 from engine.runtime.interrupt import Interrupt, Stopped
 from engine.spec import deaths, files, locks, rundir, toml
-from engine.spec.config import RunConfig
+from engine.spec.config import PresetTeacher, RunConfig
 from engine.spec.errors import RunFolderError, TeacherError
 from engine.spec.events import Event, StageStarted, TeacherRunStarted, Warned
 from engine.spec.folders import create, equal_runs, finished_run, status_of
 from engine.spec.locks import is_held
 from engine.spec.machine import Machine
+from engine.spec.process import signals_blocked
 from engine.spec.rundir import RunDir
-from engine.spec.signals import held_back
-from engine.spec.teachers import PresetTeacher
 
 POLL_SECONDS, WAITING_SECONDS = 0.1, 1.0
 LOG_BYTES = 1 << 17  # of engine.log, in which deaths are looked for
@@ -68,7 +67,7 @@ def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, subprocess.Pope
         if is_held(run.lock):
             return run, None
         run.stop.unlink(missing_ok=True)
-        with os.fdopen(files.open_log(run.log), "ab") as log, held_back():
+        with os.fdopen(files.open_log(run.log), "ab") as log, signals_blocked():
             child = subprocess.Popen(
                 [sys.executable, "-P", "-m", "engine", str(run.path)],
                 stdin=subprocess.DEVNULL,

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from engine.runtime import torchrun
-from engine.spec import cpus
 from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.machine import Machine
 from engine.spec.models import Layout, ModelSpec
+from engine.spec.process import usable_cpus
 
 FORMATS: dict[Layout, torch.memory_format] = {
     "channels_last": torch.channels_last,
@@ -98,7 +98,7 @@ def share_threads(machine: Machine, macs: int, began_with: int = 0) -> str:
     place = torchrun.place()
     ranks = place.local_world if place else 1
     said = 0 if place else _omp_threads()  # torchrun sets the variable itself
-    usable = cpus.usable()
+    usable = usable_cpus()
     chosen = machine.threads or said or (1 if macs < SMALL_BATCH else usable)
     wanted = began_with if began_with and not machine.threads else max(1, chosen // ranks)
     torch.set_num_threads(wanted)

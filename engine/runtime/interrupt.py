@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from engine.spec.signals import HELD, SIGNALS
+from engine.spec.process import BLOCKED_SIGNALS, STOP_SIGNALS
 
 POLL_SECONDS = 0.25  # between looks at the stop file
 _early: list[str] = []  # signals that came before anybody could act on them
@@ -17,10 +17,10 @@ def listen_early() -> None:
 
     Whoever started this process may have held them back until now.
     """
-    for number in SIGNALS:
+    for number in STOP_SIGNALS:
         signal.signal(number, _note)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal means nothing to an engine
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
 
 
 def _note(number: int, _frame: FrameType | None) -> None:
@@ -46,7 +46,7 @@ class Interrupt:
 
     def listen(self) -> None:
         """Take over the signals, and those that came early. A closed terminal (SIGHUP) means nothing to an engine."""
-        for number in SIGNALS:
+        for number in STOP_SIGNALS:
             signal.signal(number, self._handle)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._reason = self._reason or next(iter(_early), "")

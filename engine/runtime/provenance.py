@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from engine.spec import cpus
 from engine.spec.files import read_table, write_inside
+from engine.spec.process import usable_cpus
 from engine.types import Dataset
 
 KIND = frozenset({"vendor_id", "cpu family", "model", "model name", "stepping", "flags", "cache size"})
@@ -30,7 +30,7 @@ def collect(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),  # which kernels were used, and so how sums round
-        "cores": cpus.usable(),
+        "cores": usable_cpus(),
         "threads": torch.get_num_threads(),
         "packages": {name: _version(name) for name in PACKAGES},
         "git": _git(Path(__file__).parents[2]),

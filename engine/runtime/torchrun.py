@@ -18,8 +18,8 @@ from typing import NamedTuple
 import msgspec
 
 from engine.spec.files import decoded, write_inside
+from engine.spec.process import BLOCKED_SIGNALS
 from engine.spec.rundir import RunDir
-from engine.spec.signals import HELD
 
 ROOT = str(Path(__file__).resolve().parents[2])  # where the package `engine` lies
 LOOK_SECONDS = 0.2  # between looks whether the parent lives
@@ -71,7 +71,7 @@ def outside() -> dict[str, str]:
 
 def settle() -> None:
     """Make this process a rank: deaf to stop signals but SIGTERM, and dead when its parent is."""
-    for number in HELD:
+    for number in BLOCKED_SIGNALS:
         signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
     follow(os.getppid())
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from engine.spec.base import Many, NonNegative, Positive, Spec, Steps
-from engine.spec.scalars import Pixels
+from engine.spec.base import Many, NonNegative, Pixels, Positive, Spec, Steps
 
 Start = Literal["clean", "uniform", "gaussian"]
 

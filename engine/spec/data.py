@@ -1,5 +1,6 @@
 """Data sets, as data: one entry for each source under `engine/data`. The union `DataSpec` is the registry."""
 
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -71,3 +72,20 @@ class Npz(_Data):
 
 
 DataSpec = Annotated[CIFAR10 | CIFAR100 | Digits | Folder | Npz, Field(discriminator="name")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """Sizes of the official splits, known before they are read; `train` still holds the validation images."""
+
+    image: tuple[int, int, int]  # C H W
+    classes: int
+    train: int
+    test: int
+
+
+FACTS: dict[str, DataFacts] = {  # by the data set's `name` in a preset
+    "cifar10": DataFacts(image=(3, 32, 32), classes=10, train=50_000, test=10_000),
+    "cifar100": DataFacts(image=(3, 32, 32), classes=100, train=50_000, test=10_000),
+    "digits": DataFacts(image=(1, 8, 8), classes=10, train=1_200, test=597),  # our own split of 1797
+}

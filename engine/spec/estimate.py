@@ -9,14 +9,13 @@ from math import ceil, prod
 
 from engine.spec.attacks import AttackSpec
 from engine.spec.budget import AttackCost, Disk, Estimate, Memory
-from engine.spec.catalog import FACTS, DataFacts
-from engine.spec.config import RunConfig
+from engine.spec.config import CheckpointTeacher, PresetTeacher, RobustBenchTeacher, RunConfig
 from engine.spec.cost import ModelCost, Shape, model_cost
+from engine.spec.data import FACTS, DataFacts
 from engine.spec.methods import CRDND, IAD
 from engine.spec.models import ModelSpec
 from engine.spec.passes import SURVIVING, Passes, attack_forwards, passes_per_step, suspicion_forwards
 from engine.spec.robustbench import MODELS
-from engine.spec.teachers import CheckpointTeacher, PresetTeacher, RobustBenchTeacher
 from engine.spec.units import UNKNOWN, bytes_text, flops_text
 
 FLOAT = 4  # bytes

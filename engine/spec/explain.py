@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.spec.base import Spec
+from engine.spec.config import SOURCES
 from engine.spec.lines import Path
-from engine.spec.teachers import SOURCES
 
 Origins = Mapping[Path, str]  # key path -> "file:line" or "--set"
 

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.spec import checks, events, files, gallery, outcomes
+from engine.spec import events, files, gallery, outcomes
 from engine.spec import machine as machine_file
 from engine.spec import status as status_file
-from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.config import CheckpointTeacher, JudgeConfig, RunConfig, RunTeacher
 from engine.spec.errors import ConfigError, RunFolderError, brief
 from engine.spec.machine import Machine
+from engine.spec.marks import decode_checks
 from engine.spec.rundir import RunDir, dated
 from engine.spec.status import Status
-from engine.spec.teachers import CheckpointTeacher, RunTeacher
 from engine.spec.toml import dump, read
 
 
@@ -110,7 +110,7 @@ def _is_judged(run: RunDir) -> bool:
     """Whether all that its evaluations left can be read, and examples have the pixels that their index names."""
     for path in run.evaluation.glob("*/*.json"):
         if path.stem != "gallery":
-            decode: Callable[[bytes], object] = checks.decode if path.stem == "suspect" else outcomes.decode
+            decode: Callable[[bytes], object] = decode_checks if path.stem == "suspect" else outcomes.decode
             if files.decoded(path, decode, files.RESULT_CAP) is None:
                 return False
             continue

@@ -1,9 +1,12 @@
-"""Marks: why a number may not mean what it says, one sentence of cause and one of remedy for each code.
+"""Marks: why a number may not mean what it says; the checks that give them; `suspect.json`, where both are kept.
 
 A red mark strikes its figure: it is not believed, never bold, and never leads. An amber one informs.
 """
 
 from typing import Literal
+
+import msgspec
+from msgspec import Struct
 
 Severity = Literal["red", "amber"]
 
@@ -130,3 +133,82 @@ def concerns(code: str, attack: str) -> bool:
 def severity(code: str) -> Severity:
     """Of a mark; codes that are not known here, such as a newer engine's, are amber."""
     return "red" if code in RED else "amber"
+
+
+CHECKS: dict[str, str] = {
+    "finite": "Logits and gradients are finite.",
+    "constant": "The answer is not the same for every image.",
+    "logits": "The model gives logits, not probabilities.",
+    "repeated": "Two passes over the same images give the same logits.",
+    "alone": "The answer to an image does not depend on the others in its batch.",
+    "gradient": "The gradients of cross-entropy and margin are not exactly zero.",
+    "planted": "PGD finds a mistake that was planted at a known point of the ball.",
+    "radius": "The accuracy falls as the radius grows, to zero at 0.5.",
+    "more_steps": "Five times the steps of PGD do not fool many more images.",
+    "corners": "Random corners of the ball do not fool more images than an attack.",
+    "teacher": "Adversarial images of the teacher do not fool more images than the student's own.",
+    "twin": "Adversarial images of the naturally trained twin do not fool more images than the student's own.",
+    "single_step": "One step does not fool more images than PGD.",
+    "margin": "The margin attack does not find far more adversarial images than PGD.",
+    "autoattack": "AutoAttack does not find far more adversarial images than PGD.",
+    "rescaled": "Rescaling the logits does not find more adversarial images than as many restarts of PGD.",
+    "worst_case": "No attack leaves far more images than all of them together.",
+}
+"""By name, each as what an honest model passes. Their number changes only with the engine."""
+
+
+LOOK, CLIMB, FAR = 256, 512, 256  # images for looking at logits, for more steps and corners, for radii and transfer
+DRAWS, PLANTED = 10, 24  # corners of each image; images around which a mistake is planted
+PLANTED_STEPS = 20  # of the climb to it
+LONGER = 5  # times the steps of a climb
+SWEEP_STEPS, FAR_STEPS = 20, 50  # of the margin attack at each radius, and at the last
+WIDE = 0.5  # radius at which every image may turn grey
+
+
+def radii(epsilon: float) -> list[float]:
+    """Of the sweep: doubled from epsilon on, the last is WIDE."""
+    found = []
+    while epsilon < WIDE:
+        found.append(epsilon)
+        epsilon *= 2
+    return [*found, WIDE]
+
+
+class Finding(Struct, frozen=True):
+    """A mark: its code, why it was given, and the column that it concerns; empty is the whole checkpoint."""
+
+    code: str
+    message: str
+    attack: str = ""
+
+
+class Suspicion(Struct, frozen=True, kw_only=True):
+    """The content of `suspect.json`: what the probes of one checkpoint found, and which checks were left out."""
+
+    digest: str  # of all that the findings depend on
+    of: int = len(CHECKS)
+    findings: list[Finding]
+    left_out: dict[str, str]  # check -> why it was not made
+    twin: str = ""  # digest of the natural twin's weights
+    measured: dict[str, float] = {}  # what a probe leaves of the images that it looked at, fractions
+
+    @property
+    def done(self) -> int:
+        """How many checks were made."""
+        return self.of - len(self.left_out)
+
+
+_decoder: msgspec.json.Decoder[Suspicion] = msgspec.json.Decoder(Suspicion)
+
+
+def encode_checks(suspicion: Suspicion) -> bytes:
+    """The file's content."""
+    return msgspec.json.encode(suspicion) + b"\n"
+
+
+def decode_checks(content: bytes) -> Suspicion:
+    """ValueError (msgspec's errors are) when it is none, or leaves out more checks than there are."""
+    suspicion = _decoder.decode(content)
+    if len(suspicion.left_out) > suspicion.of:
+        raise ValueError(f"{len(suspicion.left_out)} of {suspicion.of} checks cannot be left out")
+    return suspicion

@@ -5,7 +5,7 @@ Counts are of what this engine does, not of the public codes, which repeat some 
 
 from dataclasses import dataclass
 
-from engine.spec import checks
+from engine.spec import marks
 from engine.spec.attacks import CW2, FGSM, PGD, Ascent, AttackSpec, AutoAttack, PGDRescaled, ThreatModel
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, MethodSpec, Natural
 from engine.spec.training import Evaluation
@@ -82,14 +82,14 @@ def suspicion_forwards(evaluation: Evaluation, threat_model: ThreatModel, images
     """
     if not evaluation.suspect:
         return 0, 0
-    looked, climbed, far = (min(some, images) for some in (checks.LOOK, checks.CLIMB, checks.FAR))
+    looked, climbed, far = (min(some, images) for some in (marks.LOOK, marks.CLIMB, marks.FAR))
     climbs = [attack for attack in evaluation.attacks if attack.module == "pgd" and isinstance(attack, Ascent)]
     steps = climbs[0].steps if climbs else PGD().steps
-    sweep = len(checks.radii(float(threat_model.epsilon))) - 1
+    sweep = len(marks.radii(float(threat_model.epsilon))) - 1
     own = 3 * looked + 3 * climbed  # logits twice, the last third again; gradients of two losses
-    own += min(checks.PLANTED, images) * (2 * checks.PLANTED_STEPS + 4)
-    own += far * (sweep * (2 * checks.SWEEP_STEPS + 1) + 2 * checks.FAR_STEPS + 1)
-    own += climbed * (checks.DRAWS + (2 * checks.LONGER * steps + 1 if climbs else 0))
+    own += min(marks.PLANTED, images) * (2 * marks.PLANTED_STEPS + 4)
+    own += far * (sweep * (2 * marks.SWEEP_STEPS + 1) + 2 * marks.FAR_STEPS + 1)
+    own += climbed * (marks.DRAWS + (2 * marks.LONGER * steps + 1 if climbs else 0))
     own += far * 2 + far * 2 * steps  # what teacher and twin give is looked at; the twin is climbed on
     rescaled = [attack for attack in evaluation.attacks if isinstance(attack, PGDRescaled)]
     if climbs:

@@ -20,10 +20,9 @@ import tomlkit
 from pydantic import ValidationError
 
 from engine.spec import files, lines
-from engine.spec.config import JudgeConfig, RunConfig, name_protocol
+from engine.spec.config import SOURCES, JudgeConfig, RunConfig, name_protocol
 from engine.spec.errors import ConfigError
 from engine.spec.explain import explain, in_file_order
-from engine.spec.teachers import SOURCES
 from engine.spec.written import MARK, decoded
 
 MAX_BYTES = 64 * 1024

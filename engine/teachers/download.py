@@ -19,9 +19,9 @@ from typing import Any, BinaryIO, cast
 import gdown
 
 from engine.spec import files, locks
-from engine.spec.content import HEAD, PAGES, seems
 from engine.spec.errors import TeacherError
 from engine.spec.files import make_folder, open_log
+from engine.teachers.file_kind import HEAD, PAGES, seems
 
 TIMEOUT = 60.0  # seconds without a byte
 ATTEMPTS = 4  # a torn connection is taken up again where it tore, if the server can

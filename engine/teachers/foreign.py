@@ -16,9 +16,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from engine.spec.content import HEAD, seems
 from engine.spec.errors import CheckpointError, TeacherError
 from engine.teachers import unpickle, weights
+from engine.teachers.file_kind import HEAD, seems
 from engine.teachers.weights import is_constant, shown
 
 USUAL = frozenset({"state_dict", "net", "model", "model_state_dict", "params", "module", "_orig_mod", "0", "1"})

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from engine.runtime import device as runtime
 from engine.spec import files, folders, toml
-from engine.spec.catalog import FACTS
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.cost import model_cost
-from engine.spec.data import DataSpec
+from engine.spec.data import FACTS, DataSpec
 from engine.spec.errors import CrdndError, RunFolderError
 from engine.spec.machine import Machine
 from engine.spec.models import Layout, ModelSpec

@@ -10,12 +10,11 @@ from engine.runtime import device
 from engine.runtime.interrupt import Interrupt
 from engine.spec import files, robustbench
 from engine.spec.attacks import AttackSpec
-from engine.spec.config import RunConfig
+from engine.spec.config import RobustBenchTeacher, RunConfig
 from engine.spec.errors import CrdndError, brief
 from engine.spec.events import AttackProgressed, Event
 from engine.spec.machine import Machine
 from engine.spec.models import Layout
-from engine.spec.teachers import RobustBenchTeacher
 from engine.teachers import load
 from engine.teachers.load import TeacherSource
 from engine.types import Dataset

@@ -21,10 +21,11 @@ from engine.evaluate.verdict import FAILS, HOLDS, UNKNOWN, Finding
 from engine.runtime import device as runtime
 from engine.runtime import provenance
 from engine.runtime.distributed import ALONE
-from engine.spec import checks, files
+from engine.spec import files
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CrdndError, brief
 from engine.spec.events import TeacherChecked, Validated, Warned
+from engine.spec.marks import decode_checks
 from engine.spec.models import ModelSpec
 from engine.spec.outcomes import Outcome, decode, same
 from engine.spec.rundir import RunDir
@@ -128,7 +129,7 @@ def _teacher(court: Court, device: torch.device) -> FrozenTeacher | None:
 def _twin(court: Court, checkpoint: str, model: ModelSpec, device: torch.device) -> Twin:
     """The natural twin that the probes met, or, where they met none, one that is found as the run did."""
     config, run = court.stored.config, court.stored.run
-    kept = files.decoded(run.evaluation / checkpoint / "suspect.json", checks.decode, files.RESULT_CAP)
+    kept = files.decoded(run.evaluation / checkpoint / "suspect.json", decode_checks, files.RESULT_CAP)
 
     def build(spec: ModelSpec) -> nn.Module:
         net = saved.build(spec, len(court.dataset.classes), saved.image_of(court.dataset))

@@ -36,8 +36,8 @@ from engine.spec.events import (
     encode,
 )
 from engine.spec.outcomes import wilson
+from engine.spec.process import BLOCKED_SIGNALS
 from engine.spec.rundir import RunDir
-from engine.spec.signals import HELD
 from engine.spec.status import Status
 
 LOGGED = "%(asctime)s %(levelname)s %(message)s"
@@ -198,7 +198,9 @@ def main() -> None:
     fake = Fake(path, plan)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, fake.signalled)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)  # whoever starts an engine holds them back until it listens
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, BLOCKED_SIGNALS
+    )  # whoever starts an engine holds them back until it listens
     if plan.get("end") == "mute":
         sys.exit(1)
     fake.work()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.spec import streams
+from engine.spec.process import replace_closed_streams
 from tests.cli.conftest import DRIVER, ROOT, Crdnd
 
 CLOSED = [" ".join(some) for n in (1, 2, 3) for some in itertools.combinations(("<&-", ">&-", "2>&-"), n)]
@@ -31,7 +31,7 @@ def test_a_run_is_made_whatever_stream_is_closed(crdnd: Crdnd) -> None:
 @pytest.mark.parametrize("closed", CLOSED)
 def test_a_file_that_is_opened_later_never_gets_the_place_of_a_closed_stream(closed: str, tmp_path: Path) -> None:
     code = (
-        "import os, sys; from engine.spec import streams; streams.reserve(); "
+        "import os, sys; from engine.spec.process import replace_closed_streams; replace_closed_streams(); "
         "file = open('mine', 'w'); os.write(1, b'out'); os.write(2, b'err'); print('out'); "
         "print('err', file=sys.stderr); file.write(str(file.fileno())); sys.stdin.read()"
     )
@@ -44,7 +44,7 @@ def test_a_file_that_is_opened_later_never_gets_the_place_of_a_closed_stream(clo
 
 def test_streams_that_are_open_stay_as_they_are() -> None:
     before = (sys.stdin, sys.stdout, sys.stderr)
-    streams.reserve()
+    replace_closed_streams()
     assert (sys.stdin, sys.stdout, sys.stderr) == before
 
 

@@ -8,9 +8,9 @@ from engine.evaluate.evaluation import evaluate
 from engine.runtime.distributed import Crew
 from engine.runtime.interrupt import Stopped
 from engine.spec.attacks import CW2, FGSM, PGD, AutoAttack, ThreatModel
+from engine.spec.base import Pixels
 from engine.spec.events import Event
 from engine.spec.rundir import RunDir
-from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
 from tests.engine.subjects import subject, trained
 

@@ -17,10 +17,10 @@ from engine.models import small_cnn, wide_resnet
 from engine.runtime.distributed import Crew, join
 from engine.runtime.interrupt import Stopped
 from engine.spec.attacks import ThreatModel
+from engine.spec.base import Pixels
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, Natural
 from engine.spec.models import SmallCNN, WideResNet
 from engine.spec.passes import passes_per_step
-from engine.spec.scalars import Pixels
 from engine.spec.training import Inner
 from engine.train.step import maximiser, train_step
 from engine.types import Nets

@@ -8,8 +8,8 @@ from torch import nn
 
 from engine.ascent import ascend
 from engine.spec.attacks import Ascent, ThreatModel
+from engine.spec.base import Pixels
 from engine.spec.methods import MethodSpec
-from engine.spec.scalars import Pixels
 from engine.types import Nets, TrainingMethod
 
 CLASSES = 4

@@ -9,9 +9,8 @@ from engine.evaluate.evaluation import evaluate
 from engine.evaluate.probes import finding
 from engine.evaluate.sanity_checks import believable, compare
 from engine.spec.attacks import FGSM, PGDSAT, PGDTRADES, AutoAttack, CWInf, PGDRescaled, ThreatModel
-from engine.spec.checks import Finding
 from engine.spec.events import Warned
-from engine.spec.marks import severity
+from engine.spec.marks import Finding, severity
 from engine.spec.outcomes import Outcome, pack
 from engine.spec.training import Evaluation
 from tests.engine.subjects import folder, subject, trained

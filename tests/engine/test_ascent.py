@@ -6,7 +6,7 @@ from torch import nn
 
 from engine.ascent import ascend, assert_inside, begin
 from engine.spec.attacks import Ascent, ThreatModel
-from engine.spec.scalars import Pixels
+from engine.spec.base import Pixels
 
 BALL = ThreatModel(epsilon=Pixels(8 / 255))
 STARTS = ("clean", "uniform", "gaussian")

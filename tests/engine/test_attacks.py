@@ -18,7 +18,7 @@ from engine.losses import cross_entropy
 from engine.runtime.rng import fenced, judged, state_hash
 from engine.spec import attacks as specs
 from engine.spec.attacks import CW2, FGSM, PGD, RELATIVE_SCALES, AutoAttack, CWInf, PGDRescaled, ThreatModel
-from engine.spec.scalars import Pixels
+from engine.spec.base import Pixels
 from tests.engine.subjects import Small, images, pixels, trained
 
 NEAR = ThreatModel(epsilon=Pixels.parse("16/255"))

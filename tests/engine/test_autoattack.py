@@ -15,7 +15,7 @@ from engine.evaluate.partial import Partial
 from engine.evaluate.strike import look
 from engine.runtime.rng import fenced, judged
 from engine.spec.attacks import ThreatModel
-from engine.spec.scalars import Pixels
+from engine.spec.base import Pixels
 from tests.engine.subjects import images, pixels, trained
 
 EPSILON = Pixels(0.1)

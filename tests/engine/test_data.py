@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from engine.spec import data
-from engine.spec.catalog import FACTS
+from engine.spec.data import FACTS
 from engine.spec.errors import DataError
 from engine.types import Dataset
 

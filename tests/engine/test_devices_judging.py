@@ -10,9 +10,9 @@ from engine.evaluate import autoattack
 from engine.evaluate.evaluation import evaluate
 from engine.evaluate.validation import accuracies
 from engine.spec.attacks import CW2, FGSM, PGD, AutoAttack, CWInf, PGDRescaled, ThreatModel
+from engine.spec.base import Pixels
 from engine.spec.events import Evaluated, Warned
 from engine.spec.models import ResNet18
-from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
 from engine.teachers import load
 from engine.teachers.load import FrozenTeacher, TeacherSource

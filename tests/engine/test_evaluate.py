@@ -16,11 +16,11 @@ from engine.evaluate.evaluation import Subject, evaluate, subset
 from engine.evaluate.validation import accuracies
 from engine.runtime.rng import exact, fenced, judged, state_hash
 from engine.spec.attacks import CW2, FGSM, PGDSAT, AutoAttack, CWInf, ThreatModel
+from engine.spec.base import Pixels
 from engine.spec.errors import CrdndError
 from engine.spec.events import AttackProgressed, Evaluated, Event, Warned
 from engine.spec.outcomes import decode, unpack
 from engine.spec.rundir import RunDir
-from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
 from tests.engine.subjects import Small, folder, images, pixels, subject, trained
 

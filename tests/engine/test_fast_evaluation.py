@@ -23,10 +23,10 @@ from engine.models import small_resnet
 from engine.runtime.device import seed_for
 from engine.runtime.rng import fenced, judged, sow
 from engine.spec.attacks import CW2, FGSM, PGD, AttackSpec, AutoAttack, CWInf, PGDRescaled, ThreatModel
+from engine.spec.base import Pixels
 from engine.spec.events import Event, Warned
 from engine.spec.models import SmallResNet
 from engine.spec.outcomes import Outcome, decode
-from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
 from tests.engine.subjects import folder, images, pixels, subject
 

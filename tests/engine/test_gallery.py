@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from engine.evaluate.evaluation import evaluate
 from engine.spec.attacks import CW2, FGSM, PGD, ThreatModel
+from engine.spec.base import Pixels
 from engine.spec.gallery import decode
 from engine.spec.outcomes import decode as decode_outcome
 from engine.spec.outcomes import unpack
 from engine.spec.rundir import RunDir
-from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
 from tests.engine.subjects import folder, images, pixels, subject, trained
 

@@ -11,9 +11,9 @@ from engine.evaluate.evaluation import evaluate
 from engine.evaluate.probes import Twin
 from engine.evaluate.verdict import FAILS
 from engine.spec.attacks import FGSM, PGD, ThreatModel
+from engine.spec.base import Pixels
 from engine.spec.events import Event
 from engine.spec.rundir import RunDir
-from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
 from engine.verify import marked_again
 from tests.engine.subjects import folder, subject, trained

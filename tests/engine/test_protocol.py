@@ -27,8 +27,8 @@ from engine.spec.attacks import (
     PGDRescaled,
     ThreatModel,
 )
+from engine.spec.base import Pixels
 from engine.spec.outcomes import decode, unpack
-from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation, recorded
 from engine.train import selection
 from tests.engine.subjects import folder, images, pixels, subject, trained

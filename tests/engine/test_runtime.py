@@ -11,7 +11,7 @@ from torch import nn
 from engine.run.context import Stage
 from engine.runtime import device as runtime
 from engine.runtime.provenance import threads_before
-from engine.spec import cpus
+from engine.spec import process
 from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.machine import Machine
 from engine.spec.models import MobileNetV2, PreActResNet18, ResNet18, SmallCNN, SmallResNet, WideResNet, WideResNetSiLU
@@ -71,7 +71,7 @@ def test_auto_is_the_gpu_where_there_is_one_and_else_the_cpu(monkeypatch):
 
 
 def test_small_batches_get_one_thread_and_large_ones_every_core(no_omp):
-    no_omp.setattr(runtime.cpus, "usable", lambda: 3)
+    no_omp.setattr(runtime, "usable_cpus", lambda: 3)
     assert runtime.share_threads(Machine(), runtime.SMALL_BATCH - 1) == "1 thread"
     assert torch.get_num_threads() == 1
     assert runtime.share_threads(Machine(), runtime.SMALL_BATCH) == "3 threads"
@@ -185,21 +185,21 @@ def test_a_gpu_is_found_by_its_uuid_whatever_its_number_is(monkeypatch):
     ],
 )  # fmt: skip
 def test_cpus_are_those_of_the_affinity_and_of_the_quota(groups, files, count, tmp_path, monkeypatch):
-    monkeypatch.setattr(cpus.os, "sched_getaffinity", lambda _pid: set(range(8)))
-    monkeypatch.setattr(cpus.os, "cpu_count", lambda: 64)
-    monkeypatch.setattr(cpus, "OWN_GROUP", tmp_path / "own")
-    monkeypatch.setattr(cpus, "GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(process.os, "sched_getaffinity", lambda _pid: set(range(8)))
+    monkeypatch.setattr(process.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(process, "OWN_GROUP", tmp_path / "own")
+    monkeypatch.setattr(process, "GROUPS", tmp_path / "groups")
     (tmp_path / "own").write_text(groups)
     for name, content in files.items():
         path = tmp_path / "groups" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content + "\n")
-    assert cpus.usable() == count
+    assert process.usable_cpus() == count
 
 
 def test_a_run_keeps_the_threads_that_it_began_with(no_omp):
     """Sums depend on their number: another machine, affinity or environment does not change it."""
-    no_omp.setattr(cpus, "usable", lambda: 2)
+    no_omp.setattr(runtime, "usable_cpus", lambda: 2)
     assert runtime.share_threads(Machine(), 10**12, 4) == "4 threads on 2 CPUs, as the run began"
     assert torch.get_num_threads() == 4
     assert runtime.share_threads(Machine(), 10**12, 2) == "2 threads"

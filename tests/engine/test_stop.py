@@ -14,11 +14,11 @@ import pytest
 
 from engine.runtime.interrupt import Interrupt, Stopped
 from engine.runtime.lock import Lock
+from engine.spec.config import PresetTeacher
 from engine.spec.errors import RunFolderError
 from engine.spec.locks import is_held
+from engine.spec.process import signals_blocked
 from engine.spec.rundir import RunDir
-from engine.spec.signals import held_back
-from engine.spec.teachers import PresetTeacher
 from tests.engine.broken_runs import (
     FINISHED,
     REFUSED,
@@ -180,7 +180,7 @@ def test_the_first_reason_to_stop_is_the_one_that_is_told(tmp_path: Path) -> Non
 def test_whenever_an_engine_is_asked_it_leaves_with_a_word(data: Path, tmp_path: Path, how: str, when: str) -> None:
     """From before its first line of Python on: signals are held back until it listens."""
     run = make(tmp_path, data, short())
-    with held_back():
+    with signals_blocked():
         engine = subprocess.Popen([sys.executable, "-P", "-m", "engine", str(run.path)])
     if how == "stop file":
         run.stop.touch()
@@ -197,7 +197,7 @@ def test_whenever_an_engine_is_asked_it_leaves_with_a_word(data: Path, tmp_path:
 
 def test_held_back_signals_are_ours_again_afterwards() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    with held_back():
+    with signals_blocked():
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) >= {signal.SIGTERM, signal.SIGHUP}
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 

@@ -9,14 +9,12 @@ from torch import Tensor, nn
 
 from engine.evaluate.evaluation import evaluate
 from engine.evaluate.probes import Twin
-from engine.spec import checks
 from engine.spec.attacks import FGSM, PGD, PGDSAT, PGDTRADES, AttackSpec, AutoAttack, CWInf, PGDRescaled, ThreatModel
-from engine.spec.checks import CHECKS
+from engine.spec.base import Pixels
 from engine.spec.events import Event, Probed, Warned
-from engine.spec.marks import MARKS, RED, UNDER_ATTACK, concerns, severity
+from engine.spec.marks import CHECKS, MARKS, RED, UNDER_ATTACK, concerns, decode_checks, severity
 from engine.spec.outcomes import decode
 from engine.spec.rundir import RunDir
-from engine.spec.scalars import Pixels
 from engine.spec.training import Evaluation
 from tests.engine.subjects import folder, pixels, subject, trained
 
@@ -192,7 +190,7 @@ def test_a_saturated_attack_is_weaker_than_images_of_teacher_and_twin_which_need
     found = {(event.code, event.attack) for event in said if isinstance(event, Warned)}
     for code in ("transfer_stronger", "twin_stronger"):
         assert {attack for name, attack in found if name == code} == {"pgd_sat", "cw_inf", "worst"}
-    assert checks.decode(run.evaluation.joinpath("best", "suspect.json").read_bytes()).measured["twin"] < 0.6
+    assert decode_checks(run.evaluation.joinpath("best", "suspect.json").read_bytes()).measured["twin"] < 0.6
 
 
 def test_random_corners_find_what_an_attack_that_stands_still_does_not(tmp_path: Path) -> None:
@@ -236,7 +234,7 @@ def test_which_checks_were_made_is_said_once_kept_and_said_again(tmp_path: Path)
     said, run = judged(tmp_path, trained(), attacks=attacks[:-1], teacher=trained(), twin=Twin(trained()), n=60)
     event = probed(said)
     assert event.left_out == {"autoattack": "no AutoAttack in the suite"} and said[-1] is event
-    kept = checks.decode(run.evaluation.joinpath("best", "suspect.json").read_bytes())
+    kept = decode_checks(run.evaluation.joinpath("best", "suspect.json").read_bytes())
     assert (kept.done, kept.of, kept.left_out) == (event.done, event.of, event.left_out)
     again, _ = judged(tmp_path, trained(), attacks=attacks[:-1], teacher=trained(), n=60)  # the twin is gone by now
     assert (probed(again).done, probed(again).left_out) == (event.done, event.left_out)
@@ -266,7 +264,7 @@ def test_no_suspicion_is_no_check_and_is_said(tmp_path: Path) -> None:
     said, run = judged(tmp_path, trained(), attacks=(PGDSAT(steps=2),), suspect=False)
     event = probed(said)
     assert event.done == 0 and set(event.left_out.values()) == {"suspect = false"}
-    assert checks.decode(run.evaluation.joinpath("best", "suspect.json").read_bytes()).done == 0
+    assert decode_checks(run.evaluation.joinpath("best", "suspect.json").read_bytes()).done == 0
     suspicious, _ = judged(tmp_path, trained(), attacks=(PGDSAT(steps=2),))
     assert probed(suspicious).done > 0  # what was kept without suspicion answers another question
 
@@ -280,7 +278,7 @@ def test_rescaling_is_compared_with_as_many_restarts(tmp_path: Path) -> None:
     suite = (PGD(**short), PGDRescaled(**short, restarts=3, relative_scales=(1.0, 2.0, 4.0)))
     said, run = judged(tmp_path / "honest", trained(), attacks=suite, threat_model=ThreatModel(epsilon=Pixels(0.14)))
     once, rescaled = (decode(run.result("best", key).read_bytes()).accuracy for key in ("pgd", "pgd_rescaled"))
-    measured = checks.decode(run.evaluation.joinpath("best", "suspect.json").read_bytes()).measured
+    measured = decode_checks(run.evaluation.joinpath("best", "suspect.json").read_bytes()).measured
     assert once - rescaled > 0.1 > measured["restarts_of_pgd_rescaled"] - rescaled
     assert "rescaled_below_ce" not in {event.code for event in said if isinstance(event, Warned)}
 

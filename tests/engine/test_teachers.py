@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from engine.normalize import Normalize
 from engine.spec import events, files, status, toml
 from engine.spec.attacks import ThreatModel
-from engine.spec.config import RunConfig
+from engine.spec.base import Pixels
+from engine.spec.config import CheckpointTeacher, PresetTeacher, RobustBenchTeacher, RunConfig, RunTeacher
 from engine.spec.data import Digits, Folder
 from engine.spec.errors import CrdndError, TeacherError
 from engine.spec.folders import finished_run
@@ -18,8 +19,6 @@ from engine.spec.methods import ARD, Natural
 from engine.spec.models import ModelSpec, Normalization, SmallCNN
 from engine.spec.robustbench import lookup
 from engine.spec.rundir import RunDir
-from engine.spec.scalars import Pixels
-from engine.spec.teachers import CheckpointTeacher, PresetTeacher, RobustBenchTeacher, RunTeacher
 from engine.teachers import foreign, load, weights
 from engine.teachers.load import FrozenTeacher, TeacherSource
 from engine.types import Split

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from engine.runtime.device import seed_for
-from engine.spec.scalars import Pixels
+from engine.spec.base import Pixels
 from engine.spec.training import Inner, Training
 from engine.train import optim
 from engine.train.step import maximiser, mode, train_step

@@ -10,14 +10,13 @@ import torch
 
 from engine.data.augment import Feed
 from engine.runtime.interrupt import Stopped
-from engine.spec.config import RunConfig
+from engine.spec.base import Pixels
+from engine.spec.config import RunConfig, RunTeacher
 from engine.spec.data import Npz
 from engine.spec.errors import DivergedError
 from engine.spec.events import EpochDone, StepDone, Validated
 from engine.spec.methods import CRDND, IAD, RSLAD, TRADES, Natural
 from engine.spec.models import SmallCNN
-from engine.spec.scalars import Pixels
-from engine.spec.teachers import RunTeacher
 from engine.spec.training import Inner, MultiStep, Training
 from engine.train.loop import Hooks, Trainer
 from engine.types import Loss, Nets, Split, TrainingMethod

@@ -7,14 +7,13 @@ import torch
 from engine.evaluate import twin
 from engine.runtime.distributed import Crew
 from engine.spec import folders, status
-from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.config import CheckpointTeacher, JudgeConfig, RunConfig
 from engine.spec.data import Digits
 from engine.spec.machine import Machine
 from engine.spec.methods import PGDAT, Natural
 from engine.spec.models import SmallCNN
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
-from engine.spec.teachers import CheckpointTeacher
 from engine.teachers import saved, weights
 
 MODEL, SHAPE = SmallCNN(width=4), (1, 8, 8)

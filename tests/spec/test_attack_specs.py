@@ -70,7 +70,7 @@ def test_scales_that_are_named_mean_what_they_meant():
 
 
 def test_the_config_of_an_older_run_reads_as_it_was_written():
-    for run in (PRESETS.parent / "crdnd_tui" / "replay" / "runs").iterdir():
+    for run in (PRESETS.parent / "crdnd_tui" / "tui" / "demo" / "runs").iterdir():
         config = toml.read(run / "config.toml")
         assert config.config_hash in (run / "status.json").read_text()
         (attack,) = (attack for attack in config.evaluation.attacks if isinstance(attack, PGDRescaled))

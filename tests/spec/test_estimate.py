@@ -8,9 +8,9 @@ import pytest
 
 from engine.spec.attacks import CW2, FGSM, PGD, PGDSAT, AutoAttack, CWInf, PGDRescaled
 from engine.spec.budget import Estimate
-from engine.spec.catalog import FACTS
 from engine.spec.config import RunConfig
 from engine.spec.cost import model_cost
+from engine.spec.data import FACTS
 from engine.spec.estimate import REPORTS_PER_EPOCH, estimate, lines
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, Natural
 from engine.spec.models import ResNet18, WideResNet

@@ -8,13 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.spec import checks, files, gallery, outcomes, status, tables
+from engine.spec import files, gallery, outcomes, status, tables
 from engine.spec.machine import Machine
+from engine.spec.marks import decode_checks
 from tests import hostile
 
 KINDS = ("folder", "pipe", "device", "dangling", "circle", "sparse")
 DECODERS: dict[str, Callable[[bytes], object]] = {
-    "status": status.decode, "gallery": gallery.decode, "outcome": outcomes.decode, "checks": checks.decode,
+    "status": status.decode, "gallery": gallery.decode, "outcome": outcomes.decode, "checks": decode_checks,
     "JSON": files.json_table, "TOML": files.toml_table, "machine": Machine.model_validate_json,
     "number": lambda content: float(files.json_table(content)["run"]),
     "count": lambda content: int(files.json_table(content)["run"]),

@@ -16,7 +16,7 @@ from crdnd_tui.core import complete, library, provenance_lines
 from crdnd_tui.core.scan import Scanner
 from crdnd_tui.tui.runs.run_rows import NEWEST, ordered
 from engine.spec import folders, status, toml
-from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.config import CheckpointTeacher, JudgeConfig, RobustBenchTeacher, RunConfig, RunTeacher, TeacherSpec
 from engine.spec.data import Digits
 from engine.spec.errors import RunFolderError
 from engine.spec.machine import Machine
@@ -24,7 +24,6 @@ from engine.spec.methods import Natural
 from engine.spec.models import SmallCNN
 from engine.spec.rundir import RUN_ID, RunDir, check, created, dated, find, newest_first
 from engine.spec.status import Status
-from engine.spec.teachers import CheckpointTeacher, RobustBenchTeacher, RunTeacher, TeacherSpec
 from engine.teachers import saved
 
 CONFIG = RunConfig(name="mine", data=Digits(), student=SmallCNN(), method=Natural(), seed=4)

@@ -11,11 +11,10 @@ from torch import nn
 
 from engine.spec import toml
 from engine.spec.attacks import CW2, AutoAttack
-from engine.spec.catalog import FACTS
-from engine.spec.config import RunConfig
+from engine.spec.config import RobustBenchTeacher, RunConfig
+from engine.spec.data import FACTS
 from engine.spec.passes import passes_per_step
 from engine.spec.robustbench import lookup
-from engine.spec.teachers import RobustBenchTeacher
 from engine.spec.training import Cosine, MultiStep
 from engine.train import optim
 from engine.train.step import maximiser, train_step

@@ -15,13 +15,12 @@ from pydantic import ValidationError
 
 from engine.spec import toml
 from engine.spec.attacks import AutoAttack, CWInf
-from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.base import Pixels
+from engine.spec.config import JudgeConfig, RunConfig, RunTeacher
 from engine.spec.data import Digits
 from engine.spec.errors import ConfigError
 from engine.spec.methods import Natural
 from engine.spec.models import ModelSpec, SmallCNN, WideResNet, WideResNetSiLU
-from engine.spec.scalars import Pixels
-from engine.spec.teachers import RunTeacher
 from engine.spec.training import Evaluation
 
 FOLDER = Path(__file__).parents[2] / "presets"

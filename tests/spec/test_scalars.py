@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from engine.spec.scalars import Pixels
+from engine.spec.base import Pixels
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from engine.spec import files, toml
-from engine.spec.config import RunConfig
+from engine.spec.config import PresetTeacher, RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.methods import CRDND, TRADES
-from engine.spec.teachers import PresetTeacher
 from tests.spec.preset_files import PLAIN, TAUGHT, mistakes, write
 
 

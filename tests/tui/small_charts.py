@@ -9,7 +9,8 @@ from textual.containers import Grid
 from crdnd_tui.chart.series import Series
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.tui.themes import themes
-from crdnd_tui.tui.widgets.chart import Chart, Line
+from crdnd_tui.tui.widgets.chart import Chart
+from crdnd_tui.tui.widgets.chart_sheet import Line
 
 CSS = """
 Grid { grid-size: 2 2; height: 1fr; }

@@ -6,7 +6,8 @@ import pytest
 
 from crdnd_tui.chart.series import Series
 from crdnd_tui.core.palette import ANSI, named
-from crdnd_tui.tui.widgets.chart import SMOOTHINGS, Chart, Line
+from crdnd_tui.tui.widgets.chart import SMOOTHINGS, Chart
+from crdnd_tui.tui.widgets.chart_sheet import Line
 from tests.tui.pilot import same_picture
 from tests.tui.small_charts import drive, text_of, three, wave
 

@@ -7,7 +7,8 @@ from crdnd_tui.chart.series import Series
 from crdnd_tui.core import per_class
 from crdnd_tui.core.per_class import Matrix
 from crdnd_tui.tui.monitor.log_lines import LogLine
-from crdnd_tui.tui.widgets.chart import Chart, Line
+from crdnd_tui.tui.widgets.chart import Chart
+from crdnd_tui.tui.widgets.chart_sheet import Line
 from crdnd_tui.tui.widgets.class_bars import ClassBars
 from crdnd_tui.tui.widgets.log_tail import LogTail, folded
 from crdnd_tui.tui.widgets.matrix import MatrixMap

@@ -12,9 +12,8 @@ from pydantic.fields import FieldInfo
 from crdnd_tui.core import kinds
 from crdnd_tui.core.kinds import Option, Shape
 from engine.spec.base import Spec
-from engine.spec.config import RunConfig
+from engine.spec.config import SOURCES, RunConfig
 from engine.spec.robustbench import MODELS
-from engine.spec.teachers import SOURCES
 
 TABS: dict[str, tuple[str, ...]] = {
     "Pair": ("student", "teacher"),

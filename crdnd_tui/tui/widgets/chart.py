@@ -4,7 +4,6 @@ Screens hand over lines; what is drawn is worked out only when the data, the siz
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
@@ -17,27 +16,13 @@ from textual.widget import Widget
 
 from crdnd_tui.chart import plot, ticks
 from crdnd_tui.chart.raster import Markers
-from crdnd_tui.chart.series import Series
 from crdnd_tui.core.palette import Palette, named
 from crdnd_tui.core.text import one_line
-from crdnd_tui.tui.widgets.chart_sheet import How, Sheet
+from crdnd_tui.tui.widgets.chart_sheet import How, Line, Sheet
 from crdnd_tui.tui.widgets.legend import Styles, few_rows, legend, title
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97, 0.99)
 _BORDERS = 6  # cells of a panel's edge that carry no words: corners, a stroke and a space on each side
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
-    """A curve with its name and colour, as a screen knows it."""
-
-    name: str
-    colour: str
-    series: Series
-    band: bool = False  # the raw points as a dim min/max band behind the smoothed line
-    smooth: bool = False
-    spread: Series | None = None  # lower and upper end in turn: a dim band behind the line, smoothed or not
-    value: str = ""  # legend text of the last value; made from the number when empty
 
 
 class Chart(Widget, can_focus=True):

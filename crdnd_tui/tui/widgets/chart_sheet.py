@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from crdnd_tui.chart import plot, ticks
 from crdnd_tui.chart.curves import Curve, View
@@ -11,8 +10,18 @@ from crdnd_tui.chart.series import LIMIT, Series, Smoothed, Span
 from crdnd_tui.tui.widgets.chart_view import Window
 from crdnd_tui.tui.widgets.legend import LETTERS, Entry, mark_of, spoken
 
-if TYPE_CHECKING:
-    from crdnd_tui.tui.widgets.chart import Line
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """A curve with its name and colour, as a screen knows it."""
+
+    name: str
+    colour: str
+    series: Series
+    band: bool = False  # the raw points as a dim min/max band behind the smoothed line
+    smooth: bool = False
+    spread: Series | None = None  # lower and upper end in turn: a dim band behind the line, smoothed or not
+    value: str = ""  # legend text of the last value; made from the number when empty
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +45,7 @@ class Sheet:
         self.x_label, self.percent = x_label, percent
         self._means: dict[int, Smoothed] = {}  # by the identity of the raw series
 
-    def take(self, lines: Sequence["Line"]) -> None:
+    def take(self, lines: Sequence[Line]) -> None:
         """Other lines; means of series that are still there stay."""
         self.lines = tuple(lines)
         kept = {id(line.series) for line in lines}
@@ -46,7 +55,7 @@ class Sheet:
         """Whether any line is drawn as its mean."""
         return how.smoothing > 0 and any(line.smooth for line in self.lines)
 
-    def drawn(self, line: "Line", how: How) -> Series:
+    def drawn(self, line: Line, how: How) -> Series:
         """The series itself or its mean, caught up."""
         if not line.smooth or how.smoothing == 0:
             return line.series

@@ -18,7 +18,7 @@ from crdnd_tui.compare.comparison_view import OVERVIEW, PAGES, Shown
 from crdnd_tui.core import marks, report
 from crdnd_tui.core.palette import Palette, assign
 from crdnd_tui.tui.widgets import contrast_columns, differences, finding_sheets, result_grid
-from crdnd_tui.tui.widgets.chart import Line
+from crdnd_tui.tui.widgets.chart_sheet import Line
 from crdnd_tui.tui.widgets.curve_board import CurveBoard
 from crdnd_tui.tui.widgets.page_bar import PageBar
 from crdnd_tui.tui.widgets.text_sheet import RowSheet, TextSheet

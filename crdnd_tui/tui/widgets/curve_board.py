@@ -8,7 +8,8 @@ from textual.containers import Container
 from textual.events import Resize
 
 from crdnd_tui.chart import ticks
-from crdnd_tui.tui.widgets.chart import Chart, Line
+from crdnd_tui.tui.widgets.chart import Chart
+from crdnd_tui.tui.widgets.chart_sheet import Line
 from crdnd_tui.tui.widgets.legend import legend
 
 _LEAST = 38  # cells of a small chart

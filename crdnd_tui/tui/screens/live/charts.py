@@ -8,7 +8,7 @@ from crdnd_tui.core.report import title
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import number, one_line
 from crdnd_tui.tui.monitor.run_curves import Curves
-from crdnd_tui.tui.widgets.chart import Line
+from crdnd_tui.tui.widgets.chart_sheet import Line
 from crdnd_tui.tui.widgets.time_bar import PLACES
 
 _BEST = 7  # place of the best epoch's colour

@@ -12,7 +12,8 @@ from crdnd_tui.tui.monitor.run_curves import Curves
 from crdnd_tui.tui.monitor.tracking import Look
 from crdnd_tui.tui.screens.live import words
 from crdnd_tui.tui.screens.live.charts import accuracy_lines, best_line, loss_lines, pace_lines, quantities
-from crdnd_tui.tui.widgets.chart import Chart, Line
+from crdnd_tui.tui.widgets.chart import Chart
+from crdnd_tui.tui.widgets.chart_sheet import Line
 from crdnd_tui.tui.widgets.class_bars import ClassBars
 from crdnd_tui.tui.widgets.fate import Fate
 from crdnd_tui.tui.widgets.heat_map import HeatMap

@@ -1,13 +1,46 @@
-"""How many CPUs this process may use: fewer than the machine has under taskset, Slurm, or a container's quota."""
+"""What a process is given by the system: CPUs, standard streams, signals."""
 
 import math
 import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 OWN_GROUP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)  # Slurm warns with USR1 or USR2
+BLOCKED_SIGNALS = (*STOP_SIGNALS, signal.SIGHUP)
 
 
-def usable() -> int:
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """An engine that is started in this block inherits these signals blocked: they wait until it listens for them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def replace_closed_streams() -> None:
+    """Open /dev/null for each standard stream that was closed (`>&-`, a service, `ssh -f`).
+
+    Call it before any file is opened: a file that got descriptor 1 or 2 would take up what is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
+def usable_cpus() -> int:
     """CPUs of this process's affinity, or as many as the quota of its control groups pays for when that is less."""
     try:
         count = len(os.sched_getaffinity(0))
