@@ -12,6 +12,7 @@ from crdnd_tui.chart import ticks
 from crdnd_tui.chart.curves import Curve, View, trace
 from crdnd_tui.chart.raster import Mark, Markers, Raster, Run
 from crdnd_tui.chart.series import Span
+from crdnd_tui.core.format import compact, position
 
 Row = list[Run]
 
@@ -151,7 +152,7 @@ def _y_ticks(view: View, height: int, percent: bool) -> tuple[list[float], list[
     most = min(8, max(2, height // 2 if height >= 8 else int(height / 1.75)))
     if view.log_y:
         numbers = ticks.logarithmic(view.y0, view.y1, most)
-        return numbers, [ticks.short(number, percent=percent) for number in numbers]
+        return numbers, [compact(number, percent=percent) for number in numbers]
     tried = (
         ticks.linear(view.y0, view.y1, count, quarters=percent) for count in range(most, max(most, height - 1) + 1)
     )
@@ -167,7 +168,7 @@ def _y_axis(name: str | None, gutter: int) -> Row:
 
 def _x_axis(view: View, gutter: int, width: int, label: str) -> Row:
     """One row: the line, with the first, a round middle and the last x written into it."""
-    left, right = ticks.place(_tidy(view.x0, view)), ticks.place(_tidy(view.x1, view))
+    left, right = position(_tidy(view.x0, view)), position(_tidy(view.x1, view))
     inside = ticks.logarithmic(view.x0, view.x1, 9) if view.log_x else ticks.linear(view.x0, view.x1, 9)
     row: Row = [(" " * gutter + "\u2514", AXIS)]
     if len(left) + len(right) + 3 > width:
@@ -175,7 +176,7 @@ def _x_axis(view: View, gutter: int, width: int, label: str) -> Row:
     row.append((left + " ", LABEL))
     filled, end = len(left) + 1, width - len(right) - 1
     for x in sorted(inside, key=lambda x: abs(view.across(x) - 0.5)):
-        words = f" {label} {ticks.place(x)} "
+        words = f" {label} {position(x)} "
         start = int(view.across(x) * width) - len(words) // 2
         if filled < start and start + len(words) < end:
             row += [("\u2500" * (start - filled), AXIS), (words, LABEL)]

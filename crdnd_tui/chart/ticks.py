@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+from crdnd_tui.core.format import UNITS, scientific
+
 _LIMIT = 1e300  # no axis goes further, so that its length is a number
 _SLACK = 1e-9  # of a step
 
@@ -64,36 +65,11 @@ def labels(ticks: Sequence[float], *, percent: bool = False) -> list[str]:
         return []
     largest = max(map(abs, values))
     step = min((b - a for a, b in pairwise(values)), default=largest) or 1.0
-    unit, sign = next(((size, sign) for size, sign in _UNITS if largest >= (1e4 if size == 1e3 else size)), (1.0, ""))
+    unit, sign = next(((size, sign) for size, sign in UNITS if largest >= (1e4 if size == 1e3 else size)), (1.0, ""))
     decimals = max(0, -math.floor(math.log10(step / unit) + 1e-6))
     if decimals > 4 or largest >= 1e16:
         return [scientific(value) for value in values]
     return [f"{value / unit:.{decimals}f}{sign if value else ''}{'%' * percent}" for value in values]
-
-
-def short(value: float, *, percent: bool = False) -> str:
-    """One number by itself: `0.002`, `15.1k`, `2e-5`."""
-    if percent:
-        return f"{100 * value:.4g}%"
-    size = abs(value)
-    if value == 0 or 1e-3 <= size < 1e4:
-        return f"{value:.4g}"
-    if 1e4 <= size < 1e15:
-        unit, sign = next((unit, sign) for unit, sign in _UNITS if size >= unit)
-        return f"{value / unit:.4g}{sign}"
-    return scientific(value)
-
-
-def scientific(value: float) -> str:
-    """`2e-5`, without the zeros and the plus that Python writes."""
-    mantissa, _, power = f"{value:.3e}".partition("e")
-    mantissa = mantissa.rstrip("0").rstrip(".")
-    return "0" if value == 0 else f"{mantissa}e{int(power)}"
-
-
-def place(x: float) -> str:
-    """A position on the x axis: whole numbers with thousands set apart, as long as that is short."""
-    return f"{int(x):,}" if x == int(x) and abs(x) < 1e9 else short(x)
 
 
 def _clean(value: float, step: float) -> float:

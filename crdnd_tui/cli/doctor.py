@@ -13,7 +13,8 @@ from typing import Literal
 from rich.text import Text
 
 from crdnd_tui.cli import output
-from crdnd_tui.core.text import encodes_unicode, one_line, size
+from crdnd_tui.core.format import size
+from crdnd_tui.core.text import encodes_unicode, one_line
 from engine.spec import locks
 from engine.spec.files import free_bytes
 from engine.spec.locks import NO_LOCKS

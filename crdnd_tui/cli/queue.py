@@ -13,11 +13,12 @@ from rich.text import Text
 
 from crdnd_tui.cli import output
 from crdnd_tui.core import advice, library, presets
-from crdnd_tui.core.text import display, duration, one_line
+from crdnd_tui.core.format import clock, duration
+from crdnd_tui.core.text import display, one_line
 from crdnd_tui.queue import agenda, batches, worker
 from crdnd_tui.queue.agenda import Agenda
 from crdnd_tui.queue.entry import Entry
-from crdnd_tui.queue.queue_lines import SIGNS, clock
+from crdnd_tui.queue.queue_lines import SIGNS
 from crdnd_tui.queue.sharing import MEANS, By
 from crdnd_tui.queue.tickets import Queue, Ticket
 from engine.spec import files, folders, rundir, toml

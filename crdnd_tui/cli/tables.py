@@ -9,7 +9,8 @@ from typing import Any
 from rich.text import Text
 
 from crdnd_tui.cli import output
-from crdnd_tui.core.text import count, duration, one_line, pad, percent, size
+from crdnd_tui.core.format import count, duration, percent, size
+from crdnd_tui.core.text import one_line, pad
 from engine.spec import files, tables
 from engine.spec.tables import Listed, Meta
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from crdnd_tui.cli import output
 from crdnd_tui.core import verifying
-from crdnd_tui.core.text import count
+from crdnd_tui.core.format import count
 from crdnd_tui.core.verifying import MAX_LINE, PATIENCE, SIGNS, WORDS, Check, Course, Progress, Verdict, Word
 from engine.spec import rundir
 from engine.spec.errors import CrdndError

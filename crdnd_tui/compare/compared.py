@@ -9,13 +9,14 @@ from typing import Any
 
 from crdnd_tui.compare.comparison_side import Choice, Side, labels, twinned
 from crdnd_tui.core import images, library, records, report
+from crdnd_tui.core.format import percent
 from crdnd_tui.core.images import Images
 from crdnd_tui.core.pages import SIGNS
 from crdnd_tui.core.records import Stamp
 from crdnd_tui.core.results import Reading
 from crdnd_tui.core.session import Session
 from crdnd_tui.core.state import RunState
-from crdnd_tui.core.text import display, one_line, percent
+from crdnd_tui.core.text import display, one_line
 from engine.spec import files
 from engine.spec.events import Evaluated
 from engine.spec.rundir import RUN_ID, RunDir

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from crdnd_tui.core import marks
+from crdnd_tui.core.format import MINUS, points
 from crdnd_tui.core.marks import Marked
 
 CE, SUITE = "pgd_sat", "autoattack"
 Kind = Literal["holds", "close", "lost", "open"]
 _TITLES = {CE: "PGD-SAT", SUITE: "AutoAttack"}
 _EQUAL = 1e-9
-_MANY = 10_000  # images that carry a second decimal
 
 
 class Mean(Protocol):
@@ -126,9 +126,8 @@ def _gap(one: Judged, two: Judged, attack: str) -> float:
 
 def _points(one: Judged, two: Judged, attack: str) -> str:
     """`+5.0`, or `level`, with the sign of both marks; with two decimals where 10,000 images carry them."""
-    digits = 2 if min(one[1][attack].n, two[1][attack].n) >= _MANY else 1
-    shown = f"{100 * _gap(one, two, attack):+.{digits}f}"
-    words = "level" if float(shown) == 0 else shown.replace("-", "\u2212")
+    shown = points(100 * _gap(one, two, attack), min(one[1][attack].n, two[1][attack].n))
+    words = shown if shown[0] in f"+{MINUS}" else "level"
     return words + marks.joined((one[1][attack].marked, two[1][attack].marked)).sign
 
 

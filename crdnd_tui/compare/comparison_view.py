@@ -8,7 +8,8 @@ from crdnd_tui.compare.comparison import DROP, Grid, Row
 from crdnd_tui.compare.comparison_curves import Measure
 from crdnd_tui.compare.comparison_side import Side
 from crdnd_tui.core import report
-from crdnd_tui.core.text import count, one_line
+from crdnd_tui.core.format import count
+from crdnd_tui.core.text import one_line
 
 PAGES = {
     "curves": "Curves", "results": "Results", "config": "Config", "classes": "Classes", "tests": "Tests", "gap": "Gap",

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from crdnd_tui.core.text import count
+from crdnd_tui.core.format import count
 from engine.spec.events import Evaluated
 from engine.spec.outcomes import is_count, near, same, wilson
 from engine.spec.status import Status

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from crdnd_tui.core import report
+from crdnd_tui.core.format import percent
 from crdnd_tui.core.state import RunState
-from crdnd_tui.core.text import bar, pad, percent
+from crdnd_tui.core.text import bar, pad
 from engine.spec.events import EpochDone
 
 NARROW, NO_CHANGES, NO_STUDENT = 44, 58, 76  # cells; below them nothing, no changes, no student

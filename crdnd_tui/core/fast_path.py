@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from crdnd_tui.core.format import whole_percent
 from crdnd_tui.core.text import display, one_line
 from engine.spec.events import StepDone, TrainingStarted
 
@@ -73,15 +74,9 @@ def is_true(report: Mapping[str, float]) -> bool:
     return 0.0 < sum(report.values()) <= _WHOLE
 
 
-def percent(share: float) -> str:
-    """Without decimals; `<1` for what is little, but there."""
-    rounded = f"{100 * share:.0f}"
-    return "<1" if share and rounded == "0" else rounded
-
-
 def told(found: Mapping[str, float]) -> str:
     """`teacher 27 %, inner maximisation 54 %`; empty where nothing is known."""
-    return ", ".join(f"{TITLES[part]} {percent(share)} %" for part, share in found.items())
+    return ", ".join(f"{TITLES[part]} {whole_percent(share)} %" for part, share in found.items())
 
 
 def cells(found: Mapping[str, float], width: int) -> dict[str, int]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crdnd_tui.core.follow import Follower
+from crdnd_tui.core.format import duration
 from crdnd_tui.core.state import RunState, fold
-from crdnd_tui.core.text import duration
 from engine.spec import files, folders, toml
 from engine.spec.budget import Estimate
 from engine.spec.config import PresetTeacher, RunConfig

@@ -17,8 +17,9 @@ from msgspec import structs
 
 from crdnd_tui.core import advice, agreement, engine_process, marks, records
 from crdnd_tui.core.agreement import Place
+from crdnd_tui.core.format import duration
 from crdnd_tui.core.records import Judged
-from crdnd_tui.core.text import MAX_TEXT, display, duration
+from crdnd_tui.core.text import MAX_TEXT, display
 from engine.spec import deaths, files, outcomes
 from engine.spec import status as spec_status
 from engine.spec.deaths import Death

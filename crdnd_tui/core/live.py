@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from crdnd_tui.core import classes, fast_path, marks, report
+from crdnd_tui.core.format import count, duration, number, percent, size
 from crdnd_tui.core.state import ENDED, RunState
-from crdnd_tui.core.text import count, duration, number, one_line, pad, percent, plain, size
+from crdnd_tui.core.text import one_line, pad, plain
 from engine.spec.events import AttackProgressed
 
 _SPARKS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crdnd_tui.core import fast_path, marks
+from crdnd_tui.core.format import count, duration, number, percent
 from crdnd_tui.core.report import PARTS, title
 from crdnd_tui.core.state import RunState
-from crdnd_tui.core.text import count, duration, number, one_line, percent
+from crdnd_tui.core.text import one_line
 from engine.spec.events import (
     AttackProgressed,
     EpochDone,

@@ -7,8 +7,9 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from crdnd_tui.core import marks
+from crdnd_tui.core.format import count, duration, number, percent
 from crdnd_tui.core.library import Summary
-from crdnd_tui.core.text import DISPUTED, count, duration, number, one_line, pad, percent, plain
+from crdnd_tui.core.text import DISPUTED, one_line, pad, plain
 from engine.spec.marks import Severity
 
 SIGNS = {

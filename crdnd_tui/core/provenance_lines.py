@@ -13,7 +13,8 @@ from rich.text import Text
 
 from crdnd_tui.core import fast_path
 from crdnd_tui.core.fast_path import NETS
-from crdnd_tui.core.text import count, display, one_line, size
+from crdnd_tui.core.format import count, size
+from crdnd_tui.core.text import display, one_line
 from engine.spec import files
 from engine.spec.machine import Machine, decode
 from engine.spec.rundir import RunDir

@@ -13,9 +13,10 @@ from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
 from crdnd_tui.core import marks
+from crdnd_tui.core.format import count, number, percent, signed
 from crdnd_tui.core.marks import Marked
 from crdnd_tui.core.state import RunState
-from crdnd_tui.core.text import DISPUTED, bar, count, number, one_line, pad, percent, plain
+from crdnd_tui.core.text import DISPUTED, bar, one_line, pad, plain
 from engine.spec import attacks
 from engine.spec.events import Evaluated
 from engine.spec.marks import MARKS
@@ -242,7 +243,7 @@ def gaps(row: Mapping[str, Evaluated], of_it: str = "", signs: Mapping[str, str]
     if "pgd_sat" not in row:
         return ""
     gaps = [
-        f"{TITLES[other]} {100 * (row['pgd_sat'].accuracy - row[other].accuracy):+.1f}"
+        f"{TITLES[other]} {signed(100 * (row['pgd_sat'].accuracy - row[other].accuracy))}"
         f"{_in_brackets(signs.get(other, ''))}"
         for other in ("cw_inf", "pgd_rescaled", "autoattack")
         if other in row

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, assert_never
 
 from crdnd_tui.core import marks
-from crdnd_tui.core.text import count
+from crdnd_tui.core.format import count
 from engine.spec.events import (
     AttackProgressed,
     AttackStarted,

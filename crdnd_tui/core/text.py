@@ -75,48 +75,6 @@ def pad(text: str, width: int) -> str:
 DISPUTED = "\u2260"  # stands, red, for a figure that the run's own files contradict
 
 
-def percent(fraction: float | None, n: int = 0) -> str:
-    """A fraction in per cent without the sign: one decimal, or two when 10,000 images and more can carry them."""
-    if fraction is None:
-        return "\u2013"
-    return f"{100 * fraction:.{2 if n >= 10_000 else 1}f}"
-
-
-def count(number: int) -> str:
-    """With thousands set apart."""
-    return f"{number:,}"
-
-
-def number(value: float | None, *, fixed: bool = False) -> str:
-    """Four significant digits, zeros at the end only when `fixed`; a value that is not finite reached us as None."""
-    return "nan" if value is None else f"{value:#.4g}" if fixed else f"{value:.4g}"
-
-
-def duration(seconds: float | None) -> str:
-    """`41 s`, `4:05`, `1:08:12` or `2 d 03:10`."""
-    if seconds is None:
-        return "\u2013"
-    whole = round(min(max(0.0, seconds), 1e12))
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    if days:
-        return f"{days} d {hour:02}:{minute:02}"
-    if hours:
-        return f"{hours}:{minute:02}:{second:02}"
-    return f"{minute}:{second:02}" if minutes else f"{second} s"
-
-
-def size(count_of_bytes: float) -> str:
-    """In binary units, three digits."""
-    value, unit = float(count_of_bytes), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if value < 1000 or unit == "TiB":
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-
-
 def bar(fraction: float | None, width: int, *, ascii_only: bool = False) -> str:
     """A horizontal bar, in eighths of a cell where the terminal has them."""
     share = min(1.0, max(0.0, fraction or 0.0))

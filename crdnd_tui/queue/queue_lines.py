@@ -1,14 +1,14 @@
 """The agenda in lines of a given width: pure words and colours, no widget."""
 
 import textwrap
-import time
 from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.text import Text
 
+from crdnd_tui.core.format import clock, duration
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.text import bar, duration, one_line, pad
+from crdnd_tui.core.text import bar, one_line, pad
 from crdnd_tui.queue.agenda import Agenda, Device
 from crdnd_tui.queue.entry import About, Entry
 from crdnd_tui.queue.tickets import Ticket
@@ -19,7 +19,6 @@ SIGNS = {
     "cancelled": ("\u25cb", "muted"),
 }  # fmt: skip
 BAR = 20  # cells
-END_OF_TIME = 4e9  # unix seconds; what lies behind is no time but damage
 NOTE = 2  # lines that say why a run ended, at most
 WORDY = 90  # columns from which figures are told what they are
 _GAP = "  "
@@ -150,14 +149,6 @@ def title(entry: Entry) -> str:
     about = entry.about
     seed = "" if about.seed is None else f"seed {about.seed}"
     return " \u00b7 ".join(filter(None, (about.name, about.method, seed))) or one_line(entry.run, 120)
-
-
-def clock(when: float | None, now: float) -> str:
-    """`18:40` within a day, `Tue 07:00` within a week, else the date; a dash when nobody knows."""
-    if when is None or not 0 <= when < END_OF_TIME:
-        return "\u2013"
-    form = "%H:%M" if abs(when - now) < 20 * 3600 else "%a %H:%M" if abs(when - now) < 6 * 86400 else "%Y-%m-%d"
-    return time.strftime(form, time.localtime(when))
 
 
 def _sign(state: str, palette: Palette, before: str = "", after: str = "") -> Text:

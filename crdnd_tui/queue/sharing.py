@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from crdnd_tui.core.text import size
+from crdnd_tui.core.format import size
 
 By = Literal["slots", "memory"]
 GIB = 1 << 30  # bytes

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from crdnd_tui.core import forecast
 from crdnd_tui.core.forecast import Past
-from crdnd_tui.core.text import duration
+from crdnd_tui.core.format import duration
 from crdnd_tui.study.standing import Progress, Standing
 from engine.spec.config import RunConfig
 from engine.spec.estimate import estimate

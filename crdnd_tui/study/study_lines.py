@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
-from crdnd_tui.core.text import bar, duration, one_line, pad, percent, plain
+from crdnd_tui.core.format import duration, percent
+from crdnd_tui.core.text import bar, one_line, pad, plain
 from crdnd_tui.study.outlook import Outlook
 from crdnd_tui.study.standing import STATES, Progress, Standing, State
 

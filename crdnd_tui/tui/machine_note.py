@@ -1,8 +1,8 @@
 """The right end of the head line: the GPUs, and how many runs are at work."""
 
 from crdnd_tui.core import gpu
+from crdnd_tui.core.format import size
 from crdnd_tui.core.session import Session
-from crdnd_tui.core.text import size
 from crdnd_tui.tui.at_work import at_work
 
 

@@ -4,10 +4,11 @@ import csv
 from collections.abc import Iterable, Sequence
 from io import StringIO
 
+from crdnd_tui.core.format import finite
 from crdnd_tui.write import origins
 from crdnd_tui.write.document import Bar, Cell, Document, Figure, Row, Series, Table
 from crdnd_tui.write.escape import spreadsheet
-from crdnd_tui.write.numbers import BARRED, finite, name
+from crdnd_tui.write.numbers import BARRED, name
 
 _COLUMNS = ("table", "group", "row", "column", "title", "unit", "value", "std", "low", "high", "n", "runs", "text",
             "best", "significant", "barred", "notes", "run_ids", "config_hashes", "severity", "believed",

@@ -9,12 +9,11 @@ from crdnd_tui.compare.comparison_side import Side
 from crdnd_tui.compare.comparison_verdict import SUITE, Verdict
 from crdnd_tui.compare.contrast import Contrast
 from crdnd_tui.core import marks, report
+from crdnd_tui.core.format import count
 from crdnd_tui.core.marks import Marked
-from crdnd_tui.core.text import count, one_line
+from crdnd_tui.core.text import one_line
 from crdnd_tui.write.document import Bar, Cell, Figure, Series, Table
 from engine.spec.events import Evaluated
-
-MINUS = "\u2212"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,12 +157,6 @@ class Laid:
 def ids(row: Row) -> tuple[str, ...]:
     """Of the runs whose numbers a line shows."""
     return tuple(side.id for side in row.sides)
-
-
-def signed(points: float, n: int = 0) -> str:
-    """A difference in points with its sign: one decimal, two when 10,000 images carry them."""
-    shown = f"{points:+.{2 if n >= 10_000 else 1}f}"
-    return shown.replace("-", MINUS) if float(shown) else shown[1:]
 
 
 def several(rows: Sequence[Row]) -> bool:

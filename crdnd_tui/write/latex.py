@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from crdnd_tui.core.format import MISSING
 from crdnd_tui.write import origins
 from crdnd_tui.write.document import Cell, Document, Row, Table
 from crdnd_tui.write.escape import clean, latex, latex_prose, slug
 from crdnd_tui.write.latex_figures import NEEDS, figure
 from crdnd_tui.write.latex_layout import PAGE, STANDALONE, Page, page, stretches
-from crdnd_tui.write.numbers import DAGGER, MISSING, Worded, marks, name, refusals, rows, signs, spread
+from crdnd_tui.write.numbers import DAGGER, Worded, marks, name, refusals, rows, signs, spread
 
 _HEAD = r"""\documentclass{article}
 \usepackage{iftex}

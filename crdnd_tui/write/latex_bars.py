@@ -2,9 +2,10 @@
 
 from itertools import groupby
 
+from crdnd_tui.core.format import finite
 from crdnd_tui.write.document import Bar, Figure
 from crdnd_tui.write.escape import latex
-from crdnd_tui.write.numbers import finite, marks
+from crdnd_tui.write.numbers import marks
 from crdnd_tui.write.thinning import drawable
 
 _BAR, _GAP = 10.0, 0.8  # points of a bar; of a bar's room between two names

@@ -2,19 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
 
+from crdnd_tui.core.format import MINUS, MISSING, count, duration, finite, p_value, percentage, points
 from crdnd_tui.core.marks import DISBELIEVED, STRUCK
-from crdnd_tui.core.text import duration
 from crdnd_tui.write.document import Bar, Cell, Figure, Row, Series, Table, Unit
 
-MISSING = "\u2013"
 BARRED = "not comparable"
 DAGGER = "\u2020"
 PLUS_MINUS = "\u00b1"
-_MINUS = "\u2212"
-_MANY = 10_000  # images from which a second decimal means something
-_HUGE = 1e9  # from here on a number is written with an exponent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,59 +53,20 @@ def worded(cell: Cell, unit: Unit, *, counted: bool = False) -> Worded:
     )
 
 
-def finite(value: float | None) -> float | None:
-    """The value, or None where there is none that means anything."""
-    return value if value is not None and isfinite(value) else None
-
-
-def decimals(n: int) -> int:
-    """One, or two when 10,000 images and more can carry them."""
-    return 2 if n >= _MANY else 1
-
-
-def percent(value: float, n: int = 0) -> str:
-    """Per cent without the sign: `84.1`."""
-    return _fixed(value, decimals(n))
-
-
-def points(value: float, n: int = 0) -> str:
-    """Signed, with a true minus; what rounds to nothing has no sign: `+0.7`."""
-    said = _fixed(value, decimals(n))
-    return said if said.startswith(_MINUS) or not said.strip("0.") else f"+{said}"
-
-
-def p_value(p: float) -> str:
-    """Three significant digits; `< 0.001` below that."""
-    return "< 0.001" if p < 0.001 else f"{p:#.3g}"
-
-
-def _fixed(value: float, digits: int) -> str:
-    said = f"{value:.{digits}f}" if abs(value) < _HUGE else f"{value:.3g}"
-    if not said.strip("-0."):
-        said = said.lstrip("-")
-    return said.replace("-", _MINUS)
-
-
-def _count(value: float) -> str:
-    if abs(value) >= _HUGE**2:
-        return f"{value:.3g}".replace("-", _MINUS)
-    return (f"{value:,.0f}" if value == round(value) else f"{value:,.1f}").replace("-", _MINUS)
-
-
 def _speaker(unit: Unit, n: int) -> Callable[[float], str]:
     match unit:
         case "percent":
-            return lambda value: percent(value, n)
+            return lambda value: percentage(value, n)
         case "points":
             return lambda value: points(value, n)
         case "p":
             return p_value
         case "count":
-            return _count
+            return count
         case "seconds":
             return duration
         case "words":
-            return lambda value: f"{value:.4g}".replace("-", _MINUS)
+            return lambda value: f"{value:.4g}".replace("-", MINUS)
 
 
 def _counts(cell: Cell, unit: Unit) -> bool:

@@ -9,6 +9,7 @@ from crdnd_tui.compare.comparison_verdict import verdict
 from crdnd_tui.compare.contrast import Contrast
 from crdnd_tui.compare.stats import LEVEL
 from crdnd_tui.core import marks
+from crdnd_tui.core.format import p_value, points
 from crdnd_tui.write import (
     of_classes,
     of_configs,
@@ -20,8 +21,7 @@ from crdnd_tui.write import (
     of_worst,
 )
 from crdnd_tui.write.document import Document, Figure, Origin
-from crdnd_tui.write.laid import Laid, signed
-from crdnd_tui.write.numbers import p_value
+from crdnd_tui.write.laid import Laid
 
 _NAMED = 6  # rows, in one sentence
 
@@ -171,7 +171,7 @@ def _seed_by_seed(tested: Sequence[tuple[str, Contrast]]) -> list[str]:
 
 
 def _points(contrast: Contrast) -> str:
-    return signed(100 * (contrast.difference or 0.0), contrast.n)
+    return points(100 * (contrast.difference or 0.0), contrast.n)
 
 
 def _p(value: float) -> str:

@@ -10,8 +10,8 @@ from crdnd_tui.compare.comparison_side import Side, by_draw
 from crdnd_tui.compare.comparison_verdict import CE, SUITE
 from crdnd_tui.compare.within import Gap
 from crdnd_tui.core import report
+from crdnd_tui.core.format import number
 from crdnd_tui.core.marks import UNMARKED, Marked
-from crdnd_tui.core.text import number
 from crdnd_tui.write import document
 from crdnd_tui.write.document import Cell, Column, Table
 from crdnd_tui.write.laid import Laid, ids

@@ -2,7 +2,7 @@
 
 from crdnd_tui.compare.comparison import Row, disputed
 from crdnd_tui.core import report
-from crdnd_tui.core.text import count
+from crdnd_tui.core.format import count
 from crdnd_tui.write import document
 from crdnd_tui.write.document import Cell, Column, Table
 from crdnd_tui.write.laid import Laid, ids, several

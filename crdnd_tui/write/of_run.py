@@ -13,10 +13,11 @@ from typing import Any, get_args
 from crdnd_tui.compare import compared
 from crdnd_tui.compare.comparison_side import Side
 from crdnd_tui.core import judged, provenance_lines, report
+from crdnd_tui.core.format import count, percent
 from crdnd_tui.core.library import LIVING
 from crdnd_tui.core.provenance_lines import Provenance
 from crdnd_tui.core.state import RunState
-from crdnd_tui.core.text import count, one_line, percent
+from crdnd_tui.core.text import one_line
 from crdnd_tui.write import of_origins, of_run_examples, of_run_figures, of_run_tables
 from crdnd_tui.write.document import Document, Origin
 from engine.spec import methods
@@ -24,7 +25,6 @@ from engine.spec.events import Evaluated
 from engine.spec.rundir import RunDir
 
 PICTURES = 8
-_MINUS = "\N{MINUS SIGN}"
 _METHODS = {
     str(kind.model_fields["name"].default): str(kind.title) for kind in get_args(get_args(methods.MethodSpec)[0])
 }
@@ -81,7 +81,7 @@ def _lead(side: Side, chosen: str) -> list[str]:
     signs = {attack: notes.of(chosen, attack).signs for attack in state.table.get(chosen, {})}
     said = [_verdict(state, chosen, signs)]
     if gaps := report.gaps(state.table.get(chosen, {}), signs=signs):
-        said.append(f"{gaps.replace(' -', ' ' + _MINUS)}: how far the cross-entropy attack reads too high.")
+        said.append(f"{gaps}: how far the cross-entropy attack reads too high.")
     if (teacher := state.teacher) is not None:
         robust = f"{percent(teacher.clean)}\N{NO-BREAK SPACE}% clean, {percent(teacher.robust)}\N{NO-BREAK SPACE}%"
         said.append(f"Its teacher {teacher.model} reaches {robust} under PGD-10 on {count(teacher.n)} images.")

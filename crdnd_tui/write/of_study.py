@@ -9,7 +9,8 @@ from crdnd_tui.compare import compared, within
 from crdnd_tui.compare.comparison_side import Side
 from crdnd_tui.compare.comparison_verdict import CE, SUITE
 from crdnd_tui.core import report
-from crdnd_tui.core.text import count, one_line
+from crdnd_tui.core.format import count
+from crdnd_tui.core.text import one_line
 from crdnd_tui.study import naming, standing
 from crdnd_tui.study.naming import Block
 from crdnd_tui.study.standing import Progress

@@ -7,10 +7,11 @@ from itertools import zip_longest
 from rich.cells import cell_len
 from rich.text import Text
 
+from crdnd_tui.core.format import MISSING, finite
 from crdnd_tui.write import origins
 from crdnd_tui.write.document import Cell, Document, Origin, Row, Table
 from crdnd_tui.write.escape import terminal
-from crdnd_tui.write.numbers import MISSING, finite, legend, name, refusals
+from crdnd_tui.write.numbers import legend, name, refusals
 from crdnd_tui.write.plain_layout import BEST, GAP, INDENT, UNLIKE, Geometry, Layout, Shown, plan, shown, under
 from crdnd_tui.write.wrap import fill, wrap
 

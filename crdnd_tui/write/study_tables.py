@@ -11,6 +11,7 @@ from crdnd_tui.compare.comparison_side import Side, by_draw, reason
 from crdnd_tui.compare.contrasts import contrasts, leaders
 from crdnd_tui.compare.stats import SeedMean
 from crdnd_tui.core import marks, report
+from crdnd_tui.core.format import MINUS
 from crdnd_tui.study import naming
 from crdnd_tui.study.naming import Block
 from crdnd_tui.study.study import Cell as Wanted
@@ -22,7 +23,6 @@ from crdnd_tui.write.missing import Reach
 from crdnd_tui.write.printed import Printed
 from engine.spec.events import Evaluated
 
-MINUS = "\u2212"
 OUTSIDE = "The printed number lies outside the 95 % interval of ours."
 UNSTATED = (
     "CW-2 in print: its constant, its steps and the distance that counts are not stated, so it may be another attack "

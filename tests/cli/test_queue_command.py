@@ -12,7 +12,7 @@ import pytest
 
 from crdnd_tui.cli import app
 from crdnd_tui.core import advice, gpu
-from crdnd_tui.core.text import size
+from crdnd_tui.core.format import size
 from crdnd_tui.queue import memory, occupancy, worker
 from crdnd_tui.queue.dispatch import outcome
 from crdnd_tui.queue.sharing import Sharing

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from crdnd_tui.core import report, text
+from crdnd_tui.core import format, report, text
 from crdnd_tui.core.palette import named
 from crdnd_tui.tui.runs import columns, query
 from crdnd_tui.tui.widgets import log_tail, toml_view
@@ -58,11 +58,11 @@ def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
     [(None, "\u2013"), (0, "0 s"), (59.4, "59 s"), (61, "1:01"), (3725, "1:02:05"), (180_000, "2 d 02:00")],
 )
 def test_durations(seconds: float | None, shown: str) -> None:
-    assert text.duration(seconds) == shown
+    assert format.duration(seconds) == shown
 
 
 def test_percentages_have_the_decimals_that_their_images_can_carry() -> None:
-    assert (text.percent(0.51064, 10_000), text.percent(0.51064, 9_999), text.percent(None)) == (
+    assert (format.percent(0.51064, 10_000), format.percent(0.51064, 9_999), format.percent(None)) == (
         "51.06",
         "51.1",
         "\u2013",
@@ -70,7 +70,7 @@ def test_percentages_have_the_decimals_that_their_images_can_carry() -> None:
 
 
 def test_sizes_are_binary() -> None:
-    assert [text.size(n) for n in (0, 999, 1024, 1536, 5 << 30)] == ["0 B", "999 B", "1.0 KiB", "1.5 KiB", "5.0 GiB"]
+    assert [format.size(n) for n in (0, 999, 1024, 1536, 5 << 30)] == ["0 B", "999 B", "1.0 KiB", "1.5 KiB", "5.0 GiB"]
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.01, 0.5, 0.999, 1.0, None])

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crdnd_tui.core import format
 from crdnd_tui.write import numbers
 from crdnd_tui.write.document import Cell, Column, Row, Table, Unit
 from tests.documents.small import TABLE
@@ -51,7 +52,7 @@ def test_a_cell_in_words(cell: Cell, unit: Unit, said: str) -> None:
 
 @given(st.floats(0, 1))
 def test_a_p_value_never_reads_as_nothing_and_has_three_digits(p: float) -> None:
-    said = numbers.p_value(p)
+    said = format.p_value(p)
     if p < 0.001:
         assert said == "< 0.001"
     else:
@@ -61,7 +62,7 @@ def test_a_p_value_never_reads_as_nothing_and_has_three_digits(p: float) -> None
 
 @given(st.floats(-1e6, 1e6), st.sampled_from([0, 500, 10_000]))
 def test_points_say_what_they_round_to_and_only_zero_has_no_sign(value: float, n: int) -> None:
-    said = numbers.points(value, n)
+    said = format.points(value, n)
     back = float(said.replace("\u2212", "-"))
     assert abs(back - value) <= (0.0051 if n == 10_000 else 0.051)
     assert (said[0] in "+\u2212") == (back != 0)

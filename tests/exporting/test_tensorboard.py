@@ -113,7 +113,7 @@ def test_another_process_makes_the_same_bytes(runs: Path, tmp_path: Path) -> Non
     pytest.importorskip("tensorboard")
     program = f"""
 from pathlib import Path
-from crdnd_tui.exporting import subject, tensorboard
+from crdnd_tui.write import subject, tensorboard
 from engine.spec.rundir import RunDir
 tensorboard.replay(subject.subject(RunDir(Path({str(runs / CRDND)!r}))), Path({str(tmp_path / "out")!r}))
 """

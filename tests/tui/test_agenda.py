@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from crdnd_tui.core import format
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.queue import agenda, queue_lines
 from crdnd_tui.queue.entry import About, Entry
@@ -63,11 +64,11 @@ def test_nothing_is_foretold_behind_an_unknown_duration() -> None:
 
 
 def test_clocks_say_the_day_when_it_is_another() -> None:
-    assert queue_lines.clock(None, NOW) == "\u2013"
-    assert queue_lines.clock(NOW + 3600, NOW) == time.strftime("%H:%M", time.gmtime(NOW + 3600))
-    assert queue_lines.clock(NOW + 2 * 86400, NOW)[:3].isalpha()
-    assert queue_lines.clock(NOW + 30 * 86400, NOW)[:2] == "20"
-    assert {queue_lines.clock(when, NOW) for when in (1e308, -1e308, -1.0, 1e10)} == {"\u2013"}
+    assert format.clock(None, NOW) == "\u2013"
+    assert format.clock(NOW + 3600, NOW) == time.strftime("%H:%M", time.gmtime(NOW + 3600))
+    assert format.clock(NOW + 2 * 86400, NOW)[:3].isalpha()
+    assert format.clock(NOW + 30 * 86400, NOW)[:2] == "20"
+    assert {format.clock(when, NOW) for when in (1e308, -1e308, -1.0, 1e10)} == {"\u2013"}
 
 
 def test_a_long_reason_takes_two_lines_and_no_more(busy: Path) -> None:

@@ -8,12 +8,13 @@ from crdnd_tui.compare import comparison, comparison_config
 from crdnd_tui.compare.comparison import DROP
 from crdnd_tui.compare.comparison_side import across, labels, reason
 from crdnd_tui.compare.comparison_view import Look, Shown
+from crdnd_tui.core import format
 from crdnd_tui.core.images import Images
 from crdnd_tui.core.marks import Marked
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.core.state import RunState
 from crdnd_tui.tui.widgets import differences, result_grid
-from crdnd_tui.tui.widgets.result_grid import View, signed
+from crdnd_tui.tui.widgets.result_grid import View
 from crdnd_tui.write.findings import Plan, findings
 from engine.spec.events import Warned
 from engine.spec.outcomes import wilson
@@ -93,7 +94,7 @@ def test_a_difference_is_in_points_and_has_the_sign_of_the_gain():
     assert comparison.delta(grid, "b", "autoattack") == pytest.approx(-2.0)
     assert grid.values["b", DROP].mean == pytest.approx(-0.17)
     assert comparison.delta(grid, "b", DROP) == pytest.approx(-7.0)
-    assert [signed(x) for x in (5.04, -2.0, 0.04, -0.04)] == ["+5.0", "\u22122.0", "0.0", "0.0"]
+    assert [format.points(x) for x in (5.04, -2.0, 0.04, -0.04)] == ["+5.0", "\u22122.0", "0.0", "0.0"]
 
 
 def test_another_baseline_turns_the_sign():

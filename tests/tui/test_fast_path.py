@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdnd_tui.core import fast_path
+from crdnd_tui.core import fast_path, format
 from crdnd_tui.core.state import ENGINES, fold
 from engine.spec.events import StepDone, TrainingStarted, decode, encode
 
@@ -56,7 +56,7 @@ def test_a_share_that_is_no_fraction_is_a_damaged_line(line):
 
 
 def test_percentages_say_that_little_is_not_nothing():
-    assert [fast_path.percent(share) for share in (0.0, 0.001, 0.005, 0.27, 1.0)] == ["0", "<1", "<1", "27", "100"]
+    assert [format.whole_percent(share) for share in (0.0, 0.001, 0.005, 0.27, 1.0)] == ["0", "<1", "<1", "27", "100"]
     assert fast_path.told({"teacher": 0.27, "inner": 0.73}) == "teacher 27 %, inner maximisation 73 %"
 
 

@@ -12,6 +12,7 @@ from crdnd_tui.chart.curves import Curve, View
 from crdnd_tui.chart.plot import Frame, draw, settled, skeleton, spark, y_range
 from crdnd_tui.chart.raster import Raster
 from crdnd_tui.chart.series import Series, smooth
+from crdnd_tui.core import format
 
 EIGHT = View(x0=0, x1=8, y0=0, y1=8)
 RAMP = Series((float(k), float(k)) for k in range(9))
@@ -164,7 +165,7 @@ def test_ticks_are_round_and_equally_long(low, high, count, expected):
 
 def test_percents():
     assert ticks.labels([0.0, 0.2, 0.4], percent=True) == ["0%", "20%", "40%"]
-    assert ticks.short(0.5, percent=True) == "50%"
+    assert format.compact(0.5, percent=True) == "50%"
 
 
 def test_log_ticks_stand_at_decades():
@@ -175,10 +176,10 @@ def test_log_ticks_stand_at_decades():
 
 
 def test_numbers_are_short():
-    assert [ticks.short(v) for v in (0, 0.5, 1234, 15_050, 2e6, 1e-5, 3.25e-7, 1e20)] == [
+    assert [format.compact(v) for v in (0, 0.5, 1234, 15_050, 2e6, 1e-5, 3.25e-7, 1e20)] == [
         "0", "0.5", "1234", "15.05k", "2M", "1e-5", "3.25e-7", "1e20",
     ]  # fmt: skip
-    assert [ticks.place(x) for x in (15_050, 2e9, 0.5)] == ["15,050", "2G", "0.5"]
+    assert [format.position(x) for x in (15_050, 2e9, 0.5)] == ["15,050", "2G", "0.5"]
 
 
 def test_bounds_are_quiet():

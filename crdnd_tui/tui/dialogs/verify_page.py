@@ -5,8 +5,9 @@ import textwrap
 from rich.text import Text
 
 from crdnd_tui.core import report
+from crdnd_tui.core.format import count, duration
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.text import bar, count, duration, pad
+from crdnd_tui.core.text import bar, pad
 from crdnd_tui.core.verifying import SIGNS, WORDS, Course, Extent
 
 SAYS = (

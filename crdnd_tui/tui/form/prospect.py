@@ -6,8 +6,9 @@ from pathlib import Path
 
 from crdnd_tui.core import forecast, library, presets
 from crdnd_tui.core.forecast import NOTHING, Forecast, Past
+from crdnd_tui.core.format import duration, size
 from crdnd_tui.core.kinds import Option
-from crdnd_tui.core.text import duration, one_line, size
+from crdnd_tui.core.text import one_line
 from engine.spec import files, folders
 from engine.spec.budget import Estimate
 from engine.spec.config import RunConfig

@@ -13,12 +13,13 @@ from pathlib import Path
 from rich.text import Text
 
 from crdnd_tui.core import library, marks
+from crdnd_tui.core.format import duration, percent
 from crdnd_tui.core.library import LIVING, Summary
 from crdnd_tui.core.notes import Notes
 from crdnd_tui.core.pages import SIGNS
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.scan import Row
-from crdnd_tui.core.text import DISPUTED, bar, display, duration, one_line, percent
+from crdnd_tui.core.text import DISPUTED, bar, display, one_line
 from crdnd_tui.tui.runs.run_rows import ROLES, label, near, pair, why
 from engine.spec import deaths, files
 from engine.spec.events import DeviceSampled, StepDone, decode

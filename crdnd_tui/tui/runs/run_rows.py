@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from crdnd_tui.core import marks
+from crdnd_tui.core.format import age, duration, percent
 from crdnd_tui.core.library import ACCURACIES, LIVING, Summary, by_age
 from crdnd_tui.core.pages import SIGNS
 from crdnd_tui.core.scan import Row
-from crdnd_tui.core.text import DISPUTED, duration, one_line, percent
+from crdnd_tui.core.text import DISPUTED, one_line
 from crdnd_tui.tui.runs.columns import Cell, Column, Line
 from crdnd_tui.tui.runs.groups import Group, Spread
 from engine.spec.marks import Severity
@@ -125,16 +126,6 @@ def told(run: Summary) -> dict[str, str]:
     return match.groupdict() if match else {}
 
 
-def ago(seconds: float) -> str:
-    """`now`, `5 min`, `3 h`, `12 d`."""
-    if seconds < 60:
-        return "now"
-    minutes = seconds / 60
-    if minutes < 60:
-        return f"{minutes:.0f} min"
-    return f"{minutes / 60:.0f} h" if minutes < 2880 else f"{minutes / 1440:.0f} d"
-
-
 def line(row: Row, view: View) -> Line:
     """One run."""
     run, status = row.summary, row.summary.status
@@ -154,7 +145,7 @@ def line(row: Row, view: View) -> Line:
         "epoch": Cell(f"{status.epoch}/{status.epochs}" if status and status.epochs else "", "muted"),
         "n": Cell(f"{status.results_n:,}" if status and run.judged else "", "muted"),
         "eta": Cell(_eta(run, view), "text" if run.state == "running" else "muted"),
-        "age": Cell(ago(view.now - status.created) if status and status.created else "", "muted"),
+        "age": Cell(age(view.now - status.created) if status and status.created else "", "muted"),
         "tags": Cell(" ".join(f"#{tag}" for tag in row.notes.tags), "accent"),
     }
     cells |= {key: _accuracy(run, key, view) for key in ACCURACIES}

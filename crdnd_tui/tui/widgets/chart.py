@@ -14,8 +14,9 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from crdnd_tui.chart import plot, ticks
+from crdnd_tui.chart import plot
 from crdnd_tui.chart.raster import Markers
+from crdnd_tui.core.format import position
 from crdnd_tui.core.palette import Palette, named
 from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.widgets.chart_sheet import How, Line, Sheet
@@ -171,7 +172,7 @@ class Chart(Widget, can_focus=True):
         how, palette, room = self._how(), self.palette, self.outer_size.width - _BORDERS
         notes = [f"EMA {how.smoothing:g}".replace("0.", ".")] * self._sheet.smooths(how)
         notes += ["log"] * self.log_y + ["log x"] * self.log_x + ["zoom"] * self._sheet.window.zoomed
-        at = "" if self.cursor is None else f"{self._sheet.x_label} {ticks.place(self.cursor)}"
+        at = "" if self.cursor is None else f"{self._sheet.x_label} {position(self.cursor)}"
         words = title(self._title, notes, palette, room), legend(self._sheet.entries(how), at, palette, room)
         said = [(part.plain, part.spans) for part in words]
         if said != self._said:

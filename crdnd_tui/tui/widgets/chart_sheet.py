@@ -7,6 +7,7 @@ from crdnd_tui.chart import plot, ticks
 from crdnd_tui.chart.curves import Curve, View
 from crdnd_tui.chart.raster import Markers
 from crdnd_tui.chart.series import LIMIT, Series, Smoothed, Span
+from crdnd_tui.core.format import position
 from crdnd_tui.tui.widgets.chart_view import Window
 from crdnd_tui.tui.widgets.legend import LETTERS, Entry, mark_of, spoken
 
@@ -115,7 +116,7 @@ class Sheet:
             return None
         first, many = min(x for x, _ in found), max(count for _, count in found)
         more = f" +{many - 1:,}" if many > 1 else ""
-        return first, f"NaN @ {self.x_label} {ticks.place(first)}{more}"
+        return first, f"NaN @ {self.x_label} {position(first)}{more}"
 
     def why_empty(self, words: str, how: How) -> str:
         """What is waited for, or what is wrong."""
@@ -124,7 +125,7 @@ class Sheet:
         gap = next((gap[0] for line in self.lines if (gap := line.series.gap_in(-LIMIT, LIMIT))), None)
         finite = any(line.series.y_bounds(*span) for line in self.lines if (span := line.series.x_bounds()))
         if gap is not None and not finite:
-            return f"nothing but NaN since {self.x_label} {ticks.place(gap)}"
+            return f"nothing but NaN since {self.x_label} {position(gap)}"
         return "nothing above zero for a log axis" if how.log_y or how.log_x else words
 
     def entries(self, how: How) -> list[Entry]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from crdnd_tui.core.format import percent
 from crdnd_tui.core.marks import SIGNS
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.per_class import Images, PerClass, Side, at
-from crdnd_tui.core.text import one_line, pad, percent
+from crdnd_tui.core.text import one_line, pad
 from crdnd_tui.tui.widgets.cells import Cells, Part, Row
 
 _BOTH = 84  # cells from which clean and adversarial stand side by side

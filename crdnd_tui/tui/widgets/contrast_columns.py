@@ -12,11 +12,12 @@ from crdnd_tui.compare.comparison import Row
 from crdnd_tui.compare.contrast import Contrast
 from crdnd_tui.compare.stats import LEVEL
 from crdnd_tui.core import marks
+from crdnd_tui.core.format import MISSING, p_value, percent, points
 from crdnd_tui.core.marks import DISBELIEVED
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.write import of_differences
 from crdnd_tui.write.findings import Findings
-from crdnd_tui.write.numbers import DAGGER, MISSING, p_value, percent, points
+from crdnd_tui.write.numbers import DAGGER
 from crdnd_tui.write.of_differences import TESTS
 
 UNLIKE = "\u2260"
@@ -151,7 +152,7 @@ def _own(found: Findings, row: Row, attack: str) -> str:
     value = found.laid.grid.values.get((row.id, attack))
     if value is None or value.runs > 1 or not value.n:
         return ""
-    number, low, high = (percent(100 * end, value.n) for end in (value.mean, value.low, value.high))
+    number, low, high = (percent(end, value.n) for end in (value.mean, value.low, value.high))
     signs = f" {value.marked.signs}" if value.marked.signs else ""
     return f"{row.label}, {found.laid.title(attack)}: {number} %{signs} [{low}, {high}] of {value.n:,}"
 

@@ -7,7 +7,7 @@ from typing import Any
 from textual.containers import Container
 from textual.events import Resize
 
-from crdnd_tui.chart import ticks
+from crdnd_tui.core.format import position
 from crdnd_tui.tui.widgets.chart import Chart
 from crdnd_tui.tui.widgets.chart_sheet import Line
 from crdnd_tui.tui.widgets.legend import legend
@@ -32,7 +32,7 @@ class _Alone(_Compared):
     def _entitle(self) -> None:
         super()._entitle()
         if self.is_attached:
-            at = "" if self.cursor is None else f"{self._sheet.x_label} {ticks.place(self.cursor)}"
+            at = "" if self.cursor is None else f"{self._sheet.x_label} {position(self.cursor)}"
             own = self._sheet.entries(self._how())[-1:]
             self.border_subtitle = legend(own, at, self.palette, self.outer_size.width - _BORDERS)
 

@@ -7,10 +7,10 @@ from rich.text import Text
 from crdnd_tui.compare.comparison import Row
 from crdnd_tui.compare.comparison_config import MISSING, ClassDifference, Key
 from crdnd_tui.core import report
+from crdnd_tui.core.format import percent, signed
 from crdnd_tui.core.marks import UNMARKED, Marked
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.text import one_line, pad, percent
-from crdnd_tui.tui.widgets.result_grid import signed
+from crdnd_tui.core.text import one_line, pad
 from crdnd_tui.write.of_worst import Worst
 
 _VALUE = 8  # cells that a value needs at least to stand in a column

@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from crdnd_tui.core.format import percent
 from crdnd_tui.core.palette import sequence
 from crdnd_tui.core.per_class import History, Images, at
-from crdnd_tui.core.text import one_line, pad, percent
+from crdnd_tui.core.text import one_line, pad
 from crdnd_tui.tui.widgets.cells import Cells, Part, Row
 
 _WORDS = {"clean": "clean x", "adversarial": "adversarial x'"}

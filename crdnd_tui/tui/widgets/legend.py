@@ -9,10 +9,10 @@ from rich.style import Style
 from textual.content import Content
 from textual.strip import Strip
 
-from crdnd_tui.chart import ticks
 from crdnd_tui.chart.plot import AXIS, BAD, CROSS, LABEL, MUTED, Row, spark
+from crdnd_tui.core.format import compact, number
 from crdnd_tui.core.palette import Palette, mix
-from crdnd_tui.core.text import number, one_line
+from crdnd_tui.core.text import one_line
 
 _DASHES = ("\u2501", "\u254d", "\u2505", "\u2509")  # solid, then ever shorter, for terminals without colour
 LETTERS = "*+ox#%@&"  # of the first, second ... curve in ASCII
@@ -42,7 +42,7 @@ def spoken(value: float | None, *, percent: bool) -> str:
     if percent:
         return f"{100 * value:.1f} %"
     if value == 0 or not 1e-3 <= abs(value) < 1e4:
-        return ticks.short(value)
+        return compact(value)
     return number(value, fixed=True).rstrip(".")
 
 

@@ -10,8 +10,9 @@ from rich.text import Text
 
 from crdnd_tui.compare.comparison import DROP, Grid, Row, delta
 from crdnd_tui.core import report
+from crdnd_tui.core.format import MISSING, percent, points
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.text import one_line, pad, percent
+from crdnd_tui.core.text import one_line, pad
 from crdnd_tui.tui.widgets import contrast_columns, result_plan, result_words
 from crdnd_tui.tui.widgets.contrast_columns import Block
 from crdnd_tui.tui.widgets.result_plan import UNLIKE, Plan
@@ -126,11 +127,17 @@ def _cell(found: Findings, view: View, palette: Palette, plan: Plan, row: Row, c
     unlike = (row.id, column) in grid.reasons or (column == DROP and row.id in grid.badges)
     text, style, struck = percent(cell.mean, cell.n), palette.text, cell.struck
     if column == DROP:
-        text = signed(100 * cell.mean)
+        text = points(100 * cell.mean, cell.n)
     if view.deltas and row.id != grid.baseline:
-        points = delta(grid, row.id, column)
-        text = UNLIKE if points is None and unlike else "\u2013" if points is None else signed(points)
-        style = palette.muted if points is None else tone(palette, points)
+        lead = delta(grid, row.id, column)
+        text = (
+            UNLIKE
+            if lead is None and unlike
+            else MISSING
+            if lead is None
+            else points(lead, min(cell.n, base.n if base else 0))
+        )
+        style = palette.muted if lead is None else tone(palette, lead)
         struck = cell.struck or (base is not None and base.struck)
     elif unlike or column in grid.apart or column == DROP:
         style = palette.muted
@@ -145,12 +152,6 @@ def _cell(found: Findings, view: View, palette: Palette, plan: Plan, row: Row, c
         made.append(result_plan.spread(cell), palette.muted)
     made.append(" " * (room - len(made.plain)))
     return made
-
-
-def signed(points: float) -> str:
-    """`+1.2`, with a true minus; what rounds to nothing has no sign."""
-    text = f"{points:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "\u2212")
 
 
 def tone(palette: Palette, points: float) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from crdnd_tui.compare.comparison import DROP, Grid, Row, Value
 from crdnd_tui.compare.comparison_verdict import CE, SUITE
 from crdnd_tui.core import report
-from crdnd_tui.core.text import percent
+from crdnd_tui.core.format import percent
 
 UNLIKE = "\u2260"
 _LABELS = ((100, 22), (56, 16), (0, 14))  # cells of a label at most, from so many cells of the panel on

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from crdnd_tui.core import report
+from crdnd_tui.core.format import count, duration, percent
 from crdnd_tui.core.state import ENDED, RunState
-from crdnd_tui.core.text import count, duration, percent
 from crdnd_tui.tui.widgets.cells import Cells, Part, Row, parts
 from engine.spec.events import AttackProgressed
 

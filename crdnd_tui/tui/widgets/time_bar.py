@@ -11,6 +11,7 @@ from rich.text import Text
 
 from crdnd_tui.core import fast_path
 from crdnd_tui.core.fast_path import Spent
+from crdnd_tui.core.format import whole_percent
 from crdnd_tui.core.palette import Palette
 
 _LONGEST, _GOOD, _LEAST = 48, 16, 8  # cells of the bar
@@ -67,7 +68,7 @@ def _parts(spent: Spent, marks: Marks, palette: Palette, *, short: bool, tight: 
         line.append("  " if line.plain and not tight else " " if line.plain else "")
         mark = f"{marks.of[part]} " if marks.named else ""
         line.append(f"{mark}{names[part]} ", _colour(part, palette))
-        line.append(fast_path.percent(share), palette.text)
+        line.append(whole_percent(share), palette.text)
         line.append(" %" if not tight else "", palette.muted)
     line.append(" %" if tight and line.plain else "", palette.muted)
     return line

@@ -7,10 +7,11 @@ from rich.cells import cell_len
 
 from crdnd_tui.chart import points, scatter
 from crdnd_tui.chart.plot import AXIS, LABEL
+from crdnd_tui.core.format import percentage
 from crdnd_tui.core.text import one_line, pad
 from crdnd_tui.tui.widgets.cells import Cells, Part, Row
 from crdnd_tui.write.document import Figure, Series
-from crdnd_tui.write.numbers import below, marks, percent
+from crdnd_tui.write.numbers import below, marks
 
 _NAME = 30  # cells of a name
 _BESIDE = 96  # cells from which the numbers stand beside the plot
@@ -100,11 +101,11 @@ class TradeoffPlot(Cells):
             rows.append([
                 (f"{mark} ", self._colours[one.colour]),
                 (pad(one_line(one.label, label), label), palette.text),
-                (f"  {percent(one.x[0]):>5}  ", palette.muted if one.severity == "red" else palette.text),
-                (" " * (wide - len(percent(one.y[0]))), ""),
-                (percent(one.y[0]), f"strike {palette.muted}" if one.severity == "red" else f"bold {palette.text}"),
+                (f"  {percentage(one.x[0]):>5}  ", palette.muted if one.severity == "red" else palette.text),
+                (" " * (wide - len(percentage(one.y[0]))), ""),
+                (percentage(one.y[0]), f"strike {palette.muted}" if one.severity == "red" else f"bold {palette.text}"),
                 (f" {marks(one):<{signs}}" if signs else "", palette.bad if one.severity == "red" else palette.warn),
-                (f"  {percent(one.low[0]):>4}\u2013{percent(one.high[0]):<5}", palette.muted),
+                (f"  {percentage(one.low[0]):>4}\u2013{percentage(one.high[0]):<5}", palette.muted),
             ])  # fmt: skip
         room = max(24, sum(cell_len(words) for words, _ in rows[-1]))
         notes = [line for words in below(figure) for line in textwrap.wrap(words, room, subsequent_indent="  ")]

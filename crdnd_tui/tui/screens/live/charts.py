@@ -2,11 +2,12 @@
 
 from crdnd_tui.chart.series import Series
 from crdnd_tui.core import fast_path
+from crdnd_tui.core.format import number, whole_percent
 from crdnd_tui.core.marks import SIGNS
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.report import title
 from crdnd_tui.core.state import RunState
-from crdnd_tui.core.text import number, one_line
+from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.monitor.run_curves import Curves
 from crdnd_tui.tui.widgets.chart_sheet import Line
 from crdnd_tui.tui.widgets.time_bar import PLACES
@@ -79,5 +80,5 @@ def pace_lines(curves: Curves, palette: Palette, quantity: str) -> list[Line]:
 
 def _share_line(part: str, series: Series, palette: Palette) -> Line:
     last = series.last[1] if series.last else None
-    words = f"{fast_path.percent(last / 100)} %" if last is not None else ""
+    words = f"{whole_percent(last / 100)} %" if last is not None else ""
     return Line(name=part, colour=palette.series[PLACES[part]], series=series, smooth=True, value=words)

@@ -2,9 +2,10 @@
 
 from crdnd_tui.core import fast_path
 from crdnd_tui.core.fast_path import Spent
+from crdnd_tui.core.format import count, duration, number, size
 from crdnd_tui.core.pages import SIGNS
 from crdnd_tui.core.state import ENDED, RunState
-from crdnd_tui.core.text import count, duration, number, one_line, size
+from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.monitor.live_plan import Kind
 from crdnd_tui.tui.monitor.run_curves import eta
 from crdnd_tui.tui.monitor.tracking import Look

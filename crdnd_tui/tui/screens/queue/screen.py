@@ -11,6 +11,7 @@ from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
+from crdnd_tui.core.format import clock
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.queue import queue_lines, worker
 from crdnd_tui.queue.agenda import Agenda, Reader
@@ -155,7 +156,7 @@ class QueueScreen(LabScreen):
         devices.entitle(f"Devices{studies}", "no worker: W" if starved and self.has_class("-flat") else room)
         held = sum(entry.ticket is not None and entry.ticket.state == "held" for entry in agenda.queued)
         many = f"{len(agenda.queued) - held} waiting" + (f", {held} held" if held else "")
-        end = f"  all done ~{queue_lines.clock(agenda.all_done, now)}" if agenda.all_done and agenda.queued else ""
+        end = f"  all done ~{clock(agenda.all_done, now)}" if agenda.all_done and agenda.queued else ""
         more = f"{many}{end}" if agenda.queued else ""
         if agenda.damaged:
             names = one_line(", ".join(agenda.damaged), 40)

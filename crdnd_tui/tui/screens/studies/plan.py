@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from crdnd_tui.core.text import duration, one_line
+from crdnd_tui.core.format import duration
+from crdnd_tui.core.text import one_line
 from crdnd_tui.study import naming
 from crdnd_tui.study.naming import Block
 from crdnd_tui.study.outlook import Outlook

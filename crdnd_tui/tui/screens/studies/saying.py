@@ -7,8 +7,9 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from crdnd_tui.core import marks
+from crdnd_tui.core.format import duration, percent
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.text import bar, display, duration, one_line, pad, percent
+from crdnd_tui.core.text import bar, display, one_line, pad
 from crdnd_tui.queue.dispatch import HELD_FOR
 from crdnd_tui.study.outlook import Outlook
 from crdnd_tui.study.standing import RESUMABLE, Progress, Standing, State
