@@ -148,7 +148,7 @@ def log_opening(folder: Path, run: Path, rounds: int) -> Measured:
 
 def live(folder: Path, run: Path, steps: int, rounds: int) -> list[Measured]:
     """The Live screen of a long run into which an engine writes a step event for every frame."""
-    with (run / "engine.runtime.lock").open("w") as lock, (run / "events.jsonl").open("ab") as log:
+    with (run / "engine.lock").open("w") as lock, (run / "events.jsonl").open("ab") as log:
         lock.write(json.dumps({"pid": os.getpid()}))
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)  # a living engine's

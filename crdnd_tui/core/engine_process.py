@@ -28,7 +28,7 @@ class Holder(NamedTuple):
 
 def alive(run: RunDir) -> bool:
     """Whether an engine holds the lock. The kernel frees it at any death, so this cannot be stale."""
-    return locks.is_held(f"{run.path}/engine.runtime.lock")  # of 10,000 runs, paths would cost more than asking
+    return locks.is_held(f"{run.path}/engine.lock")  # of 10,000 runs, paths would cost more than asking
 
 
 def is_here(run: RunDir) -> bool:

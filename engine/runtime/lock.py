@@ -12,7 +12,7 @@ PATIENCE = 1.0  # seconds; a viewer that probes the lock holds it shared for an 
 
 
 class Lock:
-    """flock on engine.runtime.lock, held until the process ends. Not inherited by children.
+    """flock on engine.lock, held until the process ends. Not inherited by children.
 
     On a file system without locks, an engine on this machine alone is kept out.
     """

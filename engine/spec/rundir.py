@@ -41,7 +41,7 @@ class RunDir:
     discarded = _Inside("events.discarded.jsonl")  # what a resumed engine cut off and did again
     status = _Inside("status.json")
     log = _Inside("engine.log")
-    lock = _Inside("engine.runtime.lock")
+    lock = _Inside("engine.lock")
     stop = _Inside("stop")  # touched by whoever wants the engine to stop after its step
     checkpoints = _Inside("checkpoints")
     weights = _Inside("weights")

@@ -186,7 +186,7 @@ def main() -> None:
         sys.stderr.write(f"joined {path.name}\n")
         time.sleep(plan.get("seconds", 0.0))
         sys.exit(plan["join"])
-    lock = (path / "engine.runtime.lock").open("a+")
+    lock = (path / "engine.lock").open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

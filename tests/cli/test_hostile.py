@@ -17,7 +17,7 @@ from tests import hostile
 
 PARTS = (
     "config.toml", "status.json", "events.jsonl", "machine.json", "provenance.json", "preset.toml", "engine.log",
-    "engine.runtime.lock", "notes.toml", "evaluation/best/clean.json", "evaluation/best/gallery.json",
+    "engine.lock", "notes.toml", "evaluation/best/clean.json", "evaluation/best/gallery.json",
 )  # fmt: skip
 CODES = (0, 1, 2, 4)  # done, failed, refused, nothing to compare
 SOON = 5.0  # seconds, on a machine that others use, too
@@ -70,7 +70,7 @@ def test_hostile_parts_of_runs_stop_no_command(tmp_path: Path, content: str, cal
     assert call("show", whole)[0] == 0
     for part in ("config.toml", "status.json", "events.jsonl", "evaluation/best/clean.json"):
         call("show", names[PARTS.index(part)])
-    for part in ("status.json", "engine.runtime.lock"):
+    for part in ("status.json", "engine.lock"):
         call("stop", names[PARTS.index(part)], "--kill")
     call("show", names[PARTS.index("provenance.json")], "--provenance")
     call("compare", whole, names[0])

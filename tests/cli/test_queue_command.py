@@ -218,7 +218,7 @@ def test_work_is_the_worker_in_the_foreground(runs: Path) -> None:
     waiting_run(runs, "aaa1")
     Queue(runs).add("aaa1", "cpu", 1.0)
     program = driver(runs)[2].rpartition("worker.work(")[0] + (
-        "from crdnd_tui.queueing import dispatch\n"
+        "from crdnd_tui.queue import dispatch\n"
         "real = worker.work\n"
         "worker.work = lambda runs, say: real(runs, say, poll=0.05, idle=0.2)\n"
         "from crdnd_tui.cli.app import main\n"

@@ -31,7 +31,7 @@ processes = [child(each) for each in below]
 if role == "launcher":
     signal.signal(signal.SIGTERM, asked)
 if role == "rank0":
-    lock = (run / "engine.runtime.lock").open("a+")
+    lock = (run / "engine.lock").open("a+")
     fcntl.flock(lock, fcntl.LOCK_EX)
     child("teacher", str(run.parent / "taught"))
     lock.write(json.dumps({"pid": os.getpid()}))

@@ -26,7 +26,7 @@ from tests.engine.broken_runs import FINISHED, Nursery, make, short, status
 
 FILES = (
     "preset.toml", "config.toml", "machine.json", "provenance.json", "events.jsonl", "events.discarded.jsonl",
-    "status.json", "engine.log", "engine.runtime.lock", "stop", ".reserve", "weights/best.safetensors",
+    "status.json", "engine.log", "engine.lock", "stop", ".reserve", "weights/best.safetensors",
 )  # fmt: skip
 FOLDERS = ("checkpoints", "weights", "evaluation", ".ranks", "evaluation/best", "evaluation/best/fgsm.partial")
 

@@ -134,7 +134,7 @@ def test_the_lock_of_a_killed_engine_is_free(nursery: Nursery, data: Path, tmp_p
 
 
 def test_probing_viewers_do_not_keep_an_engine_out(tmp_path: Path) -> None:
-    path, done = tmp_path / "engine.runtime.lock", threading.Event()
+    path, done = tmp_path / "engine.lock", threading.Event()
     path.touch()
 
     def probe() -> None:
@@ -157,9 +157,9 @@ def test_probing_viewers_do_not_keep_an_engine_out(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_locked_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "engine.runtime.lock").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "engine.lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RunFolderError, match="cannot be locked"):
-        Lock(tmp_path / "engine.runtime.lock").take()
+        Lock(tmp_path / "engine.lock").take()
     assert not (tmp_path / "elsewhere").exists()
 
 
@@ -174,7 +174,7 @@ def test_the_first_reason_to_stop_is_the_one_that_is_told(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("how", "when"), [("SIGTERM", ""), ("SIGINT", "engine.runtime.lock"), ("SIGUSR1", "status.json"),
+    ("how", "when"), [("SIGTERM", ""), ("SIGINT", "engine.lock"), ("SIGUSR1", "status.json"),
                       ("SIGUSR2", "events.jsonl"), ("stop file", "")],
 )  # fmt: skip
 def test_whenever_an_engine_is_asked_it_leaves_with_a_word(data: Path, tmp_path: Path, how: str, when: str) -> None:

@@ -67,10 +67,10 @@ def test_an_error_of_the_disk_is_still_one(tmp_path: Path, monkeypatch: pytest.M
 def test_files_have_the_mode_that_the_umask_gives(tmp_path: Path, mask: int, expected: int) -> None:
     with umask(mask):
         files.write_atomically(tmp_path / "status.json", b"{}")
-        Lock(tmp_path / "engine.runtime.lock").take()
+        Lock(tmp_path / "engine.lock").take()
         os.close(locks.open_lock(tmp_path / "lock"))
     assert {path.name: mode(path) for path in tmp_path.iterdir()} == {
-        "status.json": expected, "engine.runtime.lock": expected, "lock": expected,
+        "status.json": expected, "engine.lock": expected, "lock": expected,
     }  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def test_a_process_that_is_younger_than_the_signature_did_not_sign(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(monkeypatch, fcntl, "flock", errno.ENOSYS)
-    lock = tmp_path / "engine.runtime.lock"
+    lock = tmp_path / "engine.lock"
     lock.write_text(json.dumps({"pid": os.getppid()}))
     os.utime(lock, (1.0, 1.0))
     assert not is_held(lock)

@@ -27,8 +27,8 @@ name = "natural"
 DRIVER = f"""
 import sys, json, os
 from pathlib import Path
-from crdnd_tui import launch
-from crdnd_tui.queueing import worker
+from crdnd_tui.core import launch
+from crdnd_tui.queue import worker
 def engine(run):
     plan = run.path / "fake.json"
     os.environ["FAKE_ENGINE"] = plan.read_text() if plan.exists() else "{{}}"

@@ -91,7 +91,7 @@ def part(name: str) -> Callable[[Event], bool]:
 @contextlib.contextmanager
 def held(run: Path) -> Iterator[None]:
     """The lock of a living engine. Its number is this process, which nobody would kill."""
-    with (run / "engine.runtime.lock").open("w") as lock:
+    with (run / "engine.lock").open("w") as lock:
         lock.write('{"pid": 1}')
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)

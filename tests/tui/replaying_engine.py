@@ -24,7 +24,7 @@ PIECES = 8  # in which the log is written
 def main() -> None:
     """A run folder's life."""
     run = Path(sys.argv[1])
-    lock = (run / "engine.runtime.lock").open("a+")
+    lock = (run / "engine.lock").open("a+")
     fcntl.flock(lock, fcntl.LOCK_EX)
     lock.truncate(0)
     lock.write(json.dumps({"pid": os.getpid(), "host": platform.node()}))

@@ -20,8 +20,8 @@ ENGINE = Path(__file__).parent / "replaying_engine.py"
 WORKER = f"""
 import sys
 from pathlib import Path
-from crdnd_tui import launch
-from crdnd_tui.queueing import worker
+from crdnd_tui.core import launch
+from crdnd_tui.queue import worker
 launch.engine_command = lambda run: [sys.executable, {str(ENGINE)!r}, str(run.path)]
 worker.work(Path(sys.argv[1]), lambda words: print(words, flush=True), poll=0.05, idle=0.5)
 """

@@ -164,7 +164,7 @@ def at_work(runs, tmp_path):
     status = folder / RUN / "status.json"
     words = status.read_text().replace('"phase":"done"', '"phase":"training"')
     status.write_text(re.sub(r'"heartbeat":[\d.]+', f'"heartbeat":{time.time()}', words))
-    command = [sys.executable, "-c", ENGINE, str(folder / RUN / "engine.runtime.lock")]
+    command = [sys.executable, "-c", ENGINE, str(folder / RUN / "engine.lock")]
     engine = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE)
     assert engine.stdout.readline() == b"held\n"
     yield str(folder), engine
