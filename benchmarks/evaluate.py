@@ -24,9 +24,9 @@ from benchmarks.interleave import clock_of, interleave, machine_facts, save
 from benchmarks.step import STUDENTS, calibrated
 from engine.evaluate import autoattack
 from engine.evaluate.bench import Bench, Keeping, Watched, fold
-from engine.evaluate.strike import look, strike_all
-from engine.runtime.device import seed_for
-from engine.runtime.rng import exact, fenced, judged, sow
+from engine.evaluate.strike import clean_predictions, strike_all
+from engine.runtime.device import frozen_eval, full_precision
+from engine.runtime.rng import isolated_rng, seed_all, seed_for
 from engine.spec.attacks import PGDSAT, AttackSpec, CWInf, ThreatModel
 from engine.types import Split
 
@@ -81,16 +81,16 @@ class Sides:
     def ours(self, split: Split, spec: AttackSpec, variant: str) -> Tensor:
         """Who (N) is right before and after."""
         bench = self.bench(split, variant)
-        with fenced(), exact(), judged(self.net):
-            return strike_all(bench, spec, look(bench).predicted, Keeping(), silent).struck.robust
+        with isolated_rng(), full_precision(), frozen_eval(self.net):
+            return strike_all(bench, spec, clean_predictions(bench).predicted, Keeping(), silent).struck.robust
 
     def theirs(self, split: Split, spec: AttackSpec, loss: plain_attacks.Loss) -> tuple[Tensor, Tensor]:
         """Who (N) is right before, and who is behind the attack; the noise is ours."""
         found = []
         sizes = (float(BALL.epsilon), float(getattr(spec, "step_size")), int(getattr(spec, "steps")))  # noqa: B009
-        with fenced():
+        with isolated_rng():
             for k, positions in enumerate(torch.arange(len(split.labels)).split(self.batch)):
-                sow(seed_for(self.seed, "attack", spec.key, k))
+                seed_all(seed_for(self.seed, "attack", spec.key, k))
                 x, y = split.images[positions].float() / 255, split.labels[positions]
                 found.append(plain_attacks.white_box(self.plain, x, y, loss, *sizes))
         self.plain.zero_grad()
@@ -212,11 +212,13 @@ def suite(sides: Sides, split: Split, seed: int, *, ours_first: bool) -> dict[st
 
     def ours() -> None:
         bench = replace(sides.bench(split, "folded"), batch_size=len(split.labels), seed=seed)
-        with fenced(), exact(), judged(sides.net):
-            verdicts["ours"] = autoattack.run(bench, look(bench).predicted, Keeping(), silent).struck.robust
+        with isolated_rng(), full_precision(), frozen_eval(sides.net):
+            verdicts["ours"] = autoattack.run(
+                bench, clean_predictions(bench).predicted, Keeping(), silent
+            ).struck.robust
 
     def theirs() -> None:
-        with fenced():
+        with isolated_rng():
             x = split.images.float() / 255
             right, after = plain_attacks.suite(sides.plain, x, split.labels, float(BALL.epsilon), seed)
         sides.plain.zero_grad()

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from engine.data import cifar
 from engine.data.augment import Feed
 from engine.models import small_resnet
-from engine.runtime.device import seed_for
+from engine.runtime.rng import seed_for
 from engine.spec.data import CIFAR10
 from engine.spec.models import SmallResNet
 from engine.teachers import weights

@@ -36,8 +36,10 @@ def main() -> int:
     layout = torch.channels_last
     student, teacher = (place(net, CPU, layout) for net in (subject.student.train(), subject.teacher))
     x, y = subject.batch(layout)
-    with join(CPU) as crew:
-        fast = FastPath(Nets(student, teacher, 10, CPU), FastPlan(folded=True, paired=True, ranks=crew.world), crew)
+    with join(CPU) as ranks:
+        fast = FastPath(
+            Nets(student, teacher, 10, CPU), FastPlan(folded=True, paired=True, ranks=ranks.world_size), ranks
+        )
         method = rslad.Method(RSLAD(), fast.nets)
         maximise = fast.maximiser(maximiser(student, ThreatModel(), Inner()), "eval")
         optimizer = optim.build(student, Training())
@@ -48,8 +50,8 @@ def main() -> int:
             began = clock()
             fast.run(lambda x, y: train_step(method, maximise, [optimizer], x, y), x, y, None)
             spent.append(clock() - began)
-        told = json.dumps({"rank": crew.rank, "seconds_per_step": statistics.median(spent[WARMUP:])})
-        crew.barrier()
+        told = json.dumps({"rank": ranks.rank, "seconds_per_step": statistics.median(spent[WARMUP:])})
+        ranks.barrier()
     sys.stdout.write(told + "\n")
     return 0
 

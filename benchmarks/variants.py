@@ -30,7 +30,7 @@ from engine.spec.models import Layout, ModelSpec
 from engine.spec.tables import Key
 from engine.spec.training import Inner, Training
 from engine.train import optim
-from engine.train.ledger import Ledger
+from engine.train.metrics import EpochMetrics
 from engine.train.step import maximiser, train_step
 from engine.types import Images, Labels, Logits, Loss, Maximise, Nets, Split
 
@@ -132,7 +132,7 @@ class Ours:
         self.optimizer = optim.build(self.student, Training())
         climb = maximiser(self.student, ThreatModel(), inner or Inner())
         self.maximise: Maximise = self.fast.maximiser(climb, "eval")
-        self.ledger = Ledger(CLASSES, subject.device)
+        self.ledger = EpochMetrics(CLASSES, subject.device)
         self.feed = subject.feed(memory_format)
         self.draws = self.feed.draw(0, 1)
         self.x, self.y = self.feed.batch(self.feed.moved(self.draws), 0)

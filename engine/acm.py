@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.metrics import CPU, Counts, Recall
+from engine.metrics import CPU, Counts, PerClassAccuracy
 from engine.spec.methods import CRDND
 from engine.types import Labels, Logits
 
@@ -24,7 +24,7 @@ class ACM(nn.Module):
         super().__init__()
         self.hp = hp
         self.lowest = max(hp.recall_min, 2 / classes)  # s_j below is 0 at a_j = 1/K, and negative beneath it
-        self.counts = Recall(classes, device)
+        self.counts = PerClassAccuracy(classes, device)
         self.register_buffer("recall", torch.ones(classes, device=device))
         self.register_buffer("running", torch.ones(classes, device=device))
         learned = hp.off_diagonal == "learned"

@@ -21,7 +21,7 @@ class Counts(NamedTuple):
     seen: Tensor
 
 
-class Recall(nn.Module):
+class PerClassAccuracy(nn.Module):
     """Hits and images of each true class in this epoch; its whole memory is in its buffers."""
 
     hits: Int[Tensor, " K"]
@@ -63,10 +63,10 @@ class Recall(nn.Module):
         self.seen.zero_()
 
 
-class CountsTeacher(TrainingMethod):
+class ReportsTeacherAccuracy(TrainingMethod):
     """A method that remembers nothing but how often its teacher was right on x, for the log."""
 
-    recall: Recall
+    recall: PerClassAccuracy
 
     def report(self) -> ClassReport:
         """How often the teacher was right on x."""

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from engine.runtime.device import generator_for
+from engine.runtime.rng import generator_for
 from engine.spec.data import DataSpec
 from engine.types import Images, Labels, Split
 

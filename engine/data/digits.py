@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from sklearn.datasets import load_digits
 
-from engine.runtime.strata import stratified
+from engine.runtime.rng import stratified
 from engine.spec.data import Digits
 from engine.types import Dataset, Split
 

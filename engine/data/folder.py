@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from engine.runtime.room import ensure_room
+from engine.runtime.device import check_memory
 from engine.spec.data import Folder
 from engine.spec.errors import DataError
 from engine.types import Dataset, Split
@@ -46,7 +46,7 @@ def load(spec: Folder, folder: Path) -> Dataset:
         differ = sorted(parts["train"].keys() ^ parts["test"].keys())
         raise DataError(f"train and test hold different classes: {', '.join(differ[:5])}", where=str(root))
     images = sum(len(paths) for classes in parts.values() for paths in classes.values())
-    ensure_room(images * 3 * spec.size**2, f"{images} images of {spec.size} x {spec.size}", str(root))
+    check_memory(images * 3 * spec.size**2, f"{images} images of {spec.size} x {spec.size}", str(root))
     train, test = (reader.split(parts[part]) for part in ("train", "test"))
     return Dataset(train=train, test=test, classes=tuple(parts["train"]), notes=tuple(reader.notes()))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.runtime.room import ensure_room
+from engine.runtime.device import check_memory
 from engine.spec.data import Npz
 from engine.spec.errors import DataError
 from engine.types import Dataset, Split
@@ -50,7 +50,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             if missing:
                 raise DataError(f"lacks the arrays {', '.join(missing)}", where=str(path))
             claimed = sum(_claimed(archive.zip, name, path) for name in ARRAYS)
-            ensure_room(claimed, "its arrays", str(path))
+            check_memory(claimed, "its arrays", str(path))
             return {name: archive[name] for name in ARRAYS}
     except _TORN as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]  # NumPy goes on with advice on how to trust it

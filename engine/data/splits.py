@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from engine.runtime.strata import stratified
+from engine.runtime.rng import stratified
 from engine.spec.data import DataSpec
 from engine.spec.errors import DataError
 from engine.types import Dataset, Split

@@ -43,7 +43,7 @@ def run(bench: Bench, clean: Tensor, keeping: Keeping, progress: Progress) -> As
     """
     ear = Ear()
     y = bench.labels.cpu()
-    outputs, heard = bench.crew.lead(lambda: _check(bench, keeping))
+    outputs, heard = bench.ranks.on_leader(lambda: _check(bench, keeping))
     ear.codes |= heard
     parts = assemble(bench, outputs, ear)
     robust, predicted = clean == y, clean.clone()  # N, N
@@ -114,7 +114,7 @@ def _strike_all(
     """Batch by batch, on every rank: the places of the images, and what became of them."""
     batches = survivors.split(bench.batch_size)
     struck = keeping.each(
-        bench.crew,
+        bench.ranks,
         name,
         len(batches),
         lambda k: _strike(bench, part, batches[k]),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from engine.evaluate.partial import Partial
 from engine.fast.folding import FoldedNet, FoldingError
-from engine.runtime.distributed import ALONE, Crew
+from engine.runtime.distributed import ALONE, Ranks
 from engine.spec.attacks import ThreatModel
 from engine.spec.training import Protocol
 from engine.types import Images, Labels
@@ -66,7 +66,7 @@ class Bench:
     seed: int
     protocol: Protocol = "last_iterate"
     folded: nn.Module | None = None
-    crew: Crew = ALONE  # its ranks share the batches
+    ranks: Ranks = ALONE  # its ranks share the batches
 
     @property
     def attacked(self) -> nn.Module:
@@ -106,7 +106,7 @@ class Keeping(NamedTuple):
 
     def each(
         self,
-        crew: Crew,
+        ranks: Ranks,
         part: str,
         count: int,
         attack: Callable[[int], Kept],
@@ -118,8 +118,8 @@ class Keeping(NamedTuple):
             kept = self.partial.load(f"{part}-{k:05d}") if self.partial else None
             return (True, attack(k)) if kept is None or not fits(k, kept) else (False, kept)
 
-        for k, (new, batch) in crew.each(count, recall):
-            if new and self.partial and crew.leads:
+        for k, (new, batch) in ranks.each(count, recall):
+            if new and self.partial and ranks.is_leader:
                 self.partial.save(f"{part}-{k:05d}", batch)
             yield k, batch
 

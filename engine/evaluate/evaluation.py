@@ -21,12 +21,11 @@ from engine.evaluate.gallery import Visitors
 from engine.evaluate.outcomes import Identity
 from engine.evaluate.partial import Partial
 from engine.evaluate.probes import Suspect, Twin
-from engine.evaluate.strike import look
+from engine.evaluate.strike import clean_predictions
 from engine.evaluate.validation import assail
-from engine.runtime.device import generator_for
-from engine.runtime.distributed import ALONE, Crew
-from engine.runtime.rng import exact, fenced, judged
-from engine.runtime.strata import stratified
+from engine.runtime.device import frozen_eval, full_precision
+from engine.runtime.distributed import ALONE, Ranks
+from engine.runtime.rng import generator_for, isolated_rng, stratified
 from engine.spec.attacks import AttackSpec, ThreatModel
 from engine.spec.events import AttackProgressed, AttackStarted, Evaluated, Event, Probed, Warned
 from engine.spec.marks import CHECKS, CLIMB, Finding, Suspicion
@@ -51,7 +50,7 @@ class Subject(NamedTuple):
     data_sha256: str
     weights_sha256: str
     device: torch.device
-    crew: Crew = ALONE  # its ranks share the batches; the leading one writes
+    ranks: Ranks = ALONE  # its ranks share the batches; the leading one writes
     twin: Callable[[], Twin] = lambda: Twin(None, "nobody looked for a natural twin")  # called if it is needed
 
 
@@ -110,7 +109,7 @@ def evaluate(
     Raises CrdndError when the network changes itself, AssertionError when an attack leaves its threat model.
     """
     teacher = subject.teacher or nn.Identity()
-    with fenced(), exact(), judged(subject.net), judged(teacher):
+    with isolated_rng(), full_precision(), frozen_eval(subject.net), frozen_eval(teacher):
         court = _open(subject, evaluation, threat_model, folder, say, _copy(subject, say, folded=folded), pause)
         clean = _clean(court)
         results = {"clean": clean}
@@ -162,7 +161,7 @@ def _open(
         seed=evaluation.seed,
         protocol=evaluation.protocol,
         folded=None if copy is None else Watched(copy, pause),
-        crew=subject.crew,
+        ranks=subject.ranks,
     )
     hashes = (outcomes.hash_indices(subject.indices), subject.data_sha256, subject.weights_sha256)
     labels = subject.images.labels.cpu()
@@ -184,9 +183,9 @@ def _clean(court: _Court) -> Outcome:
     """The clean images; said."""
     spec = outcomes.describe(None, court.bench)
     path = court.folder.result(court.subject.checkpoint, "clean")
-    done = court.bench.crew.lead(lambda: outcomes.read(path, spec, court.identity))
+    done = court.bench.ranks.on_leader(lambda: outcomes.read(path, spec, court.identity))
     outcome = done or outcomes.record(
-        look(court.bench), spec, court.bench, court.identity, court.subject.checkpoint, "clean"
+        clean_predictions(court.bench), spec, court.bench, court.identity, court.subject.checkpoint, "clean"
     )
     if done is None:
         _say_damaged(court, path)
@@ -197,7 +196,7 @@ def _clean(court: _Court) -> Outcome:
 
 def _say_damaged(court: _Court, path: Path) -> None:
     """What lies where nothing is that can be used is made anew, with a word."""
-    if court.bench.crew.lead(lambda: os.path.lexists(path)):
+    if court.bench.ranks.on_leader(lambda: os.path.lexists(path)):
         message = f"{path.parent.name}/{path.name} is damaged, or of another judgement: it is made anew"
         court.say(Warned(code="record_damaged", message=message))
 
@@ -207,10 +206,10 @@ def _attack(court: _Court, spec: AttackSpec, clean: Tensor) -> Outcome:
     described, checkpoint = outcomes.describe(spec, court.bench), court.subject.checkpoint
     keeping = court.keeping(spec.key, described)
     path = court.folder.result(checkpoint, spec.key)
-    crew = court.bench.crew
+    ranks = court.bench.ranks
     index = court.folder.gallery(checkpoint)
-    outcome = crew.lead(lambda: outcomes.read(path, described, court.identity))
-    if outcome and not crew.lead(lambda: gallery.hangs(index, spec.key, court.visitors, court.identity)):
+    outcome = ranks.on_leader(lambda: outcomes.read(path, described, court.identity))
+    if outcome and not ranks.on_leader(lambda: gallery.hangs(index, spec.key, court.visitors, court.identity)):
         message = f"the examples of {spec.key} on {checkpoint} are missing or damaged: the attack is run again"
         court.say(Warned(code="gallery_damaged", message=message))
         outcome = None
@@ -218,10 +217,10 @@ def _attack(court: _Court, spec: AttackSpec, clean: Tensor) -> Outcome:
         _say_damaged(court, path)
     if outcome is None:
         assault = assail(court.bench, spec, clean, keeping, court.progress(spec.key))
-        crew.lead(lambda: gallery.hang(index, spec.key, assault, court.visitors, court.identity))
+        ranks.on_leader(lambda: gallery.hang(index, spec.key, assault, court.visitors, court.identity))
         outcome = outcomes.record(assault.struck, described, court.bench, court.identity, checkpoint, spec.key)
         _store(court, outcome)
-    if keeping.partial and crew.leads:
+    if keeping.partial and ranks.is_leader:
         keeping.partial.discard()
     return outcome
 
@@ -245,7 +244,7 @@ def _suspect(court: _Court, results: dict[str, Outcome]) -> tuple[list[Finding],
 
 def _probed(court: _Court, results: dict[str, Outcome]) -> Suspicion:
     """The probes' findings, from the disk if they are there."""
-    crew, checkpoint = court.bench.crew, court.subject.checkpoint
+    ranks, checkpoint = court.bench.ranks, court.subject.checkpoint
     asked: dict[str, Any] = {"probes": [[o.spec, o.robust] for o in results.values()], "checks": list(CHECKS)}
     asked["suspect"] = court.evaluation.suspect
     if court.bench.protocol != "last_iterate":
@@ -253,16 +252,16 @@ def _probed(court: _Court, results: dict[str, Outcome]) -> Suspicion:
     path = court.folder.evaluation / checkpoint / "suspect.json"
     digest = hashlib.sha256(json.dumps([asked, court.identity], sort_keys=True).encode()).hexdigest()
     keeping = court.keeping("suspect", asked)._replace(gallery=torch.zeros(0, dtype=torch.int64))
-    suspicion = crew.lead(lambda: sanity_checks.recall(path, digest))
+    suspicion = ranks.on_leader(lambda: sanity_checks.recall(path, digest))
     if suspicion is None:
         _say_damaged(court, path)
         if court.evaluation.suspect:
             suspicion = sanity_checks.probe(_accused(court, results), digest, keeping, court.progress("suspect"))
         else:
             suspicion = Suspicion(digest=digest, findings=[], left_out=dict.fromkeys(CHECKS, "suspect = false"))
-        if crew.leads:
+        if ranks.is_leader:
             sanity_checks.remember(path, suspicion)
-    if keeping.partial and crew.leads:
+    if keeping.partial and ranks.is_leader:
         keeping.partial.discard()
     return suspicion
 
@@ -289,7 +288,7 @@ def _accused(court: _Court, results: dict[str, Outcome]) -> Suspect:
 
 
 def _store(court: _Court, outcome: Outcome) -> None:
-    if court.bench.crew.leads:
+    if court.bench.ranks.is_leader:
         outcomes.write(court.folder.result(outcome.checkpoint, outcome.attack), outcome)
 
 

@@ -15,8 +15,7 @@ from engine.ascent import ascend
 from engine.evaluate.bench import Bench, Keeping, Kept, Progress, predict
 from engine.evaluate.strike import strike_all
 from engine.losses import cross_entropy, margin
-from engine.runtime.device import generator_for, seed_for
-from engine.runtime.rng import sow
+from engine.runtime.rng import generator_for, seed_all, seed_for
 from engine.spec.attacks import PGD, TITLES, Ascent, AttackSpec, CWInf, PGDRescaled, ThreatModel
 from engine.spec.base import Pixels
 from engine.spec.marks import (
@@ -242,7 +241,7 @@ def transfer(suspect: Suspect, other: nn.Module, name: str, code: str, keeping: 
     parts = torch.arange(bench.n).split(bench.batch_size)
 
     def attack(k: int) -> Kept:
-        sow(seed_for(bench.seed, "suspect", name, k))
+        seed_all(seed_for(bench.seed, "suspect", name, k))
         x, y = bench.batch(parts[k])
         with torch.enable_grad():
             x_adv = ascend(lambda z: cross_entropy(other(z), y), x, bench.threat_model, spec)
@@ -313,7 +312,7 @@ def _beaten(suspect: Suspect, places: Tensor, left: Tensor, code: str, what: str
 
 
 def _gathered(keeping: Keeping, bench: Bench, name: str, parts: int, attack: Callable[[int], Kept]) -> Tensor:
-    return torch.cat([batch["robust"] for _, batch in keeping.each(bench.crew, name, parts, attack)])
+    return torch.cat([batch["robust"] for _, batch in keeping.each(bench.ranks, name, parts, attack)])
 
 
 def _corner(x: Tensor, bench: Bench, draws: torch.Generator) -> Tensor:

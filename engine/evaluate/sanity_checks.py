@@ -124,16 +124,16 @@ def _advice(within: Sequence[Outcome], worst: Sequence[bool]) -> str:
 
 def probe(suspect: Suspect, digest: str, keeping: Keeping, progress: Progress) -> Suspicion:
     """Put the model to every check that can be made."""
-    crew, answers = suspect.bench.crew, dict[str, Answer]()
-    found = crew.lead(lambda: probes.look_at_logits(suspect))
+    ranks, answers = suspect.bench.ranks, dict[str, Answer]()
+    found = ranks.on_leader(lambda: probes.look_at_logits(suspect))
     codes = {one.code for one in found}
     few, twin = _incomparable(suspect), Twin(None)
     if dead := next((why for code, why in _DEAD.items() if code in codes), ""):  # nothing can be climbed
         made = ["finite", *COMPARISONS, *(() if "non_finite" in codes else ("constant", "logits", "repeated", "alone"))]
         why = few | {check: dead for check in CHECKS if check not in made}
         return Suspicion(digest=digest, findings=found, left_out=_in_order(why))
-    answers["gradient"] = crew.lead(lambda: probes.gradients(suspect))
-    answers["planted"] = crew.lead(lambda: probes.planted(suspect))
+    answers["gradient"] = ranks.on_leader(lambda: probes.gradients(suspect))
+    answers["planted"] = ranks.on_leader(lambda: probes.planted(suspect))
     answers["radius"] = probes.large_radius(suspect, keeping, progress)
     if "more_steps" not in few:
         answers["more_steps"] = probes.more_steps(suspect, keeping, progress)

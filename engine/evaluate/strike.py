@@ -14,15 +14,14 @@ from torch import Tensor
 
 from engine.ascent import Mask, assert_inside
 from engine.evaluate.bench import Assault, Bench, Keeping, Progress, Struck, predict
-from engine.runtime.device import seed_for
-from engine.runtime.rng import sow
+from engine.runtime.rng import seed_all, seed_for
 from engine.spec.attacks import CW2, Ascent, AttackSpec
 from engine.types import Images, Labels
 
 Batch = dict[str, Tensor]  # what is kept of a batch: see `strike`
 
 
-def look(bench: Bench) -> Struck:
+def clean_predictions(bench: Bench) -> Struck:
     """The clean images, judged without any attack; `max_logit` is the largest |z|, the scale of the logits."""
     began = time.perf_counter()
     batches = torch.arange(bench.n).split(bench.batch_size)
@@ -36,7 +35,7 @@ def look(bench: Bench) -> Struck:
             [0.0, *logits[finite].abs().amax(dim=1).tolist()]
         )
 
-    answers = bench.crew.share(len(batches), ask)
+    answers = bench.ranks.share(len(batches), ask)
     classes, largest = torch.cat([predicted for predicted, _ in answers]), max(scale for _, scale in answers)
     return Struck(
         robust=classes == bench.labels.cpu(),
@@ -99,7 +98,7 @@ def _judge(bench: Bench, x_adv: Images, clean: Labels, attacked: Mask | None) ->
 
 
 def strike_all(bench: Bench, spec: AttackSpec, clean: Tensor, keeping: Keeping, progress: Progress) -> Assault:
-    """Every image of the bench under one attack; `clean` (N) is what `look` predicted.
+    """Every image of the bench under one attack; `clean` (N) is what `clean_predictions` gives.
 
     With a folder to keep batches in, those that are there already are not done again.
     """
@@ -108,7 +107,7 @@ def strike_all(bench: Bench, spec: AttackSpec, clean: Tensor, keeping: Keeping, 
 
     def attack(k: int) -> Batch:
         began = time.perf_counter()
-        sow(seed_for(bench.seed, "attack", spec.key, k))
+        seed_all(seed_for(bench.seed, "attack", spec.key, k))
         x, labels = bench.batch(parts[k])
         batch, x_adv = strike(bench, x, labels, clean[parts[k]].to(bench.device), spec)
         batch["kept"] = x_adv[torch.isin(parts[k], keeping.gallery).to(x_adv.device)]
@@ -117,7 +116,7 @@ def strike_all(bench: Bench, spec: AttackSpec, clean: Tensor, keeping: Keeping, 
 
     batches: list[Batch] = []
     robust = clean == y  # N, corrected batch by batch
-    for k, batch in keeping.each(bench.crew, spec.key, len(parts), attack):
+    for k, batch in keeping.each(bench.ranks, spec.key, len(parts), attack):
         positions = parts[k]
         batches.append(batch)
         robust[positions] = batch["robust"]

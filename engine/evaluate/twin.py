@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from engine.evaluate.probes import Twin
-from engine.runtime.distributed import Crew
+from engine.runtime.distributed import Ranks
 from engine.spec import toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.data import DataSpec
@@ -27,7 +27,7 @@ def find(
     model: ModelSpec,
     own: RunDir,
     runs: Path,
-    crew: Crew,
+    ranks: Ranks,
     build: Callable[[ModelSpec], nn.Module],
     digest: str = "",
 ) -> Twin:
@@ -38,7 +38,7 @@ def find(
     """
     if isinstance(config, RunConfig) and config.method.name == "natural":
         return Twin(None, "the student is trained naturally itself")
-    run = crew.lead(lambda: _choose(model, config.data, own, runs, digest))
+    run = ranks.on_leader(lambda: _choose(model, config.data, own, runs, digest))
     if run is None:
         return Twin(None, NONE)
     net = build(model)

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from engine.evaluate import autoattack
 from engine.evaluate.bench import Assault, Bench, Keeping, Pause, Progress, Watched, fold
-from engine.evaluate.strike import look, strike_all
-from engine.runtime.distributed import ALONE, Crew
-from engine.runtime.rng import exact, fenced, judged
+from engine.evaluate.strike import clean_predictions, strike_all
+from engine.runtime.device import frozen_eval, full_precision
+from engine.runtime.distributed import ALONE, Ranks
+from engine.runtime.rng import isolated_rng
 from engine.spec.attacks import AttackSpec, AutoAttack, ThreatModel
 from engine.spec.training import Protocol
 from engine.types import Split
@@ -27,14 +28,14 @@ def accuracies(  # noqa: PLR0913, PLR0917  the parts of a judgement, each of its
     *,
     protocol: Protocol = "last_iterate",
     folded: bool = False,
-    crew: Crew = ALONE,
+    ranks: Ranks = ALONE,
 ) -> dict[str, tuple[float, list[float]]]:
     """Accuracy and accuracy per class, `clean` and under each attack, with the same noise at every call.
 
     Classes without images have accuracy 0.
     `folded` as in `evaluate`; a net that cannot be folded is attacked as it is, and the log says so.
     """
-    with fenced(), exact(), judged(net):
+    with isolated_rng(), full_precision(), frozen_eval(net):
         classes = max(int(split.labels.max()) + 1, _outputs(net, split, device))
         copy = fold(net, split.images, device).net if folded else None
         bench = Bench(
@@ -48,9 +49,9 @@ def accuracies(  # noqa: PLR0913, PLR0917  the parts of a judgement, each of its
             seed=seed,
             protocol=protocol,
             folded=None if copy is None else Watched(copy, pause),
-            crew=crew,
+            ranks=ranks,
         )
-        before = look(bench)
+        before = clean_predictions(bench)
         robust = {"clean": before.robust}
         for spec in attacks:
             robust[spec.key] = assail(bench, spec, before.predicted, Keeping(), _silent).struck.robust

@@ -23,7 +23,7 @@ from engine.fast.plan import FastPlan
 from engine.fast.proxies import StudentProxy, TeacherProxy
 from engine.fast.split_batchnorm import SplitBatchNormError, use_split_batchnorm
 from engine.fast.table import Table, Views
-from engine.runtime.distributed import Crew
+from engine.runtime.distributed import Ranks
 from engine.spec.events import Warned
 from engine.types import Images, Labels, Logits, Loss, Maximise, Nets, Objective
 
@@ -31,23 +31,23 @@ from engine.types import Images, Labels, Logits, Loss, Maximise, Nets, Objective
 class FastPath:
     """One run's. Without a plan, and alone, networks are asked as the method asks them."""
 
-    def __init__(self, nets: Nets, plan: FastPlan | None = None, crew: Crew | None = None) -> None:
+    def __init__(self, nets: Nets, plan: FastPlan | None = None, ranks: Ranks | None = None) -> None:
         """`nets` are the real ones; `self.nets` are those that a method is to be given."""
-        self.plan, self.crew = plan or FastPlan(), crew or Crew(device=nets.device)
+        self.plan, self.ranks = plan or FastPlan(), ranks or Ranks(device=nets.device)
         self.clock, self.notes = StepClock(nets.device), list[str]()
         self.table: Table | None = None
         self._feed: Feed | None = None
         self._recorded: CapturedStep | None = None
         self._unsaid: list[Warned] = []  # what was given up
         self._pair(nets.student)
-        outer = _together(nets.student) if self.crew.world > 1 else nets.student
+        outer = _together(nets.student) if self.ranks.world_size > 1 else nets.student
         copy = self._fold(nets.student, "student", "inner") if self.plan.folded else None
-        self.student = StudentProxy(nets.student, self.plan, self.crew, outer, copy)
+        self.student = StudentProxy(nets.student, self.plan, self.ranks, outer, copy)
         self.teacher: TeacherProxy | None = None
         if nets.teacher is not None:
             wanted = self.plan.folded_teacher or self.plan.teacher != torch.float32
             copy = self._fold(nets.teacher, "teacher", "teacher") if wanted else None
-            self.teacher = TeacherProxy(nets.teacher, self.crew, self.clock, copy)
+            self.teacher = TeacherProxy(nets.teacher, self.ranks, self.clock, copy)
         self.nets = nets._replace(student=self.student, teacher=self.teacher)
 
     def with_table(self, table: Table, feed: Feed) -> None:
@@ -101,7 +101,7 @@ class FastPath:
         if self.table is None or self._feed is None:
             return None
         with self.clock.part("teacher"):
-            rows = self.crew.rows(len(x))
+            rows = self.ranks.rows(len(x))
             found = self.table.read(Views(*(part[rows] for part in self._feed.views(draws, number))))
             found = found.pin_memory() if x.is_cuda else found  # else the host would wait for the copy
             return found.to(x.device, non_blocking=True)
@@ -147,12 +147,12 @@ class FastPath:
 
     def _pair(self, student: nn.Module) -> None:
         """Make batch norm ready for halves; a student whose statistics would mix passes in two batches."""
-        if not (self.plan.paired or self.crew.world > 1):
+        if not (self.plan.paired or self.ranks.world_size > 1):
             return
         try:
             use_split_batchnorm(student)
         except SplitBatchNormError as error:
-            if self.crew.world > 1:
+            if self.ranks.world_size > 1:
                 raise
             self.notes.append(f"two batches in the outer step: {error.what}")
             self.plan = replace(self.plan, paired=False)

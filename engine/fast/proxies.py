@@ -22,7 +22,7 @@ from engine.fast.clock import StepClock
 from engine.fast.folding import FoldedNet
 from engine.fast.plan import FastPlan
 from engine.fast.split_batchnorm import split_batches
-from engine.runtime.distributed import Crew
+from engine.runtime.distributed import Ranks
 from engine.types import Images, Logits
 
 SINGLE = 1
@@ -33,11 +33,16 @@ class StudentProxy(nn.Module):
     """The student as its method sees it."""
 
     def __init__(
-        self, net: nn.Module, plan: FastPlan, crew: Crew, outer: nn.Module | None = None, copy: FoldedNet | None = None
+        self,
+        net: nn.Module,
+        plan: FastPlan,
+        ranks: Ranks,
+        outer: nn.Module | None = None,
+        copy: FoldedNet | None = None,
     ) -> None:
         """`outer` is the same network behind its wrapper of data parallelism, where there is one."""
         super().__init__()
-        self._plan, self._crew = plan, crew
+        self._plan, self._ranks = plan, ranks
         self._net, self._outer = [net], [outer or net]  # in lists: these modules are not this one's own
         self._copy = [] if copy is None else [copy]
         self.views = SINGLE  # of the batch that a method asks about in its outer minimisation: x_adv, or x and x_adv
@@ -97,36 +102,36 @@ class StudentProxy(nn.Module):
 
     def _own_rows(self, ask: Callable[[Images], Logits], z: Images) -> Logits:
         """No rank waits for another: the rows of other ranks are zeros."""
-        if self._crew.world == 1:
+        if self._ranks.world_size == 1:
             return ask(z)
-        rows = self._crew.rows(len(z))
+        rows = self._ranks.rows(len(z))
         own = ask(z[rows])
         whole = own.new_zeros(len(z), own.shape[1])
         return whole.index_copy(0, torch.arange(rows.start, rows.stop, device=z.device), own)
 
     def _alone(self, net: nn.Module, z: Images) -> Logits:
-        if self._crew.world == 1:
+        if self._ranks.world_size == 1:
             with self._precision(z):
                 logits: Logits = net(z)
             return logits.to(_full(logits))
-        rows = self._crew.rows(len(z))
-        with split_batches(self.net, 1, (len(z),), self._crew), self._precision(z):
+        rows = self._ranks.rows(len(z))
+        with split_batches(self.net, 1, (len(z),), self._ranks), self._precision(z):
             logits = net(z[rows])
-        return self._crew.gather(logits.to(_full(logits)), len(z))
+        return self._ranks.gather(logits.to(_full(logits)), len(z))
 
     def _together(self, first: Images, second: Images) -> tuple[Logits, Logits]:
         """Both views in one batch, batch norm for each half in this order."""
         n = len(first)
-        rows = self._crew.rows(n)
-        several = self._crew.world > 1
-        together = split_batches(self.net, BOTH, (n, n) if several else None, self._crew if several else None)
+        rows = self._ranks.rows(n)
+        several = self._ranks.world_size > 1
+        together = split_batches(self.net, BOTH, (n, n) if several else None, self._ranks if several else None)
         with together, self._precision(first):
             logits: Logits = self._outer[0](torch.cat([first[rows], second[rows]]))
         logits = logits.to(_full(logits))
-        if self._crew.world == 1:
+        if self._ranks.world_size == 1:
             return logits[:n], logits[n:]
         own = rows.stop - rows.start
-        side_by_side = self._crew.gather(torch.cat([logits[:own], logits[own:]], dim=1), n)  # n 2K
+        side_by_side = self._ranks.gather(torch.cat([logits[:own], logits[own:]], dim=1), n)  # n 2K
         one, two = side_by_side.chunk(2, dim=1)
         return one, two
 
@@ -139,10 +144,10 @@ class StudentProxy(nn.Module):
 class TeacherProxy(nn.Module):
     """The teacher as a method sees it: frozen, folded, and silent where its table knows the answer."""
 
-    def __init__(self, net: nn.Module, crew: Crew, clock: StepClock, copy: FoldedNet | None = None) -> None:
+    def __init__(self, net: nn.Module, ranks: Ranks, clock: StepClock, copy: FoldedNet | None = None) -> None:
         super().__init__()
         self._net, self._asked = [net], [copy or net]  # in lists: these modules are not this one's own
-        self._crew, self._clock = crew, clock
+        self._ranks, self._clock = ranks, clock
         self._known: tuple[Images, Logits] | None = None
 
     @property
@@ -169,8 +174,8 @@ class TeacherProxy(nn.Module):
             if self._known is not None and z is self._known[0]:
                 own = self._known[1]
             else:
-                own = self.compute(z[self._crew.rows(len(z))] if self._crew.world > 1 else z)
-            return self._crew.gather(own, len(z)) if self._crew.world > 1 else own
+                own = self.compute(z[self._ranks.rows(len(z))] if self._ranks.world_size > 1 else z)
+            return self._ranks.gather(own, len(z)) if self._ranks.world_size > 1 else own
 
 
 def _full(logits: Tensor) -> torch.dtype:

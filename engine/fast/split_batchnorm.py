@@ -2,7 +2,7 @@
 
     x_adv | x  --one forward-->  in every layer:  [normalise the part x_adv] [normalise the part x]  --> logits of both
 
-Running statistics move part after part, in order, as in separate forwards. With a crew the rows of each part are
+Running statistics move part after part, in order, as in separate forwards. With ranks the rows of each part are
 spread over ranks; one reduction per layer and direction gives every rank the statistics of the whole part.
 """
 
@@ -23,10 +23,10 @@ Context: TypeAlias = Any  # what autograd hands from forward to backward
 
 
 @runtime_checkable
-class Crew(Protocol):
-    """Ranks that work on one batch."""
+class Reducer(Protocol):
+    """Reducer that work on one batch."""
 
-    def total(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """The sum over all ranks; the argument may be overwritten. Not differentiable."""
 
 
@@ -39,11 +39,11 @@ class SplitBatchNorm(nn.BatchNorm2d):
 
     parts: int = 1
     counts: tuple[int, ...] | None = None  # images of each part, over all ranks
-    crew: Crew | None = None
+    ranks: Reducer | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """B C H W to the same shape and dtype. ValueError when B is no multiple of the parts."""
-        if not self.training or (self.parts == 1 and self.crew is None):
+        if not self.training or (self.parts == 1 and self.ranks is None):
             return super().forward(input)
         self._check_input_dim(input)
         if len(input) % self.parts:
@@ -54,8 +54,8 @@ class SplitBatchNorm(nn.BatchNorm2d):
         if min(counts) * pixels < 2:
             raise ValueError("batch statistics need more than one value per channel in each part")
         self.num_batches_tracked.add_(self.parts)
-        how = _How(tuple(count * pixels for count in counts), self.momentum, self.eps, self.crew)
-        function = _Alone if self.crew is None else _Together
+        how = _How(tuple(count * pixels for count in counts), self.momentum, self.eps, self.ranks)
+        function = _Alone if self.ranks is None else _Together
         out: Tensor = function.apply(input, self.weight, self.bias, self.running_mean, self.running_var, how)
         return out
 
@@ -79,24 +79,26 @@ def use_split_batchnorm(net: nn.Module) -> None:
 
 @contextmanager
 def split_batches(
-    net: nn.Module, parts: int, counts: tuple[int, ...] | None = None, crew: Crew | None = None
+    net: nn.Module, parts: int, counts: tuple[int, ...] | None = None, ranks: Reducer | None = None
 ) -> Iterator[None]:
     """Inside, a batch of parts * B images is `parts` batches, in order, for every batch norm in train mode.
 
-    With a crew, `counts` are the images of each part over all ranks, and the batch holds this rank's rows of each
+    With ranks, `counts` are the images of each part over all ranks, and the batch holds this rank's rows of each
     part: as many of one as of the other, or none. Every rank must then make the same passes in the same order.
     """
-    if (crew is None) != (counts is None) or len(counts or range(parts)) != parts:
-        raise ValueError(f"a crew needs the images of each of {parts} parts, and nobody else does: {counts}")
+    if (ranks is None) != (counts is None) or len(counts or range(parts)) != parts:
+        raise ValueError(
+            f"distributed batch norm needs the images of each of {parts} parts, and nobody else does: {counts}"
+        )
     norms = [module for module in net.modules() if isinstance(module, SplitBatchNorm)]
-    found = [(norm.parts, norm.counts, norm.crew) for norm in norms]
+    found = [(norm.parts, norm.counts, norm.ranks) for norm in norms]
     for norm in norms:
-        norm.parts, norm.counts, norm.crew = parts, counts, crew
+        norm.parts, norm.counts, norm.ranks = parts, counts, ranks
     try:
         yield
     finally:
         for norm, before in zip(norms, found, strict=True):
-            norm.parts, norm.counts, norm.crew = before
+            norm.parts, norm.counts, norm.ranks = before
 
 
 class _How(NamedTuple):
@@ -105,7 +107,7 @@ class _How(NamedTuple):
     values: tuple[int, ...]  # per channel in each part, over all ranks
     momentum: float
     eps: float
-    crew: Crew | None
+    ranks: Reducer | None
 
 
 class _Alone(torch.autograd.Function):
@@ -163,8 +165,8 @@ class _Together(torch.autograd.Function):
             v, m = torch.var_mean(xs.to(mean.dtype), dim=(0, 2, 3), correction=0)
             n, off = xs.numel() // len(mean), m - mean
             two[0], two[1] = n * off, n * (v + off * off)
-        assert how.crew is not None
-        sums = how.crew.total(sums)
+        assert how.ranks is not None
+        sums = how.ranks.all_reduce(sums)
         means, variances = torch.empty_like(sums[:, 0]), torch.empty_like(sums[:, 0])
         before = mean.clone()
         for i, n in enumerate(how.values):
@@ -198,8 +200,8 @@ class _Together(torch.autograd.Function):
                 ys, xs, weight, m, v, m, inverse, False, how.eps, SUMS_ONLY
             )
         bias_gradient, weight_gradient = sums.sum(0)  # of these rows alone: ranks add theirs up
-        assert how.crew is not None
-        sums = how.crew.total(sums)
+        assert how.ranks is not None
+        sums = how.ranks.all_reduce(sums)
         inputs = torch.empty_like(x)
         for i, (xs, ys, outs) in enumerate(zip(*_split(how, x, gradient, inputs), strict=True)):
             of_y = weight * inverses[i]

@@ -4,19 +4,19 @@ The attack uses labels; the teacher is asked about clean images only. Public cod
 """
 
 from engine.losses import ask, cross_entropy, kl, reduce, soften
-from engine.metrics import CountsTeacher, Recall
+from engine.metrics import PerClassAccuracy, ReportsTeacherAccuracy
 from engine.spec.methods import ARD
 from engine.types import Images, Labels, Loss, Maximise, Nets
 
 
-class Method(CountsTeacher):
+class Method(ReportsTeacherAccuracy):
     """The student says about x' what the teacher says about x."""
 
     def __init__(self, hp: ARD, nets: Nets) -> None:
         assert nets.teacher is not None, "ARD learns from a teacher"
         self.hp = hp
         self.student, self.teacher, self.classes = nets.student, nets.teacher, nets.classes
-        self.recall = Recall(nets.classes, nets.device)
+        self.recall = PerClassAccuracy(nets.classes, nets.device)
 
     def loss(self, x: Images, y: Labels, maximise: Maximise) -> Loss:
         """alpha tau^2 KL( T(x) || S(x') at tau )  +  (1 - alpha) CE( S(x), y ),  x' maximising CE( S(x'), y )."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from engine.losses import ask, cross_entropy, kl, kl_between, soften
-from engine.metrics import Recall
+from engine.metrics import PerClassAccuracy
 from engine.spec.methods import IAD
 from engine.types import ClassReport, Images, Labels, Logits, Loss, Maximise, Nets, PerExample, TrainingMethod
 
@@ -20,8 +20,8 @@ class Method(TrainingMethod):
         assert nets.teacher is not None, "IAD learns from a teacher"
         self.hp = hp
         self.student, self.teacher = nets.student, nets.teacher
-        self.recall_clean = Recall(nets.classes, nets.device)
-        self.recall_robust = Recall(nets.classes, nets.device)
+        self.recall_clean = PerClassAccuracy(nets.classes, nets.device)
+        self.recall_robust = PerClassAccuracy(nets.classes, nets.device)
         self.epoch = 1
 
     @property

@@ -4,19 +4,19 @@ No labels anywhere. S(x') and S(x) are two forwards, adversarial first: batch no
 """
 
 from engine.losses import ask, kl, reduce, soften
-from engine.metrics import CountsTeacher, Recall
+from engine.metrics import PerClassAccuracy, ReportsTeacherAccuracy
 from engine.spec.methods import RSLAD
 from engine.types import Images, Labels, Loss, Maximise, Nets
 
 
-class Method(CountsTeacher):
+class Method(ReportsTeacherAccuracy):
     """The robust teacher's soft labels on the clean image guide everything."""
 
     def __init__(self, hp: RSLAD, nets: Nets) -> None:
         assert nets.teacher is not None, "RSLAD learns from a teacher"
         self.hp = hp
         self.student, self.teacher, self.classes = nets.student, nets.teacher, nets.classes
-        self.recall = Recall(nets.classes, nets.device)
+        self.recall = PerClassAccuracy(nets.classes, nets.device)
 
     def loss(self, x: Images, y: Labels, maximise: Maximise) -> Loss:
         """scale [ (1 - a) KL( T(x) || S(x') )  +  a KL( T(x) || S(x) ) ],  x' maximising the first KL."""

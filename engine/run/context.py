@@ -21,7 +21,7 @@ from engine.types import Dataset
 
 
 @dataclass(kw_only=True)
-class Stage:
+class RunContext:
     """The surroundings of a run."""
 
     run: RunDir
@@ -31,10 +31,10 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.device, self.notes = device.prepare(self.machine)
-        self.crew = distributed.join(self.device, self.reporter.beat)
-        if self.crew.world > 1:
-            self.notes.append(f"{self.crew.world} ranks")
-        self.layout: Layout = "contiguous"  # until `settle`
+        self.ranks = distributed.join(self.device, self.reporter.beat)
+        if self.ranks.world_size > 1:
+            self.notes.append(f"{self.ranks.world_size} ranks")
+        self.layout: Layout = "contiguous"  # until `configure_model`
         self.format = FORMATS[self.layout]
 
     def pause(self) -> None:
@@ -45,7 +45,7 @@ class Stage:
     def wanted_stop(self) -> str:
         """Why to stop now, or empty; the same on all ranks, which must all ask at the same step."""
         reason = self.interrupt.reason
-        return (reason or "stop file") if self.crew.agree(bool(reason)) else ""
+        return (reason or "stop file") if self.ranks.any_rank(bool(reason)) else ""
 
     def load_data(self, spec: DataSpec) -> tuple[Dataset, dict[str, str]]:
         """The official splits and their hashes; what was passed over or converted goes to the notes."""
@@ -53,7 +53,7 @@ class Stage:
         self.notes += [f"data: {note}" for note in dataset.notes]
         return dataset, provenance.data_digest(dataset)
 
-    def settle(self, spec: ModelSpec, dataset: Dataset, batch_size: int, *, learns: bool = False) -> None:
+    def configure_model(self, spec: ModelSpec, dataset: Dataset, batch_size: int, *, learns: bool = False) -> None:
         """CPU threads by the size of this model's batches, and its memory layout, which every other net shares.
 
         A run that goes on keeps the threads that it began with. `learns`: the model's weights get gradients.

@@ -13,9 +13,9 @@ from engine.fast.filling import ROWS, fill, legal, pays, verify
 from engine.fast.path import FastPath
 from engine.fast.plan import FastPlan, NetworkCost, decide
 from engine.fast.table import Places, Table, chunks_of, open_table
-from engine.run.context import Stage
+from engine.run.context import RunContext
 from engine.runtime import provenance
-from engine.runtime.device import seed_for
+from engine.runtime.rng import seed_for
 from engine.spec.config import RunConfig
 from engine.spec.cost import model_cost
 from engine.spec.events import StageStarted, TableFilled, Warned
@@ -28,7 +28,7 @@ from engine.types import Dataset, Nets
 GIB = 2**30
 
 
-def plan_of(config: RunConfig, stage: Stage, dataset: Dataset, source: TeacherSource | None) -> FastPlan:
+def plan_of(config: RunConfig, context: RunContext, dataset: Dataset, source: TeacherSource | None) -> FastPlan:
     """What this run switches on, on this device."""
 
     def asked(spec: ModelSpec) -> NetworkCost:
@@ -38,28 +38,28 @@ def plan_of(config: RunConfig, stage: Stage, dataset: Dataset, source: TeacherSo
         )
 
     return decide(
-        stage.machine,
-        stage.device,
+        context.machine,
+        context.device,
         asked(config.student),
         asked(source.model) if source else None,
         eval_attack=config.inner.student_mode == "eval",
-        ranks=stage.crew.world,
+        ranks=context.ranks.world_size,
     )
 
 
-def build_fast_path(plan: FastPlan, stage: Stage, nets: Nets, student_mode: str) -> FastPath:
+def build_fast_path(plan: FastPlan, context: RunContext, nets: Nets, student_mode: str) -> FastPath:
     """The fast path around these nets; of what cannot be folded, and of an attack in train mode, notes tell."""
-    fast = FastPath(nets, plan, stage.crew)
-    stage.notes += fast.notes
+    fast = FastPath(nets, plan, context.ranks)
+    context.notes += fast.notes
     if student_mode == "train" and not plan.exact:
-        stage.notes.append(f"the attack climbs on the student itself, in train mode: {_in_train_mode(plan, stage)}")
+        context.notes.append(f"the attack climbs on the student itself, in train mode: {_in_train_mode(plan, context)}")
     return fast
 
 
-def _in_train_mode(plan: FastPlan, stage: Stage) -> str:
+def _in_train_mode(plan: FastPlan, context: RunContext) -> str:
     if plan.inner == torch.bfloat16:
         return "bfloat16, as inner_precision says"
-    kind = "TF32" if stage.machine.tf32 and stage.device.type == "cuda" else "float32"
+    kind = "TF32" if context.machine.tf32 and context.device.type == "cuda" else "float32"
     return f"{kind}; inner_precision=bfloat16 changes that"
 
 
@@ -69,7 +69,7 @@ class TeacherLogitsBuilder:
 
     fast: FastPath
     config: RunConfig
-    stage: Stage
+    context: RunContext
     source: TeacherSource
     dataset: Dataset
     data_sha256: str
@@ -82,7 +82,7 @@ class TeacherLogitsBuilder:
         self.fast.without_table()
         if wanted == "off" or self.fast.teacher is None:
             return
-        key, crew, opened = self._key(), self.stage.crew, list[Table]()
+        key, ranks, opened = self._key(), self.context.ranks, list[Table]()
 
         def work(_rank: int) -> str:
             try:
@@ -91,19 +91,19 @@ class TeacherLogitsBuilder:
                 return _words(error)
             return ""
 
-        why_not = crew.lead(lambda: self._look(key, self._asked(wanted)))
-        refused = "" if why_not else next(filter(None, crew.share(crew.world, work)), "")
+        why_not = ranks.on_leader(lambda: self._look(key, self._asked(wanted)))
+        refused = "" if why_not else next(filter(None, ranks.share(ranks.world_size, work)), "")
         if not why_not and not refused:
             self.fast.with_table(opened[0], self.feed)
-            self.stage.notes.append(f"teacher table {key.id}: complete, {bytes_text(key.table_bytes)}")
+            self.context.notes.append(f"teacher table {key.id}: complete, {bytes_text(key.table_bytes)}")
             return
         for table in opened:
             table.close()
-        self.stage.notes.append(f"no teacher table: {why_not or refused}")
+        self.context.notes.append(f"no teacher table: {why_not or refused}")
         if refused or wanted == "complete":
             equal = "; the run goes on without, and agrees to rounding with what it would have been" * self.resumed
             message = f"no teacher table: {why_not or refused}{equal}"
-            self.stage.reporter.say(Warned(code="table_unwritable", message=message))
+            self.context.reporter.say(Warned(code="table_unwritable", message=message))
 
     def _wanted(self) -> str:
         """What the machine says; where that is `auto`, a resumed run has what its last engine had.
@@ -113,14 +113,14 @@ class TeacherLogitsBuilder:
         wanted = self.fast.plan.table
         if wanted != "auto" or not self.resumed:
             return wanted
-        had = self.stage.crew.lead(lambda: provenance.before(self.stage.run.provenance).get("switches"))
+        had = self.context.ranks.on_leader(lambda: provenance.before(self.context.run.provenance).get("switches"))
         if not isinstance(had, dict):
             return "auto"
         return {"complete": "complete", "lazy": "auto"}.get(str(had.get("table")), "off")
 
     def _asked(self, wanted: str) -> float:
         """Teacher forwards on natural images that all planned runs would take without a table."""
-        epochs = max(self.config.training.epochs, self.stage.machine.table_epochs)
+        epochs = max(self.config.training.epochs, self.context.machine.table_epochs)
         return math.inf if wanted == "complete" else float(epochs * len(self.feed))
 
     def _look(self, key: Key, asked: float) -> str:
@@ -145,11 +145,13 @@ class TeacherLogitsBuilder:
                     table.set_aside()
             except TableError as error:  # another user's, or on a shelf that is only read
                 why_not = f"{lie}; it cannot be set aside: {_words(error)}"
-                self.stage.reporter.say(Warned(code="table_damaged", message=f"a teacher table is not used: {why_not}"))
+                self.context.reporter.say(
+                    Warned(code="table_damaged", message=f"a teacher table is not used: {why_not}")
+                )
                 return why_not
         if trouble or lie:
             message = f"a teacher table was set aside, and a new one is begun: {trouble or lie}"
-            self.stage.reporter.say(Warned(code="table_damaged", message=message))
+            self.context.reporter.say(Warned(code="table_damaged", message=message))
         if lie:
             return self._look(key, asked)
         return "" if pays(asked, len(missing) * key.rows) else few.format(len(missing) * key.rows)
@@ -160,13 +162,13 @@ class TeacherLogitsBuilder:
         chunk = int(present[seed_for(self.config.seed, "table") % len(present)])
         lie, equal = verify(table, self.fast.teacher.compute, self._images, chunk)
         if not lie and not equal:
-            self.stage.notes.append("the teacher table equals what this machine computes to rounding, not to the bit")
+            self.context.notes.append("the teacher table equals what this machine computes to rounding, not to the bit")
         return lie
 
     def _filled(self, key: Key) -> Table:
         """The table with all that the run needs; all ranks work on it, and each ends when nothing is missing."""
         assert self.fast.teacher is not None
-        compute, stage = self.fast.teacher.compute, self.stage
+        compute, context = self.fast.teacher.compute, self.context
         table, _ = self._open(key)
         missing, said = table.absent(chunks_of(key, self.feed.places)), -1
 
@@ -174,12 +176,12 @@ class TeacherLogitsBuilder:
             nonlocal said
             if int(100 * share) > said:
                 said = int(100 * share)
-                stage.reporter.say(TableFilled(filled=share))
+                context.reporter.say(TableFilled(filled=share))
 
         try:
             if len(missing):
-                stage.reporter.say(StageStarted(stage="table"))
-                fill(table, compute, self._images, missing, stage.pause, say)
+                context.reporter.say(StageStarted(stage="table"))
+                fill(table, compute, self._images, missing, context.pause, say)
         except BaseException:
             table.close()
             raise
@@ -187,19 +189,19 @@ class TeacherLogitsBuilder:
 
     @cached_property
     def _images(self) -> torch.Tensor:
-        return self.dataset.train.images.to(self.stage.device)
+        return self.dataset.train.images.to(self.context.device)
 
     @property
     def _folder(self) -> Path:
-        return tables_folder(self.stage.machine.data_folder)
+        return tables_folder(self.context.machine.data_folder)
 
     def _open(self, key: Key) -> tuple[Table, str]:
-        limit = int(self.stage.machine.table_gib * GIB)
+        limit = int(self.context.machine.table_gib * GIB)
         return open_table(self._folder, key, limit, teacher=self.source.label, data=self.config.data.name)
 
     def _key(self) -> Key:
         n, channels, height, width = self.dataset.train.images.shape
-        device, machine, plan = self.stage.device, self.stage.machine, self.fast.plan
+        device, machine, plan = self.context.device, self.context.machine, self.fast.plan
         half = plan.teacher == torch.bfloat16
         return Key(
             teacher_sha256=self.source.identity,
@@ -212,7 +214,7 @@ class TeacherLogitsBuilder:
             image=(channels, height, width),
             precision="bfloat16" if half else "float32",
             folded=plan.folded_teacher or half,
-            layout=self.stage.layout_of(self.source.model),
+            layout=self.context.layout_of(self.source.model),
             device=provenance.arithmetic(device) + ", tf32" * (machine.tf32 and not half and device.type == "cuda"),
             torch=str(torch.__version__),
             rows=ROWS[device.type],

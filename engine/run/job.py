@@ -171,25 +171,25 @@ def _go(
     elif isinstance(config, RunConfig):
         prerequisite.ensure_teacher(config, machine, reporter.say, reporter.beat, interrupt)
 
-    from engine.run.context import Stage  # noqa: PLC0415
+    from engine.run.context import RunContext  # noqa: PLC0415
     from engine.run.run import KEYS, judge_only, say_saved, train_and_evaluate  # noqa: PLC0415
     from engine.train import checkpoint  # noqa: PLC0415  torch takes seconds to import
 
     if alone:
         interrupt.pause()
-    stage = Stage(run=run, machine=machine, reporter=reporter, interrupt=interrupt)
-    with stage.crew:
+    context = RunContext(run=run, machine=machine, reporter=reporter, interrupt=interrupt)
+    with context.ranks:
         if isinstance(config, JudgeConfig):
-            judge_only(config, stage)
+            judge_only(config, context)
             return
         loaded = checkpoint.load(run.checkpoints, KEYS, config.config_hash) if begun else None
-        stage.crew.barrier()  # nobody saves, and so removes, while another still reads
+        context.ranks.barrier()  # nobody saves, and so removes, while another still reads
         if loaded is not None:
             checkpoint.check_counts(loaded)
             size, seq = loaded.state["events"]
             discarded = reporter.cut_back(size, seq)
             lost = size - reporter.position[0]
-            say_saved(stage, loaded.file, loaded.state)
+            say_saved(context, loaded.file, loaded.state)
             reporter.say(
                 RunResumed(
                     step=loaded.state["step"], discarded=discarded, checkpoint=loaded.file, pid=os.getpid(), host=host()
@@ -206,7 +206,7 @@ def _go(
                         message=f"{name} is damaged; the one before it, {loaded.file}, is used",
                     )
                 )
-        train_and_evaluate(config, stage, loaded)
+        train_and_evaluate(config, context, loaded)
 
 
 def _fail(run: RunDir, reporter: Reporter, kind: str, message: str, hint: str, code: int = FAILED) -> int:
@@ -280,4 +280,4 @@ def _less_memory(config: RunConfig | JudgeConfig) -> str:
 def _who() -> str:
     """Whose defect it is, where there are several."""
     place = torchrun.place()
-    return "" if place is None else f"rank {place.rank} of {place.world}: "
+    return "" if place is None else f"rank {place.rank} of {place.world_size}: "

@@ -14,10 +14,10 @@ from engine.evaluate import twin
 from engine.evaluate.evaluation import Subject, evaluate, subset
 from engine.evaluate.rejudged import machines_apart
 from engine.fast.path import FastPath
-from engine.run.context import Stage
+from engine.run.context import RunContext
 from engine.run.fast_path import TeacherLogitsBuilder, build_fast_path, plan_of
 from engine.runtime import provenance
-from engine.runtime.device import seed_for
+from engine.runtime.rng import seed_for
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CheckpointError, DataError, TeacherError
 from engine.spec.events import CheckpointSaved, EvaluationStarted, StageStarted, TrainingStarted, Warned
@@ -52,25 +52,25 @@ KEYS = frozenset(
 DISK_CHECKPOINTS = 6  # two kept, one being written, best and last weights, and the evaluation
 
 
-def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loaded | None) -> None:
+def train_and_evaluate(config: RunConfig, context: RunContext, loaded: checkpoint.Loaded | None) -> None:
     """The whole run, from where its last checkpoint left it."""
     if loaded is None:
-        stage.reporter.say(StageStarted(stage="data"))
-    dataset, data_hashes = stage.load_data(config.data)
+        context.reporter.say(StageStarted(stage="data"))
+    dataset, data_hashes = context.load_data(config.data)
     if loaded is None:
-        _screen(stage, dataset, trains=True)
+        _screen(context, dataset, trains=True)
     training, validation, places = split_training(config.data, dataset)
 
-    stage.settle(config.student, dataset, config.training.batch_size, learns=True)
-    here = _machine(stage, goes_on=loaded is not None)
+    context.configure_model(config.student, dataset, config.training.batch_size, learns=True)
+    here = _machine(context, goes_on=loaded is not None)
     torch.manual_seed(seed_for(config.seed, "student"))
-    student = stage.build(config.student, dataset)
-    source, teacher = load_teacher(config, stage, dataset)
+    student = context.build(config.student, dataset)
+    source, teacher = load_teacher(config, context, dataset)
     if loaded is None and source is not None and teacher is not None:
-        _check_teacher(config, stage, source, teacher, validation, dataset)
-    nets = Nets(student, teacher, len(dataset.classes), stage.device)
-    fast = build_fast_path(plan_of(config, stage, dataset, source), stage, nets, config.inner.student_mode)
-    feed = Feed(training, config.data, stage.device, stage.format, config.training.batch_size, places)
+        _check_teacher(config, context, source, teacher, validation, dataset)
+    nets = Nets(student, teacher, len(dataset.classes), context.device)
+    fast = build_fast_path(plan_of(config, context, dataset, source), context, nets, config.inner.student_mode)
+    feed = Feed(training, config.data, context.device, context.format, config.training.batch_size, places)
 
     method: TrainingMethod = import_module(f"engine.methods.{config.method.name}").Method(config.method, fast.nets)
     facts = {"data": data_hashes["train"], "teacher": source.sha256 if source else ""}
@@ -78,77 +78,86 @@ def train_and_evaluate(config: RunConfig, stage: Stage, loaded: checkpoint.Loade
         config,
         student,
         validation,
-        stage.run,
-        stage.device,
-        stage.pause,
-        folded=stage.machine.folds,
-        crew=stage.crew,
+        context.run,
+        context.device,
+        context.pause,
+        folded=context.machine.folds,
+        ranks=context.ranks,
     )
-    trainer = Trainer(config, nets, method, feed, _hooks(config, stage, selector, facts), fast)
+    trainer = Trainer(config, nets, method, feed, _hooks(config, context, selector, facts), fast)
     if loaded is not None:
         _restore(trainer, selector, loaded, facts)
     elif not trainer.steps_per_epoch:
         raise DataError(f"{len(feed)} training images are less than one batch of {feed.batch_size}")
     if not trainer.finished and source is not None:
         TeacherLogitsBuilder(
-            fast=fast, config=config, stage=stage, source=source, dataset=dataset, data_sha256=data_hashes["train"],
+            fast=fast, config=config, context=context, source=source, dataset=dataset, data_sha256=data_hashes["train"],
             feed=feed, resumed=loaded is not None,
         ).lay()  # fmt: skip
-    _write_provenance(config, stage, here, data_hashes, source, dataset, fast, trains=not trainer.finished)
+    _write_provenance(config, context, here, data_hashes, source, dataset, fast, trains=not trainer.finished)
     if not trainer.finished:
-        _announce(config, stage, trainer, student, dataset)
+        _announce(config, context, trainer, student, dataset)
         if loaded is None:
-            _make_resumable(config, stage, trainer)
+            _make_resumable(config, context, trainer)
         trainer.run()
     fast.close()
-    if stage.crew.leads:
-        weights.save(stage.run.weights_of("last"), student, selector.facts("last", config.training.epochs))
-    stage.crew.barrier()
-    judge(config, stage, dataset, data_hashes["test"], student, config.student, teacher)
+    if context.ranks.is_leader:
+        weights.save(context.run.weights_of("last"), student, selector.facts("last", config.training.epochs))
+    context.ranks.barrier()
+    judge(config, context, dataset, data_hashes["test"], student, config.student, teacher)
 
 
-def _screen(stage: Stage, dataset: Dataset, *, trains: bool) -> None:
+def _screen(context: RunContext, dataset: Dataset, *, trains: bool) -> None:
     """Say what is doubtful about the data; DataError where training on it means nothing."""
     for warning in screen(dataset, trains=trains):
-        stage.reporter.say(warning)
+        context.reporter.say(warning)
 
 
 def _check_teacher(
-    config: RunConfig, stage: Stage, source: TeacherSource, teacher: nn.Module, validation: Split, dataset: Dataset
+    config: RunConfig,
+    context: RunContext,
+    source: TeacherSource,
+    teacher: nn.Module,
+    validation: Split,
+    dataset: Dataset,
 ) -> None:
     """Measure the teacher before the first step, and say what came out."""
-    stage.reporter.say(StageStarted(stage="check"))
+    context.reporter.say(StageStarted(stage="check"))
     shown = load.shown(validation, dataset)
-    heard = teacher.register_forward_pre_hook(lambda _net, _x: stage.pause())  # a large teacher takes its time
-    checked = stage.crew.lead(
-        lambda: load.check(teacher, source, shown, config.threat_model, stage.device, config.seed, config.data)
+    heard = teacher.register_forward_pre_hook(lambda _net, _x: context.pause())  # a large teacher takes its time
+    checked = context.ranks.on_leader(
+        lambda: load.check(teacher, source, shown, config.threat_model, context.device, config.seed, config.data)
     )
     heard.remove()
-    stage.reporter.say(checked.event)
+    context.reporter.say(checked.event)
     for warning in checked.warnings:
-        stage.reporter.say(warning)
+        context.reporter.say(warning)
 
 
-def load_teacher(config: RunConfig, stage: Stage, dataset: Dataset) -> tuple[TeacherSource | None, nn.Module | None]:
+def load_teacher(
+    config: RunConfig, context: RunContext, dataset: Dataset
+) -> tuple[TeacherSource | None, nn.Module | None]:
     """The frozen teacher, and where it came from."""
     if config.teacher is None:
         return None, None
     source = load.locate(
         config.teacher,
-        runs=stage.machine.runs_folder,
-        data=stage.machine.data_folder,
+        runs=context.machine.runs_folder,
+        data=context.machine.data_folder,
         dataset=config.data.name,
-        sha256=str((provenance.before(stage.run.provenance).get("teacher") or {}).get("sha256", "")),
+        sha256=str((provenance.before(context.run.provenance).get("teacher") or {}).get("sha256", "")),
     )
     load.check_classes(source, dataset.classes)
-    teacher, notes = load.load(source, lambda spec: stage.build(spec, dataset, stage.layout_of(spec)), stage.device)
-    stage.notes += [f"teacher: {note}" for note in notes]
+    teacher, notes = load.load(
+        source, lambda spec: context.build(spec, dataset, context.layout_of(spec)), context.device
+    )
+    context.notes += [f"teacher: {note}" for note in notes]
     return source, teacher
 
 
 def judge(
     config: RunConfig | JudgeConfig,
-    stage: Stage,
+    context: RunContext,
     dataset: Dataset,
     test_sha256: str,
     net: nn.Module,
@@ -156,10 +165,10 @@ def judge(
     teacher: nn.Module | None,
 ) -> None:
     """Every attack on every checkpoint that the evaluation names, on the test split."""
-    evaluation, runs = config.evaluation, stage.machine.runs_folder
+    evaluation, runs = config.evaluation, context.machine.runs_folder
     indices = subset(dataset.test.labels, evaluation.images, evaluation.seed)
-    stage.reporter.say(StageStarted(stage="evaluation"))
-    stage.reporter.say(
+    context.reporter.say(StageStarted(stage="evaluation"))
+    context.reporter.say(
         EvaluationStarted(
             checkpoints=list(evaluation.checkpoints),
             attacks=["clean", *(attack.key for attack in evaluation.attacks), "worst"],
@@ -168,8 +177,8 @@ def judge(
         )
     )
     for name in evaluation.checkpoints:
-        state, facts = weights.load(stage.run.weights_of(name))
-        weights.fit(net, state, where=str(stage.run.weights_of(name)))
+        state, facts = weights.load(context.run.weights_of(name))
+        weights.fit(net, state, where=str(context.run.weights_of(name)))
         subject = Subject(
             net=net,
             teacher=teacher,
@@ -180,71 +189,77 @@ def judge(
             indices=indices,
             data_sha256=test_sha256,
             weights_sha256=facts["digest"],
-            device=stage.device,
-            crew=stage.crew,
-            twin=lambda: twin.find(config, model, stage.run, runs, stage.crew, lambda spec: stage.build(spec, dataset)),
+            device=context.device,
+            ranks=context.ranks,
+            twin=lambda: twin.find(
+                config, model, context.run, runs, context.ranks, lambda spec: context.build(spec, dataset)
+            ),
         )
-        folded = stage.machine.folds
-        evaluate(subject, evaluation, config.threat_model, stage.run, stage.reporter.say, stage.pause, folded=folded)
+        folded = context.machine.folds
+        evaluate(
+            subject, evaluation, config.threat_model, context.run, context.reporter.say, context.pause, folded=folded
+        )
 
 
-def judge_only(config: JudgeConfig, stage: Stage) -> None:
+def judge_only(config: JudgeConfig, context: RunContext) -> None:
     """`crdnd evaluate`: weights from elsewhere, judged here."""
-    stage.reporter.say(StageStarted(stage="data"))
-    dataset, data_hashes = stage.load_data(config.data)
-    _screen(stage, dataset, trains=False)
+    context.reporter.say(StageStarted(stage="data"))
+    dataset, data_hashes = context.load_data(config.data)
+    _screen(context, dataset, trains=False)
     source = load.locate(
-        config.subject, runs=stage.machine.runs_folder, data=stage.machine.data_folder, dataset=config.data.name
+        config.subject, runs=context.machine.runs_folder, data=context.machine.data_folder, dataset=config.data.name
     )
     load.check_classes(source, dataset.classes)
-    stage.settle(source.model, dataset, config.evaluation.batch_size)
-    net, notes = load.load(source, lambda spec: stage.build(spec, dataset), stage.device)
-    facts = provenance.collect(stage.device) | {
-        "layout": stage.layout,
+    context.configure_model(source.model, dataset, config.evaluation.batch_size)
+    net, notes = load.load(source, lambda spec: context.build(spec, dataset), context.device)
+    facts = provenance.collect(context.device) | {
+        "layout": context.layout,
         "data_sha256": data_hashes,
         "subject_sha256": source.sha256,
         "notes": [*notes, *dataset.notes],
     }
-    if stage.crew.leads:
-        provenance.write(stage.run.provenance, facts)
+    if context.ranks.is_leader:
+        provenance.write(context.run.provenance, facts)
         for name in config.evaluation.checkpoints:
-            weights.save(stage.run.weights_of(name), net.net, {"source": source.label, "source_sha256": source.sha256})
-    stage.crew.barrier()
-    judge(config, stage, dataset, data_hashes["test"], net.net, source.model, None)
+            weights.save(
+                context.run.weights_of(name), net.net, {"source": source.label, "source_sha256": source.sha256}
+            )
+    context.ranks.barrier()
+    judge(config, context, dataset, data_hashes["test"], net.net, source.model, None)
 
 
-def _hooks(config: RunConfig, stage: Stage, selector: Selector, facts: dict[str, str]) -> Hooks:
+def _hooks(config: RunConfig, context: RunContext, selector: Selector, facts: dict[str, str]) -> Hooks:
     def save(state: dict[str, Any]) -> None:
-        if not stage.crew.leads:  # every rank has the same state
+        if not context.ranks.is_leader:  # every rank has the same state
             return
-        stage.reporter.sync()
+        context.reporter.sync()
         whole = (
             state
             | facts
             | {
                 "config_hash": config.config_hash,
-                "events": list(stage.reporter.position),
+                "events": list(context.reporter.position),
                 "best": selector.state_dict(),
             }
         )
         assert set(whole) == KEYS
-        path = checkpoint.save(stage.run.checkpoints, whole)
-        say_saved(stage, path.name, whole)
+        path = checkpoint.save(context.run.checkpoints, whole)
+        say_saved(context, path.name, whole)
 
     return Hooks(
-        say=stage.reporter.say,
-        wanted_stop=stage.wanted_stop,
+        say=context.reporter.say,
+        wanted_stop=context.wanted_stop,
         validate=selector.validate,
         save=save,
-        beat=stage.reporter.beat,
-        save_every=stage.machine.checkpoint_seconds,
+        beat=context.reporter.beat,
+        save_every=context.machine.checkpoint_seconds,
     )
 
 
-def say_saved(stage: Stage, file: str, state: dict[str, Any]) -> None:
+def say_saved(context: RunContext, file: str, state: dict[str, Any]) -> None:
     """The checkpoint is on disk: said after it is, and said again by an engine that resumes from it."""
-    size = (stage.run.checkpoints / file).stat().st_size
-    stage.reporter.say(CheckpointSaved(step=state["step"], epoch=state["epoch"] - 1, file=file, bytes=size))
+    size = (context.run.checkpoints / file).stat().st_size
+    context.reporter.say(CheckpointSaved(step=state["step"], epoch=state["epoch"] - 1, file=file, bytes=size))
 
 
 def _restore(trainer: Trainer, selector: Selector, loaded: checkpoint.Loaded, facts: dict[str, str]) -> None:
@@ -259,23 +274,23 @@ def _restore(trainer: Trainer, selector: Selector, loaded: checkpoint.Loaded, fa
         raise CheckpointError(f"does not fit: {error}", where=loaded.file) from error
 
 
-def _machine(stage: Stage, *, goes_on: bool) -> dict[str, Any]:
+def _machine(context: RunContext, *, goes_on: bool) -> dict[str, Any]:
     """Facts of code and machine. A note tells why a run that goes on equals an unbroken one to rounding only."""
-    here = provenance.collect(stage.device) | {"layout": stage.layout}
-    then = provenance.before(stage.run.provenance)
+    here = provenance.collect(context.device) | {"layout": context.layout}
+    then = provenance.before(context.run.provenance)
     apart = machines_apart(then, here)
     if then.get("layout", here["layout"]) != here["layout"]:
         apart.append(f"layout {then['layout']} -> {here['layout']}")
     if "gpu" in here:
         apart.append("on a GPU kernels are chosen by timing them")
     if goes_on and apart:
-        stage.notes.append(f"goes on to rounding, not bit for bit: {', '.join(apart)}")
+        context.notes.append(f"goes on to rounding, not bit for bit: {', '.join(apart)}")
     return here
 
 
-def _announce(config: RunConfig, stage: Stage, trainer: Trainer, student: nn.Module, dataset: Dataset) -> None:
+def _announce(config: RunConfig, context: RunContext, trainer: Trainer, student: nn.Module, dataset: Dataset) -> None:
     """Say what begins, or goes on: an engine that resumes may run on another device, with other shortcuts."""
-    say: Callable[..., None] = stage.reporter.say
+    say: Callable[..., None] = context.reporter.say
     say(StageStarted(stage="training"))
     say(
         TrainingStarted(
@@ -283,28 +298,28 @@ def _announce(config: RunConfig, stage: Stage, trainer: Trainer, student: nn.Mod
             steps_per_epoch=trainer.steps_per_epoch,
             images=len(trainer.feed),
             classes=list(dataset.classes),
-            device=str(stage.device),
+            device=str(context.device),
             student_parameters=sum(p.numel() for p in student.parameters()),
-            notes=[*stage.notes, "images on the device" if trainer.feed.resident else "images in host memory"],
+            notes=[*context.notes, "images on the device" if trainer.feed.resident else "images in host memory"],
             switches=trainer.fast.plan.switches(),
         )
     )
 
 
-def _make_resumable(config: RunConfig, stage: Stage, trainer: Trainer) -> None:
+def _make_resumable(config: RunConfig, context: RunContext, trainer: Trainer) -> None:
     """The first checkpoint; and what is to be known of a new run."""
-    say: Callable[..., None] = stage.reporter.say
+    say: Callable[..., None] = context.reporter.say
     if config.data.train_images:
         say(Warned(code="train_subset", message=f"trained on {len(trainer.feed)} images only, not on the whole split"))
     trainer.hooks.save(trainer.state_dict())
-    wanted, free = DISK_CHECKPOINTS * stage.checkpoint_bytes(), free_bytes(stage.run.path)
+    wanted, free = DISK_CHECKPOINTS * context.checkpoint_bytes(), free_bytes(context.run.path)
     if free is not None and free < wanted:
         say(Warned(code="disk_low", message=f"{free >> 20} MiB are free; the run may need {wanted >> 20} MiB"))
 
 
 def _write_provenance(  # noqa: PLR0913  all that a run comes from
     config: RunConfig,
-    stage: Stage,
+    context: RunContext,
     here: dict[str, Any],
     data_hashes: dict[str, str],
     source: TeacherSource | None,
@@ -313,7 +328,7 @@ def _write_provenance(  # noqa: PLR0913  all that a run comes from
     *,
     trains: bool,
 ) -> None:
-    if not stage.crew.leads:
+    if not context.ranks.is_leader:
         return
     facts = here | {
         "config_hash": config.config_hash,
@@ -323,6 +338,6 @@ def _write_provenance(  # noqa: PLR0913  all that a run comes from
         "images": {"train": len(dataset.train.labels), "test": len(dataset.test.labels)},
         "notes": list(dataset.notes),
         "teacher": {"source": source.label, "sha256": source.sha256} if source else None,
-        "switches": fast.plan.switches() if trains else provenance.before(stage.run.provenance).get("switches", {}),
+        "switches": fast.plan.switches() if trains else provenance.before(context.run.provenance).get("switches", {}),
     }
-    provenance.write(stage.run.provenance, facts)
+    provenance.write(context.run.provenance, facts)

@@ -1,20 +1,18 @@
-"""Device, precision and randomness, decided once and said aloud.
-
-Every random draw of a run comes from a seed made of the run's seed and what the draw is for, so a resumed run
-needs no generator state: step 1000 draws the same numbers whatever happened before it. (Another device or memory layout
-draws others.)
-"""
+"""Device, memory, threads, memory layout, precision; and networks that are evaluated unchanged."""
 
 import hashlib
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import psutil
 import pynvml
 import torch
 from torch import nn
 
 from engine.runtime import torchrun
-from engine.spec.errors import ConfigError, CrdndError
+from engine.spec.errors import ConfigError, CrdndError, DataError
 from engine.spec.machine import Machine
 from engine.spec.models import Layout, ModelSpec
 from engine.spec.process import usable_cpus
@@ -29,17 +27,6 @@ VECTOR = 16
 its workspace: `rtus_prepare_space_info` books C numbers for each place, and they are addressed in blocks of a vector,
 8 (AVX2) or 16 (AVX-512). Versions up to 3.12 at least; wrong sums, a dead process, or one that waits for ever."""
 SMALL_BATCH = 500_000_000  # multiply-accumulates of a forward pass; ResNet-18 at 128 images has 71 thousand million
-
-
-def seed_for(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed for one purpose of one run; different purposes are independent."""
-    text = "/".join(str(part) for part in (seed, *purpose))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
-
-
-def generator_for(seed: int, *purpose: str | int) -> torch.Generator:
-    """A CPU generator for one purpose: the same draws on every device."""
-    return torch.Generator().manual_seed(seed_for(seed, *purpose))
 
 
 def choose_device(machine: Machine) -> torch.device:
@@ -72,6 +59,14 @@ def check_devices(machine: Machine) -> None:
             [f"machine.devices: {machine.devices} devices are wanted{start}, but {visible} GPUs are visible"],
             where="this machine",
         )
+
+
+def check_memory(wanted: int, what: str, where: str) -> None:
+    """DataError when `wanted` bytes, which `what` takes, are more than half of this machine's memory."""
+    memory = psutil.virtual_memory().total
+    if wanted > memory // 2:  # they are copied once on the way to the device; a small file can claim terabytes
+        what = f"{what} take {wanted / 2**30:.1f} GiB, and this machine has {memory / 2**30:.1f} GiB of memory"
+        raise DataError(what, where=where, hint="Make them smaller, or fewer.")
 
 
 def prepare(machine: Machine) -> tuple[torch.device, list[str]]:
@@ -152,3 +147,52 @@ def layout(machine: Machine, device: torch.device, spec: ModelSpec, *, learns: b
 def place(net: nn.Module, device: torch.device, memory_format: torch.memory_format) -> nn.Module:
     """The net on its device, its convolutions in this layout."""
     return net.to(device=device, memory_format=memory_format)  # type: ignore[call-overload,no-any-return]
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Float32 arithmetic: no autocast, no TensorFloat-32, deterministic convolutions."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic)
+    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = False, False, False, True
+    try:
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = before
+
+
+@contextmanager
+def frozen_eval(net: nn.Module) -> Iterator[None]:
+    """Every submodule in eval mode and no parameter asking for gradients; each one's own flags are restored at exit.
+
+    Raises CrdndError when the block leaves any weight or buffer changed.
+    """
+    modes = [(module, module.training) for module in net.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in net.parameters()]
+    before = state_hash(net)
+    net.eval()
+    for parameter, _ in flags:
+        parameter.requires_grad_(False)
+    try:
+        yield
+        if state_hash(net) != before:
+            raise CrdndError(
+                "the model changed while it was judged: its numbers depend on the order of the images",
+                hint="Its forward writes to a buffer even in eval mode; batch norm must use its running statistics.",
+            )
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+
+
+def state_hash(net: nn.Module) -> str:
+    """SHA-256 of all weights and buffers with their names, shapes and types."""
+    digest = hashlib.sha256()
+    for name, value in net.state_dict().items():
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
+        flat = value.detach().cpu().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy() if flat.numel() else b"")
+    return digest.hexdigest()

@@ -1,8 +1,7 @@
-"""The crew: the processes (ranks) that work on one run, and what they tell each other.
+"""The processes (ranks) that work on one run, and their collectives. With world_size 1 every call is the identity.
 
 Every rank holds the whole batch; networks are asked about a rank's own rows only, and their answers are gathered. So
-every rank computes the whole loss, and the true gradient of a weight is the sum of the ranks' gradients. A crew of
-one says nothing to nobody: each function gives back what it was given.
+every rank computes the whole loss, and the true gradient of a weight is the sum of the ranks' gradients.
 """
 
 import pickle
@@ -29,51 +28,48 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crew:
-    """Who works on the run. `Crew()` works alone."""
+class Ranks:
+    """This process among the ranks of its run, and what they exchange."""
 
     rank: int = 0
-    world: int = 1
+    world_size: int = 1
     device: torch.device = CPU
-    words: dist.ProcessGroup | None = None  # gloo, for what lies on the CPU: flags, objects, tensors
-    waiting: Callable[[], None] = lambda: None  # called again and again while others are slower
+    cpu_group: dist.ProcessGroup | None = None  # gloo, for what lies on the CPU: flags, objects, tensors
+    while_waiting: Callable[[], None] = lambda: None  # called again and again while others are slower
 
     @property
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether this rank writes the run folder: exactly one does."""
         return self.rank == 0
 
     def rows(self, n: int) -> slice:
-        """The rows of a batch of n that are this rank's: contiguous, and as many as any other's, or one more or less.
-
-        With fewer rows than ranks some ranks have none.
-        """
-        return _rows(n, self.rank, self.world)
+        """This rank's rows of a batch of n: contiguous, their number equal over the ranks up to one, possibly none."""
+        return _rows(n, self.rank, self.world_size)
 
     def gather(self, own: Tensor, n: int) -> Tensor:
         """The rows of all ranks, in order: this rank's own (rows(n) first) become n rows on every rank.
 
-        Backward, each rank keeps the gradient of its own rows and says nothing: its loss is the whole loss.
+        Backward, each rank keeps the gradient of its own rows: its loss is the whole loss.
         """
-        if self.world == 1:
+        if self.world_size == 1:
             return own
         gathered: Tensor = _Gather.apply(own, self, n)
         return gathered
 
-    def total(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """The sum over the ranks, equal to the last bit on all of them. A new tensor, without a graph."""
-        if self.world == 1:
+        if self.world_size == 1:
             return tensor.detach()
         summed = tensor.detach().clone(memory_format=torch.contiguous_format)
         dist.all_reduce(summed, group=self._group(summed))
         return summed
 
-    def agree(self, flag: bool) -> bool:
+    def any_rank(self, flag: bool) -> bool:
         """True on all ranks when it is true on one."""
-        if self.world == 1:
+        if self.world_size == 1:
             return flag
         raised = torch.tensor([flag], dtype=torch.int32)
-        self._await(dist.all_reduce(raised, op=dist.ReduceOp.MAX, group=self.words, async_op=True))
+        self._await(dist.all_reduce(raised, op=dist.ReduceOp.MAX, group=self.cpu_group, async_op=True))
         return bool(raised)
 
     def share(self, count: int, compute: Callable[[int], T]) -> list[T]:
@@ -81,52 +77,52 @@ class Crew:
         return [item for _, item in self.each(count, compute)]
 
     def each(self, count: int, compute: Callable[[int], T]) -> Iterator[tuple[int, T]]:
-        """(k, compute(k)) for k < count, in order, on every rank; item k is computed by rank k % world alone.
+        """(k, compute(k)) for k < count, in order, on every rank; item k is computed by rank k % world_size alone.
 
         A round gives one item to each rank. When one is stopped in its item, all raise Stopped after that round, behind
         the items that were finished in it. All ranks must take every item: the rounds keep them in step.
         """
-        if self.world == 1:
+        if self.world_size == 1:
             yield from ((k, compute(k)) for k in range(count))
             return
-        for first in range(0, count, self.world):
+        for first in range(0, count, self.world_size):
             k, done, stop = first + self.rank, [], ""
             try:
                 done = [(k, compute(k))] if k < count else []
             except Stopped as stopped:
                 stop = stopped.reason
-            told: list[tuple[list[tuple[int, T]], str]] = self._tell((done, stop))
+            told: list[tuple[list[tuple[int, T]], str]] = self._all_gather_object((done, stop))
             for finished, _ in told:
                 yield from finished
             if reasons := [reason for _, reason in told if reason]:
                 raise Stopped(reasons[0])
 
-    def lead(self, compute: Callable[[], T]) -> T:
+    def on_leader(self, compute: Callable[[], T]) -> T:
         """Computed by the leading rank alone, and given to all; a Stopped in there is raised on all."""
         return self.share(1, lambda _: compute())[0]
 
     def barrier(self) -> None:
         """Return when every rank has come here."""
-        if self.world > 1:
-            self._await(dist.barrier(group=self.words, async_op=True))
+        if self.world_size > 1:
+            self._await(dist.barrier(group=self.cpu_group, async_op=True))
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> "Ranks":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """The work is done: let go of the others. After an error nothing is waited for: this process is to end."""
-        if self.world > 1 and (kind is None or issubclass(kind, Stopped)):
+        """Leave the group. After an error nothing is waited for: this process is to end."""
+        if self.world_size > 1 and (kind is None or issubclass(kind, Stopped)):
             dist.destroy_process_group()
 
-    def _tell(self, thing: Any) -> list[Any]:  # noqa: ANN401  whatever can be pickled
-        """What every rank has to tell, by rank: lengths first, then the pickles, filled up to the longest."""
+    def _all_gather_object(self, thing: Any) -> list[Any]:  # noqa: ANN401  whatever can be pickled
+        """Every rank's object, by rank; as torch's own, but `while_waiting` is called. Lengths first, then pickles."""
         mine = torch.frombuffer(bytearray(pickle.dumps(thing)), dtype=torch.uint8)
-        lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.world)]
-        self._await(dist.all_gather(lengths, torch.tensor([len(mine)]), group=self.words, async_op=True))
+        lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.world_size)]
+        self._await(dist.all_gather(lengths, torch.tensor([len(mine)]), group=self.cpu_group, async_op=True))
         longest = max(int(length) for length in lengths)
         padded = torch.cat([mine, mine.new_zeros(longest - len(mine))])
-        theirs = [torch.empty_like(padded) for _ in range(self.world)]
-        self._await(dist.all_gather(theirs, padded, group=self.words, async_op=True))
+        theirs = [torch.empty_like(padded) for _ in range(self.world_size)]
+        self._await(dist.all_gather(theirs, padded, group=self.cpu_group, async_op=True))
         return [
             pickle.loads(bytes(told[: int(length)].numpy()))  # from a rank of this run
             for told, length in zip(theirs, lengths, strict=True)
@@ -139,36 +135,36 @@ class Crew:
         while not work.is_completed():
             late = time.monotonic() > patient
             if late:
-                self.waiting()
+                self.while_waiting()
             time.sleep(LOOK_SECONDS if late else 0)
         work.wait()
 
     def _group(self, tensor: Tensor) -> dist.ProcessGroup | None:
         """NCCL for what lies on a GPU, gloo for the rest."""
-        return self.words if tensor.device.type == "cpu" else None
+        return self.cpu_group if tensor.device.type == "cpu" else None
 
 
-ALONE = Crew()
+ALONE = Ranks()
 
 
 class _Gather(torch.autograd.Function):
     """Forward: all rows, from all ranks. Backward: the gradient of the own rows."""
 
     @staticmethod
-    def forward(ctx: Any, own: Tensor, crew: Crew, n: int) -> Tensor:  # noqa: ANN401
-        rows = ctx.rows = crew.rows(n)
+    def forward(ctx: Any, own: Tensor, ranks: Ranks, n: int) -> Tensor:  # noqa: ANN401
+        rows = ctx.rows = ranks.rows(n)
         if len(own) != rows.stop - rows.start:
             raise ValueError(
-                f"rank {crew.rank} gathers {len(own)} rows of {n}; rows {rows.start} to {rows.stop} are its"
+                f"rank {ranks.rank} gathers {len(own)} rows of {n}; rows {rows.start} to {rows.stop} are its"
             )
-        most = -(-n // crew.world)
+        most = -(-n // ranks.world_size)
         padded = own.new_zeros(most, *own.shape[1:])
         padded[: len(own)] = own
-        gathered = own.new_empty(crew.world * most, *own.shape[1:])
-        dist.all_gather_into_tensor(gathered, padded, group=crew._group(own))
-        if n % crew.world == 0:
+        gathered = own.new_empty(ranks.world_size * most, *own.shape[1:])
+        dist.all_gather_into_tensor(gathered, padded, group=ranks._group(own))
+        if n % ranks.world_size == 0:
             return gathered
-        sizes = [_rows(n, rank, crew.world) for rank in range(crew.world)]
+        sizes = [_rows(n, rank, ranks.world_size) for rank in range(ranks.world_size)]
         return torch.cat([part[: s.stop - s.start] for part, s in zip(gathered.split(most), sizes, strict=True)])
 
     @staticmethod
@@ -176,24 +172,26 @@ class _Gather(torch.autograd.Function):
         return gradients[0][ctx.rows].contiguous(), None, None
 
 
-def join(device: torch.device, waiting: Callable[[], None] = lambda: None) -> Crew:
-    """The crew that torchrun's environment names; alone without one. RuntimeError when the others do not come.
+def join(device: torch.device, while_waiting: Callable[[], None] = lambda: None) -> Ranks:
+    """The group that torchrun's environment names; without one world_size 1. RuntimeError when the others do not come.
 
-    `waiting` is called while this rank waits for others: on a slow machine a batch takes minutes, and the engine lives.
+    `while_waiting` is called while this rank waits for others: on a slow machine a batch takes minutes.
     """
     place = torchrun.place()
     if place is None:
-        return Crew(device=device)
+        return Ranks(device=device)
     if device.type == "cuda":
         dist.init_process_group("nccl", timeout=COLLECTIVE, device_id=device)
     else:
         dist.init_process_group("gloo", timeout=MEETING)
-    words = dist.new_group(backend="gloo", timeout=LONGEST_BATCH)
-    assert isinstance(words, dist.ProcessGroup), "every rank is in this group"
-    return Crew(rank=place.rank, world=place.world, device=device, words=words, waiting=waiting)
+    group = dist.new_group(backend="gloo", timeout=LONGEST_BATCH)
+    assert isinstance(group, dist.ProcessGroup), "every rank is in this group"
+    return Ranks(
+        rank=place.rank, world_size=place.world_size, device=device, cpu_group=group, while_waiting=while_waiting
+    )
 
 
-def _rows(n: int, rank: int, world: int) -> slice:
-    share, more = divmod(n, world)
+def _rows(n: int, rank: int, world_size: int) -> slice:
+    share, more = divmod(n, world_size)
     start = rank * share + min(rank, more)
     return slice(start, start + share + (rank < more))

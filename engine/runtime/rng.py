@@ -1,6 +1,8 @@
-"""Walls around a judgement: what it draws, and what it does to a network, is undone behind it.
+"""Seeds and global generators.
 
-pyautoattack resets torch's global generator; without the fence an evaluation would end the difference between seeds.
+Every random draw of a run comes from a seed made of the run's seed and what the draw is for, so a resumed run
+needs no generator state: step 1000 draws the same numbers whatever happened before it. (Another device or memory layout
+draws others.)
 """
 
 import hashlib
@@ -10,14 +12,30 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
-from engine.spec.errors import CrdndError
+
+def seed_for(seed: int, *purpose: str | int) -> int:
+    """A 63-bit seed for one purpose of one run; different purposes are independent."""
+    text = "/".join(str(part) for part in (seed, *purpose))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def generator_for(seed: int, *purpose: str | int) -> torch.Generator:
+    """A CPU generator for one purpose: the same draws on every device."""
+    return torch.Generator().manual_seed(seed_for(seed, *purpose))
+
+
+def seed_all(seed: int) -> None:
+    """Seed Python's, NumPy's and torch's global generators."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
 
 
 @contextmanager
-def fenced() -> Iterator[None]:
-    """Python's, NumPy's and torch's global generators are as before when the block is left, however it is left."""
+def isolated_rng() -> Iterator[None]:
+    """Restore the global generators of Python, NumPy and torch at exit; pyautoattack, for one, resets torch's."""
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     try:
@@ -30,57 +48,18 @@ def fenced() -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
 
 
-def sow(seed: int) -> None:
-    """Seed every global generator."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+def stratified(labels: Tensor, count: int, seed: int, purpose: str) -> Tensor:
+    """Sorted indices of `count` images with class shares as equal to the whole set's as whole images allow.
 
-
-@contextmanager
-def exact() -> Iterator[None]:
-    """Float32 arithmetic: no autocast, no TensorFloat-32, deterministic convolutions."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic)
-    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = False, False, False, True
-    try:
-        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
-            yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = before
-
-
-@contextmanager
-def judged(net: nn.Module) -> Iterator[None]:
-    """Every submodule in eval mode and no parameter asking for gradients; each one's own flags return afterwards.
-
-    Raises CrdndError when the block leaves any weight or buffer changed.
+    labels: N integers. A smaller choice lies within a larger one of the same seed, up to rounding per class.
     """
-    modes = [(module, module.training) for module in net.modules()]
-    wishes = [(parameter, parameter.requires_grad) for parameter in net.parameters()]
-    before = state_hash(net)
-    net.eval()
-    for parameter, _ in wishes:
-        parameter.requires_grad_(False)
-    try:
-        yield
-        if state_hash(net) != before:
-            raise CrdndError(
-                "the model changed while it was judged: its numbers depend on the order of the images",
-                hint="Its forward writes to a buffer even in eval mode; batch norm must use its running statistics.",
-            )
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter, wish in wishes:
-            parameter.requires_grad_(wish)
-
-
-def state_hash(net: nn.Module) -> str:
-    """SHA-256 of all weights and buffers with their names, shapes and types."""
-    digest = hashlib.sha256()
-    for name, value in net.state_dict().items():
-        digest.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
-        flat = value.detach().cpu().contiguous().flatten()
-        digest.update(flat.view(torch.uint8).numpy() if flat.numel() else b"")
-    return digest.hexdigest()
+    if not 0 < count <= len(labels):
+        raise ValueError(f"cannot choose {count} of {len(labels)} images")
+    order = torch.randperm(len(labels), generator=generator_for(seed, purpose))  # N
+    shuffled = labels[order]
+    rank = torch.empty(len(labels), dtype=torch.float64)
+    for c in labels.unique().tolist():  # the i-th of n images of a class stands at (i + 1/2) / n of the queue
+        of_class = (shuffled == c).nonzero().squeeze(1)
+        rank[of_class] = (torch.arange(len(of_class), dtype=torch.float64) + 0.5) / len(of_class)
+    queue = order[torch.argsort(rank, stable=True)]
+    return queue[:count].sort().values

@@ -31,7 +31,7 @@ class Place(NamedTuple):
     """This process among the ranks of its run, of all nodes and of its own."""
 
     rank: int
-    world: int
+    world_size: int
     local_rank: int = 0
     local_world: int = 1
 

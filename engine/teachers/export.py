@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from engine.runtime.device import generator_for
+from engine.runtime.rng import generator_for
 from engine.spec.errors import CrdndError, DataError
 from engine.spec.files import write_atomically
 from engine.spec.machine import Machine

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from engine.ascent import ascend
 from engine.data.augment import to_pixels
 from engine.losses import ask, cross_entropy
-from engine.runtime.device import seed_for
-from engine.runtime.strata import stratified
+from engine.runtime.rng import seed_for, stratified
 from engine.spec import events, files, outcomes, robustbench, rundir, toml
 from engine.spec.attacks import Ascent, ThreatModel
 from engine.spec.base import Pixels

@@ -16,15 +16,16 @@ from torch.optim import SGD
 
 from engine.data.augment import Feed
 from engine.fast.path import FastPath
-from engine.runtime.device import seed_for, utilisation
+from engine.runtime.device import utilisation
 from engine.runtime.interrupt import Stopped
+from engine.runtime.rng import seed_for
 from engine.spec.config import RunConfig
 from engine.spec.errors import DivergedError
 from engine.spec.events import DeviceSampled, EpochDone, Event, StepDone, Validated
 from engine.spec.methods import IAD
 from engine.spec.passes import passes_per_step
 from engine.train import optim
-from engine.train.ledger import Ledger
+from engine.train.metrics import EpochMetrics
 from engine.train.step import maximiser, train_step
 from engine.types import Images, Labels, Loss, Nets, TrainingMethod
 
@@ -70,7 +71,7 @@ class Trainer:
         self.steps_per_epoch = whole + (not config.training.drop_last and rest > 1)
         self.report_every = max(1, self.steps_per_epoch // REPORTS_PER_EPOCH)
         self.epoch, self.batch = 1, 0  # the epoch under way, and how many of its batches are done
-        self.ledger = Ledger(nets.classes, nets.device)
+        self.ledger = EpochMetrics(nets.classes, nets.device)
 
     @property
     def step(self) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from engine.evaluate.validation import accuracies
-from engine.runtime.distributed import ALONE, Crew
+from engine.runtime.distributed import ALONE, Ranks
 from engine.spec.config import RunConfig
 from engine.spec.events import Validated
 from engine.spec.rundir import RunDir
@@ -29,11 +29,11 @@ class Selector:
         pause: Callable[[], None],
         *,
         folded: bool = False,
-        crew: Crew = ALONE,
+        ranks: Ranks = ALONE,
     ) -> None:
-        """With `folded`, the attacks climb on a copy of the student with folded batch norms. `crew` shares the work."""
+        """With `folded`, the attacks climb on a copy of the student with folded batch norms. `ranks` share the work."""
         self._config, self._student, self._run, self._device, self._pause = config, student, run, device, pause
-        self._validation, self._folded, self._crew = validation, folded, crew
+        self._validation, self._folded, self._ranks = validation, folded, ranks
         self._accuracy, self._epoch = -1.0, 0
 
     def validate(self, epoch: int, step: int) -> Validated | None:
@@ -53,13 +53,13 @@ class Selector:
             self._pause,
             protocol=selection.protocol,
             folded=self._folded,
-            crew=self._crew,
+            ranks=self._ranks,
         )
         accuracy = found[selection.by][0]
         best = accuracy > self._accuracy
         if best:
             self._accuracy, self._epoch = accuracy, epoch
-        if best and self._crew.leads:
+        if best and self._ranks.is_leader:
             weights.save(self._run.weights_of("best"), self._student, self.facts("best", epoch))
         return Validated(
             epoch=epoch,

@@ -25,7 +25,7 @@ from engine.spec.rundir import RunDir
 from engine.spec.status import Status
 from engine.spec.toml import dump
 from engine.teachers import weights
-from tests.engine import nursery
+from tests.engine import fork_server
 
 FINISHED, FAILED, REFUSED, STOPPED, KILLED = 0, 1, 2, 3, -int(signal.SIGKILL)
 SINCE = ("time", "seq", "seconds", "images_per_second", "shares", "pid", "host")  # what may differ in an event
@@ -33,7 +33,7 @@ OF_A_RESUME = ("checkpoint_damaged",)  # codes of warnings
 ASIDE = {"run_resumed", "checkpoint_saved", "attack_progressed", "run_stopped", "run_failed"}
 
 
-class Nursery:
+class ForkServer:
     """Forks engines on demand, one at a time."""
 
     def __init__(self, folder: Path) -> None:
@@ -41,7 +41,7 @@ class Nursery:
         self._shared = folder / "shared"
         self._shared.write_bytes(bytes(8))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", nursery.__file__, str(self._shared)],
+            [sys.executable, "-P", fork_server.__file__, str(self._shared)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -76,7 +76,7 @@ class Nursery:
 
         Returns what the kill interrupted, and the exit code.
         """
-        place, seen = nursery.BUSY[busy], b""
+        place, seen = fork_server.BUSY[busy], b""
         while True:
             seen = self._shared.read_bytes()
             if seen[1 + place] >= times or busy == "starting" or not _is_alive(pid):
@@ -87,7 +87,7 @@ class Nursery:
             os.kill(pid, signal.SIGKILL)
         code = self.wait()
         now = self._shared.read_bytes()[0]
-        return next(name for name, number in nursery.BUSY.items() if number == now), code
+        return next(name for name, number in fork_server.BUSY.items() if number == now), code
 
     def _read(self) -> str:
         assert self._process.stdout is not None
@@ -249,13 +249,13 @@ def _shown(run: RunDir) -> dict[str, Any]:
     return {key: value for key, value in shown.items() if key not in ("pid", "warnings")}
 
 
-def failure(nursery: Nursery, run: RunDir) -> dict[str, Any]:
+def failure(fork_server: ForkServer, run: RunDir) -> dict[str, Any]:
     """The last event, which says why; the status agrees, and the screen shows no traceback."""
     event = said(run, "run_failed")[-1]
     assert event["seq"] == len(run.events.read_bytes().splitlines())
     assert (status(run).phase, status(run).reason) == ("failed", event["message"])
     assert "\n" not in event["message"]
-    assert nursery.screen.read_text() == ""
+    assert fork_server.screen.read_text() == ""
     return event
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.spec.rundir import RunDir
-from tests.engine.broken_runs import FINISHED, Nursery, make, short, write_data, write_teacher
+from tests.engine.broken_runs import FINISHED, ForkServer, make, short, write_data, write_teacher
 
 NUMERIC = frozenset([
     "test_acm", "test_ascent", "test_attacks", "test_fast_evaluation", "test_fast_path", "test_fast_table_runs",
@@ -24,8 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    warm = Nursery(tmp_path_factory.mktemp("nursery"))
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    warm = ForkServer(tmp_path_factory.mktemp("fork_server"))
     yield warm
     warm.close()
 
@@ -49,10 +49,10 @@ def own(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def whole(nursery: Nursery, data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+def whole(fork_server: ForkServer, data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """A run that was never broken."""
     run = make(tmp_path_factory.mktemp("whole"), data)
-    assert nursery.work(run) == FINISHED, nursery.screen.read_text()
+    assert fork_server.work(run) == FINISHED, fork_server.screen.read_text()
     return run
 
 
@@ -66,8 +66,8 @@ def copied(whole, data, tmp_path) -> tuple[RunDir, Path]:
 
 
 @pytest.fixture(scope="session")
-def whole_short(nursery: Nursery, data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+def whole_short(fork_server: ForkServer, data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     """A shorter one."""
     run = make(tmp_path_factory.mktemp("whole_short"), data, short())
-    assert nursery.work(run) == FINISHED, nursery.screen.read_text()
+    assert fork_server.work(run) == FINISHED, fork_server.screen.read_text()
     return run

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.evaluate.evaluation import Subject, subset
-from engine.runtime.rng import state_hash
+from engine.runtime.device import state_hash
 from engine.spec.rundir import RunDir
 from engine.types import Split
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from engine.acm import ACM
-from engine.metrics import Recall
+from engine.metrics import PerClassAccuracy
 from engine.spec.methods import CRDND
 
 K = 5
@@ -175,7 +175,7 @@ def test_a_restored_acm_goes_on_as_the_saved_one(recall, off_diagonal):
 
 
 def test_recall_counts_by_hand_and_keeps_the_figure_of_a_class_not_seen():
-    recall = Recall(3)
+    recall = PerClassAccuracy(3)
     batch = recall.count(answers([0, 1, 1], 3), torch.tensor([0, 0, 1]))
     assert batch.hits.tolist() == [1, 1, 0]
     assert batch.seen.tolist() == [2, 1, 0]
@@ -188,7 +188,7 @@ def test_recall_counts_by_hand_and_keeps_the_figure_of_a_class_not_seen():
 def test_recall_does_not_depend_on_the_order_of_the_batches():
     y = torch.randint(0, K, (60,))
     logits = torch.randn(60, K)
-    whole, parts = Recall(K), Recall(K)
+    whole, parts = PerClassAccuracy(K), PerClassAccuracy(K)
     whole.count(logits, y)
     for rows in torch.randperm(60).split(7):
         parts.count(logits[rows], y[rows])

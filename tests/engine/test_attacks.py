@@ -13,9 +13,10 @@ from engine.ascent import TOLERANCE, assert_inside
 from engine.attacks import cw2, fgsm, margin, pgd, rescaled
 from engine.evaluate import autoattack
 from engine.evaluate.bench import Assault, Bench, Keeping, Watched
-from engine.evaluate.strike import look, strike_all
+from engine.evaluate.strike import clean_predictions, strike_all
 from engine.losses import cross_entropy
-from engine.runtime.rng import fenced, judged, state_hash
+from engine.runtime.device import frozen_eval, state_hash
+from engine.runtime.rng import isolated_rng
 from engine.spec import attacks as specs
 from engine.spec.attacks import CW2, FGSM, PGD, RELATIVE_SCALES, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.base import Pixels
@@ -47,7 +48,7 @@ def bench(net: nn.Module, n: int, *, batch_size: int = 16, seed: int = 0, threat
 
 def strike_with(spec: specs.AttackSpec, on: Bench, *, keep: int = 0) -> Assault:
     keeping = Keeping(None, torch.arange(keep))
-    clean = look(on).predicted
+    clean = clean_predictions(on).predicted
     if isinstance(spec, AutoAttack):
         return autoattack.run(on, clean, keeping, lambda *_: None)
     return strike_all(on, spec, clean, keeping, lambda *_: None)
@@ -68,7 +69,7 @@ def test_every_attack_keeps_the_laws(kind: type[specs.FGSM]) -> None:
     generators = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state())
     spec = quick(kind)
 
-    with fenced(), judged(net):
+    with isolated_rng(), frozen_eval(net):
         on = bench(net, 8)
         struck, x_adv = strike_with(spec, on, keep=8)
 
@@ -76,7 +77,7 @@ def test_every_attack_keeps_the_laws(kind: type[specs.FGSM]) -> None:
     assert x_adv.dtype == torch.float32 and float(x_adv.min()) >= 0.0 and float(x_adv.max()) <= 1.0
     if spec.bounded:
         assert float((x_adv - x).abs().max()) <= float(NEAR.epsilon) + TOLERANCE
-    with judged(net), torch.no_grad():
+    with frozen_eval(net), torch.no_grad():
         right, after = net(x).argmax(1) == y, net(x_adv).argmax(1)
     assert not bool((struck.robust & ~right).any())
     assert bool((after == y)[struck.robust].all())
@@ -115,7 +116,7 @@ def test_more_restarts_never_leave_more_images() -> None:
     net, (x, y) = trained(robust=True), pixels(100)
     left = []
     for restarts in (1, 2, 5):
-        with fenced():
+        with isolated_rng():
             torch.manual_seed(0)
             spec = PGD(steps=3, restarts=restarts, step_size=Pixels.parse("8/255"))
             x_adv = pgd.attack(net, x, y, ThreatModel(epsilon=Pixels(0.12)), spec)
@@ -144,7 +145,7 @@ def test_the_margin_attack_does_not_see_the_scale_of_the_logits_and_the_others_d
 
 def test_every_scale_starts_from_the_same_noise() -> None:
     net, (x, y) = trained(robust=True), pixels(20)
-    with fenced():
+    with isolated_rng():
         torch.manual_seed(5)
         twice = rescaled.attack(net, x, y, NEAR, PGDRescaled(steps=3, scales=(1.0, 1.0)))
         torch.manual_seed(5)
@@ -160,7 +161,7 @@ def test_relative_scales_see_neither_a_factor_of_the_logits_nor_a_shift(factor: 
         def forward(self, z: Tensor) -> Tensor:
             return factor * net(z)
 
-    with fenced():
+    with isolated_rng():
         torch.manual_seed(5)
         plain = rescaled.attack(net, x, y, NEAR, PGDRescaled(steps=3))
         torch.manual_seed(5)
@@ -188,7 +189,7 @@ def test_relative_scales_start_each_from_its_own_noise_as_restarts_do() -> None:
     net, (x, y) = trained(robust=True), pixels(60)
     near = ThreatModel(epsilon=Pixels(0.14))
     seen: list[Tensor] = []
-    with fenced():
+    with isolated_rng():
         torch.manual_seed(5)
         net.register_forward_pre_hook(lambda _net, inputs: seen.append(inputs[0].detach().clone()))
         rescaled.attack(net, x, y, near, PGDRescaled(steps=1, relative_scales=(1.0, 1.0)))
@@ -270,7 +271,7 @@ def test_a_radius_turns_distances_into_an_accuracy() -> None:
     assert int(struck.robust.sum()) == 0
     middle = float(struck.distance.median())
     strict = strike_with(spec.model_copy(update={"radius": middle}), on).struck
-    right = look(on).robust
+    right = clean_predictions(on).robust
     assert torch.equal(strict.robust, right & (strict.distance > middle))
     assert 0 < int(strict.robust.sum()) < int(right.sum())
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from engine.evaluate import autoattack
 from engine.evaluate.bench import Assault, Bench, Keeping, Watched
 from engine.evaluate.partial import Partial
-from engine.evaluate.strike import look
-from engine.runtime.rng import fenced, judged
+from engine.evaluate.strike import clean_predictions
+from engine.runtime.device import frozen_eval
+from engine.runtime.rng import isolated_rng
 from engine.spec.attacks import ThreatModel
 from engine.spec.base import Pixels
 from tests.engine.subjects import images, pixels, trained
@@ -48,9 +49,9 @@ def bench(net: nn.Module, n: int, *, after: int | None = None, batch_size: int =
 
 
 def attacked(on: Bench, folder: Path | None = None, print_: str = "a") -> Assault:
-    with fenced(), judged(on.net):
+    with isolated_rng(), frozen_eval(on.net):
         keeping = Keeping(Partial(folder, print_) if folder else None, torch.arange(on.n))
-        return autoattack.run(on, look(on).predicted, keeping, lambda *_: None)
+        return autoattack.run(on, clean_predictions(on).predicted, keeping, lambda *_: None)
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_images_are_those_of_pyautoattack_bit_for_bit() -> None:
     net, (x, y) = trained(robust=True), pixels(24)
     ours = attacked(bench(net, 24, batch_size=16))
-    with fenced():
+    with isolated_rng():
         suite = Original(net, norm="Linf", eps=float(EPSILON), seed=3, version="standard", device="cpu")
         theirs, labels = suite.run_standard_evaluation(x, y, batch_size=16)
     net.zero_grad()

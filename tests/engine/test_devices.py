@@ -17,7 +17,7 @@ from engine.spec.attacks import ThreatModel
 from engine.spec.data import CIFAR10
 from engine.spec.training import Inner, Training
 from engine.train import optim
-from engine.train.ledger import Ledger
+from engine.train.metrics import EpochMetrics
 from engine.train.step import maximiser, train_step
 from engine.types import Nets, Split
 from tests.engine.method_bench import CLASSES
@@ -78,7 +78,7 @@ def test_two_epochs_of_a_method_stay_on_the_device(spec):
     optimizers = [optim.build(student, Training()), *method.optimizers()]
     for optimizer in optimizers:
         fused(optimizer)
-    ledger = Ledger(CLASSES, GPU)
+    ledger = EpochMetrics(CLASSES, GPU)
     x, y = torch.rand(6, 3, 8, 8, device=GPU), torch.zeros(6, dtype=torch.int64, device=GPU)
     for epoch, start in enumerate(("gaussian", "uniform", "clean"), 1):
         inner = Inner(steps=2, start=start, student_mode="train" if start == "uniform" else "eval")

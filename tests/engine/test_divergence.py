@@ -14,11 +14,11 @@ from engine.spec.config import RunConfig
 from engine.spec.data import Npz
 from engine.spec.errors import DivergedError
 from engine.train import optim
-from engine.train.ledger import Ledger
 from engine.train.loop import Hooks, Trainer
+from engine.train.metrics import EpochMetrics
 from engine.train.step import train_step
 from engine.types import Images, Labels, Loss, Maximise, Nets, TrainingMethod
-from tests.engine.broken_runs import FAILED, Nursery, failure, make, newest, short, tiny
+from tests.engine.broken_runs import FAILED, ForkServer, failure, make, newest, short, tiny
 
 
 class Planted(TrainingMethod):
@@ -95,7 +95,7 @@ def test_broken_weights_are_not_saved(data: Path) -> None:
 
 
 def test_a_ledger_names_every_broken_term() -> None:
-    ledger, one, bad = Ledger(2, torch.device("cpu")), torch.ones(()), torch.tensor(torch.nan)
+    ledger, one, bad = EpochMetrics(2, torch.device("cpu")), torch.ones(()), torch.tensor(torch.nan)
     ledger.add(Loss(one, {"a": one, "b": one}), torch.tensor([0]))
     assert ledger.broken() == []
     ledger.add(Loss(bad, {"a": one, "b": bad}), torch.tensor([0]))
@@ -103,13 +103,15 @@ def test_a_ledger_names_every_broken_term() -> None:
     assert ledger.broken() == ["loss", "b"]
 
 
-def test_a_loss_that_overflows_stops_the_run_before_the_update(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_a_loss_that_overflows_stops_the_run_before_the_update(
+    fork_server: ForkServer, data: Path, tmp_path: Path
+) -> None:
     table = short().to_table()
     run = make(
         tmp_path, data, RunConfig.model_validate({**table, "training": {**table["training"], "learning_rate": 1e30}})
     )
-    assert nursery.work(run) == FAILED
-    event = failure(nursery, run)
+    assert fork_server.work(run) == FAILED
+    event = failure(fork_server, run)
     assert event["kind"] == "Diverged"
     assert "not a finite number" in event["message"] or "not finite" in event["message"]
     student = torch.load(newest(run), weights_only=True)["student"]

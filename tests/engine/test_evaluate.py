@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from engine.evaluate import autoattack
 from engine.evaluate.evaluation import Subject, evaluate, subset
 from engine.evaluate.validation import accuracies
-from engine.runtime.rng import exact, fenced, judged, state_hash
+from engine.runtime.device import frozen_eval, full_precision, state_hash
+from engine.runtime.rng import isolated_rng
 from engine.spec.attacks import CW2, FGSM, PGDSAT, AutoAttack, CWInf, ThreatModel
 from engine.spec.base import Pixels
 from engine.spec.errors import CrdndError
@@ -249,7 +250,7 @@ def test_validation_gives_the_accuracies_of_the_judgement_and_the_same_every_tim
 def test_arithmetic_is_float32_inside_and_as_before_outside() -> None:
     net, (x, _) = trained(), pixels(4)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        with fenced(), exact(), judged(net):
+        with isolated_rng(), full_precision(), frozen_eval(net):
             assert net(x).dtype == torch.float32
             assert not torch.backends.cuda.matmul.allow_tf32
         assert net(x).dtype == torch.bfloat16

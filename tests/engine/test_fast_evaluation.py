@@ -15,13 +15,13 @@ from engine.evaluate.bench import Assault, Bench, Keeping, Watched, fold
 from engine.evaluate.evaluation import evaluate
 from engine.evaluate.outcomes import Identity
 from engine.evaluate.rejudged import compare
-from engine.evaluate.strike import look
+from engine.evaluate.strike import clean_predictions
 from engine.evaluate.validation import accuracies, assail
 from engine.evaluate.verdict import HOLDS
 from engine.fast.folding import FoldedNet
 from engine.models import small_resnet
-from engine.runtime.device import seed_for
-from engine.runtime.rng import fenced, judged, sow
+from engine.runtime.device import frozen_eval
+from engine.runtime.rng import isolated_rng, seed_all, seed_for
 from engine.spec.attacks import CW2, FGSM, PGD, AttackSpec, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.base import Pixels
 from engine.spec.events import Event, Warned
@@ -75,8 +75,10 @@ def on(net: nn.Module, copy: nn.Module | None = None, n: int = 48, **changes: ob
 
 
 def attacked(where: Bench, spec: AttackSpec) -> Assault:
-    with fenced(), judged(where.net):
-        return assail(where, spec, look(where).predicted, Keeping(None, torch.arange(where.n)), lambda *_: None)
+    with isolated_rng(), frozen_eval(where.net):
+        return assail(
+            where, spec, clean_predictions(where).predicted, Keeping(None, torch.arange(where.n)), lambda *_: None
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -100,9 +102,9 @@ def test_without_a_copy_the_attack_is_on_the_network_bit_for_bit(spec: AttackSpe
     found, module = attacked(on(net), spec), __import__(f"engine.attacks.{spec.module}", fromlist=["attack"])
     net.requires_grad_(False)
     expected = []
-    with fenced():
+    with isolated_rng():
         for k, positions in enumerate(torch.arange(48).split(20)):
-            sow(seed_for(3, "attack", spec.key, k))
+            seed_all(seed_for(3, "attack", spec.key, k))
             expected.append(module.attack(net, x[positions], y[positions], NEAR, spec))
     with torch.no_grad():
         answers = torch.cat([net(x_adv).argmax(dim=1) for x_adv in expected])

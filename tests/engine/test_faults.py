@@ -23,7 +23,7 @@ from tests.engine.broken_runs import (
     KILLED,
     REFUSED,
     STOPPED,
-    Nursery,
+    ForkServer,
     assert_same,
     failure,
     make,
@@ -38,23 +38,23 @@ from tests.engine.broken_runs import (
 
 @pytest.mark.parametrize(("at", "k"), [("step", 2), ("forward", 30)])
 def test_out_of_memory_is_one_sentence_and_the_run_goes_on_later(
-    nursery: Nursery, data: Path, whole: RunDir, tmp_path: Path, at: str, k: int
+    fork_server: ForkServer, data: Path, whole: RunDir, tmp_path: Path, at: str, k: int
 ) -> None:
     run = make(tmp_path, data)
-    assert nursery.work(run, at=at, do="out of memory", k=k) == FAILED
-    event = failure(nursery, run)
+    assert fork_server.work(run, at=at, do="out of memory", k=k) == FAILED
+    event = failure(fork_server, run)
     assert event["kind"] == "OutOfMemory"
     assert event["message"] == "CUDA out of memory. Tried to allocate 2.00 GiB."
     assert "batch_size" in event["hint"]
     assert "Traceback" in run.log.read_text()
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     assert_same(run, whole)
 
 
-def test_a_defect_leaves_its_traceback_in_the_log_alone(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_a_defect_leaves_its_traceback_in_the_log_alone(fork_server: ForkServer, data: Path, tmp_path: Path) -> None:
     run = make(tmp_path, data, short())
-    assert nursery.work(run, at="step", do="defect", k=1) == FAILED
-    event = failure(nursery, run)
+    assert fork_server.work(run, at="step", do="defect", k=1) == FAILED
+    event = failure(fork_server, run)
     assert (event["kind"], event["message"]) == ("ZeroDivisionError", "planted")
     assert run.log.read_text().count("Traceback") == 1
 
@@ -62,23 +62,23 @@ def test_a_defect_leaves_its_traceback_in_the_log_alone(nursery: Nursery, data: 
 @pytest.mark.slow
 @pytest.mark.parametrize("do", ["full", "once"])
 def test_a_full_disk_is_one_sentence_and_the_run_goes_on_with_room(
-    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path, do: str
+    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path, do: str
 ) -> None:
     counted = tmp_path / "calls"
     run = make(tmp_path / "counted", data, short())
-    assert nursery.work(run, at="disk", do="count", into=str(counted)) == FINISHED
+    assert fork_server.work(run, at="disk", do="count", into=str(counted)) == FINISHED
     calls, kinds = int(counted.read_text()), set()
     for k in random.Random(do).sample(range(3, calls), 5):
         run = make(tmp_path / str(k), data, short())
-        code = nursery.work(run, at="disk", do=do, k=k)
-        screen = nursery.screen.read_text()
+        code = fork_server.work(run, at="disk", do=do, k=k)
+        screen = fork_server.screen.read_text()
         assert "Traceback" not in screen, (k, screen)
         if code == FAILED and do == "once" and (told := said(run, "run_failed")):
             kinds.add(told[-1]["kind"])
         if code != FINISHED:  # `once` may meet a call that writes nothing
             assert code in (FAILED, REFUSED)
             assert b"\0" not in run.events.read_bytes()
-            assert nursery.work(run) == FINISHED, (k, nursery.screen.read_text())
+            assert fork_server.work(run) == FINISHED, (k, fork_server.screen.read_text())
         assert_same(run, whole_short)
     assert kinds <= {"DiskFull"}
     assert do == "full" or kinds
@@ -86,21 +86,21 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_with_room(
 
 @pytest.mark.parametrize("limit", [3_000, 20_000])
 def test_a_limit_on_file_sizes_is_a_full_disk(
-    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path, limit: int
+    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path, limit: int
 ) -> None:
     run = make(tmp_path, data, short())
-    assert nursery.work(run, file_size=limit) == FAILED
-    assert "Traceback" not in nursery.screen.read_text()
+    assert fork_server.work(run, file_size=limit) == FAILED
+    assert "Traceback" not in fork_server.screen.read_text()
     assert list(run.path.rglob(f"{files.TEMPORARY}*")) == []
     assert not run.weights_of("last").exists()
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     assert_same(run, whole_short)
 
 
-def test_the_last_words_of_a_full_disk_are_the_failure(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_the_last_words_of_a_full_disk_are_the_failure(fork_server: ForkServer, data: Path, tmp_path: Path) -> None:
     run = make(tmp_path, data, short())
-    assert nursery.work(run, file_size=20_000) == FAILED  # the checkpoint is larger, the events are not
-    event = failure(nursery, run)
+    assert fork_server.work(run, file_size=20_000) == FAILED  # the checkpoint is larger, the events are not
+    event = failure(fork_server, run)
     assert event["kind"] == "DiskFull"
     assert "File too large" in event["message"]
 
@@ -118,13 +118,13 @@ def damage(path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["a flipped bit", "cut off", "empty"])
 def test_a_damaged_checkpoint_is_kept_and_the_one_before_it_used(
-    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path, how: str
+    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path, how: str
 ) -> None:
     run = make(tmp_path, data, short())
-    assert nursery.work(run, at="step", do="SIGTERM", k=3) == STOPPED
+    assert fork_server.work(run, at="step", do="SIGTERM", k=3) == STOPPED
     bad = newest(run)
     damage(bad, how)
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     (warning,) = [event for event in said(run, "warned") if event["code"] == "checkpoint_damaged"]
     assert bad.name in warning["message"]
     assert bad.with_suffix(".damaged").is_file()
@@ -132,14 +132,16 @@ def test_a_damaged_checkpoint_is_kept_and_the_one_before_it_used(
     assert_same(run, whole_short)
 
 
-def test_a_run_without_a_whole_checkpoint_is_refused_each_time(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_a_run_without_a_whole_checkpoint_is_refused_each_time(
+    fork_server: ForkServer, data: Path, tmp_path: Path
+) -> None:
     run = make(tmp_path, data, short())
-    assert nursery.work(run, at="step", do="SIGTERM", k=3) == STOPPED
+    assert fork_server.work(run, at="step", do="SIGTERM", k=3) == STOPPED
     for path in run.checkpoints.glob("*.pt"):
         damage(path, "cut off")
     for _ in range(2):
-        assert nursery.work(run) == FAILED
-        assert failure(nursery, run)["kind"] == "Checkpoint"
+        assert fork_server.work(run) == FAILED
+        assert failure(fork_server, run)["kind"] == "Checkpoint"
         assert [event["step"] for event in said(run, "step_done")] == [1, 2, 3]
     assert len(list(run.checkpoints.glob("*.damaged"))) == 2
 
@@ -208,24 +210,24 @@ def damage_data(_run: RunDir, data: Path) -> None:
     ],
 )
 def test_a_run_does_not_go_on_with_other_things(
-    nursery: Nursery, tmp_path: Path, change: Callable[[RunDir, Path], None], kind: str, words: str
+    fork_server: ForkServer, tmp_path: Path, change: Callable[[RunDir, Path], None], kind: str, words: str
 ) -> None:
     data = tmp_path / "data"
     data.mkdir()
     write_data(data)
     write_teacher(data)
     run = make(tmp_path, data, short())
-    assert nursery.work(run, at="step", do="die", k=3) == KILLED
+    assert fork_server.work(run, at="step", do="die", k=3) == KILLED
     change(run, data)
-    assert nursery.work(run) == FAILED
-    event = failure(nursery, run)
+    assert fork_server.work(run) == FAILED
+    event = failure(fork_server, run)
     assert event["kind"] == kind
     assert words in event["message"]
 
 
 @pytest.mark.parametrize("content", [None, "name = ", "nonsense = 1\n", '[data]\nname = "digits"\n'])
 def test_a_folder_without_a_config_is_refused_with_exit_2(
-    nursery: Nursery, data: Path, tmp_path: Path, content: str | None
+    fork_server: ForkServer, data: Path, tmp_path: Path, content: str | None
 ) -> None:
     run = make(tmp_path, data)
     if content is None:
@@ -233,19 +235,19 @@ def test_a_folder_without_a_config_is_refused_with_exit_2(
     else:
         run.config.write_text(content)
     before = sorted(run.path.iterdir())
-    assert nursery.work(run) == REFUSED
-    screen = nursery.screen.read_text()
+    assert fork_server.work(run) == REFUSED
+    screen = fork_server.screen.read_text()
     assert "config.toml" in screen
     assert "Traceback" not in screen
     assert sorted(run.path.iterdir()) == before
 
 
-def test_an_unreadable_machine_is_refused_with_exit_2(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_an_unreadable_machine_is_refused_with_exit_2(fork_server: ForkServer, data: Path, tmp_path: Path) -> None:
     run = make(tmp_path, data)
     run.machine.write_text("{")
-    assert nursery.work(run) == REFUSED
-    assert "machine.json" in nursery.screen.read_text()
-    assert "Traceback" not in nursery.screen.read_text()
+    assert fork_server.work(run) == REFUSED
+    assert "machine.json" in fork_server.screen.read_text()
+    assert "Traceback" not in fork_server.screen.read_text()
 
 
 def test_a_machine_of_another_version_is_read_as_far_as_it_is_known(tmp_path: Path) -> None:
@@ -254,7 +256,9 @@ def test_a_machine_of_another_version_is_read_as_far_as_it_is_known(tmp_path: Pa
     assert folders.machine_of(run) == Machine(threads=3, runs=str(tmp_path.parent))
 
 
-def test_what_killed_writers_left_is_swept_and_nothing_else(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_what_killed_writers_left_is_swept_and_nothing_else(
+    fork_server: ForkServer, data: Path, tmp_path: Path
+) -> None:
     run = make(tmp_path, data, short())
     ours, theirs = run.path / f"{files.TEMPORARY}x", run.path / "tmp-of-someone"
     for path in (ours, theirs):
@@ -266,31 +270,31 @@ def test_what_killed_writers_left_is_swept_and_nothing_else(nursery: Nursery, da
 
 
 def test_half_a_line_of_a_killed_engine_is_cut_off(
-    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path
+    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path
 ) -> None:
     run = make(tmp_path, data, short())
-    assert nursery.work(run, at="step", do="die", k=3) == KILLED
+    assert fork_server.work(run, at="step", do="die", k=3) == KILLED
     with run.events.open("ab") as log:
         log.write(b'{"event":"step_d')
     run.checkpoints.rename(tmp_path / "aside")
     run.checkpoints.mkdir()
     (run.checkpoints / f"000009-{32 * '0'}.pt").touch()
-    assert nursery.work(run) == FAILED  # said behind whole lines, though no position is known
-    assert failure(nursery, run)["kind"] == "Checkpoint"
+    assert fork_server.work(run) == FAILED  # said behind whole lines, though no position is known
+    assert failure(fork_server, run)["kind"] == "Checkpoint"
     for path in run.checkpoints.iterdir():
         path.unlink()
     run.checkpoints.rmdir()
     (tmp_path / "aside").rename(run.checkpoints)
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     assert_same(run, whole_short)
 
 
-def test_a_log_that_lost_events_is_never_filled_with_zeros(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_a_log_that_lost_events_is_never_filled_with_zeros(fork_server: ForkServer, data: Path, tmp_path: Path) -> None:
     run = make(tmp_path, data, short())
-    assert nursery.work(run, at="step", do="die", k=3) == KILLED
+    assert fork_server.work(run, at="step", do="die", k=3) == KILLED
     content = run.events.read_bytes()
     run.events.write_bytes(content[: len(content) // 3])
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     told = [json.loads(line) for line in run.events.read_bytes().splitlines()]
     assert "events_lost" in [event["code"] for event in told if event["event"] == "warned"]
     assert status(run).phase == "done"

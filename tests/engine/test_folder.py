@@ -213,7 +213,7 @@ def test_torn_images_are_counted_and_the_first_is_named(tmp_path: Path):
 
 def test_more_images_than_memory_are_refused_before_any_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     root = image_folder(tmp_path / "images")
-    monkeypatch.setattr("engine.runtime.room.psutil.virtual_memory", lambda: SimpleNamespace(total=1000))
+    monkeypatch.setattr("engine.runtime.device.psutil.virtual_memory", lambda: SimpleNamespace(total=1000))
     with pytest.raises(DataError, match="8 images of 8 x 8 take"):
         load(root)
 

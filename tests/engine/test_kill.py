@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from engine.spec.rundir import RunDir
-from tests.engine.broken_runs import FINISHED, KILLED, Nursery, assert_same, make, said, short
-from tests.engine.nursery import BUSY
+from tests.engine.broken_runs import FINISHED, KILLED, ForkServer, assert_same, make, said, short
+from tests.engine.fork_server import BUSY
 
 KILLS, MOST = 40, 160
 POINTS = 20  # crash points that are tried, of all calls that change the disk
 
 
 @pytest.mark.slow
-def test_random_kills_change_nothing(nursery: Nursery, data: Path, whole: RunDir, tmp_path: Path) -> None:
+def test_random_kills_change_nothing(fork_server: ForkServer, data: Path, whole: RunDir, tmp_path: Path) -> None:
     chance, hits, attempts, runs = random.Random(1), Counter[str](), 0, 0
     evaluation = [event["time"] for event in said(whole, "evaluation_started") + said(whole, "run_finished")]
     longest = {"starting": 0.1, "training": 0.1, "validation": 0.03, "checkpoint": 0.004}
@@ -30,14 +30,14 @@ def test_random_kills_change_nothing(nursery: Nursery, data: Path, whole: RunDir
             attempts += 1
             assert attempts < MOST, hits
             if hits.total() >= KILLS and set(hits) == set(BUSY):
-                code = nursery.work(run)
+                code = fork_server.work(run)
                 break
             wanted = chance.choice(list(BUSY))
             times = 1 if wanted == "evaluation" else chance.randint(1, 2)
-            pid = nursery.start(run)
-            busy, code = nursery.kill(pid, wanted, times, chance.uniform(0, longest[wanted]))
+            pid = fork_server.start(run)
+            busy, code = fork_server.kill(pid, wanted, times, chance.uniform(0, longest[wanted]))
             hits[busy] += code == KILLED
-        assert code == FINISHED, nursery.screen.read_text()
+        assert code == FINISHED, fork_server.screen.read_text()
         assert_same(run, whole)
     assert min(hits.values()) >= 1
     assert runs > 1
@@ -46,38 +46,38 @@ def test_random_kills_change_nothing(nursery: Nursery, data: Path, whole: RunDir
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["die", "half"])
 def test_death_at_any_call_of_the_disk_changes_nothing(
-    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path, how: str
+    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path, how: str
 ) -> None:
     counted = tmp_path / "calls"
     run = make(tmp_path / "counted", data, short())
-    assert nursery.work(run, at="disk", do="count", into=str(counted)) == FINISHED
+    assert fork_server.work(run, at="disk", do="count", into=str(counted)) == FINISHED
     assert_same(run, whole_short)
     calls = int(counted.read_text())
     points = random.Random(how).sample(range(1, calls + 1), POINTS // 2)
     for k in points:
         run = make(tmp_path / str(k), data, short())
-        assert nursery.work(run, at="disk", do=how, k=k) == KILLED
-        assert nursery.work(run) == FINISHED, (k, nursery.screen.read_text())
+        assert fork_server.work(run, at="disk", do=how, k=k) == KILLED
+        assert fork_server.work(run) == FINISHED, (k, fork_server.screen.read_text())
         assert_same(run, whole_short)
 
 
 def test_a_run_that_dies_again_and_again_gets_to_its_end(
-    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path
+    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path
 ) -> None:
     run, codes = make(tmp_path, data, short()), []
     while FINISHED not in codes:
-        codes.append(nursery.work(run, at="disk", do="half", k=30 * (len(codes) + 1)))
+        codes.append(fork_server.work(run, at="disk", do="half", k=30 * (len(codes) + 1)))
         assert len(codes) < 12
     assert codes.count(KILLED) == len(codes) - 1 >= 1
     assert_same(run, whole_short)
 
 
 def test_checkpoints_within_an_epoch_change_nothing(
-    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path
+    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path
 ) -> None:
     run = make(tmp_path, data, short(), checkpoint_seconds=0.0)
-    assert nursery.work(run, at="step", do="die", k=4) == KILLED
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run, at="step", do="die", k=4) == KILLED
+    assert fork_server.work(run) == FINISHED
     (resumed,) = said(run, "run_resumed")
     assert resumed["step"] == 3  # the checkpoint after the first batch of the second epoch
     assert_same(run, whole_short)

@@ -22,7 +22,7 @@ from engine.spec.status import Status
 from engine.teachers import download, weights
 from engine.train import checkpoint
 from engine.train.reporter import Reporter
-from tests.engine.broken_runs import FINISHED, Nursery, make, short, status
+from tests.engine.broken_runs import FINISHED, ForkServer, make, short, status
 
 FILES = (
     "preset.toml", "config.toml", "machine.json", "provenance.json", "events.jsonl", "events.discarded.jsonl",
@@ -147,9 +147,11 @@ def test_a_log_with_other_names_gets_a_file_of_its_own_before_it_is_written(tmp_
     assert (tmp_path / "engine.log").read_bytes() == b"kept\n" * (not anew) + b"more\n"
 
 
-def test_a_run_whose_files_have_other_names_leaves_those_alone(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_a_run_whose_files_have_other_names_leaves_those_alone(
+    fork_server: ForkServer, data: Path, tmp_path: Path
+) -> None:
     run = make(tmp_path, data, short())
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     backup = tmp_path / "backup"
     shutil.copytree(run.path, backup, copy_function=os.link)
     before = {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()}
@@ -157,7 +159,7 @@ def test_a_run_whose_files_have_other_names_leaves_those_alone(nursery: Nursery,
     with pytest.raises(RunFolderError, match="cannot be locked: its lock has another name"):
         job.work(run, time.monotonic())
     run.lock.unlink()
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     assert {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()} == before
     assert run.weights_of("last").is_file()
 
@@ -207,13 +209,13 @@ def test_no_download_is_written_through_a_linked_part(tmp_path: Path, outside: P
 
 
 def test_people_may_link_their_runs_and_data_folders_and_name_a_run_by_a_link(
-    nursery: Nursery, data: Path, tmp_path: Path
+    fork_server: ForkServer, data: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "data").symlink_to(data)
     (tmp_path / "home").symlink_to(tmp_path / "disk")
     run = make(tmp_path / "home", tmp_path / "home" / "data", short())
-    assert nursery.work(RunDir(run.path.resolve())) == FINISHED
+    assert fork_server.work(RunDir(run.path.resolve())) == FINISHED
     (tmp_path / "mine").symlink_to(run.path)
     found = rundir.find(tmp_path, str(tmp_path / "mine"))
     assert found.path == run.path.resolve()

@@ -179,7 +179,7 @@ def test_what_is_printed_for_other_pixels_makes_a_file_that_is_read(images, hint
 
 
 def test_arrays_are_held_against_memory_by_their_headers_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("engine.runtime.room.psutil.virtual_memory", lambda: SimpleNamespace(total=2000))
+    monkeypatch.setattr("engine.runtime.device.psutil.virtual_memory", lambda: SimpleNamespace(total=2000))
     assert "its arrays take" in refused(saved(tmp_path)).what
 
 

@@ -10,10 +10,11 @@ from engine.ascent import ascend, chase, misled, room
 from engine.evaluate import outcomes
 from engine.evaluate.bench import Assault, Bench, Keeping, Watched
 from engine.evaluate.evaluation import evaluate
-from engine.evaluate.strike import look, strike_all
+from engine.evaluate.strike import clean_predictions, strike_all
 from engine.evaluate.validation import accuracies
 from engine.losses import cross_entropy, margin
-from engine.runtime.rng import fenced, judged
+from engine.runtime.device import frozen_eval
+from engine.runtime.rng import isolated_rng
 from engine.spec.attacks import (
     CW2,
     FGSM,
@@ -83,8 +84,8 @@ def bench(net: nn.Module, n: int = 60, **changes: object) -> Bench:
 
 
 def struck(on: Bench, spec: AttackSpec) -> Assault:
-    with fenced(), judged(on.net):
-        return strike_all(on, spec, look(on).predicted, Keeping(None, torch.arange(on.n)), lambda *_: None)
+    with isolated_rng(), frozen_eval(on.net):
+        return strike_all(on, spec, clean_predictions(on).predicted, Keeping(None, torch.arange(on.n)), lambda *_: None)
 
 
 @pytest.mark.parametrize("spec", [PGD, CWInf, PGDRescaled])

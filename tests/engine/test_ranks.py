@@ -39,7 +39,7 @@ from tests.engine.broken_runs import (
     write_teacher,
 )
 
-pytestmark = pytest.mark.xdist_group("crew")  # one worker: ranks are processes enough
+pytestmark = pytest.mark.xdist_group("ranks")  # one worker: ranks are processes enough
 ROOT = Path(__file__).parents[2]
 BETWEEN = {"run_resumed", "run_stopped", "checkpoint_saved"}
 JUDGED = {"clean", "fgsm", "worst"}
@@ -95,12 +95,12 @@ def test_a_killed_rank_ends_the_run_and_is_named(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_stopped_twice_and_gone_on_with_by_other_worlds_it_is_the_run_of_one_process(data, nursery, tmp_path):
+def test_stopped_twice_and_gone_on_with_by_other_worlds_it_is_the_run_of_one_process(data, fork_server, tmp_path):
     table = short().model_dump(mode="json") | {"method": {"name": "pgd_at"}, "teacher": None}
     table["training"]["batch_size"] = 15  # of 32 images: 15, 15 and 2
     config = RunConfig.model_validate(table)
     alone = on(make(tmp_path / "alone", data, config))
-    assert nursery.work(alone) == FINISHED, nursery.screen.read_text()
+    assert fork_server.work(alone) == FINISHED, fork_server.screen.read_text()
 
     run = on(make(tmp_path / "ranks", data, config), devices=2)
     engine = start(run)
@@ -110,7 +110,7 @@ def test_stopped_twice_and_gone_on_with_by_other_worlds_it_is_the_run_of_one_pro
     assert not run.stop.exists()
     assert said(run, "run_stopped")[-1]["step"] == 1
     on(run, devices=1)
-    assert nursery.work(run, at="step", do="stop file", k=1) == STOPPED
+    assert fork_server.work(run, at="step", do="stop file", k=1) == STOPPED
     assert said(run, "run_stopped")[-1]["step"] == 2
     on(run, devices=2)
     run.stop.touch()  # before they start: they leave after a step
@@ -137,7 +137,7 @@ def outcomes(run: RunDir) -> list[tuple[str, str, list[bool]]]:
 
 
 @pytest.mark.slow
-def test_ranks_fill_the_table_together_that_one_process_fills_to_the_bit(nursery, tmp_path):
+def test_ranks_fill_the_table_together_that_one_process_fills_to_the_bit(fork_server, tmp_path):
     kept = []
     for devices in (2, 1):
         data = tmp_path / str(devices)
@@ -145,7 +145,7 @@ def test_ranks_fill_the_table_together_that_one_process_fills_to_the_bit(nursery
         write_data(data)
         write_teacher(data)
         run = on(make(tmp_path / f"run{devices}", data, short()), exact=False, table="complete", devices=devices)
-        assert (start(run).wait(300) if devices > 1 else nursery.work(run)) == FINISHED, run.log.read_text()
+        assert (start(run).wait(300) if devices > 1 else fork_server.work(run)) == FINISHED, run.log.read_text()
         assert [began["switches"]["table"] for began in said(run, "training_started")] == ["complete"]
         (name,) = tables.names(tables.tables_folder(data))
         kept.append((tables.tables_folder(data) / name / tables.RECORDS).read_bytes())

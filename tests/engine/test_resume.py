@@ -21,7 +21,7 @@ from engine.spec.status import Status
 from engine.train import checkpoint
 from engine.train.reporter import Reporter
 from tests import hostile
-from tests.engine.broken_runs import FINISHED, STOPPED, Nursery, make, newest, said, short, status
+from tests.engine.broken_runs import FINISHED, STOPPED, ForkServer, make, newest, said, short, status
 
 KEYS = frozenset({"config_hash", "step"})
 
@@ -126,12 +126,12 @@ def test_a_finished_run_that_was_moved_is_still_finished(whole_short: RunDir, tm
 
 
 def test_a_run_with_the_status_of_a_finished_one_is_gone_on_with(
-    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path
+    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path
 ) -> None:
     run = make(tmp_path, data, short())
-    assert nursery.work(run, at="step", do="SIGTERM", k=1) == STOPPED
+    assert fork_server.work(run, at="step", do="SIGTERM", k=1) == STOPPED
     shutil.copy(whole_short.status, run.status)
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     assert said(run, "run_finished")
     assert status(run).phase == "done"
     for name in ("best", "last"):
@@ -141,13 +141,13 @@ def test_a_run_with_the_status_of_a_finished_one_is_gone_on_with(
 @pytest.mark.parametrize("place", ["fgsm.f32", "gallery.json", "fgsm.json"])
 @pytest.mark.parametrize("damage", ["empty", "deep list", "pipe", "dangling", "folder"])
 def test_what_is_damaged_of_an_evaluation_is_made_anew(
-    nursery: Nursery, whole_short: RunDir, tmp_path: Path, place: str, damage: str
+    fork_server: ForkServer, whole_short: RunDir, tmp_path: Path, place: str, damage: str
 ) -> None:
     run = RunDir(tmp_path / "tiny")
     shutil.copytree(whole_short.path, run.path)
     run.status.unlink()
     hostile.plant(run.evaluation / "last" / place, damage)
-    assert nursery.work(run) == FINISHED, nursery.screen.read_text()
+    assert fork_server.work(run) == FINISHED, fork_server.screen.read_text()
     made = run.evaluation / "last" / place
     kept = whole_short.evaluation / "last" / place
     if place == "fgsm.json":
@@ -161,14 +161,14 @@ def test_what_is_damaged_of_an_evaluation_is_made_anew(
 
 @pytest.mark.parametrize("place", ["clean.json", "fgsm.json", "suspect.json", "gallery.json", "fgsm.f32"])
 def test_a_finished_run_with_damaged_records_is_gone_on_with(
-    nursery: Nursery, whole_short: RunDir, tmp_path: Path, place: str
+    fork_server: ForkServer, whole_short: RunDir, tmp_path: Path, place: str
 ) -> None:
     run = RunDir(tmp_path / "tiny")
     shutil.copytree(whole_short.path, run.path)
     made, kept = (each.evaluation / "last" / place for each in (run, whole_short))
     hostile.plant(made, "zeros")
     assert not is_done(run, toml.read(run.config))
-    assert nursery.work(run) == FINISHED, nursery.screen.read_text()
+    assert fork_server.work(run) == FINISHED, fork_server.screen.read_text()
     if made.suffix == ".json":
         one, other = (json.loads(path.read_bytes()) | {"seconds": 0} for path in (made, kept))
         assert one == other
@@ -211,14 +211,14 @@ def test_damage_in_the_kept_part_of_a_log_is_known_once(tmp_path: Path, kind: st
         assert Reporter(run, Status(run="r", phase="starting")).damage == ""
 
 
-def test_a_resumed_run_says_what_is_damaged_in_its_log(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_says_what_is_damaged_in_its_log(fork_server: ForkServer, data: Path, tmp_path: Path) -> None:
     run = make(tmp_path, data, short())
-    assert nursery.work(run, at="step", do="SIGTERM", k=3) == STOPPED
+    assert fork_server.work(run, at="step", do="SIGTERM", k=3) == STOPPED
     lines = _lines(run)
     position = torch.load(newest(run), weights_only=True)["events"][0]
     assert len(b"".join(lines[:2])) < position
     run.events.write_bytes(b"".join([lines[0], b"?" * (len(lines[1]) - 1) + b"\n", *lines[2:]]))
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     found = [json.loads(line) for line in _lines(run) if line.startswith(b"{")]
     told = [event["message"] for event in found if event["event"] == "warned" and event["code"] == "log_damaged"]
     assert told == ["1 lines of the log of events are damaged"]

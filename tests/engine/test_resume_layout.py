@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine.fast.plan import FastPlan
-from engine.run.context import Stage
+from engine.run.context import RunContext
 from engine.run.run import _machine
 from engine.runtime import provenance
 from engine.spec.methods import CRDND, Natural
@@ -56,12 +56,12 @@ def test_a_run_resumed_in_another_layout_has_the_losses_of_one_that_stayed(spec,
     ],
 )
 def test_a_run_that_goes_on_promises_equal_bits_only_where_it_keeps_them(then, here, words, tmp_path, monkeypatch):
-    stage = Stage.__new__(Stage)
-    stage.run, stage.device, stage.layout, stage.notes = RunDir(tmp_path), torch.device("cpu"), "contiguous", []
+    context = RunContext.__new__(RunContext)
+    context.run, context.device, context.layout, context.notes = RunDir(tmp_path), torch.device("cpu"), "contiguous", []
     monkeypatch.setattr(provenance, "collect", lambda _device: dict(here))
     (tmp_path / "provenance.json").write_text(json.dumps(then))
-    _machine(stage, goes_on=False)
-    assert stage.notes == []
-    _machine(stage, goes_on=True)
-    assert len(stage.notes) == bool(words)
-    assert not words or ("not bit for bit" in stage.notes[0] and words in stage.notes[0])
+    _machine(context, goes_on=False)
+    assert context.notes == []
+    _machine(context, goes_on=True)
+    assert len(context.notes) == bool(words)
+    assert not words or ("not bit for bit" in context.notes[0] and words in context.notes[0])

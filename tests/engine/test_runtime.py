@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from engine.run.context import Stage
+from engine.run.context import RunContext
 from engine.runtime import device as runtime
+from engine.runtime import rng
 from engine.runtime.provenance import threads_before
 from engine.spec import process
 from engine.spec.errors import ConfigError, CrdndError
@@ -29,19 +30,19 @@ def no_omp(monkeypatch):
 
 
 def test_the_seed_of_a_purpose_never_changes():
-    assert runtime.seed_for(0, "student") == 4103486972053664701
-    assert runtime.seed_for(3, "step", 1000) == 1826887981963741306
+    assert rng.seed_for(0, "student") == 4103486972053664701
+    assert rng.seed_for(3, "step", 1000) == 1826887981963741306
 
 
 def test_seeds_fit_every_generator():
-    seeds = [runtime.seed_for(seed, "step", step) for seed in range(10) for step in range(100)]
+    seeds = [rng.seed_for(seed, "step", step) for seed in range(10) for step in range(100)]
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert len(set(seeds)) == len(seeds)
 
 
 def test_different_purposes_of_one_run_draw_different_numbers():
     purposes = [("student",), ("augment", 1), ("augment", 2), ("step", 1), ("step", 11), ("validation split",)]
-    drawn = torch.stack([torch.randn(4096, generator=runtime.generator_for(0, *purpose)) for purpose in purposes])
+    drawn = torch.stack([torch.randn(4096, generator=rng.generator_for(0, *purpose)) for purpose in purposes])
     correlation = torch.corrcoef(drawn) - torch.eye(len(purposes))
     assert correlation.abs().max() < 5 / 4096**0.5  # five standard deviations of independent noise
 
@@ -50,7 +51,7 @@ def test_a_generator_leaves_the_global_one_alone():
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    torch.rand(3, generator=runtime.generator_for(7, "augment", 1))
+    torch.rand(3, generator=rng.generator_for(7, "augment", 1))
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -227,8 +228,10 @@ def test_an_engine_that_goes_on_takes_them_from_there(no_omp, tmp_path):
     split = Split(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64))
 
     def settled(machine: Machine) -> int:
-        stage = SimpleNamespace(run=RunDir(tmp_path), machine=machine, device=torch.device("cpu"), notes=[])
-        Stage.settle(stage, SmallCNN(), Dataset(train=split, test=split, classes=("a", "b")), 4, learns=True)
+        context = SimpleNamespace(run=RunDir(tmp_path), machine=machine, device=torch.device("cpu"), notes=[])
+        RunContext.configure_model(
+            context, SmallCNN(), Dataset(train=split, test=split, classes=("a", "b")), 4, learns=True
+        )
         return torch.get_num_threads()
 
     assert settled(Machine(device="cpu")) == 1

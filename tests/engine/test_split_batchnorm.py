@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from engine.fast.split_batchnorm import Crew, SplitBatchNorm, SplitBatchNormError, split_batches, use_split_batchnorm
+from engine.fast.split_batchnorm import Reducer, SplitBatchNorm, SplitBatchNormError, split_batches, use_split_batchnorm
 from engine.spec.models import MobileNetV2, SmallResNet
 from tests.engine.test_models import build
 
@@ -141,7 +141,7 @@ def test_the_context_gives_back_what_it_found():
             assert ours[0].parts == 3
         assert ours[0].parts == 2
         raise KeyError
-    assert (ours[0].parts, ours[0].counts, ours[0].crew) == (1, None, None)
+    assert (ours[0].parts, ours[0].counts, ours[0].ranks) == (1, None, None)
     assert isinstance(pickle.loads(pickle.dumps(ours))[0], SplitBatchNorm)
 
 
@@ -153,7 +153,7 @@ def test_what_would_be_wrong_is_refused():
     with split_batches(ours, 2), pytest.raises(ValueError, match="more than one value"):
         ours(torch.rand(2, 3, 1, 1))
     assert ours.num_batches_tracked.item() == 0
-    with pytest.raises(ValueError, match="a crew needs"), split_batches(ours, 2, (4, 4)):
+    with pytest.raises(ValueError, match="distributed batch norm needs"), split_batches(ours, 2, (4, 4)):
         pass
     for other in (nn.BatchNorm1d(3), nn.BatchNorm2d(3, affine=False), nn.BatchNorm2d(3, momentum=None)):
         net = nn.Sequential(nn.BatchNorm2d(3), other)
@@ -168,7 +168,7 @@ class Thread:
     def __init__(self, rank: int, boards: list[Tensor | None], barrier: Barrier) -> None:
         self.rank, self.boards, self.barrier, self.asked = rank, boards, barrier, 0
 
-    def total(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         self.asked += 1
         self.boards[self.rank] = tensor
         self.barrier.wait()
@@ -205,14 +205,14 @@ def test_ranks_together_are_one_process(rows, parts, memory_format):
     starts = [sum(rows[:rank]) for rank in range(len(rows))]
     twins = [deepcopy(ours) for _ in rows]
 
-    def work(rank: int, crew: Thread) -> tuple[Tensor, tuple[Tensor, ...], int]:
-        assert isinstance(crew, Crew)
+    def work(rank: int, ranks: Thread) -> tuple[Tensor, tuple[Tensor, ...], int]:
+        assert isinstance(ranks, Reducer)
         mine = slice(starts[rank], starts[rank] + rows[rank])
         x = torch.cat([part_[mine].detach() for part_ in whole]).requires_grad_()
-        with split_batches(twins[rank], parts, (sum(rows),) * parts, crew):
+        with split_batches(twins[rank], parts, (sum(rows),) * parts, ranks):
             out = twins[rank](x)
         found = gradients(out, x, twins[rank], torch.cat([part_[mine] for part_ in upstream]))
-        return out.detach(), found, crew.asked
+        return out.detach(), found, ranks.asked
 
     answers = on_ranks(len(rows), work)
     close = {"rtol": 1e-12, "atol": 1e-12}
@@ -246,7 +246,7 @@ def test_the_backward_of_each_part_is_given_its_mean_and_inverse_deviation(toget
     """CUDA's kernel refuses tensors that are not there; a CPU's takes its own from the running statistics."""
 
     class One:
-        def total(self, tensor: Tensor) -> Tensor:
+        def all_reduce(self, tensor: Tensor) -> Tensor:
             return tensor.clone()
 
     torch.manual_seed(0)
@@ -269,9 +269,9 @@ def test_far_from_zero_float32_keeps_its_digits():
     ours.running_mean.fill_(1000.5)
     use_split_batchnorm(ours)
 
-    def work(rank: int, crew: Thread) -> Tensor:
+    def work(rank: int, ranks: Thread) -> Tensor:
         norm = deepcopy(ours)
-        with split_batches(norm, 1, (8,), crew):
+        with split_batches(norm, 1, (8,), ranks):
             return norm(exact.float()[4 * rank : 4 * rank + 4])
 
     out = torch.cat(on_ranks(2, work))
@@ -279,7 +279,7 @@ def test_far_from_zero_float32_keeps_its_digits():
     assert (out - wanted).abs().max() < 1e-3
 
 
-def test_a_crew_under_autocast_reduces_float32():
+def test_ranks_under_autocast_reduces_float32():
     torch.manual_seed(0)
     plain, ours = norms(torch.float32)
     x = batch(6, torch.bfloat16, torch.channels_last)
@@ -287,7 +287,7 @@ def test_a_crew_under_autocast_reduces_float32():
     seen = []
 
     class Alone:
-        def total(self, tensor: Tensor) -> Tensor:
+        def all_reduce(self, tensor: Tensor) -> Tensor:
             seen.append(tensor.dtype)
             return tensor
 

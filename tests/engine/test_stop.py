@@ -23,7 +23,7 @@ from tests.engine.broken_runs import (
     FINISHED,
     REFUSED,
     STOPPED,
-    Nursery,
+    ForkServer,
     assert_same,
     make,
     newest,
@@ -39,94 +39,96 @@ SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2")
 
 @pytest.mark.parametrize("how", [*SIGNALS, "stop file"])
 def test_training_stops_after_its_step(
-    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path, how: str
+    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path, how: str
 ) -> None:
     run = make(tmp_path, data, short())
-    assert nursery.work(run, at="step", do=how, k=3) == STOPPED
+    assert fork_server.work(run, at="step", do=how, k=3) == STOPPED
     (stopped,) = said(run, "run_stopped")
     assert (stopped["reason"], stopped["step"]) == (how, 3)
     assert [event["step"] for event in said(run, "step_done")] == [1, 2, 3]
     assert state(newest(run))["step"] == 3
     assert (status(run).phase, status(run).reason) == ("stopped", how)
     assert not run.stop.exists()
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     assert said(run, "run_resumed")[0]["step"] == 3
     assert_same(run, whole_short)
 
 
 def test_a_stop_file_that_lies_there_when_an_engine_starts_is_heeded_before_its_next_step(
-    nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path
+    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path
 ) -> None:
     run = make(tmp_path, data, short())
     run.stop.touch()
-    assert nursery.work(run) == STOPPED
+    assert fork_server.work(run) == STOPPED
     assert [event["step"] for event in said(run, "run_stopped")] == [0] and not run.stop.exists()
-    assert nursery.work(run, at="step", do="SIGTERM", k=3) == STOPPED
+    assert fork_server.work(run, at="step", do="SIGTERM", k=3) == STOPPED
     run.stop.touch()
-    assert nursery.work(run) == STOPPED
+    assert fork_server.work(run) == STOPPED
     assert [(event["reason"], event["step"]) for event in said(run, "run_stopped")] == [
         ("SIGTERM", 3),
         ("stop file", 3),
     ]
     assert (status(run).phase, status(run).reason) == ("stopped", "stop file") and not run.stop.exists()
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     assert_same(run, whole_short)
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "stop file"])
 def test_validation_stops_and_is_done_again(
-    nursery: Nursery, data: Path, whole: RunDir, tmp_path: Path, how: str
+    fork_server: ForkServer, data: Path, whole: RunDir, tmp_path: Path, how: str
 ) -> None:
     run = make(tmp_path, data)
-    assert nursery.work(run, at="forward", do=how, k=3) == STOPPED
+    assert fork_server.work(run, at="forward", do=how, k=3) == STOPPED
     assert said(run, "validated") == []
     assert said(run, "run_stopped")[0]["step"] == state(newest(run))["step"] == 6  # all batches of the epoch
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     assert_same(run, whole)
 
 
-def test_evaluation_stops_and_goes_on(nursery: Nursery, data: Path, whole: RunDir, tmp_path: Path) -> None:
+def test_evaluation_stops_and_goes_on(fork_server: ForkServer, data: Path, whole: RunDir, tmp_path: Path) -> None:
     run = make(tmp_path, data)
     deaths = 0
     for k in (60, 40, 40):
-        assert nursery.work(run, at="forward", do="SIGUSR1", k=k) == STOPPED
+        assert fork_server.work(run, at="forward", do="SIGUSR1", k=k) == STOPPED
         deaths += bool(said(run, "evaluation_started"))
         assert status(run).phase == "stopped"
     assert deaths >= 2
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     assert_same(run, whole)
 
 
-def test_a_closed_terminal_means_nothing(nursery: Nursery, data: Path, whole_short: RunDir, tmp_path: Path) -> None:
+def test_a_closed_terminal_means_nothing(
+    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path
+) -> None:
     run = make(tmp_path, data, short())
-    assert nursery.work(run, at="step", do="SIGHUP", k=2) == FINISHED
+    assert fork_server.work(run, at="step", do="SIGHUP", k=2) == FINISHED
     assert_same(run, whole_short)
 
 
-def test_a_finished_run_is_left_as_it_is(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_a_finished_run_is_left_as_it_is(fork_server: ForkServer, data: Path, tmp_path: Path) -> None:
     run = make(tmp_path, data, short())
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     before = {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file() and p != run.lock}
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     assert {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file() and p != run.lock} == before
 
 
-def test_a_second_engine_is_refused_and_writes_nothing(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_a_second_engine_is_refused_and_writes_nothing(fork_server: ForkServer, data: Path, tmp_path: Path) -> None:
     run = make(tmp_path, data, short())
     Lock(run.lock).take()
     temporary = run.path / ".crdnd-tmp-of-the-first"
     temporary.touch()
     before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in run.path.rglob("*") if p.is_file()}
-    assert nursery.work(run) == REFUSED
-    screen = nursery.screen.read_text()
+    assert fork_server.work(run) == REFUSED
+    screen = fork_server.screen.read_text()
     assert f'another engine is at work here: {{"pid": {os.getpid()}}}' in screen
     assert "Traceback" not in screen
     assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in run.path.rglob("*") if p.is_file()} == before
 
 
-def test_the_lock_of_a_killed_engine_is_free(nursery: Nursery, data: Path, tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_engine_is_free(fork_server: ForkServer, data: Path, tmp_path: Path) -> None:
     run = make(tmp_path, data, short())
-    nursery.work(run, at="step", do="die", k=1)
+    fork_server.work(run, at="step", do="die", k=1)
     assert run.lock.read_text()  # the dead engine's process id
     assert not is_held(run.lock)
     Lock(run.lock).take()

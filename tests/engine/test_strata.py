@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from engine.runtime.strata import stratified
+from engine.runtime.rng import stratified
 
 
 def labels_of(*counts):

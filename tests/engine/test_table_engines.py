@@ -14,7 +14,7 @@ from engine.spec.tables import tables_folder
 from tests.engine.broken_runs import (
     FINISHED,
     STOPPED,
-    Nursery,
+    ForkServer,
     assert_equal,
     make,
     newest,
@@ -28,13 +28,13 @@ from tests.engine.tampering import rewrite
 ENDS = {"": FINISHED, "SIGTERM": STOPPED, "full": FINISHED, "die": -signal.SIGKILL}
 
 
-def worked(nursery: Nursery, folder: Path, data: Path, fault: dict | None = None, **machine) -> RunDir:
+def worked(fork_server: ForkServer, folder: Path, data: Path, fault: dict | None = None, **machine) -> RunDir:
     """A run of two epochs of two batches of 16, on a machine with these switches."""
     run = make(folder, data, short())
     said_before = Machine.model_validate_json(run.machine.read_bytes())
     run.machine.write_text(said_before.model_copy(update=machine).model_dump_json())
-    code = nursery.work(run, **(fault or {}))
-    assert code == ENDS[fault["do"] if fault else ""], nursery.screen.read_text()
+    code = fork_server.work(run, **(fault or {}))
+    assert code == ENDS[fault["do"] if fault else ""], fork_server.screen.read_text()
     return run
 
 
@@ -55,15 +55,15 @@ def warnings(run: RunDir) -> list[dict]:
     return [event for event in said(run, "warned") if "table" in event["code"]]
 
 
-def cut(nursery: Nursery, folder: Path, data: Path, **machine) -> RunDir:
+def cut(fork_server: ForkServer, folder: Path, data: Path, **machine) -> RunDir:
     """A run that was stopped in its second epoch."""
-    return worked(nursery, folder, data, {"at": "step", "k": 3, "do": "SIGTERM"}, **machine)
+    return worked(fork_server, folder, data, {"at": "step", "k": 3, "do": "SIGTERM"}, **machine)
 
 
-def test_engines_without_with_an_empty_and_with_anothers_table(nursery: Nursery, own: Path, tmp_path):
-    without = worked(nursery, tmp_path / "off", own, table="off")
+def test_engines_without_with_an_empty_and_with_anothers_table(fork_server: ForkServer, own: Path, tmp_path):
+    without = worked(fork_server, tmp_path / "off", own, table="off")
     assert shelf(own) == []
-    first, second = (worked(nursery, tmp_path / name, own, table="complete") for name in ("first", "second"))
+    first, second = (worked(fork_server, tmp_path / name, own, table="complete") for name in ("first", "second"))
     assert len(shelf(own)) == 1
     assert told(second) == told(first) == pytest.approx(told(without), rel=1e-6)  # seen: equal
     assert_equal(state_of(newest(second)), state_of(newest(first)))
@@ -75,31 +75,31 @@ def test_engines_without_with_an_empty_and_with_anothers_table(nursery: Nursery,
 
 
 def test_auto_has_no_table_where_asking_is_cheaper_one_where_a_study_pays_for_it_and_any_that_is_there(
-    nursery: Nursery, own: Path, tmp_path
+    fork_server: ForkServer, own: Path, tmp_path
 ):
-    alone = worked(nursery, tmp_path / "alone", own)  # two epochs, where an image has more views
+    alone = worked(fork_server, tmp_path / "alone", own)  # two epochs, where an image has more views
     assert tabled(alone) == ["off"] and shelf(own) == []
     (began,) = said(alone, "training_started")
     assert any(note.startswith("no teacher table: 64 teacher forwards are planned") for note in began["notes"])
-    assert tabled(worked(nursery, tmp_path / "study", own, table_epochs=1000)) == ["complete"]
-    assert tabled(worked(nursery, tmp_path / "later", own)) == ["complete"]
+    assert tabled(worked(fork_server, tmp_path / "study", own, table_epochs=1000)) == ["complete"]
+    assert tabled(worked(fork_server, tmp_path / "later", own)) == ["complete"]
 
 
-def test_an_exact_engine_switches_nothing_on(nursery: Nursery, own: Path, tmp_path):
-    run = worked(nursery, tmp_path, own, exact=True, table="complete")
+def test_an_exact_engine_switches_nothing_on(fork_server: ForkServer, own: Path, tmp_path):
+    run = worked(fork_server, tmp_path, own, exact=True, table="complete")
     (began,) = said(run, "training_started")
     assert began.get("switches", {}) == {} and json.loads(run.provenance.read_text())["switches"] == {}
     assert shelf(own) == []
 
 
 def test_a_run_resumed_where_its_table_is_gone_makes_it_again_and_ends_as_the_unbroken_one(
-    nursery: Nursery, own: Path, tmp_path
+    fork_server: ForkServer, own: Path, tmp_path
 ):
-    unbroken = worked(nursery, tmp_path / "a", own, table_epochs=1000)
-    run = cut(nursery, tmp_path / "b", own, table_epochs=1000)
+    unbroken = worked(fork_server, tmp_path / "a", own, table_epochs=1000)
+    run = cut(fork_server, tmp_path / "b", own, table_epochs=1000)
     tables.remove(tables_folder(own), shelf(own)[0])
     rewrite(run.machine, lambda text: text.replace('"table_epochs":1000', '"table_epochs":0'))
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     assert told(run) == told(unbroken) and tabled(run) == ["complete"] * 2
     assert said(run, "run_resumed")[0]["step"] == 3
     assert_equal(state_of(newest(run)), state_of(newest(unbroken)))
@@ -108,24 +108,24 @@ def test_a_run_resumed_where_its_table_is_gone_makes_it_again_and_ends_as_the_un
 
 
 def test_a_run_that_began_without_a_table_goes_on_without_though_there_is_one_by_now(
-    nursery: Nursery, own: Path, tmp_path
+    fork_server: ForkServer, own: Path, tmp_path
 ):
-    unbroken = worked(nursery, tmp_path / "a", own)
-    run = cut(nursery, tmp_path / "b", own)
-    worked(nursery, tmp_path / "other", own, table="complete")
-    assert nursery.work(run) == FINISHED
+    unbroken = worked(fork_server, tmp_path / "a", own)
+    run = cut(fork_server, tmp_path / "b", own)
+    worked(fork_server, tmp_path / "other", own, table="complete")
+    assert fork_server.work(run) == FINISHED
     assert told(run) == told(unbroken) and tabled(run) == ["off"] * 2
 
 
 def test_a_run_whose_table_cannot_be_had_any_more_goes_on_and_says_how_equal_it_is(
-    nursery: Nursery, own: Path, tmp_path
+    fork_server: ForkServer, own: Path, tmp_path
 ):
-    unbroken = worked(nursery, tmp_path / "a", own, table="complete")
-    run = cut(nursery, tmp_path / "b", own, table_epochs=1000)
+    unbroken = worked(fork_server, tmp_path / "a", own, table="complete")
+    run = cut(fork_server, tmp_path / "b", own, table_epochs=1000)
     tables.remove(tables_folder(own), shelf(own)[0])
     machine = Machine.model_validate_json(run.machine.read_bytes())
     run.machine.write_text(machine.model_copy(update={"table_gib": 1e-9}).model_dump_json())
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     (warned,) = warnings(run)
     assert warned["code"] == "table_unwritable" and "are allowed" in warned["message"]
     assert "agrees to rounding" in warned["message"]
@@ -133,55 +133,57 @@ def test_a_run_whose_table_cannot_be_had_any_more_goes_on_and_says_how_equal_it_
 
 
 def test_a_machine_file_of_before_is_read_and_its_run_goes_on_with_a_complete_table(
-    nursery: Nursery, own: Path, tmp_path
+    fork_server: ForkServer, own: Path, tmp_path
 ):
-    run = cut(nursery, tmp_path, own, table="complete")
+    run = cut(fork_server, tmp_path, own, table="complete")
     rewrite(run.machine, lambda text: text.replace('"table":"complete"', '"table":"lazy"'))
     rewrite(run.provenance, lambda text: text.replace('"table": "complete"', '"table": "lazy"'))
-    assert nursery.work(run) == FINISHED and tabled(run) == ["complete"] * 2
+    assert fork_server.work(run) == FINISHED and tabled(run) == ["complete"] * 2
 
 
 def test_a_disk_that_fills_up_while_the_table_is_filled_leaves_a_run_that_asks_at_every_step(
-    nursery: Nursery, own: Path, tmp_path
+    fork_server: ForkServer, own: Path, tmp_path
 ):
-    without = worked(nursery, tmp_path / "off", own, table="off")
-    run = worked(nursery, tmp_path / "full", own, {"at": "table", "k": 5, "do": "full"}, table="complete")
+    without = worked(fork_server, tmp_path / "off", own, table="off")
+    run = worked(fork_server, tmp_path / "full", own, {"at": "table", "k": 5, "do": "full"}, table="complete")
     (warned,) = warnings(run)
     assert warned["code"] == "table_unwritable" and "No space left" in warned["message"]
     assert tabled(run) == ["off"] and json.loads(run.provenance.read_text())["switches"]["table"] == "off"
     assert told(run) == told(without)
 
 
-def test_a_fill_that_was_killed_goes_on_behind_a_chunk_without_its_checksum(nursery: Nursery, own: Path, tmp_path):
-    unbroken = worked(nursery, tmp_path / "a", own, table="complete")
+def test_a_fill_that_was_killed_goes_on_behind_a_chunk_without_its_checksum(
+    fork_server: ForkServer, own: Path, tmp_path
+):
+    unbroken = worked(fork_server, tmp_path / "a", own, table="complete")
     tables.remove(tables_folder(own), shelf(own)[0])
-    run = worked(nursery, tmp_path / "b", own, {"at": "table", "k": 6, "do": "die"}, table="complete")
+    run = worked(fork_server, tmp_path / "b", own, {"at": "table", "k": 6, "do": "die"}, table="complete")
     (found,) = tables.listed(tables_folder(own))
     assert found.filled is not None and 0 < found.filled < 1 and not found.in_use
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     assert told(run) == told(unbroken)
     assert_equal(state_of(newest(run)), state_of(newest(unbroken)))
 
 
-def test_a_cut_off_table_is_set_aside_and_a_new_one_begun(nursery: Nursery, own: Path, tmp_path):
-    first = worked(nursery, tmp_path / "first", own, table="complete")
+def test_a_cut_off_table_is_set_aside_and_a_new_one_begun(fork_server: ForkServer, own: Path, tmp_path):
+    first = worked(fork_server, tmp_path / "first", own, table="complete")
     (name,) = shelf(own)
     records = tables_folder(own) / name / tables.RECORDS
     records.write_bytes(records.read_bytes()[:-4])
-    second = worked(nursery, tmp_path / "second", own, table="complete")
+    second = worked(fork_server, tmp_path / "second", own, table="complete")
     assert [warned["code"] for warned in warnings(second)] == ["table_damaged"]
     assert shelf(own) == [name, f"{name}.damaged"]
     assert told(second) == told(first)
 
 
-def test_a_table_that_holds_other_logits_is_set_aside_and_a_new_one_begun(nursery: Nursery, own: Path, tmp_path):
-    first = worked(nursery, tmp_path / "first", own, table="complete")
+def test_a_table_that_holds_other_logits_is_set_aside_and_a_new_one_begun(fork_server: ForkServer, own: Path, tmp_path):
+    first = worked(fork_server, tmp_path / "first", own, table="complete")
     (name,) = shelf(own)
     folder = tables_folder(own)
     key = tables.read_meta(folder / name).key
     tables.remove(folder, name)
     scribbled(table_file.open_table(folder, key, 1 << 30)[0]).close()
-    second = worked(nursery, tmp_path / "second", own, table="complete")
+    second = worked(fork_server, tmp_path / "second", own, table="complete")
     (warned,) = warnings(second)
     assert warned["code"] == "table_damaged" and "from what the teacher answers" in warned["message"]
     assert shelf(own) == [name, f"{name}.damaged"]

@@ -12,33 +12,33 @@ from engine.fast import table as table_file
 from engine.run.fast_path import TeacherLogitsBuilder
 from engine.spec import tables
 from engine.spec.tables import tables_folder
-from tests.engine.broken_runs import FINISHED, Nursery, said
+from tests.engine.broken_runs import FINISHED, ForkServer, said
 from tests.engine.table_bench import KEY, opened, scribbled
 from tests.engine.tampering import rewrite
 from tests.engine.test_table_engines import cut, shelf, tabled, told, warnings, worked
 
 
 def test_a_run_that_filled_its_table_as_it_went_does_not_have_to_fill_all_of_it(
-    nursery: Nursery, own: Path, tmp_path: Path
+    fork_server: ForkServer, own: Path, tmp_path: Path
 ) -> None:
-    run = cut(nursery, tmp_path, own)
+    run = cut(fork_server, tmp_path, own)
     rewrite(run.provenance, lambda text: text.replace('"table": "off"', '"table": "lazy"'))
-    assert nursery.work(run) == FINISHED
+    assert fork_server.work(run) == FINISHED
     assert tabled(run) == ["off"] * 2 and shelf(own) == [] and not warnings(run)
 
 
 @pytest.mark.parametrize("wanted", ["complete", "auto"])
 def test_a_run_does_without_a_table_that_lies_and_cannot_be_set_aside(
-    nursery: Nursery, own: Path, tmp_path: Path, wanted: str
+    fork_server: ForkServer, own: Path, tmp_path: Path, wanted: str
 ) -> None:
-    without = worked(nursery, tmp_path / "off", own, table="off")
-    worked(nursery, tmp_path / "first", own, table="complete")
+    without = worked(fork_server, tmp_path / "off", own, table="off")
+    worked(fork_server, tmp_path / "first", own, table="complete")
     (name,) = shelf(own)
     folder = tables_folder(own)
     key = tables.read_meta(folder / name).key
     tables.remove(folder, name)
     scribbled(table_file.open_table(folder, key, 1 << 30)[0]).close()
-    run = worked(nursery, tmp_path / "run", own, {"at": "aside", "k": 1, "do": "full"}, table=wanted)
+    run = worked(fork_server, tmp_path / "run", own, {"at": "aside", "k": 1, "do": "full"}, table=wanted)
     assert tabled(run) == ["off"] and told(run) == told(without) and shelf(own) == [name]
     first = warnings(run)[0]
     assert first["code"] == "table_damaged" and "from what the teacher answers" in first["message"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.runtime.device import seed_for
+from engine.runtime.rng import seed_for
 from engine.spec.base import Pixels
 from engine.spec.training import Inner, Training
 from engine.train import optim

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from engine.evaluate import twin
-from engine.runtime.distributed import Crew
+from engine.runtime.distributed import Ranks
 from engine.spec import folders, status
 from engine.spec.config import CheckpointTeacher, JudgeConfig, RunConfig
 from engine.spec.data import Digits
@@ -35,7 +35,7 @@ def finished(runs: Path, *, phase: str = "done", **parts: object) -> RunDir:
 def find(runs: Path, own: RunDir | None = None, digest: str = "") -> twin.Twin:
     config = JudgeConfig(subject=CheckpointTeacher(checkpoint="x", model=MODEL), data=Digits())
     own = own or RunDir(runs / "own")
-    return twin.find(config, MODEL, own, runs, Crew(), lambda spec: saved.build(spec, 10, SHAPE), digest)
+    return twin.find(config, MODEL, own, runs, Ranks(), lambda spec: saved.build(spec, 10, SHAPE), digest)
 
 
 def test_the_natural_run_of_the_same_model_and_data_is_found(tmp_path):

@@ -1,4 +1,4 @@
-"""What the ranks of a crew do in tests: `python crew_ranks.py WORLD FOLDER` forks them; rank r leaves r.pt there."""
+"""What ranks do in tests: `python crew_ranks.py WORLD FOLDER` forks them; rank r leaves r.pt there."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from torch import Tensor
 from engine.fast.path import FastPath
 from engine.fast.plan import FastPlan
 from engine.models import small_cnn, wide_resnet
-from engine.runtime.distributed import Crew, join
+from engine.runtime.distributed import Ranks, join
 from engine.runtime.interrupt import Stopped
 from engine.spec.attacks import ThreatModel
 from engine.spec.base import Pixels
@@ -59,8 +59,8 @@ CASES = {
 }
 
 
-def learn(case: Case, crew: Crew | None) -> list[dict[str, Tensor]]:
-    """Three steps in float64, and what each gave: by a crew, or, without one, by the engine as the paper writes it."""
+def learn(case: Case, ranks: Ranks | None) -> list[dict[str, Tensor]]:
+    """Three steps in float64, and what each gave: by ranks, or, without them, by the engine as the paper writes it."""
     torch.manual_seed(1)
     build = wide_resnet.build if case.unused else small_cnn.build
     student = build(WideResNet(depth=10, width=1, sub_block=True) if case.unused else SmallCNN(width=4), CLASSES, IMAGE)
@@ -68,7 +68,7 @@ def learn(case: Case, crew: Crew | None) -> list[dict[str, Tensor]]:
     student, teacher = student.double(), teacher.double().eval().requires_grad_(False)
     inner = Inner(steps=2, step_size=Pixels(0.05), student_mode=case.mode)
     nets = Nets(student, teacher if case.spec.needs_teacher else None, CLASSES)
-    fast = None if crew is None else FastPath(nets, FastPlan(paired=True, ranks=crew.world), crew)
+    fast = None if ranks is None else FastPath(nets, FastPlan(paired=True, ranks=ranks.world_size), ranks)
     method = import_module(f"engine.methods.{case.spec.name}").Method(case.spec, fast.nets if fast else nets)
     if case.spec.name == "crdnd":
         method.acm_clean.double(), method.acm_robust.double()
@@ -106,37 +106,37 @@ def flat(state: Any, name: str = "method") -> dict[str, Tensor]:
     return {}
 
 
-def talk(crew: Crew) -> dict[str, Any]:
+def talk(ranks: Ranks) -> dict[str, Any]:
     """One of everything that ranks say to each other."""
-    said: dict[str, Any] = {"rows": {n: crew.rows(n) for n in (0, 1, 3, 8, 9)}}
+    said: dict[str, Any] = {"rows": {n: ranks.rows(n) for n in (0, 1, 3, 8, 9)}}
     for n in (1, 3, 8, 9):
         for dtype in (torch.float64, torch.bfloat16, torch.int64, torch.bool):
             whole = (torch.arange(5 * n).view(n, 5) % 3).to(dtype)
-            said[f"gather {n} {dtype}"] = torch.equal(crew.gather(whole[crew.rows(n)], n), whole)
+            said[f"gather {n} {dtype}"] = torch.equal(ranks.gather(whole[ranks.rows(n)], n), whole)
     x = torch.arange(10.0, dtype=torch.float64).view(5, 2).requires_grad_()
-    whole = crew.gather(2 * x[crew.rows(5)], 5)
+    whole = ranks.gather(2 * x[ranks.rows(5)], 5)
     (whole**2).sum().backward()  # 8 x in the own rows
     said["gradient"] = x.grad
-    said["total"] = crew.total(torch.tensor([1.0, crew.rank]))
-    said["agree"] = [crew.agree(flag) for flag in (False, crew.rank == crew.world - 1, True)]
-    said["share"] = crew.share(5, lambda k: (k, crew.rank, torch.full((k,), k)))
-    said["lead"] = crew.lead(lambda: crew.rank)
-    said["stopped"] = stopped(crew)
-    crew.barrier()
+    said["total"] = ranks.all_reduce(torch.tensor([1.0, ranks.rank]))
+    said["agree"] = [ranks.any_rank(flag) for flag in (False, ranks.rank == ranks.world_size - 1, True)]
+    said["share"] = ranks.share(5, lambda k: (k, ranks.rank, torch.full((k,), k)))
+    said["lead"] = ranks.on_leader(lambda: ranks.rank)
+    said["stopped"] = stopped(ranks)
+    ranks.barrier()
     return said
 
 
-def stopped(crew: Crew) -> tuple[list[int], str]:
+def stopped(ranks: Ranks) -> tuple[list[int], str]:
     """The last rank is stopped in its first item: the others' items of that round arrive, then Stopped."""
 
     def compute(k: int) -> int:
-        if k == crew.world - 1:
+        if k == ranks.world_size - 1:
             raise Stopped("SIGUSR1")
         return k
 
     seen = []
     try:
-        for k, _item in crew.each(3 * crew.world, compute):
+        for k, _item in ranks.each(3 * ranks.world_size, compute):
             seen.append(k)
     except Stopped as stop:
         return seen, stop.reason
@@ -159,11 +159,11 @@ def main() -> None:
 def _rank(rank: int, folder: Path) -> int:
     os.environ |= {"RANK": str(rank), "TORCHELASTIC_RUN_ID": "test"}
     try:
-        with join(torch.device("cpu")) as crew:
-            learnt = {name: learn(case, crew) for name, case in CASES.items()}
-            found = {"talk": talk(crew), "learnt": learnt, "judged": hold(crew, folder)}
+        with join(torch.device("cpu")) as ranks:
+            learnt = {name: learn(case, ranks) for name, case in CASES.items()}
+            found = {"talk": talk(ranks), "learnt": learnt, "judged": hold(ranks, folder)}
             torch.save(found, folder / f"{rank}.pt")
-            crew.barrier()
+            ranks.barrier()
     except BaseException:  # noqa: BLE001  the parent has a life of its own
         traceback.print_exc()
         os._exit(1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from engine.train.ledger import Ledger
+from engine.train.metrics import EpochMetrics
 from engine.types import Loss
 
 CPU = torch.device("cpu")
@@ -25,14 +25,14 @@ def labels(*classes: int) -> torch.Tensor:
 
 
 def test_means_are_over_steps():
-    ledger = Ledger(3, CPU)
+    ledger = EpochMetrics(3, CPU)
     for total, clean in ((1.0, 0.5), (2.0, 0.5), (6.0, 2.0)):
         ledger.add(loss(total, clean), labels(0, 1))
     assert ledger.of_epoch() == (3.0, {"clean": 1.0})
 
 
 def test_a_report_means_the_steps_since_the_last_one_and_leaves_the_epoch_alone():
-    ledger = Ledger(3, CPU)
+    ledger = EpochMetrics(3, CPU)
     ledger.add(loss(1.0), labels(0))
     ledger.add(loss(3.0), labels(0))
     assert ledger.since_report()[0] == 2.0
@@ -42,7 +42,7 @@ def test_a_report_means_the_steps_since_the_last_one_and_leaves_the_epoch_alone(
 
 
 def test_nothing_added_has_no_mean_and_no_accuracy():
-    ledger = Ledger(3, CPU)
+    ledger = EpochMetrics(3, CPU)
     assert ledger.of_epoch() == (None, {})
     assert ledger.accuracy("clean") == []
     assert ledger.broken() == []
@@ -50,7 +50,7 @@ def test_nothing_added_has_no_mean_and_no_accuracy():
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 def test_the_part_that_is_not_finite_is_named_and_stays_named(number):
-    ledger = Ledger(3, CPU)
+    ledger = EpochMetrics(3, CPU)
     ledger.add(loss(1.0, 1.0), labels(0))
     assert ledger.broken() == []
     ledger.add(loss(2.0, number), labels(0))
@@ -60,7 +60,7 @@ def test_the_part_that_is_not_finite_is_named_and_stays_named(number):
 
 
 def test_accuracies_are_per_true_class_and_per_view():
-    ledger = Ledger(3, CPU)
+    ledger = EpochMetrics(3, CPU)
     ledger.add(loss(1.0)._replace(clean=one_hot(0, 0, 1), robust=one_hot(2, 2, 2)), labels(0, 1, 1))
     ledger.add(loss(1.0)._replace(clean=one_hot(0, 1)), labels(0, 1))
     assert ledger.accuracy("clean") == [1.0, pytest.approx(2 / 3), 0.0]
@@ -68,13 +68,13 @@ def test_accuracies_are_per_true_class_and_per_view():
 
 
 def test_a_view_that_the_method_never_computes_has_no_accuracies():
-    ledger = Ledger(3, CPU)
+    ledger = EpochMetrics(3, CPU)
     ledger.add(loss(1.0)._replace(clean=one_hot(0)), labels(0))
     assert ledger.accuracy("robust") == []
 
 
 def test_clear_forgets_all_but_the_broken_parts():
-    ledger = Ledger(3, CPU)
+    ledger = EpochMetrics(3, CPU)
     ledger.add(loss(float("nan"))._replace(clean=one_hot(0)), labels(0))
     ledger.clear()
     assert ledger.of_epoch()[0] is None
@@ -89,7 +89,7 @@ def test_a_ledger_saved_in_mid_epoch_reports_as_one_that_never_was(stop):
         (loss(float(i), 0.1 * i)._replace(clean=torch.randn(4, 3, generator=draws)), torch.tensor([0, 1, 2, i % 3]))
         for i in range(5)
     ]
-    whole, first, second = Ledger(3, CPU), Ledger(3, CPU), Ledger(3, CPU)
+    whole, first, second = EpochMetrics(3, CPU), EpochMetrics(3, CPU), EpochMetrics(3, CPU)
     for step in steps:
         whole.add(*step)
     for step in steps[:stop]:
@@ -109,7 +109,7 @@ def test_a_ledger_saved_in_mid_epoch_reports_as_one_that_never_was(stop):
 
 def test_adding_a_step_never_waits_for_the_device():
     with FakeTensorMode():  # its tensors have no values: asking for one raises
-        ledger = Ledger(3, CPU)
+        ledger = EpochMetrics(3, CPU)
         for _ in range(3):
             given = Loss(torch.randn(()), {"kl": torch.randn(())}, torch.randn(4, 3), torch.randn(4, 3))
             ledger.add(given, torch.zeros(4, dtype=torch.int64))

@@ -1,11 +1,11 @@
-"""The evaluation of one small net, alone or by a crew that shares its batches."""
+"""The evaluation of one small net, by one process or by ranks that share its batches."""
 
 import json
 from pathlib import Path
 
 from engine.evaluate import autoattack
 from engine.evaluate.evaluation import evaluate
-from engine.runtime.distributed import Crew
+from engine.runtime.distributed import Ranks
 from engine.runtime.interrupt import Stopped
 from engine.spec.attacks import CW2, FGSM, PGD, AutoAttack, ThreatModel
 from engine.spec.base import Pixels
@@ -39,7 +39,7 @@ def short(bench, outputs, ear) -> dict:
     return parts
 
 
-def judge(crew: Crew, folder: Path, stop_after: int | None = None) -> tuple[list[str], str]:
+def judge(ranks: Ranks, folder: Path, stop_after: int | None = None) -> tuple[list[str], str]:
     """The events and why it stopped, if it did; the last rank is stopped after so many forward passes of its own."""
     autoattack.assemble = short
     said: list[Event] = []
@@ -48,10 +48,10 @@ def judge(crew: Crew, folder: Path, stop_after: int | None = None) -> tuple[list
     def pause() -> None:
         nonlocal passes
         passes += 1
-        if stop_after is not None and passes > stop_after and crew.rank == crew.world - 1:
+        if stop_after is not None and passes > stop_after and ranks.rank == ranks.world_size - 1:
             raise Stopped("SIGUSR1")
 
-    who = subject(trained(robust=True), IMAGES, of=60, teacher=trained())._replace(crew=crew)
+    who = subject(trained(robust=True), IMAGES, of=60, teacher=trained())._replace(ranks=ranks)
     try:
         evaluate(who, EVALUATION, NEAR, RunDir(folder), said.append, pause)
     except Stopped as stop:
@@ -72,8 +72,8 @@ def files(folder: Path) -> dict[str, object]:
     return found
 
 
-def hold(crew: Crew, folder: Path) -> dict[str, object]:
+def hold(ranks: Ranks, folder: Path) -> dict[str, object]:
     """Stopped in the middle, gone on with; then all of it at once: what the ranks said in both."""
-    stopped = judge(crew, folder / "stopped", stop_after=14)
-    crew.barrier()
-    return {"stopped": stopped, "again": judge(crew, folder / "stopped"), "whole": judge(crew, folder / "whole")}
+    stopped = judge(ranks, folder / "stopped", stop_after=14)
+    ranks.barrier()
+    return {"stopped": stopped, "again": judge(ranks, folder / "stopped"), "whole": judge(ranks, folder / "whole")}

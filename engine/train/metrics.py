@@ -10,7 +10,7 @@ from torch import Tensor
 from engine.types import Labels, Loss
 
 
-class Ledger:
+class EpochMetrics:
     """Sums over the steps of one epoch. Part of the checkpoint, so that a resumed epoch reports the same means."""
 
     def __init__(self, classes: int, device: torch.device) -> None:

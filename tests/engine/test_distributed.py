@@ -1,4 +1,4 @@
-"""A crew equals one process: what ranks tell each other, and every method's losses, gradients and statistics."""
+"""Ranks equal one process: what ranks tell each other, and every method's losses, gradients and statistics."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from engine.fast import path
-from engine.runtime.distributed import Crew
+from engine.runtime.distributed import Ranks
 from engine.spec.models import (
     MobileNetV2,
     PreActResNet18,
@@ -21,21 +21,21 @@ from engine.spec.models import (
     WideResNetSiLU,
 )
 from engine.teachers import saved
-from tests.engine import crew_court, crew_ranks
-from tests.engine.crew_ranks import BATCHES, CASES, learn
+from tests.engine import distributed_evaluation, distributed_ranks
+from tests.engine.distributed_ranks import BATCHES, CASES, learn
 
-pytestmark = pytest.mark.xdist_group("crew")  # one worker: ranks are processes enough
+pytestmark = pytest.mark.xdist_group("ranks")  # one worker: ranks are processes enough
 WORLDS = (2, 4)
 
 
 @pytest.fixture(scope="module", params=WORLDS)
 def folder(request, tmp_path_factory) -> Path:
-    """Where a crew of 2, and of 4, leaves what it found."""
-    folder = tmp_path_factory.mktemp(f"crew{request.param}")
+    """Where 2 ranks, and 4, leave what they found."""
+    folder = tmp_path_factory.mktemp(f"ranks{request.param}")
     for name in ("stopped", "whole"):
         (folder / name / "evaluation" / "best").mkdir(parents=True)
     done = subprocess.run(
-        [sys.executable, "-P", "-W", "ignore", crew_ranks.__file__, str(request.param), str(folder)],
+        [sys.executable, "-P", "-W", "ignore", distributed_ranks.__file__, str(request.param), str(folder)],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -53,25 +53,25 @@ def ranks(folder) -> list[dict]:
 
 
 def test_alone_everything_is_what_it_was():
-    crew, x = Crew(), torch.rand(3, 2, requires_grad=True)
-    assert crew.leads and crew.rows(5) == slice(0, 5)
-    assert crew.gather(x, 3) is x
-    assert torch.equal(crew.total(x), x)
-    assert crew.agree(True) and not crew.agree(False)
-    assert crew.share(3, lambda k: k * k) == [0, 1, 4]
-    assert crew.lead(lambda: "said") == "said"
+    ranks, x = Ranks(), torch.rand(3, 2, requires_grad=True)
+    assert ranks.is_leader and ranks.rows(5) == slice(0, 5)
+    assert ranks.gather(x, 3) is x
+    assert torch.equal(ranks.all_reduce(x), x)
+    assert ranks.any_rank(True) and not ranks.any_rank(False)
+    assert ranks.share(3, lambda k: k * k) == [0, 1, 4]
+    assert ranks.on_leader(lambda: "said") == "said"
 
 
 def test_alone_items_are_computed_one_by_one():
     computed = []
-    for k, _ in Crew().each(5, computed.append):
+    for k, _ in Ranks().each(5, computed.append):
         assert computed == list(range(k + 1))
 
 
 def test_rows_are_contiguous_and_differ_by_one_at_most():
     for world in (1, 2, 3, 4, 7):
         for n in (0, 1, 2, 5, 7, 8, 128, 129):
-            slices = [Crew(rank=rank, world=world).rows(n) for rank in range(world)]
+            slices = [Ranks(rank=rank, world_size=world).rows(n) for rank in range(world)]
             assert [i for s in slices for i in range(n)[s]] == list(range(n))
             sizes = [s.stop - s.start for s in slices]
             assert max(sizes) - min(sizes) <= 1
@@ -84,7 +84,7 @@ def test_ranks_tell_each_other(ranks):
         said = found["talk"]
         assert all(said[key] for key in said if key.startswith("gather"))
         own = torch.zeros(5, 2, dtype=torch.float64)
-        rows = Crew(rank=rank, world=world).rows(5)
+        rows = Ranks(rank=rank, world_size=world).rows(5)
         own[rows] = 8 * torch.arange(10.0, dtype=torch.float64).view(5, 2)[rows]
         assert torch.equal(said["gradient"], own)  # complete for the own rows, nothing for the others
         assert said["total"].tolist() == [world, sum(range(world))]
@@ -110,9 +110,13 @@ def test_losses_gradients_and_statistics_equal_one_process(name, ranks):
 @pytest.mark.slow
 def test_an_evaluation_is_the_same_to_the_last_bit_whoever_shares_it(folder, ranks, tmp_path):
     (tmp_path / "evaluation" / "best").mkdir(parents=True)
-    story, _ = crew_court.judge(Crew(), tmp_path)
-    assert crew_court.files(tmp_path) == crew_court.files(folder / "whole") == crew_court.files(folder / "stopped")
-    assert {"autoattack.json", "suspect.json", "gallery.json"} <= crew_court.files(tmp_path).keys()
+    story, _ = distributed_evaluation.judge(Ranks(), tmp_path)
+    assert (
+        distributed_evaluation.files(tmp_path)
+        == distributed_evaluation.files(folder / "whole")
+        == distributed_evaluation.files(folder / "stopped")
+    )
+    assert {"autoattack.json", "suspect.json", "gallery.json"} <= distributed_evaluation.files(tmp_path).keys()
     for found in ranks:
         judged = found["judged"]
         assert judged["stopped"][1] == "SIGUSR1"  # told by the last rank to all
