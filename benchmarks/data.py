@@ -24,10 +24,9 @@ from torchvision.transforms import functional as transform
 
 from benchmarks.interleave import clock_of, interleave, machine_facts, save
 from engine.data.augment import Draws, Feed
-from engine.fast.filling import fill
-from engine.fast.table import Table, Views, open_table
+from engine.fast.teacher_logits import TeacherLogits, open_table
 from engine.spec.data import CIFAR10
-from engine.spec.tables import Key
+from engine.spec.tables import TableKey
 from engine.types import Images, Logits, Split
 
 CPU = torch.device("cpu")
@@ -99,29 +98,29 @@ def table_rates(feed: Feed, images: Tensor, rounds: int) -> dict[str, dict[str, 
     with TemporaryDirectory() as folder:
         for number in range(rounds + 1):
             with open_table(Path(folder), key_of(images, str(number)), 1 << 30)[0] as table:
-                work = partial(fill, table, flat, images, np.arange(table.key.chunks), nothing, ignore)
+                work = partial(table.fill, flat, images, np.arange(table.key.chunks))
                 filled.append(table.key.chunks * ROWS / timed(work))
                 seconds = timed(partial(look_up, table, batches))
-                found.append(sum(len(views.image) for views in batches) / seconds)
+                found.append(sum(len(views.order) for views in batches) / seconds)
     return {"filling": spread(filled[1:]), f"look-ups, batch {feed.batch_size}": spread(found[1:])}
 
 
-def look_up(table: Table, batches: list[Views]) -> None:
+def look_up(table: TeacherLogits, batches: list[Draws]) -> None:
     """Read every batch."""
     for views in batches:
         table.read(views)
 
 
-def looked_up(feed: Feed, images: int) -> list[Views]:
+def looked_up(feed: Feed, images: int) -> list[Draws]:
     """Batches of random views of the first images."""
     draws = feed.draw(0, 1)
     batches = (feed.views(draws, number) for number in range(len(feed) // feed.batch_size))
-    return [Views(views.order % images, views.dy, views.dx, views.flip) for views in batches]
+    return [Draws(views.order % images, views.dy, views.dx, views.flip) for views in batches]
 
 
-def key_of(images: Tensor, teacher: str) -> Key:
+def key_of(images: Tensor, teacher: str) -> TableKey:
     """Of a table of their views."""
-    return Key(
+    return TableKey(
         teacher_sha256=teacher,
         model="",
         data_sha256="",
@@ -142,14 +141,6 @@ def key_of(images: Tensor, teacher: str) -> Key:
 def flat(x: Images) -> Logits:
     """In the place of a teacher: logits that cost nothing."""
     return x.new_ones(len(x), CLASSES)
-
-
-def nothing() -> None:
-    """Nobody wants to stop."""
-
-
-def ignore(_share: float) -> None:
-    """Nobody listens."""
 
 
 def timed(work: Callable[[], object]) -> float:

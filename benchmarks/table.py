@@ -18,13 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.data import key_of, nothing
+from benchmarks.data import key_of
 from benchmarks.interleave import clock_of, machine_facts, rotate, save
 from benchmarks.step import random_subject, teacher_spec
 from benchmarks.variants import CPU
-from engine.fast.filling import ROWS, fill
 from engine.fast.folding import FoldedNet
-from engine.fast.table import open_table
+from engine.fast.teacher_logits import ROWS, open_table
 from engine.spec.models import ModelSpec, SmallCNN
 
 VIEWS, BATCH, OLD = 162, 128, 16
@@ -83,7 +82,7 @@ def measured(teacher: ModelSpec, rounds: int, images: int) -> dict[str, dict[str
         def filled() -> None:
             key = replace(key_of(shown, str(next(number))), rows=ROWS["cpu"])
             with open_table(Path(folder), key, 1 << 30)[0] as table:
-                fill(table, net, shown, np.arange(key.chunks), nothing, lambda _share: None)
+                table.fill(net, shown, np.arange(key.chunks))
 
         works: dict[str, Callable[[], object]] = {
             ASKED: lambda: [net(some) for some in x.split(BATCH)],

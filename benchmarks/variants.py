@@ -15,10 +15,9 @@ import torch
 from torch import nn
 
 from engine.data.augment import Feed
-from engine.fast.filling import ROWS, fill
 from engine.fast.path import FastPath
 from engine.fast.plan import FastPlan, NetworkCost, decide
-from engine.fast.table import open_table
+from engine.fast.teacher_logits import ROWS, open_table
 from engine.methods import rslad
 from engine.runtime.device import FORMATS, layout, place
 from engine.spec.attacks import ThreatModel
@@ -27,7 +26,7 @@ from engine.spec.data import CIFAR10
 from engine.spec.machine import Machine
 from engine.spec.methods import RSLAD
 from engine.spec.models import Layout, ModelSpec
-from engine.spec.tables import Key
+from engine.spec.tables import TableKey
 from engine.spec.training import Inner, Training
 from engine.train import optim
 from engine.train.metrics import EpochMetrics
@@ -137,7 +136,7 @@ class Ours:
         self.draws = self.feed.draw(0, 1)
         self.x, self.y = self.feed.batch(self.feed.moved(self.draws), 0)
         if variant.plan.table != "off":
-            self._lay_table(variant, subject, tables)
+            self._fill_table(variant, subject, tables)
         self.fast.record(self._step, self._state)
         self.fast.epoch_started(2)
 
@@ -159,8 +158,8 @@ class Ours:
     def _state(self) -> list[Any]:
         return [self.student.state_dict(), self.method.state_dict(), self.optimizer.state_dict()]
 
-    def _lay_table(self, variant: Variant, subject: Subject, tables: Path) -> None:
-        key = Key(
+    def _fill_table(self, variant: Variant, subject: Subject, tables: Path) -> None:
+        key = TableKey(
             teacher_sha256="of the benchmark",
             model=json.dumps(variant.facts()),
             data_sha256="one batch",
@@ -179,7 +178,7 @@ class Ours:
         assert self.fast.teacher is not None
         table, _ = open_table(tables, key, TABLE_LIMIT)
         images, everything = subject.split.images.to(subject.device), np.arange(key.chunks)
-        fill(table, self.fast.teacher.compute, images, everything, lambda: None, lambda _share: None)
+        table.fill(self.fast.teacher.compute, images, everything)
         self.fast.with_table(table, self.feed)
 
 

@@ -12,7 +12,7 @@ from crdnd_tui.cli import output
 from crdnd_tui.core.format import count, duration, percent, size
 from crdnd_tui.core.text import one_line, pad
 from engine.spec import files, tables
-from engine.spec.tables import Listed, Meta
+from engine.spec.tables import ListedTable, TableMeta
 
 OK = 0
 WIDEST = 30  # cells of a teacher's name
@@ -46,7 +46,7 @@ def remove(name: str, data: Path, *, as_json: bool) -> int:
     return OK
 
 
-def _lines(found: Sequence[Listed], now: float) -> Iterator[Text]:
+def _lines(found: Sequence[ListedTable], now: float) -> Iterator[Text]:
     wide = max(len("table"), *(len(table.id) for table in found))
     teachers = [one_line(_teacher(table.meta), WIDEST) for table in found]
     room = max(len("teacher"), *(len(teacher) for teacher in teachers))
@@ -62,7 +62,7 @@ def _lines(found: Sequence[Listed], now: float) -> Iterator[Text]:
             yield Text(f"    no run uses it: {one_line(table.trouble)}; {hint}", "red")
 
 
-def _facts(table: Listed) -> str:
+def _facts(table: ListedTable) -> str:
     """Data set, number of views, and how many of them are there."""
     if table.meta is None:
         return f"{'?':<10} {'?':>15} {percent(None):>8}"
@@ -72,25 +72,25 @@ def _facts(table: Listed) -> str:
     return f"{data} {f'{count(key.images)} x {key.views}':>15} {percent(filled):>8}"
 
 
-def _teacher(meta: Meta | None) -> str:
+def _teacher(meta: TableMeta | None) -> str:
     """As the run that made the table called it, else its architecture."""
     return "?" if meta is None else meta.teacher or str(_model(meta).get("name", "?"))
 
 
-def _model(meta: Meta) -> dict[str, Any]:
+def _model(meta: TableMeta) -> dict[str, Any]:
     try:
         return files.json_table(meta.key.model.encode())
     except files.MalformedError:
         return {}
 
 
-def _when(table: Listed, now: float) -> str:
+def _when(table: ListedTable, now: float) -> str:
     if table.in_use:
         return "in use"
     return "?" if table.last_used is None else f"{duration(now - table.last_used)} ago"
 
 
-def _plain(table: Listed) -> dict[str, Any]:
+def _plain(table: ListedTable) -> dict[str, Any]:
     facts = asdict(table) | {"path": str(table.path)}
     if table.meta is not None:
         facts["meta"]["key"]["model"] = _model(table.meta)

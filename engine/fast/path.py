@@ -1,6 +1,6 @@
 """The fast path of one run: what is switched on, put together, around `train.train_step`.
 
-Feed --> x, y, views --Table--> T(x), looked up
+Feed --> x, y, views --TeacherLogits--> T(x), looked up
    |                                  |
    +--> train_step: method.loss --asks--> Teacher, Student (stand-ins) --> backward --> update      eagerly, or
    +--> the same, recorded once an epoch as a CUDA graph and replayed                               as a graph
@@ -22,7 +22,7 @@ from engine.fast.graph import CapturedStep, Graph, GraphError, capturable, captu
 from engine.fast.plan import FastPlan
 from engine.fast.proxies import StudentProxy, TeacherProxy
 from engine.fast.split_batchnorm import SplitBatchNormError, use_split_batchnorm
-from engine.fast.table import Table, Views
+from engine.fast.teacher_logits import TeacherLogits
 from engine.runtime.distributed import Ranks
 from engine.spec.events import Warned
 from engine.types import Images, Labels, Logits, Loss, Maximise, Nets, Objective
@@ -35,7 +35,7 @@ class FastPath:
         """`nets` are the real ones; `self.nets` are those that a method is to be given."""
         self.plan, self.ranks = plan or FastPlan(), ranks or Ranks(device=nets.device)
         self.clock, self.notes = StepClock(nets.device), list[str]()
-        self.table: Table | None = None
+        self.table: TeacherLogits | None = None
         self._feed: Feed | None = None
         self._recorded: CapturedStep | None = None
         self._unsaid: list[Warned] = []  # what was given up
@@ -50,7 +50,7 @@ class FastPath:
             self.teacher = TeacherProxy(nets.teacher, self.ranks, self.clock, copy)
         self.nets = nets._replace(student=self.student, teacher=self.teacher)
 
-    def with_table(self, table: Table, feed: Feed) -> None:
+    def with_table(self, table: TeacherLogits, feed: Feed) -> None:
         """From now on the teacher's answers to the feed's images come out of a table that holds them all."""
         self.table, self._feed, self.plan = table, feed, replace(self.plan, table="complete")
 
@@ -102,7 +102,7 @@ class FastPath:
             return None
         with self.clock.part("teacher"):
             rows = self.ranks.rows(len(x))
-            found = self.table.read(Views(*(part[rows] for part in self._feed.views(draws, number))))
+            found = self.table.read(Draws(*(part[rows] for part in self._feed.views(draws, number))))
             found = found.pin_memory() if x.is_cuda else found  # else the host would wait for the copy
             return found.to(x.device, non_blocking=True)
 

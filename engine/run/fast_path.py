@@ -1,4 +1,4 @@
-"""The fast path of a run, put together: what its machine allows, what its nets are worth, and its teacher's table."""
+"""The fast path of a run: what its machine allows, what its nets are worth, and its table of teacher logits."""
 
 import math
 from dataclasses import dataclass
@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from engine.data.augment import Feed
-from engine.fast.filling import ROWS, fill, legal, pays, verify
 from engine.fast.path import FastPath
-from engine.fast.plan import FastPlan, NetworkCost, decide
-from engine.fast.table import Places, Table, chunks_of, open_table
+from engine.fast.plan import NetworkCost, decide
+from engine.fast.teacher_logits import ROWS, TeacherLogits, chunks_of, open_table, pays, why_unrepeatable
 from engine.run.context import RunContext
 from engine.runtime import provenance
 from engine.runtime.rng import seed_for
@@ -20,7 +19,7 @@ from engine.spec.config import RunConfig
 from engine.spec.cost import model_cost
 from engine.spec.events import StageStarted, TableFilled, Warned
 from engine.spec.models import ModelSpec
-from engine.spec.tables import Key, TableError, tables_folder
+from engine.spec.tables import TableError, TableKey, tables_folder
 from engine.spec.units import bytes_text
 from engine.teachers.load import TeacherSource
 from engine.types import Dataset, Nets
@@ -28,44 +27,39 @@ from engine.types import Dataset, Nets
 GIB = 2**30
 
 
-def plan_of(config: RunConfig, context: RunContext, dataset: Dataset, source: TeacherSource | None) -> FastPlan:
-    """What this run switches on, on this device."""
+def build_fast_path(
+    config: RunConfig, context: RunContext, nets: Nets, dataset: Dataset, source: TeacherSource | None
+) -> FastPath:
+    """The fast path around these nets; notes tell what cannot be folded, and how an attack in train mode computes."""
+    _n, channels, height, width = dataset.train.images.shape
 
-    def asked(spec: ModelSpec) -> NetworkCost:
-        _n, channels, height, width = dataset.train.images.shape
-        return NetworkCost(
-            model_cost(spec, len(dataset.classes), (channels, height, width)).macs, spec.cpu_half, spec.cpu_paired
-        )
+    def cost(spec: ModelSpec) -> NetworkCost:
+        macs = model_cost(spec, len(dataset.classes), (channels, height, width)).macs
+        return NetworkCost(macs, spec.cpu_half, spec.cpu_paired)
 
-    return decide(
+    eval_attack = config.inner.student_mode == "eval"
+    plan = decide(
         context.machine,
         context.device,
-        asked(config.student),
-        asked(source.model) if source else None,
-        eval_attack=config.inner.student_mode == "eval",
+        cost(config.student),
+        cost(source.model) if source else None,
+        eval_attack=eval_attack,
         ranks=context.ranks.world_size,
     )
-
-
-def build_fast_path(plan: FastPlan, context: RunContext, nets: Nets, student_mode: str) -> FastPath:
-    """The fast path around these nets; of what cannot be folded, and of an attack in train mode, notes tell."""
     fast = FastPath(nets, plan, context.ranks)
     context.notes += fast.notes
-    if student_mode == "train" and not plan.exact:
-        context.notes.append(f"the attack climbs on the student itself, in train mode: {_in_train_mode(plan, context)}")
+    if not eval_attack and not plan.exact:
+        kind = "TF32" if context.machine.tf32 and context.device.type == "cuda" else "float32"
+        how = f"{kind}; inner_precision=bfloat16 changes that"
+        if plan.inner == torch.bfloat16:
+            how = "bfloat16, as inner_precision says"
+        context.notes.append(f"the attack climbs on the student itself, in train mode: {how}")
     return fast
 
 
-def _in_train_mode(plan: FastPlan, context: RunContext) -> str:
-    if plan.inner == torch.bfloat16:
-        return "bfloat16, as inner_precision says"
-    kind = "TF32" if context.machine.tf32 and context.device.type == "cuda" else "float32"
-    return f"{kind}; inner_precision=bfloat16 changes that"
-
-
 @dataclass(frozen=True, kw_only=True)
-class TeacherLogitsBuilder:
-    """A run's teacher table on its way: whether there is to be one, and what it lacks."""
+class TeacherLogitsOpener:
+    """Gives a run's fast path a complete table of its teacher's logits, or says why there is none."""
 
     fast: FastPath
     config: RunConfig
@@ -76,34 +70,33 @@ class TeacherLogitsBuilder:
     feed: Feed
     resumed: bool
 
-    def lay(self) -> None:
-        """A complete table, where that pays or the run began with one; else a note says why not."""
+    def open_teacher_logits(self) -> None:
+        """A complete table, where that pays or the run began with one; else a note, and where asked for a warning."""
         wanted = self._wanted()
         self.fast.without_table()
         if wanted == "off" or self.fast.teacher is None:
             return
-        key, ranks, opened = self._key(), self.context.ranks, list[Table]()
+        ranks, opened = self.context.ranks, list[TeacherLogits]()
 
-        def work(_rank: int) -> str:
+        def fill(_rank: int) -> str:
             try:
-                opened.append(self._filled(key))
+                opened.append(self._filled())
             except TableError as error:
-                return _words(error)
+                return _text(error)
             return ""
 
-        why_not = ranks.on_leader(lambda: self._look(key, self._asked(wanted)))
-        refused = "" if why_not else next(filter(None, ranks.share(ranks.world_size, work)), "")
-        if not why_not and not refused:
+        refusal = ranks.on_leader(lambda: self._refusal(self._planned_forwards(wanted)))
+        failure = "" if refusal else next(filter(None, ranks.share(ranks.world_size, fill)), "")
+        if not refusal and not failure:
             self.fast.with_table(opened[0], self.feed)
-            self.context.notes.append(f"teacher table {key.id}: complete, {bytes_text(key.table_bytes)}")
+            self.context.notes.append(f"teacher table {self._key.id}: complete, {bytes_text(self._key.table_bytes)}")
             return
         for table in opened:
             table.close()
-        self.context.notes.append(f"no teacher table: {why_not or refused}")
-        if refused or wanted == "complete":
+        self.context.notes.append(f"no teacher table: {refusal or failure}")
+        if failure or wanted == "complete":
             equal = "; the run goes on without, and agrees to rounding with what it would have been" * self.resumed
-            message = f"no teacher table: {why_not or refused}{equal}"
-            self.context.reporter.say(Warned(code="table_unwritable", message=message))
+            self._warn("table_unwritable", f"no teacher table: {refusal or failure}{equal}")
 
     def _wanted(self) -> str:
         """What the machine says; where that is `auto`, a resumed run has what its last engine had.
@@ -118,59 +111,55 @@ class TeacherLogitsBuilder:
             return "auto"
         return {"complete": "complete", "lazy": "auto"}.get(str(had.get("table")), "off")
 
-    def _asked(self, wanted: str) -> float:
+    def _planned_forwards(self, wanted: str) -> float:
         """Teacher forwards on natural images that all planned runs would take without a table."""
         epochs = max(self.config.training.epochs, self.context.machine.table_epochs)
         return math.inf if wanted == "complete" else float(epochs * len(self.feed))
 
-    def _look(self, key: Key, asked: float) -> str:
-        """Why there is to be no table, or nothing. One that lies is set aside."""
+    def _refusal(self, planned: float) -> str:
+        """Why there is to be no table, or nothing. One that holds other logits than the teacher's is set aside."""
         assert self.fast.teacher is not None
-        if why_not := legal(self.fast.teacher.net):
+        if why_not := why_unrepeatable(self.fast.teacher.net):
             return why_not
-        chunks = chunks_of(key, self.feed.places)
-        few = f"{asked:.0f} teacher forwards are planned, fewer than the {{}} that it lacks"
-        if not pays(asked, len(chunks) * key.rows) and not (self._folder / key.id).is_dir():
-            return few.format(len(chunks) * key.rows)
+        chunks, rows = chunks_of(self._key, self.feed.places), self._key.rows
+        few = f"{planned:.0f} teacher forwards are planned, fewer than the {{}} that it lacks"
+        if not pays(planned, len(chunks) * rows) and not (self._folder / self._key.id).is_file():
+            return few.format(len(chunks) * rows)
         try:
-            table, trouble = self._open(key)
+            table, trouble = self._open()
         except TableError as error:
-            return _words(error)
+            return _text(error)
         with table:
             missing = table.absent(chunks)
             present = np.setdiff1d(chunks, missing)
-            lie = self._lie(table, present) if len(present) else ""
+            mismatch = self._mismatch(table, int(present[self._draw % len(present)])) if len(present) else ""
             try:
-                if lie:
+                if mismatch:
                     table.set_aside()
-            except TableError as error:  # another user's, or on a shelf that is only read
-                why_not = f"{lie}; it cannot be set aside: {_words(error)}"
-                self.context.reporter.say(
-                    Warned(code="table_damaged", message=f"a teacher table is not used: {why_not}")
-                )
+            except TableError as error:  # another user's, or in a folder that is only read
+                why_not = f"{mismatch}; it cannot be set aside: {_text(error)}"
+                self._warn("table_damaged", f"a teacher table is not used: {why_not}")
                 return why_not
-        if trouble or lie:
-            message = f"a teacher table was set aside, and a new one is begun: {trouble or lie}"
-            self.context.reporter.say(Warned(code="table_damaged", message=message))
-        if lie:
-            return self._look(key, asked)
-        return "" if pays(asked, len(missing) * key.rows) else few.format(len(missing) * key.rows)
+        if trouble or mismatch:
+            self._warn("table_damaged", f"a teacher table was set aside, and a new one is begun: {trouble or mismatch}")
+        if mismatch:
+            return self._refusal(planned)
+        return "" if pays(planned, len(missing) * rows) else few.format(len(missing) * rows)
 
-    def _lie(self, table: Table, present: Places) -> str:
+    def _mismatch(self, table: TeacherLogits, chunk: int) -> str:
         """One chunk is computed again: why the table must not be believed, or nothing."""
         assert self.fast.teacher is not None
-        chunk = int(present[seed_for(self.config.seed, "table") % len(present)])
-        lie, equal = verify(table, self.fast.teacher.compute, self._images, chunk)
-        if not lie and not equal:
+        mismatch, equal = table.verify(self.fast.teacher.compute, self._images, chunk)
+        if not mismatch and not equal:
             self.context.notes.append("the teacher table equals what this machine computes to rounding, not to the bit")
-        return lie
+        return mismatch
 
-    def _filled(self, key: Key) -> Table:
-        """The table with all that the run needs; all ranks work on it, and each ends when nothing is missing."""
+    def _filled(self) -> TeacherLogits:
+        """The table with all that the run needs; all ranks fill it, and each ends when nothing is missing."""
         assert self.fast.teacher is not None
-        compute, context = self.fast.teacher.compute, self.context
-        table, _ = self._open(key)
-        missing, said = table.absent(chunks_of(key, self.feed.places)), -1
+        context, said = self.context, -1
+        table, _ = self._open()
+        missing = table.absent(chunks_of(self._key, self.feed.places))
 
         def say(share: float) -> None:
             nonlocal said
@@ -181,29 +170,37 @@ class TeacherLogitsBuilder:
         try:
             if len(missing):
                 context.reporter.say(StageStarted(stage="table"))
-                fill(table, compute, self._images, missing, context.pause, say)
+                table.fill(self.fast.teacher.compute, self._images, missing, context.pause, say)
         except BaseException:
             table.close()
             raise
         return table
 
-    @cached_property
-    def _images(self) -> torch.Tensor:
-        return self.dataset.train.images.to(self.context.device)
+    def _open(self) -> tuple[TeacherLogits, str]:
+        limit = int(self.context.machine.table_gib * GIB)
+        return open_table(self._folder, self._key, limit, teacher=self.source.label, data=self.config.data.name)
+
+    def _warn(self, code: str, message: str) -> None:
+        self.context.reporter.say(Warned(code=code, message=message))
+
+    @property
+    def _draw(self) -> int:
+        return seed_for(self.config.seed, "table")
 
     @property
     def _folder(self) -> Path:
         return tables_folder(self.context.machine.data_folder)
 
-    def _open(self, key: Key) -> tuple[Table, str]:
-        limit = int(self.context.machine.table_gib * GIB)
-        return open_table(self._folder, key, limit, teacher=self.source.label, data=self.config.data.name)
+    @cached_property
+    def _images(self) -> torch.Tensor:
+        return self.dataset.train.images.to(self.context.device)
 
-    def _key(self) -> Key:
+    @cached_property
+    def _key(self) -> TableKey:
         n, channels, height, width = self.dataset.train.images.shape
         device, machine, plan = self.context.device, self.context.machine, self.fast.plan
         half = plan.teacher == torch.bfloat16
-        return Key(
+        return TableKey(
             teacher_sha256=self.source.identity,
             model=self.source.model.model_dump_json(),
             data_sha256=self.data_sha256,
@@ -221,5 +218,5 @@ class TeacherLogitsBuilder:
         )
 
 
-def _words(error: TableError) -> str:
+def _text(error: TableError) -> str:
     return " ".join(filter(None, (error.what, error.hint)))

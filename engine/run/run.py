@@ -15,7 +15,7 @@ from engine.evaluate.evaluation import Subject, evaluate, subset
 from engine.evaluate.rejudged import machines_apart
 from engine.fast.path import FastPath
 from engine.run.context import RunContext
-from engine.run.fast_path import TeacherLogitsBuilder, build_fast_path, plan_of
+from engine.run.fast_path import TeacherLogitsOpener, build_fast_path
 from engine.runtime import provenance
 from engine.runtime.rng import seed_for
 from engine.spec.config import JudgeConfig, RunConfig
@@ -69,7 +69,7 @@ def train_and_evaluate(config: RunConfig, context: RunContext, loaded: checkpoin
     if loaded is None and source is not None and teacher is not None:
         _check_teacher(config, context, source, teacher, validation, dataset)
     nets = Nets(student, teacher, len(dataset.classes), context.device)
-    fast = build_fast_path(plan_of(config, context, dataset, source), context, nets, config.inner.student_mode)
+    fast = build_fast_path(config, context, nets, dataset, source)
     feed = Feed(training, config.data, context.device, context.format, config.training.batch_size, places)
 
     method: TrainingMethod = import_module(f"engine.methods.{config.method.name}").Method(config.method, fast.nets)
@@ -90,10 +90,10 @@ def train_and_evaluate(config: RunConfig, context: RunContext, loaded: checkpoin
     elif not trainer.steps_per_epoch:
         raise DataError(f"{len(feed)} training images are less than one batch of {feed.batch_size}")
     if not trainer.finished and source is not None:
-        TeacherLogitsBuilder(
+        TeacherLogitsOpener(
             fast=fast, config=config, context=context, source=source, dataset=dataset, data_sha256=data_hashes["train"],
             feed=feed, resumed=loaded is not None,
-        ).lay()  # fmt: skip
+        ).open_teacher_logits()  # fmt: skip
     _write_provenance(config, context, here, data_hashes, source, dataset, fast, trains=not trainer.finished)
     if not trainer.finished:
         _announce(config, context, trainer, student, dataset)

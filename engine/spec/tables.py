@@ -1,13 +1,16 @@
-"""Teacher tables on disk: where they lie, what identifies one, how large it is, whether an engine uses it.
+"""Tables of teacher logits on disk: what identifies one, its layout, who uses it, listing and removing.
 
-A table is a folder named by the hash of its key. Whoever makes, sets aside or removes one holds the shelf's lock;
-an engine that reads or writes one holds the table's own lock, shared, so that nobody removes it meanwhile.
+A table is one file in the data folder, named by the hash of its key:
+
+    header: JSON, padded to HEADER bytes | logits of chunk 0, 1, ... | one checksum (uint32) for each chunk, 0 = absent
+
+Whoever makes, writes, sets aside or removes a table holds the folder's lock. An engine that has a table open holds a
+shared lock on the file, so that nobody removes it.
 """
 
 import hashlib
 import os
 import re
-import secrets
 import shutil
 import stat
 import time
@@ -23,23 +26,20 @@ import msgspec
 from engine.spec import files, locks
 from engine.spec.errors import CrdndError
 
-FORMAT = 2
-META, RECORDS, LOCK = "meta.json", "logits.f32", "lock"
-SHELF_LOCK, FRESH, GONE = ".lock", ".new-", ".gone-"
-NAME = re.compile(r"[0-9a-f]{16}(\.damaged(-\d+)?)?")  # of a table's folder
+FORMAT = 3
+HEADER = 1 << 16  # bytes
+LOCK = ".lock"  # of the folder
+NAME = re.compile(r"[0-9a-f]{16}(\.damaged(-\d+)?)?")  # of a table; formats 1 and 2 were folders of such a name
 PATIENCE = 10.0  # seconds to wait for a lock that is held for moments only
-MAX_META = 1 << 16  # bytes
-
-
 _Side = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
 
 
 class TableError(CrdndError):
-    """A teacher table cannot be used. A run does without it."""
+    """A table of teacher logits cannot be used. A run does without it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Key:
+class TableKey:
     """All that the bits of a teacher's logits depend on. Equal keys share one table."""
 
     teacher_sha256: str
@@ -50,7 +50,7 @@ class Key:
     padding: Annotated[int, msgspec.Meta(ge=0, le=1 << 10)]
     flip: bool
     image: tuple[_Side, _Side, _Side]  # C H W
-    precision: Literal["float32", "bfloat16"]  # of the teacher's arithmetic; records are float32 always
+    precision: Literal["float32", "bfloat16"]  # of the teacher's arithmetic; logits are stored as float32
     folded: bool
     layout: str
     device: str  # the GPU, or the CPU and the instructions that it may use
@@ -59,65 +59,59 @@ class Key:
 
     @property
     def views(self) -> int:
-        """Of one image: every crop, mirrored or not. 162 for a padding of 4 with flips."""
+        """Views of one image: every crop, mirrored or not. 162 for a padding of 4 with flips."""
         return (2 * self.padding + 1) ** 2 * (1 + self.flip)
 
     @property
     def chunks(self) -> int:
-        """Of all views; the last one may hold some twice."""
+        """Chunks of all views; the last chunk may repeat the last view."""
         return -(-self.images * self.views // self.rows)
 
     @property
     def chunk_bytes(self) -> int:
-        """Of the logits of a chunk."""
+        """Bytes of the logits of a chunk."""
         return 4 * self.rows * self.classes
 
     @property
-    def table_bytes(self) -> int:
-        """All logits, then all checksums. CIFAR-10, chunks of 32: 253,125 x (1,280 + 4) = 325 MB."""
-        return self.chunks * (self.chunk_bytes + 4)
+    def sums_at(self) -> int:
+        """Where in the file the checksums begin."""
+        return HEADER + self.chunks * self.chunk_bytes
 
     @property
-    def digest(self) -> bytes:
-        """SHA-256 of the format and all fields."""
-        return hashlib.sha256(msgspec.json.encode((FORMAT, self), order="deterministic")).digest()
+    def table_bytes(self) -> int:
+        """Bytes of the file. CIFAR-10 in chunks of 32: 65,536 + 253,125 x (1,280 + 4) = 325 MB."""
+        return self.sums_at + 4 * self.chunks
 
     @property
     def id(self) -> str:
-        """Name of the table's folder."""
-        return self.digest.hex()[:16]
+        """Name of the table's file: SHA-256 of the format and all fields, cut."""
+        return hashlib.sha256(msgspec.json.encode((FORMAT, self), order="deterministic")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Meta:
-    """What a table's folder says of itself."""
+class TableMeta:
+    """The header of a table."""
 
     format: int
-    key: Key
+    key: TableKey
     created: float  # seconds since 1970
     teacher: str = ""  # for people; no part of the key
     data: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
-    """A table as a list shows it."""
+class ListedTable:
+    """A table as `crdnd tables` shows it."""
 
     id: str
     path: Path
-    meta: Meta | None  # None when it cannot be read
-    trouble: str  # empty when nothing is wrong with it
+    meta: TableMeta | None  # None when it cannot be read
+    trouble: str  # why no engine uses it; empty when nothing is wrong
     filled: float | None  # share of the chunks that were written
     bytes: int  # when it is full
     bytes_on_disk: int
     last_used: float | None  # seconds since 1970
     in_use: bool
-
-
-class _Version(msgspec.Struct):
-    """Of any format."""
-
-    format: int
 
 
 def tables_folder(data: Path) -> Path:
@@ -126,72 +120,49 @@ def tables_folder(data: Path) -> Path:
 
 
 def names(folder: Path) -> list[str]:
-    """Folders of tables, also of those set aside; links are none."""
+    """Names of the tables in this folder, also of those set aside and of former formats; links are none."""
     try:
-        entries = list(os.scandir(folder))
+        return sorted(e.name for e in os.scandir(folder) if NAME.fullmatch(e.name) and not e.is_symlink())
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise TableError(f"the teachers' tables cannot be listed: {error.strerror}", where=str(folder)) from None
-    return sorted(e.name for e in entries if NAME.fullmatch(e.name) and e.is_dir(follow_symlinks=False))
 
 
-def listed(folder: Path) -> list[Listed]:
+def listed(folder: Path) -> list[ListedTable]:
     """All tables, the one used last first."""
-    found = [_look(folder / name) for name in names(folder)]
+    found = [_listed(folder / name) for name in names(folder)]
     return sorted(found, key=lambda table: (-(table.last_used or 0.0), table.id))
 
 
-def read_meta(path: Path) -> Meta:
-    """Of the table in this folder; TableError when it is damaged or of another version."""
+def read_meta(path: Path) -> TableMeta:
+    """The header of the table in this file; TableError when it is damaged, of another format, or no plain file."""
     try:
-        return files.parsed(files.content_of(path / META, MAX_META), _meta)
-    except OSError as error:
-        raise TableError(f"its {META} cannot be read: {error.strerror}") from None
-    except files.MalformedError as error:
-        raise TableError(f"its {META} cannot be read: {error}") from None
+        file = _opened(path)
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                what = "it is a folder: another version of crdnd made it" if path.is_dir() else "it is no plain file"
+                raise TableError(what)
+            return files.parsed(os.pread(file, HEADER, 0), _decode)
+        finally:
+            os.close(file)
+    except (OSError, files.MalformedError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise TableError(f"its header cannot be read: {why}") from None
 
 
-def _meta(content: bytes) -> Meta:
-    version = msgspec.json.decode(content, type=_Version).format
-    if version != FORMAT:
-        raise TableError(f"it is of format {version}, not {FORMAT}: another version of crdnd made it")
-    return msgspec.json.decode(content, type=Meta)
-
-
-def trouble(path: Path, key: Key | None = None) -> str:
-    """Why no engine uses the table in this folder, or nothing; `key` is what it should hold, else its name tells."""
+def trouble(path: Path, key: TableKey | None = None) -> str:
+    """Why no engine uses the table in this file, or nothing; `key` is what it should hold, else its name tells."""
     try:
         found = read_meta(path).key
-        if found.id != path.name[:16] or found != (key or found):
-            return "it holds the logits of another key than its name says"
-        for name, wanted in ((LOCK, None), (RECORDS, found.table_bytes)):
-            facts = (path / name).stat(follow_symlinks=False)
-            if not stat.S_ISREG(facts.st_mode):
-                return f"its {name} is no plain file"
-            if wanted is not None and facts.st_size != wanted:
-                return f"its {name} has {facts.st_size:,} bytes instead of {wanted:,}"
+        size = path.stat(follow_symlinks=False).st_size
     except TableError as error:
         return error.what
     except OSError as error:
-        return f"{Path(error.filename or path).name} cannot be read: {error.strerror}"
-    return ""
-
-
-def written(path: Path, key: Key) -> float:
-    """Share of the chunks whose checksum was written, which is never 0."""
-    with (path / RECORDS).open("rb") as file:
-        file.seek(key.chunks * key.chunk_bytes)
-        sums = array("I", file.read(4 * key.chunks))
-    return sum(map(bool, sums)) / key.chunks
-
-
-def size(path: Path) -> int:
-    """Bytes of the table in this folder when it is full; 0 where that cannot be seen."""
-    try:
-        return (path / RECORDS).stat(follow_symlinks=False).st_size
-    except OSError:
-        return 0
+        return f"it cannot be read: {error.strerror}"
+    if found.id != path.name[:16] or found != (key or found):
+        return "it holds the logits of another key than its name says"
+    return "" if size == found.table_bytes else f"it has {size:,} bytes instead of {found.table_bytes:,}"
 
 
 def remove(folder: Path, name: str) -> tuple[str, int]:
@@ -205,21 +176,19 @@ def remove(folder: Path, name: str) -> tuple[str, int]:
         what = f"several tables begin with `{name}`: {', '.join(chosen)}" if chosen else f"there is no table `{name}`"
         raise TableError(what, where=str(folder), hint="`crdnd tables` lists them.")
     path = folder / chosen[0]
-    with shelf_lock(folder):
+    with folder_lock(folder):
         if in_use(path):
             hint = "Stop the runs that train with this teacher first; `crdnd runs` lists them."
             raise TableError("an engine uses this table", where=str(path), hint=hint)
-        freed = sum(file.stat(follow_symlinks=False).st_blocks * 512 for file in os.scandir(path))
-        gone = folder / f"{GONE}{secrets.token_hex(8)}"
-        path.rename(gone)
-        shutil.rmtree(gone)
+        freed = _listed(path).bytes_on_disk
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     return chosen[0], freed
 
 
 @contextmanager
-def shelf_lock(folder: Path) -> Iterator[None]:
-    """Held while tables are made, set aside or removed, which takes moments. OSError when it cannot be written."""
-    file = locks.open_lock(folder / SHELF_LOCK)
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Held for moments: while a table is made, opened, written, set aside or removed. OSError when it cannot be had."""
+    file = locks.open_lock(folder / LOCK)
     try:
         take(file, folder)
         yield
@@ -228,7 +197,7 @@ def shelf_lock(folder: Path) -> Iterator[None]:
 
 
 def take(file: int, path: Path, *, shared: bool = False) -> None:
-    """A lock, within the patience; TableError when another process keeps it."""
+    """Lock this descriptor within PATIENCE; TableError when another process keeps it."""
     end = time.monotonic() + PATIENCE
     while not locks.take(file, shared=shared):
         if time.monotonic() > end:
@@ -237,24 +206,43 @@ def take(file: int, path: Path, *, shared: bool = False) -> None:
 
 
 def in_use(path: Path) -> bool:
-    """Whether an engine holds this table's lock."""
-    return locks.is_held(path / LOCK, shared=False)  # a table without its lock is damaged, and nobody can have it open
-
-
-def _look(path: Path) -> Listed:
-    meta, filled, used, whole, last = None, None, 0, 0, None
-    found_wrong = trouble(path)
-    wrong = found_wrong or "an engine computed other logits than it holds, and set it aside" * ("." in path.name)
+    """Whether an engine has this table open; a table of a former format has its lock in a file of its own."""
     try:
-        last = (path / LOCK).stat(follow_symlinks=False).st_mtime
-        found = (path / RECORDS).stat(follow_symlinks=False)
-        used, whole = found.st_blocks * 512, found.st_size
-        last = max(last, found.st_mtime)
+        file = _opened(path / "lock" if path.is_dir() else path)
+        try:
+            return not locks.take(file)
+        finally:
+            os.close(file)
+    except OSError:
+        return False
+
+
+def _opened(path: Path) -> int:
+    """A descriptor to read from, without following a link or waiting for a pipe."""
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _decode(content: bytes) -> TableMeta:
+    if msgspec.json.decode(content)["format"] != FORMAT:
+        raise TableError(f"it is not of format {FORMAT}: another version of crdnd made it")
+    return msgspec.json.decode(content, type=TableMeta)
+
+
+def _listed(path: Path) -> ListedTable:
+    meta, filled, found_wrong = None, None, trouble(path)
+    aside = "an engine computed other logits than it holds, and set it aside" * ("." in path.name)
+    parts: list[os.stat_result] = []
+    try:
+        parts = [part.stat(follow_symlinks=False) for part in (path.iterdir() if path.is_dir() else [path])]
         meta = read_meta(path)
-        filled = None if found_wrong else written(path, meta.key)
+        if not found_wrong:
+            with path.open("rb") as file:
+                file.seek(meta.key.sums_at)
+                filled = sum(map(bool, array("I", file.read(4 * meta.key.chunks)))) / meta.key.chunks
     except (TableError, OSError):
-        wrong = wrong or "it is being removed"
-    return Listed(
-        id=path.name, path=path, meta=meta, trouble=wrong, filled=filled, bytes=whole, bytes_on_disk=used,
-        last_used=last, in_use=in_use(path),
+        found_wrong = found_wrong or "it is being removed"
+    return ListedTable(
+        id=path.name, path=path, meta=meta, trouble=found_wrong or aside, filled=filled, in_use=in_use(path),
+        bytes=sum(part.st_size for part in parts), bytes_on_disk=sum(part.st_blocks * 512 for part in parts),
+        last_used=max((part.st_mtime for part in parts), default=None),
     )  # fmt: skip

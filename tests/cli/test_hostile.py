@@ -61,7 +61,7 @@ def test_hostile_parts_of_runs_stop_no_command(tmp_path: Path, content: str, cal
     names, whole = neighbours(runs, content), hostile.run(runs, "20261122-230000-rslad-small_cnn-s0-0001").id
     for part in ("tickets/x.json", f"tickets/{whole}.json", "settings.toml", "studies/x.json", "worker.lock"):
         hostile.plant(runs / ".queue" / part, content)
-    hostile.plant(tables.tables_folder(tmp_path / "data") / ("0" * 16) / tables.META, content)
+    hostile.plant(tables.tables_folder(tmp_path / "data") / ("0" * 16), content)
     code, said = call("runs", "--json")
     assert code == 0
     assert whole in [row["id"] for row in json.loads(said)]

@@ -162,18 +162,17 @@ def test_sweeping_walks_past_links(tmp_path: Path, outside: Path) -> None:
 
 
 def test_a_table_of_numbers_beyond_any_is_damaged(tmp_path: Path) -> None:
-    folder = tmp_path / ("0" * 16)
-    folder.mkdir()
+    table = tmp_path / ("0" * 16)
     key = {
-        "teacher_sha256": "a", "model": "[" * 10**5, "data_sha256": "b", "images": 10**400, "classes": 10, "padding": 4,
+        "teacher_sha256": "a", "model": "[" * 1000, "data_sha256": "b", "images": 10**400, "classes": 10, "padding": 4,
         "flip": True, "image": [3, 32, 32], "precision": "float32", "folded": True, "layout": "contiguous",
         "device": "cpu", "torch": "2", "rows": 8,
     }  # fmt: skip
     text = str({"format": tables.FORMAT, "key": key, "created": 1.0}).replace("'", '"').replace("True", "true")
     for content in (text.encode(), b"[" * 10**5, b"{}"):
-        (folder / tables.META).write_bytes(content)
+        table.write_bytes(content)
         with pytest.raises(tables.TableError, match="cannot be read"):
-            tables.read_meta(folder)
+            tables.read_meta(table)
         assert tables.listed(tmp_path)[0].trouble
 
 

@@ -3,10 +3,13 @@
 import json
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
-from engine.fast import table as table_file
+from engine.fast.teacher_logits import open_table
+from engine.run.fast_path import TeacherLogitsOpener
 from engine.spec import tables
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
@@ -22,7 +25,7 @@ from tests.engine.broken_runs import (
     short,
 )
 from tests.engine.broken_runs import state as state_of
-from tests.engine.table_bench import scribbled
+from tests.engine.logits_bench import scribbled
 from tests.engine.tampering import rewrite
 
 ENDS = {"": FINISHED, "SIGTERM": STOPPED, "full": FINISHED, "die": -signal.SIGKILL}
@@ -42,7 +45,7 @@ def told(run: RunDir) -> list[float]:
     return [event["loss"] for event in said(run, "step_done")]
 
 
-def shelf(data: Path) -> list[str]:
+def tables_of(data: Path) -> list[str]:
     return tables.names(tables_folder(data))
 
 
@@ -62,9 +65,9 @@ def cut(fork_server: ForkServer, folder: Path, data: Path, **machine) -> RunDir:
 
 def test_engines_without_with_an_empty_and_with_anothers_table(fork_server: ForkServer, own: Path, tmp_path):
     without = worked(fork_server, tmp_path / "off", own, table="off")
-    assert shelf(own) == []
+    assert tables_of(own) == []
     first, second = (worked(fork_server, tmp_path / name, own, table="complete") for name in ("first", "second"))
-    assert len(shelf(own)) == 1
+    assert len(tables_of(own)) == 1
     assert told(second) == told(first) == pytest.approx(told(without), rel=1e-6)  # seen: equal
     assert_equal(state_of(newest(second)), state_of(newest(first)))
     (began,) = said(first, "training_started")
@@ -78,7 +81,7 @@ def test_auto_has_no_table_where_asking_is_cheaper_one_where_a_study_pays_for_it
     fork_server: ForkServer, own: Path, tmp_path
 ):
     alone = worked(fork_server, tmp_path / "alone", own)  # two epochs, where an image has more views
-    assert tabled(alone) == ["off"] and shelf(own) == []
+    assert tabled(alone) == ["off"] and tables_of(own) == []
     (began,) = said(alone, "training_started")
     assert any(note.startswith("no teacher table: 64 teacher forwards are planned") for note in began["notes"])
     assert tabled(worked(fork_server, tmp_path / "study", own, table_epochs=1000)) == ["complete"]
@@ -89,7 +92,7 @@ def test_an_exact_engine_switches_nothing_on(fork_server: ForkServer, own: Path,
     run = worked(fork_server, tmp_path, own, exact=True, table="complete")
     (began,) = said(run, "training_started")
     assert began.get("switches", {}) == {} and json.loads(run.provenance.read_text())["switches"] == {}
-    assert shelf(own) == []
+    assert tables_of(own) == []
 
 
 def test_a_run_resumed_where_its_table_is_gone_makes_it_again_and_ends_as_the_unbroken_one(
@@ -97,7 +100,7 @@ def test_a_run_resumed_where_its_table_is_gone_makes_it_again_and_ends_as_the_un
 ):
     unbroken = worked(fork_server, tmp_path / "a", own, table_epochs=1000)
     run = cut(fork_server, tmp_path / "b", own, table_epochs=1000)
-    tables.remove(tables_folder(own), shelf(own)[0])
+    tables.remove(tables_folder(own), tables_of(own)[0])
     rewrite(run.machine, lambda text: text.replace('"table_epochs":1000', '"table_epochs":0'))
     assert fork_server.work(run) == FINISHED
     assert told(run) == told(unbroken) and tabled(run) == ["complete"] * 2
@@ -122,7 +125,7 @@ def test_a_run_whose_table_cannot_be_had_any_more_goes_on_and_says_how_equal_it_
 ):
     unbroken = worked(fork_server, tmp_path / "a", own, table="complete")
     run = cut(fork_server, tmp_path / "b", own, table_epochs=1000)
-    tables.remove(tables_folder(own), shelf(own)[0])
+    tables.remove(tables_folder(own), tables_of(own)[0])
     machine = Machine.model_validate_json(run.machine.read_bytes())
     run.machine.write_text(machine.model_copy(update={"table_gib": 1e-9}).model_dump_json())
     assert fork_server.work(run) == FINISHED
@@ -156,7 +159,7 @@ def test_a_fill_that_was_killed_goes_on_behind_a_chunk_without_its_checksum(
     fork_server: ForkServer, own: Path, tmp_path
 ):
     unbroken = worked(fork_server, tmp_path / "a", own, table="complete")
-    tables.remove(tables_folder(own), shelf(own)[0])
+    tables.remove(tables_folder(own), tables_of(own)[0])
     run = worked(fork_server, tmp_path / "b", own, {"at": "table", "k": 6, "do": "die"}, table="complete")
     (found,) = tables.listed(tables_folder(own))
     assert found.filled is not None and 0 < found.filled < 1 and not found.in_use
@@ -167,24 +170,64 @@ def test_a_fill_that_was_killed_goes_on_behind_a_chunk_without_its_checksum(
 
 def test_a_cut_off_table_is_set_aside_and_a_new_one_begun(fork_server: ForkServer, own: Path, tmp_path):
     first = worked(fork_server, tmp_path / "first", own, table="complete")
-    (name,) = shelf(own)
-    records = tables_folder(own) / name / tables.RECORDS
-    records.write_bytes(records.read_bytes()[:-4])
+    (name,) = tables_of(own)
+    table = tables_folder(own) / name
+    table.write_bytes(table.read_bytes()[:-4])
     second = worked(fork_server, tmp_path / "second", own, table="complete")
     assert [warned["code"] for warned in warnings(second)] == ["table_damaged"]
-    assert shelf(own) == [name, f"{name}.damaged"]
+    assert tables_of(own) == [name, f"{name}.damaged"]
     assert told(second) == told(first)
 
 
 def test_a_table_that_holds_other_logits_is_set_aside_and_a_new_one_begun(fork_server: ForkServer, own: Path, tmp_path):
     first = worked(fork_server, tmp_path / "first", own, table="complete")
-    (name,) = shelf(own)
+    (name,) = tables_of(own)
     folder = tables_folder(own)
     key = tables.read_meta(folder / name).key
     tables.remove(folder, name)
-    scribbled(table_file.open_table(folder, key, 1 << 30)[0]).close()
+    scribbled(open_table(folder, key, 1 << 30)[0]).close()
     second = worked(fork_server, tmp_path / "second", own, table="complete")
     (warned,) = warnings(second)
     assert warned["code"] == "table_damaged" and "from what the teacher answers" in warned["message"]
-    assert shelf(own) == [name, f"{name}.damaged"]
+    assert tables_of(own) == [name, f"{name}.damaged"]
     assert told(second) == told(first)
+
+
+def test_a_run_that_filled_its_table_as_it_went_does_not_have_to_fill_all_of_it(
+    fork_server: ForkServer, own: Path, tmp_path: Path
+) -> None:
+    run = cut(fork_server, tmp_path, own)
+    rewrite(run.provenance, lambda text: text.replace('"table": "off"', '"table": "lazy"'))
+    assert fork_server.work(run) == FINISHED
+    assert tabled(run) == ["off"] * 2 and tables_of(own) == [] and not warnings(run)
+
+
+@pytest.mark.parametrize("wanted", ["complete", "auto"])
+def test_a_run_does_without_a_table_that_lies_and_cannot_be_set_aside(
+    fork_server: ForkServer, own: Path, tmp_path: Path, wanted: str
+) -> None:
+    without = worked(fork_server, tmp_path / "off", own, table="off")
+    worked(fork_server, tmp_path / "first", own, table="complete")
+    (name,) = tables_of(own)
+    folder = tables_folder(own)
+    key = tables.read_meta(folder / name).key
+    tables.remove(folder, name)
+    scribbled(open_table(folder, key, 1 << 30)[0]).close()
+    run = worked(fork_server, tmp_path / "run", own, {"at": "aside", "k": 1, "do": "full"}, table=wanted)
+    assert tabled(run) == ["off"] and told(run) == told(without) and tables_of(own) == [name]
+    first = warnings(run)[0]
+    assert first["code"] == "table_damaged" and "from what the teacher answers" in first["message"]
+    assert "cannot be set aside" in first["message"] and "No space left" in first["message"]
+    (began,) = said(run, "training_started")
+    assert any(note.startswith("no teacher table: ") for note in began["notes"])
+
+
+def test_the_images_of_a_table_are_brought_to_the_device_once() -> None:
+    images = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+    laying = object.__new__(TeacherLogitsOpener)
+    dataset, context = (
+        SimpleNamespace(train=SimpleNamespace(images=images)),
+        SimpleNamespace(device=torch.device("meta")),
+    )
+    vars(laying).update(dataset=dataset, context=context)
+    assert laying._images.is_meta and laying._images is laying._images
