@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from benchmarks import plain_attacks, robust_student
 from benchmarks.interleave import clock_of, interleave, machine_facts, save
 from benchmarks.step import STUDENTS, calibrated
-from engine.evaluate import autoattack
-from engine.evaluate.bench import Bench, Keeping, Watched, fold
-from engine.evaluate.strike import clean_predictions, strike_all
+from engine.evaluate.attack_run import clean_predictions, run_attack
+from engine.evaluate.context import EvaluationContext, Interruptible, folded_copy
+from engine.fast.folding import FoldingError
 from engine.runtime.device import frozen_eval, full_precision
 from engine.runtime.rng import isolated_rng, seed_all, seed_for
-from engine.spec.attacks import PGDSAT, AttackSpec, CWInf, ThreatModel
+from engine.spec.attacks import PGDSAT, AttackSpec, AutoAttack, CWInf, ThreatModel
 from engine.types import Split
 
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ class Counted(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Sides:
-    """A net as the usual scripts have it, and as our benches have it: watched, and beside its folded copy."""
+    """A net as the usual scripts have it, and as our evaluations have it: watched, and beside its folded copy."""
 
     plain: Counted
     net: Counted
@@ -63,9 +63,9 @@ class Sides:
     batch: int
     seed: int
 
-    def bench(self, split: Split, variant: str) -> Bench:
+    def context(self, split: Split, variant: str) -> EvaluationContext:
         """`exact` climbs on the net itself, `folded` on its copy, `worst` on the copy until it is fooled."""
-        return Bench(
+        return EvaluationContext(
             net=self.net,
             images=split.images,
             labels=split.labels,
@@ -80,9 +80,9 @@ class Sides:
 
     def ours(self, split: Split, spec: AttackSpec, variant: str) -> Tensor:
         """Who (N) is right before and after."""
-        bench = self.bench(split, variant)
+        context = self.context(split, variant)
         with isolated_rng(), full_precision(), frozen_eval(self.net):
-            return strike_all(bench, spec, clean_predictions(bench).predicted, Keeping(), silent).struck.robust
+            return run_attack(context, spec, clean_predictions(context).predicted).robust
 
     def theirs(self, split: Split, spec: AttackSpec, loss: plain_attacks.Loss) -> tuple[Tensor, Tensor]:
         """Who (N) is right before, and who is behind the attack; the noise is ours."""
@@ -162,10 +162,11 @@ def subject(wanted: argparse.Namespace, images: Tensor) -> tuple[nn.Module, str,
 
 def prepare(net: nn.Module, shown: Split, wanted: argparse.Namespace) -> Sides:
     """Both sides of one net; SystemExit when it cannot be folded."""
-    copy = fold(net, shown.images, CPU)
-    if copy.net is None:
-        raise SystemExit(copy.why)
-    watched, folded = (Counted(Watched(one, lambda: None)) for one in (net, copy.net))
+    try:
+        copy = folded_copy(net, shown.images, CPU)
+    except FoldingError as error:
+        raise SystemExit(error.what) from None
+    watched, folded = (Counted(Interruptible(one, lambda: None)) for one in (net, copy))
     return Sides(plain=Counted(net), net=watched, copy=folded, batch=wanted.batch, seed=wanted.seed)
 
 
@@ -211,11 +212,9 @@ def suite(sides: Sides, split: Split, seed: int, *, ours_first: bool) -> dict[st
     clock, seconds, asked, verdicts = clock_of(CPU), {}, {}, {}
 
     def ours() -> None:
-        bench = replace(sides.bench(split, "folded"), batch_size=len(split.labels), seed=seed)
+        context = replace(sides.context(split, "folded"), batch_size=len(split.labels), seed=seed)
         with isolated_rng(), full_precision(), frozen_eval(sides.net):
-            verdicts["ours"] = autoattack.run(
-                bench, clean_predictions(bench).predicted, Keeping(), silent
-            ).struck.robust
+            verdicts["ours"] = run_attack(context, AutoAttack(), clean_predictions(context).predicted).robust
 
     def theirs() -> None:
         with isolated_rng():
@@ -271,10 +270,6 @@ def _row(name: str, speed: tuple[float, float, float], fewer: float, of: dict[st
     median, low, high = speed
     verdicts = f"{of['verdicts_changed']} of {of['n']:,} | {of['clean']:,} | {of['robust']:,}"
     return f"| {name} | **{median:.2f}** [{low:.2f}, {high:.2f}] | {fewer:.2f} | {verdicts} |"
-
-
-def silent(_part: str, _done: int, _total: int, _robust: float) -> None:
-    """Nobody waits here."""
 
 
 if __name__ == "__main__":

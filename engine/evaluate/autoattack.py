@@ -2,13 +2,11 @@
 
 Croce and Hein, ICML 2020, arXiv:2003.01690. Every batch starts from the same seed, as in the original, so the batch
 size belongs to the result. pyautoattack's own resume never works, and its flags only reach a log: both are done here.
-Its attacks climb on the bench's folded copy where there is one; who was fooled is the network's own answer.
 """
 
 import json
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,40 +14,37 @@ from pyautoattack import AutoAttack, checks
 from torch import Tensor
 
 from engine.ascent import assert_inside
-from engine.evaluate.bench import Assault, Bench, Keeping, Kept, Progress, Struck, predict
+from engine.evaluate.context import AttackCheckpoint, AttackResult, Batch, EvaluationContext, Progress, predict
 
-DLR_CLASSES = 4  # the targeted loss looks at the fourth largest logit
+DLR_CLASSES = 4  # the targeted loss needs the fourth largest logit
 TARGETS = 9
 # Images, and share of them, that FAB leaves so near to the boundary that sums in another batch turn them.
 AT_THE_BOUNDARY, AT_THE_BOUNDARY_SHARE = 2, 0.005
 
 
-class Ear:
-    """Stands in for pyautoattack's logger: a warning becomes a code."""
+class CodeLogger:
+    """In place of pyautoattack's logger: any warning adds `code` to `codes`."""
 
-    def __init__(self, listening_for: str = "") -> None:
-        self.codes: set[str] = set()
-        self.listening_for = listening_for
+    def __init__(self, code: str, codes: set[str]) -> None:
+        self.code, self.codes = code, codes
 
     def warning(self, _message: str) -> None:
-        """Heard."""
-        self.codes.add(self.listening_for)
+        self.codes.add(self.code)
 
 
-def run(bench: Bench, clean: Tensor, keeping: Keeping, progress: Progress) -> Assault:
-    """All images through APGD-CE, APGD-T, FAB-T and Square; each attack meets the survivors of those before it.
+def run(context: EvaluationContext, clean: Tensor, checkpoint: AttackCheckpoint, progress: Progress) -> AttackResult:
+    """All images through APGD-CE, APGD-T, FAB-T and Square; each attack gets the survivors of those before it.
 
     clean: N predictions before the attack. Below four classes APGD-T is left out, and a mark says so.
     """
-    ear = Ear()
-    y = bench.labels.cpu()
-    outputs, heard = bench.ranks.on_leader(lambda: _check(bench, keeping))
-    ear.codes |= heard
-    parts = assemble(bench, outputs, ear)
+    y = context.labels.cpu()
+    outputs, marks = context.ranks.on_leader(lambda: _check_model(context, checkpoint))
+    parts = assemble(context, outputs)
+    marks |= {"autoattack_few_classes"} if outputs < DLR_CLASSES else set()
     robust, predicted = clean == y, clean.clone()  # N, N
-    distance, reach = torch.full((bench.n,), torch.inf), torch.zeros(bench.n)
+    distance, largest_change = torch.full((context.n,), torch.inf), torch.zeros(context.n)
     distance[~robust] = 0.0
-    kept = bench.batch(keeping.gallery)[0].cpu()
+    kept = context.batch(context.gallery)[0].cpu()
     accuracy = {"clean": _share(robust)}
     seconds, differently = 0.0, 0
     for name, part in parts.items():
@@ -58,83 +53,68 @@ def run(bench: Bench, clean: Tensor, keeping: Keeping, progress: Progress) -> As
             break
         done = 0
         progress(name, 0, len(survivors), _share(robust))
-        for positions, batch in _strike_all(bench, name, part, survivors, keeping):
-            ear.codes.update(_read(batch["codes"]))
-            fallen = positions[batch["fooled"]]
+        batches = survivors.split(context.batch_size)
+        for k, batch in checkpoint.each(
+            context.ranks,
+            name,
+            len(batches),
+            lambda k, part=part, batches=batches: _attack_batch(context, part, batches[k]),  # type: ignore[misc]
+            lambda k, saved, batches=batches: torch.equal(saved["positions"], batches[k]),  # type: ignore[misc]
+        ):
+            marks.update(_decode(batch["codes"]))
+            fallen = batches[k][batch["fooled"]]
             robust[fallen], predicted[fallen] = False, batch["predicted"]
-            distance[fallen], reach[fallen] = batch["distance"], batch["reach"]
-            for place, adversarial in zip(fallen.tolist(), batch["x_adv"], strict=True):
-                kept[keeping.gallery == place] = adversarial
+            distance[fallen], largest_change[fallen] = batch["distance"], batch["reach"]
+            for place, x_adv in zip(fallen.tolist(), batch["x_adv"], strict=True):
+                kept[context.gallery == place] = x_adv
             seconds += float(batch["seconds"])
             differently += int(batch["differently"])
-            done += len(positions)
+            done += len(batches[k])
             progress(name, done, len(survivors), _share(robust))
         accuracy[name] = _share(robust)
-    ear.listening_for = "autoattack_square"
-    checks.check_square_sr(accuracy, logger=ear)
-    finite = predicted >= 0
-    marks = ear.codes | (set() if finite.all() else {"non_finite"})
+    checks.check_square_sr(accuracy, logger=CodeLogger("autoattack_square", marks))
     details = {f"after_{name}": share for name, share in accuracy.items() if name != "clean"}
     if differently:
         details["rescored_differently"] = float(differently)
-    if differently > max(AT_THE_BOUNDARY, AT_THE_BOUNDARY_SHARE * bench.n):
+    if differently > max(AT_THE_BOUNDARY, AT_THE_BOUNDARY_SHARE * context.n):
         marks.add("rescored_differently")
-    struck = Struck(robust, predicted, finite, distance, reach, seconds, details, tuple(sorted(marks)))
-    return Assault(struck, kept)
+    if not bool((predicted >= 0).all()):
+        marks.add("non_finite")
+    return AttackResult(
+        robust, predicted, distance, largest_change, seconds, details, tuple(sorted(marks)), adversarial=kept
+    )
 
 
-def assemble(bench: Bench, outputs: int, ear: Ear) -> dict[str, Any]:
+def assemble(context: EvaluationContext, outputs: int) -> dict[str, Any]:
     """pyautoattack's attack objects as its standard version sets them up, by name, in order."""
     suite = AutoAttack(
-        bench.attacked,
+        context.attacked,
         norm="Linf",
-        eps=float(bench.threat_model.epsilon),
-        seed=bench.seed,
+        eps=float(context.threat_model.epsilon),
+        seed=context.seed,
         version="standard",
-        device=bench.device,
+        device=context.device,
     )
     targets = min(TARGETS, outputs - 1)
     suite.apgd.loss = "ce"
     suite.apgd_targeted.n_target_classes = targets
     suite.fab.targeted, suite.fab.n_restarts, suite.fab.n_target_classes = True, 1, targets
-    parts = {"apgd-ce": suite.apgd, "apgd-t": suite.apgd_targeted, "fab-t": suite.fab, "square": suite.square}
-    if outputs < DLR_CLASSES:
-        del parts["apgd-t"]
-        ear.codes.add("autoattack_few_classes")
-    return parts
+    targeted = {"apgd-t": suite.apgd_targeted} if outputs >= DLR_CLASSES else {}
+    return {"apgd-ce": suite.apgd, **targeted, "fab-t": suite.fab, "square": suite.square}
 
 
-def _strike_all(
-    bench: Bench,
-    name: str,
-    part: Any,  # noqa: ANN401  one of pyautoattack's attacks
-    survivors: Tensor,
-    keeping: Keeping,
-) -> Iterator[tuple[Tensor, Kept]]:
-    """Batch by batch, on every rank: the places of the images, and what became of them."""
-    batches = survivors.split(bench.batch_size)
-    struck = keeping.each(
-        bench.ranks,
-        name,
-        len(batches),
-        lambda k: _strike(bench, part, batches[k]),
-        lambda k, saved: torch.equal(saved["positions"], batches[k]),
-    )
-    return ((batches[k], batch) for k, batch in struck)
-
-
-def _strike(bench: Bench, part: Any, positions: Tensor) -> Kept:  # noqa: ANN401
+def _attack_batch(context: EvaluationContext, part: Any, positions: Tensor) -> Batch:  # noqa: ANN401
     """One batch of survivors: who was fooled, and of those the prediction, the image and its distance."""
-    began = time.perf_counter()
-    x, y = bench.batch(positions)
-    part.logger = ear = Ear("autoattack_zero_gradient")
+    began, codes = time.perf_counter(), set[str]()
+    x, y = context.batch(positions)
+    part.logger = CodeLogger("autoattack_zero_gradient", codes)
     with torch.no_grad():
-        part.seed = bench.seed
+        part.seed = context.seed
         x_adv = part.perturb(x.clone(), y.clone())
-        assert_inside(x_adv, x, bench.threat_model)
-        answer = predict(bench.net, x_adv)
+        assert_inside(x_adv, x, context.threat_model)
+        answer = predict(context.net, x_adv)
         fooled = answer != y
-        again = predict(bench.net, x_adv[fooled]) if bool(fooled.any()) else answer[fooled]
+        again = predict(context.net, x_adv[fooled]) if bool(fooled.any()) else answer[fooled]
     delta = (x_adv - x)[fooled].flatten(1)
     return {
         "positions": positions,
@@ -144,46 +124,41 @@ def _strike(bench: Bench, part: Any, positions: Tensor) -> Kept:  # noqa: ANN401
         "distance": delta.norm(dim=1).cpu(),
         "reach": delta.abs().amax(dim=1).cpu(),
         "differently": (again == y[fooled]).sum().cpu(),
-        "codes": _written(ear.codes),
+        "codes": _encode(codes),
         "seconds": torch.tensor(time.perf_counter() - began, dtype=torch.float64),
     }
 
 
-def _written(codes: set[str]) -> Tensor:
-    return torch.tensor(list(json.dumps(sorted(codes)).encode()), dtype=torch.uint8)
+def _check_model(context: EvaluationContext, checkpoint: AttackCheckpoint) -> tuple[int, set[str]]:
+    """pyautoattack's checks of the model on the first batch: the number of outputs, and codes of its warnings.
 
-
-def _read(codes: Tensor) -> set[str]:
-    return set(json.loads(bytes(codes.tolist())))
-
-
-def _check(bench: Bench, keeping: Keeping) -> tuple[int, set[str]]:
-    """pyautoattack's checks of the model on the first batch: the number of outputs, and what was noticed."""
-    saved = keeping.partial.load("checks") if keeping.partial else None
+    Its last check counts in a global that it never clears, and switches tracers off: both are put right here.
+    """
+    saved = checkpoint.load("checks")
     if saved is not None:
-        return int(saved["outputs"]), _read(saved["codes"])
-    ear = Ear()
-    x, y = bench.batch(torch.arange(bench.n)[: bench.batch_size])
-    ear.listening_for = "autoattack_randomised"
-    checks.check_randomized(bench.net, x, y, bs=bench.batch_size, logger=ear)
-    ear.listening_for = "autoattack_probabilities"
-    outputs = int(checks.check_range_output(bench.net, x, logger=ear))
-    ear.listening_for = "autoattack_dynamic"
-    _check_dynamic(bench, x, ear)
-    if keeping.partial:
-        keeping.partial.save("checks", {"codes": _written(ear.codes), "outputs": torch.tensor(outputs)})
-    return outputs, ear.codes
-
-
-def _check_dynamic(bench: Bench, x: Tensor, ear: Ear) -> None:
-    """The check counts in a global that it never clears, and switches tracers off: both are put right here."""
+        return int(saved["outputs"]), _decode(saved["codes"])
+    codes = set[str]()
+    x, y = context.batch(context.batches[0])
+    randomised, probabilities = (CodeLogger(f"autoattack_{c}", codes) for c in ("randomised", "probabilities"))
+    checks.check_randomized(context.net, x, y, bs=context.batch_size, logger=randomised)
+    outputs = int(checks.check_range_output(context.net, x, logger=probabilities))
     tracer = sys.gettrace()
     checks.funcs.update(dict.fromkeys(checks.funcs, 0))
     try:
-        checks.check_dynamic(bench.net, x, False, logger=ear)
+        checks.check_dynamic(context.net, x, False, logger=CodeLogger("autoattack_dynamic", codes))
     finally:
         sys.settrace(tracer)
         checks.funcs.update(dict.fromkeys(checks.funcs, 0))
+    checkpoint.save("checks", {"codes": _encode(codes), "outputs": torch.tensor(outputs)})
+    return outputs, codes
+
+
+def _encode(codes: set[str]) -> Tensor:
+    return torch.tensor(list(json.dumps(sorted(codes)).encode()), dtype=torch.uint8)
+
+
+def _decode(codes: Tensor) -> set[str]:
+    return set(json.loads(bytes(codes.tolist())))
 
 
 def _share(robust: Tensor) -> float:

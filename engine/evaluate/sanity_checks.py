@@ -1,17 +1,18 @@
-"""Suspicion: are these numbers the model's robustness, or the attack's failure? Each finding is a code and a sentence.
+"""Sanity checks: do these numbers measure the model's robustness, or the attack's failure?
 
 A difference counts only when it is larger than its threshold and not a matter of luck (exact McNemar, p < 0.05).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from engine.evaluate import probes
-from engine.evaluate.bench import Keeping, Progress
-from engine.evaluate.probes import SMALLEST, STEP_GAP, Answer, Suspect, Twin, bits, called, drops, finding, is_one_step
+from engine.evaluate.outcomes import bits
+from engine.evaluate.probes import SMALLEST, STEP_GAP, ProbeResult, SanityContext, called, drops, finding, is_one_step
+from engine.evaluate.twin import Twin
 from engine.spec.attacks import AttackSpec
-from engine.spec.files import RESULT_CAP, decoded, write_inside
-from engine.spec.marks import CHECKS, Finding, Suspicion, concerns, decode_checks, encode_checks, severity
+from engine.spec.files import RESULT_CAP, decoded
+from engine.spec.marks import CHECKS, Finding, Suspicion, concerns, decode_checks, severity
 from engine.spec.outcomes import Outcome
 from engine.spec.units import percent
 
@@ -29,9 +30,21 @@ FLATTERS, LIES, ONE_STEP = 0.1, 1 / 3, 2
 FEW = 96  # fewer, and the widest 95 % interval is over ten points to each side
 NOTICED = ("autoattack_", "rescored_")  # beginnings of the marks that an attack gives itself
 
+COMPARISONS = ("single_step", "margin", "autoattack", "worst_case")  # of figures that are there already
+DEAD = {"non_finite": "the logits are not finite", "constant_output": "every image gets the same answer"}
+PAIRED = ("more_steps", "corners", "teacher", "twin", "single_step", "margin", "autoattack", "rescaled", "worst_case")
+NEEDED = {  # check -> attacks of the suite, by module, without which it is not made
+    "more_steps": ("pgd",),
+    "single_step": ("pgd", "fgsm"),
+    "margin": ("pgd", "margin"),
+    "autoattack": ("pgd", "autoattack"),
+    "rescaled": ("pgd", "rescaled"),
+}
+NAMES = {"pgd": "PGD", "fgsm": "FGSM", "margin": "CW-inf", "autoattack": "AutoAttack", "rescaled": "rescaled PGD"}
+
 
 def findings(outcomes: Sequence[Outcome]) -> list[Finding]:
-    """What the attacks themselves noticed, and whether enough was judged."""
+    """What the attacks themselves noticed, and whether enough was evaluated; the clean outcome comes first."""
     first = outcomes[0]
     found = []
     if first.n < first.of:
@@ -46,17 +59,6 @@ def findings(outcomes: Sequence[Outcome]) -> list[Finding]:
             found.append(finding("non_finite", f"{lost} of {outcome.n} images.", outcome.attack))
         found += [finding(code, "", outcome.attack) for code in outcome.marks if code.startswith(NOTICED)]
     return found
-
-
-def recall(path: Path, digest: str) -> Suspicion | None:
-    """What the probes found before about the same numbers; None when they must be asked again."""
-    memory = decoded(path, decode_checks, RESULT_CAP)
-    return memory if memory is not None and memory.digest == digest else None
-
-
-def remember(path: Path, suspicion: Suspicion) -> None:
-    """Keep the probes' findings: they cost as much as an attack."""
-    write_inside(path, encode_checks(suspicion))
 
 
 def compare(outcomes: Mapping[str, Outcome], specs: Sequence[AttackSpec], *, believable: bool = True) -> list[Finding]:
@@ -122,77 +124,64 @@ def _advice(within: Sequence[Outcome], worst: Sequence[bool]) -> str:
     return f"believe {lowest}, {percent(sum(worst) / len(worst))}"
 
 
-def probe(suspect: Suspect, digest: str, keeping: Keeping, progress: Progress) -> Suspicion:
-    """Put the model to every check that can be made."""
-    ranks, answers = suspect.bench.ranks, dict[str, Answer]()
-    found = ranks.on_leader(lambda: probes.look_at_logits(suspect))
+def probe(sanity: SanityContext, digest: str) -> Suspicion:
+    """Make every check that can be made; `digest` names all that its findings depend on."""
+    lead = sanity.context.ranks.on_leader
+    found = lead(lambda: probes.logits_of_one_batch(sanity))
     codes = {one.code for one in found}
-    few, twin = _incomparable(suspect), Twin(None)
-    if dead := next((why for code, why in _DEAD.items() if code in codes), ""):  # nothing can be climbed
+    left_out = _left_out(sanity)
+    if dead := next((why for code, why in DEAD.items() if code in codes), ""):  # nothing can be climbed
         made = ["finite", *COMPARISONS, *(() if "non_finite" in codes else ("constant", "logits", "repeated", "alone"))]
-        why = few | {check: dead for check in CHECKS if check not in made}
-        return Suspicion(digest=digest, findings=found, left_out=_in_order(why))
-    answers["gradient"] = ranks.on_leader(lambda: probes.gradients(suspect))
-    answers["planted"] = ranks.on_leader(lambda: probes.planted(suspect))
-    answers["radius"] = probes.large_radius(suspect, keeping, progress)
-    if "more_steps" not in few:
-        answers["more_steps"] = probes.more_steps(suspect, keeping, progress)
-    if "corners" not in few:
-        answers["corners"] = probes.corners(suspect, keeping)
-        twin = suspect.twin()
-        answers |= {"teacher": _teacher(suspect, keeping), "twin": _twin(suspect, twin, keeping)}
-    if "rescaled" not in few:
-        answers["rescaled"] = probes.rescaled(suspect, keeping, progress)
-    why = few | {check: answer.left_out for check, answer in answers.items() if answer.left_out}
+        return Suspicion(
+            digest=digest,
+            findings=found,
+            left_out={
+                check: left_out[check] if check in made else dead
+                for check in CHECKS
+                if check in left_out or check not in made
+            },
+        )
+    twin = Twin(None) if "twin" in left_out else sanity.twin()
+    checks: dict[str, Callable[[], ProbeResult]] = {
+        "gradient": lambda: lead(lambda: probes.gradients(sanity)),
+        "planted": lambda: lead(lambda: probes.planted(sanity)),
+        "radius": lambda: probes.large_radius(sanity),
+        "more_steps": lambda: probes.more_steps(sanity),
+        "corners": lambda: probes.corners(sanity),
+        "teacher": lambda: probes.transfer(
+            sanity, sanity.teacher, "teacher", "transfer_stronger", "there is no teacher here"
+        ),
+        "twin": lambda: probes.transfer(sanity, twin.net, f"twin-{twin.digest[:12]}", "twin_stronger", twin.why),
+        "rescaled": lambda: probes.rescaled(sanity),
+    }
+    results = {check: run() for check, run in checks.items() if check not in left_out}
+    left_out |= {check: result.left_out for check, result in results.items() if result.left_out}
     return Suspicion(
         digest=digest,
-        findings=[*found, *(one for answer in answers.values() for one in answer.findings)],
-        left_out=_in_order(why),
+        findings=[*found, *(one for result in results.values() for one in result.findings)],
+        left_out={check: left_out[check] for check in CHECKS if check in left_out},
         twin=twin.digest,
-        measured={name: left for answer in answers.values() for name, left in answer.measured.items()},
+        measured={name: left for result in results.values() for name, left in result.measured.items()},
     )
 
 
-def _in_order(why: Mapping[str, str]) -> dict[str, str]:
-    return {check: why[check] for check in CHECKS if check in why}
+def read(path: Path, digest: str) -> Suspicion | None:
+    """What the probes found before about the same numbers; None when they must be asked again."""
+    kept = decoded(path, decode_checks, RESULT_CAP)
+    return kept if kept is not None and kept.digest == digest else None
 
 
-COMPARISONS = ("single_step", "margin", "autoattack", "worst_case")  # of figures that are there already
-_DEAD = {"non_finite": "the logits are not finite", "constant_output": "every image gets the same answer"}
-
-
-def _teacher(suspect: Suspect, keeping: Keeping) -> Answer:
-    if suspect.teacher is None:
-        return Answer(left_out="there is no teacher here")
-    return probes.transfer(suspect, suspect.teacher, "teacher", "transfer_stronger", keeping)
-
-
-def _twin(suspect: Suspect, twin: Twin, keeping: Keeping) -> Answer:
-    if twin.net is None:
-        return Answer(left_out=twin.why)
-    return probes.transfer(suspect, twin.net, f"twin-{twin.digest[:12]}", "twin_stronger", keeping)
-
-
-def _incomparable(suspect: Suspect) -> dict[str, str]:
+def _left_out(sanity: SanityContext) -> dict[str, str]:
     """Paired checks that cannot be made, and why: which attacks are missing, or that no difference could be told."""
-    if suspect.bench.n < SMALLEST:
-        paired = ("more_steps", "corners", "teacher", "twin", "single_step", "margin", "autoattack", "rescaled")
-        return dict.fromkeys((*paired, "worst_case"), "too few images to tell a difference from luck")
-    modules = {spec.module for spec in suspect.specs}
-    needed = {
-        "more_steps": ("pgd",),
-        "single_step": ("pgd", "fgsm"),
-        "margin": ("pgd", "margin"),
-        "autoattack": ("pgd", "autoattack"),
-        "rescaled": ("pgd", "rescaled"),
-    }
-    names = {"pgd": "PGD", "fgsm": "FGSM", "margin": "CW-inf", "autoattack": "AutoAttack", "rescaled": "rescaled PGD"}
+    if sanity.context.n < SMALLEST:
+        return dict.fromkeys(PAIRED, "too few images to tell a difference from luck")
+    modules = {spec.module for spec in sanity.specs}
     left_out = {
-        check: f"no {' or '.join(names[module] for module in wanted if module not in modules)} in the suite"
-        for check, wanted in needed.items()
-        if not modules.issuperset(wanted)
+        check: f"no {' or '.join(NAMES[module] for module in needed if module not in modules)} in the suite"
+        for check, needed in NEEDED.items()
+        if not modules.issuperset(needed)
     }
-    if sum(spec.bounded for spec in suspect.specs) <= 1:
+    if sum(spec.bounded for spec in sanity.specs) <= 1:
         left_out["worst_case"] = "no two attacks of the ball in the suite"
     return left_out
 

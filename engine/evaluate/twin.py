@@ -5,10 +5,10 @@ Its adversarial images need no gradient of the student: where they fool it more 
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import nn
 
-from engine.evaluate.probes import Twin
 from engine.runtime.distributed import Ranks
 from engine.spec import toml
 from engine.spec.config import JudgeConfig, RunConfig
@@ -22,6 +22,14 @@ from engine.teachers import weights
 NONE = "no finished natural run of this model and data in the runs folder"
 
 
+class Twin(NamedTuple):
+    """The twin as a net in eval mode on the device of the evaluation; or why there is none."""
+
+    net: nn.Module | None
+    why: str = ""
+    digest: str = ""  # of its weights
+
+
 def find(
     config: RunConfig | JudgeConfig,
     model: ModelSpec,
@@ -31,9 +39,9 @@ def find(
     build: Callable[[ModelSpec], nn.Module],
     digest: str = "",
 ) -> Twin:
-    """The newest such run's best weights, as a net in eval mode; the leading rank chooses, every rank loads.
+    """The newest such run's best weights; the leading rank chooses, every rank loads.
 
-    The run `own`, of this config, judges `model`. `build` makes a fresh net on the device. With a digest, only those
+    The run `own`, of this config, evaluates `model`. `build` makes a fresh net on the device. With a digest, only those
     weights will do.
     """
     if isinstance(config, RunConfig) and config.method.name == "natural":
@@ -51,25 +59,22 @@ def find(
 
 
 def _choose(model: ModelSpec, data: DataSpec, own: RunDir, runs: Path, digest: str) -> RunDir | None:
-    """The status of a run is asked first, for it is small; the config of few is read."""
+    """Statuses are read first, for they are small; then the configs of few runs."""
     for path in sorted(runs.glob("[a-z0-9]*"), reverse=True):
         run, status = RunDir(path), status_of(RunDir(path))
         if status is None or (status.phase, status.method, status.data) != ("done", "natural", data.name):
             continue
         try:
             config = toml.read(run.config)
-        except (ConfigError, OSError):  # a damaged run, or one of a newer engine, is nobody's twin
+        except (ConfigError, OSError):  # a damaged run, or one of a newer engine
             continue
         if not isinstance(config, RunConfig) or run.path == own.path:
             continue
-        alike = (config.method.name, config.student, config.data) == ("natural", model, data)
-        if alike and digest in {"", _digest(run)}:
-            return run
+        if (config.method.name, config.student, config.data) != ("natural", model, data):
+            continue
+        try:
+            if not digest or weights.load(run.weights_of("best"))[1]["digest"] == digest:
+                return run
+        except (CrdndError, OSError):
+            continue
     return None
-
-
-def _digest(run: RunDir) -> str | None:
-    try:
-        return weights.load(run.weights_of("best"))[1]["digest"]
-    except (CrdndError, OSError):
-        return None

@@ -11,8 +11,9 @@ from engine.data.augment import Feed
 from engine.data.screening import screen
 from engine.data.splits import split_training
 from engine.evaluate import twin
-from engine.evaluate.evaluation import Subject, evaluate, subset
-from engine.evaluate.rejudged import machines_apart
+from engine.evaluate.context import EvaluationSubject
+from engine.evaluate.evaluation import evaluate, subset
+from engine.evaluate.outcomes import machines_apart
 from engine.fast.path import FastPath
 from engine.run.context import RunContext
 from engine.run.fast_path import TeacherLogitsOpener, build_fast_path
@@ -179,7 +180,7 @@ def judge(
     for name in evaluation.checkpoints:
         state, facts = weights.load(context.run.weights_of(name))
         weights.fit(net, state, where=str(context.run.weights_of(name)))
-        subject = Subject(
+        subject = EvaluationSubject(
             net=net,
             teacher=teacher,
             checkpoint=name,

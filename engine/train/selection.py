@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from engine.evaluate.validation import accuracies
+from engine.evaluate.evaluation import accuracies
 from engine.runtime.distributed import ALONE, Ranks
 from engine.spec.config import RunConfig
 from engine.spec.events import Validated

@@ -5,10 +5,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from engine.evaluate import outcomes
+from engine.evaluate.context import Identity, hash_indices
 from engine.evaluate.evaluation import subset
-from engine.evaluate.outcomes import Identity
-from engine.evaluate.verdict import FAILS, HOLDS, UNKNOWN, Finding
+from engine.evaluate.outcomes import FAILS, HOLDS, UNKNOWN, CheckResult
 from engine.runtime import provenance
 from engine.spec import events, files
 from engine.spec.attacks import RESERVED, AttackSpec
@@ -37,7 +36,7 @@ class Stored(NamedTuple):
     headers: dict[str, dict[str, str]]  # checkpoint -> what its weights say of themselves, those that are whole
     records: dict[str, dict[str, Outcome]]  # checkpoint -> attack -> record, those that are whole
     said: list[events.Event]
-    findings: list[Finding]  # what reading them told
+    findings: list[CheckResult]  # what reading them told
 
     @property
     def digests(self) -> dict[str, str]:
@@ -62,7 +61,7 @@ class Stored(NamedTuple):
 
 def read(run: RunDir, config: RunConfig | JudgeConfig) -> Stored:
     """Everything but the data."""
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     log = events.decode((files.read(run.events, CAP) or b"").splitlines())
     findings.append(_log(log))
     headers = {}
@@ -77,7 +76,7 @@ def read(run: RunDir, config: RunConfig | JudgeConfig) -> Stored:
     finished = any(isinstance(event, RunFinished) for event in log.events)
     if status is not None and status.phase == "done" and log.events and not (finished or log.unknown):
         words = "status.json says that the run is done, and the log does not"
-        findings.append(Finding("run_finished", FAILS, words))
+        findings.append(CheckResult("run_finished", FAILS, words))
     ended = "the run is done" if _is_done(status, log.events) else None  # then it has all its records
     for name in config.evaluation.checkpoints:
         told_by = {key: tellers.get((name, key)) or ended for key in wanted}
@@ -85,7 +84,9 @@ def read(run: RunDir, config: RunConfig | JudgeConfig) -> Stored:
         findings += found
     for (name, attack), words in tellers.items():
         if name not in config.evaluation.checkpoints or attack not in wanted:
-            findings.append(Finding(f"record {name} {attack}", FAILS, f"{words}, but config.toml does not ask for it"))
+            findings.append(
+                CheckResult(f"record {name} {attack}", FAILS, f"{words}, but config.toml does not ask for it")
+            )
     return Stored(run, config, files.read_table(run.provenance), status, headers, records, log.events, findings)
 
 
@@ -93,11 +94,11 @@ def _is_done(status: Status | None, said: Sequence[events.Event]) -> bool:
     return (status is not None and status.phase == "done") or any(isinstance(event, RunFinished) for event in said)
 
 
-def hashes(stored: Stored) -> Iterator[Finding]:
+def hashes(stored: Stored) -> Iterator[CheckResult]:
     """The config's hash wherever it is written; and files that should say it and cannot be read."""
     for path, content in ((stored.run.status, stored.status), (stored.run.provenance, stored.facts)):
         if path.exists() and not content:
-            yield Finding(path.name, FAILS, "is damaged")
+            yield CheckResult(path.name, FAILS, "is damaged")
     wanted, status = stored.config.config_hash, stored.status
     started = next((event for event in stored.said if isinstance(event, RunStarted)), None)
     told = {
@@ -108,18 +109,18 @@ def hashes(stored: Stored) -> Iterator[Finding]:
     others = [place for place, found in told.items() if found not in ("", wanted)]
     silent = [place for place, found in told.items() if not found]
     if others:
-        yield Finding("config", FAILS, f"config.toml hashes to {wanted[:12]}, {' and '.join(others)} say otherwise")
+        yield CheckResult("config", FAILS, f"config.toml hashes to {wanted[:12]}, {' and '.join(others)} say otherwise")
     elif len(silent) == len(told):
-        yield Finding("config", UNKNOWN, f"config.toml hashes to {wanted[:12]}; nothing else names a hash")
+        yield CheckResult("config", UNKNOWN, f"config.toml hashes to {wanted[:12]}; nothing else names a hash")
     else:
         places = ", ".join(place for place in told if place not in silent)
-        yield Finding("config", HOLDS, f"config.toml hashes to {wanted[:12]}, as {places} say")
+        yield CheckResult("config", HOLDS, f"config.toml hashes to {wanted[:12]}, as {places} say")
 
 
-def _log(log: events.Decoded) -> Finding:
+def _log(log: events.Decoded) -> CheckResult:
     numbers = [event.seq for event in log.events]
     if not numbers:
-        return Finding("events", UNKNOWN, "there are no events")
+        return CheckResult("events", UNKNOWN, "there are no events")
     jumps = [(one, other) for one, other in pairwise([0, *numbers]) if other != one + 1]
     missing = sum(max(0, other - one - 1) for one, other in jumps)
     back = [other for one, other in jumps if other <= one]
@@ -127,30 +128,30 @@ def _log(log: events.Decoded) -> Finding:
         words = [f"{log.damaged} damaged line{'s' * (log.damaged > 1)}"] if log.damaged else []
         words += [f"{other - one - 1} missing after {one}" for one, other in jumps if other > one][:5]
         words += [f"the numbering goes back to {other}" for other in back][:5]
-        return Finding("events", FAILS, f"{len(numbers)} events; {', '.join(words)}")
+        return CheckResult("events", FAILS, f"{len(numbers)} events; {', '.join(words)}")
     if log.unknown:
-        return Finding("events", UNKNOWN, f"{len(numbers)} events, and {log.unknown} of a newer engine")
-    return Finding("events", HOLDS, f"{len(numbers)} events, numbered without gaps")
+        return CheckResult("events", UNKNOWN, f"{len(numbers)} events, and {log.unknown} of a newer engine")
+    return CheckResult("events", HOLDS, f"{len(numbers)} events, numbered without gaps")
 
 
-def _weights(run: RunDir, config: RunConfig | JudgeConfig, name: str) -> tuple[dict[str, str], Finding | None]:
+def _weights(run: RunDir, config: RunConfig | JudgeConfig, name: str) -> tuple[dict[str, str], CheckResult | None]:
     path, what = run.weights_of(name), f"weights {name}"
     wanted = isinstance(config, RunConfig) or name in config.evaluation.checkpoints
     if not path.is_file():
-        return {}, Finding(what, UNKNOWN, f"there is no {path.name}") if wanted else None
+        return {}, CheckResult(what, UNKNOWN, f"there is no {path.name}") if wanted else None
     try:
         tensors, facts = weights.load(path)
     except CheckpointError as error:
-        return {}, Finding(what, FAILS, error.what)
+        return {}, CheckResult(what, FAILS, error.what)
     digest = facts.get("digest", "")
     if not digest:
-        return {}, Finding(what, FAILS, "the file carries no digest")
+        return {}, CheckResult(what, FAILS, "the file carries no digest")
     if isinstance(config, RunConfig):
         own = {"config_hash": config.config_hash, "checkpoint": name, "model": config.student.model_dump_json(),
                "data": config.data.name}  # fmt: skip
         if apart := [key for key, value in own.items() if facts.get(key, value if key == "data" else "") != value]:
-            return facts, Finding(what, FAILS, f"the file says another {', '.join(apart)} than this run")
-    return facts, Finding(what, HOLDS, f"{len(tensors)} tensors, digest {digest[:12]}")
+            return facts, CheckResult(what, FAILS, f"the file says another {', '.join(apart)} than this run")
+    return facts, CheckResult(what, HOLDS, f"{len(tensors)} tensors, digest {digest[:12]}")
 
 
 def _wanted(config: RunConfig | JudgeConfig) -> list[str]:
@@ -176,7 +177,7 @@ def _tellers(run: RunDir, status: Status | None, said: Sequence[events.Event]) -
 
 def _records(
     run: RunDir, checkpoint: str, digest: str | None, wanted: Mapping[str, str | None]
-) -> tuple[dict[str, Outcome], list[Finding]]:
+) -> tuple[dict[str, Outcome], list[CheckResult]]:
     """The whole records of a checkpoint, and what is wrong with the others; `wanted` says who tells each of them.
 
     A number that the log or the status tells has a record: it is written before them.
@@ -187,23 +188,23 @@ def _records(
         path, what = run.result(checkpoint, attack), f"record {checkpoint} {attack}"
         if not path.is_file():
             gone = f"{words}, but there is no record of it" if words else "there is no record of it"
-            findings.append(Finding(what, FAILS if words else UNKNOWN, gone))
+            findings.append(CheckResult(what, FAILS if words else UNKNOWN, gone))
             continue
         try:
             record = files.parsed(content_of(path), decode)
         except (OSError, ValueError) as error:
-            findings.append(Finding(what, FAILS, f"the record is damaged: {brief(error)}"))
+            findings.append(CheckResult(what, FAILS, f"the record is damaged: {brief(error)}"))
             continue
         if (record.checkpoint, record.attack) != (checkpoint, attack):
-            findings.append(Finding(what, FAILS, f"the record is of {record.checkpoint} {record.attack}"))
+            findings.append(CheckResult(what, FAILS, f"the record is of {record.checkpoint} {record.attack}"))
         elif digest and record.weights_sha256 != digest:
-            findings.append(Finding(what, FAILS, f"judged other weights, {record.weights_sha256[:12]}"))
+            findings.append(CheckResult(what, FAILS, f"judged other weights, {record.weights_sha256[:12]}"))
         else:
             found[attack] = record
     return found, findings
 
 
-def told(stored: Stored) -> Iterator[Finding]:
+def told(stored: Stored) -> Iterator[CheckResult]:
     """Each record against what the log and the status say of it; a run that is done tells each of them in both."""
     said = {(e.checkpoint, e.attack): e for e in stored.said if isinstance(e, Evaluated)}
     for checkpoint, row in stored.records.items():
@@ -211,18 +212,18 @@ def told(stored: Stored) -> Iterator[Finding]:
             what, event = f"record {checkpoint} {attack}", said.get((checkpoint, attack))
             shown = (stored.status.results.get(checkpoint, {}) if stored.status else {}).get(attack)
             if event is not None and (apart := _apart(record, event)):
-                yield Finding(what, FAILS, f"the record does not agree with the log ({', '.join(apart)})")
+                yield CheckResult(what, FAILS, f"the record does not agree with the log ({', '.join(apart)})")
             elif shown is not None and not near(shown, record.accuracy):
-                yield Finding(what, FAILS, "the record does not agree with status.json")
+                yield CheckResult(what, FAILS, "the record does not agree with status.json")
             elif event is None:
-                yield Finding(what, FAILS if stored.done else UNKNOWN, "the log does not tell this result")
+                yield CheckResult(what, FAILS if stored.done else UNKNOWN, "the log does not tell this result")
             elif shown is None and stored.status is not None and stored.status.phase == "done":
-                yield Finding(what, FAILS, "status.json does not tell this result")
+                yield CheckResult(what, FAILS, "status.json does not tell this result")
             elif apart := _made_elsewhere(stored, record):
-                yield Finding(what, FAILS, f"provenance.json says otherwise of its {', '.join(apart)}")
+                yield CheckResult(what, FAILS, f"provenance.json says otherwise of its {', '.join(apart)}")
             else:
                 right = sum(unpack(record.robust, record.n))
-                yield Finding(what, HOLDS, f"{right} of {record.n}, as its bits, the log and the status say")
+                yield CheckResult(what, HOLDS, f"{right} of {record.n}, as its bits, the log and the status say")
 
 
 def _apart(record: Outcome, event: Evaluated) -> list[str]:
@@ -251,24 +252,24 @@ def _made_elsewhere(stored: Stored, record: Outcome) -> list[str]:
     return apart + (["dtype"] if record.dtype != "float32" else [])
 
 
-def data(stored: Stored, dataset: Dataset) -> tuple[Identity, list[Finding]]:
+def data(stored: Stored, dataset: Dataset) -> tuple[Identity, list[CheckResult]]:
     """Hashes of both splits, and the identity that every record must have; its weights are left open."""
     found, told_ = provenance.data_digest(dataset), stored.facts.get("data_sha256", {})
     findings = []
     for split in ("train", "test"):
         said = told_.get(split) if isinstance(told_, dict) else None
         if said is None:
-            findings.append(Finding(f"data {split}", UNKNOWN, "provenance.json names no hash of it"))
+            findings.append(CheckResult(f"data {split}", UNKNOWN, "provenance.json names no hash of it"))
         elif said != found[split]:
-            findings.append(Finding(f"data {split}", FAILS, f"is {found[split][:12]} now, was {str(said)[:12]}"))
+            findings.append(CheckResult(f"data {split}", FAILS, f"is {found[split][:12]} now, was {str(said)[:12]}"))
         else:
-            findings.append(Finding(f"data {split}", HOLDS, f"sha256 {said[:12]}"))
+            findings.append(CheckResult(f"data {split}", HOLDS, f"sha256 {said[:12]}"))
     evaluation, labels = stored.config.evaluation, dataset.test.labels
     indices = subset(labels, evaluation.images, evaluation.seed)
-    return Identity(len(labels), outcomes.hash_indices(indices), found["test"], ""), findings
+    return Identity(len(labels), hash_indices(indices), found["test"], ""), findings
 
 
-def figures(stored: Stored, dataset: Dataset, identity: Identity) -> Iterator[Finding]:
+def figures(stored: Stored, dataset: Dataset, identity: Identity) -> Iterator[CheckResult]:
     """Each record computed anew from its bits and the labels; the worst case from the bits of all."""
     evaluation = stored.config.evaluation
     labels = dataset.test.labels[subset(dataset.test.labels, evaluation.images, evaluation.seed)].tolist()
@@ -277,17 +278,17 @@ def figures(stored: Stored, dataset: Dataset, identity: Identity) -> Iterator[Fi
         for attack, record in row.items():
             why = _wrong(stored, record, labels, row.get("clean"), len(dataset.classes), identity)
             if why:
-                yield Finding(f"record {checkpoint} {attack}", FAILS, why)
+                yield CheckResult(f"record {checkpoint} {attack}", FAILS, why)
         if "worst" in row and all(key in row for key in ("clean", *within)):
             try:
                 again = worst_case([row["clean"], *(row[key] for key in within)], labels)
             except ValueError as error:  # of other images or weights
-                yield Finding(f"worst case {checkpoint}", FAILS, str(error))
+                yield CheckResult(f"worst case {checkpoint}", FAILS, str(error))
                 continue
             keys = ("robust", "predicted", "spec", "folded", "seconds", "details")
             stays = all(same(getattr(again, key), getattr(row["worst"], key)) for key in keys)
             words = f"follows from the bits of {len(within)} attacks" if stays else "is not what the attacks' bits give"
-            yield Finding(f"worst case {checkpoint}", HOLDS if stays else FAILS, words)
+            yield CheckResult(f"worst case {checkpoint}", HOLDS if stays else FAILS, words)
 
 
 def _wrong(

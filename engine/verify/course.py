@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.evaluate.verdict import FAILS, HOLDS, UNKNOWN, Finding
+from engine.evaluate.outcomes import FAILS, HOLDS, UNKNOWN, CheckResult
 from engine.runtime.device import FORMATS
 from engine.spec import files, preset_text
 from engine.spec.config import JudgeConfig, RunConfig
@@ -47,7 +47,7 @@ _GIVEN_UP = (("complete", "off"), ("lazy", "off"))  # tables that an earlier eng
 _ENDS = {"done": RunFinished, "stopped": RunStopped, "failed": RunFailed}
 
 
-def check(stored: Stored) -> Iterator[Finding]:
+def check(stored: Stored) -> Iterator[CheckResult]:
     """All of it that needs no data."""
     yield from _names(stored)
     yield from _status(stored)
@@ -60,11 +60,11 @@ def check(stored: Stored) -> Iterator[Finding]:
         yield from _checkpoints(stored, stored.config)
 
 
-def _found(what: str, wrong: str, words: str) -> Finding:
-    return Finding(what, FAILS, wrong) if wrong else Finding(what, HOLDS, words)
+def _found(what: str, wrong: str, words: str) -> CheckResult:
+    return CheckResult(what, FAILS, wrong) if wrong else CheckResult(what, HOLDS, words)
 
 
-def _names(stored: Stored) -> Iterator[Finding]:
+def _names(stored: Stored) -> Iterator[CheckResult]:
     """What a list of runs and a table say of a run beside its figures: they are its config's."""
     config, started, facts = stored.config, stored.last(RunStarted), stored.facts
     wanted: dict[str, object] = {"data": config.data.name, "epsilon": str(config.threat_model.epsilon)}
@@ -84,7 +84,7 @@ def _names(stored: Stored) -> Iterator[Finding]:
     yield _found("names", differing(said), f"{len(said)} places say what config.toml says")
 
 
-def _status(stored: Stored) -> Iterator[Finding]:
+def _status(stored: Stored) -> Iterator[CheckResult]:
     """The last status of an engine that said its last word follows from what it had said before."""
     status = stored.status
     if status is None or status.phase not in _ENDS:
@@ -112,7 +112,7 @@ def _status(stored: Stored) -> Iterator[Finding]:
     yield _found("status", differing(follows), "follows from the log")
 
 
-def _preset(stored: Stored) -> Iterator[Finding]:
+def _preset(stored: Stored) -> Iterator[CheckResult]:
     """What the user wrote, beside what the run was made of: settings of a command line and `extends` stand between."""
     path = stored.run.preset
     if not path.is_file():
@@ -120,17 +120,17 @@ def _preset(stored: Stored) -> Iterator[Finding]:
     try:
         text = decoded(files.content_of(path))
     except (OSError, ValueError) as error:
-        yield Finding("preset.toml", FAILS, f"cannot be read: {brief(error)}")
+        yield CheckResult("preset.toml", FAILS, f"cannot be read: {brief(error)}")
         return
     meant = preset_text.understand(text, path).config if isinstance(stored.config, RunConfig) else None
     if meant is not None and meant.config_hash == stored.config.config_hash:
-        yield Finding("preset.toml", HOLDS, "asks for this very run")
+        yield CheckResult("preset.toml", HOLDS, "asks for this very run")
         return
     if isinstance(stored.config, JudgeConfig):
         return  # its preset is its config
     apart = sorted(_keys_apart(meant.to_table(), stored.config.to_table())) if meant else []
     words = f"differs from config.toml in {', '.join(apart)[:300]}" if apart else "cannot be understood by itself"
-    yield Finding("preset.toml", UNKNOWN, f"{words}: set where the run was started, or changed since")
+    yield CheckResult("preset.toml", UNKNOWN, f"{words}: set where the run was started, or changed since")
 
 
 def _keys_apart(one: dict[str, Any], other: dict[str, Any], at: str = "") -> Iterator[str]:
@@ -142,7 +142,7 @@ def _keys_apart(one: dict[str, Any], other: dict[str, Any], at: str = "") -> Ite
             yield where
 
 
-def _announced(stored: Stored) -> Iterator[Finding]:
+def _announced(stored: Stored) -> Iterator[CheckResult]:
     """What the log says that will be judged, and what was trained: as config.toml asks."""
     config, begun, training = stored.config, stored.last(EvaluationStarted), stored.last(TrainingStarted)
     said: list[tuple[str, object, object]] = []
@@ -169,13 +169,13 @@ def _announced(stored: Stored) -> Iterator[Finding]:
         yield _found("announced", differing(said), "the log announces what config.toml asks for")
 
 
-def _switches(stored: Stored) -> Iterator[Finding]:
+def _switches(stored: Stored) -> Iterator[CheckResult]:
     """The fast path's switches: those of the log, of provenance.json and of machine.json."""
     training, told = stored.last(TrainingStarted), stored.facts.get("switches")
     if training is None:
         return
     if not isinstance(told, dict):
-        yield Finding("switches", UNKNOWN, "provenance.json names none")
+        yield CheckResult("switches", UNKNOWN, "provenance.json names none")
         return
     pairs: list[tuple[str, object, object]] = [
         (f"provenance.json: {key}", told.get(key), training.switches.get(key)) for key in {**told, **training.switches}
@@ -190,15 +190,15 @@ def _switches(stored: Stored) -> Iterator[Finding]:
     pairs += [("provenance.json: device", stored.facts.get("device", training.device), training.device)]
     if wrong := differing(pairs):
         resumed = any(isinstance(event, RunResumed) for event in stored.said)
-        yield Finding("switches", FAILS if stored.done or not resumed else UNKNOWN, wrong)
+        yield CheckResult("switches", FAILS if stored.done or not resumed else UNKNOWN, wrong)
         return
     try:
         machine = files.parsed(files.content_of(stored.run.machine), decode)
     except FileNotFoundError:
-        yield Finding("switches", UNKNOWN, "machine.json is gone")
+        yield CheckResult("switches", UNKNOWN, "machine.json is gone")
         return
     except (OSError, ValueError) as error:
-        yield Finding("switches", FAILS, f"machine.json: {brief(error)}")
+        yield CheckResult("switches", FAILS, f"machine.json: {brief(error)}")
         return
     wrong = differing([*_asked(machine, training.switches), *_folded(stored, machine)])
     yield _found("switches", wrong, "the log, provenance.json and machine.json agree")
@@ -231,7 +231,7 @@ def _folded(stored: Stored, machine: Machine) -> Iterator[tuple[str, object, obj
                 yield f"{record.checkpoint} {record.attack}: folded", record.folded, climbs
 
 
-def _teacher(stored: Stored) -> Iterator[Finding]:
+def _teacher(stored: Stored) -> Iterator[CheckResult]:
     """The teacher that was measured is the one that provenance.json names, and the figures are those of n images."""
     checked, noted = stored.last(TeacherChecked), stored.facts.get("teacher")
     if checked is None:
@@ -250,12 +250,12 @@ def _teacher(stored: Stored) -> Iterator[Finding]:
     yield _found("teacher checked", wrong, f"on {checked.n} images, sha256 {checked.sha256[:12]}")
 
 
-def _selected(stored: Stored, config: RunConfig) -> Iterator[Finding]:
+def _selected(stored: Stored, config: RunConfig) -> Iterator[CheckResult]:
     """`best` is the first epoch of the highest accuracy, and the weights are of it."""
     told = [event for event in stored.said if isinstance(event, Validated)]
     if not told:
         if stored.done:
-            yield Finding("validation", UNKNOWN, "the log tells of none")
+            yield CheckResult("validation", UNKNOWN, "the log tells of none")
         return
     wrong = _unlike(told, config.selection, config.training.epochs, done=stored.done)
     yield _found("validation", wrong, f"{len(told)} epochs; their flags follow from their accuracies")
@@ -264,7 +264,7 @@ def _selected(stored: Stored, config: RunConfig) -> Iterator[Finding]:
     for name, header in stored.headers.items():
         what, epoch = f"epoch of {name}", header.get("epoch")
         if epoch is None:
-            yield Finding(what, UNKNOWN, "its weights name none")
+            yield CheckResult(what, UNKNOWN, "its weights name none")
         elif stored.done:
             wrong = differing([("its weights are of epoch", epoch, str(epochs[name]))])
             yield _found(what, wrong, f"epoch {epoch}, as the validations say")
@@ -291,25 +291,27 @@ def _unlike(told: list[Validated], selection: Selection, epochs: int, *, done: b
     return ""
 
 
-def classes(stored: Stored, labels: Tensor) -> Iterator[Finding]:
+def classes(stored: Stored, labels: Tensor) -> Iterator[CheckResult]:
     """Validations by class: of these images (`labels`, those of the validation part), and their mean is the whole."""
     counts = torch.bincount(labels).tolist()
     told = [event for event in stored.said if isinstance(event, Validated)]
     for v in told:
         if v.n != len(labels):
-            yield Finding("validation by class", FAILS, f"epoch {v.epoch}: {v.n} images, there are {len(labels)}")
+            yield CheckResult("validation by class", FAILS, f"epoch {v.epoch}: {v.n} images, there are {len(labels)}")
             return
         for key, shares in v.per_class.items():
             padded = counts + [0] * (len(shares) - len(counts))
             right = sum(share * count for share, count in zip(shares, padded, strict=False))
             if len(shares) < len(counts) or abs(right / v.n - v.accuracy.get(key, -1.0)) > FLOAT32:
-                yield Finding("validation by class", FAILS, f"epoch {v.epoch}: {key} is not the mean of its classes")
+                yield CheckResult(
+                    "validation by class", FAILS, f"epoch {v.epoch}: {key} is not the mean of its classes"
+                )
                 return
     if any(v.per_class for v in told):
-        yield Finding("validation by class", HOLDS, f"{len(told)} epochs, each the mean of its classes")
+        yield CheckResult("validation by class", HOLDS, f"{len(told)} epochs, each the mean of its classes")
 
 
-def _checkpoints(stored: Stored, config: RunConfig) -> Iterator[Finding]:
+def _checkpoints(stored: Stored, config: RunConfig) -> Iterator[CheckResult]:
     """Those that are left: whole, of this run, and as the log tells; the last one holds the last weights."""
     saved = {event.file: event for event in stored.said if isinstance(event, CheckpointSaved)}
     told = [v for v in stored.said if isinstance(v, Validated)]
@@ -319,7 +321,7 @@ def _checkpoints(stored: Stored, config: RunConfig) -> Iterator[Finding]:
         try:
             state = checkpoint.read(path)
         except (CheckpointError, OSError) as error:
-            yield Finding(what, FAILS, getattr(error, "what", str(error))[:200])
+            yield CheckResult(what, FAILS, getattr(error, "what", str(error))[:200])
             continue
         event, noted = saved.get(path.name), stored.facts.get("teacher")
         says = {key: _plain(value) for key, value in state.items()}
@@ -341,10 +343,10 @@ def _checkpoints(stored: Stored, config: RunConfig) -> Iterator[Finding]:
             same_student = _equal(state.get("student"), weights.load(stored.run.weights_of("last"))[0])
             wrong = "" if same_student else "its student is not the one of last.safetensors"
         if wrong:
-            yield Finding(what, FAILS, wrong)
+            yield CheckResult(what, FAILS, wrong)
         whole += not wrong
     if whole:
-        yield Finding("checkpoints", HOLDS, f"{whole} whole, of this config, data and teacher")
+        yield CheckResult("checkpoints", HOLDS, f"{whole} whole, of this config, data and teacher")
 
 
 def _plain(value: object) -> object:
@@ -360,7 +362,7 @@ def _equal(one: object, other: dict[str, Tensor]) -> bool:
     )
 
 
-def of_data(stored: Stored, config: RunConfig, images: int, dataset: Dataset, parameters: int) -> Iterator[Finding]:
+def of_data(stored: Stored, config: RunConfig, images: int, dataset: Dataset, parameters: int) -> Iterator[CheckResult]:
     """What is said of the images and of the student before the first step."""
     training, classes, noted = stored.last(TrainingStarted), dataset.classes, stored.facts.get("images")
     sizes = {"train": len(dataset.train.labels), "test": len(dataset.test.labels)}

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from engine.evaluate.outcomes import Identity
-from engine.evaluate.verdict import FAILS, HOLDS, UNKNOWN, Finding
+from engine.evaluate.context import Identity
+from engine.evaluate.outcomes import FAILS, HOLDS, UNKNOWN, CheckResult
 from engine.runtime import device
 from engine.runtime.interrupt import Interrupt
 from engine.spec import files, robustbench
@@ -49,7 +49,7 @@ class Court:
         return next((layout for layout in device.FORMATS if layout == told), None)
 
 
-def source_of(stored: Stored, machine: Machine) -> tuple[TeacherSource | None, list[Finding]]:
+def source_of(stored: Stored, machine: Machine) -> tuple[TeacherSource | None, list[CheckResult]]:
     """The teacher, or the judged model: the file whose hash the run recorded. Nothing is downloaded for it."""
     config = stored.config
     spec = config.teacher if isinstance(config, RunConfig) else config.subject
@@ -62,7 +62,7 @@ def source_of(stored: Stored, machine: Machine) -> tuple[TeacherSource | None, l
     if isinstance(spec, RobustBenchTeacher):
         path = load.robustbench_path(machine.data_folder, config.data.name, spec.robustbench)
         if not path.is_file():
-            return None, [Finding(what, UNKNOWN, f"{spec.robustbench} is not on this machine")]
+            return None, [CheckResult(what, UNKNOWN, f"{spec.robustbench} is not on this machine")]
         model = robustbench.lookup(config.data.name, spec.robustbench).model
         found: TeacherSource | None = TeacherSource(
             path=path, model=model, label=spec.robustbench, sha256=files.sha256(path)
@@ -77,13 +77,13 @@ def source_of(stored: Stored, machine: Machine) -> tuple[TeacherSource | None, l
                 sha256=str(said or ""),
             )
         except (CrdndError, OSError) as error:
-            return None, [Finding(what, UNKNOWN, f"cannot be found here: {brief(error)}")]
+            return None, [CheckResult(what, UNKNOWN, f"cannot be found here: {brief(error)}")]
     assert found is not None
     if not said:
-        return found, [Finding(what, UNKNOWN, "provenance.json names no hash of it")]
+        return found, [CheckResult(what, UNKNOWN, "provenance.json names no hash of it")]
     if found.sha256 != said:
-        return None, [Finding(what, FAILS, f"{found.label}: is {found.sha256[:12]} now, was {str(said)[:12]}")]
-    return found, [Finding(what, HOLDS, f"{found.label}: sha256 {str(said)[:12]}")]
+        return None, [CheckResult(what, FAILS, f"{found.label}: is {found.sha256[:12]} now, was {str(said)[:12]}")]
+    return found, [CheckResult(what, HOLDS, f"{found.label}: sha256 {str(said)[:12]}")]
 
 
 def progress(court: Court) -> Callable[[Event], None]:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.evaluate.evaluation import Subject
-from engine.evaluate.verdict import FAILS, HOLDS, UNKNOWN, Finding
+from engine.evaluate.context import EvaluationSubject
+from engine.evaluate.outcomes import FAILS, HOLDS, UNKNOWN, CheckResult
 from engine.spec import files, gallery
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import brief
@@ -26,7 +26,7 @@ Ask = Callable[[Tensor], tuple[Tensor, Tensor | None]]  # N C H W -> probabiliti
 
 def look(
     run: RunDir, config: RunConfig | JudgeConfig, digests: Mapping[str, str], dataset: Dataset | None
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Galleries: whole, of these weights, within the ball, and of the images that they name."""
     epsilon = float(config.threat_model.epsilon)
     radii = {spec.key: epsilon for spec in config.evaluation.attacks if spec.bounded}
@@ -41,17 +41,19 @@ def look(
                 for attack, shelf in index.attacks.items()
             ]
         except (OSError, ValueError, RuntimeError) as error:
-            yield Finding(what, FAILS, f"is damaged: {brief(error)}")
+            yield CheckResult(what, FAILS, f"is damaged: {brief(error)}")
             continue
         if index.v != 1:
-            yield Finding(what, UNKNOWN, f"is of format {index.v}, which this engine does not know")
+            yield CheckResult(what, UNKNOWN, f"is of format {index.v}, which this engine does not know")
         elif index.weights_sha256 != digests.get(checkpoint, index.weights_sha256):
-            yield Finding(what, FAILS, "is of other weights")
+            yield CheckResult(what, FAILS, "is of other weights")
         elif wrong := [words for words in shown if words]:
-            yield Finding(what, FAILS, "; ".join(wrong))
+            yield CheckResult(what, FAILS, "; ".join(wrong))
         else:
             count = sum(len(shelf.examples) for shelf in index.attacks.values())
-            yield Finding(what, HOLDS, f"{count} examples of {len(index.attacks)} attacks, whole and within the ball")
+            yield CheckResult(
+                what, HOLDS, f"{count} examples of {len(index.attacks)} attacks, whole and within the ball"
+            )
 
 
 def _wrong(
@@ -91,8 +93,8 @@ def _pixels(content: bytes, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor
 
 
 def answers(
-    run: RunDir, row: Mapping[str, Outcome], subject: Subject, dataset: Dataset, ask: Ask, indices_sha256: str
-) -> Iterator[Finding]:
+    run: RunDir, row: Mapping[str, Outcome], subject: EvaluationSubject, dataset: Dataset, ask: Ask, indices_sha256: str
+) -> Iterator[CheckResult]:
     """What student and teacher say to the images in the gallery, asked again; and what the records say of them."""
     path, what = run.gallery(subject.checkpoint), f"examples {subject.checkpoint}"
     try:
@@ -103,7 +105,7 @@ def answers(
         return
     shape = tuple(dataset.test.images.shape[1:])
     if (tuple(index.classes), index.indices_sha256, tuple(index.shape)) != (dataset.classes, indices_sha256, shape):
-        yield Finding(what, FAILS, "the index names other classes, other images or another shape")
+        yield CheckResult(what, FAILS, "the index names other classes, other images or another shape")
         return
     position = {place: i for i, place in enumerate(subject.indices.tolist())}
     wrong = []
@@ -117,7 +119,7 @@ def answers(
         wrong += [f"{attack}: {why}"] if why else []
     count = sum(len(shelf.examples) for shelf, _ in shelves.values())
     words = f"{count} answered as they are stored, and as the records say"
-    yield Finding(what, FAILS if wrong else HOLDS, "; ".join(wrong)[:300] or words)
+    yield CheckResult(what, FAILS if wrong else HOLDS, "; ".join(wrong)[:300] or words)
 
 
 def _answered(example: gallery.Example, asked: Sequence[Tensor | None]) -> str:

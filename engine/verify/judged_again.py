@@ -12,12 +12,20 @@ from torch import Tensor, nn
 
 from engine.data.splits import split_training
 from engine.evaluate import twin
-from engine.evaluate.evaluation import Subject, evaluate, subset
-from engine.evaluate.outcomes import write
-from engine.evaluate.probes import Twin
-from engine.evaluate.rejudged import AT_LEAST, TURNED, compare, machines_apart
-from engine.evaluate.validation import accuracies
-from engine.evaluate.verdict import FAILS, HOLDS, UNKNOWN, Finding
+from engine.evaluate.context import EvaluationSubject
+from engine.evaluate.evaluation import accuracies, evaluate, subset
+from engine.evaluate.outcomes import (
+    AT_LEAST,
+    FAILS,
+    HOLDS,
+    TURNED,
+    UNKNOWN,
+    CheckResult,
+    compare_outcomes,
+    machines_apart,
+    write,
+)
+from engine.evaluate.twin import Twin
 from engine.runtime import device as runtime
 from engine.runtime import provenance
 from engine.runtime.distributed import ALONE
@@ -39,7 +47,7 @@ from engine.verify.court import Court, Wanted, progress
 TEACHER_MARKS = frozenset({"teacher_less_robust", "teacher_at_chance", "teacher_below_record"})
 
 
-def again(court: Court, wanted: Wanted) -> Iterator[Finding]:
+def again(court: Court, wanted: Wanted) -> Iterator[CheckResult]:
     """Checkpoint by checkpoint, attack by attack."""
     stored, config = court.stored, court.stored.config
     for checkpoint in config.evaluation.checkpoints:
@@ -47,23 +55,23 @@ def again(court: Court, wanted: Wanted) -> Iterator[Finding]:
             continue
         what = f"again {checkpoint}"
         if checkpoint not in stored.digests:
-            yield Finding(what, UNKNOWN, "there are no whole weights to judge again")
+            yield CheckResult(what, UNKNOWN, "there are no whole weights to judge again")
             continue
         model = config.student if isinstance(config, RunConfig) else court.source.model if court.source else None
         if model is None:
-            yield Finding(what, UNKNOWN, "its model is not known: the judged weights are not here")
+            yield CheckResult(what, UNKNOWN, "its model is not known: the judged weights are not here")
             continue
         net = saved.build(model, len(court.dataset.classes), saved.image_of(court.dataset))
         try:
             tensors, _facts = weights.load(stored.run.weights_of(checkpoint))
             weights.fit(net, tensors, where=checkpoint)
         except CrdndError as error:
-            yield Finding(what, FAILS, brief(error, 300))
+            yield CheckResult(what, FAILS, brief(error, 300))
             continue
         yield from _judged(court, wanted, checkpoint, net, model)
 
 
-def _judged(court: Court, wanted: Wanted, checkpoint: str, net: nn.Module, model: ModelSpec) -> Iterator[Finding]:
+def _judged(court: Court, wanted: Wanted, checkpoint: str, net: nn.Module, model: ModelSpec) -> Iterator[CheckResult]:
     stored, config = court.stored, court.stored.config
     batch_size = config.evaluation.batch_size if isinstance(config, JudgeConfig) else config.training.batch_size
     device = saved.place(net, model, court.dataset, court.machine, batch_size, court.layout)
@@ -85,7 +93,7 @@ def _judged(court: Court, wanted: Wanted, checkpoint: str, net: nn.Module, model
             found = decode(audit.content_of(where.result(checkpoint, key)))
             clean = clean or found
             if key in row:
-                yield compare(row[key], found, apart)
+                yield compare_outcomes(row[key], found, apart)
     ask, places = _probabilities_of(subject, teacher), court.identity.indices_sha256
     yield from exhibits.answers(stored.run, row, subject, court.dataset, ask, places)
     yield from marked_again.check(court, subject, row, apart, probe=wanted.everything)
@@ -97,10 +105,10 @@ def _judged(court: Court, wanted: Wanted, checkpoint: str, net: nn.Module, model
 
 def _subject(
     court: Court, net: nn.Module, model: ModelSpec, teacher: nn.Module | None, checkpoint: str, device: torch.device
-) -> Subject:
+) -> EvaluationSubject:
     evaluation, test = court.stored.config.evaluation, court.dataset.test
     indices = subset(test.labels, evaluation.images, evaluation.seed)
-    return Subject(
+    return EvaluationSubject(
         net=net,
         teacher=teacher,
         checkpoint=checkpoint,
@@ -140,7 +148,7 @@ def _twin(court: Court, checkpoint: str, model: ModelSpec, device: torch.device)
     return twin.find(config, model, run, court.machine.runs_folder, ALONE, build, digest)
 
 
-def _probabilities_of(subject: Subject, teacher: nn.Module | None) -> exhibits.Ask:
+def _probabilities_of(subject: EvaluationSubject, teacher: nn.Module | None) -> exhibits.Ask:
     """softmax(z) of student and teacher for images N C H W; the teacher's are None where it is not here."""
 
     def ask(x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -154,7 +162,7 @@ def _probabilities_of(subject: Subject, teacher: nn.Module | None) -> exhibits.A
 
 def _validated(
     court: Court, config: RunConfig, checkpoint: str, net: nn.Module, device: torch.device, apart: list[str]
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """The validation of the epoch that these weights are of, made again."""
     epoch = court.stored.headers[checkpoint].get("epoch", "")
     told = next((v for v in court.stored.said if isinstance(v, Validated) and str(v.epoch) == epoch), None)
@@ -172,22 +180,22 @@ def _validated(
     yield _beside(what, turned, n, apart, device, by_class=same(shares, told.per_class))
 
 
-def _beside(what: str, turned: float, n: int, apart: list[str], device: torch.device, *, by_class: bool) -> Finding:
+def _beside(what: str, turned: float, n: int, apart: list[str], device: torch.device, *, by_class: bool) -> CheckResult:
     """Accuracies that were measured again on `n` images, of which `turned` at most came out otherwise.
 
     `by_class` says whether those of each class are the same.
     """
     if turned < 0.5 and by_class:
-        return Finding(what, HOLDS, f"identical: the same accuracies on {n:,} images")
+        return CheckResult(what, HOLDS, f"identical: the same accuracies on {n:,} images")
     words = f"the accuracies differ by up to {turned:.0f} of {n:,} images{'' if by_class else ', or by class'}"
     if turned <= max(AT_LEAST, TURNED * n) and (apart or device.type == "cuda"):
-        return Finding(what, HOLDS, f"{words}, within what sums that round otherwise explain")
-    return Finding(what, UNKNOWN if apart else FAILS, f"{words}{'; now ' if apart else ''}{', '.join(apart)}")
+        return CheckResult(what, HOLDS, f"{words}, within what sums that round otherwise explain")
+    return CheckResult(what, UNKNOWN if apart else FAILS, f"{words}{'; now ' if apart else ''}{', '.join(apart)}")
 
 
 def _measured(
     court: Court, config: RunConfig, teacher: FrozenTeacher, device: torch.device, apart: list[str]
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """The measurement of the teacher before the first step, made again."""
     told = court.stored.last(TeacherChecked)
     if told is None or court.source is None:
@@ -196,7 +204,7 @@ def _measured(
     try:
         found, warned = load.check(teacher, court.source, shown, config.threat_model, device, config.seed)
     except CrdndError as error:
-        yield Finding("teacher measured", FAILS, brief(error, 300))
+        yield CheckResult("teacher measured", FAILS, brief(error, 300))
         return
     exact = [(key, getattr(told, key), getattr(found, key))
              for key in ("model", "sha256", "n", "expected_clean", "expected_robust")]  # fmt: skip
@@ -205,12 +213,12 @@ def _measured(
     exact += [("warnings", marks, sorted(warning.code for warning in warned))]
     turned = max(abs(told.clean - found.clean), abs(told.robust - found.robust)) * found.n
     if wrong := differing(exact):
-        yield Finding("teacher measured", FAILS, wrong)
+        yield CheckResult("teacher measured", FAILS, wrong)
     else:
         yield _beside("teacher measured", turned, found.n, apart, device, by_class=True)
 
 
-def of_data(court: Court) -> Iterator[Finding]:
+def of_data(court: Court) -> Iterator[CheckResult]:
     """What the log says of the images that trained and validated, and of the student's size."""
     config = court.stored.config
     if not isinstance(config, RunConfig):

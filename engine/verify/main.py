@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.evaluate.verdict import FAILS, HOLDS, UNKNOWN, Finding, Verdict
+from engine.evaluate.outcomes import FAILS, HOLDS, UNKNOWN, CheckResult, Verdict
 from engine.runtime.device import FORMATS
 from engine.runtime.interrupt import Interrupt, Stopped
 from engine.spec import rundir
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = _parser().parse_args(arguments)
     interrupt = Interrupt(NEVER)
     interrupt.listen()
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     try:
         for finding in verify(flags, interrupt):
             findings.append(finding)
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return HELD if verdict == HOLDS else FAILED
 
 
-def conclude(findings: Sequence[Finding], left_out: str = "") -> tuple[Verdict, str]:
+def conclude(findings: Sequence[CheckResult], left_out: str = "") -> tuple[Verdict, str]:
     """The whole in one sentence, which ends with what was not repeated.
 
     It holds when nothing fails, at least one judgement was repeated, and none came out otherwise or could not be.
@@ -72,7 +72,7 @@ def conclude(findings: Sequence[Finding], left_out: str = "") -> tuple[Verdict, 
     return HOLDS, f"{count[HOLDS]} checks hold, {len(again)} of them judged again{open_}"
 
 
-def not_repeated(flags: argparse.Namespace, findings: Sequence[Finding]) -> str:
+def not_repeated(flags: argparse.Namespace, findings: Sequence[CheckResult]) -> str:
     """In words, which computations of the run none of these findings is about."""
     _run, config = saved.read_run(flags.run)
     made = {finding.what for finding in findings}
@@ -100,7 +100,7 @@ def _epochs(epochs: Sequence[int]) -> str:
     return f"epoch{'s' * (len(epochs) > 1)} {', '.join(map(str, epochs))}"
 
 
-def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[Finding]:
+def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[CheckResult]:
     """All checks in turn, cheap ones first. CrdndError when the folder is no run, Stopped when asked to."""
     run, config = saved.read_run(flags.run)
     rundir.check(run)
@@ -113,7 +113,7 @@ def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[Finding]
     try:
         machine = saved.machine_of(run, **asked)
     except ConfigError as error:
-        yield Finding("machine.json", FAILS, f"is damaged: {brief(error)}")
+        yield CheckResult("machine.json", FAILS, f"is damaged: {brief(error)}")
         here = asked | {"runs": flags.runs or str(run.path.parent)}
         machine = Machine.model_validate({key: value for key, value in here.items() if value is not None})
     yield from stored.findings
@@ -126,7 +126,7 @@ def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[Finding]
         dataset = saved.load_data(config.data, machine)
     except (CrdndError, OSError) as error:
         yield from exhibits.look(run, config, stored.digests, None)
-        yield Finding("data", UNKNOWN, f"is not here, so nothing is judged again: {brief(error)}")
+        yield CheckResult("data", UNKNOWN, f"is not here, so nothing is judged again: {brief(error)}")
         return
     identity, found = audit.data(stored, dataset)
     yield from found

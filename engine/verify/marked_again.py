@@ -6,10 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from engine.evaluate.evaluation import Subject, evaluate
-from engine.evaluate.outcomes import write
-from engine.evaluate.rejudged import OWN
-from engine.evaluate.verdict import FAILS, HOLDS, UNKNOWN, Finding
+from engine.evaluate.context import EvaluationSubject
+from engine.evaluate.evaluation import evaluate
+from engine.evaluate.outcomes import FAILS, HOLDS, OWN, UNKNOWN, CheckResult, write
 from engine.spec.events import Event, Probed, Warned
 from engine.spec.outcomes import Outcome, decode
 from engine.spec.rundir import RunDir
@@ -23,13 +22,13 @@ class _AskedAgain(Exception):  # noqa: N818  no error: the probes that were kept
 
 
 def check(
-    court: Court, subject: Subject, row: dict[str, Outcome], apart: list[str], *, probe: bool
-) -> Iterator[Finding]:
+    court: Court, subject: EvaluationSubject, row: dict[str, Outcome], apart: list[str], *, probe: bool
+) -> Iterator[CheckResult]:
     """Marks as they follow from the records and from the probes, as kept and (with `probe`) made again."""
     stored, checkpoint = court.stored, subject.checkpoint
     what, evaluation = f"marks {checkpoint}", stored.config.evaluation
     if not all(key in row for key in ("clean", *(spec.key for spec in evaluation.attacks))):
-        yield Finding(what, UNKNOWN, "records are missing, from which marks follow")
+        yield CheckResult(what, UNKNOWN, "records are missing, from which marks follow")
         return
     kept = stored.run.evaluation / checkpoint / "suspect.json"
     with tempfile.TemporaryDirectory(prefix="crdnd-verify-") as name:
@@ -39,7 +38,7 @@ def check(
         if said is None:
             newer = any(isinstance(event, Probed) for event in stored.said)  # else its rules may have been others
             words = "suspect.json is not of these records" if content else "there is no suspect.json"
-            yield Finding(what, FAILS if newer else UNKNOWN, words)
+            yield CheckResult(what, FAILS if newer else UNKNOWN, words)
             return
         yield _marked(court, checkpoint, row, where, said)
     if probe and evaluation.suspect:
@@ -51,7 +50,7 @@ def check(
 
 
 def _replayed(
-    court: Court, subject: Subject, row: dict[str, Outcome], where: RunDir, kept: bytes | None
+    court: Court, subject: EvaluationSubject, row: dict[str, Outcome], where: RunDir, kept: bytes | None
 ) -> list[Event] | None:
     """What an evaluation says that finds all its records, without the marks that it gave itself, and these probes.
 
@@ -82,24 +81,26 @@ def _replayed(
     return said
 
 
-def _marked(court: Court, checkpoint: str, row: dict[str, Outcome], where: RunDir, said: Sequence[Event]) -> Finding:
+def _marked(
+    court: Court, checkpoint: str, row: dict[str, Outcome], where: RunDir, said: Sequence[Event]
+) -> CheckResult:
     """The marks of records and log beside those that follow."""
     what, done = f"marks {checkpoint}", court.stored.done
     for attack, record in row.items():
         marks = decode(audit.content_of(where.result(checkpoint, attack))).marks
         if wrong := differing([(f"{attack} is marked", sorted(record.marks), sorted(marks))]):
-            return Finding(what, FAILS, wrong)
+            return CheckResult(what, FAILS, wrong)
     (follow, probed), (told, noted) = (_warnings(events, checkpoint) for events in (said, court.stored.said))
     lost, more = _without(follow, told), _without(told, follow)
     if done and follow != told:
         words = [f"the log lacks {', '.join(lost)}"] if lost else []
         words += [f"it tells {', '.join(more)}, which does not follow"] if more else []
-        return Finding(what, FAILS, "; ".join(words) or "the log tells them in other words, or twice")
+        return CheckResult(what, FAILS, "; ".join(words) or "the log tells them in other words, or twice")
     newer = any(isinstance(event, Probed) for event in court.stored.said)
     if done and newer and probed != noted:
-        return Finding(what, FAILS, f"the log says of its checks {noted}, not {probed}"[:300])
+        return CheckResult(what, FAILS, f"the log says of its checks {noted}, not {probed}"[:300])
     kinds = sorted({code for code, _, _ in follow})
-    return Finding(what, HOLDS, f"{', '.join(kinds) or 'none'}, as records, probes and the log say")
+    return CheckResult(what, HOLDS, f"{', '.join(kinds) or 'none'}, as records, probes and the log say")
 
 
 def _warnings(
@@ -116,19 +117,21 @@ def _without(one: Sequence[tuple[str, str, str]], other: Sequence[tuple[str, str
     return [f"{code} {attack}".strip() for code, attack, _ in one if (code, attack) not in known]
 
 
-def _probed(what: str, kept: bytes, made: Path, apart: list[str], *, exact: bool) -> Finding:
+def _probed(what: str, kept: bytes, made: Path, apart: list[str], *, exact: bool) -> CheckResult:
     """The probes beside those of another asking; `exact`: where nothing is apart, they leave the same images."""
     then, now = (msgspec.json.decode(content) for content in (kept, audit.content_of(made)))
     if then.get("left_out", {}).keys() != now["left_out"].keys():
-        return Finding(what, UNKNOWN, "not all of them could be made here")
+        return CheckResult(what, UNKNOWN, "not all of them could be made here")
     one, other = ({_about(found) for found in side["findings"]} for side in (then, now))
     if one == other:
         figures = {key: share for key, share in then.get("measured", {}).items() if key in now["measured"]}
         if wrong := differing([(key, share, now["measured"][key]) for key, share in figures.items()]):
-            return Finding(what, FAILS if exact and not apart else UNKNOWN, f"the probes leave other shares: {wrong}")
-        return Finding(what, HOLDS, f"asked again: {', '.join(sorted(code for code, _ in one)) or 'no sign'}")
+            return CheckResult(
+                what, FAILS if exact and not apart else UNKNOWN, f"the probes leave other shares: {wrong}"
+            )
+        return CheckResult(what, HOLDS, f"asked again: {', '.join(sorted(code for code, _ in one)) or 'no sign'}")
     words = f"said {sorted(one)}, say {sorted(other)} now"
-    return Finding(what, UNKNOWN if apart else FAILS, f"{words}{'; ' if apart else ''}{', '.join(apart)}"[:400])
+    return CheckResult(what, UNKNOWN if apart else FAILS, f"{words}{'; ' if apart else ''}{', '.join(apart)}"[:400])
 
 
 def _about(found: dict[str, str] | list[str]) -> tuple[str, str]:

@@ -29,9 +29,9 @@ IMAGES = 45  # six batches: the last round of two ranks is whole, that of four i
 assemble = autoattack.assemble
 
 
-def short(bench, outputs, ear) -> dict:
+def short(context, outputs) -> dict:
     """AutoAttack with few iterations: what is tested is the loop."""
-    parts = assemble(bench, outputs, ear)
+    parts = assemble(context, outputs)
     for name, part in parts.items():
         part.n_iter = part.n_iter_orig = part.n_queries = 4
         if name in {"apgd-t", "fab-t"}:

@@ -131,11 +131,11 @@ def _plant(fault: dict[str, Any], run: Path) -> None:
 
 
 def _place(name: str) -> tuple[Any, str]:
-    from engine.evaluate.bench import Watched
+    from engine.evaluate.context import Interruptible
     from engine.fast import teacher_logits
     from engine.train import checkpoint, loop
 
-    places = {"step": (loop, "train_step"), "forward": (Watched, "forward"), "save": (checkpoint, "save")}
+    places = {"step": (loop, "train_step"), "forward": (Interruptible, "forward"), "save": (checkpoint, "save")}
     return (places | {"table": (teacher_logits.TeacherLogits, "_put"), "aside": (teacher_logits, "set_aside")})[name]
 
 

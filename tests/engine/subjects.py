@@ -1,13 +1,19 @@
 """Small networks and images on which attacks have something to do: noisy prototypes of ten classes, 1 x 8 x 8."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from engine.evaluate.evaluation import Subject, subset
+from engine.evaluate.context import EvaluationContext, EvaluationSubject, Interruptible
+from engine.evaluate.evaluation import subset
 from engine.runtime.device import state_hash
+from engine.spec.attacks import ThreatModel
+from engine.spec.base import Pixels
 from engine.spec.rundir import RunDir
 from engine.types import Split
 
@@ -75,10 +81,10 @@ def trained(*, robust: bool = False) -> Small:
     return net.eval()
 
 
-def subject(net: nn.Module, n: int, *, of: int | None = None, teacher: nn.Module | None = None) -> Subject:
+def subject(net: nn.Module, n: int, *, of: int | None = None, teacher: nn.Module | None = None) -> EvaluationSubject:
     """The net before n images."""
     split = images(n)
-    return Subject(
+    return EvaluationSubject(
         net=net,
         teacher=teacher,
         checkpoint="best",
@@ -90,6 +96,26 @@ def subject(net: nn.Module, n: int, *, of: int | None = None, teacher: nn.Module
         weights_sha256=state_hash(net),
         device=torch.device("cpu"),
     )
+
+
+def context(
+    net: nn.Module, n: int, *, copy: nn.Module | None = None, pause: Callable[[], None] = lambda: None, **changes: Any
+) -> EvaluationContext:
+    """The net, and what attacks climb on, before n images, all of whose adversarial images are kept."""
+    split = images(n)
+    made = EvaluationContext(
+        net=Interruptible(net, pause),
+        folded=copy and Interruptible(copy, pause),
+        images=split.images,
+        labels=split.labels,
+        classes=10,
+        device=torch.device("cpu"),
+        threat_model=ThreatModel(epsilon=Pixels(0.1)),
+        batch_size=20,
+        seed=3,
+        gallery=torch.arange(n),
+    )
+    return replace(made, **changes)
 
 
 def folder(path: Path) -> RunDir:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from engine.evaluate.verdict import FAILS, Finding
+from engine.evaluate.outcomes import FAILS, CheckResult
 from engine.runtime.interrupt import Interrupt
 from engine.spec.rundir import RunDir
 from engine.teachers import weights
 from engine.verify import main
 
 
-def verified(run: RunDir, data: Path, *words: str) -> list[Finding]:
+def verified(run: RunDir, data: Path, *words: str) -> list[CheckResult]:
     flags = main._parser().parse_args([str(run.path), "--data", str(data), *words])
     return list(main.verify(flags, Interrupt(main.NEVER)))
 

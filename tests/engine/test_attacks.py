@@ -11,16 +11,15 @@ from torch import Tensor, nn
 
 from engine.ascent import TOLERANCE, assert_inside
 from engine.attacks import cw2, fgsm, margin, pgd, rescaled
-from engine.evaluate import autoattack
-from engine.evaluate.bench import Assault, Bench, Keeping, Watched
-from engine.evaluate.strike import clean_predictions, strike_all
+from engine.evaluate.attack_run import clean_predictions, run_attack
+from engine.evaluate.context import AttackResult, EvaluationContext
 from engine.losses import cross_entropy
 from engine.runtime.device import frozen_eval, state_hash
 from engine.runtime.rng import isolated_rng
 from engine.spec import attacks as specs
-from engine.spec.attacks import CW2, FGSM, PGD, RELATIVE_SCALES, AutoAttack, CWInf, PGDRescaled, ThreatModel
+from engine.spec.attacks import CW2, FGSM, PGD, RELATIVE_SCALES, CWInf, PGDRescaled, ThreatModel
 from engine.spec.base import Pixels
-from tests.engine.subjects import Small, images, pixels, trained
+from tests.engine.subjects import Small, context, pixels, trained
 
 NEAR = ThreatModel(epsilon=Pixels.parse("16/255"))
 UNION = typing.get_args(typing.get_args(specs.AttackSpec)[0])
@@ -32,26 +31,12 @@ def quick(kind: type[specs.FGSM]) -> specs.AttackSpec:
     return kind(**{name: value for name, value in small.items() if name in fields})
 
 
-def bench(net: nn.Module, n: int, *, batch_size: int = 16, seed: int = 0, threat_model: ThreatModel = NEAR) -> Bench:
-    split = images(n)
-    return Bench(
-        net=Watched(net, lambda: None),
-        images=split.images,
-        labels=split.labels,
-        classes=10,
-        device=torch.device("cpu"),
-        threat_model=threat_model,
-        batch_size=batch_size,
-        seed=seed,
-    )
+def on(net: nn.Module, n: int, **changes: object) -> EvaluationContext:
+    return context(net, n, **({"threat_model": NEAR, "batch_size": 16, "seed": 0} | changes))
 
 
-def strike_with(spec: specs.AttackSpec, on: Bench, *, keep: int = 0) -> Assault:
-    keeping = Keeping(None, torch.arange(keep))
-    clean = clean_predictions(on).predicted
-    if isinstance(spec, AutoAttack):
-        return autoattack.run(on, clean, keeping, lambda *_: None)
-    return strike_all(on, spec, clean, keeping, lambda *_: None)
+def attacked(spec: specs.AttackSpec, where: EvaluationContext) -> AttackResult:
+    return run_attack(where, spec, clean_predictions(where).predicted)
 
 
 @pytest.mark.parametrize("kind", UNION, ids=lambda kind: kind.model_fields["name"].default)
@@ -70,8 +55,8 @@ def test_every_attack_keeps_the_laws(kind: type[specs.FGSM]) -> None:
     spec = quick(kind)
 
     with isolated_rng(), frozen_eval(net):
-        on = bench(net, 8)
-        struck, x_adv = strike_with(spec, on, keep=8)
+        struck = attacked(spec, on(net, 8))
+        x_adv = struck.adversarial
 
     x, y = pixels(8)
     assert x_adv.dtype == torch.float32 and float(x_adv.min()) >= 0.0 and float(x_adv.max()) <= 1.0
@@ -265,13 +250,13 @@ def test_cw2_returns_the_clean_image_when_nothing_can_be_found() -> None:
 
 
 def test_a_radius_turns_distances_into_an_accuracy() -> None:
-    on = bench(trained(robust=True), 32, batch_size=32)
+    where = on(trained(robust=True), 32, batch_size=32)
     spec = CW2(steps=60, search_steps=3, initial_constant=10.0, radius=0.0)
-    struck = strike_with(spec, on).struck
+    struck = attacked(spec, where)
     assert int(struck.robust.sum()) == 0
     middle = float(struck.distance.median())
-    strict = strike_with(spec.model_copy(update={"radius": middle}), on).struck
-    right = clean_predictions(on).robust
+    strict = attacked(spec.model_copy(update={"radius": middle}), where)
+    right = clean_predictions(where).robust
     assert torch.equal(strict.robust, right & (strict.distance > middle))
     assert 0 < int(strict.robust.sum()) < int(right.sum())
 

@@ -1,6 +1,7 @@
 """Our loop around AutoAttack gives pyautoattack's own bits, whatever interrupts it, and reports its flags."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,12 @@ from pyautoattack import checks
 from torch import Tensor, nn
 
 from engine.evaluate import autoattack
-from engine.evaluate.bench import Assault, Bench, Keeping, Watched
-from engine.evaluate.partial import Partial
-from engine.evaluate.strike import clean_predictions
+from engine.evaluate.attack_run import clean_predictions
+from engine.evaluate.context import AttackCheckpoint, AttackResult, EvaluationContext
 from engine.runtime.device import frozen_eval
 from engine.runtime.rng import isolated_rng
-from engine.spec.attacks import ThreatModel
 from engine.spec.base import Pixels
-from tests.engine.subjects import images, pixels, trained
+from tests.engine.subjects import context, images, pixels, trained
 
 EPSILON = Pixels(0.1)
 
@@ -26,7 +25,7 @@ class Cut(BaseException):
     """Somebody pulled the plug."""
 
 
-def bench(net: nn.Module, n: int, *, after: int | None = None, batch_size: int = 10) -> Bench:
+def limited(net: nn.Module, n: int, *, after: int | None = None, batch_size: int = 10) -> EvaluationContext:
     left = [after]
 
     def pause() -> None:
@@ -35,23 +34,13 @@ def bench(net: nn.Module, n: int, *, after: int | None = None, batch_size: int =
             if left[0] < 0:
                 raise Cut
 
-    split = images(n)
-    return Bench(
-        net=Watched(net, pause),
-        images=split.images,
-        labels=split.labels,
-        classes=10,
-        device=torch.device("cpu"),
-        threat_model=ThreatModel(epsilon=EPSILON),
-        batch_size=batch_size,
-        seed=3,
-    )
+    return context(net, n, pause=pause, batch_size=batch_size)
 
 
-def attacked(on: Bench, folder: Path | None = None, print_: str = "a") -> Assault:
+def attacked(on: EvaluationContext, folder: Path | None = None, print_: str = "a") -> AttackResult:
     with isolated_rng(), frozen_eval(on.net):
-        keeping = Keeping(Partial(folder, print_) if folder else None, torch.arange(on.n))
-        return autoattack.run(on, clean_predictions(on).predicted, keeping, lambda *_: None)
+        clean = clean_predictions(on).predicted
+        return autoattack.run(on, clean, AttackCheckpoint(folder, print_), lambda *_: None)
 
 
 @pytest.fixture
@@ -59,8 +48,8 @@ def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same attacks with few iterations: what is tested is the loop."""
     assemble = autoattack.assemble
 
-    def short(on: Bench, outputs: int, ear: autoattack.Ear) -> dict[str, object]:
-        parts = assemble(on, outputs, ear)
+    def short(on: EvaluationContext, outputs: int) -> dict[str, object]:
+        parts = assemble(on, outputs)
         for name, part in parts.items():
             if name == "square":
                 part.n_queries = 20
@@ -76,53 +65,53 @@ def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_the_images_are_those_of_pyautoattack_bit_for_bit() -> None:
     net, (x, y) = trained(robust=True), pixels(24)
-    ours = attacked(bench(net, 24, batch_size=16))
+    ours = attacked(limited(net, 24, batch_size=16))
     with isolated_rng():
         suite = Original(net, norm="Linf", eps=float(EPSILON), seed=3, version="standard", device="cpu")
         theirs, labels = suite.run_standard_evaluation(x, y, batch_size=16)
     net.zero_grad()
-    assert torch.equal(ours.kept, theirs)
-    assert torch.equal(ours.struck.predicted, labels)
-    assert 0 < int(ours.struck.robust.sum()) < int(ours.struck.details["after_apgd-ce"] * 24 + 0.5) <= 24
-    torch.testing.assert_close(ours.struck.reach, (theirs - x).abs().amax(dim=(1, 2, 3)))
+    assert torch.equal(ours.adversarial, theirs)
+    assert torch.equal(ours.predicted, labels)
+    assert 0 < int(ours.robust.sum()) < int(ours.details["after_apgd-ce"] * 24 + 0.5) <= 24
+    torch.testing.assert_close(ours.largest_change, (theirs - x).abs().amax(dim=(1, 2, 3)))
 
 
 @pytest.mark.usefixtures("shortened")
 def test_an_interrupted_attack_ends_in_the_same_bits(tmp_path: Path) -> None:
     net = trained(robust=True)
-    whole = attacked(bench(net, 24))
+    whole = attacked(limited(net, 24))
     cuts = 0
     for after in (0, 1, 7, 12, 25, 30, 33, 47, 60, 75, 90, 120):
         folder = tmp_path / str(after)
         torch.manual_seed(after)
         state = torch.get_rng_state()
         try:
-            attacked(bench(net, 24, after=after), folder)
+            attacked(limited(net, 24, after=after), folder)
         except Cut:
             cuts += 1
         assert torch.equal(torch.get_rng_state(), state)
-        again = attacked(bench(net, 24), folder)
-        assert torch.equal(again.kept, whole.kept)
-        assert torch.equal(again.struck.robust, whole.struck.robust)
-        assert torch.equal(again.struck.predicted, whole.struck.predicted)
-        assert again.struck.marks == whole.struck.marks and again.struck.details == whole.struck.details
+        again = attacked(limited(net, 24), folder)
+        assert torch.equal(again.adversarial, whole.adversarial)
+        assert torch.equal(again.robust, whole.robust)
+        assert torch.equal(again.predicted, whole.predicted)
+        assert again.marks == whole.marks and again.details == whole.details
     assert cuts > 8
 
 
 @pytest.mark.usefixtures("shortened")
 def test_finished_batches_are_not_done_again_and_damaged_or_foreign_ones_are(tmp_path: Path) -> None:
     net = trained(robust=True)
-    whole = attacked(bench(net, 24), tmp_path)
-    attacked(bench(net, 24, after=3), tmp_path)  # the clean look: three batches, and not one pass more
+    whole = attacked(limited(net, 24), tmp_path)
+    attacked(limited(net, 24, after=3), tmp_path)  # the clean look: three batches, and not one pass more
     damaged = sorted(tmp_path.glob("apgd-ce-*.batch"))[1]
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 1
     damaged.write_bytes(bytes(content))
     with pytest.raises(Cut):
-        attacked(bench(net, 24, after=3), tmp_path)
-    assert torch.equal(attacked(bench(net, 24), tmp_path).kept, whole.kept)
+        attacked(limited(net, 24, after=3), tmp_path)
+    assert torch.equal(attacked(limited(net, 24), tmp_path).adversarial, whole.adversarial)
     with pytest.raises(Cut):
-        attacked(bench(net, 24, after=3), tmp_path, print_="other weights")
+        attacked(limited(net, 24, after=3), tmp_path, print_="other weights")
 
 
 class Four(nn.Module):
@@ -134,24 +123,25 @@ class Four(nn.Module):
         return self.net(x)[:, : self.classes]
 
 
-def few(classes: int) -> Assault:
+def few(classes: int) -> AttackResult:
     split = images(30)
     some = split.labels < classes
-    on = bench(Four(trained(), classes), 30)
-    on = Bench(**{**on.__dict__, "images": split.images[some], "labels": split.labels[some], "classes": classes})
+    on = limited(Four(trained(), classes), 30)
+    some = {"images": split.images[some], "labels": split.labels[some], "gallery": torch.arange(int(some.sum()))}
+    on = replace(on, classes=classes, **some)
     return attacked(on)
 
 
 @pytest.mark.usefixtures("shortened")
 def test_below_four_classes_the_targeted_dlr_loss_is_left_out_and_marked() -> None:
     three, four = few(3), few(4)
-    assert "autoattack_few_classes" in three.struck.marks and "after_apgd-t" not in three.struck.details
-    assert "autoattack_few_classes" not in four.struck.marks
+    assert "autoattack_few_classes" in three.marks and "after_apgd-t" not in three.details
+    assert "autoattack_few_classes" not in four.marks
 
 
 def test_the_number_of_targets_fits_the_classes() -> None:
     for outputs, targets in ((4, 3), (10, 9), (100, 9)):
-        parts = autoattack.assemble(bench(trained(), 5), outputs, autoattack.Ear())
+        parts = autoattack.assemble(limited(trained(), 5), outputs)
         assert parts["apgd-t"].n_target_classes == parts["fab-t"].n_target_classes == targets
 
 
@@ -178,11 +168,11 @@ def test_flags_become_marks_and_an_honest_model_afterwards_has_none() -> None:
                 (gradient,) = torch.autograd.grad(net(z).sum(), z)
             return net(x) + 0 * gradient.sum()
 
-    assert "autoattack_probabilities" in attacked(bench(Soft(), 20)).struck.marks
-    assert "autoattack_zero_gradient" in attacked(bench(Rounded(), 20)).struck.marks
-    assert "autoattack_randomised" in attacked(bench(Noisy(), 20)).struck.marks
-    assert "autoattack_dynamic" in attacked(bench(Dynamic(), 20)).struck.marks
-    assert attacked(bench(net, 20)).struck.marks == ()
+    assert "autoattack_probabilities" in attacked(limited(Soft(), 20)).marks
+    assert "autoattack_zero_gradient" in attacked(limited(Rounded(), 20)).marks
+    assert "autoattack_randomised" in attacked(limited(Noisy(), 20)).marks
+    assert "autoattack_dynamic" in attacked(limited(Dynamic(), 20)).marks
+    assert attacked(limited(net, 20)).marks == ()
     assert set(checks.funcs.values()) == {0}
 
 
@@ -194,7 +184,7 @@ def test_a_tracer_survives() -> None:
     before = sys.gettrace()
     sys.settrace(tracer)
     try:
-        attacked(bench(trained(), 10))
+        attacked(limited(trained(), 10))
         kept = sys.gettrace()
     finally:
         sys.settrace(before)

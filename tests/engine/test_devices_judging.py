@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.evaluate import autoattack
-from engine.evaluate.evaluation import evaluate
-from engine.evaluate.validation import accuracies
+from engine.evaluate.evaluation import accuracies, evaluate
 from engine.spec.attacks import CW2, FGSM, PGD, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.base import Pixels
 from engine.spec.events import Evaluated, Warned

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.evaluate import autoattack
-from engine.evaluate.evaluation import Subject, evaluate, subset
-from engine.evaluate.validation import accuracies
+from engine.evaluate.context import EvaluationSubject
+from engine.evaluate.evaluation import accuracies, evaluate, subset
 from engine.runtime.device import frozen_eval, full_precision, state_hash
 from engine.runtime.rng import isolated_rng
 from engine.spec.attacks import CW2, FGSM, PGDSAT, AutoAttack, CWInf, ThreatModel
@@ -58,7 +58,9 @@ def cutter(after: int) -> Callable[[], None]:
     return pause
 
 
-def judge(who: Subject, run: RunDir, evaluation: Evaluation = QUICK, pause: Callable[[], None] = go_on) -> list[Event]:
+def judge(
+    who: EvaluationSubject, run: RunDir, evaluation: Evaluation = QUICK, pause: Callable[[], None] = go_on
+) -> list[Event]:
     said: list[Event] = []
     evaluate(who, evaluation, NEAR, run, said.append, pause)
     return said
@@ -137,8 +139,8 @@ def test_what_is_finished_is_said_again_and_not_done_again(tmp_path: Path) -> No
 def test_a_killed_evaluation_ends_in_the_same_files_and_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assemble = autoattack.assemble
 
-    def short(bench: object, outputs: int, ear: object) -> dict[str, object]:
-        parts = assemble(bench, outputs, ear)
+    def short(context: object, outputs: int) -> dict[str, object]:
+        parts = assemble(context, outputs)
         for name, part in parts.items():
             setattr(part, "n_queries" if name == "square" else "n_iter", 3)
         return {name: parts[name] for name in ("apgd-ce", "square")}

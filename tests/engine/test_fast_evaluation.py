@@ -10,15 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.evaluate import autoattack, bench, outcomes
-from engine.evaluate.bench import Assault, Bench, Keeping, Watched, fold
-from engine.evaluate.evaluation import evaluate
-from engine.evaluate.outcomes import Identity
-from engine.evaluate.rejudged import compare
-from engine.evaluate.strike import clean_predictions
-from engine.evaluate.validation import accuracies, assail
-from engine.evaluate.verdict import HOLDS
-from engine.fast.folding import FoldedNet
+from engine.evaluate import autoattack, outcomes
+from engine.evaluate import context as module
+from engine.evaluate.attack_run import clean_predictions, run_attack
+from engine.evaluate.context import AttackResult, EvaluationContext, Identity, folded_copy
+from engine.evaluate.evaluation import accuracies, evaluate
+from engine.evaluate.outcomes import HOLDS, compare_outcomes
+from engine.fast.folding import FoldedNet, FoldingError
 from engine.models import small_resnet
 from engine.runtime.device import frozen_eval
 from engine.runtime.rng import isolated_rng, seed_all, seed_for
@@ -28,7 +26,7 @@ from engine.spec.events import Event, Warned
 from engine.spec.models import SmallResNet
 from engine.spec.outcomes import Outcome, decode
 from engine.spec.training import Evaluation
-from tests.engine.subjects import folder, images, pixels, subject
+from tests.engine.subjects import context, folder, images, pixels, subject
 
 NEAR = ThreatModel(epsilon=Pixels(0.16))
 CPU = torch.device("cpu")
@@ -67,18 +65,13 @@ def trained() -> nn.Module:
     return net.eval()
 
 
-def on(net: nn.Module, copy: nn.Module | None = None, n: int = 48, **changes: object) -> Bench:
-    split = images(n)
-    made = Bench(net=Watched(net, lambda: None), images=split.images, labels=split.labels, classes=10, device=CPU,
-                 threat_model=NEAR, batch_size=20, seed=3, folded=copy and Watched(copy, lambda: None))  # fmt: skip
-    return replace(made, **changes)
+def on(net: nn.Module, copy: nn.Module | None = None, **changes: object) -> EvaluationContext:
+    return context(net, 48, copy=copy, threat_model=NEAR, **changes)
 
 
-def attacked(where: Bench, spec: AttackSpec) -> Assault:
+def attacked(where: EvaluationContext, spec: AttackSpec) -> AttackResult:
     with isolated_rng(), frozen_eval(where.net):
-        return assail(
-            where, spec, clean_predictions(where).predicted, Keeping(None, torch.arange(where.n)), lambda *_: None
-        )
+        return run_attack(where, spec, clean_predictions(where).predicted)
 
 
 @pytest.fixture(autouse=True)
@@ -108,8 +101,8 @@ def test_without_a_copy_the_attack_is_on_the_network_bit_for_bit(spec: AttackSpe
             expected.append(module.attack(net, x[positions], y[positions], NEAR, spec))
     with torch.no_grad():
         answers = torch.cat([net(x_adv).argmax(dim=1) for x_adv in expected])
-    assert torch.equal(found.kept, torch.cat(expected))
-    assert torch.equal(found.struck.predicted[~found.struck.robust], answers[~found.struck.robust])
+    assert torch.equal(found.adversarial, torch.cat(expected))
+    assert torch.equal(found.predicted[~found.robust], answers[~found.robust])
     where = on(net)
     assert where.attacked is where.net
 
@@ -118,8 +111,8 @@ def test_without_a_copy_the_attack_is_on_the_network_bit_for_bit(spec: AttackSpe
 @pytest.mark.parametrize("spec", SUITE, ids=lambda spec: spec.key)
 def test_a_copy_changes_no_verdict(spec: AttackSpec, protocol: str) -> None:
     net = trained()
-    exact = attacked(on(net, protocol=protocol), spec).struck
-    folded = attacked(on(net, fold(net, images(48).images, CPU).net, protocol=protocol), spec).struck
+    exact = attacked(on(net, protocol=protocol), spec)
+    folded = attacked(on(net, folded_copy(net, images(48).images, CPU), protocol=protocol), spec)
     assert torch.equal(folded.robust, exact.robust)
     assert torch.equal(folded.predicted, exact.predicted)
     if spec.bounded:
@@ -138,15 +131,14 @@ def test_the_network_alone_judges(spec: AttackSpec, protocol: str) -> None:
     net, (x, y) = trained(), pixels(48)
     found = attacked(on(net, Liar(), protocol=protocol), spec)
     with torch.no_grad():
-        clean, after = net(x).argmax(dim=1), net(found.kept).argmax(dim=1)
-    assert bool(((clean == y) & (after == y))[found.struck.robust].all())
-    assert torch.equal(found.struck.predicted[~found.struck.robust], after[~found.struck.robust]) or not spec.bounded
+        clean, after = net(x).argmax(dim=1), net(found.adversarial).argmax(dim=1)
+    assert bool(((clean == y) & (after == y))[found.robust].all())
+    assert torch.equal(found.predicted[~found.robust], after[~found.robust]) or not spec.bounded
 
 
 def test_a_copy_is_frozen_and_leaves_no_gradient() -> None:
     net = trained()
-    copy = fold(net, images(8).images, CPU).net
-    assert copy is not None
+    copy = folded_copy(net, images(8).images, CPU)
     assert isinstance(copy, FoldedNet)
     assert list(copy.parameters()) == []
     attacked(on(net, copy), SUITE[5])
@@ -190,17 +182,17 @@ def test_a_copy_that_answers_otherwise_is_not_used(monkeypatch: pytest.MonkeyPat
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x) + 0.01
 
-    monkeypatch.setattr(bench, "FoldedNet", Shifted)
-    found = fold(trained(), images(8).images, CPU)
-    assert found.net is None
-    assert "logits differ by 0.01" in found.why
+    monkeypatch.setattr(module, "FoldedNet", Shifted)
+    with pytest.raises(FoldingError, match=r"logits differ by 0\.01"):
+        folded_copy(trained(), images(8).images, CPU)
 
 
 def test_a_net_without_finite_answers_has_no_copy() -> None:
     net = trained()
     with torch.no_grad():
         net.linear.bias.fill_(float("nan"))
-    assert fold(net, images(8).images, CPU).net is None
+    with pytest.raises(FoldingError, match="answers otherwise"):
+        folded_copy(net, images(8).images, CPU)
 
 
 def test_records_tell_and_stay_comparable(tmp_path: Path) -> None:
@@ -210,7 +202,7 @@ def test_records_tell_and_stay_comparable(tmp_path: Path) -> None:
         exact, folded = (record(tmp_path / str(how), attack) for how in (False, True))
         assert (exact.folded, folded.folded) == (False, True)
         assert exact.spec == folded.spec
-        finding = compare(exact, folded, [])
+        finding = compare_outcomes(exact, folded, [])
         assert finding.verdict == HOLDS
         assert "folded False -> True" in finding.words
     assert not record(tmp_path / "True", "clean").folded
@@ -226,10 +218,11 @@ def test_a_record_of_before_there_were_copies_is_of_an_exact_attack(tmp_path: Pa
 
 def test_batches_of_exact_and_of_folded_attacks_are_not_mixed() -> None:
     net, identity = trained(), Identity(48, "i", "d", "w")
-    exact, folded = on(net), on(net, fold(net, images(8).images, CPU).net)
+    exact, folded = on(net), on(net, folded_copy(net, images(8).images, CPU))
     described = outcomes.describe(SUITE[1], exact)
     assert described == outcomes.describe(SUITE[1], folded)
-    prints = [outcomes.fingerprint(described, where, identity, torch.arange(2)) for where in (exact, folded)]
+    shown = (replace(where, gallery=torch.arange(2)) for where in (exact, folded))
+    prints = [outcomes.fingerprint(described, where, identity) for where in shown]
     assert prints[0] != prints[1]
     assert prints[0] == json.dumps([described, identity, [0, 1], outcomes.versions(), "cpu"], sort_keys=True)
 

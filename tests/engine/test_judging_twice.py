@@ -8,8 +8,8 @@ import pytest
 from torch import nn
 
 from engine.evaluate.evaluation import evaluate
-from engine.evaluate.probes import Twin
-from engine.evaluate.verdict import FAILS
+from engine.evaluate.outcomes import FAILS
+from engine.evaluate.twin import Twin
 from engine.spec.attacks import FGSM, PGD, ThreatModel
 from engine.spec.base import Pixels
 from engine.spec.events import Event

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.evaluate.partial import Partial
+from engine.evaluate.context import AttackCheckpoint
 from engine.run import job, ranks
 from engine.runtime import provenance, torchrun
 from engine.spec import files, rundir
@@ -97,9 +97,9 @@ NET = torch.nn.Linear(2, 2)
 WRITERS: dict[str, Callable[[RunDir], object]] = {
     "checkpoints": lambda run: checkpoint.save(run.checkpoints, {"step": 1}),
     "weights": lambda run: weights.save(run.weights_of("best"), NET, {}),
-    "evaluation": lambda run: Partial(run.partial("best", "fgsm"), "").save("0", {}),
-    "evaluation/best": lambda run: Partial(run.partial("best", "fgsm"), "").save("0", {"x": torch.zeros(1)}),
-    "evaluation/best/fgsm.partial": lambda run: Partial(run.partial("best", "fgsm"), "").save("0", {}),
+    "evaluation": lambda run: AttackCheckpoint(run.partial("best", "fgsm"), "").save("0", {}),
+    "evaluation/best": lambda run: AttackCheckpoint(run.partial("best", "fgsm"), "").save("0", {"x": torch.zeros(1)}),
+    "evaluation/best/fgsm.partial": lambda run: AttackCheckpoint(run.partial("best", "fgsm"), "").save("0", {}),
     ".ranks": lambda run: torchrun.record(run, torchrun.Ending(rank=0, code=0)),
     "events.jsonl": _reported,
     "events.discarded.jsonl": _reported,
@@ -170,14 +170,14 @@ def test_discarding_batches_leaves_what_a_link_leads_to(tmp_path: Path, outside:
     (outside / "fgsm.partial").mkdir()
     (outside / "fgsm.partial" / "0.batch").write_text("x")
     with pytest.raises(OSError, match="a link stands here"):
-        Partial(tmp_path / "evaluation" / "fgsm.partial", "").discard()
+        AttackCheckpoint(tmp_path / "evaluation" / "fgsm.partial", "").discard()
     (tmp_path / "fgsm.partial").symlink_to(outside / "fgsm.partial")
-    Partial(tmp_path / "fgsm.partial", "").discard()
+    AttackCheckpoint(tmp_path / "fgsm.partial", "").discard()
     assert content(outside) == before | {"0.batch": b"x"}
 
 
 def test_batches_that_the_file_system_keeps_are_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    batches = Partial(tmp_path / "fgsm.partial", "")
+    batches = AttackCheckpoint(tmp_path / "fgsm.partial", "")
     batches.save("0", {"x": torch.zeros(1)})
 
     def keeps(*_args: object, **_more: object) -> None:
@@ -186,7 +186,7 @@ def test_batches_that_the_file_system_keeps_are_no_failure(tmp_path: Path, monke
     monkeypatch.setattr(os, "unlink", keeps)
     monkeypatch.setattr(os, "rmdir", keeps)
     batches.discard()
-    assert Partial(tmp_path / "fgsm.partial", "of another attack").load("0") is None
+    assert AttackCheckpoint(tmp_path / "fgsm.partial", "of another attack").load("0") is None
 
 
 @pytest.mark.parametrize("name", ["teachers", "teachers/robustbench"])

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from engine.evaluate import outcomes
-from engine.evaluate.outcomes import Identity
+from engine.evaluate.context import Identity
 from engine.spec.outcomes import Outcome, decode, encode, mcnemar, pack, summarise, unpack, wilson, worst_case
 
 LABELS = [0, 0, 1, 1, 2, 2]

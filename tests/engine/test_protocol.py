@@ -8,10 +8,9 @@ from torch import Tensor, nn
 
 from engine.ascent import ascend, chase, misled, room
 from engine.evaluate import outcomes
-from engine.evaluate.bench import Assault, Bench, Keeping, Watched
-from engine.evaluate.evaluation import evaluate
-from engine.evaluate.strike import clean_predictions, strike_all
-from engine.evaluate.validation import accuracies
+from engine.evaluate.attack_run import clean_predictions, run_attack
+from engine.evaluate.context import AttackResult, EvaluationContext
+from engine.evaluate.evaluation import accuracies, evaluate
 from engine.losses import cross_entropy, margin
 from engine.runtime.device import frozen_eval
 from engine.runtime.rng import isolated_rng
@@ -32,7 +31,7 @@ from engine.spec.base import Pixels
 from engine.spec.outcomes import decode, unpack
 from engine.spec.training import Evaluation, recorded
 from engine.train import selection
-from tests.engine.subjects import folder, images, pixels, subject, trained
+from tests.engine.subjects import context, folder, images, pixels, subject, trained
 from tests.engine.test_selection import config, selector
 
 NEAR, NEARER = ThreatModel(epsilon=Pixels(0.2)), ThreatModel(epsilon=Pixels(0.15))
@@ -76,44 +75,41 @@ class Precise(nn.Module):
         return self.net(x.double()).to(x.dtype)
 
 
-def bench(net: nn.Module, n: int = 60, **changes: object) -> Bench:
-    split = images(n)
-    made = Bench(net=Watched(net, lambda: None), images=split.images, labels=split.labels, classes=10,
-                 device=torch.device("cpu"), threat_model=NEAR, batch_size=25, seed=4)  # fmt: skip
-    return replace(made, **changes)
+def on(net: nn.Module, n: int = 60, **changes: object) -> EvaluationContext:
+    return context(net, n, **({"threat_model": NEAR, "batch_size": 25, "seed": 4} | changes))
 
 
-def struck(on: Bench, spec: AttackSpec) -> Assault:
-    with isolated_rng(), frozen_eval(on.net):
-        return strike_all(on, spec, clean_predictions(on).predicted, Keeping(None, torch.arange(on.n)), lambda *_: None)
+def attacked(where: EvaluationContext, spec: AttackSpec) -> AttackResult:
+    with isolated_rng(), frozen_eval(where.net):
+        return run_attack(where, spec, clean_predictions(where).predicted)
 
 
 @pytest.mark.parametrize("spec", [PGD, CWInf, PGDRescaled])
 def test_an_image_leaves_at_the_iterate_that_fools_though_the_last_does_not(spec: type[AttackSpec]) -> None:
     """From 128/255 one step of 0.1 lands at 0.602, where class 1 leads; the next goes back."""
-    one = bench(Hill(), images=torch.full((1, 1, 1, 1), 128, dtype=torch.uint8), labels=torch.tensor([0]), classes=2)
+    one = on(Hill(), n=1, images=torch.full((1, 1, 1, 1), 128, dtype=torch.uint8), labels=torch.tensor([0]), classes=2)
     two_steps = spec(steps=2, step_size=Pixels(0.1), start="clean")
-    last, worst = struck(one, two_steps), struck(replace(one, protocol="worst"), two_steps)
+    last, worst = attacked(one, two_steps), attacked(replace(one, protocol="worst"), two_steps)
     start = 128 / 255
-    assert last.struck.robust.tolist() == [True]
-    assert float(last.kept) == pytest.approx(start)
-    assert worst.struck.robust.tolist() == [False]
-    assert worst.struck.predicted.tolist() == [1]
-    assert float(worst.kept) == pytest.approx(start + 0.1)
-    assert float(worst.struck.distance) == pytest.approx(0.1)
+    assert last.robust.tolist() == [True]
+    assert float(last.adversarial) == pytest.approx(start)
+    assert worst.robust.tolist() == [False]
+    assert worst.predicted.tolist() == [1]
+    assert float(worst.adversarial) == pytest.approx(start + 0.1)
+    assert float(worst.distance) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("spec", CLIMBS, ids=lambda spec: spec.key)
 def test_who_survives_worst_survives_last_iterate_and_x_adv_is_what_fooled(spec: AttackSpec) -> None:
     """In a ball in which every one of these attacks fools some images and leaves others: 8 to 48 of 60."""
     net, (x, y) = Precise().eval(), pixels(60)
-    last, worst = (struck(bench(net, threat_model=NEARER, protocol=p), spec) for p in ("last_iterate", "worst"))
-    assert not bool((worst.struck.robust & ~last.struck.robust).any())
-    assert 4 < int(worst.struck.robust.sum()) < 56
+    last, worst = (attacked(on(net, threat_model=NEARER, protocol=p), spec) for p in ("last_iterate", "worst"))
+    assert not bool((worst.robust & ~last.robust).any())
+    assert 4 < int(worst.robust.sum()) < 56
     with torch.no_grad():
-        clean, after = net(x).argmax(dim=1), net(worst.kept).argmax(dim=1)
-    assert torch.equal(worst.struck.robust, (clean == y) & (after == y))
-    assert torch.equal(worst.struck.predicted, torch.where(worst.struck.robust, clean, after))
+        clean, after = net(x).argmax(dim=1), net(worst.adversarial).argmax(dim=1)
+    assert torch.equal(worst.robust, (clean == y) & (after == y))
+    assert torch.equal(worst.predicted, torch.where(worst.robust, clean, after))
 
 
 def test_images_that_are_wrong_anyway_are_not_attacked() -> None:
@@ -122,11 +118,11 @@ def test_images_that_are_wrong_anyway_are_not_attacked() -> None:
         wrong = net(x + 0.0).argmax(dim=1) != y
     labels = torch.where(torch.arange(60) % 3 == 0, (y + 1) % 10, y)  # twenty labels that the net does not share
     wrong |= labels != y
-    found = struck(bench(net, labels=labels, protocol="worst"), PGDSAT(steps=3))
+    found = attacked(on(net, labels=labels, protocol="worst"), PGDSAT(steps=3))
     assert int(wrong.sum()) >= 20
-    assert torch.equal(found.kept[wrong], x[wrong])
-    assert not bool(found.struck.robust[wrong].any())
-    assert bool((found.struck.distance[wrong] == 0).all() and (found.struck.reach[wrong] == 0).all())
+    assert torch.equal(found.adversarial[wrong], x[wrong])
+    assert not bool(found.robust[wrong].any())
+    assert bool((found.distance[wrong] == 0).all() and (found.largest_change[wrong] == 0).all())
 
 
 @pytest.mark.parametrize("loss", [cross_entropy, margin])
@@ -208,7 +204,7 @@ def test_logits_that_are_not_finite_or_certainly_wrong_mislead_and_ties_do_not()
 
 
 def test_a_record_names_the_protocol_only_where_it_is_another_than_old_records_had() -> None:
-    last, worst = bench(trained()), bench(trained(), protocol="worst")
+    last, worst = on(trained()), on(trained(), protocol="worst")
     for spec in (*CLIMBS, FGSM(), CW2(), AutoAttack()):
         climbs = isinstance(spec, Ascent)
         assert "protocol" not in outcomes.describe(spec, last)

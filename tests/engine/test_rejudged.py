@@ -3,8 +3,7 @@
 import msgspec
 import pytest
 
-from engine.evaluate.rejudged import compare, machines_apart
-from engine.evaluate.verdict import FAILS, HOLDS, UNKNOWN
+from engine.evaluate.outcomes import FAILS, HOLDS, UNKNOWN, compare_outcomes, machines_apart
 from engine.spec.outcomes import Outcome, pack, summarise
 
 
@@ -24,7 +23,7 @@ def on_another_library(n: int, lost: int, won: int):
     half = n // 2
     bits = [False] * lost + [True] * (half - lost) + [True] * won + [False] * (n - half - won)
     stored = outcome([True] * half + [False] * (n - half))
-    return compare(stored, outcome(bits, versions={"torch": "2.15.0"}), [])
+    return compare_outcomes(stored, outcome(bits, versions={"torch": "2.15.0"}), [])
 
 
 @pytest.mark.parametrize(
@@ -58,16 +57,16 @@ def test_the_two_points_that_a_published_comparison_is_about_are_not_explained()
 def test_another_attack_is_no_repetition_on_any_machine(versions):
     stored = outcome([True] * 20, spec={"name": "pgd", "steps": 20, "package": "pyautoattack 0.2"})
     weaker = outcome([True] * 20, spec={"name": "pgd", "steps": 1, "package": "pyautoattack 0.3"}, versions=versions)
-    finding = compare(stored, weaker, [])
+    finding = compare_outcomes(stored, weaker, [])
     assert finding.verdict == FAILS
     assert finding.words.startswith("the attack is not the one that was stored: steps 20 -> 1")
     packaged = msgspec.structs.replace(stored, spec=stored.spec | {"package": "pyautoattack 0.3"})
-    assert compare(stored, packaged, []).verdict == HOLDS
+    assert compare_outcomes(stored, packaged, []).verdict == HOLDS
 
 
 def test_on_an_equal_machine_one_image_is_too_much_and_a_swap_of_two_is_seen():
-    assert compare(outcome([True] * 200), outcome([False] + [True] * 199), []).verdict == FAILS
-    swapped = compare(outcome([True, False] * 50), outcome([False, True] + [True, False] * 49), [])
+    assert compare_outcomes(outcome([True] * 200), outcome([False] + [True] * 199), []).verdict == FAILS
+    swapped = compare_outcomes(outcome([True, False] * 50), outcome([False, True] + [True, False] * 49), [])
     assert swapped.words == "2 of 100 images differ, accuracy 50.00 -> 50.00 %, on an equal device with equal libraries"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.evaluate.verdict import FAILS, Finding
+from engine.evaluate.outcomes import FAILS, CheckResult
 from engine.run import run
 from engine.spec.errors import CheckpointError, DataError, TeacherError
 from engine.spec.rundir import RunDir
@@ -81,4 +81,4 @@ def test_a_run_whose_end_its_log_does_not_tell_is_not_done(copied: tuple[RunDir,
     folder.events.write_text("".join(lines + more))
     found = [f for f in verified(folder, data, "--quick") if f.verdict == FAILS]
     words = "status.json says that the run is done, and the log does not"
-    assert found == ([] if newer else [Finding("run_finished", FAILS, words)])
+    assert found == ([] if newer else [CheckResult("run_finished", FAILS, words)])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.evaluate.evaluation import evaluate
-from engine.evaluate.probes import Twin
+from engine.evaluate.twin import Twin
 from engine.spec.attacks import FGSM, PGD, PGDSAT, PGDTRADES, AttackSpec, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.base import Pixels
 from engine.spec.events import Event, Probed, Warned

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.evaluate.verdict import FAILS, HOLDS, UNKNOWN, Finding
+from engine.evaluate.outcomes import FAILS, HOLDS, UNKNOWN, CheckResult
 from engine.runtime.interrupt import Interrupt, Stopped
 from engine.spec import files
 from engine.spec.errors import ConfigError, RunFolderError
@@ -171,7 +171,7 @@ def test_a_gallery_that_leaves_the_ball_is_found_even_with_a_true_hash(copied):
     index["attacks"]["pgd"]["sha256"] = files.sha256(path)
     run.gallery("best").write_text(json.dumps(index))
     findings = {f.what: f for f in verified(run, data, "--quick")}
-    assert findings["gallery best"] == Finding("gallery best", FAILS, "pgd.f32 leaves the ball")
+    assert findings["gallery best"] == CheckResult("gallery best", FAILS, "pgd.f32 leaves the ball")
 
 
 def test_it_can_be_stopped_between_two_batches(copied):

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.evaluate.sanity_checks import Finding
-from engine.evaluate.verdict import FAILS, HOLDS
+from engine.evaluate.outcomes import FAILS, HOLDS
 from engine.runtime.interrupt import Interrupt
+from engine.spec.marks import Finding
 from engine.spec.rundir import RunDir
 from engine.teachers import weights
 from engine.verify import main

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from engine.evaluate.evaluation import subset
-from engine.evaluate.verdict import FAILS, UNKNOWN, Finding
+from engine.evaluate.outcomes import FAILS, UNKNOWN, CheckResult
 from engine.spec.outcomes import Outcome, decode, encode, pack, summarise, unpack
 from engine.spec.rundir import RunDir
 from engine.verify import main
@@ -97,7 +97,7 @@ def test_a_run_that_is_done_lacks_no_record_even_where_nothing_tells_of_it(copie
     run, data = copied
     untold(run, "best", "worst", done=True)
     (found,) = [f for f in verified(run, data, "--quick") if f.verdict == FAILS]
-    assert found == Finding("record best worst", FAILS, "the run is done, but there is no record of it")
+    assert found == CheckResult("record best worst", FAILS, "the run is done, but there is no record of it")
 
 
 def test_a_number_without_a_record_does_not_hold(copied):
@@ -127,4 +127,4 @@ def test_a_number_that_nobody_asked_for_does_not_hold(copied):
     shutil.copy(run.result("best", "pgd"), run.result("best", "autoattack"))
     findings = [f for f in verified(run, data, "--quick") if f.verdict == FAILS]
     words = "there is a file autoattack.json, but config.toml does not ask for it"
-    assert findings == [Finding("record best autoattack", FAILS, words)]
+    assert findings == [CheckResult("record best autoattack", FAILS, words)]
