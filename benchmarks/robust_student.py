@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from engine.data import cifar
 from engine.data.augment import Feed
-from engine.models import small_resnet
+from engine.models import resnet
 from engine.runtime.rng import seed_for
 from engine.spec.data import CIFAR10
 from engine.spec.models import SmallResNet
@@ -30,7 +30,7 @@ def cifar10(folder: Path) -> Dataset:
 
 def build(width: int) -> nn.Module:
     """The net, with fresh weights."""
-    return small_resnet.build(SmallResNet(width=width), 10, (3, 32, 32))
+    return resnet.build(SmallResNet(width=width), 10, (3, 32, 32))
 
 
 def get(path: Path, width: int, epochs: int, dataset: Dataset, seed: int) -> tuple[nn.Module, dict[str, str]]:

@@ -17,8 +17,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from engine.fast.split_batchnorm import SplitBatchNorm
-from engine.normalize import Normalize
-from engine.padding import SameConv2d
+from engine.layers import Normalize, SameConv2d
 from engine.spec.errors import CrdndError
 from engine.types import Images, Logits
 

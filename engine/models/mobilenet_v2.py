@@ -7,19 +7,9 @@ and a shortcut at every stride 1, through a 1 x 1 convolution where the width ch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.normalize import Normalize
+from engine.layers import Normalize, conv1x1, conv3x3, projection
 from engine.spec.models import MobileNetV2
 from engine.types import Images, Logits
-
-STAGES = (  # expansion, width, blocks, stride of the first block
-    (1, 16, 1, 1),
-    (6, 24, 2, 1),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)
 
 
 class InvertedResidual(nn.Module):
@@ -29,15 +19,14 @@ class InvertedResidual(nn.Module):
         super().__init__()
         self.has_residual = stride == 1
         hidden = expansion * inputs
-        self.conv1 = nn.Conv2d(inputs, hidden, 1, bias=False)
+        self.conv1 = conv1x1(inputs, hidden)
         self.bn1 = nn.BatchNorm2d(hidden)
         self.conv2 = nn.Conv2d(hidden, hidden, 3, stride, padding=1, groups=hidden, bias=False)
         self.bn2 = nn.BatchNorm2d(hidden)
-        self.conv3 = nn.Conv2d(hidden, width, 1, bias=False)
+        self.conv3 = conv1x1(hidden, width)
         self.bn3 = nn.BatchNorm2d(width)
-        self.shortcut = nn.Sequential()
-        if self.has_residual and inputs != width:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width))
+        widens = self.has_residual and inputs != width
+        self.shortcut = projection(inputs, width) if widens else nn.Sequential()
 
     def forward(self, x: Images) -> Tensor:
         """B C H W to B width H/stride W/stride."""
@@ -54,15 +43,15 @@ class MobileNet(nn.Module):
     def __init__(self, spec: MobileNetV2, classes: int, channels: int) -> None:
         super().__init__()
         self.normalize = Normalize(spec.normalization, channels)
-        self.conv1 = nn.Conv2d(channels, 32, 3, padding=1, bias=False)
+        self.conv1 = conv3x3(channels, 32)
         self.bn1 = nn.BatchNorm2d(32)
         blocks, inputs = [], 32
-        for expansion, width, count, stride in STAGES:
+        for expansion, width, count, stride in spec.STAGES:
             for i in range(count):
                 blocks.append(InvertedResidual(inputs, width, expansion, stride if i == 0 else 1))
                 inputs = width
         self.layers = nn.Sequential(*blocks)
-        self.conv2 = nn.Conv2d(inputs, 1280, 1, bias=False)
+        self.conv2 = conv1x1(inputs, 1280)
         self.bn2 = nn.BatchNorm2d(1280)
         self.linear = nn.Linear(1280, classes)
 

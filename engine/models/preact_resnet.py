@@ -6,32 +6,29 @@ The families differ in the end of the network, in where a shortcut begins, and i
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.normalize import Normalize
-from engine.padding import SameConv2d
+from engine.layers import Normalize, Parts, PreActivationBlock, SameConv2d, conv1x1, conv3x3, stage
 from engine.spec.models import PreActResNet18
 from engine.types import Images, Logits
 
 
-class Block(nn.Module):
+class PreActBlock(PreActivationBlock):
     """Batch norm and ReLU before each 3 x 3 convolution; a 1 x 1 shortcut begins behind the first ReLU."""
+
+    activation = staticmethod(F.relu)
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(inputs)
-        self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
+        self.conv1 = conv3x3(inputs, width, stride)
         self.bn2 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.conv2 = conv3x3(width, width)
         self.shortcut: nn.Module | None = None
         if stride != 1 or inputs != width:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, width, 1, stride, bias=False))
+            self.shortcut = nn.Sequential(conv1x1(inputs, width, stride))
 
-    def forward(self, x: Images) -> Tensor:
-        """B C H W to B width H/stride W/stride."""
-        out = F.relu(self.bn1(x))
-        residual = x if self.shortcut is None else self.shortcut(out)
-        out = self.conv2(F.relu(self.bn2(self.conv1(out))))
-        result: Tensor = out + residual
-        return result
+    def parts(self) -> Parts:
+        """As `PreActivationBlock.forward` takes them."""
+        return self.bn1, self.conv1, self.bn2, self.conv2, self.shortcut
 
 
 class PreActResNet(nn.Module):
@@ -40,11 +37,11 @@ class PreActResNet(nn.Module):
     def __init__(self, spec: PreActResNet18, classes: int, channels: int) -> None:
         super().__init__()
         self.normalize = Normalize(spec.normalization, channels)
-        self.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
-        self.layer1 = _stage(Block, 64, 64, stride=1)
-        self.layer2 = _stage(Block, 64, 128, stride=2)
-        self.layer3 = _stage(Block, 128, 256, stride=2)
-        self.layer4 = _stage(Block, 256, 512, stride=2)
+        self.conv1 = conv3x3(channels, 64)
+        self.layer1 = stage(PreActBlock, 2, 64, 64, 1)
+        self.layer2 = stage(PreActBlock, 2, 64, 128, 2)
+        self.layer3 = stage(PreActBlock, 2, 128, 256, 2)
+        self.layer4 = stage(PreActBlock, 2, 256, 512, 2)
         self.bn = nn.BatchNorm2d(512) if spec.variant == "rice" else None
         self.linear = nn.Linear(512, classes)
 
@@ -66,7 +63,7 @@ class DeepMindBlock(nn.Module):
         self.batchnorm_0 = nn.BatchNorm2d(inputs)
         self.conv_2d_1 = SameConv2d(inputs, width, stride)
         self.batchnorm_1 = nn.BatchNorm2d(width)
-        self.conv_2d_2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.conv_2d_2 = conv3x3(width, width)
         self.shortcut: nn.Module | None = None
         if stride != 1 or inputs != width:
             self.shortcut = SameConv2d(inputs, width, stride)
@@ -86,11 +83,11 @@ class DeepMindPreActResNet(nn.Module):
     def __init__(self, spec: PreActResNet18, classes: int, channels: int) -> None:
         super().__init__()
         self.normalize = Normalize(spec.normalization, channels)
-        self.conv_2d = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
-        self.layer_0 = _stage(DeepMindBlock, 64, 64, stride=1)
-        self.layer_1 = _stage(DeepMindBlock, 64, 128, stride=2)
-        self.layer_2 = _stage(DeepMindBlock, 128, 256, stride=2)
-        self.layer_3 = _stage(DeepMindBlock, 256, 512, stride=2)
+        self.conv_2d = conv3x3(channels, 64)
+        self.layer_0 = stage(DeepMindBlock, 2, 64, 64, 1)
+        self.layer_1 = stage(DeepMindBlock, 2, 64, 128, 2)
+        self.layer_2 = stage(DeepMindBlock, 2, 128, 256, 2)
+        self.layer_3 = stage(DeepMindBlock, 2, 256, 512, 2)
         self.batchnorm = nn.BatchNorm2d(512)
         self.logits = nn.Linear(512, classes)
 
@@ -107,7 +104,3 @@ def build(spec: PreActResNet18, classes: int, image: tuple[int, int, int]) -> nn
     """The model for `image` = (C, H, W), with PyTorch's own initialisation."""
     family = DeepMindPreActResNet if spec.variant == "deepmind" else PreActResNet
     return family(spec, classes, image[0])
-
-
-def _stage(block: type[Block] | type[DeepMindBlock], inputs: int, width: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(block(inputs, width, stride), block(width, width, stride=1))

@@ -1,13 +1,14 @@
-"""ResNet-18 for small images: a 3 x 3 stem, no max-pool. He et al. 2016, arXiv:1512.03385.
+"""Basic-block ResNets for small images: a 3 x 3 stem, no max-pool. He et al. 2016, arXiv:1512.03385.
 
-State-dict keys are those of the public CIFAR code, so that RSLAD's and IAD's students load strictly.
+ResNet-18 has the state-dict keys of the public CIFAR code, so that RSLAD's and IAD's students load strictly. The small
+one has three stages and 6 n + 2 layers (section 4.2); where the width changes, its shortcut is a 1 x 1 convolution.
 """
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.normalize import Normalize
-from engine.spec.models import ResNet18
+from engine.layers import Normalize, conv3x3, projection, stage
+from engine.spec.models import ResNet18, SmallResNet
 from engine.types import Images, Logits
 
 
@@ -16,13 +17,11 @@ class BasicBlock(nn.Module):
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
+        self.conv1 = conv3x3(inputs, width, stride)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.conv2 = conv3x3(width, width)
         self.bn2 = nn.BatchNorm2d(width)
-        self.shortcut = nn.Sequential()
-        if stride != 1 or inputs != width:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+        self.shortcut = projection(inputs, width, stride) if stride != 1 or inputs != width else nn.Sequential()
 
     def forward(self, x: Images) -> Tensor:
         """B C H W to B width H/stride W/stride."""
@@ -32,31 +31,30 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Four stages of two blocks, 64 to 512 channels; global average pooling."""
+    """Stages `layer1`, `layer2`, ... of the spec's widths behind a stem of the first; global average pooling."""
 
-    def __init__(self, spec: ResNet18, classes: int, channels: int) -> None:
+    def __init__(self, spec: ResNet18 | SmallResNet, classes: int, channels: int) -> None:
         super().__init__()
+        inputs, self.depth = spec.widths[0], len(spec.widths)
         self.normalize = Normalize(spec.normalization, channels)
-        self.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = _stage(64, 64, stride=1)
-        self.layer2 = _stage(64, 128, stride=2)
-        self.layer3 = _stage(128, 256, stride=2)
-        self.layer4 = _stage(256, 512, stride=2)
-        self.linear = nn.Linear(512, classes)
+        self.conv1 = conv3x3(channels, inputs)
+        self.bn1 = nn.BatchNorm2d(inputs)
+        for number, width in enumerate(spec.widths, start=1):
+            first_last = isinstance(spec, SmallResNet)  # the order in which its weights have always been drawn
+            made = stage(BasicBlock, spec.blocks, inputs, width, 1 if number == 1 else 2, first_last=first_last)
+            self.add_module(f"layer{number}", made)
+            inputs = width
+        self.linear = nn.Linear(inputs, classes)
 
     def forward(self, x: Images) -> Logits:
         """Images in [0, 1] to logits."""
         out = F.relu(self.bn1(self.conv1(self.normalize(x))))
-        out = self.layer4(self.layer3(self.layer2(self.layer1(out))))
+        for number in range(1, self.depth + 1):
+            out = getattr(self, f"layer{number}")(out)
         logits: Tensor = self.linear(out.mean(dim=(2, 3)))
         return logits
 
 
-def build(spec: ResNet18, classes: int, image: tuple[int, int, int]) -> nn.Module:
+def build(spec: ResNet18 | SmallResNet, classes: int, image: tuple[int, int, int]) -> nn.Module:
     """The model for `image` = (C, H, W), with PyTorch's own initialisation."""
     return ResNet(spec, classes, image[0])
-
-
-def _stage(inputs: int, width: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(BasicBlock(inputs, width, stride), BasicBlock(width, width, stride=1))

@@ -6,7 +6,7 @@ The linear layer sees every position, so its weights fit images of one size only
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.normalize import Normalize
+from engine.layers import Normalize, conv3x3
 from engine.spec.models import SmallCNN
 from engine.types import Images, Logits
 
@@ -18,9 +18,9 @@ class SmallConvNet(nn.Module):
         super().__init__()
         channels, height, width = image
         self.normalize = Normalize(spec.normalization, channels)
-        self.conv1 = nn.Conv2d(channels, spec.width, 3, padding=1, bias=False)
+        self.conv1 = conv3x3(channels, spec.width)
         self.bn1 = nn.BatchNorm2d(spec.width)
-        self.conv2 = nn.Conv2d(spec.width, 2 * spec.width, 3, stride=2, padding=1, bias=False)
+        self.conv2 = conv3x3(spec.width, 2 * spec.width, 2)
         self.bn2 = nn.BatchNorm2d(2 * spec.width)
         self.linear = nn.Linear(2 * spec.width * -(-height // 2) * -(-width // 2), classes)  # halves rounded up
 

@@ -1,68 +1,56 @@
-"""Wide ResNet as TRADES publishes it. Zagoruyko and Komodakis 2016, arXiv:1605.07146.
+"""Wide ResNets. Zagoruyko and Komodakis 2016, arXiv:1605.07146: three stages, global average pooling.
 
-TRADES' checkpoint carries `sub_block1`, an unused copy of the first stage: kept on request, so that it loads strictly.
+Two families of public checkpoints, which differ in activation, padding, initialisation and every name:
+TRADES', whose file holds `sub_block1`, an unused copy of the first stage, kept on request, so that it loads strictly;
+DeepMind's (Gowal et al. 2020, arXiv:2010.03593), with SiLU, strided convolutions that pad on the right and the bottom
+only, and a normalisation inside that no checkpoint holds.
 """
+
+from collections import OrderedDict
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.normalize import Normalize
-from engine.spec.cost import blocks_per_stage
-from engine.spec.models import WideResNet
+from engine.layers import Block, Normalize, Parts, PreActivationBlock, SameConv2d, conv1x1, conv3x3, stage
+from engine.spec.models import WideResNet, WideResNetSiLU
 from engine.types import Images, Logits
 
+STEM = 16
 
-class Block(nn.Module):
-    """Batch norm and ReLU before each 3 x 3 convolution. Where the width changes, the shortcut, too, is activated."""
+
+class WideBlock(PreActivationBlock):
+    """Batch norm and ReLU before each 3 x 3 convolution; a 1 x 1 shortcut where the width changes."""
+
+    activation = staticmethod(F.relu)
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(inputs)
-        self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
+        self.conv1 = conv3x3(inputs, width, stride)
         self.bn2 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.convShortcut: nn.Module | None = None  # the spelling of the checkpoints
-        if inputs != width:
-            self.convShortcut = nn.Conv2d(inputs, width, 1, stride, bias=False)
+        self.conv2 = conv3x3(width, width)
+        self.convShortcut = conv1x1(inputs, width, stride) if inputs != width else None  # spelt as in the checkpoints
 
-    def forward(self, x: Images) -> Tensor:
-        """B C H W to B width H/stride W/stride."""
-        out = F.relu(self.bn1(x))
-        residual = x if self.convShortcut is None else self.convShortcut(out)
-        out = self.conv2(F.relu(self.bn2(self.conv1(out))))
-        result: Tensor = residual + out
-        return result
-
-
-class Stage(nn.Module):
-    """Blocks of one width; the first of them changes the size."""
-
-    def __init__(self, blocks: int, inputs: int, width: int, stride: int) -> None:
-        super().__init__()
-        others = [Block(width, width, stride=1) for _ in range(blocks - 1)]
-        self.layer = nn.Sequential(Block(inputs, width, stride), *others)
-
-    def forward(self, x: Images) -> Tensor:
-        """B C H W to B width H/stride W/stride."""
-        out: Tensor = self.layer(x)
-        return out
+    def parts(self) -> Parts:
+        """As `PreActivationBlock.forward` takes them."""
+        return self.bn1, self.conv1, self.bn2, self.conv2, self.convShortcut
 
 
 class WideNet(nn.Module):
-    """Three stages of 16, 32 and 64 times `width` channels; global average pooling."""
+    """Three stages of 16, 32 and 64 times `width` channels."""
 
     def __init__(self, spec: WideResNet, classes: int, channels: int) -> None:
         super().__init__()
-        blocks, width = blocks_per_stage(spec.depth), 16 * spec.width
+        first, second, third = spec.widths
         self.normalize = Normalize(spec.normalization, channels)
-        self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)
-        self.block1 = Stage(blocks, 16, width, stride=1)
+        self.conv1 = conv3x3(channels, STEM)
+        self.block1 = _stage("layer", WideBlock, spec.blocks, STEM, first, 1)
         if spec.sub_block:
-            self.sub_block1 = Stage(blocks, 16, width, stride=1)
-        self.block2 = Stage(blocks, width, 2 * width, stride=2)
-        self.block3 = Stage(blocks, 2 * width, 4 * width, stride=2)
-        self.bn1 = nn.BatchNorm2d(4 * width)
-        self.fc = nn.Linear(4 * width, classes)
+            self.sub_block1 = _stage("layer", WideBlock, spec.blocks, STEM, first, 1)
+        self.block2 = _stage("layer", WideBlock, spec.blocks, first, second, 2)
+        self.block3 = _stage("layer", WideBlock, spec.blocks, second, third, 2)
+        self.bn1 = nn.BatchNorm2d(third)
+        self.fc = nn.Linear(third, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -77,6 +65,55 @@ class WideNet(nn.Module):
         return logits
 
 
-def build(spec: WideResNet, classes: int, image: tuple[int, int, int]) -> nn.Module:
-    """The model for `image` = (C, H, W). ConfigError when the depth is not 6 n + 4."""
-    return WideNet(spec, classes, image[0])
+class WideSiLUBlock(PreActivationBlock):
+    """Batch norm and SiLU before each 3 x 3 convolution; a 1 x 1 shortcut where the width changes."""
+
+    activation = staticmethod(F.silu)
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.batchnorm_0 = nn.BatchNorm2d(inputs)
+        self.conv_0 = SameConv2d(inputs, width, stride)
+        self.batchnorm_1 = nn.BatchNorm2d(width)
+        self.conv_1 = conv3x3(width, width)
+        self.shortcut = conv1x1(inputs, width, stride) if inputs != width else None
+
+    def parts(self) -> Parts:
+        """As `PreActivationBlock.forward` takes them."""
+        return self.batchnorm_0, self.conv_0, self.batchnorm_1, self.conv_1, self.shortcut
+
+
+class WideSiLUNet(nn.Module):
+    """Three stages of 16, 32 and 64 times `width` channels."""
+
+    def __init__(self, spec: WideResNetSiLU, classes: int, channels: int) -> None:
+        super().__init__()
+        first, second, third = spec.widths
+        self.normalize = Normalize(spec.normalization, channels)
+        self.init_conv = conv3x3(channels, STEM)
+        self.layer = nn.Sequential(
+            _stage("block", WideSiLUBlock, spec.blocks, STEM, first, 1),
+            _stage("block", WideSiLUBlock, spec.blocks, first, second, 2),
+            _stage("block", WideSiLUBlock, spec.blocks, second, third, 2),
+        )
+        self.batchnorm = nn.BatchNorm2d(third)
+        self.logits = nn.Linear(third, classes)
+
+    def forward(self, x: Images) -> Logits:
+        """Images in [0, 1] to logits."""
+        out = self.layer(self.init_conv(self.normalize(x)))
+        out = F.silu(self.batchnorm(out))
+        logits: Tensor = self.logits(out.mean(dim=(2, 3)))
+        return logits
+
+
+def build(spec: WideResNet | WideResNetSiLU, classes: int, image: tuple[int, int, int]) -> nn.Module:
+    """The model for `image` = (C, H, W)."""
+    if isinstance(spec, WideResNet):
+        return WideNet(spec, classes, image[0])
+    return WideSiLUNet(spec, classes, image[0])
+
+
+def _stage(name: str, block: Block, blocks: int, inputs: int, width: int, stride: int) -> nn.Module:
+    """A stage inside a module of this name, as checkpoints have it."""
+    return nn.Sequential(OrderedDict({name: stage(block, blocks, inputs, width, stride, first_last=True)}))

@@ -136,10 +136,10 @@ def layout(machine: Machine, device: torch.device, spec: ModelSpec, *, learns: b
     chosen: Layout = "channels_last" if device.type == "cuda" else spec.cpu_layout
     if machine.layout != "auto":
         chosen = machine.layout
-    if not learns or device.type == "cuda" or chosen == "contiguous" or spec.narrowest_strided >= VECTOR:
+    if not learns or device.type == "cuda" or chosen == "contiguous" or spec.widths[0] >= VECTOR:
         return chosen
     if machine.layout == "channels_last":
-        why = f"a strided 1 x 1 convolution of {spec.narrowest_strided} channels writes past its memory there on a CPU"
+        why = f"a strided 1 x 1 convolution of {spec.widths[0]} channels writes past its memory there on a CPU"
         raise ConfigError([f"machine.layout: {why}; set layout = contiguous"], where="this machine")
     return "contiguous"
 

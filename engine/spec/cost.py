@@ -1,35 +1,18 @@
-"""What a model costs per image, by arithmetic over its layers and without building it.
+"""What a model costs per image, by arithmetic over its layers: torch is not needed to know what a run will take.
 
-Parameters and multiply-accumulates are exact. Activations are an upper estimate of what a training step keeps for
-its backward pass: the outputs of all convolutions, batch norms and activations, as if none were recomputed or fused.
+Parameters and multiply-accumulates are those that torch's own counters find (a test holds them together). Activations
+are an upper estimate of what a training step keeps for its backward pass: the outputs of all convolutions, batch norms
+and activations, as if none were recomputed or fused.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 
-from engine.spec.errors import ConfigError
-from engine.spec.models import (
-    MobileNetV2,
-    ModelSpec,
-    PreActResNet18,
-    ResNet18,
-    SmallCNN,
-    SmallResNet,
-    WideResNet,
-    WideResNetSiLU,
-)
+from engine.spec.models import MobileNetV2, ModelSpec, PreActResNet18, ResNet18, SmallCNN, SmallResNet, WideResNet
 
 Shape = tuple[int, int, int]  # C H W
-
-MOBILE_STAGES = (  # expansion, width, blocks, stride of the first block
-    (1, 16, 1, 1),
-    (6, 24, 2, 1),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,128 +26,98 @@ class ModelCost:
 
 def model_cost(spec: ModelSpec, classes: int, image: Shape) -> ModelCost:
     """The cost of `spec` with `classes` logits on images of `image` = (C, H, W)."""
-    tally = _Tally()
+    tally = _Tally(image)
     match spec:
-        case ResNet18():
-            features = _resnet(tally, image, 64, (64, 128, 256, 512), blocks=2)
-        case SmallResNet():
-            w = spec.width
-            features = _resnet(tally, image, w, (w, 2 * w, 4 * w), spec.blocks)
+        case ResNet18() | SmallResNet():
+            tally.conv(spec.widths[0], then="norm act")
+            _stages(tally, spec.widths, spec.blocks, _basic_block)
         case MobileNetV2():
-            features = _mobilenet(tally, image)
+            _mobilenet(tally, spec)
         case PreActResNet18():
-            features = _preact(tally, image, spec.variant)
-        case WideResNet():
-            features = _wide(tally, image, spec.depth, spec.width)
-            if spec.sub_block:
-                tally.parameters += _sub_block(spec.depth, spec.width)
-        case WideResNetSiLU():
-            features = _wide(tally, image, spec.depth, spec.width)
+            tally.conv(64)
+            block = partial(_preact_block, kernel=3 if spec.variant == "deepmind" else 1)
+            _stages(tally, spec.widths, spec.blocks, block)
+            if spec.variant != "kuangliu":
+                tally.keep("norm act")
         case SmallCNN():
-            x = tally.conv_norm_relu(image, spec.width)
-            x = tally.conv_norm_relu(x, 2 * spec.width, stride=2)
-            features = prod(x)
-    tally.linear(features, classes)
-    return ModelCost(parameters=tally.parameters, macs=tally.macs, activation_floats=tally.floats)
-
-
-def blocks_per_stage(depth: int) -> int:
-    """Of a Wide ResNet of so many layers: three stages of n blocks have 6 n + 4. ConfigError for other depths."""
-    if (depth - 4) % 6:
-        raise ConfigError([f"a wide ResNet has 6 n + 4 layers: depth may be 10, 16, 22, 28, 34, ..., not {depth}"])
-    return (depth - 4) // 6
+            tally.conv(spec.width, then="norm act")
+            tally.conv(2 * spec.width, stride=2, then="norm act")
+            tally.shape = (prod(tally.shape), 1, 1)
+        case _:
+            tally.conv(16)
+            if isinstance(spec, WideResNet) and spec.sub_block:  # parameters that no image passes
+                unused = _Tally((16, 1, 1))
+                _stages(unused, spec.widths[:1], spec.blocks, _preact_block)
+                tally.parameters += unused.parameters
+            _stages(tally, spec.widths, spec.blocks, _preact_block)
+            tally.keep("norm act")
+    features = tally.shape[0]
+    return ModelCost(
+        parameters=tally.parameters + (features + 1) * classes,
+        macs=tally.macs + features * classes,
+        activation_floats=tally.floats,
+    )
 
 
 class _Tally:
-    """Sums over the layers an image passes; each layer takes the shape of its input and gives that of its output."""
+    """Sums over the layers that an image of this shape passes, which each layer changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, image: Shape) -> None:
+        self.shape = image
         self.parameters = self.macs = self.floats = 0
 
-    def conv(self, x: Shape, width: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> Shape:
-        channels, rows, columns = x
-        out = (width, -(-rows // stride), -(-columns // stride))  # padded so that sizes are divided, rounded up
+    def conv(self, width: int, kernel: int = 3, stride: int = 1, groups: int = 1, then: str = "") -> None:
+        """A convolution padded so that sizes are divided by the stride, rounded up; `then` as in `keep`."""
+        channels, rows, columns = self.shape
+        self.shape = (width, -(-rows // stride), -(-columns // stride))
         weights = width * (channels // groups) * kernel**2
         self.parameters += weights
-        self.macs += weights * out[1] * out[2]
-        self.floats += prod(out)
-        return out
+        self.macs += weights * self.shape[1] * self.shape[2]
+        self.keep(f"conv {then}")
 
-    def norm(self, x: Shape) -> Shape:
-        self.parameters += 2 * x[0]
-        self.floats += prod(x)
-        return x
-
-    def act(self, x: Shape) -> Shape:
-        self.floats += prod(x)
-        return x
-
-    def conv_norm_relu(self, x: Shape, width: int, stride: int = 1) -> Shape:
-        return self.act(self.norm(self.conv(x, width, stride=stride)))
-
-    def linear(self, inputs: int, outputs: int) -> None:
-        self.parameters += (inputs + 1) * outputs
-        self.macs += inputs * outputs
+    def keep(self, layers: str) -> None:
+        """The outputs of these layers, which change no shape: "norm", "act"."""
+        self.floats += prod(self.shape) * len(layers.split())
+        self.parameters += 2 * self.shape[0] * ("norm" in layers)
 
 
-def _resnet(tally: _Tally, image: Shape, stem: int, widths: tuple[int, ...], blocks: int) -> int:
-    x = tally.conv_norm_relu(image, stem)
+def _stages(tally: _Tally, widths: tuple[int, ...], blocks: int, block: Callable[[_Tally, int, int], None]) -> None:
+    """Blocks of each width; all stages but the first halve the image."""
     for stage, width in enumerate(widths):
+        for number in range(blocks):
+            block(tally, width, 2 if stage > 0 and number == 0 else 1)
+
+
+def _basic_block(tally: _Tally, width: int, stride: int) -> None:
+    before = tally.shape
+    if stride != 1 or before[0] != width:
+        tally.conv(width, 1, stride, then="norm")
+        tally.shape = before
+    tally.conv(width, 3, stride, then="norm act")
+    tally.conv(width, then="norm act")
+
+
+def _preact_block(tally: _Tally, width: int, stride: int, kernel: int = 1) -> None:
+    """`kernel` is that of the shortcut's convolution."""
+    tally.keep("norm act")
+    before = tally.shape
+    if before[0] != width:
+        tally.conv(width, kernel, stride)
+        tally.shape = before
+    tally.conv(width, 3, stride, then="norm act")
+    tally.conv(width)
+
+
+def _mobilenet(tally: _Tally, spec: MobileNetV2) -> None:
+    tally.conv(32, then="norm act")
+    for expansion, width, blocks, first_stride in spec.STAGES:
         for block in range(blocks):
-            stride = 2 if stage > 0 and block == 0 else 1
-            if stride != 1 or x[0] != width:
-                tally.norm(tally.conv(x, width, kernel=1, stride=stride))
-            x = tally.conv_norm_relu(x, width, stride)
-            x = tally.act(tally.norm(tally.conv(x, width)))
-    return x[0]
-
-
-def _mobilenet(tally: _Tally, image: Shape) -> int:
-    x = tally.conv_norm_relu(image, 32)
-    for expansion, width, blocks, first_stride in MOBILE_STAGES:
-        for block in range(blocks):
-            stride = first_stride if block == 0 else 1
-            if stride == 1 and x[0] != width:
-                tally.norm(tally.conv(x, width, kernel=1))
-            hidden = expansion * x[0]
-            x = tally.act(tally.norm(tally.conv(x, hidden, kernel=1)))
-            x = tally.act(tally.norm(tally.conv(x, hidden, stride=stride, groups=hidden)))
-            x = tally.norm(tally.conv(x, width, kernel=1))
-    return tally.act(tally.norm(tally.conv(x, 1280, kernel=1)))[0]
-
-
-def _preact(tally: _Tally, image: Shape, variant: str) -> int:
-    x = tally.conv(image, 64)
-    for stage, width in enumerate((64, 128, 256, 512)):
-        for block in range(2):
-            stride = 2 if stage > 0 and block == 0 else 1
-            has_shortcut = stride != 1 or x[0] != width
-            x = _preact_block(tally, x, width, stride, (3 if variant == "deepmind" else 1) if has_shortcut else 0)
-    return x[0] if variant == "kuangliu" else tally.act(tally.norm(x))[0]
-
-
-def _wide(tally: _Tally, image: Shape, depth: int, width: int) -> int:
-    x = tally.conv(image, 16)
-    for stage, channels in enumerate((16 * width, 32 * width, 64 * width)):
-        for block in range(blocks_per_stage(depth)):
-            stride = 2 if stage > 0 and block == 0 else 1
-            x = _preact_block(tally, x, channels, stride, 1 if x[0] != channels else 0)
-    return tally.act(tally.norm(x))[0]
-
-
-def _preact_block(tally: _Tally, x: Shape, width: int, stride: int, shortcut: int) -> Shape:
-    """`shortcut` is the kernel of the shortcut's convolution, 0 for none."""
-    x = tally.act(tally.norm(x))
-    if shortcut:
-        tally.conv(x, width, kernel=shortcut, stride=stride)
-    x = tally.conv_norm_relu(x, width, stride)
-    return tally.conv(x, width)
-
-
-def _sub_block(depth: int, width: int) -> int:
-    """Parameters of the first stage once more, which no image passes."""
-    unused = _Tally()
-    x: Shape = (16, 1, 1)
-    for _ in range(blocks_per_stage(depth)):
-        x = _preact_block(unused, x, 16 * width, 1, 1 if x[0] != 16 * width else 0)
-    return unused.parameters
+            stride, before = first_stride if block == 0 else 1, tally.shape
+            if stride == 1 and before[0] != width:
+                tally.conv(width, 1, then="norm")
+                tally.shape = before
+            hidden = expansion * before[0]
+            tally.conv(hidden, 1, then="norm act")
+            tally.conv(hidden, 3, stride, groups=hidden, then="norm act")
+            tally.conv(width, 1, then="norm")
+    tally.conv(1280, 1, then="norm act")

@@ -15,7 +15,7 @@ from engine.spec.data import FACTS, DataFacts
 from engine.spec.methods import CRDND, IAD
 from engine.spec.models import ModelSpec
 from engine.spec.passes import SURVIVING, Passes, attack_forwards, passes_per_step, suspicion_forwards
-from engine.spec.robustbench import MODELS
+from engine.spec.robustbench import models
 from engine.spec.units import UNKNOWN, bytes_text, flops_text
 
 FLOAT = 4  # bytes
@@ -100,7 +100,7 @@ def _teacher_model(config: RunConfig) -> ModelSpec | None:
         case CheckpointTeacher():
             return config.teacher.model
         case RobustBenchTeacher():
-            entry = MODELS.get((config.data.name, config.teacher.robustbench))
+            entry = models().get((config.data.name, config.teacher.robustbench))
             return entry.model if entry is not None else None
         case PresetTeacher() if config.teacher.config is not None:
             return config.teacher.config.student

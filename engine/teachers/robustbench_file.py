@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from engine.normalize import STATISTICS
+from engine.layers import STATISTICS
 from engine.spec.errors import CrdndError
 from engine.spec.models import ModelSpec, Normalization, PreActResNet18, ResNet18, WideResNet, WideResNetSiLU
 from engine.teachers.saved import SavedStudent

@@ -17,7 +17,7 @@ from engine.evaluate.context import AttackResult, EvaluationContext, Identity, f
 from engine.evaluate.evaluation import accuracies, evaluate
 from engine.evaluate.outcomes import HOLDS, compare_outcomes
 from engine.fast.folding import FoldedNet, FoldingError
-from engine.models import small_resnet
+from engine.models import resnet
 from engine.runtime.device import frozen_eval
 from engine.runtime.rng import isolated_rng, seed_all, seed_for
 from engine.spec.attacks import CW2, FGSM, PGD, AttackSpec, AutoAttack, CWInf, PGDRescaled, ThreatModel
@@ -46,7 +46,7 @@ def _weights() -> dict[str, Tensor]:
     """A small ResNet that knows the prototypes under one step of attack; in float64, so that every processor has it."""
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        net = small_resnet.build(SmallResNet(width=4), 10, (1, 8, 8)).double()
+        net = resnet.build(SmallResNet(width=4), 10, (1, 8, 8)).double()
         x, y = pixels(600)
         x = x.double()
         optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
@@ -60,7 +60,7 @@ def _weights() -> dict[str, Tensor]:
 
 
 def trained() -> nn.Module:
-    net = small_resnet.build(SmallResNet(width=4), 10, (1, 8, 8))
+    net = resnet.build(SmallResNet(width=4), 10, (1, 8, 8))
     net.load_state_dict(_weights())
     return net.eval()
 

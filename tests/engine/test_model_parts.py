@@ -5,13 +5,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine.layers import Normalize, SameConv2d, same_padding
 from engine.models.mobilenet_v2 import InvertedResidual
-from engine.models.preact_resnet import Block as PreActBlock
-from engine.models.preact_resnet import DeepMindBlock
-from engine.models.wide_resnet import Block as WideBlock
-from engine.models.wide_resnet_silu import Block as SiLUBlock
-from engine.normalize import Normalize
-from engine.padding import SameConv2d, same_padding
+from engine.models.preact_resnet import DeepMindBlock, PreActBlock
+from engine.models.wide_resnet import WideBlock, WideSiLUBlock
 from engine.spec.errors import ConfigError
 
 
@@ -54,8 +51,8 @@ def _activated(x: Tensor, activation) -> Tensor:
     [
         (WideBlock(4, 8, 2), "conv2", lambda b, x: b.convShortcut(_activated(x, F.relu))),
         (WideBlock(4, 4, 1), "conv2", lambda b, x: x),
-        (SiLUBlock(4, 8, 2), "conv_1", lambda b, x: b.shortcut(_activated(x, F.silu))),
-        (SiLUBlock(4, 4, 1), "conv_1", lambda b, x: x),
+        (WideSiLUBlock(4, 8, 2), "conv_1", lambda b, x: b.shortcut(_activated(x, F.silu))),
+        (WideSiLUBlock(4, 4, 1), "conv_1", lambda b, x: x),
         (PreActBlock(4, 8, 2), "conv2", lambda b, x: b.shortcut(_activated(x, F.relu))),
         (DeepMindBlock(4, 8, 2), "conv_2d_2", lambda b, x: b.shortcut(x)),
         (InvertedResidual(4, 4, 6, 1), "conv3", lambda b, x: x),

@@ -12,7 +12,7 @@ from engine.data.augment import Feed
 from engine.fast.plan import FastPlan
 from engine.fast.teacher_logits import chunks_of, pays, why_unrepeatable
 from engine.losses import ask
-from engine.models import small_cnn, small_resnet
+from engine.models import resnet, small_cnn
 from engine.spec.data import CIFAR10
 from engine.spec.methods import ARD, CRDND, IAD, RSLAD
 from engine.spec.models import SmallCNN, SmallResNet
@@ -45,7 +45,7 @@ def teacher(name: str) -> FrozenTeacher:
         torch.manual_seed(0)
         if name == "small_cnn":
             return FrozenTeacher(small_cnn.build(SmallCNN(width=8), KEY.classes, KEY.image))
-        return FrozenTeacher(small_resnet.build(SmallResNet(width=8, blocks=1), KEY.classes, KEY.image))
+        return FrozenTeacher(resnet.build(SmallResNet(width=8, blocks=1), KEY.classes, KEY.image))
 
 
 def filled(table, net, chosen=None, pause=lambda: None) -> list[float]:

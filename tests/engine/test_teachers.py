@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.normalize import Normalize
+from engine.layers import Normalize
 from engine.spec import events, files, status, toml
 from engine.spec.attacks import ThreatModel
 from engine.spec.base import Pixels

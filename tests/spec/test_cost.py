@@ -4,11 +4,11 @@ from importlib import import_module
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from engine.spec.cost import ModelCost, blocks_per_stage, model_cost
-from engine.spec.errors import ConfigError
+from engine.spec.cost import ModelCost, model_cost
 from engine.spec.models import (
     MobileNetV2,
     ModelSpec,
@@ -98,7 +98,8 @@ def test_autograd_keeps_no_more_than_the_estimate_and_not_much_less(spec) -> Non
     assert 0.5 * estimated <= measured <= estimated
 
 
-def test_a_wide_resnet_of_6n_plus_4_layers_has_n_blocks_per_stage() -> None:
-    assert [blocks_per_stage(depth) for depth in (10, 28, 34, 70)] == [1, 4, 5, 11]
-    with pytest.raises(ConfigError, match="6 n"):
-        blocks_per_stage(32)
+@pytest.mark.parametrize("family", [WideResNet, WideResNetSiLU])
+def test_a_wide_resnet_of_6n_plus_4_layers_has_n_blocks_per_stage(family) -> None:
+    assert [family(depth=depth).blocks for depth in (10, 28, 34, 70)] == [1, 4, 5, 11]
+    with pytest.raises(ValidationError, match="6 n"):
+        family(depth=32)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from engine.spec.errors import TeacherError
-from engine.spec.robustbench import MODELS, RobustBenchModel, lookup
+from engine.spec.robustbench import RobustBenchModel, lookup, models
 
 CLASSES = {"cifar10": 10, "cifar100": 100}
-ENTRIES = [pytest.param(dataset, entry, id=f"{dataset}-{name}") for (dataset, name), entry in MODELS.items()]
+ENTRIES = [pytest.param(dataset, entry, id=f"{dataset}-{name}") for (dataset, name), entry in models().items()]
 
 
 @pytest.mark.parametrize(("dataset", "entry"), ENTRIES)
@@ -39,7 +39,7 @@ def test_every_model_is_built_with_its_published_parameters(dataset: str, entry:
 
 
 def test_no_two_entries_share_a_source() -> None:
-    assert len({entry.source for entry in MODELS.values()}) == len(MODELS)
+    assert len({entry.source for entry in models().values()}) == len(models())
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from crdnd_tui.core import kinds
 from crdnd_tui.core.kinds import Option, Shape
 from engine.spec.base import Spec
 from engine.spec.config import SOURCES, RunConfig
-from engine.spec.robustbench import MODELS
+from engine.spec.robustbench import models
 
 TABS: dict[str, tuple[str, ...]] = {
     "Pair": ("student", "teacher"),
@@ -161,7 +161,7 @@ class Form:
             case "robustbench":
                 return tuple(
                     Option(value=name, title=name, note=words, aside=words)
-                    for (of, name), model in MODELS.items()
+                    for (of, name), model in models().items()
                     if of == data
                     for words in [f"{model.title}, AutoAttack {100 * model.autoattack:.1f} %"]
                 )
