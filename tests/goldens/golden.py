@@ -30,8 +30,12 @@ def crdnd(home: Path, *words: str | Path) -> Done:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CRDND", "XDG", "NO_COLOR"))}
     fixed = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "COLUMNS": "120", "TZ": "UTC", "HOME": str(home),
              "OMP_NUM_THREADS": "1", "CRDND_RUNS": "runs", "CRDND_DATA": "data"}  # fmt: skip
-    return subprocess.run([sys.executable, "-m", "crdnd_tui", *map(str, words)], cwd=home, env=kept | fixed,
-                          stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=300)  # fmt: skip
+    return called("crdnd_tui", *map(str, words), home=home, env=kept | fixed)
+
+
+def called(module: str, *words: str, home: Path, env: dict[str, str]) -> Done:
+    return subprocess.run([sys.executable, "-m", module, *words], cwd=home, env=env, stdin=subprocess.DEVNULL,
+                          capture_output=True, encoding="utf-8", timeout=300, check=False)  # fmt: skip
 
 
 def recorded(home: Path) -> Path:

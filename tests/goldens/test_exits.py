@@ -2,13 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.goldens.golden import PRESETS, ROOT, crdnd, kept, recorded, run_of
+from tests.goldens.golden import ROOT, called, crdnd, kept, recorded, run_of
 from tests.goldens.test_outputs import CRDND, FAILED, KILLED, NATURAL, RSLAD, STOPPED, TEACHER
 
 DAMAGED = "20260101-000000-natural-small_cnn-s0-0001"
@@ -47,7 +45,6 @@ CALLS = {
     f"compare {CRDND}": 2,
     f"compare {CRDND} nothing": 2,
     f"compare {CRDND} {KILLED}": 4,
-
     "check nothing": 2,
     "check mistakes.toml": 2,
     "check broken.toml": 2,
@@ -92,6 +89,7 @@ def test_a_folder_that_is_only_to_be_read(home: Path, tmp_path: Path) -> None:
     assert crdnd(home, "run", "good.toml", "--runs", tmp_path / "runs").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_forged_run_does_not_verify(tmp_path: Path) -> None:
     home = kept(tmp_path)
     run = run_of(home, "rslad", "f185")
@@ -101,6 +99,7 @@ def test_a_forged_run_does_not_verify(tmp_path: Path) -> None:
     assert crdnd(home, "verify", run, "--quick", "--threads", "1").returncode == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_fails(home: Path) -> None:
     words = ("--set", "training.learning_rate=1e30", "--set", "training.epochs=1", "--threads", "1", "--device", "cpu")
     assert crdnd(home, "run", "good.toml", *words).returncode == 1
@@ -108,6 +107,5 @@ def test_a_run_that_fails(home: Path) -> None:
 
 @pytest.mark.parametrize("words", [[], ["nothing"], ["runs/nothing"]])
 def test_an_engine_without_a_run(home: Path, words: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-m", "engine", *words], cwd=home, env=os.environ | {"PYTHONPATH": str(ROOT)},
-                          capture_output=True, text=True, timeout=100)  # fmt: skip
+    done = called("engine", *words, home=home, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert done.returncode == 2 and "Traceback" not in done.stderr

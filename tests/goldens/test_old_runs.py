@@ -23,6 +23,7 @@ def test_they_are_shown(home: Path, which: str) -> None:
     held(f"old/{which}", json.loads(settled(done.stdout, home)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("which", "code", "verdict"), [("finished", 0, "holds"), ("killed", 1, "unknown")])
 def test_they_are_verified(home: Path, which: str, code: int, verdict: str) -> None:
     done = crdnd(home, "verify", run_of(home, *WORDS[which]), "--json", "--threads", "1")
@@ -39,6 +40,7 @@ def test_a_finished_one_has_nothing_left_to_do(home: Path) -> None:
     assert (home / "runs" / run / "events.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_killed_one_goes_on_and_ends_as_if_it_had_not_been(home: Path) -> None:
     run = run_of(home, *WORDS["killed"])
     done = crdnd(home, "resume", run, "--json")
