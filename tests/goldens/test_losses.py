@@ -4,6 +4,7 @@ The teacher is the one that lies in runs/, so that nothing rests on how this pro
 """
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,12 @@ TEACHER = {
     "teacher.config.evaluation.attacks": '[{name="fgsm"}]', "teacher.expected_clean": "0.5",
 }  # fmt: skip
 
-# Other processors round otherwise. Of the first step only forwards and losses are compared, where float32 keeps about
-# seven digits; but the attack takes signs of gradients, and one that is near zero flips: a pixel of one image moves.
-# Each further step trains on what the last one made of it.
-FIRST, LATER = 1e-5, 1e-2
-FLIPPED = 5  # images of 100 that may fall or stand otherwise
+# Other processors round otherwise: float32 keeps about seven digits, and each step trains on what the last one made of
+# it. Where a gradient is nearly zero its sign flips, and the adversarial image is another: so with TRADES, whose attack
+# begins beside the minimum of what it maximises, and with ARD, whose temperature flattens it. SSE instead of AVX-512
+# changed these by 2e-3, with 4 images of 100, and by 2e-4; the others by less than 1e-5, and no image.
+TOLERANCES = {"trades": (1e-3, 1e-2, 12), "ard": (2e-4, 1e-3, 3)}
+TOLERANCE = (1e-5, 1e-4, 3)  # relative, of the first step and of later ones; images of 100 that fall or stand otherwise
 
 
 @pytest.mark.parametrize("mode", ["exact", pytest.param("fast", marks=pytest.mark.slow)])
@@ -55,12 +57,18 @@ def test_a_method(tmp_path: Path, method: str, mode: str) -> None:
     assert len(losses) == 10
     records = sorted((home / "runs" / run / "evaluation" / "best").glob("*.json"))
     bits = {path.stem: json.loads(path.read_text()).get("robust", "") for path in records if path.stem != "suspect"}
-    held(f"losses/{method}-{mode}", {"losses": losses, "bits": bits}, same=alike)
+    held(
+        f"losses/{method}-{mode}",
+        {"losses": losses, "bits": bits},
+        same=partial(alike, TOLERANCES.get(method, TOLERANCE)),
+    )
 
 
-def alike(before: Any, now: Any) -> bool:
-    first, *later = zip(before["losses"], now["losses"], strict=True)
-    if first[1] != pytest.approx(first[0], rel=FIRST) or before["bits"].keys() != now["bits"].keys():
-        return False
-    flips = [(int(bits, 16) ^ int(now["bits"][name], 16)).bit_count() for name, bits in before["bits"].items()]
-    return max(flips) <= FLIPPED and all(new == pytest.approx(old, rel=LATER) for old, new in later)
+def alike(tolerance: tuple[float, float, int], before: Any, now: Any) -> bool:
+    first, later, flipped = tolerance
+    near = [
+        new == pytest.approx(old, rel=later if step else first)
+        for step, (old, new) in enumerate(zip(before["losses"], now["losses"], strict=True))
+    ]
+    flips = [(int(bits, 16) ^ int(now["bits"].get(name, "0"), 16)).bit_count() for name, bits in before["bits"].items()]
+    return all(near) and before["bits"].keys() == now["bits"].keys() and max(flips) <= flipped
