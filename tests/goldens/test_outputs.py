@@ -1,11 +1,14 @@
-"""Data for scripts: --json of the commands that read, and what is exported, byte for byte, of the recorded runs."""
+"""Data for scripts: --json of the commands that read, and files of exports, of the recorded runs and a study.
+
+Every byte is held but for the last digits of floats, and of JSON on stdout every value.
+"""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from tests.goldens.golden import PRESETS, crdnd, held, recorded, settled
+from tests.goldens.golden import PRESETS, close, crdnd, held, recorded, settled
 
 CRDND, RSLAD, OTHER = "20261122-215714-crdnd", "20261122-215930-rslad", "20261122-220122-rslad"
 NATURAL, TEACHER, FAILED = "20261122-220522-natural", "20261122-215715-pgd_at", "20261122-221000-rslad"
@@ -64,7 +67,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_json(home: Path, name: str) -> None:
     done = crdnd(home, *SAID[name], "--json")
     assert done.returncode == 0, done.stderr
-    held(f"json/{name}", json.loads(settled(done.stdout, home)), packed=True)
+    held(f"json/{name}", json.loads(settled(done.stdout, home)), same=close, packed=True)
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
@@ -76,4 +79,4 @@ def test_exports(home: Path, tmp_path: Path, name: str, form: str) -> None:
     files = sorted(tmp_path.iterdir())
     assert [str(file) for file in files] == sorted(done.stdout.splitlines())
     texts = {file.name: settled(file.read_bytes().decode(), home) for file in files}
-    held(f"exports/{name}-{form}", texts, packed=True)
+    held(f"exports/{name}-{form}", texts, same=close, packed=True)
