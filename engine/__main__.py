@@ -11,31 +11,31 @@ from engine.spec.process import replace_closed_streams
 
 
 def main() -> int:
-    """Run what the folder holds. Whoever reads the screen sees one sentence; the log has the rest."""
+    """Run what the folder holds; one sentence goes to stderr, the rest to the log."""
     interrupt.listen_early()  # imports take a second, in which a request to stop must not kill
     replace_closed_streams()
     faulthandler.enable(all_threads=False)  # names a death by SIGSEGV and its like in engine.log
-    from engine.run import ranks  # noqa: PLC0415
+    from engine.run import job, launch  # noqa: PLC0415
     from engine.runtime import torchrun  # noqa: PLC0415
     from engine.spec.errors import CrdndError  # noqa: PLC0415
-    from engine.spec.rundir import RunDir  # noqa: PLC0415
 
-    rank = torchrun.place() is not None
-    if rank:
-        torchrun.settle()
+    place = torchrun.place()
+    if place is not None:
+        interrupt.become_rank()
     if len(sys.argv) != 2:
         print("usage: python -m engine RUN_DIR", file=sys.stderr)  # noqa: T201  there is no run to tell it
         return 2
-    run = RunDir(Path(sys.argv[1]).resolve())
     # Two cores that others use, too: a thread that waits must not burn the core it waits for.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        code = ranks.work(run, time.monotonic())
+        run, machine = job.open_run(Path(sys.argv[1]).resolve())
+        several = place is None and machine.devices * machine.nodes > 1
+        code = launch.lead(run, machine) if several else job.work(run, machine, time.monotonic())
     except CrdndError as error:
         print(error, file=sys.stderr)  # noqa: T201  the folder is not ours to write into
         code = 2
-    if rank and code not in {0, 3}:
-        torchrun.end(code)  # other ranks wait for this one
+    if place is not None and code not in {0, 3}:
+        torchrun.exit_now(code)  # other ranks wait for this one
     return code
 
 

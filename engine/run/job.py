@@ -1,6 +1,6 @@
-"""From a run folder to an exit code: lock, resume or begin, and say in one sentence why it ended.
+"""From a run folder to an exit code: lock, begin or resume, and say in one sentence why it ended.
 
-As one of several ranks: the leading one locks, writes and speaks; of a failure, all leave word to who started them.
+As one of several ranks, the leading one locks, writes and speaks; of a failure, each leaves word to who started them.
 
 torch is imported late, after the lock and the first event, so that a viewer hears of the run at once.
 """
@@ -8,59 +8,187 @@ torch is imported late, after the lock and the first event, so that a viewer hea
 import errno
 import logging
 import os
+import socket
 import sys
 import time
+from pathlib import Path
 
 from msgspec.structs import replace
 
 from engine.run import prerequisite
 from engine.runtime import torch_errors, torchrun
 from engine.runtime.interrupt import Interrupt, Stopped
-from engine.runtime.lock import Lock
-from engine.runtime.torchrun import Ending
+from engine.runtime.torchrun import RankExit
 from engine.spec import files, locks, rundir, toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import ConfigError, CrdndError, RunFolderError
-from engine.spec.events import RunFailed, RunFinished, RunResumed, RunStarted, RunStopped, Warned
+from engine.spec.events import RunFailed, RunFinished, RunStarted, RunStopped, Warned
 from engine.spec.folders import is_done, machine_of, status_of
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
-from engine.train.reporter import LOG_DAMAGED, Reporter, Silent, host
+from engine.train.reporter import Reporter, Silent
 
 FINISHED, FAILED, REFUSED, STOPPED = 0, 1, 2, 3
-LOGGED = "%(asctime)s %(levelname)s %(message)s"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 log = logging.getLogger("crdnd")
 
 
-def work(run: RunDir, began: float) -> int:
-    """Do what the folder asks for. CrdndError when it is no run, or another engine holds it."""
+def open_run(path: Path) -> tuple[RunDir, Machine]:
+    """The run folder and its machine; CrdndError when it is no sound run folder."""
+    run = RunDir(path)
     if not files.is_file(run.config):
-        raise RunFolderError("is no run folder: config.toml is missing", where=str(run.path))
+        raise RunFolderError("is no run folder: config.toml is missing", where=str(path))
     rundir.check(run)
+    return run, machine_of(run)
+
+
+def work(run: RunDir, machine: Machine, began: float) -> int:
+    """Do what the folder asks for; returns the exit code. CrdndError when another engine holds it. `began`: monotonic.
+
+    A rank that does not lead computes, logs, and leaves quietly when all stop.
+    """
     place = torchrun.place()
-    if place is not None and place.rank > 0:
-        return _follow(run, place, began)
-    config, machine = toml.read(run.config), machine_of(run)
-    lock = Lock(run.lock)
-    lock.take()
-    interrupt = Interrupt(run.stop)
-    if place is None:
-        interrupt.listen()
-    if is_done(run, config):
-        return FINISHED
+    leads = place is None or place.rank == 0
+    config, interrupt = toml.read(run.config), Interrupt(run.stop)
+    if leads:
+        locks.hold(run.lock)
+        if place is None:
+            interrupt.listen()
+        if is_done(run, config):
+            return FINISHED
+    reporter = _open_log_and_reporter(run, config, place)
+    try:
+        stopped = ""
+        try:
+            begun = _say_start(run, config, reporter)
+            pause = interrupt.pause if place is None else lambda: None  # ranks stop together, after a step
+            pause()  # asked while it started
+            prerequisite.ensure_teacher(config, machine, reporter, interrupt)
+            from engine.run.context import RunContext  # noqa: PLC0415  torch takes seconds to import
+            from engine.run.run import evaluate_only, train_and_evaluate  # noqa: PLC0415
+
+            pause()
+            context = RunContext(run=run, machine=machine, reporter=reporter, interrupt=interrupt)
+            with context.ranks:
+                if isinstance(config, JudgeConfig):
+                    evaluate_only(config, context)
+                else:
+                    train_and_evaluate(config, context, begun=begun)
+        except Stopped as stop:
+            stopped = stop.reason
+        code = _say_end(reporter, stopped, began)
+    except CrdndError as error:
+        log.error("%s", error)
+        code = _tell(run, reporter, failure_of(error, run, config))
+    except Exception as error:
+        log.exception("the run failed")
+        code = _tell(run, reporter, failure_of(error, run, config))
+    return _leave(run, reporter, place, code) if leads else FINISHED if code == STOPPED else code
+
+
+def open_reporter(run: RunDir, config: RunConfig | JudgeConfig) -> Reporter:
+    """The writer of the run's events and status; only for who holds the lock."""
+    status = status_of(run)
+    return Reporter(run, _first_status(run, config, status.created if status else time.time()))
+
+
+def say_started(reporter: Reporter) -> None:
+    """Say the first event of a run."""
+    own = reporter.status
+    reporter.say(RunStarted(run=own.run, name=own.name, config_hash=own.config_hash, pid=own.pid, host=own.host))
+
+
+def tell_failure(reporter: Reporter, failure: RankExit) -> int:
+    """Say why the run cannot go on, in events and status, or where those cannot be written, on stderr."""
+    reporter.status = replace(reporter.status, phase="failed", reason=failure.message)
+    try:
+        if failure.kind == "DiskFull":
+            reporter.give_up_reserve()
+        reporter.say(RunFailed(kind=failure.kind, message=failure.message, hint=failure.hint))
+    except OSError as error:
+        log.error("this could not be said: %s: %s", failure.message, error)
+        sys.stderr.write(f"{failure.message}\n  {failure.hint}\n")
+    return failure.code
+
+
+def failure_of(error: Exception, run: RunDir, config: RunConfig | JudgeConfig) -> RankExit:
+    """How this process ends by this error: exit code, and what the error means, in a sentence with advice."""
+    place = torchrun.place()
+    rank, who = (0, "") if place is None else (place.rank, f"rank {place.rank} of {place.world_size}: ")
+    if isinstance(error, CrdndError):
+        code = REFUSED if isinstance(error, ConfigError) else FAILED
+        kind, message = type(error).__name__.removesuffix("Error"), ": ".join(filter(None, (error.where, error.what)))
+        return RankExit(rank=rank, code=code, kind=kind, message=message, hint=error.hint)
+    kind, message, hint = torch_errors.of(error)
+    if place is not None and kind == "Lost":
+        return RankExit(rank=rank, code=FAILED, message=message, lost=True)
+    if kind == "OutOfMemory":
+        hint = _less_memory(config)
+    elif isinstance(error, OSError) and error.errno in FULL:
+        kind, who, message = "DiskFull", "", f"the disk is full: {error.strerror} in {run.path}"
+        hint = "Free some space; `crdnd resume` goes on from the last checkpoint."
+    elif isinstance(error, OSError):
+        kind, message, hint = "Unreadable", f"{error.strerror or error}: {error.filename or ''}", ""
+    else:
+        hint = hint or f"This is a defect of crdnd, or of its machine; the traceback is in {run.log.name}."
+    return RankExit(rank=rank, code=FAILED, kind=kind or type(error).__name__, message=who + message, hint=hint)
+
+
+def _open_log_and_reporter(run: RunDir, config: RunConfig | JudgeConfig, place: torchrun.Place | None) -> Reporter:
+    """Logging goes to engine.log, events to the folder, of a rank that does not lead to nobody. RunFolderError."""
+    follows = place is not None and place.rank > 0
+    who = f" rank {place.rank}:" if place is not None and follows else ""
     logging.raiseExceptions = False  # a log that cannot be written must not fill the screen
     try:
-        files.sweep(run.path)
-        _keep_log(run, LOGGED)
-        reporter = open_reporter(run, config)
+        if not follows:
+            files.sweep(run.path)
+        stream = os.fdopen(files.open_log(run.log), "a", encoding="utf-8", errors="backslashreplace")
+        form = f"%(asctime)s %(levelname)s{who} %(message)s"
+        logging.basicConfig(stream=stream, level=logging.INFO, format=form)
+        return Silent(run, _first_status(run, config, time.time())) if follows else open_reporter(run, config)
     except OSError as error:
         raise RunFolderError(f"cannot be written: {error.strerror}", where=str(error.filename or run.path)) from error
-    code = _guarded(run, config, machine, reporter, interrupt, began)
-    if place is not None and code in {FINISHED, STOPPED}:
-        torchrun.record(run, Ending(rank=place.rank, code=code))
+
+
+def _say_start(run: RunDir, config: RunConfig | JudgeConfig, reporter: Reporter) -> bool:
+    """Say that the run starts, unless there are checkpoints, whole or damaged, to resume from; returns whether."""
+    begun = isinstance(config, RunConfig) and any(run.checkpoints.glob("[0-9]*-*"))
+    if not begun:
+        reporter.cut_back(0, 0)
+        say_started(reporter)
+        if not isinstance(reporter, Silent) and not locks.exist(run.lock):
+            reporter.say(Warned(code="no_locks", message=locks.NO_LOCKS))
+    reporter.beat()
+    return begun
+
+
+def _say_end(reporter: Reporter, stopped: str, began: float) -> int:
+    """Say that the run finished, or was stopped for this reason."""
+    if stopped:
+        reporter.say(RunStopped(reason=stopped, step=reporter.status.step))
+        reporter.update(phase="stopped", reason=stopped)
+        return STOPPED
+    reporter.say(RunFinished(seconds=time.monotonic() - began))
+    reporter.update(phase="done", reason="", attack="")
+    return FINISHED
+
+
+def _tell(run: RunDir, reporter: Reporter, failure: RankExit) -> int:
+    """Say why the run cannot go on; a rank leaves it to who started it, since others may know better."""
+    if torchrun.place() is None:
+        return tell_failure(reporter, failure)
+    if failure.kind == "DiskFull":
+        reporter.give_up_reserve()
+    torchrun.record(run, failure)
+    return failure.code
+
+
+def _leave(run: RunDir, reporter: Reporter, place: torchrun.Place | None, code: int) -> int:
+    """Write the last status; returns the exit code, of which the leading rank leaves word."""
     try:
+        if place is not None and code in {FINISHED, STOPPED}:
+            torchrun.record(run, RankExit(rank=place.rank, code=code))
         run.stop.unlink(missing_ok=True)  # whatever was asked, the engine is leaving
         reporter.close()
     except OSError as error:
@@ -69,201 +197,31 @@ def work(run: RunDir, began: float) -> int:
     return code
 
 
-def open_reporter(run: RunDir, config: RunConfig | JudgeConfig) -> Reporter:
-    """Where the run goes on to say what it does; only for who holds the lock."""
-    status = status_of(run)
-    return Reporter(run, _first_status(run, config, status.created if status else time.time()))
-
-
-def _follow(run: RunDir, place: torchrun.Place, began: float) -> int:
-    """The work of a rank that does not lead: it computes, and logs, and leaves quietly when all stop."""
-    config = toml.read(run.config)
-    logging.raiseExceptions = False
-    _keep_log(run, LOGGED.replace(" %(m", f" rank {place.rank}: %(m"))
-    silent = Silent(run, _first_status(run, config, time.time()))
-    code = _guarded(run, config, machine_of(run), silent, Interrupt(run.stop), began)
-    return FINISHED if code == STOPPED else code
-
-
-def _keep_log(run: RunDir, form: str) -> None:
-    """Whatever is logged goes to engine.log. OSError when that is no regular file, or cannot be written."""
-    stream = os.fdopen(files.open_log(run.log), "a", encoding="utf-8", errors="backslashreplace")
-    logging.basicConfig(stream=stream, level=logging.INFO, format=form)
-
-
-def _guarded(
-    run: RunDir,
-    config: RunConfig | JudgeConfig,
-    machine: Machine,
-    reporter: Reporter,
-    interrupt: Interrupt,
-    began: float,
-) -> int:
-    """The run, and its end in words."""
-    try:
-        return _go_until_stopped(run, config, machine, reporter, interrupt, began)
-    except CrdndError as error:
-        log.error("%s", error)
-        what = f"{error.where}: {error.what}" if error.where else error.what
-        code = REFUSED if isinstance(error, ConfigError) else FAILED
-        return _fail(run, reporter, type(error).__name__.removesuffix("Error"), what, error.hint, code)
-    except Exception as error:
-        log.exception("the run failed")
-        return _fail_of(run, config, reporter, error)
-
-
-def _fail_of(run: RunDir, config: RunConfig | JudgeConfig, reporter: Reporter, error: Exception) -> int:
-    """Say what an error means that nobody expected."""
-    cause, place = torch_errors.of(error), torchrun.place()
-    if place is not None and cause.kind == "Lost":
-        torchrun.record(run, Ending(rank=place.rank, code=FAILED, message=cause.message, lost=True))
-        return FAILED
-    if cause.kind == "OutOfMemory":
-        return _fail(run, reporter, cause.kind, _who() + cause.message, _less_memory(config))
-    if isinstance(error, OSError):
-        if error.errno in FULL:
-            hint = "Free some space; `crdnd resume` goes on from the last checkpoint."
-            return _fail(run, reporter, "DiskFull", f"the disk is full: {error.strerror} in {run.path}", hint)
-        return _fail(run, reporter, "Unreadable", f"{_who()}{error.strerror or error}: {error.filename or ''}", "")
-    hint = cause.hint or f"This is a defect of crdnd, or of its machine; the traceback is in {run.log.name}."
-    return _fail(run, reporter, cause.kind or type(error).__name__, _who() + cause.message, hint)
-
-
-def _go_until_stopped(
-    run: RunDir,
-    config: RunConfig | JudgeConfig,
-    machine: Machine,
-    reporter: Reporter,
-    interrupt: Interrupt,
-    began: float,
-) -> int:
-    """The run, to its end or until somebody asks; either is said."""
-    try:
-        _go(run, config, machine, reporter, interrupt)
-    except Stopped as stop:
-        reporter.say(RunStopped(reason=stop.reason, step=reporter.status.step))
-        reporter.update(phase="stopped", reason=stop.reason)
-        return STOPPED
-    reporter.say(RunFinished(seconds=time.monotonic() - began))
-    reporter.update(phase="done", reason="", attack="")
-    return FINISHED
-
-
-def _go(
-    run: RunDir, config: RunConfig | JudgeConfig, machine: Machine, reporter: Reporter, interrupt: Interrupt
-) -> None:
-    begun = isinstance(config, RunConfig) and any(run.checkpoints.glob("[0-9]*-*"))  # whole or damaged
-    if not begun:
-        reporter.cut_back(0, 0)
-        reporter.say(
-            RunStarted(
-                run=run.id, name=reporter.status.name, config_hash=config.config_hash, pid=os.getpid(), host=host()
-            )
-        )
-        if not isinstance(reporter, Silent) and not locks.exist(run.lock):
-            reporter.say(Warned(code="no_locks", message=locks.NO_LOCKS))
-    reporter.beat()
-    alone = torchrun.place() is None  # ranks stop together, after a step
-    if alone:
-        interrupt.pause()  # asked while it started
-    if isinstance(config, RunConfig) and isinstance(reporter, Silent):
-        prerequisite.await_teacher(config, machine)
-    elif isinstance(config, RunConfig):
-        prerequisite.ensure_teacher(config, machine, reporter.say, reporter.beat, interrupt)
-
-    from engine.run.context import RunContext  # noqa: PLC0415
-    from engine.run.run import KEYS, judge_only, say_saved, train_and_evaluate  # noqa: PLC0415
-    from engine.train import checkpoint  # noqa: PLC0415  torch takes seconds to import
-
-    if alone:
-        interrupt.pause()
-    context = RunContext(run=run, machine=machine, reporter=reporter, interrupt=interrupt)
-    with context.ranks:
-        if isinstance(config, JudgeConfig):
-            judge_only(config, context)
-            return
-        loaded = checkpoint.load(run.checkpoints, KEYS, config.config_hash) if begun else None
-        context.ranks.barrier()  # nobody saves, and so removes, while another still reads
-        if loaded is not None:
-            checkpoint.check_counts(loaded)
-            size, seq = loaded.state["events"]
-            discarded = reporter.cut_back(size, seq)
-            lost = size - reporter.position[0]
-            say_saved(context, loaded.file, loaded.state)
-            reporter.say(
-                RunResumed(
-                    step=loaded.state["step"], discarded=discarded, checkpoint=loaded.file, pid=os.getpid(), host=host()
-                )
-            )
-            if lost:
-                reporter.say(Warned(code="events_lost", message=f"{lost} bytes of the log of events are gone"))
-            if reporter.damage:
-                reporter.say(Warned(code=LOG_DAMAGED, message=reporter.damage))
-            for name in loaded.damaged:
-                reporter.say(
-                    Warned(
-                        code="checkpoint_damaged",
-                        message=f"{name} is damaged; the one before it, {loaded.file}, is used",
-                    )
-                )
-        train_and_evaluate(config, context, loaded)
-
-
-def _fail(run: RunDir, reporter: Reporter, kind: str, message: str, hint: str, code: int = FAILED) -> int:
-    """Say why the run cannot go on; a rank leaves it to who started it, since others may know better."""
-    place = torchrun.place()
-    if place is None:
-        return tell_failure(reporter, kind, message, hint, code)
-    if kind == "DiskFull":
-        reporter.give_up_reserve()
-    torchrun.record(run, Ending(rank=place.rank, code=code, kind=kind, message=message, hint=hint))
-    return code
-
-
-def tell_failure(reporter: Reporter, kind: str, message: str, hint: str, code: int = FAILED) -> int:
-    """In events and status, or where those cannot be written, on stderr."""
-    reporter.status = replace(reporter.status, phase="failed", reason=message)
-    try:
-        if kind == "DiskFull":
-            reporter.give_up_reserve()
-        reporter.say(RunFailed(kind=kind, message=message, hint=hint))
-    except OSError as error:
-        log.error("this could not be said: %s: %s", message, error)
-        sys.stderr.write(f"{message}\n  {hint}\n")
-    return code
-
-
 def _first_status(run: RunDir, config: RunConfig | JudgeConfig, created: float) -> Status:
     """What a list of runs shows of this one before anything has happened."""
-    if isinstance(config, JudgeConfig):
-        return Status(
-            run=run.id,
-            phase="starting",
-            name=config.name or "evaluation",
-            method="evaluation",
-            data=config.data.name,
-            config_hash=config.config_hash,
-            epsilon=str(config.threat_model.epsilon),
-            created=created,
-            pid=os.getpid(),
-            host=host(),
-        )
-    return Status(
+    first = Status(
         run=run.id,
         phase="starting",
+        name=config.name or "evaluation",
+        method="evaluation",
+        data=config.data.name,
+        config_hash=config.config_hash,
+        epsilon=str(config.threat_model.epsilon),
+        created=created,
+        pid=os.getpid(),
+        host=socket.gethostname(),
+    )
+    if isinstance(config, JudgeConfig):
+        return first
+    return replace(
+        first,
         name=config.title,
         method=config.method.name,
         student=config.student.name,
         teacher=config.teacher_title,
-        data=config.data.name,
         seed=config.seed,
-        config_hash=config.config_hash,
         group_hash=config.group_hash,
-        epsilon=str(config.threat_model.epsilon),
         epochs=config.training.epochs,
-        created=created,
-        pid=os.getpid(),
-        host=host(),
     )
 
 
@@ -275,9 +233,3 @@ def _less_memory(config: RunConfig | JudgeConfig) -> str:
         f"evaluation.batch_size {config.evaluation.batch_size}. Free the device, or lower the one that was in use; "
         "the last checkpoint is kept."
     )
-
-
-def _who() -> str:
-    """Whose defect it is, where there are several."""
-    place = torchrun.place()
-    return "" if place is None else f"rank {place.rank} of {place.world_size}: "

@@ -7,56 +7,53 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 from engine.runtime import torchrun
 from engine.runtime.interrupt import Interrupt, Stopped
 from engine.spec import deaths, files, locks, rundir, toml
-from engine.spec.config import PresetTeacher, RunConfig
+from engine.spec.config import JudgeConfig, PresetTeacher, RunConfig
 from engine.spec.errors import RunFolderError, TeacherError
-from engine.spec.events import Event, StageStarted, TeacherRunStarted, Warned
+from engine.spec.events import StageStarted, TeacherRunStarted, Warned
 from engine.spec.folders import create, equal_runs, finished_run, status_of
-from engine.spec.locks import is_held
 from engine.spec.machine import Machine
 from engine.spec.process import signals_blocked
 from engine.spec.rundir import RunDir
+from engine.train.reporter import Reporter, Silent
 
 POLL_SECONDS, WAITING_SECONDS = 0.1, 1.0
 LOG_BYTES = 1 << 17  # of engine.log, in which deaths are looked for
 ATTEMPTS = 2  # engines that one student starts for a teacher whose engine is killed
+Engine = subprocess.Popen[bytes]
 
 
-def ensure_teacher(
-    config: RunConfig, machine: Machine, say: Callable[[Event], None], beat: Callable[[], None], interrupt: Interrupt
-) -> None:
-    """Return when the teacher's preset has a finished run. TeacherError when that run fails, Stopped when asked to."""
-    if not isinstance(config.teacher, PresetTeacher) or config.teacher.config is None:
+def ensure_teacher(config: RunConfig | JudgeConfig, machine: Machine, reporter: Reporter, interrupt: Interrupt) -> None:
+    """Return when the teacher's preset has a finished run. TeacherError when that run fails, Stopped when asked to.
+
+    Ranks that do not lead wait; if the leading one leaves, torchrun ends them, too.
+    """
+    if isinstance(config, JudgeConfig) or not isinstance(config.teacher, PresetTeacher) or not config.teacher.config:
         return
     wanted, runs = config.teacher.config, machine.runs_folder
+    if isinstance(reporter, Silent):
+        while not finished_run(runs, wanted):
+            time.sleep(WAITING_SECONDS)
     if finished_run(runs, wanted):
         return
-    say(StageStarted(stage="teacher"))
+    reporter.say(StageStarted(stage="teacher"))
     attempts = 0
     while not finished_run(runs, wanted):
         run, child = _begin(wanted, machine)
-        say(TeacherRunStarted(run=run.id, waiting=child is None))
-        _wait(run, child, beat, interrupt)
+        reporter.say(TeacherRunStarted(run=run.id, waiting=child is None))
+        _wait(run, child, reporter, interrupt)
         attempts += child is not None
         if child is not None and child.returncode < 0 and finished_run(runs, wanted) is not None:
             what = f"the teacher's engine died of {deaths.cause(deaths.name(child.returncode))} when all was done"
-            say(Warned(code="teacher_crashed", message=f"{what}: its numbers, and this student's, are suspect"))
+            message = f"{what}: its numbers, and this student's, are suspect"
+            reporter.say(Warned(code="teacher_crashed", message=message))
         _check(run, child, attempts)
 
 
-def await_teacher(config: RunConfig, machine: Machine) -> None:
-    """Return when the leading rank has made sure of the teacher; if that one leaves, torchrun ends this one, too."""
-    if not isinstance(config.teacher, PresetTeacher) or config.teacher.config is None:
-        return
-    while not finished_run(machine.runs_folder, config.teacher.config):
-        time.sleep(WAITING_SECONDS)
-
-
-def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, subprocess.Popen[bytes] | None]:
+def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, Engine | None]:
     """The unfinished or new run of the teacher, and its engine unless another process has started one."""
     runs = machine.runs_folder
     runs.mkdir(parents=True, exist_ok=True)
@@ -64,7 +61,7 @@ def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, subprocess.Pope
         equal = equal_runs(runs, wanted)
         unfinished = [run for run, status in equal if (status is None or status.phase != "done") and _is_sound(run)]
         run = unfinished[0] if unfinished else create(wanted, toml.dump(wanted), machine)
-        if is_held(run.lock):
+        if locks.is_held(run.lock):
             return run, None
         run.stop.unlink(missing_ok=True)
         with os.fdopen(files.open_log(run.log), "ab") as log, signals_blocked():
@@ -74,9 +71,9 @@ def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, subprocess.Pope
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env=torchrun.outside(),
+                env=torchrun.child_environment(),
             )
-        while child.poll() is None and not is_held(run.lock):
+        while child.poll() is None and not locks.is_held(run.lock):
             time.sleep(POLL_SECONDS)
         return run, child
 
@@ -90,11 +87,11 @@ def _is_sound(run: RunDir) -> bool:
     return True
 
 
-def _wait(run: RunDir, child: subprocess.Popen[bytes] | None, beat: Callable[[], None], interrupt: Interrupt) -> None:
+def _wait(run: RunDir, child: Engine | None, reporter: Reporter, interrupt: Interrupt) -> None:
     """Until the teacher's engine has left. Stopped when asked to; what this student started stops with it."""
     asked = ""
-    while (child.poll() is None) if child else is_held(run.lock):
-        beat()
+    while (child.poll() is None) if child else locks.is_held(run.lock):
+        reporter.beat()
         if not asked and (asked := interrupt.reason):
             if child is None:  # the teacher is another student's, too
                 raise Stopped(asked)
@@ -106,7 +103,7 @@ def _wait(run: RunDir, child: subprocess.Popen[bytes] | None, beat: Callable[[],
         raise Stopped(asked)
 
 
-def _check(run: RunDir, child: subprocess.Popen[bytes] | None, attempts: int) -> None:
+def _check(run: RunDir, child: Engine | None, attempts: int) -> None:
     """TeacherError unless the teacher's run is done, or its engine was stopped or killed and may be started again."""
     status = status_of(run)
     phase = status.phase if status else ""

@@ -1,6 +1,5 @@
-"""The one file that knows everything: names become things, then train, then the final evaluation."""
+"""A run: names of the config become data, networks and method; then training, then the final evaluation."""
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -14,20 +13,20 @@ from engine.evaluate import twin
 from engine.evaluate.context import EvaluationSubject
 from engine.evaluate.evaluation import evaluate, subset
 from engine.evaluate.outcomes import machines_apart
-from engine.fast.path import FastPath
 from engine.run.context import RunContext
 from engine.run.fast_path import TeacherLogitsOpener, build_fast_path
 from engine.runtime import provenance
 from engine.runtime.rng import seed_for
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CheckpointError, DataError, TeacherError
-from engine.spec.events import CheckpointSaved, EvaluationStarted, StageStarted, TrainingStarted, Warned
+from engine.spec.events import CheckpointSaved, EvaluationStarted, RunResumed, StageStarted, TrainingStarted, Warned
 from engine.spec.files import free_bytes
 from engine.spec.models import ModelSpec
 from engine.teachers import load, weights
 from engine.teachers.load import TeacherSource
 from engine.train import checkpoint
 from engine.train.loop import Hooks, Trainer
+from engine.train.reporter import LOG_DAMAGED
 from engine.train.selection import Selector
 from engine.types import Dataset, Nets, Split, TrainingMethod
 
@@ -48,18 +47,13 @@ KEYS = frozenset(
         "ledger",
     ]
 )
-
-
 DISK_CHECKPOINTS = 6  # two kept, one being written, best and last weights, and the evaluation
 
 
-def train_and_evaluate(config: RunConfig, context: RunContext, loaded: checkpoint.Loaded | None) -> None:
-    """The whole run, from where its last checkpoint left it."""
-    if loaded is None:
-        context.reporter.say(StageStarted(stage="data"))
-    dataset, data_hashes = context.load_data(config.data)
-    if loaded is None:
-        _screen(context, dataset, trains=True)
+def train_and_evaluate(config: RunConfig, context: RunContext, *, begun: bool) -> None:
+    """The whole run; where it has `begun`, from where its last checkpoint left it."""
+    loaded = _resume(config, context) if begun else None
+    dataset, data_hashes = _load_data(config, context, screened=loaded is None)
     training, validation, places = split_training(config.data, dataset)
 
     context.configure_model(config.student, dataset, config.training.batch_size, learns=True)
@@ -68,23 +62,15 @@ def train_and_evaluate(config: RunConfig, context: RunContext, loaded: checkpoin
     student = context.build(config.student, dataset)
     source, teacher = load_teacher(config, context, dataset)
     if loaded is None and source is not None and teacher is not None:
-        _check_teacher(config, context, source, teacher, validation, dataset)
+        _check_teacher(config, context, source, teacher, load.shown(validation, dataset))
     nets = Nets(student, teacher, len(dataset.classes), context.device)
     fast = build_fast_path(config, context, nets, dataset, source)
     feed = Feed(training, config.data, context.device, context.format, config.training.batch_size, places)
 
     method: TrainingMethod = import_module(f"engine.methods.{config.method.name}").Method(config.method, fast.nets)
     facts = {"data": data_hashes["train"], "teacher": source.sha256 if source else ""}
-    selector = Selector(
-        config,
-        student,
-        validation,
-        context.run,
-        context.device,
-        context.pause,
-        folded=context.machine.folds,
-        ranks=context.ranks,
-    )
+    selector = Selector(config, student, validation, context.run, context.device, context.pause,
+                        folded=context.machine.folds, ranks=context.ranks)  # fmt: skip
     trainer = Trainer(config, nets, method, feed, _hooks(config, context, selector, facts), fast)
     if loaded is not None:
         _restore(trainer, selector, loaded, facts)
@@ -95,9 +81,21 @@ def train_and_evaluate(config: RunConfig, context: RunContext, loaded: checkpoin
             fast=fast, config=config, context=context, source=source, dataset=dataset, data_sha256=data_hashes["train"],
             feed=feed, resumed=loaded is not None,
         ).open_teacher_logits()  # fmt: skip
-    _write_provenance(config, context, here, data_hashes, source, dataset, fast, trains=not trainer.finished)
+    if context.ranks.is_leader:
+        known = provenance.before(context.run.provenance).get("switches", {})
+        facts_of_run = {
+            "config_hash": config.config_hash,
+            "group_hash": config.group_hash,
+            "seed": config.seed,
+            "data_sha256": data_hashes,
+            "images": {"train": len(dataset.train.labels), "test": len(dataset.test.labels)},
+            "notes": list(dataset.notes),
+            "teacher": {"source": source.label, "sha256": source.sha256} if source else None,
+            "switches": known if trainer.finished else fast.plan.switches(),
+        }
+        provenance.write(context.run.provenance, here | facts_of_run)
     if not trainer.finished:
-        _announce(config, context, trainer, student, dataset)
+        _say_training(config, context, trainer, list(dataset.classes))
         if loaded is None:
             _make_resumable(config, context, trainer)
         trainer.run()
@@ -105,26 +103,26 @@ def train_and_evaluate(config: RunConfig, context: RunContext, loaded: checkpoin
     if context.ranks.is_leader:
         weights.save(context.run.weights_of("last"), student, selector.facts("last", config.training.epochs))
     context.ranks.barrier()
-    judge(config, context, dataset, data_hashes["test"], student, config.student, teacher)
+    evaluate_checkpoints(config, context, dataset, data_hashes["test"], student, config.student, teacher)
 
 
-def _screen(context: RunContext, dataset: Dataset, *, trains: bool) -> None:
-    """Say what is doubtful about the data; DataError where training on it means nothing."""
-    for warning in screen(dataset, trains=trains):
+def _load_data(
+    config: RunConfig | JudgeConfig, context: RunContext, *, screened: bool
+) -> tuple[Dataset, dict[str, str]]:
+    """The data set and its hashes. `screened`: what is doubtful is said; DataError where training means nothing."""
+    if screened:
+        context.reporter.say(StageStarted(stage="data"))
+    dataset, hashes = context.load_data(config.data)
+    for warning in screen(dataset, trains=isinstance(config, RunConfig)) if screened else ():
         context.reporter.say(warning)
+    return dataset, hashes
 
 
 def _check_teacher(
-    config: RunConfig,
-    context: RunContext,
-    source: TeacherSource,
-    teacher: nn.Module,
-    validation: Split,
-    dataset: Dataset,
+    config: RunConfig, context: RunContext, source: TeacherSource, teacher: nn.Module, shown: Split
 ) -> None:
-    """Measure the teacher before the first step, and say what came out."""
+    """Measure the teacher on these images before the first step, and say what came out."""
     context.reporter.say(StageStarted(stage="check"))
-    shown = load.shown(validation, dataset)
     heard = teacher.register_forward_pre_hook(lambda _net, _x: context.pause())  # a large teacher takes its time
     checked = context.ranks.on_leader(
         lambda: load.check(teacher, source, shown, config.threat_model, context.device, config.seed, config.data)
@@ -156,7 +154,7 @@ def load_teacher(
     return source, teacher
 
 
-def judge(
+def evaluate_checkpoints(
     config: RunConfig | JudgeConfig,
     context: RunContext,
     dataset: Dataset,
@@ -202,11 +200,9 @@ def judge(
         )
 
 
-def judge_only(config: JudgeConfig, context: RunContext) -> None:
+def evaluate_only(config: JudgeConfig, context: RunContext) -> None:
     """`crdnd evaluate`: weights from elsewhere, judged here."""
-    context.reporter.say(StageStarted(stage="data"))
-    dataset, data_hashes = context.load_data(config.data)
-    _screen(context, dataset, trains=False)
+    dataset, data_hashes = _load_data(config, context, screened=True)
     source = load.locate(
         config.subject, runs=context.machine.runs_folder, data=context.machine.data_folder, dataset=config.data.name
     )
@@ -226,7 +222,7 @@ def judge_only(config: JudgeConfig, context: RunContext) -> None:
                 context.run.weights_of(name), net.net, {"source": source.label, "source_sha256": source.sha256}
             )
     context.ranks.barrier()
-    judge(config, context, dataset, data_hashes["test"], net.net, source.model, None)
+    evaluate_checkpoints(config, context, dataset, data_hashes["test"], net.net, source.model, None)
 
 
 def _hooks(config: RunConfig, context: RunContext, selector: Selector, facts: dict[str, str]) -> Hooks:
@@ -245,7 +241,7 @@ def _hooks(config: RunConfig, context: RunContext, selector: Selector, facts: di
         )
         assert set(whole) == KEYS
         path = checkpoint.save(context.run.checkpoints, whole)
-        say_saved(context, path.name, whole)
+        _say_saved(context, path.name, whole)
 
     return Hooks(
         say=context.reporter.say,
@@ -257,10 +253,33 @@ def _hooks(config: RunConfig, context: RunContext, selector: Selector, facts: di
     )
 
 
-def say_saved(context: RunContext, file: str, state: dict[str, Any]) -> None:
+def _say_saved(context: RunContext, file: str, state: dict[str, Any]) -> None:
     """The checkpoint is on disk: said after it is, and said again by an engine that resumes from it."""
     size = (context.run.checkpoints / file).stat().st_size
     context.reporter.say(CheckpointSaved(step=state["step"], epoch=state["epoch"] - 1, file=file, bytes=size))
+
+
+def _resume(config: RunConfig, context: RunContext) -> checkpoint.Loaded:
+    """The newest whole checkpoint; the log is cut back to where it was written. What was lost is said."""
+    loaded = checkpoint.load(context.run.checkpoints, KEYS, config.config_hash)
+    context.ranks.barrier()  # nobody saves, and so removes, while another still reads
+    checkpoint.check_counts(loaded)
+    reporter, (size, seq) = context.reporter, loaded.state["events"]
+    discarded = reporter.cut_back(size, seq)
+    lost = size - reporter.position[0]
+    _say_saved(context, loaded.file, loaded.state)
+    own, step = reporter.status, loaded.state["step"]
+    reporter.say(RunResumed(step=step, discarded=discarded, checkpoint=loaded.file, pid=own.pid, host=own.host))
+    warnings = [("events_lost", f"{lost} bytes of the log of events are gone" if lost else "")]
+    warnings += [(LOG_DAMAGED, reporter.damage)]
+    warnings += [
+        ("checkpoint_damaged", f"{name} is damaged; the one before it, {loaded.file}, is used")
+        for name in loaded.damaged
+    ]
+    for code, message in warnings:
+        if message:
+            reporter.say(Warned(code=code, message=message))
+    return loaded
 
 
 def _restore(trainer: Trainer, selector: Selector, loaded: checkpoint.Loaded, facts: dict[str, str]) -> None:
@@ -289,18 +308,17 @@ def _machine(context: RunContext, *, goes_on: bool) -> dict[str, Any]:
     return here
 
 
-def _announce(config: RunConfig, context: RunContext, trainer: Trainer, student: nn.Module, dataset: Dataset) -> None:
+def _say_training(config: RunConfig, context: RunContext, trainer: Trainer, classes: list[str]) -> None:
     """Say what begins, or goes on: an engine that resumes may run on another device, with other shortcuts."""
-    say: Callable[..., None] = context.reporter.say
-    say(StageStarted(stage="training"))
-    say(
+    context.reporter.say(StageStarted(stage="training"))
+    context.reporter.say(
         TrainingStarted(
             epochs=config.training.epochs,
             steps_per_epoch=trainer.steps_per_epoch,
             images=len(trainer.feed),
-            classes=list(dataset.classes),
+            classes=classes,
             device=str(context.device),
-            student_parameters=sum(p.numel() for p in student.parameters()),
+            student_parameters=sum(p.numel() for p in trainer.nets.student.parameters()),
             notes=[*context.notes, "images on the device" if trainer.feed.resident else "images in host memory"],
             switches=trainer.fast.plan.switches(),
         )
@@ -309,36 +327,10 @@ def _announce(config: RunConfig, context: RunContext, trainer: Trainer, student:
 
 def _make_resumable(config: RunConfig, context: RunContext, trainer: Trainer) -> None:
     """The first checkpoint; and what is to be known of a new run."""
-    say: Callable[..., None] = context.reporter.say
+    say = context.reporter.say
     if config.data.train_images:
         say(Warned(code="train_subset", message=f"trained on {len(trainer.feed)} images only, not on the whole split"))
     trainer.hooks.save(trainer.state_dict())
     wanted, free = DISK_CHECKPOINTS * context.checkpoint_bytes(), free_bytes(context.run.path)
     if free is not None and free < wanted:
         say(Warned(code="disk_low", message=f"{free >> 20} MiB are free; the run may need {wanted >> 20} MiB"))
-
-
-def _write_provenance(  # noqa: PLR0913  all that a run comes from
-    config: RunConfig,
-    context: RunContext,
-    here: dict[str, Any],
-    data_hashes: dict[str, str],
-    source: TeacherSource | None,
-    dataset: Dataset,
-    fast: FastPath,
-    *,
-    trains: bool,
-) -> None:
-    if not context.ranks.is_leader:
-        return
-    facts = here | {
-        "config_hash": config.config_hash,
-        "group_hash": config.group_hash,
-        "seed": config.seed,
-        "data_sha256": data_hashes,
-        "images": {"train": len(dataset.train.labels), "test": len(dataset.test.labels)},
-        "notes": list(dataset.notes),
-        "teacher": {"source": source.label, "sha256": source.sha256} if source else None,
-        "switches": fast.plan.switches() if trains else provenance.before(context.run.provenance).get("switches", {}),
-    }
-    provenance.write(context.run.provenance, facts)

@@ -1,6 +1,8 @@
 """How an engine is asked to stop: signals and the stop file. A handler sets a flag and does nothing else."""
 
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,22 +11,8 @@ from types import FrameType
 from engine.spec.process import BLOCKED_SIGNALS, STOP_SIGNALS
 
 POLL_SECONDS = 0.25  # between looks at the stop file
-_early: list[str] = []  # signals that came before anybody could act on them
-
-
-def listen_early() -> None:
-    """Note signals from now on; the first Interrupt that listens acts on them.
-
-    Whoever started this process may have held them back until now.
-    """
-    for number in STOP_SIGNALS:
-        signal.signal(number, _note)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal means nothing to an engine
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
-
-
-def _note(number: int, _frame: FrameType | None) -> None:
-    _early.append(signal.Signals(number).name)
+PARENT_SECONDS = 0.2  # between looks whether the parent lives
+_early: list[str] = []  # signals that came before an Interrupt listened
 
 
 class Stopped(BaseException):
@@ -45,10 +33,8 @@ class Interrupt:
         self._reason = ""
 
     def listen(self) -> None:
-        """Take over the signals, and those that came early. A closed terminal (SIGHUP) means nothing to an engine."""
-        for number in STOP_SIGNALS:
-            signal.signal(number, self._handle)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        """Take over the signals, and those that came early."""
+        _handle_stop_signals(self._handle)
         self._reason = self._reason or next(iter(_early), "")
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
@@ -67,3 +53,38 @@ class Interrupt:
         """Raise Stopped if somebody asked."""
         if self.reason:
             raise Stopped(self.reason)
+
+
+def listen_early() -> None:
+    """Note signals from now on, also those that were blocked when this process was started, for the first Interrupt."""
+    _handle_stop_signals(lambda number, _frame: _early.append(signal.Signals(number).name))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
+
+
+def become_rank() -> None:
+    """Ignore stop signals but SIGTERM, and die with the parent.
+
+    The process that started torchrun takes stop requests, and touches the stop file; torchrun itself sends SIGTERM to
+    all ranks when one has died, which ends a rank at once.
+    """
+    for number in BLOCKED_SIGNALS:
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
+    die_with_parent()
+
+
+def die_with_parent() -> None:
+    """Die when the parent dies: nobody would end this process, or say that it ended."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _handle_stop_signals(handler: Callable[[int, FrameType | None], object]) -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, handler)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal means nothing to an engine

@@ -1,28 +1,24 @@
-"""What torchrun's environment says of this process, and what the ranks of a run leave behind when they end.
+"""What torchrun's environment says of this process, and how the ranks of a run ended.
 
-A rank takes no stop request by signal: the process that started torchrun takes them, and touches the stop file. So
-SIGTERM, which torchrun sends to all ranks when one has died, ends a rank at once.
+torch's own error files hold a message of those ranks alone that failed before torchrun looked; here each rank writes
+its exit code, what its error means, and whether it only lost another, into the run folder, which nodes share.
 """
 
 import contextlib
 import logging
 import os
-import signal
 import socket
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import msgspec
 
 from engine.spec.files import decoded, write_inside
-from engine.spec.process import BLOCKED_SIGNALS
 from engine.spec.rundir import RunDir
 
 ROOT = str(Path(__file__).resolve().parents[2])  # where the package `engine` lies
-LOOK_SECONDS = 0.2  # between looks whether the parent lives
 OURS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")
 BEGINNINGS = ("LOCAL_", "GROUP_", "ROLE_", "TORCHELASTIC_", "TORCH_NCCL_")
 
@@ -36,7 +32,7 @@ class Place(NamedTuple):
     local_world: int = 1
 
 
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
+class RankExit(msgspec.Struct, frozen=True, kw_only=True):
     """How a rank ended. `code` is the engine's exit code, or the negative number of a signal."""
 
     rank: int
@@ -56,67 +52,43 @@ def place() -> Place | None:
     return Place(number["RANK"], number["WORLD_SIZE"], number["LOCAL_RANK"], max(1, number["LOCAL_WORLD_SIZE"]))
 
 
-def environment() -> dict[str, str]:
-    """Of a process of ours: it finds our package `engine` before any other of that name."""
-    path = os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, "PYTHONPATH": path}
-
-
-def outside() -> dict[str, str]:
-    """The same for an engine of its own, which is no rank of this run."""
+def child_environment() -> dict[str, str]:
+    """Of an engine started from here: it finds our package `engine` first, and is no rank of this run."""
     rank = place() is not None
-    said = environment().items()
-    return {name: value for name, value in said if not rank or (name not in OURS and not name.startswith(BEGINNINGS))}
+    kept = {k: v for k, v in os.environ.items() if not rank or (k not in OURS and not k.startswith(BEGINNINGS))}
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, [ROOT, os.environ.get("PYTHONPATH", "")]))}
 
 
-def settle() -> None:
-    """Make this process a rank: deaf to stop signals but SIGTERM, and dead when its parent is."""
-    for number in BLOCKED_SIGNALS:
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
-    follow(os.getppid())
-
-
-def follow(parent: int) -> None:
-    """Die when this parent dies: nobody would end this process, or say that it ended."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(LOOK_SECONDS)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-def end(code: int) -> None:
-    """End this process at once: a rank that failed must not wait for the others in its own last breath."""
+def exit_now(code: int) -> NoReturn:
+    """End this process without its own last steps: a rank that failed must not wait for the others in them."""
     logging.shutdown()
     sys.stderr.flush()
     os._exit(code)
 
 
-def record(run: RunDir, ending: Ending) -> None:
-    """Leave behind how this rank ended."""
-    _write(run, f"{socket.gethostname()}-{ending.rank}.json", [ending])
+def record(run: RunDir, own: RankExit) -> None:
+    """Write down how this rank ended."""
+    write_inside(_folder(run) / f"{socket.gethostname()}-{own.rank}.json", msgspec.json.encode([own]))
 
 
-def record_deaths(run: RunDir, deaths: list[Ending]) -> None:
-    """What torchrun saw on this node: the first to die first."""
-    _write(run, f"{socket.gethostname()}.deaths", deaths)
+def record_deaths(run: RunDir, seen: list[RankExit]) -> None:
+    """Write down what torchrun saw on this node: the first to die first."""
+    write_inside(_folder(run) / f"{socket.gethostname()}.deaths", msgspec.json.encode(seen))
 
 
-def endings(run: RunDir, since: float) -> list[Ending]:
+def exits(run: RunDir, since: float) -> list[RankExit]:
     """How the ranks of all nodes ended by their own words, the earliest first; none that is older than `since`."""
-    said = [ending for path in _folder(run).glob("*.json") for ending in _read(path) if ending.time >= since]
-    return sorted(said, key=lambda ending: ending.time)
+    said = [own for path in _folder(run).glob("*.json") for own in _read(path) if own.time >= since]
+    return sorted(said, key=lambda own: own.time)
 
 
-def deaths(run: RunDir) -> list[Ending]:
+def deaths(run: RunDir) -> list[RankExit]:
     """What torchrun saw on this node."""
     return _read(_folder(run) / f"{socket.gethostname()}.deaths")
 
 
 def forget(run: RunDir) -> None:
-    """Remove what this node's processes left behind before."""
+    """Remove what this node's processes wrote before."""
     own = socket.gethostname()
     for path in [*_folder(run).glob(f"{own}-*.json"), _folder(run) / f"{own}.deaths"]:
         path.unlink(missing_ok=True)
@@ -128,9 +100,5 @@ def _folder(run: RunDir) -> Path:
     return run.path / ".ranks"
 
 
-def _write(run: RunDir, name: str, said: list[Ending]) -> None:
-    write_inside(_folder(run) / name, msgspec.json.encode(said))
-
-
-def _read(path: Path) -> list[Ending]:
-    return decoded(path, msgspec.json.Decoder(list[Ending]).decode) or []
+def _read(path: Path) -> list[RankExit]:
+    return decoded(path, msgspec.json.Decoder(list[RankExit]).decode) or []

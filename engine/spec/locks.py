@@ -8,16 +8,19 @@ import fcntl
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.spec.errors import RunFolderError
 from engine.spec.files import LACKING, nicety, open_regular
 
 NO_LOCKS = (
     "the file system of the runs has no locks: a second engine on another machine would not be noticed, so work on a "
     "run from one machine only"
 )
+PATIENCE = 1.0  # seconds; a viewer that probes an engine's lock holds it shared for an instant
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -104,6 +107,24 @@ def waited_for(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def hold(path: Path) -> None:
+    """Hold the lock of a run's engine until this process ends, however it does; children do not inherit it.
+
+    RunFolderError when another engine holds it, or the folder cannot be written.
+    """
+    try:
+        file, end = open_lock(path), time.monotonic() + PATIENCE
+        while not take(file):
+            if time.monotonic() > end:
+                holder = os.pread(file, 200, 0).decode("utf-8", "replace").strip()
+                os.close(file)
+                raise RunFolderError(f"another engine is at work here: {holder}", where=str(path.parent))
+            time.sleep(0.05)
+        sign(file, json.dumps({"pid": os.getpid()}).encode() + b"\n")
+    except OSError as error:
+        raise RunFolderError(f"cannot be locked: {error.strerror}", where=str(path.parent)) from error
 
 
 def give_back(file: int) -> None:

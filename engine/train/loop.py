@@ -9,6 +9,7 @@ A run's position is (epoch, batch); every draw follows from it, so a resumed run
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from engine.spec.passes import passes_per_step
 from engine.train import optim
 from engine.train.metrics import EpochMetrics
 from engine.train.step import maximiser, train_step
-from engine.types import Images, Labels, Loss, Nets, TrainingMethod
+from engine.types import Nets, TrainingMethod
 
 REPORTS_PER_EPOCH = 100
 DIVERGED = "The last good checkpoint is kept. Lower training.learning_rate, or add warmup_epochs."
@@ -65,7 +66,8 @@ class Trainer:
         self.optimizers = [self.optimizer, *method.optimizers()]
         climb = maximiser(nets.student, config.threat_model, config.inner, hooks.beat)
         self.maximise = self.fast.maximiser(climb, config.inner.student_mode)
-        self.fast.record(self._step, self._moving, self.optimizers)
+        self.step_once = partial(train_step, method, self.maximise, self.optimizers)
+        self.fast.record(self.step_once, self._moving, self.optimizers)
         whole, rest = divmod(len(feed), feed.batch_size)
         # a last batch of one image has no batch statistics
         self.steps_per_epoch = whole + (not config.training.drop_last and rest > 1)
@@ -128,7 +130,7 @@ class Trainer:
                 x, y = self.feed.batch(moved, self.batch)
             known = self.fast.known(draws, self.batch, x)
             torch.manual_seed(seed_for(self.config.seed, "step", self.step))
-            loss = self.fast.run(self._step, x, y, known)
+            loss = self.fast.run(self.step_once, x, y, known)
             self.batch += 1
             images += len(x)
             self.ledger.add(loss, y)
@@ -148,9 +150,6 @@ class Trainer:
                 self._check_weights()
                 self.hooks.save(self.state_dict())
                 saved = self.hooks.clock()
-
-    def _step(self, x: Images, y: Labels) -> Loss:
-        return train_step(self.method, self.maximise, self.optimizers, x, y)
 
     def _moving(self) -> list[Any]:
         """Everything that a step changes."""

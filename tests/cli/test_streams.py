@@ -92,5 +92,5 @@ def test_an_engine_finds_ours_before_any_other() -> None:
     from crdnd_tui.core import launch
     from engine.runtime import torchrun
 
-    for environment in (launch.environment(), torchrun.environment(), torchrun.outside()):
+    for environment in (launch.environment(), torchrun.child_environment()):
         assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)

@@ -11,10 +11,14 @@ import resource
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import engine
+
+ENGINE = Path(engine.__file__).parent
 BUSY = {"starting": 0, "training": 1, "validation": 2, "checkpoint": 3, "evaluation": 4}
 CALLS = ("write", "fsync", "ftruncate", "replace", "rename", "unlink", "rmdir")  # of os: all that touch the disk
 
@@ -61,8 +65,6 @@ def _child(order: dict[str, Any], shared: mmap.mmap) -> None:
     try:
         code = engine_main()
     except BaseException:  # noqa: BLE001  a forked child must not go on as its parent
-        import traceback
-
         traceback.print_exc()
     sys.stderr.flush()
     os._exit(code)
@@ -133,9 +135,11 @@ def _plant(fault: dict[str, Any], run: Path) -> None:
 def _place(name: str) -> tuple[Any, str]:
     from engine.evaluate.context import Interruptible
     from engine.fast import teacher_logits
+    from engine.methods import crdnd
     from engine.train import checkpoint, loop
 
-    places = {"step": (loop, "train_step"), "forward": (Interruptible, "forward"), "save": (checkpoint, "save")}
+    places = {"step": (loop, "train_step"), "forward": (Interruptible, "forward"), "save": (checkpoint, "save"),
+              "loss": (crdnd.Method, "loss")}  # fmt: skip
     return (places | {"table": (teacher_logits.TeacherLogits, "_put"), "aside": (teacher_logits, "set_aside")})[name]
 
 
@@ -153,6 +157,9 @@ def _act(what: str, run: Path) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore lines")
     elif what == "full":
         raise OSError(28, "No space left on device")
+    elif what == "stack":
+        names = [frame.name for frame in traceback.extract_stack() if frame.filename.startswith(f"{ENGINE}/")]
+        (run / "stack").write_text("\n".join(names[names.index("main") :]))
     elif what == "defect":
         raise ZeroDivisionError("planted")
     else:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from engine.evaluate.context import AttackCheckpoint
-from engine.run import job, ranks
+from engine.run import job
 from engine.runtime import provenance, torchrun
 from engine.spec import files, rundir
 from engine.spec.errors import CrdndError, RunFolderError
@@ -46,11 +46,13 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-@pytest.mark.parametrize(
-    ("work", "name"), [(ranks.work, name) for name in (*FILES, *FOLDERS)] + [(job.work, "events.jsonl")]
-)
+def work(run: RunDir) -> int:
+    return job.work(*job.open_run(run.path), time.monotonic())
+
+
+@pytest.mark.parametrize("name", [*FILES, *FOLDERS])
 def test_a_link_in_a_run_folder_is_named_and_nothing_behind_it_changes(
-    data: Path, tmp_path: Path, outside: Path, name: str, work: Callable[[RunDir, float], int]
+    data: Path, tmp_path: Path, outside: Path, name: str
 ) -> None:
     run, before = make(tmp_path, data, short()), content(outside)
     place = run.path / name
@@ -63,7 +65,7 @@ def test_a_link_in_a_run_folder_is_named_and_nothing_behind_it_changes(
     place.symlink_to(target)
     inside = sorted(run.path.rglob("*"))
     with pytest.raises(CrdndError) as caught:
-        work(run, time.monotonic())
+        work(run)
     assert f"{name} is a link" in caught.value.what
     assert caught.value.where == str(run.path)
     assert content(outside) == before
@@ -76,7 +78,7 @@ def test_a_folder_where_a_file_belongs_is_named(data: Path, tmp_path: Path, name
     (run.path / name).unlink(missing_ok=True)
     (run.path / name).mkdir()
     with pytest.raises(RunFolderError, match="is a folder where a file belongs"):
-        job.work(run, time.monotonic())
+        work(run)
 
 
 @pytest.mark.parametrize("name", ["checkpoints", "weights", "evaluation", ".ranks"])
@@ -84,7 +86,7 @@ def test_a_file_where_a_folder_belongs_is_named(data: Path, tmp_path: Path, name
     run = make(tmp_path, data, short())
     (run.path / name).write_text("x")
     with pytest.raises(RunFolderError, match=f"{name} should be a folder"):
-        job.work(run, time.monotonic())
+        work(run)
 
 
 def _reported(run: RunDir) -> None:
@@ -100,7 +102,7 @@ WRITERS: dict[str, Callable[[RunDir], object]] = {
     "evaluation": lambda run: AttackCheckpoint(run.partial("best", "fgsm"), "").save("0", {}),
     "evaluation/best": lambda run: AttackCheckpoint(run.partial("best", "fgsm"), "").save("0", {"x": torch.zeros(1)}),
     "evaluation/best/fgsm.partial": lambda run: AttackCheckpoint(run.partial("best", "fgsm"), "").save("0", {}),
-    ".ranks": lambda run: torchrun.record(run, torchrun.Ending(rank=0, code=0)),
+    ".ranks": lambda run: torchrun.record(run, torchrun.RankExit(rank=0, code=0)),
     "events.jsonl": _reported,
     "events.discarded.jsonl": _reported,
     "stop": lambda run: files.touch(run.stop),
@@ -157,7 +159,7 @@ def test_a_run_whose_files_have_other_names_leaves_those_alone(
     before = {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()}
     shutil.rmtree(run.weights)
     with pytest.raises(RunFolderError, match="cannot be locked: its lock has another name"):
-        job.work(run, time.monotonic())
+        work(run)
     run.lock.unlink()
     assert fork_server.work(run) == FINISHED
     assert {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()} == before
@@ -219,7 +221,7 @@ def test_people_may_link_their_runs_and_data_folders_and_name_a_run_by_a_link(
     (tmp_path / "mine").symlink_to(run.path)
     found = rundir.find(tmp_path, str(tmp_path / "mine"))
     assert found.path == run.path.resolve()
-    assert job.work(found, time.monotonic()) == FINISHED
+    assert work(found) == FINISHED
     assert status(found).phase == "done"
 
 

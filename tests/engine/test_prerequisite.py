@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,6 +68,10 @@ class Lab:
 def ended(engine: subprocess.Popen[bytes]) -> tuple[int, str]:
     said = engine.communicate(timeout=200)[0].decode()
     return engine.returncode, said
+
+
+def hears(said: list) -> SimpleNamespace:
+    return SimpleNamespace(say=said.append, beat=lambda: None)
 
 
 def events(run: RunDir, kind: type) -> list:
@@ -131,7 +136,7 @@ def test_a_finished_teacher_whose_weights_were_removed_is_trained_anew(tmp_path,
     shutil.rmtree(finished.weights)
     student = toml.read(lab.student(0).config)
     said = []
-    prerequisite.ensure_teacher(student, lab.machine, said.append, lambda: None, Interrupt(tmp_path / "stop"))
+    prerequisite.ensure_teacher(student, lab.machine, hears(said), Interrupt(tmp_path / "stop"))
     begun = [event.run for event in said if isinstance(event, TeacherRunStarted)]
     assert len(begun) == 1
     assert begun[0] != finished.id
@@ -166,7 +171,7 @@ def played(monkeypatch, lab: Lab, *plays):
 def waited(lab: Lab, tmp_path) -> list:
     said = []
     student = toml.read(lab.student(0).config)
-    prerequisite.ensure_teacher(student, lab.machine, said.append, lambda: None, Interrupt(tmp_path / "stop"))
+    prerequisite.ensure_teacher(student, lab.machine, hears(said), Interrupt(tmp_path / "stop"))
     return said
 
 
@@ -220,6 +225,6 @@ def test_a_teacher_that_crashed_when_all_was_done_makes_its_students_suspect(tmp
 def test_a_method_without_a_preset_for_its_teacher_waits_for_nothing(tmp_path):
     lab = Lab(tmp_path)
     said = []
-    prerequisite.ensure_teacher(lab.teacher, lab.machine, said.append, lambda: None, Interrupt(tmp_path / "stop"))
+    prerequisite.ensure_teacher(lab.teacher, lab.machine, hears(said), Interrupt(tmp_path / "stop"))
     assert said == []
     assert not lab.machine.runs_folder.exists()

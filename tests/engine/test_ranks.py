@@ -13,11 +13,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from engine.run import job, ranks
+from engine.run import launch
 from engine.runtime import device as runtime
 from engine.runtime import torchrun
-from engine.runtime.torchrun import Ending
-from engine.spec import tables
+from engine.runtime.torchrun import RankExit
+from engine.spec import locks, tables
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.machine import Machine
@@ -91,7 +91,7 @@ def test_a_killed_rank_ends_the_run_and_is_named(data, tmp_path):
     assert failure["message"] == status(run).reason == "rank 1 of 2 died (SIGKILL); the run was ended"
     assert "crdnd resume" in failure["hint"]
     assert status(run).phase == "failed"
-    job.Lock(run.lock).take()
+    locks.hold(run.lock)
 
 
 @pytest.mark.slow
@@ -187,7 +187,7 @@ def test_a_rank_has_its_own_device_and_its_share_of_threads(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert runtime.choose_device(Machine()) == torch.device("cuda:2")
-    monkeypatch.setattr(runtime.cpus, "usable", lambda: 64)
+    monkeypatch.setattr(runtime, "usable_cpus", lambda: 64)
     chosen = []
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
     runtime.share_threads(Machine(), 10**12)
@@ -205,7 +205,7 @@ def test_a_rank_of_something_else_is_none_of_ours(monkeypatch):
 @pytest.mark.usefixtures("third_of_four")
 def test_an_engine_started_by_a_rank_is_no_rank(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    outside = torchrun.outside()
+    outside = torchrun.child_environment()
     assert not {"RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID"} & outside.keys()
     assert outside["CUDA_VISIBLE_DEVICES"] == "0,1"
     assert outside["PATH"] == os.environ["PATH"]
@@ -214,38 +214,38 @@ def test_an_engine_started_by_a_rank_is_no_rank(monkeypatch):
 def test_torchrun_is_told_how_many_and_where(tmp_path):
     run = RunDir(tmp_path / "tiny")
     engine = [sys.executable, "-P", "-m", "engine", str(run.path)]
-    assert ranks.options(run, Machine(devices=4)) == [
+    assert launch.options(run, Machine(devices=4)) == [
         "--standalone",
         "--nproc-per-node=4",
         "--max-restarts=0",
         "--no-python",
         *engine,
     ]
-    assert ranks.options(run, Machine(devices=8, nodes=2, rendezvous="head"))[:4] == [
+    assert launch.options(run, Machine(devices=8, nodes=2, rendezvous="head"))[:4] == [
         "--nnodes=2",
         "--rdzv-backend=c10d",
         "--rdzv-endpoint=head:29400",
         "--rdzv-id=tiny",
     ]
     with pytest.raises(ConfigError, match="2 nodes need a place to meet"):
-        ranks.options(run, Machine(nodes=2))
+        launch.options(run, Machine(nodes=2))
 
 
-def cause(said: list[Ending], deaths: list[Ending], agent: int = 1) -> str:
-    return ranks.why(said, deaths, agent, ranks=4).message
+def cause(said: list[RankExit], deaths: list[RankExit], agent: int = 1) -> str:
+    return launch.first_cause(said, deaths, agent, ranks=4).message
 
 
 def test_the_first_cause_is_told():
-    lost = Ending(rank=0, code=1, message="Connection closed by peer", lost=True)
-    full = Ending(rank=2, code=1, kind="OutOfMemory", message="rank 2 of 4: out of memory")
-    defect = Ending(rank=0, code=1, kind="RuntimeError", message="rank 0 of 4: something is wrong")
-    killed, ended, left = Ending(rank=3, code=SIGKILL), Ending(rank=1, code=SIGTERM), Ending(rank=0, code=1)
+    lost = RankExit(rank=0, code=1, message="Connection closed by peer", lost=True)
+    full = RankExit(rank=2, code=1, kind="OutOfMemory", message="rank 2 of 4: out of memory")
+    defect = RankExit(rank=0, code=1, kind="RuntimeError", message="rank 0 of 4: something is wrong")
+    killed, ended, left = RankExit(rank=3, code=SIGKILL), RankExit(rank=1, code=SIGTERM), RankExit(rank=0, code=1)
     died = "rank 3 of 4 died (SIGKILL); the run was ended"
     assert cause([lost], [left, killed, ended]) == died  # the loss of it is no cause
     assert cause([defect], [left, killed, ended]) == died  # an error that may come of it is none either
     assert cause([full, lost], [left, killed]) == full.message
     assert cause([defect, lost], [left, ended]) == defect.message
-    assert cause([lost], [left, Ending(rank=2, code=7), ended]) == "rank 2 of 4 died (exit code 7); the run was ended"
+    assert cause([lost], [left, RankExit(rank=2, code=7), ended]) == "rank 2 of 4 died (exit code 7); the run was ended"
     assert cause([], [ended]) == "rank 1 of 4 died (SIGTERM); the run was ended"
     assert cause([lost], [], SIGKILL) == "torchrun ended (SIGKILL) without a word of the ranks; the run was ended"
 
@@ -253,17 +253,17 @@ def test_the_first_cause_is_told():
 def test_last_words_are_read_in_their_order_and_old_ones_are_not(tmp_path):
     run = RunDir(tmp_path)
     for rank, when in ((0, 12.0), (1, 11.0), (2, 3.0)):
-        torchrun.record(run, Ending(rank=rank, code=1, message=f"rank {rank}", time=when))
+        torchrun.record(run, RankExit(rank=rank, code=1, message=f"rank {rank}", time=when))
     (tmp_path / ".ranks" / "elsewhere-3.json").write_text("{")  # half of it
-    torchrun.record_deaths(run, [Ending(rank=1, code=SIGKILL, time=11.0)])
-    assert [ending.rank for ending in torchrun.endings(run, since=10.0)] == [1, 0]
+    torchrun.record_deaths(run, [RankExit(rank=1, code=SIGKILL, time=11.0)])
+    assert [ending.rank for ending in torchrun.exits(run, since=10.0)] == [1, 0]
     assert [death.code for death in torchrun.deaths(run)] == [SIGKILL]
     torchrun.forget(run)
-    assert torchrun.endings(run, since=0.0) == torchrun.deaths(run) == []
+    assert torchrun.exits(run, since=0.0) == torchrun.deaths(run) == []
     assert [path.name for path in (tmp_path / ".ranks").iterdir()] == ["elsewhere-3.json"]  # another node's
 
 
 def test_advice_for_a_crashed_rank_does_not_lead_in_a_circle() -> None:
     for number, wanted in ((signal.SIGSEGV, True), (signal.SIGILL, True), (signal.SIGKILL, False), (40, False)):
-        cause = ranks.why([], [Ending(rank=1, code=-number)], 1, 2)
+        cause = launch.first_cause([], [RankExit(rank=1, code=-number)], 1, 2)
         assert ("layout=contiguous" in cause.hint) is wanted, number

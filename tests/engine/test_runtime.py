@@ -18,6 +18,7 @@ from engine.spec.machine import Machine
 from engine.spec.models import MobileNetV2, PreActResNet18, ResNet18, SmallCNN, SmallResNet, WideResNet, WideResNetSiLU
 from engine.spec.rundir import RunDir
 from engine.types import Dataset, Split
+from tests.engine.broken_runs import FINISHED, make, short
 from tests.engine.test_models import build
 
 
@@ -238,3 +239,10 @@ def test_an_engine_that_goes_on_takes_them_from_there(no_omp, tmp_path):
     (tmp_path / "provenance.json").write_text(json.dumps({"threads": 2, "device": "cpu"}))
     assert settled(Machine(device="cpu")) == 2
     assert settled(Machine(device="cpu", threads=3)) == 3
+
+
+def test_at_most_eight_calls_lead_from_the_command_to_the_loss_of_a_method(fork_server, data, tmp_path):
+    run = make(tmp_path, data, short())
+    assert fork_server.work(run, at="loss", do="stack", k=1) == FINISHED, fork_server.screen.read_text()
+    calls = (run.path / "stack").read_text().split()
+    assert calls[0] == "main" and calls[-1] == "train_step" and len(calls) <= 8, calls

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from engine.runtime.interrupt import Interrupt, Stopped
-from engine.runtime.lock import Lock
 from engine.spec.config import PresetTeacher
 from engine.spec.errors import RunFolderError
-from engine.spec.locks import is_held
+from engine.spec.locks import hold, is_held
 from engine.spec.process import signals_blocked
 from engine.spec.rundir import RunDir
 from tests.engine.broken_runs import (
@@ -115,7 +114,7 @@ def test_a_finished_run_is_left_as_it_is(fork_server: ForkServer, data: Path, tm
 
 def test_a_second_engine_is_refused_and_writes_nothing(fork_server: ForkServer, data: Path, tmp_path: Path) -> None:
     run = make(tmp_path, data, short())
-    Lock(run.lock).take()
+    hold(run.lock)
     temporary = run.path / ".crdnd-tmp-of-the-first"
     temporary.touch()
     before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in run.path.rglob("*") if p.is_file()}
@@ -131,7 +130,7 @@ def test_the_lock_of_a_killed_engine_is_free(fork_server: ForkServer, data: Path
     fork_server.work(run, at="step", do="die", k=1)
     assert run.lock.read_text()  # the dead engine's process id
     assert not is_held(run.lock)
-    Lock(run.lock).take()
+    hold(run.lock)
     assert is_held(run.lock)
 
 
@@ -151,7 +150,7 @@ def test_probing_viewers_do_not_keep_an_engine_out(tmp_path: Path) -> None:
     viewer = threading.Thread(target=probe)
     viewer.start()
     try:
-        Lock(path).take()
+        hold(path)
     finally:
         done.set()
     assert path.read_text()  # ours now
@@ -161,7 +160,7 @@ def test_probing_viewers_do_not_keep_an_engine_out(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_locked_is_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "engine.lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RunFolderError, match="cannot be locked"):
-        Lock(tmp_path / "engine.lock").take()
+        hold(tmp_path / "engine.lock")
     assert not (tmp_path / "elsewhere").exists()
 
 

@@ -5,15 +5,11 @@ import errno
 import pytest
 import torch
 
-from engine.run import job, ranks
+from engine.run import job, launch
 from engine.runtime import torch_errors, torchrun
-from engine.runtime.interrupt import Interrupt
-from engine.runtime.torchrun import Ending
-from engine.spec.machine import Machine
+from engine.runtime.torchrun import RankExit
 from engine.spec.methods import Natural
 from engine.spec.rundir import RunDir
-from engine.spec.status import Status
-from engine.train.reporter import Silent
 from tests.engine.test_trainer import config
 
 AT = "NCCL error in: /pytorch/torch/csrc/distributed/c10d/NCCLUtils.cpp:77"
@@ -146,36 +142,28 @@ def test_the_message_is_one_line_and_never_empty():
 @pytest.mark.parametrize("error", [*OUT_OF_MEMORY, *(error for error, _ in APART)], ids=str)
 @pytest.mark.parametrize("rank", [None, 1])
 def test_a_run_that_fails_of_it_says_so_and_never_calls_it_a_defect_of_ours(error, rank, tmp_path, monkeypatch):
-    said = []
-
-    def fails(*_given: object) -> int:
-        raise error
-
-    monkeypatch.setattr(job, "_go_until_stopped", fails)
-    monkeypatch.setattr(job, "_fail", lambda _run, _reporter, *words: said.append(words) or job.FAILED)
     monkeypatch.setattr(torchrun, "place", lambda: None if rank is None else torchrun.Place(rank, 2))
-    run = RunDir(tmp_path)
-    silent, interrupt = Silent(run, Status(run=run.id, phase="starting")), Interrupt(run.stop)
-    assert job._guarded(run, config(Natural()), Machine(), silent, interrupt, 0.0) == job.FAILED
-    ((kind, message, hint),) = said
+    failure = job.failure_of(error, RunDir(tmp_path), config(Natural()))
+    kind, message, hint = failure.kind, failure.message, failure.hint
+    assert failure.code == job.FAILED
     assert kind == torch_errors.of(error).kind and "defect" not in hint and hint
     assert "batch_size" in hint or kind != "OutOfMemory"
     assert message.startswith("rank 1 of 2: ") == (rank == 1)
 
 
-def endings(*errors: Exception, deaths: tuple[int, ...] = ()) -> Ending:
+def endings(*errors: Exception, deaths: tuple[int, ...] = ()) -> RankExit:
     """What is told of ranks that raised these, and of those that died."""
     said = []
     for rank, error in enumerate(errors):
         cause = torch_errors.of(error)
         lost = cause.kind == "Lost"
         said.append(
-            Ending(
+            RankExit(
                 rank=rank, code=1, kind="" if lost else cause.kind, message=cause.message, hint=cause.hint, lost=lost
             )
         )
-    left = [Ending(rank=rank, code=1) for rank in range(len(errors))]
-    return ranks.why(said, [*left, *(Ending(rank=9, code=code) for code in deaths)], 1, ranks=4)
+    left = [RankExit(rank=rank, code=1) for rank in range(len(errors))]
+    return launch.first_cause(said, [*left, *(RankExit(rank=9, code=code) for code in deaths)], 1, ranks=4)
 
 
 def test_ranks_that_all_fail_in_the_beginning_keep_their_cause():

@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.core import engine_process
-from engine.runtime.lock import Lock
 from engine.spec import files, locks
 from engine.spec.errors import RunFolderError
-from engine.spec.locks import is_held
+from engine.spec.locks import hold, is_held
 from engine.spec.rundir import RunDir
 
 REFUSALS = (errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
@@ -67,7 +66,7 @@ def test_an_error_of_the_disk_is_still_one(tmp_path: Path, monkeypatch: pytest.M
 def test_files_have_the_mode_that_the_umask_gives(tmp_path: Path, mask: int, expected: int) -> None:
     with umask(mask):
         files.write_atomically(tmp_path / "status.json", b"{}")
-        Lock(tmp_path / "engine.lock").take()
+        hold(tmp_path / "engine.lock")
         os.close(locks.open_lock(tmp_path / "lock"))
     assert {path.name: mode(path) for path in tmp_path.iterdir()} == {
         "status.json": expected, "engine.lock": expected, "lock": expected,
@@ -85,15 +84,15 @@ def test_without_locks_an_engine_works_and_a_second_one_of_this_machine_is_kept_
 ) -> None:
     refuse(monkeypatch, fcntl, "flock", code)
     run = RunDir(tmp_path)
-    Lock(run.lock).take()
+    hold(run.lock)
     assert not locks.exist(run.lock)
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         run.lock.write_text(json.dumps({"pid": sleeper.pid}))
         assert is_held(run.lock) and engine_process.alive(run)
-        monkeypatch.setattr("engine.runtime.lock.PATIENCE", 0.0)
+        monkeypatch.setattr("engine.spec.locks.PATIENCE", 0.0)
         with pytest.raises(RunFolderError, match="another engine is at work here"):
-            Lock(run.lock).take()
+            hold(run.lock)
     finally:
         sleeper.communicate()
     assert not is_held(run.lock) and not engine_process.alive(run)
