@@ -19,6 +19,7 @@ from engine.spec.errors import CheckpointError
 from engine.spec.files import MalformedError, content_of, is_folder, parsed, refuse_links, write_inside
 
 CAP = 1 << 36  # bytes
+COUNTS = frozenset({"step", "epoch", "batch"})
 KEPT = 2  # the newest and the one before it
 log = logging.getLogger("crdnd")
 _NAME = re.compile(r"(\d{6,})-([0-9a-f]{32})\.pt")
@@ -52,7 +53,7 @@ def load(folder: Path, keys: frozenset[str], config_hash: str) -> Loaded:
     """The newest checkpoint that is whole.
 
     Damaged files are renamed to `*.damaged`, never deleted. CheckpointError when none is whole, when one lacks
-    a part of the state, or when it belongs to another config.
+    a part of the state, counts with something else than whole numbers, or belongs to another config.
     """
     damaged: list[str] = []
     for _, path in _files(folder):
@@ -67,33 +68,25 @@ def load(folder: Path, keys: frozenset[str], config_hash: str) -> Loaded:
             raise CheckpointError(
                 "belongs to a run with another config", where=str(path), hint="config.toml was changed after the start."
             )
+        counts = [state[key] for key in COUNTS & keys]
+        if "events" in keys:  # bytes and events of the log
+            counts += state["events"] if isinstance(state["events"], list) and len(state["events"]) == 2 else [-1]
+        if not all(type(count) is int and 0 <= count < 1 << 63 for count in counts):
+            raise CheckpointError("is not a checkpoint of ours", where=str(path), hint="Remove it and resume.")
         return Loaded(state, path.name, damaged)
     raise CheckpointError("all checkpoints are damaged", where=str(folder), hint="Start the run anew from its preset.")
 
 
 def _unpacked(content: bytes, path: Path) -> dict[str, Any]:
     """The state, by torch's unpickler of plain tensors: code in a file is refused, never run."""
+    state: object
     try:
-        state = parsed(content, _unpickled)
+        state = parsed(content, lambda raw: torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True))
     except (MalformedError, pickle.UnpicklingError, RuntimeError, EOFError):
         state = None  # whole, as its hash says, so somebody put it there
     if not isinstance(state, dict):
         raise CheckpointError("is not a checkpoint of ours", where=str(path), hint="Remove it and resume.")
     return state
-
-
-def _unpickled(content: bytes) -> object:
-    found: object = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    return found
-
-
-def check_counts(loaded: Loaded) -> None:
-    """CheckpointError unless what counts something in it does: steps, epochs, and the log's bytes and events."""
-    events = loaded.state["events"]
-    pair = isinstance(events, list) and len(events) == 2
-    counts = [*(loaded.state[key] for key in ("step", "epoch", "batch")), *(events if pair else [-1])]
-    if not all(type(count) is int and 0 <= count < 1 << 63 for count in counts):
-        raise CheckpointError("is not a checkpoint of ours", where=loaded.file, hint="Remove it and resume.")
 
 
 def _whole(path: Path) -> bytes | None:

@@ -1,6 +1,6 @@
 """The loop.
 
-    images --feed--> x, y --fast path--> train_step --> Loss --> ledger
+    images --feed--> x, y --fast path--> train_step --> Loss --> metrics
        after each epoch: validate, tell the method, save a checkpoint
 
 A run's position is (epoch, batch); every draw follows from it, so a resumed run repeats nothing and skips nothing.
@@ -73,7 +73,7 @@ class Trainer:
         self.steps_per_epoch = whole + (not config.training.drop_last and rest > 1)
         self.report_every = max(1, self.steps_per_epoch // REPORTS_PER_EPOCH)
         self.epoch, self.batch = 1, 0  # the epoch under way, and how many of its batches are done
-        self.ledger = EpochMetrics(nets.classes, nets.device)
+        self.metrics = EpochMetrics(nets.classes, nets.device)
 
     @property
     def step(self) -> int:
@@ -95,7 +95,7 @@ class Trainer:
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.step,
-            "ledger": self.ledger.state_dict(),
+            "ledger": self.metrics.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -105,7 +105,7 @@ class Trainer:
         for optimizer, saved in zip(self.optimizers, [state["optimizer"], *state["method_optimizers"]], strict=True):
             optim.load(optimizer, saved)
         self.epoch, self.batch = state["epoch"], state["batch"]
-        self.ledger.load_state_dict(state["ledger"])
+        self.metrics.load_state_dict(state["ledger"])
 
     def run(self) -> None:
         """Train to the end, or until somebody wants the engine to stop."""
@@ -133,23 +133,22 @@ class Trainer:
             loss = self.fast.run(self.step_once, x, y, known)
             self.batch += 1
             images += len(x)
-            self.ledger.add(loss, y)
+            self.metrics.add(loss, y)
             if self._is_due() or self.nets.device.type == "cpu":
                 self._check()
             if self._is_due():
                 now = self.hooks.clock()
                 self._say_step(rate, images / max(now - reported, 1e-9))
                 reported, images = now, 0
-            if reason := self.hooks.wanted_stop():
-                self._check()
-                self._check_weights()
-                self.hooks.save(self.state_dict())
-                raise Stopped(reason)
-            if self.hooks.clock() - saved > self.hooks.save_every and self.batch < self.steps_per_epoch:
+            reason = self.hooks.wanted_stop()
+            late = self.hooks.clock() - saved > self.hooks.save_every and self.batch < self.steps_per_epoch
+            if reason or late:
                 self._check()
                 self._check_weights()
                 self.hooks.save(self.state_dict())
                 saved = self.hooks.clock()
+            if reason:
+                raise Stopped(reason)
 
     def _moving(self) -> list[Any]:
         """Everything that a step changes."""
@@ -168,7 +167,7 @@ class Trainer:
     def _check(self) -> None:
         """Stop at a loss that is not a finite number; the weights are those before its step."""
         where = f"in epoch {self.epoch}, step {self.step}"
-        if broken := self.ledger.broken():
+        if broken := self.metrics.broken():
             raise DivergedError(f"the loss is not a finite number: {', '.join(broken)} {where}", hint=DIVERGED)
         if any(float(getattr(optimizer, "found_inf", 0.0)) for optimizer in self.optimizers):
             raise DivergedError(f"the gradient is not finite, though the loss is, {where}", hint=DIVERGED)
@@ -181,7 +180,7 @@ class Trainer:
             raise DivergedError(f"the student is not finite: {named} at step {self.step}", hint=DIVERGED)
 
     def _say_step(self, rate: float, images_per_second: float) -> None:
-        loss, terms = self.ledger.since_report()
+        loss, terms = self.metrics.since_report()
         self.hooks.say(
             StepDone(
                 step=self.step,
@@ -204,8 +203,8 @@ class Trainer:
         except Stopped:
             self.hooks.save(self.state_dict())  # all batches done, not validated
             raise
-        loss, terms = self.ledger.of_epoch()
-        learnt = self.method.report()
+        loss, terms = self.metrics.of_epoch()
+        learnt: dict[str, Any] = {name: list(shares) for name, shares in self.method.report()._asdict().items()}
         cuda = self.nets.device.type == "cuda"
         self.hooks.say(
             EpochDone(
@@ -214,29 +213,20 @@ class Trainer:
                 loss=loss,
                 terms=terms,
                 learning_rate=rate,
-                seconds=self.ledger.seconds,
-                teacher_clean=list(learnt.teacher_clean),
-                teacher_robust=list(learnt.teacher_robust),
-                recall_clean=list(learnt.recall_clean),
-                recall_robust=list(learnt.recall_robust),
-                acm_clean=[list(row) for row in learnt.acm_clean],
-                acm_robust=[list(row) for row in learnt.acm_robust],
-                student_clean=self.ledger.accuracy("clean"),
-                student_robust=self.ledger.accuracy("robust"),
+                seconds=self.metrics.seconds,
+                student_clean=self.metrics.accuracy("clean"),
+                student_robust=self.metrics.accuracy("robust"),
                 peak_memory=torch.cuda.max_memory_allocated(self.nets.device) if cuda else None,
+                **learnt,
             )
         )
         if validated:
             self.hooks.say(validated)
         if cuda:
-            self._say_device()
+            free, total = torch.cuda.mem_get_info(self.nets.device)
+            name, busy = torch.cuda.get_device_name(self.nets.device), utilisation(self.nets.device)
+            self.hooks.say(DeviceSampled(name=name, used=total - free, total=total, utilisation=busy))
         self.method.epoch_ended()
-        self.ledger.clear()
+        self.metrics.clear()
         self.epoch, self.batch = self.epoch + 1, 0
         self.hooks.save(self.state_dict())
-
-    def _say_device(self) -> None:
-        free, total = torch.cuda.mem_get_info(self.nets.device)
-        name = torch.cuda.get_device_name(self.nets.device)
-        busy = utilisation(self.nets.device)
-        self.hooks.say(DeviceSampled(name=name, used=total - free, total=total, utilisation=busy))

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.metrics import PerClassAccuracy
 from engine.types import Labels, Loss
 
 
@@ -19,8 +20,7 @@ class EpochMetrics:
         self._epoch = self._report = torch.zeros(0, dtype=torch.float64, device=device)  # sums per name
         self._broken = torch.zeros(0, dtype=torch.bool, device=device)
         self._steps = self._reported = 0
-        self._hits = {view: torch.zeros(classes, dtype=torch.int64, device=device) for view in ("clean", "robust")}
-        self._seen = {view: torch.zeros(classes, dtype=torch.int64, device=device) for view in ("clean", "robust")}
+        self._counts = {view: PerClassAccuracy(classes, device) for view in ("clean", "robust")}
         self._began, self._earlier = time.monotonic(), 0.0
 
     def add(self, loss: Loss, y: Labels) -> None:
@@ -35,8 +35,7 @@ class EpochMetrics:
         self._steps += 1
         for view, logits in (("clean", loss.clean), ("robust", loss.robust)):
             if logits is not None:
-                self._hits[view].index_add_(0, y, (logits.argmax(dim=1) == y).to(torch.int64))
-                self._seen[view].index_add_(0, y, torch.ones_like(y, dtype=torch.int64))
+                self._counts[view].count(logits, y)
 
     def broken(self) -> list[str]:
         """The parts that were not finite in some step."""
@@ -54,7 +53,7 @@ class EpochMetrics:
 
     def accuracy(self, view: str) -> list[float]:
         """Per class, of the student's answers during training on `clean` or `robust` images; empty if it gave none."""
-        seen, hits = self._seen[view].tolist(), self._hits[view].tolist()
+        seen, hits = self._counts[view].seen.tolist(), self._counts[view].hits.tolist()
         return [h / n if n else 0.0 for h, n in zip(hits, seen, strict=True)] if any(seen) else []
 
     @property
@@ -66,8 +65,8 @@ class EpochMetrics:
         """Begin the next epoch."""
         self._epoch, self._report = torch.zeros_like(self._epoch), torch.zeros_like(self._report)
         self._steps = self._reported = 0
-        for counts in (*self._hits.values(), *self._seen.values()):
-            counts.zero_()
+        for counts in self._counts.values():
+            counts.renew()
         self._began, self._earlier = time.monotonic(), 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -78,8 +77,8 @@ class EpochMetrics:
             "report": self._report,
             "broken": self._broken,
             "steps": [self._steps, self._reported],
-            "hits": self._hits,
-            "seen": self._seen,
+            "hits": {view: counts.hits for view, counts in self._counts.items()},
+            "seen": {view: counts.seen for view, counts in self._counts.items()},
             "seconds": self.seconds,
         }
 
@@ -88,8 +87,9 @@ class EpochMetrics:
         self._names = state["names"]
         self._epoch, self._report, self._broken = (state[k].to(self._device) for k in ("epoch", "report", "broken"))
         self._steps, self._reported = state["steps"]
-        self._hits = {view: counts.to(self._device) for view, counts in state["hits"].items()}
-        self._seen = {view: counts.to(self._device) for view, counts in state["seen"].items()}
+        for view, counts in self._counts.items():
+            counts.hits.copy_(state["hits"][view])
+            counts.seen.copy_(state["seen"][view])
         self._began, self._earlier = time.monotonic(), state["seconds"]
 
     def _means(self, sums: Tensor, steps: int) -> tuple[float | None, dict[str, float | None]]:

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -161,20 +160,12 @@ class Reporter:
 
 
 class Silent(Reporter):
-    """Of a rank that does not lead: it follows what is said, and writes nothing."""
+    """Of a rank that does not lead: the status follows what is said, and nothing is written."""
+
+    position = (0, 0)
 
     def __init__(self, run: RunDir, status: Status) -> None:
-        self._run = run
-        self.status = status
-
-    @property
-    def position(self) -> tuple[int, int]:
-        """Nothing was said."""
-        return 0, 0
-
-    def cut_back(self, size: int, seq: int) -> int:
-        """There is nothing to forget."""
-        return 0
+        self._run, self.status = run, status
 
     def say(self, event: Event) -> None:
         """Only the status follows."""
@@ -184,17 +175,14 @@ class Silent(Reporter):
         """Only in memory."""
         self.status = msgspec.structs.replace(self.status, **changes)
 
-    def beat(self) -> None:
-        """The leading rank's heart beats for all."""
+    def cut_back(self, size: int, seq: int) -> int:
+        """There is nothing to forget."""
+        return 0
 
-    def sync(self) -> None:
-        """Nothing was written."""
+    def _nothing(self) -> None:
+        """The leading rank does it for all."""
 
-    def give_up_reserve(self) -> None:
-        """The reserve is the leading rank's."""
-
-    def close(self) -> None:
-        """Nothing is open."""
+    beat = sync = give_up_reserve = close = _nothing
 
 
 def _after(status: Status, event: Event) -> Status:  # noqa: PLR0912  one case for each kind of event
@@ -232,11 +220,6 @@ def _after(status: Status, event: Event) -> Status:  # noqa: PLR0912  one case f
             return change(status, probed={**status.probed, event.checkpoint: (event.done, event.of)})
         case _:
             return status
-
-
-def host() -> str:
-    """This machine's name, to tell a lost run from one that runs elsewhere."""
-    return socket.gethostname()
 
 
 def _write_whole(log: int, line: bytes) -> None:

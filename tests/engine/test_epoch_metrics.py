@@ -1,4 +1,4 @@
-"""The ledger: means and accuracies by hand, the broken term by name, and no wait for the device."""
+"""Metrics of an epoch: means and accuracies by hand, the broken term by name, and no wait for the device."""
 
 import io
 
@@ -25,65 +25,65 @@ def labels(*classes: int) -> torch.Tensor:
 
 
 def test_means_are_over_steps():
-    ledger = EpochMetrics(3, CPU)
+    metrics = EpochMetrics(3, CPU)
     for total, clean in ((1.0, 0.5), (2.0, 0.5), (6.0, 2.0)):
-        ledger.add(loss(total, clean), labels(0, 1))
-    assert ledger.of_epoch() == (3.0, {"clean": 1.0})
+        metrics.add(loss(total, clean), labels(0, 1))
+    assert metrics.of_epoch() == (3.0, {"clean": 1.0})
 
 
 def test_a_report_means_the_steps_since_the_last_one_and_leaves_the_epoch_alone():
-    ledger = EpochMetrics(3, CPU)
-    ledger.add(loss(1.0), labels(0))
-    ledger.add(loss(3.0), labels(0))
-    assert ledger.since_report()[0] == 2.0
-    ledger.add(loss(8.0), labels(0))
-    assert ledger.since_report()[0] == 8.0
-    assert ledger.of_epoch()[0] == 4.0
+    metrics = EpochMetrics(3, CPU)
+    metrics.add(loss(1.0), labels(0))
+    metrics.add(loss(3.0), labels(0))
+    assert metrics.since_report()[0] == 2.0
+    metrics.add(loss(8.0), labels(0))
+    assert metrics.since_report()[0] == 8.0
+    assert metrics.of_epoch()[0] == 4.0
 
 
 def test_nothing_added_has_no_mean_and_no_accuracy():
-    ledger = EpochMetrics(3, CPU)
-    assert ledger.of_epoch() == (None, {})
-    assert ledger.accuracy("clean") == []
-    assert ledger.broken() == []
+    metrics = EpochMetrics(3, CPU)
+    assert metrics.of_epoch() == (None, {})
+    assert metrics.accuracy("clean") == []
+    assert metrics.broken() == []
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 def test_the_part_that_is_not_finite_is_named_and_stays_named(number):
-    ledger = EpochMetrics(3, CPU)
-    ledger.add(loss(1.0, 1.0), labels(0))
-    assert ledger.broken() == []
-    ledger.add(loss(2.0, number), labels(0))
-    ledger.add(loss(2.0, 1.0), labels(0))
-    assert ledger.broken() == ["clean"]
-    assert ledger.of_epoch() == (pytest.approx(5 / 3), {"clean": None})
+    metrics = EpochMetrics(3, CPU)
+    metrics.add(loss(1.0, 1.0), labels(0))
+    assert metrics.broken() == []
+    metrics.add(loss(2.0, number), labels(0))
+    metrics.add(loss(2.0, 1.0), labels(0))
+    assert metrics.broken() == ["clean"]
+    assert metrics.of_epoch() == (pytest.approx(5 / 3), {"clean": None})
 
 
 def test_accuracies_are_per_true_class_and_per_view():
-    ledger = EpochMetrics(3, CPU)
-    ledger.add(loss(1.0)._replace(clean=one_hot(0, 0, 1), robust=one_hot(2, 2, 2)), labels(0, 1, 1))
-    ledger.add(loss(1.0)._replace(clean=one_hot(0, 1)), labels(0, 1))
-    assert ledger.accuracy("clean") == [1.0, pytest.approx(2 / 3), 0.0]
-    assert ledger.accuracy("robust") == [0.0, 0.0, 0.0]
+    metrics = EpochMetrics(3, CPU)
+    metrics.add(loss(1.0)._replace(clean=one_hot(0, 0, 1), robust=one_hot(2, 2, 2)), labels(0, 1, 1))
+    metrics.add(loss(1.0)._replace(clean=one_hot(0, 1)), labels(0, 1))
+    assert metrics.accuracy("clean") == [1.0, pytest.approx(2 / 3), 0.0]
+    assert metrics.accuracy("robust") == [0.0, 0.0, 0.0]
 
 
 def test_a_view_that_the_method_never_computes_has_no_accuracies():
-    ledger = EpochMetrics(3, CPU)
-    ledger.add(loss(1.0)._replace(clean=one_hot(0)), labels(0))
-    assert ledger.accuracy("robust") == []
+    metrics = EpochMetrics(3, CPU)
+    metrics.add(loss(1.0)._replace(clean=one_hot(0)), labels(0))
+    assert metrics.accuracy("robust") == []
 
 
 def test_clear_forgets_all_but_the_broken_parts():
-    ledger = EpochMetrics(3, CPU)
-    ledger.add(loss(float("nan"))._replace(clean=one_hot(0)), labels(0))
-    ledger.clear()
-    assert ledger.of_epoch()[0] is None
-    assert ledger.accuracy("clean") == []
-    assert ledger.broken() == ["loss"]
+    metrics = EpochMetrics(3, CPU)
+    metrics.add(loss(float("nan"))._replace(clean=one_hot(0)), labels(0))
+    metrics.clear()
+    assert metrics.of_epoch()[0] is None
+    assert metrics.accuracy("clean") == []
+    assert metrics.broken() == ["loss"]
 
 
 @pytest.mark.parametrize("stop", range(5))
-def test_a_ledger_saved_in_mid_epoch_reports_as_one_that_never_was(stop):
+def test_metrics_saved_in_mid_epoch_reports_as_one_that_never_was(stop):
     draws = torch.Generator().manual_seed(0)
     steps = [
         (loss(float(i), 0.1 * i)._replace(clean=torch.randn(4, 3, generator=draws)), torch.tensor([0, 1, 2, i % 3]))
@@ -109,9 +109,9 @@ def test_a_ledger_saved_in_mid_epoch_reports_as_one_that_never_was(stop):
 
 def test_adding_a_step_never_waits_for_the_device():
     with FakeTensorMode():  # its tensors have no values: asking for one raises
-        ledger = EpochMetrics(3, CPU)
+        metrics = EpochMetrics(3, CPU)
         for _ in range(3):
             given = Loss(torch.randn(()), {"kl": torch.randn(())}, torch.randn(4, 3), torch.randn(4, 3))
-            ledger.add(given, torch.zeros(4, dtype=torch.int64))
+            metrics.add(given, torch.zeros(4, dtype=torch.int64))
         with pytest.raises(RuntimeError):
-            ledger.broken()
+            metrics.broken()
