@@ -26,25 +26,28 @@ def points(figure: Figure, width: int, *, caption: str, ascii_only: bool) -> lis
 
     drawn = [
         Point(
-            letter=_LETTERS[k % len(_LETTERS)],
+            name=_LETTERS[k % len(_LETTERS)],
+            key=_LETTERS[k % len(_LETTERS)],
             x=s.x[0],
             y=s.y[0],
             ends=(s.low[0], s.high[0]) if s.low and s.high else (s.y[0], s.y[0]),
         )
         for k, s in enumerate(figure.series)
     ]
-    styles = {point.letter: _COLOURS[k % len(_COLOURS)] for k, point in enumerate(drawn)}
+    styles = {point.name: _COLOURS[k % len(_COLOURS)] for k, point in enumerate(drawn)}
     legend = [
-        (point.letter, say(f"{s.label}  {s.x[0]:.1f} / {s.y[0]:.1f} {numbers.marks(s)}"), s.severity == "red")
+        (point.name, say(f"{s.label}  {s.x[0]:.1f} / {s.y[0]:.1f} {numbers.marks(s)}"), s.severity == "red")
         for point, s in zip(drawn, figure.series, strict=True)
     ]
     columns = min(width - 2, _PLOT[0])
     beside = width - columns - 4 >= _BESIDE
     lines = []
-    for row in scatter(drawn, (columns, _PLOT[1]), ascii_only=ascii_only):
+    for row in scatter(drawn, (columns, _PLOT[1]), "ascii" if ascii_only else "braille"):
         line = Text("  ")
         for words, letter in row:
-            line.append(words, f"bold {styles[letter]}" if letter else "dim")
+            line.append(
+                in_ascii(words) if ascii_only else words, f"bold {styles[letter]}" if letter in styles else "dim"
+            )
         lines.append(line)
     names = [
         Text.assemble((letter, styles[letter] if struck else f"bold {styles[letter]}"), " ",
@@ -52,7 +55,7 @@ def points(figure: Figure, width: int, *, caption: str, ascii_only: bool) -> lis
         for letter, words, struck in legend
     ]  # fmt: skip
     head = [Text("  " + say(f"{figure.y} (up) against {figure.x} (right)"), "bold")]
-    said = (f"* several at one place. {caption}", *numbers.below(figure))
+    said = (caption, *numbers.below(figure))
     below = [line for words in said for line in report.wrapped(say(words), width, "dim")]
     if not beside:
         return [*head, *lines, Text(), *(Text("  ").append_text(name) for name in names), *below]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from crdnd_tui.chart import ticks
+from crdnd_tui.chart import axes as ticks
 from crdnd_tui.write import svg_ink
 from crdnd_tui.write.document import Figure
 from crdnd_tui.write.svg_ink import Ink

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from crdnd_tui.chart import ticks
+from crdnd_tui.chart import axes as ticks
 from crdnd_tui.core.text import one_line
 from crdnd_tui.write import svg_axes, svg_ink
 from crdnd_tui.write.document import Bar, Figure

@@ -15,7 +15,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from crdnd_tui.chart import plot
-from crdnd_tui.chart.raster import Markers
+from crdnd_tui.chart.plot import Markers
 from crdnd_tui.core.format import position
 from crdnd_tui.core.palette import Palette, named
 from crdnd_tui.core.text import one_line

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crdnd_tui.chart import plot, ticks
-from crdnd_tui.chart.curves import Curve, View
-from crdnd_tui.chart.raster import Markers
+from crdnd_tui.chart import axes, plot
+from crdnd_tui.chart.axes import View
+from crdnd_tui.chart.plot import Curve, Markers
 from crdnd_tui.chart.series import LIMIT, Series, Smoothed, Span
 from crdnd_tui.core.format import position
 from crdnd_tui.tui.widgets.chart_view import Window
@@ -64,7 +64,7 @@ class Sheet:
         if mean is None or mean.source is not line.series or mean.factor != how.smoothing:
             mean = self._means[id(line.series)] = Smoothed(line.series, how.smoothing)
         mean.update()
-        return mean.series
+        return mean
 
     def curves(self, how: How) -> list[Curve]:
         """Bands behind, then the lines in their order."""
@@ -104,7 +104,7 @@ class Sheet:
         span = plot.y_range(curves, flat.x0, flat.x1, log=how.log_y) if flat else None
         if flat is None or (span is None and not self.window.chosen):
             return None
-        low, high = ticks.bounds(*(span or (0.1, 1.0)), log=how.log_y)
+        low, high = axes.bounds(*(span or (0.1, 1.0)), log=how.log_y)
         if self.percent and not how.log_y:
             low, high = max(0.0, low), min(1.0, high)
         return View(x0=flat.x0, x1=flat.x1, y0=low, y1=high, log_x=how.log_x, log_y=how.log_y)

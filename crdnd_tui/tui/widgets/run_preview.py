@@ -15,7 +15,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from crdnd_tui.chart import plot
-from crdnd_tui.chart.curves import Curve, View
+from crdnd_tui.chart.axes import View
+from crdnd_tui.chart.plot import Curve
 from crdnd_tui.chart.series import Series
 from crdnd_tui.core.palette import named
 

@@ -70,12 +70,12 @@ def plot(figure: Figure, size: tuple[int, int], palette: Palette, *, ascii_only:
     if not shown or wide < _LEAST[0] or high < _LEAST[1]:
         return []
     points = [
-        Point(letter=letter, x=one.x[0], y=one.y[0], ends=((one.low or one.y)[0], (one.high or one.y)[0]))
+        Point(name=letter, key=letter, x=one.x[0], y=one.y[0], ends=((one.low or one.y)[0], (one.high or one.y)[0]))
         for letter, one in shown
     ]
     inks = {letter: f"bold {palette.series[one.colour % len(palette.series)]}" for letter, one in shown}
     made = []
-    for row in scatter(points, (wide, high), ascii_only=ascii_only):
+    for row in scatter(points, (wide, high), "ascii" if ascii_only else "braille"):
         line = Text(no_wrap=True)
         for words, letter in row:
             line.append(words, inks.get(letter, palette.muted))

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from crdnd_tui.chart import points, scatter
-from crdnd_tui.chart.plot import AXIS, LABEL
+from crdnd_tui.chart.plot import AXIS, DOT, LABEL
+from crdnd_tui.chart.scatter import Point, scatter
 from crdnd_tui.core.format import percentage
-from crdnd_tui.core.text import one_line, pad
+from crdnd_tui.core.text import one_line, pad, plain
 from crdnd_tui.tui.widgets.cells import Cells, Part, Row
 from crdnd_tui.write.document import Figure, Series
 from crdnd_tui.write.numbers import below, marks
@@ -62,33 +62,21 @@ class TradeoffPlot(Cells):
         return made
 
     def _plot(self, order: Sequence[Series], size: tuple[int, int]) -> list[Row]:
-        palette, longest = self.palette, max(8, size[0] // 3)
+        palette, longest = self.palette, min(_NAME, max(8, size[0] // 3))
         known = {
             **{f"row{k}": self._colours[one.colour] for k, one in enumerate(order)},
             AXIS: palette.faint if palette.ansi else palette.border, LABEL: palette.muted, "": "",
         }  # fmt: skip
-        if self.ascii_only:
-            return self._letters(order, size)
         named = [
-            points.Point(
-                name=f"{one_line(one.label, min(_NAME, longest))} {marks(one)}".rstrip(),
+            Point(
+                name=_letter(k) if self.ascii_only else f"{one_line(one.label, longest)} {marks(one)}".rstrip(),
                 key=f"row{k}", x=one.x[0], y=one.y[0],
                 ends=(one.low[0], one.high[0]),
             )
             for k, one in enumerate(order)
         ]  # fmt: skip
-        return [[(words, known[key]) for words, key in row] for row in points.draw(named, size).rows]
-
-    def _letters(self, order: Sequence[Series], size: tuple[int, int]) -> list[Row]:
-        """Without dots: a letter for each point, as the legend has it."""
-        palette = self.palette
-        named = [
-            scatter.Point(letter=_letter(k), x=one.x[0], y=one.y[0], ends=(one.low[0], one.high[0]))
-            for k, one in enumerate(order)
-        ]
-        colours = {_letter(k): self._colours[one.colour] for k, one in enumerate(order)}
-        rows = scatter.scatter(named, size, ascii_only=True)
-        return [[(words, colours.get(letter, palette.muted)) for words, letter in row] for row in rows]
+        rows = scatter(named, size, "ascii" if self.ascii_only else "braille")
+        return [[(plain(words) if self.ascii_only else words, known[key]) for words, key in row] for row in rows]
 
     def _legend(self, order: Sequence[Series], figure: Figure) -> list[Row]:
         """Mark, name, clean, robust with its interval."""
@@ -97,7 +85,7 @@ class TradeoffPlot(Cells):
         wide, signs = max(5, cell_len(robust)), max(len(marks(one)) for one in order)
         rows: list[Row] = [[(f"  {pad('', label)}  clean  {robust.rjust(wide)}", palette.muted)]]
         for k, one in enumerate(order):
-            mark = _letter(k) if self.ascii_only else points.DOT
+            mark = _letter(k) if self.ascii_only else DOT
             rows.append([
                 (f"{mark} ", self._colours[one.colour]),
                 (pad(one_line(one.label, label), label), palette.text),

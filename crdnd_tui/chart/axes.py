@@ -1,13 +1,53 @@
-"""Round numbers for axes: 1, 2 and 5 times a power of ten, written as short as they can be told apart."""
+"""Axes: which stretch of the numbers they show, and round ticks on them (1, 2 and 5 times a power of ten)."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from crdnd_tui.core.format import UNITS, scientific
 
 _LIMIT = 1e300  # no axis goes further, so that its length is a number
 _SLACK = 1e-9  # of a step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """What lies between the axes, in the numbers of the data."""
+
+    x0: float
+    x1: float
+    y0: float
+    y1: float
+    log_x: bool = False
+    log_y: bool = False
+
+    def across(self, x: float) -> float:
+        """How far to the right, as a share of the width."""
+        return _share(x, self.x0, self.x1, self.log_x)
+
+    def up(self, y: float) -> float:
+        """How far up, as a share of the height."""
+        return _share(y, self.y0, self.y1, self.log_y)
+
+    def x_at(self, share: float) -> float:
+        """The x at a share of the width."""
+        if self.log_x:
+            start = math.log10(self.x0)
+            return float(10 ** (start + (math.log10(self.x1) - start) * share))
+        return self.x0 + (self.x1 - self.x0) * share
+
+    def edges(self, columns: int) -> list[float]:
+        """Where so many equal columns begin, and where the last one ends."""
+        return [self.x_at(k / columns) for k in range(columns)] + [self.x1]
+
+
+def _share(value: float, start: float, end: float, log: bool) -> float:
+    if log:
+        if value <= 0:
+            return -math.inf
+        value, start, end = math.log10(value), math.log10(start), math.log10(end)
+    return (value - start) / (end - start) if end > start else 0.5
 
 
 def nice_step(span: float, count: int, *, quarters: bool = False) -> float:
@@ -24,7 +64,8 @@ def linear(low: float, high: float, count: int, *, quarters: bool = False) -> li
     if step < 1e-15 * max(abs(low), abs(high)):
         return []  # the ends are too close for floats to tell
     first, last = math.ceil(low / step - _SLACK), math.floor(high / step + _SLACK)
-    return [_clean(k * step, step) for k in range(first, last + 1)]
+    digits = min(300, max(-300, 1 - math.floor(math.log10(step))))
+    return [round(k * step, digits) for k in range(first, last + 1)]
 
 
 def logarithmic(low: float, high: float, count: int) -> list[float]:
@@ -70,9 +111,3 @@ def labels(ticks: Sequence[float], *, percent: bool = False) -> list[str]:
     if decimals > 4 or largest >= 1e16:
         return [scientific(value) for value in values]
     return [f"{value / unit:.{decimals}f}{sign if value else ''}{'%' * percent}" for value in values]
-
-
-def _clean(value: float, step: float) -> float:
-    """Without the dust of a multiplication."""
-    digits = 1 - math.floor(math.log10(step))
-    return round(value, digits) if -300 < digits < 300 else value
