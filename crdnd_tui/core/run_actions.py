@@ -12,7 +12,7 @@ from crdnd_tui.core.text import display
 from engine.spec import files
 from engine.spec.errors import ConfigError, CrdndError, RunFolderError
 from engine.spec.rundir import RunDir
-from engine.spec.written import decoded
+from engine.spec.toml_text import decoded
 
 TRASH = ".trash"
 _TEACHER = re.compile(r'"source": "([a-z0-9][a-z0-9_-]*) \((?:best|last)\)"')
@@ -79,14 +79,14 @@ def clone(path: Path) -> str:
 
 
 def _says_all(written: str, run: RunDir) -> bool:
-    from engine.spec import preset_text, toml  # noqa: PLC0415  pydantic, which the first paint does not wait for
+    from engine.spec import toml  # noqa: PLC0415  pydantic, which the first paint does not wait for
     from engine.spec.config import RunConfig  # noqa: PLC0415
 
     try:
         resolved = toml.read(run.config)
     except ConfigError:
         return False
-    meant = preset_text.understand(written, run.preset).config
+    meant = toml.understand(written, run.preset).config
     return isinstance(resolved, RunConfig) and meant == resolved
 
 

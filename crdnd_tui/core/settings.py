@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.spec import files
-from engine.spec.written import MARK
+from engine.spec.toml_text import MARK
 
 CAP = 1 << 16  # bytes
 

@@ -53,7 +53,7 @@ class Resolver:
         try:
             config = RunConfig.model_validate(draft.table)
         except ValidationError as error:
-            draft.problems += explain(error, RunConfig, draft.table, draft.origins)
+            draft.problems += explain(error, RunConfig, draft.origins)
         if draft.problems:
             self._tell(draft.problems, place)
             return None

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from engine.spec import files, lines, toml
+from engine.spec import files, toml, toml_text
 from engine.spec.base import Many, Spec
 from engine.spec.errors import ConfigError
 from engine.spec.explain import explain, in_file_order
-from engine.spec.written import decoded
+from engine.spec.toml_text import decoded
 
 Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9_.+-]*$")]
 
@@ -52,7 +52,7 @@ class Source:
 
     def __init__(self, path: Path, text: str) -> None:
         self.path, self.text = path, text
-        self.lines = lines.lines_of(text)
+        self.lines = toml_text.lines_of(text)
 
     def at(self, *key: str | int) -> str:
         """`file:line` of this key, or of the nearest table around it."""
@@ -77,4 +77,4 @@ def open_file(path: Path) -> tuple[Written, Source]:
         return Written.model_validate(table), source
     except ValidationError as error:
         origins = {key: f"{path}:{line}" for key, line in source.lines.items()} | {(): str(path)}
-        raise ConfigError(in_file_order(explain(error, Written, table, origins))) from None
+        raise ConfigError(in_file_order(explain(error, Written, origins))) from None

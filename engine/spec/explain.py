@@ -1,18 +1,16 @@
 """What a validation error means to the person who wrote the preset: file, line, key, what is allowed."""
 
 import re
-import types
 import typing
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.spec.base import Spec
 from engine.spec.config import SOURCES
-from engine.spec.lines import Path
+from engine.spec.toml_text import Path
 
 Origins = Mapping[Path, str]  # key path -> "file:line" or "--set"
 
@@ -38,13 +36,14 @@ _MADE_OF = re.compile(r"\^\[(.+)\]\*\$")
 _HEXADECIMAL = re.compile(r"\^\(\[0-9a-f\]\{(\d+)\}\)\?\$")
 
 
-def explain(error: ValidationError, kind: type[Spec], table: dict[str, Any], origins: Origins) -> list[str]:
-    """One line for each mistake, in the order of the preset's lines where there are any."""
+def explain(error: ValidationError, kind: type[Spec], origins: Origins) -> list[str]:
+    """One line for each mistake: file and line of its key, the key, what is wrong."""
     problems: list[str] = []
     for detail in error.errors():
-        path, specs = _walk(detail["loc"], kind, table)
+        path, specs = _walk(detail["loc"], kind)
         key = _printable(".".join(str(part) for part in path)) or "preset"
-        line = f"{_origin(path, origins)}: {key}: {message(detail, specs)}"
+        origin = next((origins[path[:end]] for end in range(len(path), -1, -1) if path[:end] in origins), "preset")
+        line = f"{origin}: {key}: {message(detail, specs)}"
         if line not in problems:
             problems.append(line)
     return problems
@@ -60,71 +59,35 @@ def in_file_order(problems: list[str]) -> list[str]:
     return sorted(problems, key=place)
 
 
-def _walk(loc: tuple[str | int, ...], kind: type[Spec], table: object) -> tuple[Path, list[type[Spec]]]:
-    """The key path without pydantic's union tags, and the specs that may stand at its parent."""
+def _walk(loc: tuple[str | int, ...], kind: type[Spec]) -> tuple[Path, list[type[Spec]]]:
+    """The key path without the tags of pydantic's unions, and the specs that may stand at its parent."""
     path: list[str | int] = []
-    annotation: object = kind
-    node: object = table
-    parents: list[type[Spec]] = [kind]
-    rest = list(loc)
-    while rest:
-        specs = _specs(annotation)
-        if len(specs) > 1 and _is_tagged(specs):  # the next part of loc is the tag
-            tag = rest.pop(0)
-            annotation = next((spec for spec in specs if tag in (_tag(spec), *_sources(spec))), specs[0])
-            continue
-        parents = specs or parents
-        part = rest.pop(0)
-        path.append(part)
-        annotation = _inside(annotation, part)
-        node = node[part] if isinstance(node, dict) and part in node else None
+    parents, specs = [kind], [kind]
+    for part in loc:
+        chosen = [spec for spec in specs if part in _tags(spec)] if len(specs) > 1 else []
+        if chosen:
+            specs = chosen
+        elif isinstance(part, int):  # an item of an array, of the same kinds
+            path.append(part)
+        else:
+            path.append(part)
+            parents = specs or parents
+            fields = [spec.model_fields[part].annotation for spec in parents if part in spec.model_fields]
+            specs = [spec for annotation in fields for spec in _specs(annotation)]
     return tuple(path), parents
 
 
 def _specs(annotation: object) -> list[type[Spec]]:
-    """The specs that an annotation allows, whatever Annotated, unions and tuples surround them."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return [annotation] if issubclass(annotation, Spec) else []
-    found: list[type[Spec]] = []
-    origin = typing.get_origin(annotation)
-    parts = typing.get_args(annotation)
-    for part in parts[:1] if origin is typing.Annotated else parts:
-        if origin in (typing.Annotated, typing.Union, types.UnionType):
-            found += _specs(part)
-    return found
+    """The specs that an annotation names, whatever Annotated, unions and arrays surround them."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        return [annotation]
+    return [spec for part in typing.get_args(annotation) for spec in _specs(part)]
 
 
-def _inside(annotation: object, part: str | int) -> object:
-    """The annotation of a field, or of an array's items."""
-    if isinstance(part, int):
-        while typing.get_origin(annotation) is typing.Annotated:
-            annotation = typing.get_args(annotation)[0]
-        parts = typing.get_args(annotation)
-        return parts[0] if parts else None
-    for spec in _specs(annotation):
-        if part in spec.model_fields:
-            return spec.model_fields[part].annotation
-    return None
-
-
-def _tag(spec: type[Spec]) -> str:
-    return str(spec.model_fields["name"].default) if "name" in spec.model_fields else ""
-
-
-def _sources(spec: type[Spec]) -> list[str]:
-    return [source for source in SOURCES if source in spec.model_fields]
-
-
-def _is_tagged(specs: list[type[Spec]]) -> bool:
-    return all(_tag(spec) or _sources(spec) for spec in specs)
-
-
-def _origin(path: Path, origins: Origins) -> str:
-    """Where the key, or the nearest table around it, is written."""
-    for end in range(len(path), -1, -1):
-        if path[:end] in origins:
-            return origins[path[:end]]
-    return "preset"
+def _tags(spec: type[Spec]) -> list[str]:
+    """By which a union of kinds tells this one: its name, or the source of a teacher."""
+    fields = spec.model_fields
+    return [str(fields["name"].default)] if "name" in fields else [source for source in SOURCES if source in fields]
 
 
 def message(detail: ErrorDetails, parents: Sequence[type[Spec]] = ()) -> str:

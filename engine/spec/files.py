@@ -15,14 +15,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from engine.spec import written
 from engine.spec.errors import ConfigError, brief
 
 CONFIG_CAP = 1 << 20  # bytes of a config, status or machine file
 RESULT_CAP = 64 << 20  # bytes of a result, which may hold the outcomes of every image
 PIXEL_CAP = 1 << 34  # bytes of the examples of an attack
 LOG_CAP = 1 << 33  # bytes of events or of a log; a run of a month says less
-MAX_DOTS = 500  # in a line of TOML: a key of 20,000 parts keeps a parser busy for seconds
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE = 64 << 20  # bytes that are asked for at once
 _SPARSE = 64  # a file of so many times more bytes than its data, _DENSE or more, is a hole
@@ -88,18 +86,14 @@ def json_table(content: bytes) -> dict[str, Any]:
     return parsed(content, lambda text: _as_table(json.loads(text.decode("utf-8"))))
 
 
-def is_too_dotted(text: str) -> bool:
-    """Whether a line of TOML may hold a key of more parts than a parser can take."""
-    return any(line.count(".") > MAX_DOTS for line in text.split("\n"))  # TOML knows no other ends of lines
-
-
 def toml_table(content: bytes) -> dict[str, Any]:
-    """The table that TOML text holds; MalformedError when it is none."""
-    import tomllib  # noqa: PLC0415  the first paint waits for it only where there is something to read
+    """The table that TOML text holds; MalformedError when it is none, or has a whole number of more than 64 bits."""
+    from engine.spec import toml_text  # noqa: PLC0415  the first paint waits for it only where there is something to read
 
-    if is_too_dotted(content.decode("latin-1")):
-        raise MalformedError(f"a line of more than {MAX_DOTS} dots")
-    return parsed(content, lambda text: _whole_numbers(tomllib.loads(written.decoded(text))))
+    found = parsed(content, lambda text: toml_text.parse(toml_text.decoded(text)))
+    if found.bits > 63:
+        raise MalformedError("it holds a whole number of more than 64 bits")
+    return found.table
 
 
 def read_table(path: Path | str) -> dict[str, Any]:
@@ -299,18 +293,6 @@ def _is_sparse(descriptor: int, facts: os.stat_result) -> bool:
         data += end - start
     os.lseek(descriptor, 0, os.SEEK_SET)
     return data * _SPARSE < size
-
-
-def _whole_numbers(table: dict[str, Any]) -> dict[str, Any]:
-    """The same; OverflowError where it holds a number that TOML does not have. In hexadecimal any length is read."""
-    left: list[Any] = [table]
-    while left:
-        value = left.pop()
-        if isinstance(value, dict | list):
-            left += value.values() if isinstance(value, dict) else value
-        elif isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
-            raise OverflowError("it holds a whole number of more than 64 bits")
-    return table
 
 
 def _as_table(value: object) -> dict[str, Any]:

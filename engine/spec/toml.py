@@ -19,20 +19,19 @@ import tomli
 import tomlkit
 from pydantic import ValidationError
 
-from engine.spec import files, lines
+from engine.spec import files, toml_text
 from engine.spec.config import SOURCES, JudgeConfig, RunConfig, name_protocol
 from engine.spec.errors import ConfigError
 from engine.spec.explain import explain, in_file_order
-from engine.spec.written import MARK, decoded
 
 MAX_BYTES = 64 * 1024
+_TOO_LARGE = f": larger than {MAX_BYTES // 1024} KiB, so it is no preset"
 MAX_DEPTH = 8  # a preset has no more levels, and deep nesting is how a file attacks its reader
 MAX_KEYS = 2000  # of all tables together; a resolved config has a hundred
 MAX_CHAIN = 16  # presets that lie over each other, or are the teachers of each other
-ENDLESS = 10**400  # stands for larger whole numbers: in hexadecimal any length is read, and some cannot be printed
 SHOWN = 200  # characters of a value in a message
 SETTLED = 2 * 10**9  # nanoseconds after which a file counts as written
-_UNTOLD = (ArithmeticError, RecursionError)  # what pydantic lets through: numbers and nestings without end
+UNSAVED = Path("preset")  # what messages call a text that lies nowhere yet
 _INDEX = re.compile("[0-9]{1,4}")
 
 
@@ -41,30 +40,38 @@ class Draft:
     """A preset on its way: the merged table, where each key was written, and what is wrong so far."""
 
     table: dict[str, Any] = field(default_factory=dict)
-    origins: dict[lines.Path, str] = field(default_factory=dict)
-    folders: dict[lines.Path, Path] = field(default_factory=dict)  # which file's folder a key's path is relative to
+    origins: dict[toml_text.Path, str] = field(default_factory=dict)
+    folders: dict[toml_text.Path, Path] = field(default_factory=dict)  # that a key's path is relative to
     problems: list[str] = field(default_factory=list)
 
-    def forget(self, *replaced: lines.Path) -> None:
+    def forget(self, *replaced: toml_text.Path) -> None:
         """What lay inside values that are replaced was written nowhere any more."""
         gone = set(replaced)
         for noted in (self.origins, self.folders):
             for key in [key for key in noted if any(key[:end] in gone for end in range(len(key) + 1))]:
                 del noted[key]
 
+    def note(self, key: toml_text.Path, origin: str, folder: Path) -> None:
+        """Where a key is written, and what folder its paths are relative to."""
+        self.origins[key], self.folders[key] = origin, folder
+
+    def validated(self) -> RunConfig | None:
+        """The config; None when anything is wrong, all of which then stands in `problems`, in the order of lines."""
+        config = None
+        try:
+            config = RunConfig.model_validate(self.table)
+        except (ValidationError, ArithmeticError, RecursionError) as error:
+            self.problems += _explained(error, RunConfig, self.origins)
+        self.problems = in_file_order(self.problems)
+        return None if self.problems else config
+
 
 def load(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> RunConfig:
     """The run that a preset asks for, with `key.path=value` overrides; ConfigError with every mistake."""
-    settings = [*overrides, *([] if seed is None else [f"seed={seed}"])]
-    draft = merged(path, settings)
-    try:
-        config = RunConfig.model_validate(draft.table)
-    except ValidationError as error:
-        draft.problems += explain(error, RunConfig, draft.table, draft.origins)
-    except _UNTOLD as error:
-        draft.problems.append(f"{path}: a value is out of all proportion: {str(error)[:100]}")
-    if draft.problems:
-        raise ConfigError(in_file_order(draft.problems))
+    draft = merged(path, [*overrides, *([] if seed is None else [f"seed={seed}"])])
+    config = draft.validated()
+    if config is None:
+        raise ConfigError(draft.problems)
     return config
 
 
@@ -75,10 +82,15 @@ def read(path: Path) -> RunConfig | JudgeConfig:
     kind = JudgeConfig if table.get("kind") == "evaluation" else RunConfig
     try:
         return kind.model_validate(table)
-    except ValidationError as error:
-        raise ConfigError(explain(error, kind, table, {(): str(path)})) from error
-    except _UNTOLD as error:
-        raise ConfigError([f"{path}: a value is out of all proportion: {str(error)[:100]}"]) from error
+    except (ValidationError, ArithmeticError, RecursionError) as error:
+        raise ConfigError(_explained(error, kind, {(): str(path)})) from error
+
+
+def _explained(error: Exception, kind: type[RunConfig | JudgeConfig], origins: dict[toml_text.Path, str]) -> list[str]:
+    """Lines for people; pydantic lets through what numbers and nestings without end raise."""
+    if isinstance(error, ValidationError):
+        return explain(error, kind, origins)
+    return [f"{origins.get((), 'preset')}: a value is out of all proportion: {str(error)[:100]}"]
 
 
 def dump(config: RunConfig | JudgeConfig) -> str:
@@ -131,7 +143,7 @@ def _extended(path: Path, above: tuple[Path, ...], text: str | None = None) -> D
     if resolved in above:
         chain = " -> ".join(p.name for p in (*above[above.index(resolved) :], resolved))
         raise ConfigError([f"{path}: presets lead in a circle: {chain}"])
-    table, where = _file(path) if text is None else (parse(path, text), lines.lines_of(text))
+    table, where = _file(path) if text is None else (parse(path, text), toml_text.lines_of(text))
     base = table.pop("extends", None)
     if base is None:
         draft = Draft()
@@ -145,17 +157,16 @@ def _extended(path: Path, above: tuple[Path, ...], text: str | None = None) -> D
     draft.origins[()] = str(path)
     draft.forget(*_merge(draft.table, table, ()))
     for key, line in where.items():
-        draft.origins[key] = f"{path}:{line}"
-        draft.folders[key] = resolved.parent
+        draft.note(key, f"{path}:{line}", resolved.parent)
     return draft
 
 
-def _merge(below: dict[str, Any], above: dict[str, Any], at: lines.Path) -> list[lines.Path]:
+def _merge(below: dict[str, Any], above: dict[str, Any], at: toml_text.Path) -> list[toml_text.Path]:
     """Lay one table over another, in place; `at` is where both lie. Returns the paths that were replaced."""
-    replaced: list[lines.Path] = []
+    replaced: list[toml_text.Path] = []
     for key, value in above.items():
         found = below.get(key)
-        if isinstance(value, dict) and isinstance(found, dict) and not other_kind(found, value, key):
+        if isinstance(value, dict) and isinstance(found, dict) and not _is_other_kind(found, value, key):
             replaced += _merge(found, value, (*at, key))
         else:
             below[key] = value
@@ -163,7 +174,7 @@ def _merge(below: dict[str, Any], above: dict[str, Any], at: lines.Path) -> list
     return replaced
 
 
-def other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> bool:
+def _is_other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> bool:
     """Whether a table names something else than the one it is laid over, whose keys then do not apply."""
     if key == "teacher":
         return any(source in above for source in SOURCES)
@@ -179,42 +190,38 @@ def _override(draft: Draft, text: str) -> None:
         return
     node: Any = draft.table
     for position, key in enumerate(keys[:-1]):
+        place = ".".join(map(str, keys[: position + 1]))
         if isinstance(node, dict) and key not in node and isinstance(keys[position + 1], int):
-            draft.problems.append(f"--set: {name}: the preset lists no {'.'.join(map(str, keys[: position + 1]))}")
+            draft.problems.append(f"--set: {name}: the preset lists no {place}")
             return
         if isinstance(node, list) and isinstance(key, int) and key < len(node):
             node = node[key]
         elif isinstance(node, dict) and isinstance(key, str):
             node = node.setdefault(key, {})
         else:
-            where = ".".join(str(part) for part in keys[: position + 1])
-            draft.problems.append(f"--set: {name}: there is no {where} to go into")
+            draft.problems.append(f"--set: {name}: there is no {place} to go into")
             return
-    last, parsed = keys[-1], value_of(value.strip())
+    last, parsed, path = keys[-1], value_of(value.strip()), tuple(keys)
     if isinstance(node, dict) and isinstance(last, str):
         other_name = last == "name" and len(keys) > 1 and keys[-2] != "config" and node.get("name") != parsed
-        other_source = keys[:-1] == ["teacher"] and last in SOURCES and last not in node
+        other_source = path[:-1] == ("teacher",) and last in SOURCES and last not in node
         if other_name or other_source:
             node.clear()
-            draft.forget(tuple(keys[:-1]))
-            draft.origins[tuple(keys[:-1])] = "--set"
-        node[last] = parsed
-    elif isinstance(node, list) and isinstance(last, int) and last < len(node):
-        node[last] = parsed
-    else:
+            draft.forget(path[:-1])
+            draft.origins[path[:-1]] = "--set"
+    elif not (isinstance(node, list) and isinstance(last, int) and last < len(node)):
         draft.problems.append(f"--set: {name}: there is no such place")
         return
-    draft.forget(tuple(keys))
-    draft.origins[tuple(keys)] = "--set"
-    draft.folders[tuple(keys)] = Path.cwd()
+    node[last] = parsed
+    draft.forget(path)
+    draft.note(path, "--set", Path.cwd())
 
 
 def value_of(text: str) -> Any:  # noqa: ANN401  any TOML value
     """What was set on a command line: a TOML value, or else the text itself."""
     try:
-        table = tomli.loads(f"value = {text}")
-        _count_and_bound(table)
-        return table["value"] if len(table) == 1 and _depth(table) <= MAX_DEPTH else text
+        parsed = toml_text.parse(f"value = {text}")
+        return parsed.table["value"] if len(parsed.table) == 1 and parsed.depth <= MAX_DEPTH else text
     except (RecursionError, ValueError):  # tomli's errors are ValueErrors
         return text
 
@@ -228,19 +235,16 @@ def _is_laid_in(draft: Draft, config: object) -> bool:
 
 def _lay_in_teacher(draft: Draft, teacher: dict[str, Any], above: tuple[Path, ...]) -> None:
     """Read the preset that a [teacher] names, and make it part of this one."""
-    key: lines.Path = ("teacher", "preset")
-    path = draft.folders.get(key, Path.cwd()) / teacher["preset"]
+    key: toml_text.Path = ("teacher", "preset")
+    path, teacher["config"] = draft.folders.get(key, Path.cwd()) / teacher["preset"], None
     if not files.is_file(path):
-        draft.problems.append(
-            f"{draft.origins.get(key, 'preset')}: teacher.preset: no such file {teacher['preset'][:SHOWN]!r}"
-        )
-        teacher["config"] = None
+        origin = draft.origins.get(key, "preset")
+        draft.problems.append(f"{origin}: teacher.preset: no such file {teacher['preset'][:SHOWN]!r}")
         return
     try:
         of_teacher = merged(path, (), above)
     except ConfigError as error:
         draft.problems += error.problems
-        teacher["config"] = None
         return
     draft.problems += of_teacher.problems
     teacher["config"] = of_teacher.table
@@ -248,7 +252,7 @@ def _lay_in_teacher(draft: Draft, teacher: dict[str, Any], above: tuple[Path, ..
         draft.origins[("teacher", "config", *inner)] = origin
 
 
-def _file(path: Path) -> tuple[dict[str, Any], dict[lines.Path, int]]:
+def _file(path: Path) -> tuple[dict[str, Any], dict[toml_text.Path, int]]:
     """What a file says, and where; one that is as it was is not read again, for a form asks at every key press."""
     try:
         found = path.stat()
@@ -260,9 +264,9 @@ def _file(path: Path) -> tuple[dict[str, Any], dict[lines.Path, int]]:
     return deepcopy(table), where
 
 
-def _read(path: Path, _stamp: object) -> tuple[dict[str, Any], dict[lines.Path, int]]:
+def _read(path: Path, _stamp: object) -> tuple[dict[str, Any], dict[toml_text.Path, int]]:
     text = text_of(path)
-    return parse(path, text), lines.lines_of(text)
+    return parse(path, text), toml_text.lines_of(text)
 
 
 _known = lru_cache(maxsize=32)(_read)
@@ -271,11 +275,10 @@ _known = lru_cache(maxsize=32)(_read)
 def text_of(path: Path, *, link: bool = True) -> str:
     """What a file holds, as it is written; ConfigError when it cannot be read. A link may be named by the user only."""
     try:
-        return decoded(files.content_of(_real(path) if link else path, MAX_BYTES))
+        return toml_text.decoded(files.content_of(_real(path) if link else path, MAX_BYTES))
     except OSError as error:
-        if error.errno == errno.EOVERFLOW:
-            raise ConfigError([f"{path}: larger than {MAX_BYTES // 1024} KiB, so it is no preset"]) from error
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+        why = _TOO_LARGE if error.errno == errno.EOVERFLOW else f": cannot be read: {error.strerror}"
+        raise ConfigError([f"{path}{why}"]) from error
     except ValueError as error:  # not UTF-8
         raise ConfigError([f"{path}: not valid TOML: {error}"]) from error
 
@@ -283,20 +286,20 @@ def text_of(path: Path, *, link: bool = True) -> str:
 def parse(path: Path, text: str) -> dict[str, Any]:
     """The table that a text holds; ConfigError, which calls it `path`, when it is no preset."""
     if len(text) > MAX_BYTES:
-        raise ConfigError([f"{path}: larger than {MAX_BYTES // 1024} KiB, so it is no preset"])
-    if files.is_too_dotted(text):
-        raise ConfigError([f"{path}: a line of more than {files.MAX_DOTS} dots, so it is no preset"])
+        raise ConfigError([f"{path}{_TOO_LARGE}"])
     try:
-        table = tomli.loads(text.removeprefix(MARK))
-        too_deep, keys = _depth(table) > MAX_DEPTH * 2, _count_and_bound(table)
+        parsed = toml_text.parse(text)
     except tomli.TOMLDecodeError as error:
         raise ConfigError([f"{path}:{error.lineno}:{error.colno}: not valid TOML: {error.msg}"]) from error
+    except toml_text.TooDottedError as error:
+        raise ConfigError([f"{path}: {error}, so it is no preset"]) from error
     except (ValueError, RecursionError) as error:  # endless digits, endless brackets
         raise ConfigError([f"{path}: not valid TOML: {str(error)[:100] or 'nested too deeply'}"]) from error
-    if too_deep or keys > MAX_KEYS:
-        what = "nested deeper than any preset" if too_deep else f"more than {MAX_KEYS} keys, so it is no preset"
-        raise ConfigError([f"{path}: {what}"])
-    return table
+    if parsed.depth > MAX_DEPTH * 2:
+        raise ConfigError([f"{path}: nested deeper than any preset"])
+    if parsed.keys > MAX_KEYS:
+        raise ConfigError([f"{path}: more than {MAX_KEYS} keys, so it is no preset"])
+    return parsed.table
 
 
 def _real(path: Path) -> Path:
@@ -307,25 +310,73 @@ def _real(path: Path) -> Path:
         return path
 
 
-def _count_and_bound(table: dict[str, Any]) -> int:
-    """How many keys all tables in it have. Whole numbers that nobody can print become ENDLESS, in place."""
-    keys, left = 0, list[Any]([table])
-    while left:
-        item = left.pop()
-        keys += len(item) if isinstance(item, dict) else 0
-        for place, value in list(item.items() if isinstance(item, dict) else enumerate(item)):
-            if isinstance(value, dict | list):
-                left.append(value)
-            elif isinstance(value, int) and value.bit_length() > ENDLESS.bit_length():
-                item[place] = ENDLESS if value > 0 else -ENDLESS
-    return keys
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One mistake of a preset, as `load` would tell it."""
+
+    line: str  # file:line: key.path: message
+    key: str = ""  # dotted path; empty when the text cannot be read at all
+    message: str = ""  # without file, line and key
 
 
-def _depth(value: object) -> int:
-    """Levels of tables and arrays; walked level by level, for a file may nest deeper than functions can."""
-    depth, level = 0, [value]
-    while any(isinstance(item, dict | list) for item in level):
-        depth += 1
-        inside = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
-        level = [item for items in inside for item in items]
-    return depth
+@dataclass(frozen=True, kw_only=True)
+class Understanding:
+    """The text of a preset, understood as far as it can be."""
+
+    config: RunConfig | None = None  # None while there are problems
+    table: dict[str, Any] = field(default_factory=dict)  # merged with all that it extends
+    own: dict[str, Any] = field(default_factory=dict)  # the text's own keys alone
+    extended: dict[str, Any] = field(default_factory=dict)  # what it is laid over
+    beneath: dict[str, Any] = field(default_factory=dict)  # of that, what would hold without single keys of its own
+    problems: tuple[Problem, ...] = ()
+
+
+def understand(text: str, path: Path | None = None) -> Understanding:
+    """Never raises for what a text says. `path` is where it lies, or will: relative presets are sought beside it."""
+    where, own = path or UNSAVED, dict[str, Any]()
+    try:
+        own = parse(where, text)
+        base = own.pop("extends", None)
+        draft = merged(where, text=text)
+        extended = merged(where.resolve().parent / base).table if isinstance(base, str) else {}
+    except ConfigError as error:
+        return Understanding(table=own, own=own, problems=tuple(map(_problem, error.problems)))
+    table, config = deepcopy(draft.table), draft.validated()
+    return Understanding(
+        config=config,
+        table=table,
+        own=own,
+        extended=extended,
+        beneath=_beneath(extended, own),
+        problems=tuple(map(_problem, draft.problems)),
+    )
+
+
+def _problem(line: str) -> Problem:
+    """A whole line taken apart: `file:line: key: message`, some without a key."""
+    _, _, rest = line.partition(": ")
+    key, _, message = rest.partition(": ")
+    if message and " " not in key:
+        return Problem(line=line, key="" if key == "preset" else key, message=message)
+    return Problem(line=line, message=rest or line)
+
+
+def _beneath(below: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """What is extended, less the tables of which the text names another kind."""
+    kept = dict(below)
+    for key, value in own.items():
+        found = below.get(key)
+        if isinstance(value, dict) and isinstance(found, dict):
+            kept[key] = {} if _is_other_kind(found, value, key) else _beneath(found, value)
+    return kept
+
+
+def key_of(dotted: str) -> toml_text.Path:
+    """The path of a key as messages write it."""
+    return tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
+
+
+def line_of(text: str, key: toml_text.Path) -> int | None:
+    """Where a key, or the nearest table around it, is written; counted from 1."""
+    where = toml_text.lines_of(text)
+    return next((where[key[:end]] for end in range(len(key), 0, -1) if key[:end] in where), None)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.evaluate.outcomes import FAILS, HOLDS, UNKNOWN, CheckResult
 from engine.runtime.device import FORMATS
-from engine.spec import files, preset_text
+from engine.spec import files, toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CheckpointError, brief
 from engine.spec.events import (
@@ -35,8 +35,8 @@ from engine.spec.events import (
 from engine.spec.machine import Machine, decode
 from engine.spec.outcomes import is_count
 from engine.spec.status import Status
+from engine.spec.toml_text import decoded
 from engine.spec.training import Selection
-from engine.spec.written import decoded
 from engine.teachers import weights
 from engine.train import checkpoint
 from engine.types import Dataset
@@ -122,7 +122,7 @@ def _preset(stored: Stored) -> Iterator[CheckResult]:
     except (OSError, ValueError) as error:
         yield CheckResult("preset.toml", FAILS, f"cannot be read: {brief(error)}")
         return
-    meant = preset_text.understand(text, path).config if isinstance(stored.config, RunConfig) else None
+    meant = toml.understand(text, path).config if isinstance(stored.config, RunConfig) else None
     if meant is not None and meant.config_hash == stored.config.config_hash:
         yield CheckResult("preset.toml", HOLDS, "asks for this very run")
         return

@@ -15,7 +15,7 @@ from crdnd_tui.core.palette import named
 from crdnd_tui.tui.runs import columns, query
 from crdnd_tui.tui.widgets import log_tail, toml_view
 from crdnd_tui.write import escape, wrap
-from engine.spec import lines
+from engine.spec import toml_text
 from engine.spec.errors import CrdndError
 
 
@@ -110,7 +110,7 @@ LONG: dict[str, Callable[[str], object]] = {
     "markdown": escape.markdown_line,
     "latex": escape.latex_prose,
     "slug": escape.slug,
-    "preset": lines.lines_of,
+    "preset": toml_text.lines_of,
     "query": query.parse,
     "coloured": lambda words: toml_view._coloured(words, named("crdnd-dark")),
 }

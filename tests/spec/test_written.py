@@ -9,10 +9,10 @@ from crdnd_tui.compare import compared
 from crdnd_tui.core import notes, run_actions, settings
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.study import written as studies
-from engine.spec import lines, toml
+from engine.spec import toml, toml_text
 from engine.spec.errors import ConfigError
 from engine.spec.rundir import RunDir
-from engine.spec.written import MARK, decoded
+from engine.spec.toml_text import MARK, decoded
 
 PLAIN = '[data]\nname = "digits"\n[student]\nname = "small_cnn"\n[method]\nname = "natural"\n'
 BOM = codecs.BOM_UTF8
@@ -31,7 +31,7 @@ def test_lines_are_counted_right_behind_a_mark(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         toml.load(path)
     assert [problem.partition(": ")[0] for problem in error.value.problems] == [f"{path}:1", f"{path}:2"]
-    assert lines.lines_of(MARK + "a = 1\n") == {("a",): 1}
+    assert toml_text.lines_of(MARK + "a = 1\n") == {("a",): 1}
 
 
 def test_every_other_toml_of_a_user_is_read_behind_a_mark(tmp_path: Path) -> None:

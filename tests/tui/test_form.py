@@ -14,7 +14,7 @@ from crdnd_tui.tui.form.form import NONE, TABS, Form, Sources
 from engine.spec import attacks, data, methods, models, toml
 from engine.spec.base import Spec
 from engine.spec.config import RunConfig
-from engine.spec.preset_text import understand
+from engine.spec.toml import understand
 from tests.tui.pilot import HERE
 
 PRESETS = HERE.parents[1] / "presets"

@@ -20,7 +20,7 @@ from crdnd_tui.tui.form.form import MACHINE, NONE, Entry, Form, Key, Sources
 from engine.spec import explain
 from engine.spec.config import RunConfig
 from engine.spec.machine import Machine
-from engine.spec.preset_text import Problem, Reading, understand
+from engine.spec.toml import Problem, Understanding, understand
 
 
 class Editing:
@@ -46,7 +46,7 @@ class Editing:
         self.draft.text = text
         self.read()
 
-    def read(self) -> Reading:
+    def read(self) -> Understanding:
         """Understands the text anew."""
         self.reading = understand(self.draft.text, self.draft.path)
         return self.reading

@@ -31,7 +31,7 @@ from crdnd_tui.tui.widgets.sheets import Pick
 from crdnd_tui.tui.widgets.tabs import TabLine
 from crdnd_tui.tui.widgets.toml_view import TomlView
 from engine.spec import toml
-from engine.spec.preset_text import key_of, line_of
+from engine.spec.toml import key_of, line_of
 
 PATIENCE = 0.15  # seconds without a key before the runs folder is asked again
 DEFAULT = "quickstart"

@@ -30,7 +30,7 @@ from crdnd_tui.tui.widgets.tabs import TabLine
 from engine.spec import estimate, files, toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, CrdndError
-from engine.spec.written import decoded
+from engine.spec.toml_text import decoded
 
 
 class NewScreen(Desk):

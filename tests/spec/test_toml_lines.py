@@ -4,7 +4,7 @@ import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.spec.lines import lines_of
+from engine.spec.toml_text import lines_of
 
 
 def test_headers_keys_and_dotted_keys_have_the_line_they_are_written_on() -> None:
