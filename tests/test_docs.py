@@ -22,7 +22,8 @@ PRIVATE = re.compile("|".join("/" + home for home in HOMES))
 
 
 def documents() -> str:
-    return (ROOT / "README.md").read_text() + (ROOT / "engine" / "README.md").read_text()
+    pages = [ROOT / "README.md", ROOT / "engine" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return "".join(page.read_text() for page in pages)
 
 
 def names(union: object) -> list[str]:
@@ -76,6 +77,21 @@ def test_no_file_is_too_long(package):
     lengths = {str(path.relative_to(ROOT)): path.read_bytes().count(b"\n") for path in (ROOT / package).rglob("*.py")}
     assert lengths
     assert {path: lines for path, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+@pytest.mark.parametrize("page", ["README.md", "engine/README.md", "crdnd_tui/README.md"])
+def test_no_page_is_too_long(page):
+    assert len((ROOT / page).read_text().splitlines()) <= 200
+
+
+def test_links_between_pages_lead_somewhere():
+    pages = [
+        *ROOT.glob("*.md"),
+        *(path for folder in ("docs", "engine", "crdnd_tui", "benchmarks") for path in (ROOT / folder).glob("*.md")),
+    ]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)[^):]*\)", page.read_text())]
+    assert len(links) > 20
+    assert [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()] == []
 
 
 def test_no_file_names_a_place_on_somebodys_machine():
