@@ -3,32 +3,29 @@
 A server's apology is an answer like any other, with status 200: what arrives is looked at before it is believed.
 """
 
-import email.message
 import hashlib
-import http.client
 import logging
 import os
 import re
-import ssl
-import urllib.error
 import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import gdown
+import pooch
+import requests
 
 from engine.spec import files, locks
-from engine.spec.errors import TeacherError
+from engine.spec.errors import TeacherError, brief
 from engine.spec.files import make_folder, open_log
 from engine.teachers.file_kind import HEAD, PAGES, seems
 
 TIMEOUT = 60.0  # seconds without a byte
-ATTEMPTS = 4  # a torn connection is taken up again where it tore, if the server can
-CHUNK = 1 << 20
+ATTEMPTS = 4  # a broken download goes on where it broke, if the server can
+CHUNK = 1 << 16
 SAY_EVERY = 64 << 20  # bytes between two lines of the log
 _DRIVE_ID = re.compile(r"[A-Za-z0-9_-]{20,60}")
-_gdown_failures: tuple[type[Exception], ...] = tuple(
+_GDOWN_FAILURES: tuple[type[Exception], ...] = tuple(
     getattr(gdown.exceptions, name)
     for name in ("FileURLRetrievalError", "DownloadError")
     if hasattr(gdown.exceptions, name)
@@ -57,10 +54,7 @@ def fetch(source: str, destination: Path, *, expected_sha256: str = "", min_byte
             with os.fdopen(open_log(partial, anew=True, read=True), "w+b") as file:
                 sink = _Sink(file, max_bytes)
                 try:
-                    if url == source:
-                        _from_https(url, sink)
-                    else:
-                        _from_google_drive(source, sink)
+                    _from_https(url, sink) if url == source else _from_google_drive(source, sink)
                 except _RefusedError as refusal:
                     raise _failure(url, destination, str(refusal)) from None
                 if sink.size < min_bytes:
@@ -81,18 +75,31 @@ class _RefusedError(Exception):
 
 
 class _Sink:
-    """Where the bytes go: it looks at the first ones, counts, hashes, and refuses more than there may be."""
+    """The file that a downloader writes to: it looks at the first bytes, counts, hashes, and refuses too many."""
 
     def __init__(self, file: BinaryIO, max_bytes: int) -> None:
         self.file, self.max_bytes = file, max_bytes
-        self.validator = ""  # the server's name for these bytes, under which the rest may be asked for
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget all that came."""
-        self.file.seek(0)
-        self.file.truncate()
+        self.etag = ""  # the server's name for these bytes, under which the rest may be asked for
+        self.whole: int | None = None  # bytes of the file as the server says, -1 where it does not; None: no answer yet
         self.size, self.head, self.sha256 = 0, b"", hashlib.sha256()
+
+    def answered(self, response: requests.Response, *_: object, **__: object) -> None:
+        """Hook of requests: follow only safe redirects; go on behind what came where the server does, or restart."""
+        if response.is_redirect:
+            _check_address(urllib.parse.urljoin(response.url, response.headers["location"]))
+        if not response.ok or response.is_redirect:
+            return
+        begins = response.headers.get("content-range", "") if response.status_code == 206 else ""
+        if not begins.startswith(f"bytes {self.size}-"):
+            self.file.seek(0)
+            self.file.truncate()
+            self.size, self.head, self.sha256 = 0, b"", hashlib.sha256()
+        length = response.headers.get("content-length", "")
+        self.whole = self.size + int(length) if length.isdigit() else -1
+        tag = response.headers.get("etag", "")
+        self.etag = "" if tag.startswith("W/") else tag  # a weak one does not promise equal bytes
+        if self.whole > self.max_bytes:
+            raise _RefusedError(f"announces {self.whole} bytes, and the file has at most {self.max_bytes}")
 
     def write(self, chunk: Any) -> int:  # noqa: ANN401  any buffer
         """Take the next bytes; _RefusedError when they cannot belong to a checkpoint."""
@@ -111,88 +118,47 @@ class _Sink:
         return len(chunk)
 
     def flush(self) -> None:
-        """gdown flushes what it writes to."""
+        """Downloaders flush what they write to."""
         self.file.flush()
 
 
 def _from_google_drive(drive_id: str, sink: _Sink) -> None:
     try:
         gdown.download(id=drive_id, output=cast(BinaryIO, sink), quiet=True, use_cookies=False)
-    except _gdown_failures as error:
-        raise _RefusedError(f"Google Drive does not hand the file out: {_line(error)}") from None
+    except _GDOWN_FAILURES as error:
+        raise _RefusedError(f"Google Drive does not hand the file out: {brief(error)}") from None
     except OSError as error:  # requests' errors are OSErrors
         if error.errno is not None:  # ours: the disk
             raise
-        raise _RefusedError(f"Google Drive cannot be reached: {_line(error)}") from None
+        raise _RefusedError(f"Google Drive cannot be reached: {brief(error)}") from None
 
 
 def _from_https(url: str, sink: _Sink) -> None:
+    local = urllib.parse.urlsplit(url).hostname == "127.0.0.1"  # never through a proxy
     trouble = ""
     for _ in range(ATTEMPTS):
+        headers = {"User-Agent": "crdnd", "Accept-Encoding": "identity"}
+        if sink.size and sink.etag:
+            headers |= {"Range": f"bytes={sink.size}-", "If-Range": sink.etag}
+        get = pooch.HTTPDownloader(
+            chunk_size=CHUNK, timeout=TIMEOUT, headers=headers, hooks={"response": sink.answered},
+            proxies={"http": ""} if local else None,
+        )  # fmt: skip
         try:
-            if _one_answer(url, sink):
+            get(url, sink, None)
+            if sink.whole in (-1, sink.size):
                 return
             trouble = f"broke off after {sink.size} bytes"
-        except urllib.error.HTTPError as error:
-            if error.code < 500:
-                raise _RefusedError(f"answered {error.code} {error.reason}") from None
-            trouble = f"answered {error.code} {error.reason}"
-        except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
-            trouble = f"broke off after {sink.size} bytes: {_line(error)}"
-        except urllib.error.URLError as error:
-            raise _RefusedError(f"cannot be reached: {_line(error)}") from None
+        except requests.HTTPError as error:
+            assert error.response is not None
+            trouble = f"answered {error.response.status_code} {error.response.reason}"
+            if error.response.status_code < 500:
+                raise _RefusedError(trouble) from None
+        except requests.RequestException as error:
+            if sink.whole is None:
+                raise _RefusedError(f"cannot be reached: {brief(error)}") from None
+            trouble = f"broke off after {sink.size} bytes: {brief(error)}"
     raise _RefusedError(trouble)
-
-
-def _one_answer(url: str, sink: _Sink) -> bool:
-    """Ask once, for the rest if some came already; whether the file is whole now."""
-    headers = {"User-Agent": "crdnd", "Accept-Encoding": "identity"}
-    if sink.size and sink.validator:
-        headers |= {"Range": f"bytes={sink.size}-", "If-Range": sink.validator}
-    request = urllib.request.Request(url, headers=headers)
-    with _opener(url).open(request, timeout=TIMEOUT) as answer:
-        if answer.status == 206 and _begins_at(answer.headers) == sink.size:
-            whole = sink.size + _length(answer.headers)
-        else:
-            sink.restart()
-            whole = _length(answer.headers)
-        tag = answer.headers.get("ETag", "")
-        sink.validator = "" if tag.startswith("W/") else tag  # a weak one does not promise equal bytes
-        if whole > sink.max_bytes:
-            raise _RefusedError(f"announces {whole} bytes, and the file has at most {sink.max_bytes}")
-        while chunk := answer.read(CHUNK):
-            sink.write(chunk)
-    return whole < 0 or sink.size == whole
-
-
-def _length(headers: email.message.Message) -> int:
-    text = headers.get("Content-Length", "")
-    return int(text) if text.isdigit() else -1
-
-
-def _begins_at(headers: email.message.Message) -> int:
-    match = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
-    return int(match[1]) if match else -1
-
-
-class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: Any,  # noqa: ANN401
-        code: int,
-        msg: str,
-        headers: Any,  # noqa: ANN401
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        _check_address(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _opener(url: str) -> urllib.request.OpenerDirector:
-    if urllib.parse.urlsplit(url).hostname == "127.0.0.1":  # never through a proxy
-        return urllib.request.build_opener(_SafeRedirects, urllib.request.ProxyHandler({}))
-    return urllib.request.build_opener(_SafeRedirects)
 
 
 def _check_address(url: str) -> None:
@@ -217,7 +183,3 @@ def _failure(url: str, destination: Path, what: str) -> TeacherError:
     host = urllib.parse.urlsplit(url).hostname
     hint = f"Download {url} by hand and save it as {destination}"
     return TeacherError(f"{host} {what}", where=f"download of {destination.name}", hint=hint)
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
