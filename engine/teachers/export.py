@@ -5,38 +5,59 @@ Says one line of JSON: what was written, or why nothing was. Exit 0 written, 1 f
 
 import argparse
 import hashlib
+import importlib
 import io
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor
 
+from engine.layers import STATISTICS
 from engine.runtime.rng import generator_for
 from engine.spec.errors import CrdndError, DataError
 from engine.spec.files import write_atomically
 from engine.spec.machine import Machine
-from engine.teachers import onnx_file, robustbench_file
+from engine.spec.models import ModelSpec, Normalization, PreActResNet18, ResNet18, WideResNet, WideResNetSiLU
 from engine.teachers.saved import SavedStudent, load_data, load_student, machine_of, read_run
 
-FORMATS = {"safetensors": ".safetensors", "onnx": ".onnx", "robustbench": ".pt"}
-IMAGES = 64  # random ones, and as many of the test split, on which a file is compared with the student
+FORMATS = ("onnx", "robustbench", "safetensors")
+IMAGES = 64  # random ones, and as many of the test split, on which an ONNX file is compared with the student
+ONNX_OPSET = 18
+ONNX_TOLERANCE = 1e-4  # largest absolute difference of a logit
+ONNX_BATCHES = (1, 64)  # sizes that are tried, to see that the batch axis is free
+ARCHITECTURES = "robustbench.model_zoo.architectures"
+RB_IMAGE = (3, 32, 32)  # C H W of all that RobustBench 1.1 knows
+
+
+class RobustBenchNet(NamedTuple):
+    """The lines of Python that build the same net in RobustBench, and whether it normalizes by itself."""
+
+    imports: str
+    model: str  # an expression
+    is_normalizing: bool = False  # has mean and std of its own, which are no part of its state dict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the file; one line of JSON on stdout, and the exit code."""
-    flags = _parser().parse_args(arguments)
+    flags, code = _parser().parse_args(arguments), 0
     try:
-        _say(export(flags.run, flags.to, flags.out, flags.checkpoint, force=flags.force, data=flags.data))
+        line = export(flags.run, flags.to, flags.out, flags.checkpoint, force=flags.force, data=flags.data)
     except CrdndError as error:
-        return _complain(error.what if not error.where else f"{error.where}: {error.what}", error.hint, 2)
+        message, code = f"{error.where}: {error.what}" if error.where else error.what, 2
+        line = {"event": "failed", "message": message, "hint": error.hint}
     except OSError as error:
-        return _complain(f"{error.strerror or error}: {error.filename or flags.out}", "", 1)
-    return 0
+        message, code = f"{error.strerror or error}: {error.filename or flags.out}", 1
+        line = {"event": "failed", "message": message, "hint": ""}
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+    return code
 
 
 def export(
@@ -58,7 +79,21 @@ def export(
     machine = machine_of(run, data=data)
     saved = load_student(run, config, checkpoint, machine)
     facts = describe(saved)
-    content, how, checked = _made(saved, kind, facts, machine)
+    checked: dict[str, str | float]
+    if kind == "onnx":
+        images, of = _images(saved, machine)
+        content, largest = onnx(saved, facts, images)
+        how = (
+            "import onnxruntime\nsession = onnxruntime.InferenceSession('FILE')\n"
+            "logits = session.run(['logits'], {'images': x})[0]"
+        )
+        checked = {"largest_difference": largest, "images": of}
+    else:
+        content, how, tensors = robustbench(saved) if kind == "robustbench" else _safetensors(saved, facts)
+        back = safetensors.torch.load(content) if kind == "safetensors" else _loaded(content)
+        if back.keys() != tensors.keys() or not all(torch.equal(back[name], tensors[name]) for name in tensors):
+            raise CrdndError("the file gives other tensors back than it was given: nothing was written")
+        checked = {"tensors": f"all {len(tensors)} read back, bit for bit"}
     said: dict[str, Any] = {
         "event": "exported",
         "format": kind,
@@ -101,35 +136,122 @@ def describe(saved: SavedStudent) -> dict[str, str]:
     }
 
 
-def _made(
-    saved: SavedStudent, kind: str, facts: dict[str, str], machine: Machine
-) -> tuple[bytes, str, dict[str, str | float]]:
-    """Content, the Python that loads it, and what was compared."""
-    if kind == "onnx":
-        images, of = _images(saved, machine)
-        content, apart = onnx_file.make(saved, facts, images)
-        how = (
-            "import onnxruntime\nsession = onnxruntime.InferenceSession('FILE')\n"
-            "logits = session.run(['logits'], {'images': x})[0]"
+def onnx(saved: SavedStudent, facts: dict[str, str], images: Tensor) -> tuple[bytes, float]:
+    """A student as ONNX: float32 images (N C H W) in [0, 1] to logits (N K), for any N.
+
+    Returns the file's content and the largest difference of a logit from torch's on `images`. CrdndError when a package
+    is missing, or onnxruntime answers otherwise than torch by more than ONNX_TOLERANCE.
+    """
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        _package(package)
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the packages among themselves
+        program = torch.onnx.export(
+            saved.net,
+            (torch.zeros(2, *saved.image),),
+            dynamo=True,
+            opset_version=ONNX_OPSET,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            verbose=False,
         )
-        return content, how, {"largest_difference": apart, "images": of}
-    if kind == "robustbench":
-        content, how, tensors = robustbench_file.make(saved)
-        back = torch.load(io.BytesIO(content), weights_only=True)
-    else:
-        tensors = {name: value.contiguous().clone() for name, value in saved.tensors.items()}
-        how = _how(saved)
-        content = safetensors.torch.save(tensors, {**facts, "load": how})
-        back = safetensors.torch.load(content)
-    if back.keys() != tensors.keys() or not all(torch.equal(back[name], tensors[name]) for name in tensors):
-        raise CrdndError("the file gives other tensors back than it was given: nothing was written")
-    return content, how, {"tensors": f"all {len(tensors)} read back, bit for bit"}
+    assert program is not None
+    model = program.model_proto
+    for key, value in sorted(facts.items()):
+        model.metadata_props.add(key=key, value=value)
+    content: bytes = model.SerializeToString()
+    largest = onnx_difference(content, saved, images)
+    if not largest <= ONNX_TOLERANCE:
+        raise CrdndError(
+            f"onnxruntime's logits differ from torch's by {largest:.1e}, more than {ONNX_TOLERANCE:.0e}: nothing was "
+            "written",
+            hint="This is a defect of crdnd or of a package; safetensors holds the same student.",
+        )
+    return content, largest
 
 
-def _how(saved: SavedStudent) -> str:
-    """The Python that builds the model and loads the file; with crdnd installed, or after its model file."""
+@torch.no_grad()
+def onnx_difference(content: bytes, saved: SavedStudent, images: Tensor) -> float:
+    """Largest absolute difference of a logit between onnxruntime and torch, in batches of each of ONNX_BATCHES."""
+    ort: Any = _package("onnxruntime")
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors only: a warning on stderr would be read as ours
+    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    largest = 0.0
+    for size in ONNX_BATCHES:
+        for x in (images if size > 1 else images[:8]).split(size):
+            (logits,) = session.run(["logits"], {"images": x.numpy()})
+            largest = max(largest, float(np.abs(logits - saved.net(x).numpy()).max()))
+    return largest
+
+
+def robustbench(saved: SavedStudent) -> tuple[bytes, str, dict[str, Tensor]]:
+    """A student as RobustBench's own architecture files name its weights: a dict of tensors for strict loading.
+
+    Returns the file's content, the Python that loads it, and the tensors; CrdndError when RobustBench has no such net.
+    """
     spec = saved.config.student
-    return (
+    twin = robustbench_net(spec, saved.classes)
+    if saved.image != RB_IMAGE:
+        shape = " x ".join(str(side) for side in saved.image)
+        raise CrdndError(
+            f"RobustBench's models take images of 3 x 32 x 32, this student takes {shape}",
+            hint="Export it as safetensors or onnx.",
+        )
+    tensors = {name: value.contiguous().clone() for name, value in saved.tensors.items()}
+    lines = ["import torch", twin.imports, f"model = {twin.model}"]
+    if spec.normalization != "none" and not twin.is_normalizing:  # RobustBench puts a layer before the net
+        mean, std = STATISTICS[spec.normalization]
+        constants = {"normalize.mean": torch.tensor(mean), "normalize.std": torch.tensor(std)}
+        tensors = {name: value.view(1, -1, 1, 1) for name, value in constants.items()} | {
+            f"model.{name}": value for name, value in tensors.items()
+        }
+        lines[2:] = [
+            f"from {ARCHITECTURES}.utils_architectures import normalize_model",
+            f"model = normalize_model({twin.model}, {mean}, {std})",
+        ]
+    lines.append("model.load_state_dict(torch.load('FILE', map_location='cpu', weights_only=True), strict=True)")
+    lines.append("model.eval()")
+    buffer = io.BytesIO()
+    torch.save(tensors, buffer)
+    return buffer.getvalue(), "\n".join(lines), tensors
+
+
+def robustbench_net(spec: ModelSpec, classes: int) -> RobustBenchNet:
+    """RobustBench's net of this kind; CrdndError when it has none: no MobileNetV2 of this kind, no small models."""
+    file, names, normalizes = "dm_wide_resnet", "", True
+    match spec:
+        case ResNet18():
+            file, names, normalizes = "resnet", "BasicBlock, ResNet", False
+            model = f"ResNet(BasicBlock, [2, 2, 2, 2], num_classes={classes})"
+        case PreActResNet18(variant="deepmind"):
+            names = "DMPreActResNet, Swish"
+            model = f"DMPreActResNet(num_classes={classes}, activation_fn=Swish, {_statistics(spec.normalization)})"
+        case PreActResNet18():
+            file, names, normalizes = "resnet", "PreActBlock, PreActResNet", False
+            last = spec.variant == "rice"
+            model = f"PreActResNet(PreActBlock, [2, 2, 2, 2], {classes}, bn_before_fc={last}, out_shortcut=True)"
+        case WideResNet():
+            file, names, normalizes = "wide_resnet", "WideResNet", False
+            sizes = f"depth={spec.depth}, num_classes={classes}, widen_factor={spec.width}"
+            model = f"WideResNet({sizes}, sub_block1={spec.sub_block})"
+        case WideResNetSiLU():
+            names = "DMWideResNet, Swish"
+            sizes = f"num_classes={classes}, depth={spec.depth}, width={spec.width}"
+            model = f"DMWideResNet({sizes}, activation_fn=Swish, {_statistics(spec.normalization)})"
+        case _:
+            raise CrdndError(
+                f"RobustBench has no {spec.title}: nothing there could load it",
+                hint="Export it as safetensors or onnx.",
+            )
+    return RobustBenchNet(f"from {ARCHITECTURES}.{file} import {names}", model, normalizes)
+
+
+def _safetensors(saved: SavedStudent, facts: dict[str, str]) -> tuple[bytes, str, dict[str, Tensor]]:
+    """Content, the Python that builds the model and loads the file, and the tensors."""
+    spec = saved.config.student
+    how = (
         "import safetensors.torch\n"
         f"from engine.models import {spec.module}\n"
         f"from engine.spec.models import {type(spec).__name__}\n"
@@ -138,6 +260,28 @@ def _how(saved: SavedStudent) -> str:
         "model.load_state_dict(safetensors.torch.load_file('FILE'), strict=True)\n"
         "model.eval()"
     )
+    tensors = {name: value.contiguous().clone() for name, value in saved.tensors.items()}
+    return safetensors.torch.save(tensors, {**facts, "load": how}), how, tensors
+
+
+def _loaded(content: bytes) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = torch.load(io.BytesIO(content), weights_only=True)
+    return found
+
+
+def _statistics(normalization: Normalization) -> str:
+    mean, std = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)) if normalization == "none" else STATISTICS[normalization]
+    return f"mean={mean}, std={std}"
+
+
+def _package(name: str) -> Any:  # noqa: ANN401  a module
+    """An optional package; CrdndError, with how to install it, when it is not there."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise CrdndError(
+            f"the package {name} is not installed", hint="pip install 'crdnd-tui[onnx]' brings what ONNX needs."
+        ) from None
 
 
 def _images(saved: SavedStudent, machine: Machine) -> tuple[Tensor, str]:
@@ -155,22 +299,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m engine.teachers.export", description="A student for other programs."
     )
     parser.add_argument("run", type=Path, help="a run folder")
-    parser.add_argument("--to", choices=sorted(FORMATS), required=True)
+    parser.add_argument("--to", choices=FORMATS, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the file to write; <out>.json tells about it")
     parser.add_argument("--checkpoint", choices=("best", "last"), default="best")
     parser.add_argument("--data", default=None, help="folder of data sets; that of the run when left out")
     parser.add_argument("--force", action="store_true", help="replace a file of this name")
     return parser
-
-
-def _say(line: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
-
-
-def _complain(message: str, hint: str, code: int) -> int:
-    _say({"event": "failed", "message": message, "hint": hint})
-    return code
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from engine.spec import files
 from engine.spec.config import RunConfig
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
-from engine.teachers import export, onnx_file, robustbench_file, weights
+from engine.teachers import export, weights
 from engine.teachers.saved import SavedStudent, build
 from tests.engine.broken_runs import tiny
 
@@ -84,7 +84,7 @@ def test_the_lines_that_load_a_file_of_safetensors_give_the_student(whole, tmp_p
 
 def test_onnx_answers_as_torch_does_for_any_number_of_images(whole, tmp_path):
     said = export.export(whole.path, "onnx", tmp_path / "s.onnx")
-    assert 0.0 <= said["checked"]["largest_difference"] <= onnx_file.TOLERANCE
+    assert 0.0 <= said["checked"]["largest_difference"] <= export.ONNX_TOLERANCE
     assert said["checked"]["images"] == "64 random, 60 of the test split"
     session = onnxruntime.InferenceSession(tmp_path / "s.onnx")
     assert [(i.name, i.type) for i in session.get_inputs()] == [("images", "tensor(float)")]
@@ -94,7 +94,7 @@ def test_onnx_answers_as_torch_does_for_any_number_of_images(whole, tmp_path):
     for n in (1, 5, 33):
         x = torch.rand(n, 1, 8, 8)
         (logits,) = session.run(["logits"], {"images": x.numpy()})
-        assert np.abs(logits - net(x).detach().numpy()).max() < onnx_file.TOLERANCE
+        assert np.abs(logits - net(x).detach().numpy()).max() < export.ONNX_TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_onnx_answers_as_torch_does_for_any_number_of_images(whole, tmp_path):
 )
 def test_every_architecture_becomes_onnx_without_a_warning(spec, recwarn):
     subject, x = saved(spec), torch.rand(3, 3, 32, 32)
-    _, apart = onnx_file.make(subject, export.describe(subject), x)
-    assert apart <= onnx_file.TOLERANCE
+    _, apart = export.onnx(subject, export.describe(subject), x)
+    assert apart <= export.ONNX_TOLERANCE
     assert [str(w.message) for w in recwarn if "onnx" in str(w.message).lower()] == []
 
 
@@ -112,9 +112,9 @@ def test_an_onnx_file_that_answers_otherwise_is_not_written(whole, tmp_path, mon
 
     def apart(made, subject, images):
         content["made"] = made
-        return 2 * onnx_file.TOLERANCE
+        return 2 * export.ONNX_TOLERANCE
 
-    monkeypatch.setattr(onnx_file, "difference", apart)
+    monkeypatch.setattr(export, "onnx_difference", apart)
     with pytest.raises(CrdndError, match=r"differ from torch's by 2\.0e-04"):
         export.export(whole.path, "onnx", tmp_path / "s.onnx")
     assert content["made"]
@@ -123,16 +123,16 @@ def test_an_onnx_file_that_answers_otherwise_is_not_written(whole, tmp_path, mon
 
 def test_the_difference_is_the_largest_of_a_logit():
     subject, x = saved(SMALL[0]), torch.rand(3, 3, 32, 32)
-    content, _ = onnx_file.make(subject, {}, x)
+    content, _ = export.onnx(subject, {}, x)
     with torch.no_grad():
         subject.net.linear.bias[7] += 0.5
-    assert onnx_file.difference(content, subject, x) == pytest.approx(0.5, abs=1e-4)
+    assert export.onnx_difference(content, subject, x) == pytest.approx(0.5, abs=1e-4)
 
 
 def test_a_missing_package_is_named_with_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(CrdndError) as caught:
-        onnx_file.make(saved(SMALL[0]), {}, torch.rand(1, 3, 32, 32))
+        export.onnx(saved(SMALL[0]), {}, torch.rand(1, 3, 32, 32))
     assert "onnxscript" in caught.value.what
     assert "pip install 'crdnd-tui[onnx]'" in caught.value.hint
 
@@ -140,7 +140,7 @@ def test_a_missing_package_is_named_with_what_to_install(monkeypatch):
 @pytest.mark.parametrize("name", KEYS)
 def test_robustbench_s_own_nets_take_the_file_strictly(name, tmp_path):
     subject = saved(json.loads(name))
-    content, how, _ = robustbench_file.make(subject)
+    content, how, _ = export.robustbench(subject)
     (tmp_path / "s.pt").write_bytes(content)
     found = torch.load(tmp_path / "s.pt", weights_only=True)
     constants = {key for key in KEYS[name] if key.startswith("normalize.")}
@@ -153,13 +153,13 @@ def test_robustbench_s_own_nets_take_the_file_strictly(name, tmp_path):
 @pytest.mark.parametrize("spec", [{"name": "mobilenet_v2"}, {"name": "small_cnn"}, {"name": "small_resnet"}])
 def test_a_student_that_robustbench_does_not_know_is_refused(spec):
     with pytest.raises(CrdndError, match="RobustBench has no") as caught:
-        robustbench_file.make(saved(spec))
+        export.robustbench(saved(spec))
     assert "safetensors or onnx" in caught.value.hint
 
 
 def test_robustbench_takes_no_small_grey_images():
     with pytest.raises(CrdndError, match="take images of 3 x 32 x 32, this student takes 1 x 8 x 8"):
-        robustbench_file.make(saved({"name": "resnet18"}, data="digits", image=(1, 8, 8)))
+        export.robustbench(saved({"name": "resnet18"}, data="digits", image=(1, 8, 8)))
 
 
 def test_a_file_that_is_there_is_replaced_only_by_force(whole, tmp_path):
