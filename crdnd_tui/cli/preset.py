@@ -5,7 +5,7 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from crdnd_tui.cli import output
-from crdnd_tui.core import presets
+from crdnd_tui.core import cost_summary, presets
 from engine.spec import estimate, toml
 
 
@@ -27,7 +27,7 @@ def check(preset: str, overrides: Sequence[str], seed: int | None, *, as_json: b
         return 0
     output.show_text(toml.dump(config).rstrip() + "\n")
     output.say("")
-    for line in estimate.lines(cost):
+    for line in cost_summary.lines(cost):
         output.say(line)
     return 0
 

@@ -14,10 +14,9 @@ from crdnd_tui.core.follow import Follower
 from crdnd_tui.core.format import duration
 from crdnd_tui.core.state import RunState, fold
 from engine.spec import files, folders, toml
-from engine.spec.budget import Estimate
 from engine.spec.config import PresetTeacher, RunConfig
 from engine.spec.errors import ConfigError
-from engine.spec.estimate import estimate
+from engine.spec.estimate import Estimate, estimate
 from engine.spec.rundir import RunDir, newest_first
 
 MOST = 24  # past runs that are read; the newest

@@ -143,3 +143,15 @@ def size(count_of_bytes: float) -> str:
             break
         value /= 1024
     return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def flops(count_of_flops: int | None) -> str:
+    """`1.11 GFLOP`; unknown for None."""
+    if count_of_flops is None:
+        return "unknown"
+    value, unit = float(count_of_flops), "FLOP"
+    for unit in ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP"):
+        if value < 1000 or unit == "EFLOP":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "FLOP" else f"{value:.2f} {unit}"

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from crdnd_tui.core import forecast
 from crdnd_tui.core.forecast import Past
-from crdnd_tui.core.format import duration
+from crdnd_tui.core.format import duration, flops
 from crdnd_tui.study.standing import Progress, Standing
 from engine.spec.config import RunConfig
 from engine.spec.estimate import estimate
-from engine.spec.units import flops_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class Outlook:
         else:
             told.append("time    unknown: no past run on this machine is like these")
         unknown = f"; {self.flops_unknown} unknown" if self.flops_unknown else ""
-        told.append(f"work    {flops_text(self.flops)}, by the configs{unknown}")
+        told.append(f"work    {flops(self.flops)}, by the configs{unknown}")
         return told
 
 

@@ -11,9 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from engine.spec.errors import DataError
+from engine.spec.errors import DataError, percent
 from engine.spec.events import Warned
-from engine.spec.units import percent
 from engine.types import Dataset, Split
 
 NEARLY_ALL, MANY, FEW = 0.9, 0.1, 3  # shares of a split; and how often a picture may occur before a share counts

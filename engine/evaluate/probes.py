@@ -20,6 +20,7 @@ from engine.losses import cross_entropy, margin
 from engine.runtime.rng import generator_for, seed_all, seed_for
 from engine.spec.attacks import PGD, TITLES, Ascent, AttackSpec, CWInf, PGDRescaled, Restarted, ThreatModel
 from engine.spec.base import Pixels
+from engine.spec.errors import percent
 from engine.spec.marks import (
     DRAWS,
     FAR,
@@ -35,7 +36,6 @@ from engine.spec.marks import (
     radii,
 )
 from engine.spec.outcomes import Outcome, mcnemar_p, wilson
-from engine.spec.units import percent
 
 SIGNIFICANT = 0.05
 SMALLEST = 6  # images: fewer cannot make the exact test significant, 2 / 2^6 is the first p below 0.05

@@ -11,10 +11,10 @@ from engine.evaluate.outcomes import bits
 from engine.evaluate.probes import SMALLEST, STEP_GAP, ProbeResult, SanityContext, called, drops, finding, is_one_step
 from engine.evaluate.twin import Twin
 from engine.spec.attacks import AttackSpec
+from engine.spec.errors import percent
 from engine.spec.files import RESULT_CAP, decoded
 from engine.spec.marks import CHECKS, Finding, Suspicion, concerns, decode_checks, severity
 from engine.spec.outcomes import Outcome
-from engine.spec.units import percent
 
 # Fractions of the images. Published students lose up to 7 points from PGD-20 to AutoAttack; CRDND's rows lose 8 to 12.
 MARGIN_GAP, SUITE_GAP = 0.05, 0.08

@@ -28,9 +28,9 @@ from torch import Tensor, nn
 
 from engine.data.augment import Draws, crop, pad, to_pixels
 from engine.spec import locks, tables
+from engine.spec.errors import bytes_text
 from engine.spec.files import TEMPORARY, free_bytes, nicety, set_aside, sync, sync_folder
 from engine.spec.tables import FORMAT, HEADER, TableError, TableKey, TableMeta
-from engine.spec.units import bytes_text
 from engine.types import Images, Logits
 
 ROWS = {"cpu": 32, "cuda": 512}  # views of a chunk

@@ -17,10 +17,10 @@ from engine.runtime import provenance
 from engine.runtime.rng import seed_for
 from engine.spec.config import RunConfig
 from engine.spec.cost import model_cost
+from engine.spec.errors import bytes_text
 from engine.spec.events import StageStarted, TableFilled, Warned
 from engine.spec.models import ModelSpec
 from engine.spec.tables import TableError, TableKey, tables_folder
-from engine.spec.units import bytes_text
 from engine.teachers.load import TeacherSource
 from engine.types import Dataset, Nets
 

@@ -1,4 +1,4 @@
-"""Every error a user may cause, with what is wrong, where, and what to do about it."""
+"""Every error a user may cause, with what is wrong, where, and what to do about it; amounts in their sentences."""
 
 from collections.abc import Sequence
 
@@ -44,3 +44,14 @@ class DivergedError(CrdndError):
 def brief(error: BaseException, most: int = 200) -> str:
     """What an error says, in one line of at most so many characters."""
     return " ".join(str(error).split())[:most]
+
+
+def percent(fraction: float) -> str:
+    """`47.9 %`, in sentences."""
+    return f"{100 * fraction:.1f} %"
+
+
+def bytes_text(size: int) -> str:
+    """`42.63 MiB`, in sentences."""
+    power = min((max(size, 1).bit_length() - 1) // 10, 4)
+    return f"{size / 1024**power:.{2 if power else 0}f} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"

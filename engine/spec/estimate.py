@@ -1,28 +1,187 @@
-"""What a run will cost, from its config alone: passes, FLOPs, memory, disk.
+"""What a run will cost, from its config alone: passes through the networks, FLOPs, memory, disk.
 
-One multiply-accumulate is 2 FLOPs; only convolutions and linear layers count. What is not known before the data or the
-teacher are read is None, never a guess.
+Counts are of what this engine does, not of the public codes, which repeat some passes. One multiply-accumulate is 2
+FLOPs; only convolutions and linear layers count. What is not known before the data or the teacher are read is None.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
-from engine.spec.attacks import AttackSpec
-from engine.spec.budget import AttackCost, Disk, Estimate, Memory
+from engine.spec import marks
+from engine.spec.attacks import CW2, FGSM, PGD, Ascent, AttackSpec, AutoAttack, PGDRescaled, ThreatModel
 from engine.spec.config import CheckpointTeacher, PresetTeacher, RobustBenchTeacher, RunConfig
 from engine.spec.cost import ModelCost, Shape, model_cost
 from engine.spec.data import FACTS, DataFacts
-from engine.spec.methods import CRDND, IAD
+from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, MethodSpec, Natural
 from engine.spec.models import ModelSpec
-from engine.spec.passes import SURVIVING, Passes, attack_forwards, passes_per_step, suspicion_forwards
 from engine.spec.robustbench import models
-from engine.spec.units import UNKNOWN, bytes_text, flops_text
+from engine.spec.training import Evaluation
 
 FLOAT = 4  # bytes
 EVENT = 220  # bytes of one line of events.jsonl
 REPORTS_PER_EPOCH = 100  # step_done events, as engine.train.loop says them
 DIGITS = 20  # bytes of one number in JSON
 OUTCOME = 3  # bytes of one image in an attack's record: the class it is taken for, and one bit
+SURVIVING = 0.5  # assumed share of images that no part of AutoAttack fools; they are nearly its whole cost
+AUTOATTACK_SURVIVOR = 9_720  # forwards: APGD-CE 202, APGD-T 1818, FAB-T 2700, Square 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passes:
+    """Of one training step, each over the whole batch."""
+
+    student_forward: int
+    input_backward: int  # to the pixels alone; costs about one forward
+    full_backward: int  # to the weights, too; costs about two forwards
+    teacher_forward: int = 0
+
+    @property
+    def student_equivalents(self) -> int:
+        """The student's passes, in forwards."""
+        return self.student_forward + self.input_backward + 2 * self.full_backward
+
+
+def passes_per_step(method: MethodSpec, steps: int, introspects: bool = True) -> Passes:
+    """With an inner maximisation of so many steps; `introspects` is False in IAD's first epochs."""
+    match method:
+        case Natural():
+            return Passes(student_forward=1, input_backward=0, full_backward=1)
+        case PGDAT():
+            return _passes(steps, views=1)
+        case TRADES():  # p(x) of the attack is one forward more: it is taken in the attack's batch-norm mode
+            return _passes(steps, views=2, targets=1)
+        case ARD():
+            return _passes(steps, views=1 if method.alpha == 1 else 2, teacher=1)
+        case IAD():
+            return _passes(steps, views=2, teacher=2) if introspects else _passes(steps, views=1, teacher=1)
+        case RSLAD():
+            return _passes(steps, views=2, teacher=1)
+        case CRDND():
+            return _passes(steps, views=2, teacher=2)
+
+
+def _passes(steps: int, views: int, targets: int = 0, teacher: int = 0) -> Passes:
+    """`views`: which of x and x' the student learns from; `targets`: its forwards without gradient."""
+    return Passes(
+        student_forward=steps + views + targets, input_backward=steps, full_backward=views, teacher_forward=teacher
+    )
+
+
+def attack_forwards(attack: AttackSpec) -> int:
+    """Forwards per image, an input backward counted as one, the closing judgement included.
+
+    An upper bound, far above what protocol `worst` needs; but for AutoAttack, which leaves an image when it is fooled,
+    and where `SURVIVING` is an assumption.
+    """
+    match attack:
+        case FGSM():
+            return 3
+        case CW2():
+            return 2 * attack.search_steps * attack.steps + 1
+        case AutoAttack():
+            return round(SURVIVING * AUTOATTACK_SURVIVOR) + 1
+        case PGDRescaled():
+            return attack.climbs * attack.restarts * (2 * attack.steps + 1)
+        case _:
+            return attack.restarts * (2 * attack.steps + 1)
+
+
+def check_forwards(evaluation: Evaluation, threat_model: ThreatModel, images: int) -> tuple[int, int]:
+    """Of all checks of one checkpoint with so many images: forwards of the student or its twin, and of the teacher.
+
+    An estimate: `SURVIVING` of the images are climbed again where rescaled PGD is compared with restarts, which honest
+    models seldom need.
+    """
+    if not evaluation.suspect:
+        return 0, 0
+    looked, climbed, far = (min(some, images) for some in (marks.LOOK, marks.CLIMB, marks.FAR))
+    climbs = [attack for attack in evaluation.attacks if attack.module == "pgd" and isinstance(attack, Ascent)]
+    steps = climbs[0].steps if climbs else PGD().steps
+    sweep = len(marks.radii(float(threat_model.epsilon))) - 1
+    own = 3 * looked + 3 * climbed  # logits twice, the last third again; gradients of two losses
+    own += min(marks.PLANTED, images) * (2 * marks.PLANTED_STEPS + 4)
+    own += far * (sweep * (2 * marks.SWEEP_STEPS + 1) + 2 * marks.FAR_STEPS + 1)
+    own += climbed * (marks.DRAWS + (2 * marks.LONGER * steps + 1 if climbs else 0))
+    own += far * 2 + far * 2 * steps  # what teacher and twin give is looked at; the twin is climbed on
+    rescaled = [attack for attack in evaluation.attacks if isinstance(attack, PGDRescaled)]
+    if climbs:
+        own += round(SURVIVING * images * sum(attack_forwards(attack) for attack in rescaled))
+    return own, far * 2 * steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackCost:
+    """Of one attack of the evaluation, over all checkpoints that are judged."""
+
+    attack: str
+    forwards: int  # per image, an input backward counted as one
+    images: int
+    flops: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes in float32 beside what PyTorch itself takes."""
+
+    weights: int
+    gradients: int
+    momentum: int
+    activations: int  # of all forwards whose graphs wait for the backward pass of one step
+    teacher: int | None  # weights; None when its architecture is not known
+    data: int  # uint8 images and int64 labels of the training split
+    evaluation: int  # weights and activations of one attack step at the evaluation's batch size
+
+    @property
+    def training(self) -> int:
+        """While training; without the teacher where that is not known."""
+        return self.weights + self.gradients + self.momentum + self.activations + (self.teacher or 0) + self.data
+
+    @property
+    def peak(self) -> int:
+        """The larger of training and evaluation, which do not overlap."""
+        return max(self.training, self.evaluation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """Bytes of the run folder."""
+
+    checkpoints: int  # the newest and the one before it: weights and momentum
+    weights: int  # best and last
+    events: int
+    results: int  # outcomes of every image, and the gallery's pixels
+
+    @property
+    def total(self) -> int:
+        """Of the whole folder."""
+        return self.checkpoints + self.weights + self.events + self.results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Of one run, without that of its teacher's training."""
+
+    passes: Passes  # of one step; IAD's first epochs take fewer
+    student: ModelCost | None = None
+    teacher: ModelCost | None = None
+    needs_teacher: bool
+    images: int | None = None  # seen per epoch
+    steps: int | None = None  # of the whole run
+    flops_per_image: int | None = None  # of one training step
+    training_flops: int | None = None
+    validation_flops: int | None = None
+    evaluation: tuple[AttackCost, ...] = ()
+    checks: AttackCost | None = None  # of the evaluation's figures; None where none are made
+    evaluation_flops: int | None = None  # with its checks
+    memory: Memory | None = None
+    disk: Disk | None = None
+
+    @property
+    def flops(self) -> int | None:
+        """Of training, validation and evaluation together."""
+        parts = (self.training_flops, self.validation_flops, self.evaluation_flops)
+        known = [part for part in parts if part is not None]
+        return sum(known) if len(known) == len(parts) else None
 
 
 def estimate(
@@ -34,42 +193,26 @@ def estimate(
     test_images: int | None = None,
     teacher_model: ModelSpec | None = None,
 ) -> Estimate:
-    """The cost of `config`. What is left None is taken from the catalog, or stays unknown.
+    """The cost of `config`. What is left None is taken from `FACTS`, or stays unknown.
 
     `train_images` is the official training split, from which the validation images are still to be held out.
     `teacher_model` is needed only where neither the config nor our table of RobustBench ids says it: saved runs.
     """
-    known = FACTS.get(config.data.name)
-    if known is not None:
-        image, classes = image or known.image, classes or known.classes
-        train_images, test_images = train_images or known.train, test_images or known.test
+    if facts := FACTS.get(config.data.name):
+        image, classes = image or facts.image, classes or facts.classes
+        train_images, test_images = train_images or facts.train, test_images or facts.test
     passes = passes_per_step(config.method, config.inner.steps)
-    blank = Estimate(
-        passes=passes,
-        student=None,
-        teacher=None,
-        needs_teacher=config.method.needs_teacher,
-        images=None,
-        steps=None,
-        flops_per_image=None,
-        training_flops=None,
-        validation_flops=None,
-        evaluation=(),
-        checks=None,
-        evaluation_flops=None,
-        memory=None,
-        disk=None,
-    )
+    known = Estimate(passes=passes, needs_teacher=config.method.needs_teacher)
     if image is None or classes is None:
-        return blank
+        return known
     student = model_cost(config.student, classes, image)
     model = teacher_model or _teacher_model(config)
     teacher = model_cost(model, classes, image) if config.method.needs_teacher and model is not None else None
-    blank = replace(blank, student=student, teacher=teacher, flops_per_image=_flops(passes, student, teacher))
+    known = replace(known, student=student, teacher=teacher, flops_per_image=_flops(passes, student, teacher))
     if train_images is None or test_images is None:
-        return blank
+        return known
     facts = DataFacts(image=image, classes=classes, train=train_images, test=test_images)
-    return _counted(blank, config, facts, student)
+    return _counted(known, config, facts, student)
 
 
 def _counted(part: Estimate, config: RunConfig, facts: DataFacts, student: ModelCost) -> Estimate:
@@ -150,7 +293,7 @@ def _evaluation(config: RunConfig, judged: int, student: ModelCost) -> tuple[Att
 
 def _checks(config: RunConfig, judged: int, student: ModelCost, teacher: ModelCost | None) -> AttackCost | None:
     """Of all checkpoints; the teacher counts where it is known."""
-    own, asked = suspicion_forwards(config.evaluation, config.threat_model, judged)
+    own, asked = check_forwards(config.evaluation, config.threat_model, judged)
     if not own:
         return None
     checkpoints = len(config.evaluation.checkpoints)
@@ -189,94 +332,3 @@ def _disk(config: RunConfig, facts: DataFacts, judged: int, student: ModelCost) 
         events=EVENT * ((reports + 2) * epochs + validations + records) + matrices * epochs,
         results=records * (OUTCOME * (judged + facts.classes**2) + config.evaluation.gallery * example),
     )
-
-
-def lines(estimate: Estimate) -> list[str]:
-    """Headed blocks of `name  value` rows; every value carries its unit."""
-    blocks = {
-        "passes per step": _pass_rows(estimate),
-        "model": _model_rows(estimate),
-        "FLOPs": _flop_rows(estimate),
-        f"evaluation (assuming {SURVIVING:.0%} of the images survive AutoAttack)": _attack_rows(estimate),
-        "memory (float32, without the workspaces of libraries)": _memory_rows(estimate),
-        "disk": _disk_rows(estimate),
-    }
-    width = max(len(name) for rows in blocks.values() for name, _ in rows)
-    text: list[str] = []
-    for head, rows in blocks.items():
-        text += [head, *(f"  {name:<{width}}  {value}" for name, value in rows)]
-    return text
-
-
-def _count(value: int | None, unit: str) -> str:
-    return UNKNOWN if value is None else f"{value:,} {unit}"
-
-
-def _pass_rows(estimate: Estimate) -> list[tuple[str, str]]:
-    passes = estimate.passes
-    return [
-        ("student forward", f"{passes.student_forward} passes"),
-        ("student input backward", f"{passes.input_backward} passes"),
-        ("student full backward", f"{passes.full_backward} passes"),
-        ("teacher forward", f"{passes.teacher_forward} passes"),
-    ]
-
-
-def _model_rows(estimate: Estimate) -> list[tuple[str, str]]:
-    rows = [("student", _model(estimate.student))]
-    return [*rows, ("teacher", _model(estimate.teacher))] if estimate.needs_teacher else rows
-
-
-def _model(cost: ModelCost | None) -> str:
-    if cost is None:
-        return UNKNOWN
-    return f"{cost.parameters:,} parameters, {flops_text(2 * cost.macs)} per forward of one image"
-
-
-def _flop_rows(estimate: Estimate) -> list[tuple[str, str]]:
-    return [
-        ("one step, per image", flops_text(estimate.flops_per_image)),
-        ("images per epoch", _count(estimate.images, "images")),
-        ("steps", _count(estimate.steps, "steps")),
-        ("training", flops_text(estimate.training_flops)),
-        ("validation", flops_text(estimate.validation_flops)),
-        ("evaluation", flops_text(estimate.evaluation_flops)),
-        ("whole run", flops_text(estimate.flops)),
-    ]
-
-
-def _attack_rows(estimate: Estimate) -> list[tuple[str, str]]:
-    return [
-        (row.attack, f"{row.images:,} images x {row.forwards:,} forwards, {flops_text(row.flops)}")
-        for row in (*estimate.evaluation, *([estimate.checks] if estimate.checks else []))
-    ] or [("attacks", UNKNOWN)]
-
-
-def _memory_rows(estimate: Estimate) -> list[tuple[str, str]]:
-    memory = estimate.memory
-    if memory is None:
-        return [("peak", UNKNOWN)]
-    return [
-        ("weights", bytes_text(memory.weights)),
-        ("gradients", bytes_text(memory.gradients)),
-        ("momentum", bytes_text(memory.momentum)),
-        ("activations", bytes_text(memory.activations)),
-        ("teacher's weights", bytes_text(memory.teacher)),
-        ("training images", bytes_text(memory.data)),
-        ("training", bytes_text(memory.training) + (" and the teacher" if memory.teacher is None else "")),
-        ("evaluation", bytes_text(memory.evaluation)),
-        ("peak", bytes_text(memory.peak)),
-    ]
-
-
-def _disk_rows(estimate: Estimate) -> list[tuple[str, str]]:
-    disk = estimate.disk
-    if disk is None:
-        return [("run folder", UNKNOWN)]
-    return [
-        ("checkpoints", bytes_text(disk.checkpoints)),
-        ("weights", bytes_text(disk.weights)),
-        ("events", bytes_text(disk.events)),
-        ("results", bytes_text(disk.results)),
-        ("run folder", bytes_text(disk.total)),
-    ]

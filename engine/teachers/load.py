@@ -24,12 +24,11 @@ from engine.spec.attacks import Ascent, ThreatModel
 from engine.spec.base import Pixels
 from engine.spec.config import CheckpointTeacher, PresetTeacher, RobustBenchTeacher, RunConfig, RunTeacher, TeacherSpec
 from engine.spec.data import DataSpec
-from engine.spec.errors import TeacherError
+from engine.spec.errors import TeacherError, percent
 from engine.spec.events import TeacherChecked, TrainingStarted, Validated, Warned
 from engine.spec.folders import equal_runs, finished_run
 from engine.spec.models import ModelSpec
 from engine.spec.rundir import RunDir
-from engine.spec.units import percent
 from engine.teachers import download, foreign
 from engine.types import Dataset, Images, Logits, Split
 

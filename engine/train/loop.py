@@ -22,9 +22,9 @@ from engine.runtime.interrupt import Stopped
 from engine.runtime.rng import seed_for
 from engine.spec.config import RunConfig
 from engine.spec.errors import DivergedError
+from engine.spec.estimate import passes_per_step
 from engine.spec.events import DeviceSampled, EpochDone, Event, StepDone, Validated
 from engine.spec.methods import IAD
-from engine.spec.passes import passes_per_step
 from engine.train import optim
 from engine.train.metrics import EpochMetrics
 from engine.train.step import maximiser, train_step

@@ -18,9 +18,9 @@ from engine.runtime.distributed import Ranks, join
 from engine.runtime.interrupt import Stopped
 from engine.spec.attacks import ThreatModel
 from engine.spec.base import Pixels
+from engine.spec.estimate import passes_per_step
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, Natural
 from engine.spec.models import SmallCNN, WideResNet
-from engine.spec.passes import passes_per_step
 from engine.spec.training import Inner
 from engine.train.step import maximiser, train_step
 from engine.types import Nets

@@ -12,9 +12,9 @@ from engine.fast.plan import FastPlan
 from engine.runtime.interrupt import Stopped
 from engine.spec.attacks import ThreatModel
 from engine.spec.base import Pixels
+from engine.spec.estimate import passes_per_step
 from engine.spec.events import StepDone
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, Natural
-from engine.spec.passes import passes_per_step
 from engine.spec.training import Inner, Training
 from engine.train import optim
 from engine.train.loop import Trainer

@@ -12,8 +12,8 @@ from engine.fast.folding import FoldedNet
 from engine.fast.graph import tensors
 from engine.fast.path import FastPath
 from engine.fast.plan import FastPlan
+from engine.spec.estimate import passes_per_step
 from engine.spec.methods import CRDND, IAD, RSLAD, TRADES
-from engine.spec.passes import passes_per_step
 from engine.train.step import maximiser
 from engine.types import Loss, Nets, TrainingMethod
 from tests.engine.fast_bench import BALL, EVAL, METHODS, TRAIN, Net, batch, furthest, nets, steps, trainer, views

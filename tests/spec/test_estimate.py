@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
+from crdnd_tui.core.cost_summary import lines
+from crdnd_tui.core.format import flops
 from engine.spec.attacks import CW2, FGSM, PGD, PGDSAT, AutoAttack, CWInf, PGDRescaled
-from engine.spec.budget import Estimate
 from engine.spec.config import RunConfig
 from engine.spec.cost import model_cost
 from engine.spec.data import FACTS
-from engine.spec.estimate import REPORTS_PER_EPOCH, estimate, lines
+from engine.spec.errors import bytes_text
+from engine.spec.estimate import REPORTS_PER_EPOCH, Estimate, Passes, attack_forwards, estimate, passes_per_step
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, Natural
 from engine.spec.models import ResNet18, WideResNet
-from engine.spec.passes import Passes, attack_forwards, passes_per_step
-from engine.spec.units import bytes_text, flops_text
 
 RN18, WRN = (model_cost(spec, 10, (3, 32, 32)) for spec in (ResNet18(), WideResNet()))
 TEACHER = {"checkpoint": "model_cifar_wrn.pt", "model": {"name": "wide_resnet"}}
@@ -210,9 +210,9 @@ def test_the_splits_of_the_digits_are_all_of_its_1797_images() -> None:
 
 
 def test_units_are_scaled_for_reading() -> None:
-    assert [flops_text(n) for n in (12, 1_110_000_000, 25 * 10**17)] == ["12 FLOP", "1.11 GFLOP", "2.50 EFLOP"]
+    assert [flops(n) for n in (12, 1_110_000_000, 25 * 10**17)] == ["12 FLOP", "1.11 GFLOP", "2.50 EFLOP"]
     assert [bytes_text(n) for n in (1023, 1536, 44_695_848)] == ["1023 B", "1.50 KiB", "42.63 MiB"]
-    assert flops_text(None) == bytes_text(None) == "unknown"
+    assert flops(None) == "unknown"
 
 
 def test_the_text_is_aligned_and_names_every_part() -> None:

@@ -13,7 +13,7 @@ from engine.spec import toml
 from engine.spec.attacks import CW2, AutoAttack
 from engine.spec.config import RobustBenchTeacher, RunConfig
 from engine.spec.data import FACTS
-from engine.spec.passes import passes_per_step
+from engine.spec.estimate import passes_per_step
 from engine.spec.robustbench import lookup
 from engine.spec.training import Cosine, MultiStep
 from engine.train import optim

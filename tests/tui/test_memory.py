@@ -11,8 +11,7 @@ from crdnd_tui.core import gpu
 from crdnd_tui.queue import agenda, memory, occupancy, worker
 from crdnd_tui.queue.sharing import Space, need
 from crdnd_tui.queue.tickets import Queue
-from engine.spec.budget import Memory
-from engine.spec.estimate import estimate
+from engine.spec.estimate import Memory, estimate
 from engine.spec.rundir import RunDir
 from engine.spec.toml import read
 from tests.tui.fake_nvml import GIB, FakeNvml

@@ -6,14 +6,12 @@ from pathlib import Path
 
 from crdnd_tui.core import forecast, library, presets
 from crdnd_tui.core.forecast import NOTHING, Forecast, Past
-from crdnd_tui.core.format import duration, size
+from crdnd_tui.core.format import duration, flops, size
 from crdnd_tui.core.kinds import Option
 from crdnd_tui.core.text import one_line
 from engine.spec import files, folders
-from engine.spec.budget import Estimate
 from engine.spec.config import RunConfig
-from engine.spec.estimate import estimate
-from engine.spec.units import flops_text
+from engine.spec.estimate import Estimate, estimate
 
 Row = tuple[str, str, str]  # what, its value, more of it
 
@@ -81,14 +79,14 @@ def rows(config: RunConfig, prospect: Prospect | None) -> list[Row]:
     step = f"{passes.student_forward} forward, {back}"
     teacher = f"teacher {passes.teacher_forward} forward" if passes.teacher_forward else "no teacher"
     steps = f"{cost.steps:,} steps" if cost.steps is not None else "steps unknown before the data are read"
-    evaluation = flops_text(cost.evaluation_flops)
+    evaluation = flops(cost.evaluation_flops)
     return [
         _time_row(prospect),
         ("step", f"student {step}", teacher),
         (
             "compute",
-            flops_text(cost.flops),
-            f"training {flops_text(cost.training_flops)}, evaluation {evaluation}; {config.training.epochs:,} epochs, "
+            flops(cost.flops),
+            f"training {flops(cost.training_flops)}, evaluation {evaluation}; {config.training.epochs:,} epochs, "
             f"{steps}",
         ),
         ("memory", *_memory(cost)),

@@ -14,7 +14,7 @@ from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from crdnd_tui.core import presets, starting
+from crdnd_tui.core import cost_summary, presets, starting
 from crdnd_tui.core.crews import invitation
 from crdnd_tui.core.draft import DraftError
 from crdnd_tui.core.starting import Start
@@ -101,7 +101,7 @@ class NewScreen(Desk):
             lines = [editing.short(problem) for problem in editing.problems]
             self.app.push_screen(Sheet("Not valid yet", reading(lines)))
             return
-        cost = estimate.lines(estimate.estimate(config))
+        cost = cost_summary.lines(estimate.estimate(config))
         lines = [*cost, "", f"config hash {config.config_hash}", "", *toml.dump(config).rstrip().splitlines()]
         self.app.push_screen(Sheet("Dry run: the whole config, and its cost", reading(lines)))
 
