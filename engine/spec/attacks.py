@@ -5,45 +5,41 @@
 
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from engine.spec.base import Many, NonNegative, Pixels, Positive, Spec, Steps
 
 Start = Literal["clean", "uniform", "gaussian"]
 
 
-def _positive(distance: Pixels, otherwise: str) -> Pixels:
-    if distance <= 0.0:
-        raise ValueError(otherwise)
-    return distance
+def _positive(words: str) -> AfterValidator:
+    def check(distance: Pixels) -> Pixels:
+        if distance <= 0.0:
+            raise ValueError(f"{words} 0 nobody is attacked")
+        return distance
+
+    return AfterValidator(check)
+
+
+StepSize = Annotated[Pixels, _positive("by steps of length")]
 
 
 class ThreatModel(Spec):
     """What the adversary may do: move each pixel by at most epsilon, and stay in [0, 1]."""
 
     norm: Literal["linf"] = "linf"
-    epsilon: Pixels = Pixels(8 / 255)
+    epsilon: Annotated[Pixels, _positive("within a radius of")] = Pixels(8 / 255)
     """Radius of the ball, in pixel units of [0, 1]."""
-
-    @field_validator("epsilon")
-    @classmethod
-    def _has_room(cls, epsilon: Pixels) -> Pixels:
-        return _positive(epsilon, "within a radius of 0 nobody is attacked")
 
 
 class Ascent(Spec):
     """How an adversary climbs: projected gradient ascent by signs."""
 
     steps: Steps = 20
-    step_size: Pixels = Pixels(2 / 255)
+    step_size: StepSize = Pixels(2 / 255)
     """Length of one step, in pixel units."""
     start: Start = "uniform"
     """Where the climb begins: the image itself, uniform in the ball, or 0.001 x normal noise around it."""
-
-    @field_validator("step_size")
-    @classmethod
-    def _climbs(cls, step_size: Pixels) -> Pixels:
-        return _positive(step_size, "by steps of length 0 nobody is attacked")
 
 
 RESERVED = frozenset({"gallery", "suspect"})  # files beside the results of the attacks
@@ -102,7 +98,7 @@ class PGDTRADES(Restarted):
 
     title: ClassVar[str] = "PGD-TRADES"
     name: Literal["pgd_trades"] = "pgd_trades"
-    step_size: Pixels = Pixels(0.003)
+    step_size: StepSize = Pixels(0.003)
 
 
 class CWInf(Restarted):

@@ -81,7 +81,19 @@ TeacherSpec = Annotated[
 ]
 
 
-class RunConfig(Spec):
+class _Config(Spec):
+    def to_table(self) -> dict[str, Any]:
+        """Plain TOML values with every default written out."""
+        table: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
+        return table
+
+    @property
+    def config_hash(self) -> str:
+        """SHA-256 of all that can change the numbers; equal hashes are equal experiments."""
+        return _digest(_nameless(self.to_table()))
+
+
+class RunConfig(_Config):
     """One experiment: who learns what from whom, against which adversary, and how it is judged."""
 
     name: Annotated[str, Field(max_length=120)] = ""
@@ -104,16 +116,6 @@ class RunConfig(Spec):
         if not self.method.needs_teacher and self.teacher is not None:
             raise ValueError(f"the method {self.method.name} has no teacher: remove the [teacher] table")
         return self
-
-    def to_table(self) -> dict[str, Any]:
-        """Plain TOML values with every default written out."""
-        table: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
-        return table
-
-    @property
-    def config_hash(self) -> str:
-        """SHA-256 of all that can change the numbers; equal hashes are equal experiments."""
-        return _digest(_nameless(self.to_table()))
 
     @property
     def group_hash(self) -> str:
@@ -143,7 +145,7 @@ class RunConfig(Spec):
                 return self.teacher.config.student.title if self.teacher.config else self.teacher.preset
 
 
-class JudgeConfig(Spec):
+class JudgeConfig(_Config):
     """No training: a saved student, or any checkpoint, judged (again) by `crdnd evaluate`."""
 
     kind: Literal["evaluation"] = "evaluation"
@@ -159,16 +161,6 @@ class JudgeConfig(Spec):
         if isinstance(self.subject, PresetTeacher):
             raise ValueError("a preset has no weights to judge: run it, then evaluate the run")
         return self
-
-    def to_table(self) -> dict[str, Any]:
-        """Plain TOML values with every default written out."""
-        table: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
-        return table
-
-    @property
-    def config_hash(self) -> str:
-        """SHA-256 of all that can change the numbers."""
-        return _digest(_nameless(self.to_table()))
 
 
 def name_protocol(table: dict[str, Any]) -> None:

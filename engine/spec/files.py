@@ -117,15 +117,7 @@ def sha256(path: Path) -> str:
 
 def tail(path: Path | str, cap: int = 1 << 14) -> bytes:
     """The last bytes of a file; empty when it cannot be read."""
-    descriptor = open_regular(path)
-    if descriptor is None:
-        return b""
-    try:
-        return os.pread(descriptor, cap, max(0, os.fstat(descriptor).st_size - cap))
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)
+    return (ends(path, 0, cap) or [b""])[-1]
 
 
 def ends(path: Path | str, head: int, end: int) -> list[bytes]:

@@ -1,124 +1,23 @@
-"""Marks: why a number may not mean what it says; the checks that give them; `suspect.json`, where both are kept.
+"""Why a number may not mean what it says: marks (`marks.toml`), the checks that give them, and `suspect.json`.
 
 A red mark strikes its figure: it is not believed, never bold, and never leads. An amber one informs.
 """
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
+import tomli
 from msgspec import Struct
 
 Severity = Literal["red", "amber"]
 
-MARKS: dict[str, str] = {
-    "margin_below_ce": "The margin attack finds far more adversarial images than the cross-entropy attack, which the "
-    "scale of the logits probably misleads. Believe the worst case.",
-    "suite_below_pgd": "AutoAttack finds far more adversarial images than PGD, which this model probably "
-    "misleads. Believe the worst case.",
-    "rescaled_below_ce": "Rescaling the logits makes the cross-entropy attack much stronger, so their scale hides "
-    "gradients. Believe the worst case.",
-    "fgsm_below_pgd": "One step fools more images than many steps, which an undisturbed gradient cannot do. Look for "
-    "masked gradients.",
-    "steps_help": "Five times the steps fool many more images, so the attack had not converged. Give it more steps.",
-    "epsilon_unbounded": "Not even radius 0.5, where every image may turn grey, brings the accuracy to zero, so "
-    "gradients do not lead the attack. Look for masked gradients.",
-    "radius_not_monotone": "A larger radius leaves more images than a smaller one within it, so the attack loses its "
-    "way. Look for masked gradients.",
-    "zero_gradient": "Many images have an input gradient of exactly zero, so attacks that follow it stand still. "
-    "Look for rounding, saturation or detached inputs.",
-    "some_zero_gradients": "A few images have an input gradient of exactly zero, so attacks that follow it stand still "
-    "there. Look for rounding, saturation or detached inputs.",
-    "planted_missed": "A mistake was planted at a known point of the ball around each of a few images, and the attack "
-    "did not find it. Look for masked gradients.",
-    "corners_stronger": "Random corners of the ball fool more images than this attack, which follows a gradient. Look "
-    "for masked gradients.",
-    "transfer_stronger": "Adversarial images of the teacher fool this student more often than its own. Look for masked "
-    "gradients.",
-    "twin_stronger": "Adversarial images of the naturally trained twin fool this student more often than its own. Look "
-    "for masked gradients.",
-    "non_finite": "The model gave logits or gradients that are not finite; such images count as wrong. Look for an "
-    "overflow in the model.",
-    "constant_output": "The model gives every image the same answer; its accuracy is the share of one class. Check the "
-    "weights and the normalisation.",
-    "probabilities": "The model gives probabilities, not logits, which weakens every attack on the cross-entropy. "
-    "Take away its last softmax.",
-    "non_deterministic": "Two passes over the same images differ, so an attack on one pass may miss the other. Switch "
-    "randomness off, or average over it.",
-    "train_mode": "The answer to one image depends on the others in the batch, as batch norm's does in train mode. "
-    "Judge the model in eval mode.",
-    "subset": "Only a part of the split was judged. Judge the whole split for a figure that can be compared.",
-    "few_images": "So few images were judged that the interval is wider than ten points. Judge more images.",
-    "autoattack_randomised": "AutoAttack suspects a randomised model, for which its standard version is too weak. "
-    "Switch randomness off, or use its version for randomised models.",
-    "autoattack_probabilities": "AutoAttack sees probabilities where it needs logits. Take away the last softmax.",
-    "autoattack_zero_gradient": "AutoAttack met images with zero gradient, so its gradient attacks may be unreliable "
-    "here. Look for rounding, saturation or detached inputs.",
-    "autoattack_square": "Square, which needs no gradient, still fooled over 0.2 % of the images after the gradient "
-    "attacks. Look for masked gradients.",
-    "autoattack_dynamic": "The model computes gradients in its own forward pass; AutoAttack may be too weak. Attack "
-    "the whole procedure instead.",
-    "autoattack_few_classes": "The targeted DLR loss needs four classes, so APGD-T was left out of the "
-    "standard suite. Compare the figure only with others of as few classes.",
-    "above_worst_case": "All attacks together leave far fewer images than this one alone, so this figure overstates "
-    "the robustness. Believe the worst case.",
-    "ten_above_worst": "All attacks together leave over ten points less than this one alone, so this figure flatters. "
-    "Believe the worst case.",
-    "rescored_differently": "Asked again about adversarial images, the model answered differently about some. Look "
-    "for randomness, or answers that depend on the batch.",
-    "train_subset": "The student was trained on a part of the training images. Compare it only with others of as few.",
-    "teacher_at_chance": "The teacher is hardly more often right than by chance, so there is little to learn from it. "
-    "Check its checkpoint, its normalisation and its classes.",
-    "teacher_less_robust": "The teacher is less robust here than its source says. Check its checkpoint, its "
-    "normalisation and the radius that the figure belongs to.",
-    "teacher_below_record": "The teacher is right less often on these images than its own run recorded on others. "
-    "Give it the data that it was trained for.",
-    "shared_images": "Some test images are training images, too, so the figure is partly one of memory. Take them out "
-    "of one of the splits.",
-    "one_class_test": "All test images belong to one class, so a constant answer may be right on all. Add test images "
-    "of the others.",
-    "untested_class": "Some class has no test image, so nothing is known of it. Add test images of every class.",
-    "repeated_images": "One picture stands in a split many times and counts as often. Look for images that were "
-    "clipped, or copied.",
-    "blank_images": "Most images of a split are of one colour, or nearly. Look at how they were saved.",
-    "dark_images": "No pixel of a split is brighter than a quarter of white, so the radius is large for what is in "
-    "the images. Scale them to 0 to 255.",
-    "does_not_agree": "What the run's files say of this figure does not agree, so one of them is damaged or was "
-    "changed. `crdnd verify` says which.",
-}
-"""Codes of `Warned` events and of the `marks` of an outcome."""
-
-RED = frozenset(
-    {
-        "above_worst_case",
-        "zero_gradient",
-        "planted_missed",
-        "corners_stronger",
-        "transfer_stronger",
-        "twin_stronger",
-        "constant_output",
-        "non_finite",
-        "non_deterministic",
-        "train_mode",
-        "autoattack_randomised",
-        "rescored_differently",
-        "does_not_agree",
-    }
-)
+_TABLE: dict[str, dict[str, Any]] = tomli.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+MARKS: dict[str, str] = {code: str(row["text"]) for code, row in _TABLE.items()}
+"""Codes of `Warned` events and of the `marks` of an outcome: what they mean, and what to do."""
+RED = frozenset(code for code, row in _TABLE.items() if row.get("red"))
 """Codes of figures that are not believed."""
-
-
-UNDER_ATTACK = frozenset(
-    {
-        "zero_gradient",
-        "some_zero_gradients",
-        "planted_missed",
-        "corners_stronger",
-        "transfer_stronger",
-        "twin_stronger",
-        "epsilon_unbounded",
-        "radius_not_monotone",
-    }
-)
+UNDER_ATTACK = frozenset(code for code, row in _TABLE.items() if row.get("under_attack"))
 """Codes that say how well attacks work on this model, and nothing of its clean accuracy."""
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import stat
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,6 @@ from engine.spec import files
 from engine.spec.errors import RunFolderError
 
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,119}")
-STATUS_CAP = 1 << 16  # bytes of a status that are looked at for the time of creation
 _CREATED = re.compile(rb'"created":\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)(?=[,}\s])')
 _DATED = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(?![0-9])")
 _begun: dict[tuple[Path, str], float] = {}  # known for good
@@ -104,18 +102,7 @@ def created(run: Path) -> float:
 
     Ids are UTC; older ones are of the local time where they were made.
     """
-    content = b""
-    try:
-        file = os.open(f"{run}/status.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        file = -1
-    if file >= 0:
-        try:
-            content = os.read(file, STATUS_CAP) if stat.S_ISREG(os.fstat(file).st_mode) else b""
-        except OSError:
-            content = b""
-        finally:
-            os.close(file)
+    content = files.read(f"{run}/status.json") or b""
     said = _CREATED.search(content)
     if said is not None and (seconds := float(said[1])) > 0.0:
         return seconds

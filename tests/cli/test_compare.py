@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from engine.spec.outcomes import mcnemar, unpack
+from engine.spec.outcomes import mcnemar_p, unpack
 from tests.cli.conftest import Crdnd
 from tests.tui.compare import alive
 from tests.tui.pilot import recorded
@@ -56,9 +56,10 @@ def test_the_test_is_mcnemars_on_the_stored_outcomes(crdnd: Crdnd, shelf: Path) 
     keys = [column["key"] for column in found["columns"]]
     start = [row["group"] for row in found["rows"]].index("AutoAttack")
     cells = dict(zip(keys, found["rows"][start]["cells"], strict=True))
-    b, c, p = mcnemar(bits(shelf, CRDND, "autoattack"), bits(shelf, RSLAD, "autoattack"))
+    pairs = list(zip(bits(shelf, CRDND, "autoattack"), bits(shelf, RSLAD, "autoattack"), strict=True))
+    b, c = pairs.count((True, False)), pairs.count((False, True))
     assert (cells["b"]["value"], cells["c"]["value"], cells["n"]["value"]) == (b, c, 597)
-    assert cells["p"]["value"] == pytest.approx(p, rel=1e-9)
+    assert cells["p"]["value"] == pytest.approx(mcnemar_p(b, c), rel=1e-9)
     assert cells["difference"]["value"] == pytest.approx(100 * (b - c) / 597)
 
 

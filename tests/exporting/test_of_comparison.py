@@ -11,7 +11,7 @@ from crdnd_tui.write.document import Cell
 from crdnd_tui.write.numbers import legend
 from crdnd_tui.write.of_comparison import comparison_document
 from engine.spec.events import Validated
-from engine.spec.outcomes import mcnemar, wilson
+from engine.spec.outcomes import mcnemar_p, wilson
 from tests.tui.sides import cell, judged, outcomes, seen, side, trained
 
 BASE = "1" * 50 + "0" * 50
@@ -56,7 +56,7 @@ def test_two_runs_are_compared_image_by_image():
     found = values(table(document, "differences"), "other")
     assert found["difference"].value == pytest.approx(10.0)
     assert (found["b"].value, found["c"].value, found["n"].value) == (20, 10, 100)
-    assert found["p"].value == pytest.approx(mcnemar([True] * 20 + [False] * 10, [False] * 20 + [True] * 10).p)
+    assert found["p"].value == pytest.approx(mcnemar_p(20, 10))
     assert found["difference"].low < 10 < found["difference"].high
     assert "pairs" not in found  # columns that nobody fills are left out
     assert document.lead[-1] == (

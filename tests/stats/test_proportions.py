@@ -19,19 +19,17 @@ def test_mcnemar_by_hand(b, c, p):
     assert mcnemar_p(b, c) == pytest.approx(p, abs=1e-15)
 
 
-def test_mcnemar_agrees_with_scipy_and_statsmodels():
+def test_mcnemar_agrees_with_statsmodels():
     dice = random.Random(3)
     for _ in range(400):
         b, c = dice.randrange(200), dice.randrange(200)
-        if b + c:
-            assert mcnemar_p(b, c) == pytest.approx(stats.binomtest(b, b + c).pvalue, rel=1e-9)
         table = [[dice.randrange(500), b], [c, dice.randrange(500)]]
         assert mcnemar_p(b, c) == pytest.approx(contingency_tables.mcnemar(table, exact=True).pvalue, abs=1e-9)
 
 
 @pytest.mark.parametrize(("b", "c"), [(50_000, 50_000), (50_300, 49_700), (51_000, 49_000), (40_000, 60_000)])
 def test_mcnemar_of_a_hundred_thousand_images_neither_overflows_nor_loses_digits(b, c):
-    assert mcnemar_p(b, c) == pytest.approx(stats.binomtest(b, b + c).pvalue, rel=1e-8, abs=1e-300)
+    assert mcnemar_p(b, c) == pytest.approx(min(1.0, 2 * stats.binom.cdf(min(b, c), b + c, 0.5)), rel=1e-8, abs=1e-300)
     assert mcnemar_p(b, c) == mcnemar_p(c, b)
 
 
