@@ -8,7 +8,7 @@ from crdnd_tui.chart.scatter import Point, scatter
 from crdnd_tui.core import report
 from crdnd_tui.core.text import one_line
 from crdnd_tui.core.text import plain as in_ascii
-from crdnd_tui.write import numbers, origins, plain
+from crdnd_tui.write import numbers, plain
 from crdnd_tui.write.document import Document, Figure
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -71,10 +71,10 @@ def behind(document: Document, width: int, *, ascii_only: bool) -> list[Text]:
     made = [Text(), *plain.runs(document.origins, width, ascii_only=ascii_only), Text()] if document.origins else []
     labels = {origin.run: origin.label for origin in document.origins}
     said = []
-    for fact, value, holders in origins.facts(document):
+    for fact, value, holders in document.facts:
         of_it = f" ({_some(list(dict.fromkeys(labels[run] for run in holders)))})" if holders else ""
         said.append(f"{fact}: {value}{of_it}")
-    said.append(origins.made(document))
+    said.append(document.made_by)
     wrapped = [line for words in said for line in report.wrapped(one_line(words, 600), width, "dim")]
     made += wrapped
     return [Text(in_ascii(line.plain), line.style) for line in made] if ascii_only else made

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from crdnd_tui.core.format import finite
-from crdnd_tui.write import origins
 from crdnd_tui.write.document import Bar, Cell, Document, Figure, Row, Series, Table
 from crdnd_tui.write.escape import spreadsheet
 from crdnd_tui.write.numbers import BARRED, name
@@ -112,7 +111,7 @@ def _runs_of(runs: Sequence[str], label: str, document: Document) -> tuple[str, 
 
 
 def _of_all(document: Document) -> tuple[str, str]:
-    return _joined(list(origins.hashes(document).items()))
+    return _joined(list(document.hashes.items()))
 
 
 def _bearers(row: Row, table: Table, document: Document) -> tuple[str, str]:
@@ -123,7 +122,7 @@ def _bearers(row: Row, table: Table, document: Document) -> tuple[str, str]:
 
 
 def _of_runs(runs: Sequence[str], document: Document) -> tuple[str, str]:
-    known = origins.hashes(document)
+    known = document.hashes
     return _joined([(run, known.get(run) or "unknown") for run in runs])
 
 

@@ -4,11 +4,15 @@ Whoever compares runs, tells of one, or reports on a study makes a `Document`; e
 Words in it may come from files: each writer escapes for its own format.
 """
 
+import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from engine.spec.marks import Severity
 
+WEIGHTS = "weights"  # facts that end so are hashes of weights
+_SHORT = 12  # characters of a hash that a reader is shown
 Unit = Literal["percent", "points", "p", "count", "seconds", "words"]
 
 
@@ -134,6 +138,11 @@ class Figure:
     severity: Severity | None = None  # of a whole matrix; red: not believed
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not (self.bars or self.matrix or any(series.x for series in self.series))
+
+    @property
     def shown(self) -> "tuple[Figure | Series | Bar, ...]":
         """All in it that may bear marks."""
         return (self, *self.series, *self.bars)
@@ -162,6 +171,12 @@ class Origin:
     seed: int | None = None
     facts: tuple[tuple[str, str], ...] = ()  # provenance: versions, device, data and weights hashes, command
 
+    @property
+    def weights(self) -> str:
+        """Beginning of the SHA-256 of the student's weights; empty where none is known."""
+        found = (value for fact, value in self.facts if fact.endswith(WEIGHTS))
+        return next(found, "").removeprefix("sha256 ")[:_SHORT]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
@@ -176,3 +191,56 @@ class Document:
     made: float = 0.0  # unix seconds
     version: str = ""  # of crdnd
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def made_by(self) -> str:
+        """By which version, when: `crdnd 0.1.0, 2031-02-03 04:05 UTC`; empty parts are left out."""
+        when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self.made)) if self.made > 0 else ""
+        return ", ".join(part for part in (f"crdnd {self.version}" if self.version else "", when) if part)
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Config hash of each run, whole."""
+        return {origin.run: origin.config_hash for origin in self.origins}
+
+    @cached_property
+    def facts(self) -> list[tuple[str, str, tuple[str, ...]]]:
+        """(fact, value, runs) in the order in which they are met; no runs where it holds for all of them.
+
+        Without hashes of weights, which every run has of its own: they stand in the table of runs.
+        """
+        holders: dict[tuple[str, str], list[str]] = {}
+        for origin in self.origins:
+            for fact in (each for each in origin.facts if not each[0].endswith(WEIGHTS)):
+                holders.setdefault(fact, []).append(origin.run)
+        everybody = len(self.origins)
+        return [(key, value, () if len(runs) == everybody else tuple(runs)) for (key, value), runs in holders.items()]
+
+    @property
+    def runs_table(self) -> Table:
+        """Runs with label, state, seed, config hash and, where one is known, the hash of their weights."""
+        keys = ["label", "state", "seed", "config hash"]
+        keys += [WEIGHTS] if any(origin.weights for origin in self.origins) else []
+        rows = [
+            (
+                one.run,
+                (
+                    one.label,
+                    one.state,
+                    "" if one.seed is None else str(one.seed),
+                    one.config_hash[:_SHORT],
+                    one.weights,
+                ),
+            )
+            for one in self.origins
+        ]
+        return Table(
+            key="runs",
+            title="Runs",
+            head="run",
+            columns=tuple(Column(key=key.replace(" ", "_"), title=key, unit="words") for key in keys),
+            rows=tuple(
+                Row(label=run, runs=(run,), cells=tuple(Cell(text=word) for word in words[: len(keys)]))
+                for run, words in rows
+            ),
+        )

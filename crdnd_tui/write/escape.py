@@ -66,6 +66,11 @@ def markdown_line(text: str) -> str:
     return _MARKDOWN_START.sub(lambda found: f"{found[1]}\\" if found[1] else f"\\{found[0]}", markdown(text))
 
 
+def markdown_heading(text: str) -> str:
+    """The same in a heading, whose last hashes would be taken off."""
+    return re.sub(r"(?<!\\)#", r"\\#", markdown_line(text))
+
+
 def latex(text: str) -> str:
     """As LaTeX sets it, in text mode, with UTF-8 input; letters of any script stay, other unknown signs do not."""
     return "".join(map(_latex_character, _LATEX_PAIR.sub("\\1\x00", clean(text))))

@@ -22,13 +22,13 @@ class Format(NamedTuple):
 
 FORMATS = (
     Format("markdown", ".md", "text", "tables and facts, for a README or an issue"),
-    Format("latex", ".tex", "text", "tables for a paper, with booktabs"),
+    Format("latex", ".tex", "text", "tables for a paper, with booktabs, and its figures"),
     Format("csv", ".csv", "text", "each table as a file, for a spreadsheet", apart=True),
     Format("json", ".json", "text", "all numbers, for a script"),
     Format("html", ".html", "text", "the whole report in one file, for a browser"),
     Format("svg", ".svg", "figure", "each figure as a file", apart=True),
-    Format("png", ".png", "figure", "each figure as a file", extra="plots", apart=True),
-    Format("pdf", ".pdf", "figure", "each figure as a file, for a paper", extra="plots", apart=True),
+    Format("png", ".png", "figure", "each figure as a file", apart=True),
+    Format("pdf", ".pdf", "figure", "each figure as a file, for a paper", apart=True),
     Format("tensorboard", "", "replay", "the run replayed into event files", extra="tensorboard"),
     Format("mlflow", "", "replay", "the run replayed into a tracking store", extra="mlflow"),
     Format("safetensors", ".safetensors", "student", "the student's weights, with a model card"),

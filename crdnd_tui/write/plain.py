@@ -8,8 +8,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from crdnd_tui.core.format import MISSING, finite
-from crdnd_tui.write import origins
-from crdnd_tui.write.document import Cell, Document, Origin, Row, Table
+from crdnd_tui.write.document import WEIGHTS, Cell, Document, Origin, Row, Table
 from crdnd_tui.write.escape import terminal
 from crdnd_tui.write.numbers import legend, name, refusals
 from crdnd_tui.write.plain_layout import BEST, GAP, INDENT, UNLIKE, Geometry, Layout, Shown, plan, shown, under
@@ -75,7 +74,7 @@ def document(doc: Document, width: int, *, ascii_only: bool = False, ink: Ink | 
         made += [Text(), *lines(table, width, ascii_only=ascii_only, ink=ink)]
     behind = runs(doc.origins, width, ascii_only=ascii_only, ink=ink)
     made += [Text(), *behind] if behind else []
-    by = origins.made(doc)
+    by = doc.made_by
     return [*made, Text(), *pen.prose(by, pen.ink.muted)] if by else made
 
 
@@ -84,7 +83,7 @@ def runs(behind: Sequence[Origin], width: int, *, ascii_only: bool = False, ink:
     if not behind:
         return []
     pen = _Pen(width=width, ascii_only=ascii_only, ink=ink or Ink())
-    rows = [("run", "label", "config", "state", origins.WEIGHTS), *map(_of_run, behind)]
+    rows = [("run", "label", "config", "state", WEIGHTS), *map(_of_run, behind)]
     said = [[pen.say(word) for word in row] for row in rows]
     wide = [max(cell_len(row[k]) for row in said) for k in range(len(rows[0]))]
     kept = [k for k in range(len(wide)) if any(row[k] for row in said[1:])]
@@ -97,7 +96,7 @@ def runs(behind: Sequence[Origin], width: int, *, ascii_only: bool = False, ink:
 
 
 def _of_run(origin: Origin) -> tuple[str, ...]:
-    return origin.run, origin.label, origin.config_hash[:_HASH], origin.state, origins.weights(origin)[:_HASH]
+    return origin.run, origin.label, origin.config_hash[:_HASH], origin.state, origin.weights[:_HASH]
 
 
 def _below(table: Table, pen: _Pen) -> list[Text]:

@@ -8,28 +8,31 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from crdnd_tui.core.text import display
-from crdnd_tui.write import as_csv, as_json, formats, html, latex, markdown, plotting
+from crdnd_tui.write import as_csv, as_json, formats, render
 from crdnd_tui.write.document import Document
 from crdnd_tui.write.formats import Format
 from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.files import write_atomically
 
+_BESIDE: Mapping[str, Literal["svg", "pdf"]] = {"markdown": "svg", "latex": "pdf"}  # figures that lie beside a text
 _FOREIGN = re.compile(r"[^\w.-]+")
 
 
 def write(document: Document, to: str, path: Path, *, force: bool = False) -> list[Path]:
     """Write the document as the format `to`; the files that were written.
 
-    `path` is the file; a suffix of another kind stays as it is. Markdown has its figures as SVG beside it. CrdndError
-    when a file lies there and `force` is not given, when the document has nothing for this format, or when a package
-    is missing. OSError when the disk refuses. A figure that lies there already, the same, may stay.
+    `path` is the file; a suffix of another kind stays as it is. Figures lie beside Markdown as SVG, beside LaTeX as
+    PDF. CrdndError when a file lies there and `force` is not given, or when the document has nothing for this format.
+    OSError when the disk refuses. A figure that lies there already, the same, may stay.
     """
     form = formats.known(to)
-    targets = _illustrated(document, path) if form.name == "markdown" else _apart(rendered(document, form), path)
+    beside = _BESIDE.get(form.name)
+    targets = _illustrated(document, path, form, beside) if beside else _apart(rendered(document, form), path)
     for target, content in targets.items():
-        is_figure = form.kind == "figure" or (form.name == "markdown" and target != path)
+        is_figure = form.kind == "figure" or (beside is not None and target != path)
         check([target], force=force or (is_figure and _lies_there(target, content)))
     for target, content in targets.items():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -41,30 +44,36 @@ def _apart(pieces: Mapping[str, bytes], path: Path) -> dict[Path, bytes]:
     return {named(path, key if len(pieces) > 1 else ""): content for key, content in pieces.items()}
 
 
-def _illustrated(document: Document, path: Path) -> dict[Path, bytes]:
-    """Markdown, and the figures as SVG beside it, which it shows."""
-    beside = {one.key: named(path.with_name(f"{path.stem}.svg"), one.key) for one in document.figures}
-    pictures = {beside[one.key]: plotting.render(one, "svg", origins=document.origins) for one in document.figures}
-    said = markdown.text(document, figures={key: picture.name for key, picture in beside.items()})
-    return {path: said.encode(), **pictures}
+def _illustrated(document: Document, path: Path, form: Format, kind: Literal["svg", "pdf"]) -> dict[Path, bytes]:
+    """The text, and the figures that it shows beside it."""
+    from crdnd_tui.write import figures  # noqa: PLC0415  matplotlib, which only figures need
+
+    stem = path.stem if kind == "svg" else _FOREIGN.sub("-", path.stem)  # TeX does not read all names
+    shown = [one for one in document.figures if not one.is_empty]
+    beside = {one.key: named(path.with_name(f"{stem}.{kind}"), one.key) for one in shown}
+    drawn = {beside[one.key]: figures.render(one, kind, origins=document.origins, bare=kind == "pdf") for one in shown}
+    text = render.markdown if form.name == "markdown" else render.latex
+    return {path: text(document, figures={key: one.name for key, one in beside.items()}).encode(), **drawn}
 
 
 def rendered(document: Document, form: Format) -> dict[str, bytes]:
     """Content by the key of its table or figure; one piece has the key ""."""
     match form.name:
         case "markdown":
-            return {"": markdown.text(document).encode()}
+            return {"": render.markdown(document).encode()}
         case "latex":
-            return {"": latex.text(document).encode()}
+            return {"": render.latex(document).encode()}
         case "json":
             return {"": as_json.text(document).encode()}
         case "html":
-            return {"": html.text(document).encode()}
+            return {"": render.html(document).encode()}
         case "csv":
             return _some(_sheets(document), "table", form)
         case "svg" | "png" | "pdf" as kind:
-            figures = {one.key: plotting.render(one, kind, origins=document.origins) for one in document.figures}
-            return _some(figures, "figure", form)
+            from crdnd_tui.write import figures  # noqa: PLC0415  matplotlib, which only figures need
+
+            drawn = {one.key: figures.render(one, kind, origins=document.origins) for one in document.figures}
+            return _some(drawn, "figure", form)
         case _:
             raise CrdndError(f"a document cannot be written as {form.name}")
 

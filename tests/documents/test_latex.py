@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pylatexenc.latex2text import LatexNodes2Text, MacroTextSpec, get_default_latex_context_db
 from pylatexenc.latexwalker import LatexEnvironmentNode, LatexNode, LatexWalker
 
-from crdnd_tui.write import latex
-from crdnd_tui.write.document import Cell, Column, Row, Table
+from crdnd_tui.write import render
+from crdnd_tui.write.document import Cell, Column, Document, Row, Table
 from crdnd_tui.write.escape import clean
 from crdnd_tui.write.escape import latex as escaped
 from tests.documents.small import DOCUMENT, PIECES, TABLE, nasty, tabled
@@ -23,22 +23,21 @@ GOLDEN = r"""\begin{table}[!htbp]
   \centering
   \caption{Results. n = 1,000, L-inf. Mean $\pm$ sample standard deviation over 3 seeds. In brackets: 95~\% interval}
   \label{tab:results}
-  \small
-  \setlength{\tabcolsep}{4pt}
+  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%
   \begin{tabular}{@{}lrrrl@{}}
     \toprule
     method & AutoAttack & difference & p & note \\
     \midrule
     \multicolumn{5}{@{}l@{}}{\emph{CIFAR-10}} \\
     \cmidrule{1-5}
-    RSLAD (baseline) & 51.2 {\scriptsize $\pm$ 0.3} & \textendash{} & \textendash{} & best of {[}a\textbar{}b{]} \\
-    CRDND\_1 & \textbf{51.9}\textsuperscript{\textdagger{}a} {\scriptsize $\pm$ 0.2} & $-$0.7 REST
-     &  & {\scriptsize {[}$-$1.5, +0.2{]}} &  &  \\
-    {\itshape paper} & 49.88 & \textendash{} & \textendash{} & \textendash{} \\
+RSLAD (baseline) & 51.2 {\scriptsize $\pm$ 0.3} & \textendash{} & \textendash{} & best of {[}a\textbar{}b{]} \\
+CRDND\_1 & \textbf{51.9}\textsuperscript{\textdagger{}a} {\scriptsize $\pm$ 0.2} & $-$0.7 REST
+ &  & {\scriptsize {[}$-$1.5, +0.2{]}} &  &  \\
+{\itshape paper} & 49.88 & \textendash{} & \textendash{} & \textendash{} \\
     \midrule
-    ARD & {\scriptsize not comparable} & \textendash{} & 0.250 & 50 \% \\
+ARD & {\scriptsize not comparable} & \textendash{} & 0.250 & 50 \% \\
     \bottomrule
-  \end{tabular}
+  \end{tabular}}
 """.replace("REST", r"& \textless{} 0.001 & =1+1 \\")
 MORE = "\u00b2\u00b3\u00b9\u00b5\u00b0\u00f7\u00ac\u2207\u2202\u2113\u2122"
 MORE += "\u2194\u21d2\u2261\u221d\u220f\u2032\u226a\u226b\u2229\u222a\u2216\u03f5\u03d5"
@@ -50,6 +49,18 @@ READER = LatexNodes2Text(math_mode="text", strict_latex_spaces=True, latex_conte
 _SAME = {'"': "\u201d", "\ufffd": "?", "\u2010": "-", "\u2011": "-", "\u2212": "-", "\u00b5": "\u03bc", "\u00b2": "^2",
          "\u00b3": "^3", "\u00b9": "^1", "\u00b0": "^\u2218", "\u2032": "'", "\u00a0": " ", "\u2009": " ",
          "\u202f": " ", "\u03bf": "o"}  # fmt: skip
+
+
+def one(table: Table) -> str:
+    source = render.latex(Document(title="", tables=(table,)))
+    return source[source.index(r"\begin{table}") :]
+
+
+def whole(document: Document, **how) -> str:
+    """As a paper includes it."""
+    packages = r"\usepackage[T1]{fontenc}\usepackage[utf8]{inputenc}\usepackage{textcomp,array,booktabs,graphicx}"
+    source = render.latex(document, **how)
+    return "\n".join([r"\documentclass{article}", packages, r"\begin{document}", source, r"\end{document}", ""])
 
 
 def expected(words: str) -> str:
@@ -68,25 +79,28 @@ def known(words: str) -> str:
 
 
 def test_the_table_to_the_letter() -> None:
-    assert latex.table(TABLE).split(r"  \par\smallskip")[0] == GOLDEN
+    assert one(TABLE).split(r"  \par\smallskip")[0] == GOLDEN
 
 
 def test_the_notes_say_why_and_what_the_signs_mean() -> None:
-    said = latex.table(TABLE)
+    said = one(TABLE)
     for words in (r"epsilon 0.031 \& 8/255\par", r"\textsuperscript{a} Believe AutoAttack.\par", r"Bold: the best",
                   r"Mean $\pm$ sample standard deviation over 3 seeds.", r"\textdagger{} differs"):  # fmt: skip
         assert words in said
 
 
-@pytest.mark.parametrize("standalone", [False, True])
-def test_every_file_names_run_ids_and_config_hashes_where_tex_does_not_look(*, standalone: bool) -> None:
-    said = latex.text(DOCUMENT, standalone=standalone)
+def test_every_file_names_run_ids_and_config_hashes_where_tex_does_not_look() -> None:
+    said = render.latex(DOCUMENT)
     comments = [line for line in said.splitlines() if line.startswith("%")]
     for origin in DOCUMENT.origins:
         assert any(origin.run in line and origin.config_hash in line for line in comments)
-    assert (r"\documentclass" in said) == standalone
-    assert said.count(r"\begin{table}") == 1 + standalone
-    assert ("CRDND leads." in said) == standalone
+    assert said.count(r"\begin{table}") == 1 and r"\begin{figure}" not in said
+
+
+def test_figures_are_included_from_their_files_with_caption_and_label() -> None:
+    said = render.latex(DOCUMENT, figures={"curve": "paper-curve.pdf"})
+    for words in (r"\includegraphics[width=\linewidth]{paper-curve.pdf}", r"\caption{Loss}", r"\label{fig:curve}"):
+        assert words in said
 
 
 @pytest.mark.parametrize("piece", PIECES)
@@ -133,7 +147,7 @@ def test_tex_itself_sets_it_all(tmp_path: Path) -> None:
     words = [piece for piece in PIECES if not any(c > "\u2e7f" or c == "\u0301" for c in piece)] + [*MORE, "[2cm]", "*"]
     tables = tuple(replace(tabled(words[at : at + 4]).tables[0], key=str(at)) for at in range(0, len(words), 8))
     document = replace(tabled(["".join(words)]), lead=(" ".join(words),), tables=(TABLE, *tables))
-    (tmp_path / "all.tex").write_text(latex.text(document, standalone=True), encoding="utf-8")
+    (tmp_path / "all.tex").write_text(whole(document), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "all.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
@@ -158,15 +172,15 @@ def tabulars(source: str) -> list[list[list[str]]]:
 @given(st.lists(nasty, min_size=1, max_size=4))
 def test_no_words_change_the_shape_of_a_document(said: list[str]) -> None:
     document = tabled(said)
-    source = latex.text(document, standalone=True)
+    source = whole(document)
     nodes, _, _ = LatexWalker(source, tolerant_parsing=False).get_latex_nodes()
     found = environments(nodes)
-    assert found[0] == "document" and found.count("table") == 2
+    assert found[0] == "document" and found.count("table") == 1
     assert set(found) == {"document", "table", "tabular", "minipage"}
     for head, *rows in tabulars(source):
         for cells in rows:
             assert len(cells) == len(head) or cells[0].startswith(rf"\multicolumn{{{len(head)}}}")
-    assert source.splitlines().index(r"\documentclass{article}") <= 4
+    assert source.rstrip().endswith(r"\end{document}")
 
 
 def environments(nodes: list[LatexNode]) -> list[str]:
@@ -180,31 +194,27 @@ def environments(nodes: list[LatexNode]) -> list[str]:
 
 def test_a_row_never_begins_with_an_option_of_the_row_before() -> None:
     rows = tuple(Row(label=label, cells=(Cell(value=1.0),)) for label in ("[2cm]", "*", "(a)"))
-    said = latex.table(Table(key="t", title="", head="[h]", columns=(Column(key="c", title="c"),), rows=rows))
+    said = one(Table(key="t", title="", head="[h]", columns=(Column(key="c", title="c"),), rows=rows))
     assert not re.search(r"(\\\\|\\toprule|\\midrule)\s*[\[*]", said)
 
 
-def test_a_wide_table_is_set_smaller_then_in_blocks_with_all_its_columns() -> None:
-    def wide(columns: int) -> str:
-        row = Row(label="RSLAD", cells=(Cell(value=51.24, std=0.31, n=10_000, runs=3),) * columns)
-        titles = tuple(Column(key=f"c{place}", title=f"Attack {place}") for place in range(columns))
-        return latex.table(Table(key="t", title="t", head="method", columns=titles, rows=(row,)))
-
-    assert "\\normalsize" in wide(3) and "\\small\n" in wide(5)
-    assert [wide(count).count(r"\begin{tabular}") for count in (3, 5, 8)] == [1, 1, 2]
-    assert [len(rows[0]) for rows in tabulars(wide(8))] == [5, 5]
-    assert all(f"Attack {place}" in wide(8) for place in range(8)) and wide(8).count("RSLAD") == 2
+def test_a_long_table_goes_on_in_a_next_float_and_its_notes_stand_below_the_last() -> None:
+    rows = tuple(Row(label=f"class {k}", cells=(Cell(value=float(k)),)) for k in range(100))
+    said = one(
+        Table(key="t", title="T", head="class", columns=(Column(key="c", title="c"),), rows=rows, notes=(("a", "N."),))
+    )
+    assert said.count(r"\begin{tabular}") == said.count(r"class & c \\") == 3 and said.count("T (continued)") == 2
+    assert said.count("N.") == 1 and said.index("N.") > said.index("class 99") and said.count("class 5 ") == 1
+    assert [name for name in ("tab:t}", "tab:t-2}", "tab:t-3}") if name in said] == ["tab:t}", "tab:t-2}", "tab:t-3}"]
 
 
 def test_long_words_are_set_in_lines_that_can_be_broken() -> None:
     rows = (Row(label="teachers.robust.path", cells=(Cell(text="a/" * 60),)),)
-    said = latex.table(
-        Table(key="t", title="", head="key", columns=(Column(key="c", title="run", unit="words"),), rows=rows)
-    )
+    said = one(Table(key="t", title="", head="key", columns=(Column(key="c", title="run", unit="words"),), rows=rows))
     assert r">{\raggedright\arraybackslash}p{" in said and r"\allowbreak{}" in said
 
 
 def test_a_label_is_made_of_harmless_letters() -> None:
-    assert r"\label{tab:worst-class-1}" in latex.table(
-        Table(key="Worst class_1%", title="", head="", columns=(), rows=())
-    )
+    row = Row(label="a", cells=())
+    table = Table(key="Worst class_1%", title="", head="", columns=(), rows=(row,))
+    assert r"\label{tab:worst-class-1}" in one(table)

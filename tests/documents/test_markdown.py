@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from crdnd_tui.write import markdown
+from crdnd_tui.write import render
+from crdnd_tui.write.document import Document
 from crdnd_tui.write.escape import clean, markdown_line
 from crdnd_tui.write.escape import markdown as escaped
 from tests.documents.small import CURVE, DOCUMENT, PIECES, TABLE, nasty, tabled
@@ -22,6 +23,7 @@ GOLDEN = """\
 | **CIFAR-10**     |                             |                     |          |                  |
 | RSLAD (baseline) |                  51.2 ± 0.3 |                   – |        – | best of \\[a\\|b\\] |
 """  # noqa: RUF001  a true minus, a dash
+ONE = render.markdown(Document(title="T", tables=(TABLE,))).partition("\n\n")[2]
 PARSER = MarkdownIt("gfm-like", {"linkify": False})
 
 
@@ -44,11 +46,11 @@ def cells(source: str) -> list[list[str]]:
 
 
 def test_the_table_to_the_letter() -> None:
-    assert markdown.table(TABLE).splitlines()[:6] == GOLDEN.splitlines()
+    assert ONE.splitlines()[:6] == GOLDEN.splitlines()
 
 
 def test_a_parser_reads_the_numbers_back() -> None:
-    read = cells(markdown.table(TABLE))
+    read = cells(ONE)
     assert read[0] == ["method", "AutoAttack", "difference", "p", "note"]
     assert read[2] == ["RSLAD (baseline)", "51.2 \u00b1 0.3", "\u2013", "\u2013", "best of [a|b]"]
     assert read[3] == ["CRDND_1", "51.9\u2020a \u00b1 0.2", "\u22120.7 [\u22121.5, +0.2]", "< 0.001", "=1+1"]
@@ -56,14 +58,14 @@ def test_a_parser_reads_the_numbers_back() -> None:
 
 
 def test_the_document_names_runs_hashes_facts_and_figures() -> None:
-    said = markdown.text(DOCUMENT, figures={"curve": "figures/my loss.svg"})
+    said = render.markdown(DOCUMENT, figures={"curve": "figures/my loss.svg"})
     for piece in ("# Two methods", "CRDND leads.", "> One run failed.", "![Loss](figures/my%20loss.svg)", "torch: 2.15",
                   "data: x\\_1 (r1)", "crdnd 0.1.0, 1970-01-02 00:00 UTC", "epsilon 0.031 \\& 8/255"):  # fmt: skip
         assert piece in said
     runs = cells(said)[-3:]
     assert [line[0] for line in runs] == ["r1", "r2", "r3"]
     assert [line[-1] for line in runs] == ["a" * 12, "b" * 12, "c" * 12]
-    assert CURVE.title not in markdown.text(DOCUMENT)
+    assert CURVE.title not in render.markdown(DOCUMENT)
 
 
 @pytest.mark.parametrize("piece", PIECES)
@@ -111,7 +113,7 @@ def read_cell(said: str) -> str:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(nasty, min_size=1, max_size=4))
 def test_no_words_change_the_shape_of_a_document(said: list[str]) -> None:
-    source = markdown.text(tabled(said))
+    source = render.markdown(tabled(said))
     lines = cells(source)
     grouped = bool(said[1 % len(said)])
     assert [len(line) for line in lines] == [3] * (3 + grouped) + [5, 5]

@@ -9,7 +9,7 @@ from crdnd_tui.compare import comparison
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.core.state import RunState
 from crdnd_tui.tui.widgets import result_plan, result_words
-from crdnd_tui.write import markdown, of_origins, plain
+from crdnd_tui.write import of_origins, plain, render
 from crdnd_tui.write.of_comparison import comparison_document
 from crdnd_tui.write.of_run import run_document
 from engine.spec.rundir import RunDir
@@ -64,7 +64,7 @@ def test_every_file_says_it():
     document = comparison_document([one("a", {}), one("b", FAST)])
     (results,) = (t for t in document.tables if t.key == "results")
     assert ("", TOLD) in results.notes
-    assert TOLD in markdown.text(document)
+    assert TOLD in render.markdown(document)
     assert TOLD in "\n".join(line.plain for line in plain.document(document, 100))
 
 

@@ -14,19 +14,7 @@ from crdnd_tui.core.notes import NONE
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.core.scan import Row
 from crdnd_tui.tui.runs import glance
-from crdnd_tui.write import (
-    as_csv,
-    as_json,
-    html,
-    latex,
-    markdown,
-    mlflow,
-    of_comparison,
-    of_worst,
-    plain,
-    svg,
-    tensorboard,
-)
+from crdnd_tui.write import as_csv, as_json, mlflow, numbers, of_comparison, of_worst, plain, render, tensorboard
 from crdnd_tui.write.document import Cell, Document
 from crdnd_tui.write.of_run import run_document
 from crdnd_tui.write.subject import subject
@@ -66,10 +54,11 @@ def written(document: Document) -> dict[str, str]:
     return {
         "terminal": "\n".join(line.plain for line in plain.document(document, 100)),
         "ascii": "\n".join(line.plain for line in plain.document(document, 100, ascii_only=True)),
-        "markdown": markdown.text(document), "latex": latex.text(document), "html": html.text(document),
+        "markdown": render.markdown(document), "latex": render.latex(document), "html": render.html(document),
         "json": as_json.text(document), "csv": as_csv.text(document), "curves": as_csv.curves(document),
         **{f"wide {t.key}": as_csv.wide(t, document) for t in document.tables if t.key in ("results", "differences")},
-        **{f"svg {f.key}": svg.figure(f) for f in document.figures if f.key in ("tradeoff", "attacks")},
+        **{f"figure {f.key}": " ".join([numbers.titled(f), *map(numbers.labelled, f.series), *numbers.below(f)])
+           for f in document.figures if f.key in ("tradeoff", "attacks")},
     }  # fmt: skip
 
 
@@ -79,7 +68,7 @@ def test_a_comparison_tells_every_mark_in_every_format(code: str, attack: str) -
     document = of_comparison.comparison_document([judged("b", pgd_sat=60), judged("a", warning)], baseline="b")
     said, red = written(document), severity(code) == "red"
     for name, content in said.items():
-        if not (attack and name == "svg tradeoff"):  # clean against AutoAttack: PGD-SAT is not in it
+        if not (attack and name == "figure tradeoff"):  # clean against AutoAttack: PGD-SAT is not in it
             assert letters(marks.sentence(warning))[:40] in letters(content), name
     found = next(c for c in _cells(document, "results", "a") if c.value == 80)
     assert found.marks and found.severity == severity(code)
@@ -160,7 +149,7 @@ def test_what_was_probed_is_told_in_every_table(probed: Probed | None, words: st
     assert words in results.rows(state)[0]["checks"]
     document = of_comparison.comparison_document([judged("b", probed=probed), judged("a", probed=probed)])
     for name, content in written(document).items():
-        if not name.startswith(("svg", "wide diff", "csv", "curves")):
+        if not name.startswith(("figure", "wide diff", "csv", "curves")):
             assert letters(words) in letters(content), name
     is_marked = any(cell_.marks for cell_ in _cells(document, "results", "a"))
     assert is_marked == (probed is not None and not probed.done)  # unmarked is another thing than unprobed
@@ -200,9 +189,9 @@ def test_a_run_is_marked_in_lists_replays_and_its_document(marked_run: RunDir) -
     assert told.encode() in encoded and b"!! not believed" in encoded and b"test_best_believed/pgd_sat" in encoded
     document = run_document(marked_run)
     for name, content in written(document).items():
-        if not name.startswith("svg"):
+        if not name.startswith("figure"):
             assert letters(told) in letters(content), name
-    assert "~~" in markdown.text(document) and "<s>" in html.text(document)
+    assert "~~" in render.markdown(document) and "<s>" in render.html(document)
 
 
 def test_an_older_log_between_whose_ends_warnings_are_lost_is_marked_as_not_read(marked_run: RunDir) -> None:

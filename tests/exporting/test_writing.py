@@ -48,6 +48,7 @@ def test_a_document_in_one_piece_is_the_file_that_was_named(tmp_path: Path) -> N
         assert writing.write(DOCUMENT, name, path)[0] == path
         assert re.search(r"45\.5?6", path.read_text())
     names = ["a.html", "a.json", "a.latex", "a.markdown", "a-loss.svg", "a-validation.svg"]
+    names += ["a-loss.pdf", "a-validation.pdf"]
     assert sorted(path.name for path in (tmp_path / "deep" / "er").iterdir()) == sorted(names)
 
 
