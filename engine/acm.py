@@ -1,4 +1,4 @@
-"""ACM, the adaptive compensation module: the teacher's confusion M, put behind the student during training.
+"""ACM, the adaptive compensation module: the teacher's confusion matrix M, applied to the student in training.
 
 At test time M is removed. Without estimate (the first epoch) every a_j is 1, so that M is the identity.
 Source: "Adversarial Contrastive Distillation with Adaptive Denoising", ICASSP 2023, eq. (2).
@@ -54,14 +54,14 @@ class ACM(nn.Module):
 
     @torch.no_grad()
     def observe(self, teacher: Logits, y: Labels) -> None:
-        """Count what the teacher gets right in this batch; a running estimate moves at once."""
+        """Count the teacher's hits in this batch; a running estimate is updated at once."""
         batch = self.counts.count(teacher, y)
         if self.hp.recall == "running":
             self._run(batch)
 
     @torch.no_grad()
     def renew(self) -> None:
-        """The epoch is over: the next one compensates by what was counted in this one."""
+        """Use this epoch's counts in the next one."""
         hits, seen = self.counts.hits.to(self.recall), self.counts.seen.to(self.recall)
         overall = hits.sum() / seen.sum().clamp(min=1)  # abar
         match self.hp.recall:

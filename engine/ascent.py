@@ -1,7 +1,7 @@
-"""The inner maximisation: climb an objective without leaving the threat model.
+"""The inner maximisation: projected gradient ascent within the threat model.
 
-Projected gradient ascent. Madry et al., ICLR 2018, arXiv:1706.06083, section 2.1. `ascend` goes all the way and is
-judged where it ends; `chase` lets each image go at its first iterate that is misclassified (protocol `worst`).
+Madry et al., ICLR 2018, arXiv:1706.06083, section 2.1. `ascend` returns the last iterate (protocol `last_iterate`);
+`ascend_worst` stops for each image at its first misclassified iterate (protocol `worst`).
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def ascend(objective: Objective, x: Images, threat_model: ThreatModel, spec: Asc
     The projection clamps the difference, adds it to x, then clamps to [0, 1]: bit for bit what foolbox does.
     """
     epsilon, step_size = float(threat_model.epsilon), float(spec.step_size)
-    x_adv = begin(x, threat_model, spec)
+    x_adv = start_point(x, threat_model, spec)
     for _ in range(spec.steps):
         x_adv.requires_grad_()
         (gradient,) = torch.autograd.grad(objective(x_adv).sum(), x_adv)
@@ -37,21 +37,23 @@ def ascend(objective: Objective, x: Images, threat_model: ThreatModel, spec: Asc
     return x_adv
 
 
-def chase(
+def ascend_worst(
     net: nn.Module, loss: LogitLoss, x: Images, y: Labels, threat_model: ThreatModel, spec: Ascent, standing: Mask
 ) -> Images:
-    """The climb of `ascend` on loss(net(x_adv), y), but who is fooled leaves it, with the iterate that fooled.
+    """Ascend loss(net(x_adv), y) for the images where `standing`, each up to its first misclassified iterate.
 
-    Of the images that stand; the others are not attacked, and stay x. Whether an iterate fools is read off the forward
-    that its gradient needs anyway, so the last iterate is not looked at: who never fell before comes back with it. The
-    start is an iterate unless it is gaussian noise, which may lie outside of [0, 1].
+    The others are returned as x. Predictions are read off the forward that the gradient needs anyway, so those of the
+    last iterate are not known: an image that was never misclassified returns it. The start is an iterate unless it is
+    gaussian noise, which may lie outside of [0, 1].
 
-    The noise is drawn for the whole batch, so nobody's path depends on who else is still in. The batch shrinks as
-    images leave, in few sizes; rows left over are filled with images that are out, whose paths nobody looks at.
+    The noise is drawn for the whole batch, so no image's path depends on which others are still in it. The batch
+    shrinks as images leave, in few sizes; rows left over are filled with images that are out, whose paths are unused.
     """
     epsilon, step_size = float(threat_model.epsilon), float(spec.step_size)
-    x_adv, start = x.clone(), begin(x, threat_model, spec)
-    rows, up = _crowd(torch.arange(len(x), device=x.device), standing)  # places in the batch; whether each still climbs
+    x_adv, start = x.clone(), start_point(x, threat_model, spec)
+    rows, up = _compact(
+        torch.arange(len(x), device=x.device), standing
+    )  # places in the batch; whether each is ascended
     z = start[rows]
     if not bool(up.any()):
         return x_adv
@@ -59,7 +61,7 @@ def chase(
         z.requires_grad_()
         logits = net(z)
         if step or spec.start != "gaussian":
-            fooled = up & misled(logits.detach(), y[rows])
+            fooled = up & certainly_misclassified(logits.detach(), y[rows])
             x_adv[rows[fooled]] = z.detach()[fooled]
             up = up & ~fooled
             if not bool(up.any()):
@@ -67,14 +69,14 @@ def chase(
         (gradient,) = torch.autograd.grad(loss(logits, y[rows]).sum(), z)
         z = z.detach() + step_size * gradient.sign()
         z = (x[rows] + (z - x[rows]).clamp(-epsilon, epsilon)).clamp(0.0, 1.0)
-        if room(int(up.sum())) < len(up):
-            chosen, up = _crowd(torch.arange(len(up), device=x.device), up)
+        if compact_size(int(up.sum())) < len(up):
+            chosen, up = _compact(torch.arange(len(up), device=x.device), up)
             rows, z = rows[chosen], z[chosen]
     x_adv[rows[up]] = z[up]
     return x_adv
 
 
-def climb(
+def ascend_by_protocol(
     net: nn.Module,
     loss: LogitLoss,
     x: Images,
@@ -83,13 +85,13 @@ def climb(
     spec: Ascent,
     standing: Mask | None,
 ) -> Images:
-    """By either protocol: `standing` None is last_iterate, everybody to the end; else `worst` for those who stand."""
+    """By either protocol: `standing` None is last_iterate; else `worst`, for the images where it is true."""
     if standing is None:
         return ascend(lambda z: loss(net(z), y), x, threat_model, spec)
-    return chase(net, loss, x, y, threat_model, spec, standing)
+    return ascend_worst(net, loss, x, y, threat_model, spec, standing)
 
 
-def climb_again(
+def ascend_with_restarts(
     net: nn.Module,
     loss: LogitLoss,
     x: Images,
@@ -98,21 +100,21 @@ def climb_again(
     spec: Restarted,
     standing: Mask | None,
 ) -> Images:
-    """Of each image, the first restart that fools the net; the last restart where none does."""
-    x_adv = climb(net, loss, x, y, threat_model, spec, standing)
+    """Of each image the first restart that is misclassified; the last restart where none is."""
+    x_adv = ascend_by_protocol(net, loss, x, y, threat_model, spec, standing)
     for _ in range(spec.restarts - 1):
-        survives = survivors(net, x_adv, y, standing)
+        survives = still_correct(net, x_adv, y, standing)
         if not bool(survives.any()):
             break
         standing = None if standing is None else survives
-        again = climb(net, loss, x, y, threat_model, spec, standing)
+        again = ascend_by_protocol(net, loss, x, y, threat_model, spec, standing)
         x_adv = torch.where(survives[:, None, None, None], again, x_adv)
     return x_adv
 
 
 @torch.no_grad()
-def survivors(net: nn.Module, x_adv: Images, y: Labels, standing: Mask | None) -> Mask:
-    """Whom x_adv does not fool, of those who stand; `standing` None is all."""
+def still_correct(net: nn.Module, x_adv: Images, y: Labels, standing: Mask | None) -> Mask:
+    """Whether x_adv is classified right, B, of the images where `standing`; None: of all."""
     if standing is None:
         all_: Mask = net(x_adv).argmax(dim=1) == y
         return all_
@@ -122,27 +124,27 @@ def survivors(net: nn.Module, x_adv: Images, y: Labels, standing: Mask | None) -
     return left
 
 
-def misled(logits: Logits, y: Labels) -> Mask:
+def certainly_misclassified(logits: Logits, y: Labels) -> Mask:
     """Whether another class certainly leads, or a logit is not finite, which is always wrong."""
     others = logits.scatter(1, y[:, None], -torch.inf).amax(dim=1)
     lead = others - logits.gather(1, y[:, None]).squeeze(1)
     return ~torch.isfinite(logits).all(dim=1) | (lead > CERTAIN * logits.abs().amax(dim=1))
 
 
-def room(images: int) -> int:
+def compact_size(images: int) -> int:
     """The size of a batch that holds so many images: the next of `SIZES` sizes between two powers of two."""
     grain = max(1, (1 << (images - 1).bit_length()) // (2 * SIZES))
     return -(-images // grain) * grain
 
 
-def _crowd(places: Tensor, up: Mask) -> tuple[Int[Tensor, " P"], Bool[Tensor, " P"]]:
-    """A batch for those of `places` that are up, filled with some that are not; and who of it is up."""
-    chosen = torch.cat([places[up], places[~up]])[: room(int(up.sum()))]
+def _compact(places: Tensor, up: Mask) -> tuple[Int[Tensor, " P"], Bool[Tensor, " P"]]:
+    """The `places` that are still ascended, filled up to a compact size with others; and which of them are ascended."""
+    chosen = torch.cat([places[up], places[~up]])[: compact_size(int(up.sum()))]
     return chosen, torch.arange(len(chosen), device=up.device) < up.sum()
 
 
-def begin(x: Images, threat_model: ThreatModel, spec: Ascent) -> Images:
-    """The point where the climb starts."""
+def start_point(x: Images, threat_model: ThreatModel, spec: Ascent) -> Images:
+    """Where the ascent starts."""
     epsilon = float(threat_model.epsilon)
     match spec.start:
         case "clean":

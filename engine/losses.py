@@ -10,7 +10,7 @@ from engine.types import Images, Labels, Logits, PerExample, Probs, Scalar
 
 @torch.no_grad()
 def ask(teacher: nn.Module, x: Images) -> Logits:
-    """A teacher's answer. It learns nothing from the question. The one place where teachers are asked."""
+    """A teacher's logits, without a graph. The one place where teachers are evaluated."""
     logits: Logits = teacher(x)
     return logits
 
@@ -21,7 +21,7 @@ def soften(logits: Logits, temperature: float = 1.0) -> Probs:
 
 
 def kl(logits: Logits, soft_labels: Probs, temperature: float = 1.0) -> PerExample:
-    """KL(soft_labels || softmax(logits / T)): zero when the student repeats the teacher."""
+    """KL(soft_labels || softmax(logits / T)): 0 when they are equal."""
     log_probs = F.log_softmax(logits / temperature, dim=1)  # B K
     return F.kl_div(log_probs, soft_labels, reduction="none").sum(dim=1)
 
@@ -36,7 +36,7 @@ def kl_between(logits: Logits, target: Logits) -> PerExample:
 
 
 def reduce(per_example: PerExample, reduction: Reduction, classes: int) -> Scalar:
-    """Mean over the batch; `elmean` divides by the K classes, too, as old `nn.KLDivLoss()` did."""
+    """Mean over the batch; `elmean` divides by the K classes, too, as `nn.KLDivLoss()` does."""
     mean = per_example.mean()
     return mean / classes if reduction == "elmean" else mean
 

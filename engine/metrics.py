@@ -1,4 +1,4 @@
-"""Which share of each class a teacher gets right, counted image by image during an epoch.
+"""Accuracy per class, counted image by image during an epoch.
 
 It counts on the device and in integers: no step waits for it, and the order of the batches does not matter.
 """
@@ -15,14 +15,14 @@ CPU = torch.device("cpu")
 
 
 class Counts(NamedTuple):
-    """Images answered right, and images seen, of each class (K, K)."""
+    """Images classified right, and images seen, of each class (K, K)."""
 
     hits: Tensor
     seen: Tensor
 
 
 class PerClassAccuracy(nn.Module):
-    """Hits and images of each true class in this epoch; its whole memory is in its buffers."""
+    """Hits and images of each true class in this epoch; the whole state is in buffers."""
 
     hits: Int[Tensor, " K"]
     seen: Int[Tensor, " K"]
@@ -37,7 +37,7 @@ class PerClassAccuracy(nn.Module):
 
     @torch.no_grad()
     def count(self, logits: Logits, y: Labels) -> Counts:
-        """Add a batch of the teacher's answers; returns the counts of this batch alone."""
+        """Add a batch of logits; returns the counts of this batch alone."""
         right = (logits.argmax(dim=1) == y).to(self.hits)  # B
         hits = torch.zeros_like(self.hits).index_add_(0, y, right)
         seen = torch.zeros_like(self.seen).index_add_(0, y, torch.ones_like(right))
@@ -57,23 +57,23 @@ class PerClassAccuracy(nn.Module):
 
     @torch.no_grad()
     def renew(self) -> None:
-        """The epoch is over: count from zero."""
+        """Begin the next epoch: count from zero."""
         self.previous.copy_(self.accuracy)
         self.hits.zero_()
         self.seen.zero_()
 
 
 class ReportsTeacherAccuracy(TrainingMethod):
-    """A method that remembers nothing but how often its teacher was right on x, for the log."""
+    """A method whose only state is the teacher's accuracy per class on x, for the log."""
 
     recall: PerClassAccuracy
 
     def report(self) -> ClassReport:
-        """How often the teacher was right on x."""
+        """The teacher's accuracy per class on x."""
         return ClassReport(teacher_clean=self.recall.listed())
 
     def epoch_ended(self) -> None:
-        """Count anew."""
+        """Count from zero."""
         self.recall.renew()
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Contrastive relations: who resembles whom in a batch, by cosine, as the teacher and as the student see it.
+"""Contrastive relations: cosine similarities within a batch, of the teacher's and the student's vectors.
 
 Every view is a candidate for every other, whatever the batch holds: a last, smaller batch needs no special care.
 Source: eqs. (4)-(7) of the CRDND text; NT-Xent is SimCLR's, Chen et al. 2020, arXiv:2002.05709, eq. (1).
@@ -28,7 +28,7 @@ class Views(NamedTuple):
 
 
 class _Side(NamedTuple):
-    """Anchors, or candidates: each view, what the teacher has in its place, whose view it is, and its class."""
+    """Anchors, or candidates: each view, the teacher's vector in its place, its id, and its class."""
 
     views: Tensor  # R K
     taught: Tensor  # R K, the same rows as the teacher sees the same images
@@ -37,7 +37,7 @@ class _Side(NamedTuple):
 
 
 def contrast(views: Views, others: Views, temperature: float, hp: CRDND) -> Scalar:
-    """The mean over the anchors of how badly each relates to its candidates.
+    """The contrastive loss, averaged over the anchors.
 
     `views` are the natural (adversarial) ones; `others`, the adversarial (natural) ones of the same images, are
     candidates by pool = "nat_adv" only. There an image's own other view is a candidate like any: the text leaves
@@ -58,14 +58,14 @@ def contrast(views: Views, others: Views, temperature: float, hp: CRDND) -> Scal
 
 
 def _anchors(views: Views, hp: CRDND) -> _Side:
-    """The views that look for their partner: 2B, or the B of the teacher."""
+    """The views that are anchors: 2B, or the B of the teacher."""
     side = _student_and_teacher(views)
     batch = len(views.teacher)
     return side if hp.anchor == "both" else _Side(*(rows[batch:] for rows in side))
 
 
 def _candidates(views: Views, others: Views, hp: CRDND) -> _Side:
-    """The views among which they look."""
+    """The views that anchors are compared with."""
     side = _student_and_teacher(views)
     batch = len(views.teacher)
     match hp.pool:

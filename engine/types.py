@@ -25,7 +25,7 @@ Maximise: TypeAlias = Callable[[Objective, Tensor], Tensor]  # objective, x -> x
 
 
 class Nets(NamedTuple):
-    """Who learns, and from whom."""
+    """Student, teacher, and what they classify."""
 
     student: nn.Module
     teacher: nn.Module | None
@@ -47,7 +47,7 @@ class Loss(NamedTuple):
 
 
 class ClassReport(NamedTuple):
-    """What a method learnt about its teacher during an epoch, for the log: fractions per class and matrices."""
+    """What a method measured of its teacher during an epoch, for the log: fractions per class and matrices."""
 
     teacher_clean: Sequence[float] = ()
     teacher_robust: Sequence[float] = ()

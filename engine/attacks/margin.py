@@ -5,7 +5,7 @@ The loss is Carlini and Wagner's (2017, arXiv:1608.04644) without its clamp; the
 
 from torch import nn
 
-from engine.ascent import Mask, climb_again
+from engine.ascent import Mask, ascend_with_restarts
 from engine.losses import margin
 from engine.spec.attacks import CWInf, ThreatModel
 from engine.types import Images, Labels
@@ -18,4 +18,4 @@ def attack(
 
     `standing`: who is to be fooled by protocol `worst`, each by its first iterate that does; None is last_iterate.
     """
-    return climb_again(net, margin, x, y, threat_model, spec, standing)
+    return ascend_with_restarts(net, margin, x, y, threat_model, spec, standing)

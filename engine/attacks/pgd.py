@@ -5,7 +5,7 @@ Madry et al., ICLR 2018, arXiv:1706.06083. Blind to gradients that vanish becaus
 
 from torch import nn
 
-from engine.ascent import Mask, climb_again
+from engine.ascent import Mask, ascend_with_restarts
 from engine.losses import cross_entropy
 from engine.spec.attacks import PGD, PGDSAT, PGDTRADES, ThreatModel
 from engine.types import Images, Labels
@@ -23,4 +23,4 @@ def attack(
 
     `standing`: who is to be fooled by protocol `worst`, each by its first iterate that does; None is last_iterate.
     """
-    return climb_again(net, cross_entropy, x, y, threat_model, spec, standing)
+    return ascend_with_restarts(net, cross_entropy, x, y, threat_model, spec, standing)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from engine.ascent import LogitLoss, Mask, climb, survivors
+from engine.ascent import LogitLoss, Mask, ascend_by_protocol, still_correct
 from engine.losses import cross_entropy
 from engine.spec.attacks import PGDRescaled, ThreatModel
 from engine.types import Images, Labels, Logits, PerExample
@@ -32,9 +32,9 @@ def attack(
             for _ in range(spec.restarts):
                 if not bool(survives.any()):
                     return x_adv
-                tried = climb(net, loss, x, y, threat_model, spec, survives if worst else None)
+                tried = ascend_by_protocol(net, loss, x, y, threat_model, spec, survives if worst else None)
                 x_adv = torch.where(survives[:, None, None, None], tried, x_adv)
-                survives = survives & survivors(net, tried, y, survives if worst else None)
+                survives = survives & still_correct(net, tried, y, survives if worst else None)
     return x_adv
 
 

@@ -10,7 +10,7 @@ from engine.types import Images, Labels, Loss, Maximise, Nets
 
 
 class Method(ReportsTeacherAccuracy):
-    """The student says about x' what the teacher says about x."""
+    """The student's prediction on x' matches the teacher's on x."""
 
     def __init__(self, hp: ARD, nets: Nets) -> None:
         assert nets.teacher is not None, "ARD learns from a teacher"

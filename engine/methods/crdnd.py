@@ -34,7 +34,7 @@ LISTED_ENTRIES = 400  # of a matrix; 100 classes would put 20,000 numbers per ep
 
 
 class Method(TrainingMethod):
-    """The student learns who resembles whom in the batch, blurred as its teacher is blurred."""
+    """The student learns the teacher's similarities within a batch, behind the teacher's confusion matrix."""
 
     def __init__(self, hp: CRDND, nets: Nets) -> None:
         assert nets.teacher is not None, "CRDND learns from a teacher"
@@ -72,7 +72,7 @@ class Method(TrainingMethod):
         return Loss(share * clean + (1 - share) * robust, terms, s.detach(), s_adv.detach())
 
     def objective(self, t: Logits, y: Labels) -> Objective:
-        """What the adversary climbs. The text leaves it open; only the public code's margin needs labels."""
+        """The adversary's objective. The paper leaves it open; only the public code's margin needs labels."""
         match self.hp.inner:
             case "kl":  # RSLAD's
                 soft_labels = soften(t)  # B K
@@ -92,7 +92,7 @@ class Method(TrainingMethod):
         return 1 - (unit(mine) * unit(its)).sum(dim=1)
 
     def represent(self, logits: Logits) -> Logits:
-        """The vectors that are compared, student's and teacher's in the same space; float32 at least."""
+        """The vectors that are compared, B K, of student and teacher in the same space; float32 at least."""
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         match self.hp.space:
             case "logits":
@@ -103,7 +103,7 @@ class Method(TrainingMethod):
                 return soften(logits)
 
     def compensate(self, acm: ACM, logits: Logits) -> Logits:
-        """The student as its teacher would garble it: M S."""
+        """M S: the student's vectors as the teacher would confuse them."""
         v = self.represent(logits)  # B K
         return acm(v) if self.hp.compensate else v
 
@@ -124,12 +124,12 @@ class Method(TrainingMethod):
         return accuracies._replace(acm_clean=m1, acm_robust=m2)
 
     def epoch_ended(self) -> None:
-        """The next epoch uses what the teacher got right in this one."""
+        """Estimate both teachers' recall for the next epoch from this one."""
         self.acm_clean.renew()
         self.acm_robust.renew()
 
     def state_dict(self) -> dict[str, Any]:
-        """Both compensations; the optimiser is saved with the student's, by who trains."""
+        """Both ACMs; the trainer saves the optimiser."""
         return {"clean": self.acm_clean.state_dict(), "robust": self.acm_robust.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -139,10 +139,10 @@ class Method(TrainingMethod):
 
 
 def unit(logits: Logits) -> Logits:
-    """Of norm 1."""
+    """Rows scaled to norm 1."""
     return F.normalize(logits, dim=1, eps=SMALLEST_NORM)
 
 
 def listed(vector: Tensor) -> list[float]:
-    """To six decimals, for the log."""
+    """As Python numbers of six decimals, for the log."""
     return [round(entry, 6) for entry in vector.detach().double().tolist()]

@@ -14,7 +14,7 @@ from engine.types import ClassReport, Images, Labels, Logits, Loss, Maximise, Ne
 
 
 class Method(TrainingMethod):
-    """First plain distillation for `begin` epochs, then partial trust."""
+    """Distillation alone for `begin` epochs, then weighted by the teacher's confidence."""
 
     def __init__(self, hp: IAD, nets: Nets) -> None:
         assert nets.teacher is not None, "IAD learns from a teacher"
@@ -26,7 +26,7 @@ class Method(TrainingMethod):
 
     @property
     def introspects(self) -> bool:
-        """Epochs 1 to `begin` do not. The public code counts from 0 and writes epoch < begin: the same epochs."""
+        """Whether the epoch is later than `begin` (the public code counts from 0 and writes epoch < begin)."""
         return self.epoch > self.hp.begin
 
     def loss(self, x: Images, y: Labels, maximise: Maximise) -> Loss:
@@ -51,7 +51,7 @@ class Method(TrainingMethod):
         return Loss(teacher + own, terms, s.detach(), s_adv.detach())
 
     def trust(self, t_adv: Logits, y: Labels) -> PerExample:
-        """r = q_y(x')^beta: how sure the teacher is of the label of x'."""
+        """r = q_y(x')^beta, B: the teacher's confidence in the label of x'."""
         self.recall_robust.count(t_adv, y)
         return soften(t_adv).gather(1, y[:, None]).squeeze(1) ** self.hp.beta
 
@@ -60,12 +60,12 @@ class Method(TrainingMethod):
         self.epoch = epoch
 
     def report(self) -> ClassReport:
-        """How often the teacher was right on x, and on x' once it is asked about it."""
+        """The teacher's accuracy per class on x, and on x' in epochs that need it."""
         robust = self.recall_robust.listed() if self.introspects else []
         return ClassReport(self.recall_clean.listed(), robust)
 
     def epoch_ended(self) -> None:
-        """Count anew."""
+        """Count from zero."""
         self.recall_clean.renew()
         self.recall_robust.renew()
 

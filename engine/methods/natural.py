@@ -1,4 +1,4 @@
-"""Natural training: cross-entropy on clean images. It asks no adversary, and so falls to one."""
+"""Natural training: cross-entropy on clean images. No paper; the non-robust baseline."""
 
 from engine.losses import cross_entropy
 from engine.spec.methods import Natural
@@ -6,7 +6,7 @@ from engine.types import Images, Labels, Loss, Maximise, Nets, TrainingMethod
 
 
 class Method(TrainingMethod):
-    """What a network learns when nobody is against it. No paper: the baseline that every table begins with."""
+    """Empirical risk minimisation without an adversary."""
 
     def __init__(self, hp: Natural, nets: Nets) -> None:
         self.hp = hp

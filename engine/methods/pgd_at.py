@@ -9,7 +9,7 @@ from engine.types import Images, Labels, Loss, Maximise, Nets, TrainingMethod
 
 
 class Method(TrainingMethod):
-    """The saddle point: min over the weights of max over the ball."""
+    """min over the weights of the expected max over the ball."""
 
     def __init__(self, hp: PGDAT, nets: Nets) -> None:
         self.hp = hp

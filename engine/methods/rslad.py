@@ -10,7 +10,7 @@ from engine.types import Images, Labels, Loss, Maximise, Nets
 
 
 class Method(ReportsTeacherAccuracy):
-    """The robust teacher's soft labels on the clean image guide everything."""
+    """The robust teacher's soft labels on x are the target of both terms and of the attack."""
 
     def __init__(self, hp: RSLAD, nets: Nets) -> None:
         assert nets.teacher is not None, "RSLAD learns from a teacher"

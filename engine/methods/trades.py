@@ -1,4 +1,4 @@
-"""TRADES: accuracy against the student's own steadiness. Zhang et al. 2019, ICML, arXiv:1901.08573.
+"""TRADES: accuracy plus consistency between x and x'. Zhang et al. 2019, ICML, arXiv:1901.08573.
 
 Both sides of its KL are live: the prediction on x moves towards that on x', too.
 """
@@ -11,7 +11,7 @@ from engine.types import Images, Labels, Loss, Maximise, Nets, PerExample, Probs
 
 
 class Method(TrainingMethod):
-    """The student is right on x, and says the same on x'."""
+    """Cross-entropy on x, and KL between the predictions on x and x'."""
 
     def __init__(self, hp: TRADES, nets: Nets) -> None:
         self.hp = hp

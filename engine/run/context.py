@@ -1,4 +1,4 @@
-"""What every part of a run works with: the folder, the machine, the device, who listens, who interrupts.
+"""What every part of a run needs: folder, machine, device, ranks, reporter, stop requests.
 
 Data sets and models are reached by name here; nothing else of the engine knows their files.
 """
@@ -22,7 +22,7 @@ from engine.types import Dataset
 
 @dataclass(kw_only=True)
 class RunContext:
-    """The surroundings of a run."""
+    """Folder, machine and device of a run, its events and stop requests; builds its data and models by name."""
 
     run: RunDir
     machine: Machine
@@ -38,7 +38,7 @@ class RunContext:
         self.format = FORMATS[self.layout]
 
     def pause(self) -> None:
-        """Say that the engine lives, and leave if somebody wants it to; called at every forward pass of an attack."""
+        """Send a heartbeat, and raise Stopped if asked to stop; called at every forward pass of an attack."""
         self.reporter.beat()
         self.interrupt.pause()
 

@@ -7,9 +7,7 @@ Every rank's death ends all of them, torchrun itself restarts none, and the firs
 The second one is torchrun, which takes over the signals of the process that it runs in.
 """
 
-import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -46,15 +44,7 @@ def lead(run: RunDir, machine: Machine) -> int:
     interrupt = Interrupt(run.stop)
     interrupt.listen()
     since = time.time()
-    with os.fdopen(files.open_log(run.log), "ab") as log:
-        agent = subprocess.Popen(
-            [sys.executable, "-P", "-m", "engine.run.launch", str(run.path), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env=torchrun.child_environment(),
-        )
+    agent = torchrun.start(run, "engine.run.launch", *arguments)
     asked = False
     while agent.poll() is None:
         if not asked and interrupt.reason:

@@ -3,9 +3,7 @@
 It is worked on by an engine of its own, in its own run folder, and is reused ever after.
 """
 
-import os
 import subprocess
-import sys
 import time
 
 from engine.runtime import torchrun
@@ -64,15 +62,8 @@ def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, Engine | None]:
         if locks.is_held(run.lock):
             return run, None
         run.stop.unlink(missing_ok=True)
-        with os.fdopen(files.open_log(run.log), "ab") as log, signals_blocked():
-            child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "engine", str(run.path)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=torchrun.child_environment(),
-            )
+        with signals_blocked():
+            child = torchrun.start(run, "engine")
         while child.poll() is None and not locks.is_held(run.lock):
             time.sleep(POLL_SECONDS)
         return run, child

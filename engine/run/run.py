@@ -201,7 +201,7 @@ def evaluate_checkpoints(
 
 
 def evaluate_only(config: JudgeConfig, context: RunContext) -> None:
-    """`crdnd evaluate`: weights from elsewhere, judged here."""
+    """`crdnd evaluate`: evaluate weights from elsewhere."""
     dataset, data_hashes = _load_data(config, context, screened=True)
     source = load.locate(
         config.subject, runs=context.machine.runs_folder, data=context.machine.data_folder, dataset=config.data.name
@@ -325,7 +325,7 @@ def _say_training(config: RunConfig, context: RunContext, trainer: Trainer, clas
 
 
 def _make_resumable(config: RunConfig, context: RunContext, trainer: Trainer) -> None:
-    """The first checkpoint; and what is to be known of a new run."""
+    """Save the first checkpoint; warn of a subset of the data and of a disk that may become full."""
     say = context.reporter.say
     if config.data.train_images:
         say(Warned(code="train_subset", message=f"trained on {len(trainer.feed)} images only, not on the whole split"))

@@ -36,16 +36,13 @@ def seed_all(seed: int) -> None:
 @contextmanager
 def isolated_rng() -> Iterator[None]:
     """Restore the global generators of Python, NumPy and torch at exit; pyautoattack, for one, resets torch's."""
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    python, numpy = random.getstate(), np.random.get_state()
     try:
-        yield
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-        torch.set_rng_state(cpu)
-        if cuda:
-            torch.cuda.set_rng_state_all(cuda)
 
 
 def stratified(labels: Tensor, count: int, seed: int, purpose: str) -> Tensor:

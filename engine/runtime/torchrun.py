@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import NamedTuple, NoReturn
 
 import msgspec
 
-from engine.spec.files import decoded, write_inside
+from engine.spec.files import decoded, open_log, write_inside
 from engine.spec.rundir import RunDir
 
 ROOT = str(Path(__file__).resolve().parents[2])  # where the package `engine` lies
@@ -50,6 +51,15 @@ def place() -> Place | None:
         return None
     number = {name: int(os.environ.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")}
     return Place(number["RANK"], number["WORLD_SIZE"], number["LOCAL_RANK"], max(1, number["LOCAL_WORLD_SIZE"]))
+
+
+def start(run: RunDir, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """`python -m MODULE RUN_DIR ARGUMENTS` in a session of its own; what it prints goes to the run's engine.log."""
+    command = [sys.executable, "-P", "-m", module, str(run.path), *arguments]
+    with os.fdopen(open_log(run.log), "ab") as log:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=child_environment()
+        )
 
 
 def child_environment() -> dict[str, str]:

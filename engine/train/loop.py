@@ -1,4 +1,4 @@
-"""The loop.
+"""The training loop.
 
     images --feed--> x, y --fast path--> train_step --> Loss --> metrics
        after each epoch: validate, tell the method, save a checkpoint
@@ -36,7 +36,7 @@ DIVERGED = "The last good checkpoint is kept. Lower training.learning_rate, or a
 
 @dataclass(kw_only=True)
 class Hooks:
-    """What the loop needs from outside: who listens, who validates, who saves."""
+    """Callbacks of the loop: events, stop requests, validation, checkpoints."""
 
     say: Callable[[Event], None]
     wanted_stop: Callable[[], str]  # the reason, or empty
@@ -48,7 +48,7 @@ class Hooks:
 
 
 class Trainer:
-    """One student on its way from the first batch to the last."""
+    """Trains one student; `state_dict` is all that a resumed run needs."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Trainer:
         return self.epoch > self.config.training.epochs
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on."""
+        """Everything that the remaining steps depend on."""
         return {
             "student": self.nets.student.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -126,7 +126,7 @@ class Reporter:
         sync(self._log)
 
     def give_up_reserve(self) -> None:
-        """Make room for a few last words."""
+        """Free the reserved bytes, so that the failure can be written on a full disk."""
         self._reserve.unlink(missing_ok=True)
 
     def close(self) -> None:

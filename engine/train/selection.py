@@ -31,7 +31,7 @@ class Selector:
         folded: bool = False,
         ranks: Ranks = ALONE,
     ) -> None:
-        """With `folded`, the attacks climb on a copy of the student with folded batch norms. `ranks` share the work."""
+        """With `folded`, attacks use a copy of the student with folded batch norms. `ranks` share the work."""
         self._config, self._student, self._run, self._device, self._pause = config, student, run, device, pause
         self._validation, self._folded, self._ranks = validation, folded, ranks
         self._accuracy, self._epoch = -1.0, 0
@@ -73,7 +73,7 @@ class Selector:
         )
 
     def facts(self, checkpoint: str, epoch: int) -> dict[str, str]:
-        """What a weights file says of itself."""
+        """Metadata of a weights file."""
         return {
             "format": "crdnd 1",
             "checkpoint": checkpoint,

@@ -1,4 +1,4 @@
-"""One training step: the page everybody opens.
+"""One training step.
 
 x, y --method.loss(x, y, maximise)--> Loss --backward--> update, unless a number is not finite
 """
@@ -43,9 +43,9 @@ def guarded_step(optimizer: torch.optim.Optimizer, broken: torch.Tensor) -> None
 def maximiser(
     student: nn.Module, threat_model: ThreatModel, inner: Inner, beat: Callable[[], None] = lambda: None
 ) -> Maximise:
-    """The adversary of training: climbs while batch norm stands as `inner.student_mode` says.
+    """The inner maximisation of training, with batch norm in the mode `inner.student_mode`.
 
-    `beat` is called at each step of the climb: on a slow machine a batch takes minutes, and the engine lives.
+    `beat` is called at each of its steps: on a slow machine a batch takes minutes.
     """
 
     def maximise(objective: Objective, x: Images) -> Images:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +20,7 @@ from engine.spec.folders import create, equal_runs, status_of
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
+from engine.train.reporter import Reporter
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("engines")]
 ROOT = Path(__file__).parent.parent.parent
@@ -70,8 +70,17 @@ def ended(engine: subprocess.Popen[bytes]) -> tuple[int, str]:
     return engine.returncode, said
 
 
-def hears(said: list) -> SimpleNamespace:
-    return SimpleNamespace(say=said.append, beat=lambda: None)
+class Hears(Reporter):
+    """Keeps what is said."""
+
+    def __init__(self, said: list) -> None:
+        self.said = said
+
+    def say(self, event) -> None:
+        self.said.append(event)
+
+    def beat(self) -> None:
+        """Nobody waits for a sign of life."""
 
 
 def events(run: RunDir, kind: type) -> list:
@@ -136,7 +145,7 @@ def test_a_finished_teacher_whose_weights_were_removed_is_trained_anew(tmp_path,
     shutil.rmtree(finished.weights)
     student = toml.read(lab.student(0).config)
     said = []
-    prerequisite.ensure_teacher(student, lab.machine, hears(said), Interrupt(tmp_path / "stop"))
+    prerequisite.ensure_teacher(student, lab.machine, Hears(said), Interrupt(tmp_path / "stop"))
     begun = [event.run for event in said if isinstance(event, TeacherRunStarted)]
     assert len(begun) == 1
     assert begun[0] != finished.id
@@ -171,7 +180,7 @@ def played(monkeypatch, lab: Lab, *plays):
 def waited(lab: Lab, tmp_path) -> list:
     said = []
     student = toml.read(lab.student(0).config)
-    prerequisite.ensure_teacher(student, lab.machine, hears(said), Interrupt(tmp_path / "stop"))
+    prerequisite.ensure_teacher(student, lab.machine, Hears(said), Interrupt(tmp_path / "stop"))
     return said
 
 
@@ -225,6 +234,6 @@ def test_a_teacher_that_crashed_when_all_was_done_makes_its_students_suspect(tmp
 def test_a_method_without_a_preset_for_its_teacher_waits_for_nothing(tmp_path):
     lab = Lab(tmp_path)
     said = []
-    prerequisite.ensure_teacher(lab.teacher, lab.machine, hears(said), Interrupt(tmp_path / "stop"))
+    prerequisite.ensure_teacher(lab.teacher, lab.machine, Hears(said), Interrupt(tmp_path / "stop"))
     assert said == []
     assert not lab.machine.runs_folder.exists()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.ascent import ascend, chase, misled, room
+from engine.ascent import ascend, ascend_worst, certainly_misclassified, compact_size
 from engine.evaluate import outcomes
 from engine.evaluate.attack_run import clean_predictions, run_attack
 from engine.evaluate.context import AttackResult, EvaluationContext
@@ -136,11 +136,13 @@ def test_each_image_has_the_first_of_its_iterates_that_misleads(loss) -> None:
         longer = Ascent(steps=steps, step_size=Pixels(0.03), start="clean")
         iterates.append(ascend(lambda z: loss(net(z), y), x, NEAR, longer))
     with torch.no_grad():
-        falls = torch.stack([misled(net(z), y) for z in iterates[:-1]])  # steps B; the last is not looked at
+        falls = torch.stack(
+            [certainly_misclassified(net(z), y) for z in iterates[:-1]]
+        )  # steps B; the last is not looked at
     first = torch.where(falls.any(dim=0), falls.int().argmax(dim=0), 8)
     expected = torch.stack([iterates[k][i] for i, k in enumerate(first.tolist())])
     assert len(first.unique()) > 2
-    torch.testing.assert_close(chase(net, loss, x, y, NEAR, spec, standing), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(ascend_worst(net, loss, x, y, NEAR, spec, standing), expected, rtol=0, atol=1e-12)
 
 
 def test_the_path_of_an_image_does_not_depend_on_who_else_is_in() -> None:
@@ -150,32 +152,34 @@ def test_the_path_of_an_image_does_not_depend_on_who_else_is_in() -> None:
     for standing in (some, torch.ones_like(some)):
         with torch.random.fork_rng():
             torch.manual_seed(11)
-            found.append(chase(net, margin, x.double(), y, NEAR, spec, standing))
+            found.append(ascend_worst(net, margin, x.double(), y, NEAR, spec, standing))
     torch.testing.assert_close(found[0][some], found[1][some], rtol=0, atol=1e-12)
     assert torch.equal(found[0][~some], x.double()[~some])
 
 
 def test_a_climb_asks_once_a_step_and_its_batches_shrink_to_few_sizes() -> None:
     net, (x, y) = Counting(trained(robust=True)), pixels(400)
-    chase(net, cross_entropy, x, y, NEAR, PGDSAT(steps=20, step_size=Pixels(0.02)), torch.ones(400, dtype=torch.bool))
+    ascend_worst(
+        net, cross_entropy, x, y, NEAR, PGDSAT(steps=20, step_size=Pixels(0.02)), torch.ones(400, dtype=torch.bool)
+    )
     assert len(net.sizes) <= 20
     assert net.sizes[0] == 400
     assert net.sizes == sorted(net.sizes, reverse=True)
     assert net.sizes[-1] <= 200
-    assert all(size == room(size) for size in net.sizes[1:] if size != 400)
+    assert all(size == compact_size(size) for size in net.sizes[1:] if size != 400)
 
 
 def test_nobody_standing_asks_nothing() -> None:
     net, (x, y) = Counting(trained()), pixels(10)
     nobody = torch.zeros(10, dtype=torch.bool)
-    assert torch.equal(chase(net, margin, x, y, NEAR, PGDSAT(), nobody), x)
+    assert torch.equal(ascend_worst(net, margin, x, y, NEAR, PGDSAT(), nobody), x)
     assert net.sizes == []
 
 
 def test_sizes_of_batches_are_four_between_powers_of_two() -> None:
     asked = (0, 1, 2, 3, 7, 8, 9, 16, 17, 33, 129, 257, 500, 513)
-    assert [room(n) for n in asked] == [0, 1, 2, 3, 7, 8, 10, 16, 20, 40, 160, 320, 512, 640]
-    assert all(n <= room(n) <= 1.25 * n + 1 for n in range(1, 3000))
+    assert [compact_size(n) for n in asked] == [0, 1, 2, 3, 7, 8, 10, 16, 20, 40, 160, 320, 512, 640]
+    assert all(n <= compact_size(n) <= 1.25 * n + 1 for n in range(1, 3000))
 
 
 def test_gaussian_noise_that_leaves_the_cube_is_no_iterate() -> None:
@@ -190,7 +194,7 @@ def test_gaussian_noise_that_leaves_the_cube_is_no_iterate() -> None:
     spec = PGD(steps=4, step_size=Pixels(0.02), start="gaussian")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        found = chase(Brittle(), cross_entropy, x, y, NEAR, spec, torch.ones(8, dtype=torch.bool))
+        found = ascend_worst(Brittle(), cross_entropy, x, y, NEAR, spec, torch.ones(8, dtype=torch.bool))
     assert float(found.min()) >= 0.0
     assert float(found.max()) > 0.0
     assert float(found.max()) <= 0.021 + 0.005  # one step from the noise, not four
@@ -200,7 +204,9 @@ def test_logits_that_are_not_finite_or_certainly_wrong_mislead_and_ties_do_not()
     rows = [([1.0, 0.0], False), ([0.0, 1.0], True), ([1.0, 1.0], False), ([1.0, 1.00001], False),
             ([float("nan"), 0.0], True), ([float("inf"), 0.0], True)]  # fmt: skip
     logits = torch.tensor([row for row, _ in rows])
-    assert misled(logits, torch.zeros(6, dtype=torch.int64)).tolist() == [expected for _, expected in rows]
+    assert certainly_misclassified(logits, torch.zeros(6, dtype=torch.int64)).tolist() == [
+        expected for _, expected in rows
+    ]
 
 
 def test_a_record_names_the_protocol_only_where_it_is_another_than_old_records_had() -> None:
