@@ -8,11 +8,13 @@ from importlib import import_module
 
 from torch import nn
 
+from engine.data.screening import screen
 from engine.runtime import device, distributed, provenance
 from engine.runtime.device import FORMATS
 from engine.runtime.interrupt import Interrupt
 from engine.spec.cost import model_cost
 from engine.spec.data import DataSpec
+from engine.spec.events import StageStarted
 from engine.spec.machine import Machine
 from engine.spec.models import Layout, ModelSpec
 from engine.spec.rundir import RunDir
@@ -47,11 +49,19 @@ class RunContext:
         reason = self.interrupt.reason
         return (reason or "stop file") if self.ranks.any_rank(bool(reason)) else ""
 
-    def load_data(self, spec: DataSpec) -> tuple[Dataset, dict[str, str]]:
-        """The official splits and their hashes; what was passed over or converted goes to the notes."""
+    def load_data(self, spec: DataSpec, *, screened: bool, trains: bool) -> tuple[Dataset, dict[str, str]]:
+        """The official splits and their hashes; what was passed over or converted goes to the notes.
+
+        `screened`: say what is doubtful. DataError where the data are missing, damaged, or training on them is void.
+        """
+        if screened:
+            self.reporter.say(StageStarted(stage="data"))
         dataset: Dataset = import_module(f"engine.data.{spec.module}").load(spec, self.machine.data_folder)
         self.notes += [f"data: {note}" for note in dataset.notes]
-        return dataset, provenance.data_digest(dataset)
+        digests = provenance.data_digest(dataset)
+        for warning in screen(dataset, trains=trains) if screened else ():
+            self.reporter.say(warning)
+        return dataset, digests
 
     def configure_model(self, spec: ModelSpec, dataset: Dataset, batch_size: int, *, learns: bool = False) -> None:
         """CPU threads by the size of this model's batches, and its memory layout, which every other net shares.
@@ -77,7 +87,3 @@ class RunContext:
         module = import_module(f"engine.models.{spec.module}")
         net: nn.Module = module.build(spec, len(dataset.classes), (channels, height, width))
         return device.place(net, self.device, self.format if layout is None else FORMATS[layout])
-
-    def checkpoint_bytes(self) -> int:
-        """Of the largest checkpoint on disk; 0 when there is none."""
-        return max((path.stat().st_size for path in self.run.checkpoints.glob("*.pt")), default=0)

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from engine.data.augment import Feed
-from engine.data.screening import screen
 from engine.data.splits import split_training
 from engine.evaluate import twin
 from engine.evaluate.context import EvaluationSubject
@@ -53,7 +52,7 @@ DISK_CHECKPOINTS = 6  # two kept, one being written, best and last weights, and 
 def train_and_evaluate(config: RunConfig, context: RunContext, *, begun: bool) -> None:
     """The whole run; where it has `begun`, from where its last checkpoint left it."""
     loaded = _resume(config, context) if begun else None
-    dataset, data_hashes = _load_data(config, context, screened=loaded is None)
+    dataset, data_hashes = context.load_data(config.data, screened=loaded is None, trains=True)
     training, validation, places = split_training(config.data, dataset)
 
     context.configure_model(config.student, dataset, config.training.batch_size, learns=True)
@@ -95,27 +94,13 @@ def train_and_evaluate(config: RunConfig, context: RunContext, *, begun: bool) -
         }
         provenance.write(context.run.provenance, here | facts_of_run)
     if not trainer.finished:
-        _say_training(config, context, trainer, list(dataset.classes))
-        if loaded is None:
-            _make_resumable(config, context, trainer)
+        _say_training(config, context, trainer, list(dataset.classes), new=loaded is None)
         trainer.run()
     fast.close()
     if context.ranks.is_leader:
         weights.save(context.run.weights_of("last"), student, selector.facts("last", config.training.epochs))
     context.ranks.barrier()
     evaluate_checkpoints(config, context, dataset, data_hashes["test"], student, config.student, teacher)
-
-
-def _load_data(
-    config: RunConfig | JudgeConfig, context: RunContext, *, screened: bool
-) -> tuple[Dataset, dict[str, str]]:
-    """The data set and its hashes. `screened`: what is doubtful is said; DataError where training means nothing."""
-    if screened:
-        context.reporter.say(StageStarted(stage="data"))
-    dataset, hashes = context.load_data(config.data)
-    for warning in screen(dataset, trains=isinstance(config, RunConfig)) if screened else ():
-        context.reporter.say(warning)
-    return dataset, hashes
 
 
 def _check_teacher(
@@ -202,7 +187,7 @@ def evaluate_checkpoints(
 
 def evaluate_only(config: JudgeConfig, context: RunContext) -> None:
     """`crdnd evaluate`: evaluate weights from elsewhere."""
-    dataset, data_hashes = _load_data(config, context, screened=True)
+    dataset, data_hashes = context.load_data(config.data, screened=True, trains=False)
     source = load.locate(
         config.subject, runs=context.machine.runs_folder, data=context.machine.data_folder, dataset=config.data.name
     )
@@ -230,15 +215,8 @@ def _hooks(config: RunConfig, context: RunContext, selector: Selector, facts: di
         if not context.ranks.is_leader:  # every rank has the same state
             return
         context.reporter.sync()
-        whole = (
-            state
-            | facts
-            | {
-                "config_hash": config.config_hash,
-                "events": list(context.reporter.position),
-                "best": selector.state_dict(),
-            }
-        )
+        own = {"events": list(context.reporter.position), "best": selector.state_dict()}
+        whole = state | facts | {"config_hash": config.config_hash} | own
         assert set(whole) == KEYS
         path = checkpoint.save(context.run.checkpoints, whole)
         _say_saved(context, path.name, whole)
@@ -269,15 +247,13 @@ def _resume(config: RunConfig, context: RunContext) -> checkpoint.Loaded:
     _say_saved(context, loaded.file, loaded.state)
     own, step = reporter.status, loaded.state["step"]
     reporter.say(RunResumed(step=step, discarded=discarded, checkpoint=loaded.file, pid=own.pid, host=own.host))
-    warnings = [("events_lost", f"{lost} bytes of the log of events are gone" if lost else "")]
-    warnings += [(LOG_DAMAGED, reporter.damage)]
-    warnings += [
-        ("checkpoint_damaged", f"{name} is damaged; the one before it, {loaded.file}, is used")
-        for name in loaded.damaged
-    ]
-    for code, message in warnings:
-        if message:
-            reporter.say(Warned(code=code, message=message))
+    if lost:
+        reporter.say(Warned(code="events_lost", message=f"{lost} bytes of the log of events are gone"))
+    if reporter.damage:
+        reporter.say(Warned(code=LOG_DAMAGED, message=reporter.damage))
+    for name in loaded.damaged:
+        message = f"{name} is damaged; the one before it, {loaded.file}, is used"
+        reporter.say(Warned(code="checkpoint_damaged", message=message))
     return loaded
 
 
@@ -307,10 +283,14 @@ def _machine(context: RunContext, *, goes_on: bool) -> dict[str, Any]:
     return here
 
 
-def _say_training(config: RunConfig, context: RunContext, trainer: Trainer, classes: list[str]) -> None:
-    """Say what begins, or goes on: an engine that resumes may run on another device, with other shortcuts."""
-    context.reporter.say(StageStarted(stage="training"))
-    context.reporter.say(
+def _say_training(config: RunConfig, context: RunContext, trainer: Trainer, classes: list[str], *, new: bool) -> None:
+    """Say what begins, or goes on: an engine that resumes may run on another device, with other shortcuts.
+
+    Of a new run, save the first checkpoint, and warn of a subset of the data and of a disk that may become full.
+    """
+    say = context.reporter.say
+    say(StageStarted(stage="training"))
+    say(
         TrainingStarted(
             epochs=config.training.epochs,
             steps_per_epoch=trainer.steps_per_epoch,
@@ -322,14 +302,12 @@ def _say_training(config: RunConfig, context: RunContext, trainer: Trainer, clas
             switches=trainer.fast.plan.switches(),
         )
     )
-
-
-def _make_resumable(config: RunConfig, context: RunContext, trainer: Trainer) -> None:
-    """Save the first checkpoint; warn of a subset of the data and of a disk that may become full."""
-    say = context.reporter.say
+    if not new:
+        return
     if config.data.train_images:
         say(Warned(code="train_subset", message=f"trained on {len(trainer.feed)} images only, not on the whole split"))
     trainer.hooks.save(trainer.state_dict())
-    wanted, free = DISK_CHECKPOINTS * context.checkpoint_bytes(), free_bytes(context.run.path)
+    size = max((path.stat().st_size for path in context.run.checkpoints.glob("*.pt")), default=0)
+    wanted, free = DISK_CHECKPOINTS * size, free_bytes(context.run.path)
     if free is not None and free < wanted:
         say(Warned(code="disk_low", message=f"{free >> 20} MiB are free; the run may need {wanted >> 20} MiB"))

@@ -1,4 +1,4 @@
-"""What ranks do in tests: `python crew_ranks.py WORLD FOLDER` forks them; rank r leaves r.pt there."""
+"""What ranks do in tests: `python distributed_ranks.py WORLD FOLDER` forks them; rank r leaves r.pt there."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ from engine.spec.models import SmallCNN, WideResNet
 from engine.spec.training import Inner
 from engine.train.step import maximiser, train_step
 from engine.types import Nets
-from tests.engine.crew_court import hold
+from tests.engine.distributed_evaluation import hold
 
 CLASSES = 4
 IMAGE = (3, 6, 6)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.ascent import ascend, assert_inside, begin
+from engine.ascent import ascend, assert_inside, start_point
 from engine.spec.attacks import Ascent, ThreatModel
 from engine.spec.base import Pixels
 
@@ -58,21 +58,21 @@ def test_the_image_it_starts_from_is_left_alone():
 
 def test_the_clean_start_is_the_image():
     x = torch.rand(2, 3, 5, 5)
-    start = begin(x, BALL, Ascent(start="clean"))
+    start = start_point(x, BALL, Ascent(start="clean"))
     assert torch.equal(start, x)
     assert start.data_ptr() != x.data_ptr()
 
 
 def test_the_uniform_start_fills_the_ball():
     x = torch.full((50, 3, 10, 10), 0.5)
-    delta = begin(x, BALL, Ascent(start="uniform")) - x
+    delta = start_point(x, BALL, Ascent(start="uniform")) - x
     assert float(delta.abs().max()) <= 8 / 255 + 1e-7
     assert float(delta.std()) == pytest.approx(8 / 255 / 3**0.5, rel=0.03)  # of a uniform distribution
 
 
 def test_the_gaussian_start_has_a_thousandth_as_deviation():
     x = torch.full((50, 3, 10, 10), 0.5)
-    delta = begin(x, BALL, Ascent(start="gaussian")) - x
+    delta = start_point(x, BALL, Ascent(start="gaussian")) - x
     assert float(delta.std()) == pytest.approx(0.001, rel=0.03)
 
 

@@ -1,5 +1,6 @@
 """Checkpoints: the newest whole one wins, damage shows and is passed over, and nothing in one is executed."""
 
+import errno
 import hashlib
 import io
 import os
@@ -9,10 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from engine.run.run import KEYS as RUN_KEYS
 from engine.spec.errors import CheckpointError
 from engine.train import checkpoint
+from tests import hostile
 
 KEYS = frozenset({"config_hash", "weights", "step"})
+COUNTS = {"step": 1, "epoch": 1, "batch": 0}
 
 
 def state(step: int, **changes) -> dict:
@@ -98,18 +102,66 @@ def test_when_all_are_damaged_the_run_cannot_go_on_and_nothing_is_deleted(tmp_pa
     assert len(list(tmp_path.glob("*.damaged"))) == 2
 
 
-def test_a_checkpoint_that_lacks_a_part_is_refused_and_the_part_named(tmp_path):
-    whole = state(1)
-    del whole["weights"]
-    checkpoint.save(tmp_path, whole)
-    with pytest.raises(CheckpointError, match="lacks weights"):
-        load(tmp_path)
-
-
-def test_a_checkpoint_of_another_config_is_refused(tmp_path):
-    checkpoint.save(tmp_path, state(1, config_hash="xyz"))
+def test_every_part_of_a_checkpoint_is_needed(tmp_path):
+    whole = {key: torch.zeros(1) for key in RUN_KEYS} | COUNTS | {"config_hash": "c", "events": [10, 2]}
+    for key in sorted(RUN_KEYS):
+        checkpoint.save(tmp_path / key, {name: value for name, value in whole.items() if name != key})
+        with pytest.raises(CheckpointError, match=f"lacks {key}"):
+            checkpoint.load(tmp_path / key, RUN_KEYS, "c")
+    checkpoint.save(tmp_path / "whole", whole)
+    assert checkpoint.load(tmp_path / "whole", RUN_KEYS, "c").damaged == []
     with pytest.raises(CheckpointError, match="another config"):
-        load(tmp_path)
+        checkpoint.load(tmp_path / "whole", RUN_KEYS, "d")
+
+
+@pytest.mark.parametrize("events", [[], [1], [-1, 0], [1, "x"], "x", None, [1.5, 2], [10**30, 1], [1, 2, 3]])
+def test_counts_that_count_nothing_are_no_checkpoint(tmp_path, events):
+    given, keys = state(1) | COUNTS, KEYS | {*COUNTS, "events"}
+    checkpoint.save(tmp_path, given | {"events": [10, 2]})
+    checkpoint.load(tmp_path, keys, "abc")
+    checkpoint.save(tmp_path, given | {"events": events})
+    with pytest.raises(CheckpointError, match="is not a checkpoint of ours"):
+        checkpoint.load(tmp_path, keys, "abc")
+
+
+def _deny(path, monkeypatch):
+    """As for a user without the right to read it; root has every right."""
+    inode, inner = path.stat().st_ino, os.open
+
+    def opened(*words, **named):
+        file = inner(*words, **named)
+        if os.fstat(file).st_ino == inode:
+            os.close(file)
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return file
+
+    monkeypatch.setattr(os, "open", opened)
+
+
+def _break_disk(path, monkeypatch):
+    inode, read, fstat = path.stat().st_ino, os.read, os.fstat
+
+    def failing(file, size):
+        if fstat(file).st_ino == inode:
+            raise OSError(5, "Input/output error")
+        return read(file, size)
+
+    monkeypatch.setattr(os, "read", failing)
+
+
+DAMAGE = ["folder", "pipe", "device", "dangling", "circle", "sparse", "empty", "zeros", "deep list"]
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE, _deny, _break_disk])
+def test_a_newest_checkpoint_that_cannot_be_read_is_a_damaged_one(damage, tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, state(1))
+    path = checkpoint.save(tmp_path, state(2))
+    hostile.plant(path, damage) if isinstance(damage, str) else damage(path, monkeypatch)
+    loaded = load(tmp_path)
+    assert (loaded.state["step"], loaded.damaged) == (1, [path.name])
+    assert os.path.lexists(path.with_suffix(".damaged"))
+    checkpoint.save(tmp_path, state(3))
+    assert load(tmp_path).state["step"] == 3
 
 
 def test_files_of_other_names_are_no_checkpoints(tmp_path):

@@ -4,19 +4,14 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
-from engine.run.run import KEYS
 from engine.spec import files, folders
 from engine.spec.config import RunConfig
-from engine.spec.errors import CheckpointError
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 from engine.spec.toml import dump
-from engine.train import checkpoint
 from tests.engine.broken_runs import (
     FAILED,
     FINISHED,
@@ -105,25 +100,18 @@ def test_the_last_words_of_a_full_disk_are_the_failure(fork_server: ForkServer, 
     assert "File too large" in event["message"]
 
 
-def damage(path: Path, how: str) -> None:
-    content = bytearray(path.read_bytes())
-    if how == "a flipped bit":
-        content[len(content) // 2] ^= 1
-    elif how == "cut off":
-        del content[len(content) // 2 :]
-    else:
-        content.clear()
-    path.write_bytes(content)
+def cut_off(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
 
 
-@pytest.mark.parametrize("how", ["a flipped bit", "cut off", "empty"])
 def test_a_damaged_checkpoint_is_kept_and_the_one_before_it_used(
-    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path, how: str
+    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path
 ) -> None:
     run = make(tmp_path, data, short())
     assert fork_server.work(run, at="step", do="SIGTERM", k=3) == STOPPED
     bad = newest(run)
-    damage(bad, how)
+    cut_off(bad)
     assert fork_server.work(run) == FINISHED
     (warning,) = [event for event in said(run, "warned") if event["code"] == "checkpoint_damaged"]
     assert bad.name in warning["message"]
@@ -138,39 +126,12 @@ def test_a_run_without_a_whole_checkpoint_is_refused_each_time(
     run = make(tmp_path, data, short())
     assert fork_server.work(run, at="step", do="SIGTERM", k=3) == STOPPED
     for path in run.checkpoints.glob("*.pt"):
-        damage(path, "cut off")
+        cut_off(path)
     for _ in range(2):
         assert fork_server.work(run) == FAILED
         assert failure(fork_server, run)["kind"] == "Checkpoint"
         assert [event["step"] for event in said(run, "step_done")] == [1, 2, 3]
     assert len(list(run.checkpoints.glob("*.damaged"))) == 2
-
-
-def test_every_part_of_a_checkpoint_is_needed(tmp_path: Path) -> None:
-    whole: dict[str, Any] = {key: torch.zeros(1) for key in KEYS} | {"config_hash": "c"}
-    for key in sorted(KEYS):
-        folder = tmp_path / key
-        checkpoint.save(folder, {name: value for name, value in whole.items() if name != key})
-        with pytest.raises(CheckpointError, match=f"lacks {key}"):
-            checkpoint.load(folder, KEYS, "c")
-    checkpoint.save(tmp_path / "whole", whole)
-    assert checkpoint.load(tmp_path / "whole", KEYS, "c").damaged == []
-    with pytest.raises(CheckpointError, match="another config"):
-        checkpoint.load(tmp_path / "whole", KEYS, "d")
-
-
-def test_two_checkpoints_are_kept_and_no_flipped_bit_passes(tmp_path: Path) -> None:
-    for step in range(4):
-        checkpoint.save(tmp_path, {"step": step, "config_hash": "c"})
-    paths = sorted(tmp_path.iterdir())
-    assert [path.name[:6] for path in paths] == ["000003", "000004"]
-    content, chance = paths[1].read_bytes(), random.Random(0)
-    for _ in range(200):
-        bad = bytearray(content)
-        bad[chance.randrange(len(bad))] ^= 1 << chance.randrange(8)
-        paths[1].write_bytes(bad)
-        found = checkpoint.load(tmp_path, frozenset(["step"]), "c")
-        assert (found.state["step"], found.damaged) == (2, [paths[1].name])
 
 
 def change_config(run: RunDir, _data: Path) -> None:
@@ -196,7 +157,7 @@ def remove_data(_run: RunDir, data: Path) -> None:
 
 
 def damage_data(_run: RunDir, data: Path) -> None:
-    damage(data / "tiny.npz", "cut off")
+    cut_off(data / "tiny.npz")
 
 
 @pytest.mark.parametrize(

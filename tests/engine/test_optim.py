@@ -8,7 +8,6 @@ from torch import nn
 
 from engine.spec.training import Constant, Cosine, MultiStep, Training
 from engine.train.optim import build, learning_rate, load
-from engine.train.step import guarded_step
 
 
 @pytest.mark.parametrize(
@@ -74,26 +73,6 @@ def test_nesterov_takes_the_look_ahead():
     net.weight.grad = torch.ones(1, 1)
     optimizer.step()
     assert net.weight.item() == pytest.approx(1 - 0.1 * 1.5)  # g + momentum x v, with v = g
-
-
-@pytest.mark.parametrize(("broken", "moved"), [(0.0, True), (1.0, False)])
-def test_a_broken_loss_moves_no_weight(broken, moved):
-    net = nn.Linear(1, 1, bias=False)
-    before = net.weight.item()
-    optimizer = build(net, Training())
-    net.weight.grad = torch.ones(1, 1)
-    guarded_step(optimizer, torch.tensor(broken))
-    assert (net.weight.item() != before) is moved
-
-
-def test_after_a_broken_loss_no_later_step_moves_a_weight():
-    net = nn.Linear(1, 1, bias=False)
-    before = net.weight.item()
-    optimizer = build(net, Training())
-    for broken in (1.0, 0.0):
-        net.weight.grad = torch.ones(1, 1)
-        guarded_step(optimizer, torch.tensor(broken))
-    assert net.weight.item() == before
 
 
 def updated(optimizer: torch.optim.Optimizer, conv: nn.Conv2d) -> torch.Tensor:

@@ -1,96 +1,19 @@
 """One step: what it updates, what it leaves alone, and the mode of the student while the adversary climbs."""
 
-import copy
 from importlib import import_module
 
 import pytest
 import torch
-from torch import nn
 
 from engine.runtime.rng import seed_for
 from engine.spec.base import Pixels
 from engine.spec.training import Inner, Training
 from engine.train import optim
 from engine.train.step import maximiser, mode, train_step
-from engine.types import Loss, Nets, TrainingMethod
+from engine.types import Nets
 from tests.engine.method_bench import BALL, CLASSES, SPECS, Net, batch
 
 PLAIN = Training(learning_rate=0.1, momentum=0.9, weight_decay=0.0)
-
-
-class Factor(TrainingMethod):
-    """The mean square of the logits, times a number that a test may choose; or the root of zero, times nothing."""
-
-    def __init__(self, student: nn.Module) -> None:
-        self.student, self.factor, self.root = student, 1.0, False
-
-    def loss(self, x, y, maximise) -> Loss:
-        logits = self.student(x)
-        total = (0 * logits.sum()).sqrt() if self.root else self.factor * logits.square().mean()
-        return Loss(total, {"clean": total})
-
-
-def unused(objective, x):
-    raise AssertionError("this method has no adversary")
-
-
-def snapshot(net: nn.Module, optimizer: torch.optim.Optimizer):
-    return copy.deepcopy([p.detach() for p in net.parameters()]), copy.deepcopy(optimizer.state_dict()["state"])
-
-
-def assert_untouched(net, optimizer, before):
-    weights, momenta = before
-    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), weights, strict=True))
-    for number, state in optimizer.state_dict()["state"].items():
-        assert torch.equal(state["momentum_buffer"], momenta[number]["momentum_buffer"])
-
-
-@pytest.mark.parametrize("factor", [float("nan"), float("inf"), -float("inf")])
-def test_a_loss_that_is_no_finite_number_leaves_weights_and_momentum_untouched(factor):
-    net = Net(0)
-    method, optimizer = Factor(net), optim.build(net, PLAIN)
-    train_step(method, unused, [optimizer], *batch())
-    before = snapshot(net, optimizer)
-    method.factor = factor
-    loss = train_step(method, unused, [optimizer], *batch(6))
-    assert not torch.isfinite(loss.total)
-    assert_untouched(net, optimizer, before)
-
-
-def test_a_gradient_that_is_no_finite_number_leaves_weights_and_momentum_untouched():
-    net = Net(0)
-    method, optimizer = Factor(net), optim.build(net, PLAIN)
-    train_step(method, unused, [optimizer], *batch())
-    before = snapshot(net, optimizer)
-    method.root = True  # the root of 0 is 0, and its slope infinite
-    assert torch.isfinite(train_step(method, unused, [optimizer], *batch(6)).total)
-    assert_untouched(net, optimizer, before)
-
-
-def test_after_a_broken_loss_no_later_step_updates_either():
-    net = Net(0)
-    method, optimizer = Factor(net), optim.build(net, PLAIN)
-    train_step(method, unused, [optimizer], *batch())
-    before = snapshot(net, optimizer)
-    for factor in (float("nan"), 1.0, 1.0):
-        method.factor = factor
-        train_step(method, unused, [optimizer], *batch(7))
-    assert_untouched(net, optimizer, before)
-
-
-def test_a_finite_loss_moves_the_weights_by_the_rate_and_the_momentum():
-    """Loss = sum(w): every gradient is 1. Steps of 0.1 * 1, then 0.1 * (0.9 + 1)."""
-    net = nn.Linear(3, 2)
-    before = net.weight.detach().clone()
-
-    class Sum(TrainingMethod):
-        def loss(self, x, y, maximise) -> Loss:
-            return Loss(net.weight.sum() + net.bias.sum(), {})
-
-    optimizer = optim.build(net, PLAIN)
-    for expected in (0.1, 0.1 + 0.19):
-        train_step(Sum(), unused, [optimizer], *batch())
-        assert torch.allclose(before - net.weight, torch.full((2, 3), expected))
 
 
 @pytest.mark.parametrize("training", [True, False])

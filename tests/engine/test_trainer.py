@@ -1,6 +1,5 @@
 """The loop: which steps there are, what is said after them, and a run cut anywhere that ends as the unbroken one."""
 
-import copy
 import io
 from importlib import import_module
 
@@ -13,7 +12,6 @@ from engine.runtime.interrupt import Stopped
 from engine.spec.base import Pixels
 from engine.spec.config import RunConfig, RunTeacher
 from engine.spec.data import Npz
-from engine.spec.errors import DivergedError
 from engine.spec.events import EpochDone, StepDone, Validated
 from engine.spec.methods import CRDND, IAD, RSLAD, TRADES, Natural
 from engine.spec.models import SmallCNN
@@ -190,31 +188,6 @@ def test_the_rate_of_the_schedule_is_applied_and_said():
     made.run()
     assert torch.allclose(before - student.linear.weight, torch.full_like(before, 4 * 0.05 + 4 * 0.005), atol=1e-6)
     assert [fact["learning_rate"] for fact in journal.facts(EpochDone)] == pytest.approx([0.05, 0.005])
-
-
-class BreaksAtStep(TrainingMethod):
-    """NaN in one of two terms at the third step."""
-
-    def __init__(self) -> None:
-        self.calls, self.student, self.kept = 0, None, None
-
-    def loss(self, x, y, maximise) -> Loss:
-        self.calls += 1
-        clean = self.student(x).square().mean()
-        robust = clean * (float("nan") if self.calls == 3 else 1.0)
-        if self.calls == 3:
-            self.kept = copy.deepcopy(list(self.student.parameters()))
-        return Loss(clean + robust, {"clean": clean, "robust": robust})
-
-
-def test_a_broken_term_is_named_and_the_weights_are_those_before_it_and_nothing_is_saved():
-    method, journal = BreaksAtStep(), Journal()
-    made = trainer(config(Natural()), journal, method=method)
-    method.student = made.nets.student
-    with pytest.raises(DivergedError, match="loss, robust in epoch 1, step 3"):
-        made.run()
-    assert all(torch.equal(a, b) for a, b in zip(method.student.parameters(), method.kept, strict=True))
-    assert journal.saved == []
 
 
 def test_a_checkpoint_is_saved_within_an_epoch_when_its_time_has_come():
