@@ -143,8 +143,8 @@ class Ours:
     def __call__(self) -> Loss:
         """One step, and its books."""
         loss = self.fast.run(self._step, self.x, self.y, self.known())
-        if complaints := self.fast.complaints():
-            raise RuntimeError(f"{self.variant.name}: {'; '.join(warned.message for warned in complaints)}")
+        if given_up := self.fast.take_warnings():
+            raise RuntimeError(f"{self.variant.name}: {'; '.join(warned.message for warned in given_up)}")
         self.ledger.add(loss, self.y)
         return loss
 

@@ -1,7 +1,7 @@
 """Where the time of a step goes: data, teacher, inner maximisation, outer minimisation.
 
-On the CPU every step is measured. On a GPU, where the host runs ahead, one step of each report is: events are put
-into its stream and read when the report waits for the device anyway, so that no step waits for the clock.
+On the CPU every step is measured. On a GPU one step of each report is: events are recorded in its stream and read when
+the report waits for the device anyway, so that no step waits for the clock.
 """
 
 import time
@@ -13,12 +13,12 @@ from typing import NamedTuple
 import torch
 
 PARTS = ("data", "teacher", "inner", "outer")
-GRAPH = "graph"  # a replayed step: nobody sees into it, so it is split as the steps before it were
+GRAPH = "graph"  # a replayed step: it is split as the last eager step was
 Mark = float | torch.cuda.Event
 
 
-class Span(NamedTuple):
-    """One stretch of one part of a step."""
+class TimeSpan(NamedTuple):
+    """A stretch of time of one part of a step."""
 
     part: str
     began: Mark
@@ -26,31 +26,31 @@ class Span(NamedTuple):
 
 
 class StepClock:
-    """Splits the time since the last report; a part within another is taken off the outer one."""
+    """Shares of the time since the last report, by part; a part within another is taken off the outer one."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
-        self._spans: deque[Span] = deque()
+        self._spans: deque[TimeSpan] = deque()
         self._split = {"outer": 1.0}  # of a step without its data, as it was measured last
-        self._sampled = self._cuda  # on a GPU: a step of this report has been measured; the very first is no example
+        self._sampled = self._cuda  # on a GPU: a step of this report was measured; the very first one is not typical
         self._open: list[str] = []  # the parts we are in, outermost first
         self._since: Mark = 0.0
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Inside, time belongs to `name`, one of PARTS or GRAPH. Nothing is measured while a graph is captured."""
+        """Within, time counts for `name`, one of PARTS or GRAPH. Nothing is measured while a graph is captured."""
         skipped = not self._open and self._cuda and self._sampled
         if skipped or (self._cuda and torch.cuda.is_current_stream_capturing()):
             yield
             return
-        self._turn(name)
+        self._switch(name)
         try:
             yield
         finally:
-            self._turn(None)
+            self._switch(None)
 
     def step_ended(self) -> None:
-        """On a GPU one step was enough until the next report."""
+        """On a GPU, measure nothing more until the next report."""
         self._sampled = any(span.part != "data" for span in self._spans)
 
     def shares(self) -> dict[str, float]:
@@ -69,11 +69,11 @@ class StepClock:
         whole = sum(seconds.values())
         return {part: time / whole for part, time in seconds.items()} if whole else {}
 
-    def _turn(self, name: str | None) -> None:
-        """The part that was under way ends here; `name` begins, or None goes back to the one around it."""
+    def _switch(self, name: str | None) -> None:
+        """End the current part; begin `name`, or go back to the part around it (None)."""
         now = self._now()
         if self._open:
-            self._spans.append(Span(self._open[-1], self._since, now))
+            self._spans.append(TimeSpan(self._open[-1], self._since, now))
         if name is None:
             self._open.pop()
         else:

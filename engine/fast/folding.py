@@ -34,8 +34,8 @@ HOOKS = (
 )
 
 
-class Pair(NamedTuple):
-    """A convolution and the batch norm that alone hears it, and the copied convolution that stands for both."""
+class FoldedPair(NamedTuple):
+    """A convolution, the batch norm that is its only user, and the copied convolution that replaces both."""
 
     conv: nn.Conv2d
     norm: nn.BatchNorm2d
@@ -43,7 +43,7 @@ class Pair(NamedTuple):
 
 
 class FoldingError(CrdndError):
-    """The calls of a net cannot be followed, so nobody knows which batch norm follows which convolution."""
+    """The calls of a net cannot be traced, so which batch norm follows which convolution is unknown."""
 
 
 class FoldedNet(nn.Module):
@@ -55,8 +55,8 @@ class FoldedNet(nn.Module):
     and that the batch norms which stay keep the net's precision in their weights and statistics.
     """
 
-    folded: int  # batch norms that vanished
-    left: int  # batch norms that stayed
+    folded: int  # batch norms that were folded
+    left: int  # batch norms that were not
 
     def __init__(
         self,
@@ -69,15 +69,15 @@ class FoldedNet(nn.Module):
         memo: dict[int, Any] = {id(getattr(m, hooks)): OrderedDict() for m in net.modules() for hooks in HOOKS}
         copy = deepcopy(net, memo).eval()
         sources = dict(zip(copy.modules(), net.modules(), strict=True))
-        calls = _follow(copy)
+        calls = _trace(copy)
         self.folded, self.left = len(calls.pairs), calls.norms - len(calls.pairs)
         for module in copy.modules():
-            _settle(module, dtype, memory_format, has_bias=any(module is conv for conv, _ in calls.pairs))
-        self._pairs = [Pair(sources[conv], sources[norm], conv) for conv, norm in calls.pairs]  # type: ignore[arg-type]
+            _as_buffers(module, dtype, memory_format, has_bias=any(module is conv for conv, _ in calls.pairs))
+        self._pairs = [FoldedPair(sources[conv], sources[norm], conv) for conv, norm in calls.pairs]  # type: ignore[arg-type]
         vanished = {module for pair in calls.pairs for module in pair}
         self._others = [(sources[module], module) for module in copy.modules() if module not in vanished]
 
-        self.net = nn.ModuleList([copy])  # so that the copy, too, can be replaced
+        self.net = nn.ModuleList([copy])  # a parent, so that the copy itself can be replaced
         for _, norm in calls.pairs:
             _replace(self.net, norm, nn.Identity())
         cast = _Cast(dtype, memory_format)
@@ -94,7 +94,7 @@ class FoldedNet(nn.Module):
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Take over the net's weights and statistics, into the same memory; the host waits for nothing."""
+        """Copy the net's weights and statistics into the same memory, without synchronising with the device."""
         old, new = [], []
         for source, copy in self._others:
             for name, value in copy.named_buffers(recurse=False):
@@ -121,9 +121,9 @@ class FoldedNet(nn.Module):
 class _Calls(NamedTuple):
     """What a net does with its modules."""
 
-    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]]  # convolution, and the batch norm that alone hears it
+    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]]  # convolution, and the batch norm that is its only user
     norms: int  # batch norms that are called
-    entry: nn.Module | None  # the normalisation of pixels, where it alone hears the input
+    entry: nn.Module | None  # the normalisation of pixels, where it is the only user of the input
 
 
 class _Tracer(fx.Tracer):
@@ -153,7 +153,7 @@ class _Cast(nn.Module):
         return x.to(dtype=self.dtype or x.dtype, memory_format=layout)
 
 
-def _follow(net: nn.Module) -> _Calls:
+def _trace(net: nn.Module) -> _Calls:
     whole = nn.Sequential(net)
     try:
         graph = _Tracer().trace(whole)
@@ -163,12 +163,12 @@ def _follow(net: nn.Module) -> _Calls:
             hint="It branches on values or sizes. Use the net as it is, with folded = false.",
         ) from error
     modules = dict(whole.named_modules())
-    heard: dict[fx.Node, nn.Module] = {n: modules[str(n.target)] for n in graph.nodes if n.op == "call_module"}
-    uses = Counter(heard.values())
+    called: dict[fx.Node, nn.Module] = {n: modules[str(n.target)] for n in graph.nodes if n.op == "call_module"}
+    uses = Counter(called.values())
     uses.update(modules[str(n.target).rpartition(".")[0]] for n in graph.nodes if n.op == "get_attr")
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
     entry = None
-    for node, module in heard.items():
+    for node, module in called.items():
         if len(node.all_input_nodes) != 1 or uses[module] > 1:
             continue
         (before,) = node.all_input_nodes
@@ -176,7 +176,7 @@ def _follow(net: nn.Module) -> _Calls:
             continue
         if before.op == "placeholder" and isinstance(module, Normalize):
             entry = module
-        conv = heard.get(before)
+        conv = called.get(before)
         if isinstance(conv, nn.Conv2d) and isinstance(module, nn.BatchNorm2d) and uses[conv] == 1:
             known = type(conv) in CONVOLUTIONS and type(module) in BATCH_NORMS
             if known and module.affine and module.track_running_stats:
@@ -184,23 +184,18 @@ def _follow(net: nn.Module) -> _Calls:
     return _Calls(pairs, sum(isinstance(module, _BatchNorm) for module in uses), entry)
 
 
-def _affine(pairs: list[Pair]) -> tuple[list[Tensor], list[Tensor]]:
-    """Per convolution: s, by which its weight is multiplied, and the bias that stands for everything else; C each."""
+def _affine(pairs: list[FoldedPair]) -> tuple[list[Tensor], list[Tensor]]:
+    """For each convolution: s, by which its weight is multiplied, and the bias beta + s (b - mean); C each."""
     variances = [torch.as_tensor(pair.norm.running_var) for pair in pairs]
-    means = [_mean(pair) for pair in pairs]
+    means = [torch.as_tensor(pair.norm.running_mean) for pair in pairs]
+    means = [mean if pair.conv.bias is None else mean - pair.conv.bias for mean, pair in zip(means, pairs, strict=True)]
     deviations = list(torch._foreach_sqrt(torch._foreach_add(variances, [pair.norm.eps for pair in pairs])))
     scales = list(torch._foreach_div([pair.norm.weight for pair in pairs], deviations))
     shifts = list(torch._foreach_mul(means, scales))
     return scales, list(torch._foreach_sub([pair.norm.bias for pair in pairs], shifts))
 
 
-def _mean(pair: Pair) -> Tensor:
-    """Of the convolution without its bias."""
-    assert pair.norm.running_mean is not None, "only batch norms with statistics are folded"
-    return pair.norm.running_mean if pair.conv.bias is None else pair.norm.running_mean - pair.conv.bias
-
-
-def _settle(
+def _as_buffers(
     module: nn.Module, dtype: torch.dtype | None, memory_format: torch.memory_format, *, has_bias: bool
 ) -> None:
     """Its tensors become buffers, in this precision and layout; refresh fills them."""

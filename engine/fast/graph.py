@@ -8,7 +8,7 @@ inside: a graph takes seed and offset from torch's generator at each replay, so 
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -27,11 +27,9 @@ Step = Callable[[Images, Labels, Logits | None], Loss]
 
 @runtime_checkable
 class Graph(Protocol):
-    """What torch.cuda.CUDAGraph offers."""
+    """What a torch.cuda.CUDAGraph offers."""
 
-    def replay(self) -> None:
-        """Do again what was captured."""
-        ...
+    def replay(self) -> None: ...
 
 
 Capture = Callable[[Callable[[], Loss]], tuple[Graph, Loss]]
@@ -89,8 +87,15 @@ def capturable(optimizers: Sequence[torch.optim.Optimizer]) -> Iterator[None]:
 class CapturedStep:
     """Steps of one batch size, replayed. `state` gives every tensor that a step changes."""
 
-    def __init__(self, step: Step, state: Callable[[], Any], capture: Capture = capture) -> None:
-        self._step, self._state, self._capture = step, state, capture
+    def __init__(
+        self,
+        step: Step,
+        state: Callable[[], Any],
+        capture: Capture = capture,
+        timed: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """`timed` is entered around each replay."""
+        self._step, self._state, self._capture, self._timed = step, state, capture, timed
         self._seen = 0
         self._checked = False
         self._inputs: tuple[Images, Labels, Logits | None] | None = None
@@ -119,7 +124,8 @@ class CapturedStep:
             self._record(x, y, known)
         else:
             self._fill(x, y, known)
-            self._graph.replay()
+            with self._timed():
+                self._graph.replay()
         assert self._loss is not None
         return self._loss
 
@@ -140,18 +146,18 @@ class CapturedStep:
             self._fill(x, y, known)
             expected = None if self._checked else self._eager(before, seed)
             torch.manual_seed(seed)
-            graph.replay()
+            with self._timed():
+                graph.replay()
             self._graph, self._loss = graph, loss
             if expected is not None:
                 self._compare(expected, before)
-        except RuntimeError as error:  # of capturing: an operation that a graph cannot hold
+        except (RuntimeError, GraphError) as error:
             self.forget()
             self._restore(before, seed)
+            if isinstance(error, GraphError):
+                raise
+            # of capturing: an operation that a graph cannot hold
             raise GraphError(f"the step cannot be captured: {str(error).splitlines()[0]}") from error
-        except GraphError:
-            self.forget()
-            self._restore(before, seed)
-            raise
         self._checked = True
 
     def _given(self) -> tuple[Images, Labels, Logits | None]:

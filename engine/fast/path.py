@@ -2,7 +2,7 @@
 
 Feed --> x, y, views --TeacherLogits--> T(x), looked up
    |                                  |
-   +--> train_step: method.loss --asks--> Teacher, Student (stand-ins) --> backward --> update      eagerly, or
+   +--> train_step: method.loss --asks--> TeacherProxy, StudentProxy --> backward --> update        eagerly, or
    +--> the same, recorded once an epoch as a CUDA graph and replayed                               as a graph
 """
 
@@ -29,7 +29,7 @@ from engine.types import Images, Labels, Logits, Loss, Maximise, Nets, Objective
 
 
 class FastPath:
-    """One run's. Without a plan, and alone, networks are asked as the method asks them."""
+    """The fast path of one run. Without a plan, and with one rank, networks are asked as the method asks them."""
 
     def __init__(self, nets: Nets, plan: FastPlan | None = None, ranks: Ranks | None = None) -> None:
         """`nets` are the real ones; `self.nets` are those that a method is to be given."""
@@ -37,10 +37,10 @@ class FastPath:
         self.clock, self.notes = StepClock(nets.device), list[str]()
         self.table: TeacherLogits | None = None
         self._feed: Feed | None = None
-        self._recorded: CapturedStep | None = None
-        self._unsaid: list[Warned] = []  # what was given up
-        self._pair(nets.student)
-        outer = _together(nets.student) if self.ranks.world_size > 1 else nets.student
+        self._captured: CapturedStep | None = None
+        self._warnings: list[Warned] = []
+        self._split_batchnorm(nets.student)
+        outer = _data_parallel(nets.student) if self.ranks.world_size > 1 else nets.student
         copy = self._fold(nets.student, "student", "inner") if self.plan.folded else None
         self.student = StudentProxy(nets.student, self.plan, self.ranks, outer, copy)
         self.teacher: TeacherProxy | None = None
@@ -51,11 +51,11 @@ class FastPath:
         self.nets = nets._replace(student=self.student, teacher=self.teacher)
 
     def with_table(self, table: TeacherLogits, feed: Feed) -> None:
-        """From now on the teacher's answers to the feed's images come out of a table that holds them all."""
+        """Look up the teacher's logits of the feed's images from now on; the table holds them all."""
         self.table, self._feed, self.plan = table, feed, replace(self.plan, table="complete")
 
     def without_table(self) -> None:
-        """There is none, or it is given back."""
+        """Ask the teacher at every step from now on; a table is closed."""
         if self.table is not None:
             self.table.close()
         self.table, self.plan = None, replace(self.plan, table="off")
@@ -68,29 +68,30 @@ class FastPath:
     ) -> None:
         """From now on `run` may capture this step; `state` gives every tensor that it changes."""
 
-        def captured(work: Callable[[], Loss]) -> tuple[Graph, Loss]:
+        def capture_step(work: Callable[[], Loss]) -> tuple[Graph, Loss]:
             with capturable(optimizers):
-                graph, loss = capture(work)
-            return _Timed(graph, self.clock), loss
+                return capture(work)
 
         if self.plan.graphs:
-            self._recorded = CapturedStep(lambda x, y, known: self._eager(step, x, y, known), state, captured)
+            self._captured = CapturedStep(
+                lambda x, y, known: self._eager(step, x, y, known), state, capture_step, lambda: self.clock.part(GRAPH)
+            )
 
     def maximiser(self, plain: Maximise, mode: str) -> Maximise:
-        """The adversary, climbing on the student's stand-in; `mode` is that of the student's batch norm."""
+        """The adversary, climbing on the student's proxy; `mode` is that of the student's batch norm."""
 
         def maximise(objective: Objective, x: Images) -> Images:
             with self.clock.part("inner"), self.student.climbing(mode):
                 x_adv = plain(objective, x)
-            self.student.met(x, x_adv)
+            self.student.set_views(x, x_adv)
             return x_adv
 
         return maximise
 
     def epoch_started(self, views: int) -> None:
         """`views`: how many views of a batch the student learns from in this epoch: x_adv, or x and x_adv."""
-        if self._recorded is not None:
-            self._recorded.forget(another=views != self.student.views)
+        if self._captured is not None:
+            self._captured.forget(another=views != self.student.views)
         self.student.views = views
 
     def known(self, draws: Draws, number: int, x: Images) -> Logits | None:
@@ -108,32 +109,32 @@ class FastPath:
 
     def run(self, step: Callable[[Images, Labels], Loss], x: Images, y: Labels, known: Logits | None) -> Loss:
         """One step, as a graph where that is possible. The loss comes without its graph of autograd."""
-        if self._recorded is not None:
+        if self._captured is not None:
             try:
-                loss = self._recorded(x, y, known)
+                loss = self._captured(x, y, known)
                 self.clock.step_ended()
                 return loss
             except GraphError as error:
-                self._recorded = None
-                self._unsaid.append(Warned(code="graphs_off", message=f"no CUDA graphs: {error.what}"))
+                self._captured = None
+                self._warnings.append(Warned(code="graphs_off", message=f"no CUDA graphs: {error.what}"))
         loss = self._eager(step, x, y, known)
         return loss._replace(total=loss.total.detach())
 
-    def complaints(self) -> list[Warned]:
-        """What was given up since this was last asked, and why."""
-        said, self._unsaid = self._unsaid, []
-        return said
+    def take_warnings(self) -> list[Warned]:
+        """What was given up since the last call, and why."""
+        taken, self._warnings = self._warnings, []
+        return taken
 
     def close(self) -> None:
-        """Let go of the table, and of a graph's memory."""
-        self._recorded = None
+        """Close the table, and free a graph's memory."""
+        self._captured = None
         if self.table is not None:
             self.table.close()
             self.table = None
 
     def _eager(self, step: Callable[[Images, Labels], Loss], x: Images, y: Labels, known: Logits | None) -> Loss:
         if self.teacher is not None and known is not None:
-            self.teacher.knows(x, known)
+            self.teacher.set_known(x, known)
         try:
             with self.clock.part("outer"):
                 loss = step(x, y)
@@ -145,8 +146,8 @@ class FastPath:
         self.clock.step_ended()
         return loss
 
-    def _pair(self, student: nn.Module) -> None:
-        """Make batch norm ready for halves; a student whose statistics would mix passes in two batches."""
+    def _split_batchnorm(self, student: nn.Module) -> None:
+        """Make batch norm ready for two views in one batch; where their statistics would mix, there are two batches."""
         if not (self.plan.paired or self.ranks.world_size > 1):
             return
         try:
@@ -158,12 +159,14 @@ class FastPath:
             self.plan = replace(self.plan, paired=False)
 
     def _fold(self, net: nn.Module, who: str, part_of_plan: str) -> FoldedNet | None:
-        """A copy in the precision that the plan wants, or none, with a note, of a net that cannot be followed."""
-        first = next(net.parameters())
+        """A folded copy in the precision that the plan wants; None, with a note, of a net that cannot be traced."""
         dtype: torch.dtype = getattr(self.plan, part_of_plan)
-        layout = torch.channels_last if _is_channels_last(net) else torch.contiguous_format
+        casts = next(net.parameters()).dtype == torch.float32 and dtype != torch.float32
+        weights = [module.weight for module in net.modules() if isinstance(module, nn.Conv2d)]
+        last = torch.channels_last
+        is_last = any(w.is_contiguous(memory_format=last) and not w.is_contiguous() for w in weights)  # 1 x 1 is both
         try:
-            return FoldedNet(net, dtype if first.dtype == torch.float32 and dtype != torch.float32 else None, layout)
+            return FoldedNet(net, dtype if casts else None, last if is_last else torch.contiguous_format)
         except FoldingError as error:
             self.notes.append(f"the {who} is not folded, and asked in float32: {error.what}")
             folded = "folded" if who == "student" else "folded_teacher"
@@ -172,25 +175,7 @@ class FastPath:
             return None
 
 
-class _Timed:
-    """A graph whose replays the clock measures."""
-
-    def __init__(self, graph: Graph, clock: StepClock) -> None:
-        self._graph, self._clock = graph, clock
-
-    def replay(self) -> None:
-        """Do again what was captured."""
-        with self._clock.part(GRAPH):
-            self._graph.replay()
-
-
-def _is_channels_last(net: nn.Module) -> bool:
-    """Whether its convolutions lie in memory so; 1 x 1 ones are both."""
-    weights = [module.weight for module in net.modules() if isinstance(module, nn.Conv2d)]
-    return any(w.is_contiguous(memory_format=torch.channels_last) and not w.is_contiguous() for w in weights)
-
-
-def _together(student: nn.Module) -> nn.Module:
+def _data_parallel(student: nn.Module) -> nn.Module:
     """The student in torch's wrapper of data parallelism, which adds the ranks' gradients up during the backward pass.
 
     Each rank's loss is that of the whole batch, so gradients are summed, and not averaged as the wrapper would.

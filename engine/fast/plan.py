@@ -1,4 +1,4 @@
-"""Which shortcuts a run takes: the machine's switches, and for `auto` what measured faster on such a device.
+"""Which parts of the fast path a run uses: the machine's switches, and for `auto` what measured faster on such devices.
 
 The measurements behind the rules are those of `benchmarks/step.py`; `benchmarks/README.md` has the figures.
 """
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from engine.spec.machine import Machine, Precision, Switch
+from engine.spec.machine import Machine, Precision
 
 CPU_FACTS = Path("/proc/cpuinfo")
 LARGE = 50_000_000  # multiply-accumulates per image: below, bfloat16 costs more in casts than it saves
@@ -26,7 +26,7 @@ class NetworkCost(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class FastPlan:
-    """What is switched on. The default is an exact run: each network asked as the paper writes it, in float32."""
+    """What is switched on. By default nothing: each network is asked as the paper writes it, in float32."""
 
     teacher: torch.dtype = torch.float32
     inner: torch.dtype = torch.float32
@@ -47,15 +47,10 @@ class FastPlan:
         """For the log: name -> state; empty when nothing is switched on."""
         if self == FastPlan():
             return {}
-        shown = {
-            "teacher": _name(self.teacher),
-            "inner": _name(self.inner),
-            "outer": _name(self.outer),
-            "folded": _word(self.folded or self.folded_teacher),
-            "paired": _word(self.paired),
-            "table": self.table,
-            "graphs": _word(self.graphs),
-        }
+        on = {True: "on", False: "off"}
+        shown = {part: str(getattr(self, part)).removeprefix("torch.") for part in ("teacher", "inner", "outer")}
+        shown |= {"folded": on[self.folded or self.folded_teacher], "paired": on[self.paired]}
+        shown |= {"table": self.table, "graphs": on[self.graphs]}
         return shown | ({"ranks": str(self.ranks)} if self.ranks > 1 else {})
 
 
@@ -70,42 +65,37 @@ def decide(
 ) -> FastPlan:
     """The plan of a run. `eval_attack`: the inner maximisation meets the student in eval mode, and may meet a copy.
 
-    That copy is folded, and alone may be bfloat16: who wants bfloat16 there gets it folded, whatever `folded` says.
+    That copy is folded, and only a copy may be bfloat16: `inner_precision=bfloat16` folds it, whatever `folded` says.
     An attack in train mode meets the student itself, in float32 unless bfloat16 is asked for by name.
-    Several ranks always pair: the student passes through its wrapper of data parallelism once a step.
+    Several ranks always pair the views: the student passes through DistributedDataParallel once a step.
     """
     if machine.exact:
         return FastPlan(ranks=ranks, paired=ranks > 1)
     chooses = eval_attack and machine.folded != "off"  # else auto is float32
     wanted = "float32" if machine.inner_precision == "auto" and not chooses else machine.inner_precision
     inner = _precision(wanted, device, student)
+    pairs_by_default = device.type == "cuda" or student.paired
     return FastPlan(
         teacher=torch.float32 if teacher is None else _precision(machine.teacher_precision, device, teacher),
         inner=inner,
         outer=_precision(machine.outer_precision, device, student),
         folded=eval_attack and (machine.folded != "off" or inner != torch.float32),
         folded_teacher=teacher is not None and machine.folded != "off",
-        paired=ranks > 1 or _on(machine.paired, device.type == "cuda" or student.paired),
+        paired=ranks > 1 or machine.paired == "on" or (machine.paired == "auto" and pairs_by_default),
         table="off" if teacher is None else machine.table,
         graphs=device.type == "cuda" and ranks == 1 and machine.graphs != "off",
         ranks=ranks,
     )
 
 
-def _on(switch: Switch, auto: bool) -> bool:
-    return auto if switch == "auto" else switch == "on"
-
-
 def _precision(wanted: Precision, device: torch.device, net: NetworkCost) -> torch.dtype:
     if wanted != "auto":
         return torch.float32 if wanted == "float32" else torch.bfloat16
-    return torch.bfloat16 if _half_is_faster(device, net) else torch.float32
-
-
-def _half_is_faster(device: torch.device, net: NetworkCost) -> bool:
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= AMPERE and net.macs >= LARGE
-    return net.half and net.macs >= LARGE and half_pays()
+        faster = net.macs >= LARGE and torch.cuda.get_device_capability(device) >= AMPERE
+    else:
+        faster = net.macs >= LARGE and net.half and half_pays()
+    return torch.bfloat16 if faster else torch.float32
 
 
 def half_pays() -> bool:
@@ -119,17 +109,9 @@ def half_pays() -> bool:
 
 
 def vendor() -> str:
-    """Of the processor, as its kernel tells it; empty where it does not."""
+    """The processor's vendor_id in /proc/cpuinfo; empty where there is none."""
     try:
         lines = CPU_FACTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")), "")
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
-def _word(switched: bool) -> str:
-    return "on" if switched else "off"

@@ -1,4 +1,4 @@
-"""Who answers when a method asks its student or its teacher. The methods do not know: they see two networks.
+"""Proxies of student and teacher: a method sees two networks, and these choose which copy or table answers.
 
     inner maximisation, eval mode      student(z)  --> the folded copy, refreshed once a step
     inner maximisation, train mode     student(z)  --> the student, in the inner precision
@@ -12,11 +12,11 @@ logits of the whole batch and computes the whole loss. In an inner maximisation 
 image's gradient depends on its own logits alone, so the logits of other ranks' images are zeros there.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from engine.fast.clock import StepClock
 from engine.fast.folding import FoldedNet
@@ -25,12 +25,9 @@ from engine.fast.split_batchnorm import split_batches
 from engine.runtime.distributed import Ranks
 from engine.types import Images, Logits
 
-SINGLE = 1
-BOTH = 2
-
 
 class StudentProxy(nn.Module):
-    """The student as its method sees it."""
+    """The student as its method sees it: logits of the whole batch, whatever copy computes them."""
 
     def __init__(
         self,
@@ -45,10 +42,10 @@ class StudentProxy(nn.Module):
         self._plan, self._ranks = plan, ranks
         self._net, self._outer = [net], [outer or net]  # in lists: these modules are not this one's own
         self._copy = [] if copy is None else [copy]
-        self.views = SINGLE  # of the batch that a method asks about in its outer minimisation: x_adv, or x and x_adv
-        self._climbs = ""  # eval or train, within the inner maximisation
-        self._pair: tuple[Images, Images] | None = None
-        self._waiting: tuple[Images, Logits] | None = None
+        self.views = 1  # of a batch in the outer minimisation: x_adv, or 2 for x and x_adv
+        self._inner_mode = ""  # eval or train, within the inner maximisation
+        self._pair: tuple[Images, Images] | None = None  # the two views, until one is asked about
+        self._pending: tuple[Images, Logits] | None = None  # the other view and its logits
 
     @property
     def net(self) -> nn.Module:
@@ -57,78 +54,71 @@ class StudentProxy(nn.Module):
 
     @contextmanager
     def climbing(self, mode: str) -> Iterator[None]:
-        """The inner maximisation, with the student's batch norm in this mode: eval or train."""
+        """Within, the inner maximisation, with the student's batch norm in this mode: eval or train."""
         if mode == "eval" and self._copy:
             self._copy[0].refresh()
-        self._climbs = mode
+        self._inner_mode = mode
         try:
             yield
         finally:
-            self._climbs = ""
+            self._inner_mode = ""
 
-    def met(self, x: Images, x_adv: Images) -> None:
+    def set_views(self, x: Images, x_adv: Images) -> None:
         """The two views that the outer minimisation may ask about."""
-        self._pair = (x, x_adv) if self._plan.paired and self.views == BOTH else None
+        self._pair = (x, x_adv) if self._plan.paired and self.views == 2 else None
 
     def step_ended(self) -> None:
-        """RuntimeError when a method left half of its pair unasked: batch norm would have seen what it should not."""
-        if self._waiting is not None:
+        """RuntimeError when a method asked about one view of two: batch norm would have seen what it should not."""
+        if self._pending is not None:
             raise RuntimeError("the method asked about one view of two; engine/spec/passes.py counts two")
 
     def forget(self) -> None:
-        """The step is over, however it ended: its views and logits are nobody's any more."""
-        self._pair = self._waiting = None
+        """Drop the views and logits of a step, however it ended."""
+        self._pair = self._pending = None
 
     def forward(self, z: Images) -> Logits:
         """Logits of the whole batch, float32 (float64 for a net in float64)."""
-        if self._climbs == "eval":
-            return self._own_rows(self._climber(), z)
-        if self._climbs:
-            return self._alone(self.net, z)
-        if self._waiting is not None and z is self._waiting[0]:
-            logits = self._waiting[1]
-            self._waiting = None
+        if self._inner_mode == "eval":
+            return self._own_rows(self._copy[0] if self._copy else self.net, z)
+        if self._inner_mode:
+            return self._forward_one(self.net, z)
+        if self._pending is not None and z is self._pending[0]:
+            logits = self._pending[1]
+            self._pending = None
             return logits
         if self._pair is not None and (z is self._pair[0] or z is self._pair[1]):
             other = self._pair[1] if z is self._pair[0] else self._pair[0]
             self._pair = None
-            logits, later = self._together(z, other)
-            self._waiting = (other, later)
+            logits, later = self._forward_pair(z, other)
+            self._pending = (other, later)
             return logits
-        return self._alone(self._outer[0], z)
+        return self._forward_one(self._outer[0], z)
 
-    def _climber(self) -> Callable[[Images], Logits]:
-        return self._copy[0] if self._copy else self.net
-
-    def _own_rows(self, ask: Callable[[Images], Logits], z: Images) -> Logits:
-        """No rank waits for another: the rows of other ranks are zeros."""
+    def _own_rows(self, net: nn.Module, z: Images) -> Logits:
+        """Logits of this rank's rows; those of other ranks are zeros, so that no rank waits for another."""
         if self._ranks.world_size == 1:
-            return ask(z)
+            alone: Logits = net(z)
+            return alone
         rows = self._ranks.rows(len(z))
-        own = ask(z[rows])
+        own: Logits = net(z[rows])
         whole = own.new_zeros(len(z), own.shape[1])
         return whole.index_copy(0, torch.arange(rows.start, rows.stop, device=z.device), own)
 
-    def _alone(self, net: nn.Module, z: Images) -> Logits:
-        if self._ranks.world_size == 1:
-            with self._precision(z):
-                logits: Logits = net(z)
-            return logits.to(_full(logits))
-        rows = self._ranks.rows(len(z))
-        with split_batches(self.net, 1, (len(z),), self._ranks), self._precision(z):
-            logits = net(z[rows])
-        return self._ranks.gather(logits.to(_full(logits)), len(z))
+    def _forward_one(self, net: nn.Module, z: Images) -> Logits:
+        n, several = len(z), self._ranks.world_size > 1
+        split = split_batches(self.net, 1, (n,), self._ranks) if several else nullcontext()
+        with split, self._precision(z):
+            logits: Logits = net(z[self._ranks.rows(n)] if several else z)
+        return self._ranks.gather(_at_least_float32(logits), n)
 
-    def _together(self, first: Images, second: Images) -> tuple[Logits, Logits]:
+    def _forward_pair(self, first: Images, second: Images) -> tuple[Logits, Logits]:
         """Both views in one batch, batch norm for each half in this order."""
-        n = len(first)
+        n, several = len(first), self._ranks.world_size > 1
         rows = self._ranks.rows(n)
-        several = self._ranks.world_size > 1
-        together = split_batches(self.net, BOTH, (n, n) if several else None, self._ranks if several else None)
-        with together, self._precision(first):
-            logits: Logits = self._outer[0](torch.cat([first[rows], second[rows]]))
-        logits = logits.to(_full(logits))
-        if self._ranks.world_size == 1:
+        split = split_batches(self.net, 2, (n, n) if several else None, self._ranks if several else None)
+        with split, self._precision(first):
+            logits = _at_least_float32(self._outer[0](torch.cat([first[rows], second[rows]])))
+        if not several:
             return logits[:n], logits[n:]
         own = rows.stop - rows.start
         side_by_side = self._ranks.gather(torch.cat([logits[:own], logits[own:]], dim=1), n)  # n 2K
@@ -136,17 +126,17 @@ class StudentProxy(nn.Module):
         return one, two
 
     def _precision(self, z: Images) -> AbstractContextManager[object]:
-        """Of a pass through the student itself; weights, batch statistics and losses stay float32."""
-        dtype = self._plan.inner if self._climbs else self._plan.outer
+        """The precision of a pass through the student itself; weights, batch statistics and losses stay float32."""
+        dtype = self._plan.inner if self._inner_mode else self._plan.outer
         return nullcontext() if dtype == torch.float32 else torch.autocast(z.device.type, dtype=dtype)
 
 
 class TeacherProxy(nn.Module):
-    """The teacher as a method sees it: frozen, folded, and silent where its table knows the answer."""
+    """The teacher as a method sees it: frozen, folded, and not asked where a table holds its logits."""
 
     def __init__(self, net: nn.Module, ranks: Ranks, clock: StepClock, copy: FoldedNet | None = None) -> None:
         super().__init__()
-        self._net, self._asked = [net], [copy or net]  # in lists: these modules are not this one's own
+        self._net, self._computing = [net], [copy or net]  # in lists: these modules are not this one's own
         self._ranks, self._clock = ranks, clock
         self._known: tuple[Images, Logits] | None = None
 
@@ -155,28 +145,29 @@ class TeacherProxy(nn.Module):
         """The teacher itself."""
         return self._net[0]
 
-    def knows(self, x: Images, logits: Logits) -> None:
-        """The answer to the very tensor x is `logits`, of this rank's rows."""
+    def set_known(self, x: Images, logits: Logits) -> None:
+        """Answer `logits` (this rank's rows) when asked about the very tensor x."""
         self._known = (x, logits)
 
     def forget(self) -> None:
-        """The step is over."""
+        """Drop the known logits of a step."""
         self._known = None
 
     def compute(self, x: Images) -> Logits:
-        """The network's own answer, B K, whatever the ranks do."""
-        logits: Logits = self._asked[0](x)
+        """Logits of exactly these images, B K, computed by this rank alone."""
+        logits: Logits = self._computing[0](x)
         return logits
 
     def forward(self, z: Images) -> Logits:
         """Logits of the whole batch."""
+        n = len(z)
         with self._clock.part("teacher"):
             if self._known is not None and z is self._known[0]:
                 own = self._known[1]
             else:
-                own = self.compute(z[self._ranks.rows(len(z))] if self._ranks.world_size > 1 else z)
-            return self._ranks.gather(own, len(z)) if self._ranks.world_size > 1 else own
+                own = self.compute(z[self._ranks.rows(n)] if self._ranks.world_size > 1 else z)
+            return self._ranks.gather(own, n)
 
 
-def _full(logits: Tensor) -> torch.dtype:
-    return torch.promote_types(logits.dtype, torch.float32)
+def _at_least_float32(logits: Logits) -> Logits:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

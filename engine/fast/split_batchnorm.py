@@ -1,9 +1,9 @@
-"""One batch that batch norm takes for several: adversarial and natural images in one pass, statistics of each alone.
+"""Batch norm that normalises the parts of a batch separately: adversarial and natural images in one pass.
 
     x_adv | x  --one forward-->  in every layer:  [normalise the part x_adv] [normalise the part x]  --> logits of both
 
-Running statistics move part after part, in order, as in separate forwards. With ranks the rows of each part are
-spread over ranks; one reduction per layer and direction gives every rank the statistics of the whole part.
+Running statistics are updated part after part, as in separate forwards. With several ranks the rows of each part are
+spread over them; one reduction per layer and direction gives every rank the statistics of the whole part.
 """
 
 from collections.abc import Iterator
@@ -24,18 +24,18 @@ Context: TypeAlias = Any  # what autograd hands from forward to backward
 
 @runtime_checkable
 class Reducer(Protocol):
-    """Reducer that work on one batch."""
+    """Ranks that share a batch."""
 
     def all_reduce(self, tensor: Tensor) -> Tensor:
         """The sum over all ranks; the argument may be overwritten. Not differentiable."""
 
 
 class SplitBatchNormError(CrdndError):
-    """A net has batch norms that cannot take one batch for several."""
+    """A net has batch norms that cannot normalise the parts of a batch separately."""
 
 
 class SplitBatchNorm(nn.BatchNorm2d):
-    """As nn.BatchNorm2d, with the same parameters, buffers and keys; `parted` says how many batches one batch is."""
+    """As nn.BatchNorm2d, with the same parameters, buffers and keys; `split_batches` sets the parts of a batch."""
 
     parts: int = 1
     counts: tuple[int, ...] | None = None  # images of each part, over all ranks
@@ -54,24 +54,24 @@ class SplitBatchNorm(nn.BatchNorm2d):
         if min(counts) * pixels < 2:
             raise ValueError("batch statistics need more than one value per channel in each part")
         self.num_batches_tracked.add_(self.parts)
-        how = _How(tuple(count * pixels for count in counts), self.momentum, self.eps, self.ranks)
-        function = _Alone if self.ranks is None else _Together
+        how = _Args(tuple(count * pixels for count in counts), self.momentum, self.eps, self.ranks)
+        function = _SplitNorm if self.ranks is None else _SyncedSplitNorm
         out: Tensor = function.apply(input, self.weight, self.bias, self.running_mean, self.running_var, how)
         return out
 
 
 def use_split_batchnorm(net: nn.Module) -> None:
-    """Every nn.BatchNorm2d of the net becomes a SplitBatchNorm, in place: nothing else of it changes.
+    """Make every nn.BatchNorm2d of the net a SplitBatchNorm, in place.
 
     SplitBatchNormError, and nothing is changed, when another kind of batch norm would go on mixing the parts.
     """
     norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
     for norm in norms:
-        known = type(norm) in (nn.BatchNorm2d, SplitBatchNorm)
-        if not known or not norm.affine or not norm.track_running_stats or norm.momentum is None:
+        is_known = type(norm) in (nn.BatchNorm2d, SplitBatchNorm)
+        if not is_known or not norm.affine or not norm.track_running_stats or norm.momentum is None:
             raise SplitBatchNormError(
                 f"the parts of a batch would mix in {norm}",
-                hint="Only nn.BatchNorm2d with weights, statistics and a momentum can be parted: set paired = false.",
+                hint="Only nn.BatchNorm2d with weights, statistics and a momentum can be split: set paired = false.",
             )
     for norm in norms:
         norm.__class__ = SplitBatchNorm
@@ -81,15 +81,13 @@ def use_split_batchnorm(net: nn.Module) -> None:
 def split_batches(
     net: nn.Module, parts: int, counts: tuple[int, ...] | None = None, ranks: Reducer | None = None
 ) -> Iterator[None]:
-    """Inside, a batch of parts * B images is `parts` batches, in order, for every batch norm in train mode.
+    """Within, every batch norm in train mode takes a batch of parts * B images as `parts` batches, in order.
 
     With ranks, `counts` are the images of each part over all ranks, and the batch holds this rank's rows of each
     part: as many of one as of the other, or none. Every rank must then make the same passes in the same order.
     """
     if (ranks is None) != (counts is None) or len(counts or range(parts)) != parts:
-        raise ValueError(
-            f"distributed batch norm needs the images of each of {parts} parts, and nobody else does: {counts}"
-        )
+        raise ValueError(f"the images of each of {parts} parts are needed with ranks, and only then: {counts}")
     norms = [module for module in net.modules() if isinstance(module, SplitBatchNorm)]
     found = [(norm.parts, norm.counts, norm.ranks) for norm in norms]
     for norm in norms:
@@ -101,8 +99,8 @@ def split_batches(
             norm.parts, norm.counts, norm.ranks = before
 
 
-class _How(NamedTuple):
-    """What batch norm knows beside its tensors."""
+class _Args(NamedTuple):
+    """What batch norm needs beside its tensors."""
 
     values: tuple[int, ...]  # per channel in each part, over all ranks
     momentum: float
@@ -110,11 +108,11 @@ class _How(NamedTuple):
     ranks: Reducer | None
 
 
-class _Alone(torch.autograd.Function):
+class _SplitNorm(torch.autograd.Function):
     """Batch norm of each part into one output: the cat of separate outputs without the copy."""
 
     @staticmethod
-    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, how: _How) -> Tensor:
+    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, how: _Args) -> Tensor:
         out = torch.empty_like(x)
         saved = weight.new_empty(2, len(how.values), len(weight))  # mean and 1 / deviation of each part
         for xs, outs, means, inverses in zip(*_split(how, x, out), *saved, strict=True):
@@ -139,7 +137,7 @@ class _Alone(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, saved = ctx.saved_tensors
-        how: _How = ctx.how
+        how: _Args = ctx.how
         of_parts = [
             torch.ops.aten.native_batch_norm_backward(
                 gradients, xs, weight, None, None, means, inverses, True, how.eps, ALL
@@ -150,7 +148,7 @@ class _Alone(torch.autograd.Function):
         return torch.cat(inputs), torch.stack(weights).sum(0), torch.stack(biases).sum(0), None, None, None
 
 
-class _Together(torch.autograd.Function):
+class _SyncedSplitNorm(torch.autograd.Function):
     """Batch norm of parts whose rows are spread over ranks.
 
     Each rank sends, per part and channel, n (m - k) and n (v + (m - k)^2) of its n values with mean m and variance v.
@@ -159,7 +157,7 @@ class _Together(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, how: _How) -> Tensor:
+    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, how: _Args) -> Tensor:
         sums = mean.new_zeros(len(how.values), 2, len(mean))
         for xs, two in zip(_split(how, x)[0], sums, strict=False):
             v, m = torch.var_mean(xs.to(mean.dtype), dim=(0, 2, 3), correction=0)
@@ -188,14 +186,11 @@ class _Together(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, means, variances = ctx.saved_tensors
-        how: _How = ctx.how
-        inverses = torch.rsqrt(
-            variances + how.eps
-        )  # 1 / deviation; CUDA's kernel reads mean and inverse, the CPU's m and v
+        how: _Args = ctx.how
+        inverses = torch.rsqrt(variances + how.eps)  # CUDA's kernel reads mean and inverse, the CPU's m and v
         sums = means.new_zeros(len(how.values), 2, len(weight))  # per part: of dy, and of dy times the normalised x
-        for xs, ys, two, m, v, inverse in zip(
-            *_split(how, x, gradient), sums, means, variances, inverses, strict=False
-        ):
+        parts = _split(how, x, gradient)
+        for xs, ys, two, m, v, inverse in zip(*parts, sums, means, variances, inverses, strict=False):
             _, two[1], two[0] = torch.ops.aten.native_batch_norm_backward(
                 ys, xs, weight, m, v, m, inverse, False, how.eps, SUMS_ONLY
             )
@@ -212,7 +207,7 @@ class _Together(torch.autograd.Function):
         return inputs, weight_gradient, bias_gradient, None, None, None
 
 
-def _split(how: _How, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    """The parts of each tensor, in order; none of a rank without rows."""
+def _split(how: _Args, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    """The parts of each tensor, in order; no parts on a rank without rows."""
     rows = len(tensors[0]) // len(how.values)
     return [tensor.split(rows) if rows else () for tensor in tensors]

@@ -40,7 +40,7 @@ RENAME = f"Where you trust its author, this writes its tensors as safetensors, t
 _ADVICE = {"convert": CONVERT, "copy": "Download or copy it again.", "unpack": "Unpack it first.", "": ""}
 
 
-class Content(NamedTuple):
+class CheckpointContent(NamedTuple):
     """Tensors by name, nested tables joined by dots; and those that cannot be used: name -> what they are."""
 
     tensors: dict[str, Tensor]
@@ -48,7 +48,7 @@ class Content(NamedTuple):
     pickled: bool = True
 
 
-class Chosen(NamedTuple):
+class ChosenNetwork(NamedTuple):
     """One network of a file."""
 
     state: dict[str, Tensor]  # without the prefix; constants of a normalization by their whole names
@@ -73,7 +73,7 @@ def fit(net: nn.Module, path: Path, prefix: str | None = None) -> list[str]:
         raise
 
 
-def read(path: Path) -> Content:
+def read(path: Path) -> CheckpointContent:
     """The tensors in a `.pt`, `.pth`, `.pth.tar`, `.ckpt` or `.safetensors` file, by content and not by name.
 
     TeacherError, with what the file seems to be and what to do, when it is anything else. No code in it ever runs.
@@ -87,7 +87,7 @@ def read(path: Path) -> Content:
         raise TeacherError(f"cannot read this file: {error.strerror}", where=str(path)) from None
     if kind == "a safetensors file":
         try:
-            content = Content(weights.load(path)[0], {}, pickled=False)
+            content = CheckpointContent(weights.load(path)[0], {}, pickled=False)
         except CheckpointError as error:
             raise TeacherError(error.what, where=str(path), hint="Copy or download it again.") from None
     elif kind in ("a zip archive", "a pickle", "a tar archive"):
@@ -100,7 +100,7 @@ def read(path: Path) -> Content:
     return content
 
 
-def _unpickled(path: Path) -> Content:
+def _unpickled(path: Path) -> CheckpointContent:
     """By a process of its own, with limits."""
     with tempfile.TemporaryDirectory(prefix="crdnd-weights-") as name:
         folder = Path(name)
@@ -128,12 +128,12 @@ def _unpickled(path: Path) -> Content:
         if "refused" in report:
             raise TeacherError(shown(report["refused"]), where=str(path), hint=_ADVICE[report["advice"]])
         try:
-            return Content(weights.load(folder / "tensors")[0], report["left_out"])
+            return CheckpointContent(weights.load(folder / "tensors")[0], report["left_out"])
         except CheckpointError as error:
             raise TeacherError(error.what, where=str(path)) from None
 
 
-def choose(net: nn.Module, content: Content, prefix: str | None, *, where: str) -> Chosen:
+def choose(net: nn.Module, content: CheckpointContent, prefix: str | None, *, where: str) -> ChosenNetwork:
     """The net's own part of the tensors; TeacherError when it is not clear which one that is."""
     own = net.state_dict()
     table = {name: value for name, value in content.tensors.items() if name.rsplit(".", 1)[-1] not in BESIDE}
@@ -148,7 +148,7 @@ def choose(net: nn.Module, content: Content, prefix: str | None, *, where: str) 
     elif fitting:
         chosen, notes = _only(fitting, table, where)
     else:
-        chosen = max(found, key=lambda one: (found[one], -len(one)), default=_common(table))
+        chosen = max(found, key=lambda one: (found[one], -len(one)), default="")
     for name in own:
         if why := content.left_out.get(chosen + name):
             raise TeacherError(f"`{shown(chosen + name)}` in this file is {shown(why)}", where=where)
@@ -161,7 +161,7 @@ def choose(net: nn.Module, content: Content, prefix: str | None, *, where: str) 
     constants = {n: v for n, v in constants.items() if _parting(n, chosen) not in others}
     if spare := [name for name in beside if name not in constants]:
         notes.append(f"left out {len(spare)} entries beside them, such as `{shown(spare[0])}`")
-    return Chosen(constants | _behind(table, chosen), chosen, notes)
+    return ChosenNetwork(constants | _behind(table, chosen), chosen, notes)
 
 
 def _is_usual(prefix: str) -> bool:
@@ -213,16 +213,6 @@ def _parting(one: str, chosen: str) -> str:
     parts, theirs = one.split("."), chosen.split(".")
     same = next((place for place, (a, b) in enumerate(zip(parts, theirs, strict=False)) if a != b), len(parts) - 1)
     return ".".join(parts[: same + 1]) + "."
-
-
-def _common(table: Mapping[str, Tensor]) -> str:
-    """The usual wrappers' names that all tensors have in front."""
-    prefix = ""
-    while True:
-        nexts = {name.removeprefix(prefix).partition(".")[0] for name in table}
-        if len(nexts) != 1 or not nexts <= USUAL:
-            return prefix
-        prefix += f"{nexts.pop()}."
 
 
 def _named(prefixes: Sequence[str]) -> str:

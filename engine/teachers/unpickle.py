@@ -1,12 +1,13 @@
 """python -P unpickle.py SOURCE FOLDER: a foreign pickle's tensors as safetensors, read by a process with limits.
 
-torch's weights-only unpickler runs no code of the file, but a file may still ask for all memory, or for ever. So this
-process may take no more memory, time or disk than a checkpoint of the file's size needs, and it has no network where
-the system allows it to give that up. Writes `tensors` and `report` (JSON) into FOLDER. Imports nothing of the engine.
+torch's weights-only unpickler runs no code of the file, but a file may still ask for all memory, or never end. So this
+process may take no more memory, time or disk than a checkpoint of the file's size needs, and gives up its network where
+the system allows that. Writes `tensors` and `report` (JSON) into FOLDER. Imports nothing of the engine.
 """
 
 import argparse
 import collections
+import contextlib
 import ctypes
 import datetime
 import json
@@ -14,7 +15,6 @@ import pathlib
 import pickle
 import re
 import resource
-import struct
 import sys
 import types
 import zipfile
@@ -27,18 +27,6 @@ ENTRIES, DEPTH, NAME = 200_000, 8, 500  # of nested tables: entries and levels; 
 REASONS = 1 << 19  # bytes in the report about tensors that cannot be used
 SMALL = 1 << 20  # bytes that a tensor may claim of a smaller storage
 DTYPES = ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
-_TORN = (  # what torch's unpickler was seen to raise, or its source can, on damaged streams
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 
 
 class RefusedError(Exception):
@@ -49,7 +37,7 @@ class RefusedError(Exception):
         self.what, self.advice = what, advice
 
 
-class Found(NamedTuple):
+class UnpickledTensors(NamedTuple):
     """Tensors by the path of their keys, joined by dots; and those that cannot be used: name -> what they are."""
 
     tensors: dict[str, Any]
@@ -65,7 +53,8 @@ def main() -> int:
     import torch  # noqa: F401, PLC0415
 
     size = source.stat().st_size
-    if taken := _address_space():
+    with contextlib.suppress(OSError):  # the system may not tell the address space that is taken already
+        taken = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         _limit(resource.RLIMIT_AS, taken + MEMORY + 4 * size)
     _limit(resource.RLIMIT_CPU, SECONDS + (size >> 22))
     _limit(resource.RLIMIT_FSIZE, 2 * size + MEMORY)
@@ -89,16 +78,7 @@ def _limit(kind: int, wanted: int) -> None:
     resource.setrlimit(kind, (allowed, allowed))
 
 
-def _address_space() -> int:
-    """Bytes of this process, as RLIMIT_AS counts them; 0 where the system does not tell."""
-    try:
-        pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
-    except OSError:
-        return 0
-    return pages * resource.getpagesize()
-
-
-def read(path: pathlib.Path) -> Found:
+def read(path: pathlib.Path) -> UnpickledTensors:
     """The tensors in a zip archive, tar archive or bare pickle of torch; RefusedError for all else."""
     import torch  # noqa: PLC0415
 
@@ -112,13 +92,14 @@ def read(path: pathlib.Path) -> Found:
             what = f"this checkpoint holds `{blocked[1]}`, not only tensors: opening it could run code, so it was not"
             raise RefusedError(what, "convert") from None
         raise RefusedError("this pickle is damaged, or of a kind that torch does not read", "copy") from None
-    except _TORN as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  a hostile or torn stream may fail anywhere in the unpickler
         if "DefaultCPUAllocator" in str(error):
             raise MemoryError from None
-        # a hostile or torn stream may fail anywhere in the unpickler; each of these is a refusal, never a retry
-        words = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise RefusedError(f"this file is cut off or damaged: {words}", "copy") from None
-    return _flat(content, 2 * path.stat().st_size + 64 * SMALL)
+        text = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise RefusedError(f"this file is cut off or damaged: {text}", "copy") from None
+    return _flattened(content, 2 * path.stat().st_size + 64 * SMALL)
 
 
 def _look_into_archive(path: pathlib.Path) -> None:
@@ -162,11 +143,11 @@ def _harmless() -> list[Any]:
     return known
 
 
-def _flat(content: object, most: int) -> Found:
+def _flattened(content: object, most: int) -> UnpickledTensors:
     """All tensors under string keys; RefusedError when there are too many, or they claim more than `most` bytes."""
     import torch  # noqa: PLC0415
 
-    found = Found({}, {})
+    found = UnpickledTensors({}, {})
     waiting: list[tuple[str, object, int]] = [("", content, 0)]
     seen = total = told = 0
     while waiting:

@@ -192,8 +192,8 @@ class Trainer:
                 shares=self.fast.clock.shares(),
             )
         )
-        for complaint in self.fast.complaints():
-            self.hooks.say(complaint)
+        for warning in self.fast.take_warnings():
+            self.hooks.say(warning)
 
     def _end_epoch(self, rate: float) -> None:
         """Validate, report, let the method learn from its epoch, and save."""

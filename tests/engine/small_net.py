@@ -48,10 +48,10 @@ def taken(path: Path, state: dict[str, Tensor], *, prefix: str | None = None, no
     return notes
 
 
-def in_this_process(path: Path) -> foreign.Content:
+def in_this_process(path: Path) -> foreign.CheckpointContent:
     """What the helper does, without the seconds of its start."""
     try:
-        return foreign.Content(*unpickle.read(path))
+        return foreign.CheckpointContent(*unpickle.read(path))
     except unpickle.RefusedError as refusal:
         raise TeacherError(refusal.what, where=str(path), hint=foreign._ADVICE[refusal.advice]) from None
 

@@ -151,6 +151,6 @@ def test_ranks_look_for_parameters_without_a_gradient_only_where_there_are_some(
 
     monkeypatch.setattr(path, "DistributedDataParallel", Wrapped)
     net = saved.build(spec, 4, (3, 8, 8))
-    path._together(net)
+    path._data_parallel(net)
     net.eval()(torch.rand(2, 3, 8, 8)).sum().backward()
     assert asked == [(False, any(parameter.grad is None for parameter in net.parameters()))]

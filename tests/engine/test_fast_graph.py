@@ -103,8 +103,8 @@ def test_a_captured_step_reads_the_same_memory_and_every_batch_lies_in_it(monkey
     seen, shown = [], []
 
     def watch(made) -> None:
-        step, replay = made.fast._recorded._step, made.fast.run
-        made.fast._recorded._step = lambda x, y, known: (seen.append((id(x), x.clone())), step(x, y, known))[1]
+        step, replay = made.fast._captured._step, made.fast.run
+        made.fast._captured._step = lambda x, y, known: (seen.append((id(x), x.clone())), step(x, y, known))[1]
         made.fast.run = lambda s, x, y, known: (shown.append(x.clone()), replay(s, x, y, known))[1]
 
     done = run(RSLAD(), GRAPHS, monkeypatch, watch=watch)
@@ -139,7 +139,7 @@ def test_a_step_that_breaks_while_it_is_captured_leaves_nothing_behind(monkeypat
         forward, calls = made.fast.student.forward, []
 
         def breaks(z: Tensor) -> Tensor:
-            if made.fast.student._waiting is not None:
+            if made.fast.student._pending is not None:
                 calls.append(len(z))
                 if len(calls) == 4:
                     raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
@@ -160,7 +160,7 @@ def test_a_step_that_becomes_another_one_runs_eagerly_and_is_compared_before_its
     ran = []
 
     def watch(made) -> None:
-        recorded = made.fast._recorded
+        recorded = made.fast._captured
         step, record, eager = recorded._step, recorded._record, recorded._eager
         recorded._step = lambda x, y, known: (ran.append((made.epoch, "step")), step(x, y, known))[1]
         recorded._record = lambda *given: (ran.append((made.epoch, "capture")), record(*given))[1]
@@ -224,7 +224,7 @@ def test_behind_a_failed_capture_stream_generator_and_allocator_are_as_before_an
     """Each step is done once, with the same numbers; the cause is told, and not what torch says of it afterwards."""
     cuda, journal, steps = Cuda(monkeypatch), Journal(), []
     made = trainer(RSLAD(), journal, GRAPHS)
-    step = made.fast._recorded._step
+    step = made.fast._captured._step
 
     def breaks(x: Tensor, y: Tensor, known: Tensor | None) -> Loss:
         steps.append((cuda.stream, cuda.generator))
@@ -234,7 +234,7 @@ def test_behind_a_failed_capture_stream_generator_and_allocator_are_as_before_an
             raise RuntimeError("Cannot copy between CPU and CUDA tensors during CUDA graph capture")
         return step(x, y, known)
 
-    made.fast._recorded._step = breaks
+    made.fast._captured._step = breaks
     made.run()
     eager = run(RSLAD(), EAGER, monkeypatch)
     assert (cuda.stream, cuda.generator, cuda.pools, cuda.resets) == ("main", "free", set(), 1)

@@ -73,8 +73,8 @@ def test_one_batch_norm_over_both_views_would_be_another_step(spec, monkeypatch:
 
 @pytest.mark.parametrize("spec", [RSLAD(), CRDND()], ids=label)
 def test_the_other_order_of_the_views_would_leave_other_statistics(spec, monkeypatch: pytest.MonkeyPatch):
-    exact, together = steps(spec, FastPlan(), dtype=DOUBLE), proxies.StudentProxy._together
-    monkeypatch.setattr(proxies.StudentProxy, "_together", lambda self, a, b: together(self, b, a)[::-1])
+    exact, together = steps(spec, FastPlan(), dtype=DOUBLE), proxies.StudentProxy._forward_pair
+    monkeypatch.setattr(proxies.StudentProxy, "_forward_pair", lambda self, a, b: together(self, b, a)[::-1])
     swapped = steps(spec, FAST, dtype=DOUBLE)
     assert swapped.losses == pytest.approx(exact.losses, rel=1e-12)
     assert furthest(statistics(exact.state), statistics(swapped.state)) > 1e-4
@@ -162,7 +162,7 @@ def test_half_a_pair_is_an_error_and_no_step_inherits_anything_from_a_broken_one
     kept = deepcopy(fast.student.net.state_dict())
     with pytest.raises(error, match=r"one view of two|planted"):
         fast.run(fast.step, *batch(0), None)
-    assert fast.student._waiting is None and fast.student._pair is None
+    assert fast.student._pending is None and fast.student._pair is None
     fast.student.net.load_state_dict(kept)
     method.trouble = ""
     fast.run(fast.step, *batch(1), None)
@@ -183,7 +183,7 @@ def test_an_equal_tensor_is_not_the_same_tensor():
     fast = FastPath(nets(RSLAD()), FastPlan())
     x, _y = batch(0)
     planted = torch.full((6, 4), 7.0)
-    fast.teacher.knows(x, planted)
+    fast.teacher.set_known(x, planted)
     assert torch.equal(fast.teacher(x), planted)
     assert not torch.equal(fast.teacher(x.clone()), planted)
     fast.teacher.forget()

@@ -153,7 +153,7 @@ def test_what_would_be_wrong_is_refused():
     with split_batches(ours, 2), pytest.raises(ValueError, match="more than one value"):
         ours(torch.rand(2, 3, 1, 1))
     assert ours.num_batches_tracked.item() == 0
-    with pytest.raises(ValueError, match="distributed batch norm needs"), split_batches(ours, 2, (4, 4)):
+    with pytest.raises(ValueError, match="needed with ranks, and only then"), split_batches(ours, 2, (4, 4)):
         pass
     for other in (nn.BatchNorm1d(3), nn.BatchNorm2d(3, affine=False), nn.BatchNorm2d(3, momentum=None)):
         net = nn.Sequential(nn.BatchNorm2d(3), other)

@@ -283,7 +283,7 @@ def test_a_run_is_the_same_whoever_filled_its_table(spec, plan, tmp_path: Path):
 def asked(made: Trainer) -> list[int]:
     """How many images the teacher is shown, each time."""
     seen: list[int] = []
-    made.fast.teacher._asked[0].register_forward_pre_hook(lambda _net, x: seen.append(len(x[0])))
+    made.fast.teacher._computing[0].register_forward_pre_hook(lambda _net, x: seen.append(len(x[0])))
     return seen
 
 
