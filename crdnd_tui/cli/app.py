@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from crdnd_tui.cli import cli_queue, cli_results
+from crdnd_tui.cli import cli_results, options, queue
 from crdnd_tui.cli.options import (
     AnotherData,
     AnotherDevice,
@@ -45,7 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(cli_queue.app, name="queue")
+app.add_typer(queue.app, name="queue")
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # Typer carries its own click, or uses the installed one
 USAGE = 2
 _PLACED = re.compile(r"\S+: ")  # file:line: or --set:
@@ -87,11 +87,11 @@ def run(  # noqa: PLR0913  options of a command line
     runs: Runs = Path("runs"),
 ) -> None:
     """Run a preset, watch it, and print its robustness table. Ctrl-C stops and saves; twice kills."""
-    from crdnd_tui.cli import machine, run  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import run
 
-    here = machine.machine(
-        runs=str(runs), data=str(data), device=device, threads=threads, settings=settings or (),
-        crew={"devices": devices, "nodes": nodes, "rendezvous": rendezvous, "exact": exact},
+    here = options.machine(
+        settings, runs=runs, data=data, device=device, threads=threads, devices=devices, nodes=nodes,
+        rendezvous=rendezvous, exact=exact,
     )  # fmt: skip
     raise typer.Exit(run.run(preset, overrides or [], seed, name, here, detach=detach, as_json=as_json))
 
@@ -113,7 +113,7 @@ def resume(  # noqa: PLR0913  options of a command line
     runs: Runs = Path("runs"),
 ) -> None:
     """Go on with a stopped, killed or failed run, from its last checkpoint; what is said of its machine stays so."""
-    from crdnd_tui.cli import run as command  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import run as command
 
     crew = {
         "device": device, "threads": threads, "devices": devices, "nodes": nodes, "rendezvous": rendezvous,
@@ -127,7 +127,7 @@ def resume(  # noqa: PLR0913  options of a command line
 @app.command()
 def join(run: Run, runs: Runs = Path("runs")) -> None:
     """Compute a part of a run of several nodes on this one; the run itself is started on the first node."""
-    from crdnd_tui.cli import join as command  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import join as command
 
     raise typer.Exit(command.join(run, folder(runs)))
 
@@ -139,7 +139,7 @@ def stop(
     runs: Runs = Path("runs"),
 ) -> None:
     """Ask a run to finish its step, save and leave."""
-    from crdnd_tui.cli import run as command  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import run as command
 
     raise typer.Exit(command.stop(run, folder(runs), kill=kill))
 
@@ -147,7 +147,7 @@ def stop(
 @app.command()
 def watch(run: Run, as_json: Json = False, runs: Runs = Path("runs")) -> None:
     """Look at a run while it works. Ctrl-C leaves it alone."""
-    from crdnd_tui.cli import run as command  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import run as command
 
     raise typer.Exit(command.watch(run, folder(runs), as_json=as_json))
 
@@ -161,7 +161,7 @@ def list_runs(
     runs: Runs = Path("runs"),
 ) -> None:
     """List the runs and how they are."""
-    from crdnd_tui.cli import show  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import show
 
     raise typer.Exit(show.runs(folder(runs), state or [], as_json=as_json))
 
@@ -176,7 +176,7 @@ def show(
     runs: Runs = Path("runs"),
 ) -> None:
     """Show one run: how it is, its robustness table, its warnings."""
-    from crdnd_tui.cli import show  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import show
 
     raise typer.Exit(show.show(run, folder(runs), as_json=as_json, provenance=provenance))
 
@@ -184,7 +184,7 @@ def show(
 @app.command()
 def check(preset: Preset, overrides: Set = None, seed: Seed = None, as_json: Json = False) -> None:
     """Validate a preset; print it with every default written out, and what it will cost."""
-    from crdnd_tui.cli import preset as command  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import preset as command
 
     raise typer.Exit(command.check(preset, overrides or [], seed, as_json=as_json))
 
@@ -192,7 +192,7 @@ def check(preset: Preset, overrides: Set = None, seed: Seed = None, as_json: Jso
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of presets."""
-    from crdnd_tui.cli import preset  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import preset
 
     raise typer.Exit(preset.schema())
 
@@ -231,12 +231,9 @@ def evaluate(  # noqa: PLR0913  options of a command line
     runs: Runs = Path("runs"),
 ) -> None:
     """Judge a saved student, or any checkpoint, again; the judgement is a run of its own."""
-    from crdnd_tui.cli import evaluate, machine  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import evaluate
 
-    here = machine.machine(
-        runs=str(runs), data=str(data), device=device, threads=threads, settings=settings or (),
-        crew={"devices": devices, "exact": exact},
-    )  # fmt: skip
+    here = options.machine(settings, runs=runs, data=data, device=device, threads=threads, devices=devices, exact=exact)
     changes = {
         "attacks": attack, "weights": weights, "model": model, "data_set": data_set, "epsilon": epsilon,
         "images": images, "prefix": prefix,
@@ -247,7 +244,7 @@ def evaluate(  # noqa: PLR0913  options of a command line
 @app.command()
 def doctor(as_json: Json = False, data: Data = Path("data"), runs: Runs = Path("runs")) -> None:
     """Say whether this machine can do the work."""
-    from crdnd_tui.cli import doctor  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import doctor
 
     raise typer.Exit(doctor.doctor(folder(runs), folder(data), as_json=as_json))
 
@@ -261,7 +258,7 @@ def list_tables(
     data: Data = Path("data"),
 ) -> None:
     """List the tables of teachers' logits in the data folder, which runs share, or remove one."""
-    from crdnd_tui.cli import tables  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import tables
 
     if remove:
         raise typer.Exit(tables.remove(remove, folder(data), as_json=as_json))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from crdnd_tui.cli import options
 from crdnd_tui.cli.options import (
     Baseline,
     Data,
@@ -49,7 +50,7 @@ def compare(  # noqa: PLR0913  options of a command line
     runs: Runs = Path("runs"),
 ) -> None:
     """Compare runs: accuracies with intervals, paired tests, gaps, classes, and the keys that differ."""
-    from crdnd_tui.cli import compare as command  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import compare as command
 
     raise typer.Exit(
         command.compare(
@@ -82,12 +83,9 @@ def study(  # noqa: PLR0913  options of a command line
     runs: Runs = Path("runs"),
 ) -> None:
     """Run a whole table from one file; what is done is not repeated, what was interrupted goes on. Ctrl-C leaves."""
-    from crdnd_tui.cli import machine  # noqa: PLC0415  paid for by this command alone
-    from crdnd_tui.cli import study as command  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import study as command
 
-    here = machine.machine(
-        runs=str(runs), data=str(data), device=device, threads=threads, settings=settings or (), crew={"exact": exact}
-    )
+    here = options.machine(settings, runs=runs, data=data, device=device, threads=threads, exact=exact)
     raise typer.Exit(
         command.study(
             name, here, only or (), dry_run=dry_run, at_once=at_once, stop_on_failure=stop_on_failure,
@@ -109,7 +107,7 @@ def report(
     runs: Runs = Path("runs"),
 ) -> None:
     """Print a study's tables, with the numbers in print beside the measured ones; what has not run says so."""
-    from crdnd_tui.cli import report as command  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import report as command
 
     raise typer.Exit(
         command.report(
@@ -150,7 +148,7 @@ def export(  # noqa: PLR0913  options of a command line
     runs: Runs = Path("runs"),
 ) -> None:
     """Write a run, a comparison or a study as tables, plots or a report; replay it elsewhere; export the student."""
-    from crdnd_tui.cli import export as command  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import export as command
 
     wanted = command.Wanted(
         to=to, out=out, force=force, checkpoint=checkpoint, baseline=baseline, grouped=seeds,
@@ -180,7 +178,7 @@ def verify(  # noqa: PLR0913  options of a command line
     runs: Runs = Path("runs"),
 ) -> None:
     """Check a run's hashes and records, judge its student again, and say whether the stored numbers hold."""
-    from crdnd_tui.cli import verify as command  # noqa: PLC0415  paid for by this command alone
+    from crdnd_tui.cli import verify as command
 
     flags = [word for name in attack or () for word in ("--attack", name)] + ["--quick"] * quick
     flags += ["--device", device] if device else []

@@ -69,7 +69,7 @@ def _device() -> Iterator[Check]:
     """GPUs as the driver sees them, and the CPU."""
     yield Check("cpu", "ok", f"{usable_cpus()} cores for us")
     try:
-        import pynvml  # noqa: PLC0415  needed by this check alone
+        import pynvml
     except ModuleNotFoundError:
         yield Check("gpu", "note", "cannot tell: nvidia-ml-py is missing")
         return

@@ -100,7 +100,7 @@ def _check(form: Format, wanted: Wanted) -> None:
 
 
 def _document(of: Gathered, form: Format, wanted: Wanted) -> list[Written]:
-    from crdnd_tui.write import gathering, writing  # noqa: PLC0415  a student needs no writer
+    from crdnd_tui.write import gathering, writing
 
     whole = gathering.document(of, checkpoint=wanted.checkpoint, baseline=wanted.baseline, grouped=wanted.grouped)
     document = writing.picked(whole, wanted.tables, wanted.figures)
@@ -119,7 +119,7 @@ def _target(names: tuple[str, ...], folder: Path, form: Format, out: str, *, man
 
 
 def _replayed(of: Gathered, form: Format, wanted: Wanted) -> list[Written]:
-    from crdnd_tui.write import mlflow, subject, tensorboard  # noqa: PLC0415  documents need none of them
+    from crdnd_tui.write import mlflow, subject, tensorboard
 
     place = wanted.out or str(of.folder.parent / formats.FOLDER / form.name)
     written: list[Written] = []
@@ -141,7 +141,7 @@ def _replayed(of: Gathered, form: Format, wanted: Wanted) -> list[Written]:
 
 def _student(run: RunDir, form: Format, wanted: Wanted, *, many: bool, folder: Path) -> list[Written]:
     """An engine of its own writes it and a `.json` that tells of it, and checks what it wrote."""
-    from crdnd_tui.write import writing  # noqa: PLC0415  a replay needs no writer
+    from crdnd_tui.write import writing
 
     target = _target((run.id,), folder, form, wanted.out, many=many)
     beside = target.with_name(f"{target.name}.json")

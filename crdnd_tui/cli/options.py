@@ -1,12 +1,17 @@
-"""Arguments and options that several commands take, each worded once."""
+"""Arguments and options that several commands take, each worded once; and the machine that its flags describe."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crdnd_tui.core import complete
+from engine.spec.errors import ConfigError
 from engine.spec.files import absolute
+
+if TYPE_CHECKING:
+    from engine.spec.machine import Machine
 
 Preset = Annotated[
     str, typer.Argument(help="A preset file, or the name of a shipped one.", autocompletion=complete.preset)
@@ -57,6 +62,9 @@ Exact = Annotated[
     bool | None,
     typer.Option("--exact/--fast", help="Float32 and no shortcut, or what is faster here; fast.", show_default=False),
 ]
+Seed = Annotated[int | None, typer.Option(help="Override the seed.", show_default=False)]
+Name = Annotated[str, typer.Option(help="What to call the run; changes nothing.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Print the run's id and return; the engine goes on.")]
 Baseline = Annotated[
     str, typer.Option(help="The run to compare with; the first one otherwise.", autocompletion=complete.runs)
 ]
@@ -78,3 +86,50 @@ Force = Annotated[bool, typer.Option("--force", help="Replace a file that is the
 def folder(path: Path) -> Path:
     """The whole path; ConfigError where that leads nowhere."""
     return absolute(path)
+
+
+_FLAGS = {  # what may be said of the machine by flags of their own
+    "device": "--device may be auto, cpu, cuda, or cuda:0 and so on",
+    "threads": "--threads is a number of CPU threads; 0 = by the size of the model",
+    "devices": "--devices is a number of processes on each node, 1 to 1024",
+    "nodes": "--nodes is a number of machines, 1 to 1024",
+    "rendezvous": "--rendezvous is HOST:PORT",
+    "exact": "--exact is true or false",
+}
+
+
+def machine(settings: Sequence[str] | None = (), known: "Machine | None" = None, **flags: Any) -> "Machine":  # noqa: ANN401  values of flags
+    """The machine of a run: `known` with these flags, of which None is none, and KEY=VALUE settings.
+
+    ConfigError when it makes no sense; a mistake is told like a mistake in a preset.
+    """
+    from pydantic import ValidationError
+
+    from crdnd_tui.core.crews import problems
+    from engine.spec.machine import Machine
+    from engine.spec.toml import value_of
+
+    pairs = (text.partition("=") for text in settings or ())
+    said = {key.strip(): value_of(value) for key, _, value in pairs}
+    said |= {key: str(value) if isinstance(value, Path) else value for key, value in flags.items() if value is not None}
+    if known is not None:
+        if not said:
+            return known
+        alone: Mapping[str, Any] = {"rendezvous": ""} if said.get("nodes") == 1 else {}
+        said = {**known.model_dump(), **alone, **said}
+    try:
+        here = Machine.model_validate(said)
+    except ValidationError as error:
+        raise ConfigError([_mistake(str(detail["loc"][0]), detail["msg"]) for detail in error.errors()]) from None
+    if found := problems(here):
+        raise ConfigError(found)
+    return here
+
+
+def _mistake(key: str, problem: str) -> str:
+    from engine.spec.machine import Machine
+
+    if key not in Machine.model_fields:
+        free = sorted({*Machine.model_fields} - {*_FLAGS, "data", "runs"})
+        return f"--machine {key}: unknown key, known are {', '.join(free)}"
+    return _FLAGS.get(key, f"--machine {key}: {problem}")

@@ -27,7 +27,7 @@ def check(to: str, out: str, *, as_json: bool) -> None:
 
 def put(document: Document, to: str, out: str, *, names: Sequence[str], force: bool) -> None:
     """Text to stdout unless a file or a folder is named; then the paths of what was written, one a line."""
-    from crdnd_tui.write import writing  # noqa: PLC0415  a page needs no writer
+    from crdnd_tui.write import writing
 
     form = formats.known(to)
     if out in ("", STDOUT):

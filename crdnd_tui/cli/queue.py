@@ -4,152 +4,214 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import msgspec
+import typer
 from rich.text import Text
 
-from crdnd_tui.cli import output
-from crdnd_tui.core import advice, library, presets
-from crdnd_tui.core.format import clock, duration
+from crdnd_tui.cli import options, output
+from crdnd_tui.cli.options import Data, Device, Devices, Exact, Json, Name, Preset, Runs, Set, Settings, Threads, folder
+from crdnd_tui.core import advice, complete
+from crdnd_tui.core.format import duration
 from crdnd_tui.core.text import display, one_line
-from crdnd_tui.queue import agenda, batches, worker
-from crdnd_tui.queue.agenda import Agenda
-from crdnd_tui.queue.entry import Entry
-from crdnd_tui.queue.queue_lines import SIGNS
-from crdnd_tui.queue.sharing import MEANS, By
-from crdnd_tui.queue.tickets import Queue, Ticket
-from engine.spec import files, folders, rundir, toml
+from engine.spec import files, rundir
 from engine.spec.errors import ConfigError, RunFolderError
-from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 
-OK, USAGE = 0, 2
+if TYPE_CHECKING:
+    from crdnd_tui.queue.snapshot import QueueEntry, QueueSnapshot
+    from crdnd_tui.queue.tickets import Ticket, TicketState, Where
+
+app = typer.Typer(
+    help="Let runs wait for a device and start one after another; it goes on when the terminal is closed.",
+    no_args_is_help=True,
+)
+Run = Annotated[str, typer.Argument(help="A run's id or its beginning.", autocompletion=complete.runs)]
+AnyRun = Annotated[
+    str, typer.Argument(help="A run's id or its beginning.", autocompletion=complete.runs, show_default=False)
+]
+Study = Annotated[str, typer.Option("--study", metavar="NAME", help="All runs of this study.")]
+SIGNS: "dict[TicketState, tuple[str, str]]" = {
+    "waiting": ("\u25cc", "dim"), "held": ("\u2016", "yellow"), "running": ("\u25cf", "green"),
+    "done": ("\u2713", "green"), "stopped": ("\u25cb", "yellow"), "failed": ("\u2717", "red"),
+    "cancelled": ("\u25cb", "dim"),
+}  # fmt: skip
 
 
-def show(runs: Path, *, as_json: bool) -> int:
-    """The agenda as lines, or for scripts."""
-    now = time.time()
-    found = agenda.Reader(runs).read(now)
+@app.command(name="list")
+def list_tickets(as_json: Json = False, runs: Runs = Path("runs")) -> None:
+    """Show what runs, what waits, and how the earlier ones ended."""
+    from crdnd_tui.queue.snapshot import SnapshotReader
+
+    runs = folder(runs)
+    found = SnapshotReader(runs).read(time.time())
     for name in found.damaged:
         output.say(f"passed over, for it is no ticket: {runs / '.queue' / 'tickets' / name}", "yellow")
     if as_json:
-        output.show_json(_plain(found))
-        return OK
-    lines = list(_lines(found, now))
+        output.show_json(_to_json(found))
+        return
+    lines = _lines(found)
     if not lines:
         output.say(f"Nothing waits. {advice.command('queue add PRESET', runs)} lets a run wait for its device.")
     output.show(lines)
-    return OK
 
 
-def add(preset: str, overrides: Sequence[str], seeds: str, name: str, machine: Machine) -> int:
-    """A run folder and a ticket for each seed; all presets are read before the first is made."""
+@app.command()
+def add(  # noqa: PLR0913  options of a command line
+    preset: Preset,
+    *,
+    overrides: Set = None,
+    seeds: Annotated[
+        str, typer.Option("--seed", "--seeds", metavar="N[,N...]", help="Override the seed; a run for each of several.")
+    ] = "",
+    name: Name = "",
+    device: Device = "auto",
+    threads: Threads = 0,
+    devices: Devices = None,
+    exact: Exact = None,
+    settings: Settings = None,
+    data: Data = Path("data"),
+    runs: Runs = Path("runs"),
+) -> None:
+    """Put a preset at the end of the queue; prints the id of each run."""
+    from crdnd_tui.core import presets
+    from crdnd_tui.queue import actions
+    from crdnd_tui.queue.tickets import Queue
+    from engine.spec import folders, toml
+
+    machine = options.machine(
+        settings, runs=runs, data=data, device=device, threads=threads, devices=devices, exact=exact
+    )
     path = presets.resolve(preset)
     named = [f"name={json.dumps(name)}"] if name else []
-    configs = [toml.load(path, [*overrides, *named], seed) for seed in _seeds(seeds)]
+    try:
+        numbers = [int(part) for part in seeds.split(",")] if seeds else [None]
+    except ValueError:
+        raise ConfigError([f"--seeds: `{display(seeds, 80)}` is no list of numbers, as in 0,1,2"]) from None
+    configs = [toml.load(path, [*(overrides or ()), *named], seed) for seed in numbers]  # all, before one is made
     Queue(machine.runs_folder).check()
     for config in configs:
         run = folders.create(config, toml.text_of(path), machine)
-        worker.enqueue(run)
+        actions.enqueue(run)
         sys.stdout.write(run.id + "\n")
         sys.stdout.flush()
-    return OK
 
 
-def hold(name: str, runs: Path, study: str = "") -> int:
-    """It keeps its place; with `study`, all that waits of that."""
-    if _one_of(name, study) == study:
-        release = advice.command(f"queue release --study {shlex.quote(study)}", runs)
-        output.say(f"{batches.hold(runs, study)} held; {release} lets them start.")
-        return OK
-    run = find(runs, name)
-    Queue(runs).hold(run)
-    output.say(f"{run} is held; {advice.command(f'queue release {run}', runs)} lets it start.")
-    return OK
+@app.command()
+def hold(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> None:
+    """Do not start a waiting run until it is released; it keeps its place."""
+    from crdnd_tui.queue import actions
+    from crdnd_tui.queue.tickets import Queue
+
+    runs = folder(runs)
+    if _is_study(run, study):
+        release_it = advice.command(f"queue release --study {shlex.quote(study)}", runs)
+        output.say(f"{actions.hold_study(runs, study)} held; {release_it} lets them start.")
+    else:
+        run = _find(runs, run)
+        Queue(runs).hold(run)
+        output.say(f"{run} is held; {advice.command(f'queue release {run}', runs)} lets it start.")
 
 
-def release(name: str, runs: Path, study: str = "") -> int:
-    """Its turn will come; with `study`, that of all that is held of it."""
-    if _one_of(name, study) == study:
-        output.say(f"{batches.release(runs, study)} wait for their device.")
-        return OK
-    run = find(runs, name)
-    worker.release(runs, run)
-    output.say(f"{run} waits for its device.")
-    return OK
+@app.command()
+def release(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> None:
+    """Let a held run start when its turn comes."""
+    from crdnd_tui.queue import actions
+
+    runs = folder(runs)
+    if _is_study(run, study):
+        output.say(f"{actions.release_study(runs, study)} wait for their device.")
+    else:
+        run = _find(runs, run)
+        actions.release(runs, run)
+        output.say(f"{run} waits for its device.")
 
 
-def move(name: str, where: Literal["up", "down", "top"], runs: Path) -> int:
-    """Up, down or to the top."""
-    queue, run = Queue(runs), find(runs, name)
-    queue.move(run, where)
+@app.command()
+def move(
+    run: Run,
+    where: Annotated[str, typer.Argument(help="up, down or top.", metavar="up|down|top")],
+    runs: Runs = Path("runs"),
+) -> None:
+    """Change the order of the waiting runs."""
+    from crdnd_tui.queue.tickets import Queue
+
+    if where not in ("up", "down", "top"):
+        raise typer.BadParameter("may be up, down or top", param_hint="WHERE")
+    runs = folder(runs)
+    queue, run = Queue(runs), _find(runs, run)
+    queue.move(run, cast("Where", where))
     ticket = queue.ticket(run)
     output.say(f"{run} is in place {ticket.place if ticket else 0}.")
-    return OK
 
 
-def cancel(name: str, runs: Path, study: str = "") -> int:
-    """Off the queue; with `study`, all that waits or is held of that."""
-    if _one_of(name, study) == study:
-        many = batches.cancel(runs, study)
+@app.command()
+def cancel(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> None:
+    """Take a waiting run off the queue; its folder, when it was never started, goes to .trash."""
+    from crdnd_tui.queue import actions
+
+    runs = folder(runs)
+    if _is_study(run, study):
+        many = actions.cancel_study(runs, study)
         output.say(f"{many} left the queue; folders that were never started are in .trash, the others stay.")
-        return OK
-    output.say(worker.cancel(runs, find(runs, name)))
-    return OK
+    else:
+        output.say(actions.cancel(runs, _find(runs, run)))
 
 
-def _one_of(name: str, study: str) -> str:
-    """The one that was given; ConfigError for both or neither."""
-    if bool(name) == bool(study):
-        raise ConfigError(["name a run, or a study with --study NAME; not both"])
-    return name or study
+@app.command()
+def retry(run: Run, runs: Runs = Path("runs")) -> None:
+    """Queue a stopped or failed run again; it goes on from its last checkpoint."""
+    from crdnd_tui.core import library
+    from crdnd_tui.queue import actions
 
-
-def retry(name: str, runs: Path) -> int:
-    """Once more, from its last checkpoint."""
-    run = find(runs, name)
-    before = library.death_of(RunDir(runs / run))
-    worker.retry(runs, run)
+    runs = folder(runs)
+    run = _find(runs, run)
+    path = RunDir(runs / run)
+    death = library.death_of(path)
+    actions.retry(runs, run)
     output.say(f"{run} waits for its device and goes on from its last checkpoint.")
-    if before.repeated:
-        output.say(before.advice(advice.named(RunDir(runs / run)), files.read(RunDir(runs / run).machine)), "yellow")
-    return OK
+    if death.repeated:
+        output.say(death.advice(advice.named(path), files.read(path.machine)), "yellow")
 
 
-def slots(count: int, runs: Path) -> int:
-    """Runs at once on a device."""
-    Queue(runs).set_at_once(count)
+@app.command()
+def slots(
+    count: Annotated[int, typer.Argument(help="Runs at once on a device; 1 unless it was set.")],
+    runs: Runs = Path("runs"),
+) -> None:
+    """Set how many runs may share a device."""
+    from crdnd_tui.queue.tickets import Queue
+
+    Queue(folder(runs)).set_at_once(count)
     output.say(f"{count} at once on each device.")
-    return OK
 
 
-def share(by: By, runs: Path) -> int:
-    """By number alone, or by memory too."""
-    Queue(runs).share_by(by)
-    output.say(MEANS[by])
-    return OK
+@app.command()
+def work(runs: Runs = Path("runs")) -> None:
+    """Be the worker, here in the foreground, until nothing waits. Ctrl-C leaves the runs alone."""
+    from crdnd_tui.queue import worker
 
-
-def work(runs: Path) -> int:
-    """The worker, here."""
-
-    def say(words: str) -> None:
-        output.say(f"{time.strftime('%H:%M:%S')}  {words}")
-
+    runs = folder(runs)
     try:
-        if not worker.work(runs, say):
+        if not worker.work(runs, lambda text: output.say(f"{time.strftime('%H:%M:%S')}  {text}")):
             output.say("A worker is there already.")
     except KeyboardInterrupt:
-        work_on = advice.command("queue work", runs)
-        output.say(f"The worker leaves; runs go on, and {work_on} or the next `add` brings one back.")
-    return OK
+        again = advice.command("queue work", runs)
+        output.say(f"The worker leaves; runs go on, and {again} or the next `add` brings one back.")
 
 
-def find(runs: Path, name: str) -> str:
+def _is_study(run: str, study: str) -> bool:
+    """Whether a study was named, not a run; ConfigError for both or neither."""
+    if bool(run) == bool(study):
+        raise ConfigError(["name a run, or a study with --study NAME; not both"])
+    return bool(study)
+
+
+def _find(runs: Path, name: str) -> str:
     """The run in the queue that has this id, or whose id begins so; one whose folder is gone has a ticket still."""
+    from crdnd_tui.queue.tickets import Queue
+
     known = [ticket.run for ticket in Queue(runs).tickets() if name and ticket.run.startswith(name)]
     if name in known:
         return name
@@ -161,72 +223,54 @@ def find(runs: Path, name: str) -> str:
     raise RunFolderError(f"{display(run)} is not in the queue", hint="`crdnd queue list` shows what is.")
 
 
-def _seeds(text: str) -> list[int | None]:
-    """The preset's own when none is named."""
-    try:
-        return [int(part) for part in text.split(",")] if text else [None]
-    except ValueError:
-        raise ConfigError([f"--seeds: `{display(text, 80)}` is no list of numbers, as in 0,1,2"]) from None
+def _to_json(found: "QueueSnapshot") -> dict[str, Any]:
+    import msgspec
 
-
-def _plain(found: Agenda) -> dict[str, Any]:
-    atwork = [job for device in found.devices for job in device.jobs]
-    entries = [entry for entry in (*atwork, *found.queued, *found.ended) if entry.ticket]
+    entries = [entry for entry in (*found.jobs, *found.queued, *found.ended) if entry.ticket]
     return {
-        "worker": found.worker,
-        "at_once": max(found.sharing.most(device.name) for device in found.devices),
-        "share_by": found.sharing.by,
-        "all_done": found.all_done,
+        "worker": found.worker, "at_once": found.at_once, "share_by": "slots", "all_done": None,
         "tickets": [_ticket(entry, entry.ticket) for entry in entries if entry.ticket],
-        "by_hand": [{"run": job.run, "device": job.device} for job in atwork if not job.ticket],
+        "by_hand": [{"run": job.run, "device": job.device} for job in found.jobs if not job.ticket],
         "damaged": list(found.damaged),
         "studies": [msgspec.to_builtins(study) for study in found.studies],
-    }
+    }  # fmt: skip
 
 
-def _ticket(entry: Entry, ticket: Ticket) -> dict[str, Any]:
+def _ticket(entry: "QueueEntry", ticket: "Ticket") -> dict[str, Any]:
+    """Scripts may expect `takes`, `starts`, `waits`, `all_done`, `share_by`; nothing estimates them now."""
     return {
         "run": ticket.run, "state": ticket.state, "place": ticket.place, "device": entry.device,
         "name": entry.about.name, "method": entry.about.method, "seed": entry.about.seed, "added": ticket.added,
         "started": ticket.started or None, "ended": ticket.ended or None, "note": ticket.note,
-        "study": ticket.study, "takes": entry.takes, "left": entry.left, "starts": entry.starts,
-        "devices": list(entry.places), "waits": entry.waits,
+        "study": ticket.study, "takes": None, "left": entry.left, "starts": None,
+        "devices": list(entry.places), "waits": "",
     }  # fmt: skip
 
 
-def _lines(found: Agenda, now: float) -> "list[Text]":
-    """At work, waiting, ended; one line each."""
-    lines: list[Text] = [_study(study) for study in found.studies]
+def _lines(found: "QueueSnapshot") -> list[Text]:
+    """Studies, then what is at work, waits, has ended; one line each."""
+    lines = []
+    for study in found.studies:  # `digits 14/27 done, 2 at work, 11 waiting`
+        parts = [(study.running, "at work"), (study.waiting, "waiting"), (study.held, "held"), (study.failed, "failed")]
+        counted = ", ".join([f"{study.text} done", *(f"{many} {what}" for many, what in parts if many)])
+        lines.append(Text.assemble((" study ", "dim"), counted))
     for device in found.devices:
         for job in device.jobs:
-            left = f"{duration(job.left)} left" if job.left is not None else ""
+            left = f"{duration(job.left)} of training left" if job.left is not None else ""
             lines.append(_line("running", job, device.name, left or ("" if job.ticket else "started by hand")))
-    for entry in found.queued:
+    for entry in (*found.queued, *found.ended):
         if entry.ticket:
-            starts = f"starts {clock(entry.starts, now)}" if entry.starts is not None else entry.ticket.note
-            more = "; ".join(filter(None, (starts, entry.waits)))
-            lines.append(_line(entry.ticket.state, entry, str(entry.ticket.place), more))
-    for entry in found.ended:
-        if entry.ticket:
-            lines.append(_line(entry.ticket.state, entry, "", entry.ticket.note))
+            place = str(entry.ticket.place) if entry.ticket.place else ""
+            lines.append(_line(entry.ticket.state, entry, place, entry.ticket.note))
     if any(entry.ticket and entry.ticket.state == "waiting" for entry in found.queued) and not found.worker:
         lines.append(Text("No worker is there: `crdnd queue work` starts one.", "yellow"))
     return lines
 
 
-def _study(study: batches.Progress) -> Text:
-    """`digits 14/27 done, 2 at work, 11 waiting`."""
-    parts = [(study.running, "at work"), (study.waiting, "waiting"), (study.held, "held"), (study.failed, "failed")]
-    words = ", ".join([f"{study.words} done", *(f"{many} {what}" for many, what in parts if many)])
-    return Text.assemble((" study ", "dim"), words)
-
-
-def _line(state: str, entry: Entry, place: str, more: str) -> Text:
+def _line(state: "TicketState", entry: "QueueEntry", place: str, more: str) -> Text:
     sign, style = SIGNS[state]
-    line = Text(f"{place:>6} ", "dim")
-    line.append(f"{sign} {state:<9} ", {"good": "green", "warn": "yellow", "bad": "red"}.get(style, "dim"))
-    line.append(display(entry.run))
-    if entry.ticket and entry.ticket.study:
-        line.append(f"  {one_line(entry.ticket.study, 24)}", "dim")
-    line.append(f"  {one_line(more, 80)}" if more else "", "dim")
+    study = one_line(entry.ticket.study, 24) if entry.ticket else ""
+    line = Text.assemble((f"{place:>6} ", "dim"), (f"{sign} {state:<9} ", style), display(entry.run))
+    for part in filter(None, (study, one_line(more, 80))):
+        line.append(f"  {part}", "dim")
     return line

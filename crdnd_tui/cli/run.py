@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.text import Text
 
-from crdnd_tui.cli import machine, output
+from crdnd_tui.cli import options, output
 from crdnd_tui.core import advice, engine_process, launch, library, presets, report, results
 from crdnd_tui.core.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, Outcome
 from crdnd_tui.core.crews import invitation
@@ -75,7 +75,7 @@ def _invite(folder: RunDir, here: Machine) -> None:
 def _moved(folder: RunDir, settings: Sequence[str], crew: Mapping[str, Any]) -> Machine:
     """Its machine for this and later engines, where the run lies now; RunFolderError while one is at work."""
     written, known = machine_as_written(folder), machine_of(folder) or Machine(runs=str(folder.path.parent))
-    here = machine.changed(known, settings, crew)
+    here = options.machine(settings, known, **crew)
     if written is not None and here.data == known.data != written.data:
         output.say(f"its data folder {written.data} is not on this machine: {known.data} is used; --data names another")
     if here != (written or known):

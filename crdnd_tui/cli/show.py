@@ -36,7 +36,7 @@ def runs(folder: Path, states: Sequence[str], *, as_json: bool) -> int:
 
 def show(name: str, folder: Path, *, as_json: bool, provenance: bool = False) -> int:
     """One run: how it is, its table, its warnings; or where its numbers come from."""
-    from crdnd_tui.core import provenance_lines, report, results  # noqa: PLC0415  the list of runs does without the registry of attacks
+    from crdnd_tui.core import provenance_lines, report, results
 
     run = _find(folder, name)
     row = library.summary(run)

@@ -14,13 +14,13 @@ import msgspec
 from msgspec import Struct
 
 from crdnd_tui.core.text import display
-from crdnd_tui.queue.sharing import By, Sharing
 from engine.spec import files, locks
 from engine.spec.errors import RunFolderError
 from engine.spec.files import write_atomically
 from engine.spec.rundir import RUN_ID
 
 TicketState = Literal["waiting", "held", "running", "done", "stopped", "failed", "cancelled"]
+Where = Literal["up", "down", "top"]
 OPEN: frozenset[TicketState] = frozenset({"waiting", "held"})
 ENDED: frozenset[TicketState] = frozenset({"done", "stopped", "failed", "cancelled"})
 SLOTS = range(1, 65)  # runs at once on a device
@@ -73,34 +73,17 @@ class Queue:
         return next((ticket for ticket in self.tickets() if ticket.run == run), None)
 
     @property
-    def sharing(self) -> Sharing:
-        """How runs share a device; what was not set to something sensible is as if it was not set."""
-        said = files.decoded(self._settings, files.toml_table, CAP) or {}
-        count = said.get("at_once")
-        sensible = type(count) is int and count in SLOTS
-        return Sharing(count if sensible else None, "memory" if said.get("share_by") == "memory" else "slots")
-
-    @property
     def at_once(self) -> int:
-        """How many runs may share a device, a GPU where there is one."""
-        return self.sharing.most("")
+        """How many runs may share a device: 1 unless it was set to something sensible."""
+        count = (files.decoded(self._settings, files.toml_table, CAP) or {}).get("at_once")
+        return count if type(count) is int and count in SLOTS else 1
 
     def set_at_once(self, count: int) -> None:
         """RunFolderError when the number makes no sense."""
         if count not in SLOTS:
             raise RunFolderError(f"{count} runs at once on a device; it may be {SLOTS[0]} to {SLOTS[-1]}")
         with self.locked():
-            self._set(Sharing(count, self.sharing.by))
-
-    def share_by(self, by: By) -> None:
-        """By number alone, or by memory too."""
-        with self.locked():
-            self._set(Sharing(self.sharing.at_once, by))
-
-    def _set(self, sharing: Sharing) -> None:
-        lines = [f"at_once = {sharing.at_once}  # runs on one device"] if sharing.at_once else []
-        lines += ['share_by = "memory"  # a GPU takes runs while their memory fits'] if sharing.by == "memory" else []
-        write_atomically(self._settings, "".join(f"{line}\n" for line in lines).encode())
+            write_atomically(self._settings, f"at_once = {count}  # runs on one device\n".encode())
 
     def add(self, run: str, device: str, now: float, devices: int = 1) -> Ticket:
         """At the end of the queue; a run that ended in it may come again, and stays a run of its study."""
@@ -151,7 +134,7 @@ class Queue:
         """It may start again."""
         return self.change(run, ("held", "waiting"), lambda t: _with(t, state="waiting", note=""))
 
-    def move(self, run: str, where: Literal["up", "down", "top"]) -> Ticket | None:
+    def move(self, run: str, where: Where) -> Ticket | None:
         """Before its neighbour, behind it, or before all."""
         return self.change(run, ("waiting", "held"), lambda t: _with(t, rank=self._rank(t, where)))
 

@@ -1,6 +1,7 @@
 """The process that starts waiting runs. It outlives the terminal, and its own death hurts no run.
 
 `python -P -m crdnd_tui.queue.worker RUNS`: at most one for a folder; it leaves when nothing waits and nothing runs.
+Nothing is remembered that is not on disk: the next worker reads the same from tickets, locks and statuses.
 """
 
 import contextlib
@@ -9,80 +10,33 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from crdnd_tui.core import advice, engine_process, launch
-from crdnd_tui.core.text import display
-from crdnd_tui.queue import occupancy
-from crdnd_tui.queue.dispatch import Dispatcher, Say
-from crdnd_tui.queue.tickets import Queue, Ticket
-from engine.spec import files, locks
-from engine.spec.errors import RunFolderError
+import msgspec
+
+from crdnd_tui.core import advice, engine_process, launch, library
+from crdnd_tui.core.text import display, one_line
+from crdnd_tui.queue import devices
+from crdnd_tui.queue.tickets import OPEN, Queue, Ticket
+from engine.spec import deaths, files, locks
+from engine.spec.errors import CrdndError, RunFolderError
 from engine.spec.process import replace_closed_streams
 from engine.spec.rundir import RunDir
 
 POLL, IDLE = 1.0, 10.0  # seconds between two looks; without work before it leaves
 LOG_CAP = 1 << 20  # bytes of worker.log, which then begins anew
-
 STARTS_IN = 5.0  # seconds in which a worker takes its lock
+HELD_FOR = "because this run failed: "  # how the note of a ticket begins that a failure holds
+UNSEEN = 30.0  # seconds in which an engine whose process is not known may take its lock
+
+Say = Callable[[str], None]
 _workers: dict[Path, tuple[subprocess.Popen[bytes], float]] = {}  # the last that this process started, and when
 
 
 def worker_command(runs: Path) -> list[str]:
     """How the worker of a folder is started."""
     return [sys.executable, "-P", "-m", "crdnd_tui.queue.worker", str(runs)]
-
-
-def enqueue(run: RunDir) -> None:
-    """A run folder that was made and not started waits for its device; a worker is there when this returns."""
-    if engine_process.alive(run):
-        raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"{advice.on('watch', run)} shows it.")
-    asked = occupancy.wanted(run)
-    Queue(run.path.parent).add(run.id, asked.device, time.time(), asked.devices)
-    ensure(run.path.parent)
-
-
-def retry(runs: Path, name: str) -> None:
-    """A run that stopped or failed waits again and will go on from its last checkpoint; RunFolderError for others."""
-    ticket = Queue(runs).ticket(name)
-    if ticket is None or ticket.state not in ("stopped", "failed"):
-        how = f"is {ticket.state}" if ticket else "is not in the queue"
-        raise RunFolderError(f"{display(name)} {how}; what stopped or failed can be retried")
-    enqueue(RunDir(runs / name))
-
-
-def cancel(runs: Path, name: str) -> str:
-    """A waiting run leaves the queue; its folder, when it was never started, goes to the trash. Says what was done."""
-    folder = RunDir(runs / name)
-
-    def leave(_: Ticket) -> None:
-        if engine_process.alive(folder):
-            raise RunFolderError(f"{display(name)} is at work", hint=f"{advice.on('stop', folder)} stops it.")
-        if not started(folder) and folder.path.is_dir():
-            _to_trash(folder.path)
-
-    queue = Queue(runs)
-    ticket = queue.ticket(name)
-    if ticket is not None and ticket.state == "running":
-        raise RunFolderError(f"{display(name)} is at work", hint=f"{advice.on('stop', folder)} stops it.")
-    queue.change(name, ("waiting", "held"), leave)
-    kept = (
-        f"its folder stays: {advice.on('resume', folder)} goes on"
-        if folder.path.exists()
-        else "its folder is in .trash"
-    )
-    return f"{display(name)} left the queue; {kept}"
-
-
-def release(runs: Path, name: str) -> None:
-    """A held run may start again; a worker is there when this returns."""
-    Queue(runs).release(name)
-    ensure(runs)
-
-
-def started(run: RunDir) -> bool:
-    """Whether an engine ever worked on it."""
-    return any(os.path.lexists(path) for path in (run.events, run.status, run.log))
 
 
 def alive(runs: Path) -> bool:
@@ -116,6 +70,173 @@ def _starting(runs: Path) -> bool:
     return (files.read(runs / ".queue" / "worker.lock", 100) or b"").strip() != b"%d" % process.pid
 
 
+class Scheduler:
+    """Starts waiting runs and follows those at work; never stops one."""
+
+    def __init__(self, queue: Queue, say: Say) -> None:
+        self._queue, self._say = queue, say
+        self._engines: dict[str, subprocess.Popen[bytes]] = {}
+        self._slots = devices.Slots(queue.runs)
+        self._asked = False
+        self._trouble = ""
+
+    def run(self, poll: float, idle: float, leave: Callable[[], None]) -> None:
+        """Look, act, sleep; until nothing waited and nothing ran for `idle` seconds, or it was asked to leave.
+
+        `leave` is called while nobody can add a ticket: who adds one later sees that no worker is there.
+        """
+        last = time.monotonic()
+        while not self._asked and files.is_folder(self._queue.folder):
+            try:
+                if self._look():
+                    last = time.monotonic()
+                elif time.monotonic() - last >= idle:
+                    with self._queue.locked():
+                        if not self._busy(self._queue.tickets()):
+                            leave()
+                            return
+            except (CrdndError, OSError) as error:  # a full disk, a held lock: the next look may do better
+                if str(error) != self._trouble:
+                    self._say(str(error))
+                self._trouble = str(error)
+            time.sleep(poll)
+
+    def ask_to_leave(self, *_: object) -> None:
+        """After this look; a signal handler."""
+        self._asked = True
+
+    def _look(self) -> bool:
+        """One round; whether there is anything to wait for."""
+        for name, engine in self._engines.items():
+            if engine.poll() is not None:  # reaped
+                launch.ended(RunDir(self._queue.runs / name), engine)
+        for ticket in self._queue.tickets():
+            if ticket.state == "running":
+                self._follow(ticket)
+            elif ticket.state in OPEN:
+                self._check(ticket)
+        tickets = self._queue.tickets()
+        self._start_next(tickets)
+        return self._busy(tickets)
+
+    @staticmethod
+    def _busy(tickets: list[Ticket]) -> bool:
+        return any(ticket.state in ("waiting", "running") for ticket in tickets)
+
+    def _follow(self, ticket: Ticket) -> None:
+        """A run at work: still so, or how it ended."""
+        run, now = RunDir(self._queue.runs / ticket.run), time.time()
+        if engine_process.alive(run):
+            holder = None if ticket.pid else engine_process.holder(run)
+            if holder is not None:
+                self._set(ticket, pid=holder.pid, born=holder.started)
+            return
+        if ticket.pid and engine_process.same(engine_process.Holder(ticket.pid, ticket.born)):
+            return
+        if not ticket.pid and _modified(run.log) and now - ticket.started < UNSEEN:
+            return
+        if not ticket.pid and not _spoke(run, ticket.started):  # the last worker died before it could start the engine
+            self._set(ticket, state="waiting", started=0.0)
+            return
+        self._engines.pop(ticket.run, None)
+        ended = outcome(run, ticket)
+        if ended["state"] == "failed":
+            self._hold_rest(ticket)  # before it counts as failed: who dies in between does this once more
+        self._set(ticket, **ended, ended=now, pid=0, born=0.0)
+        self._say(f"{ticket.run}: {ended['state']} {ended['note']}".rstrip())
+
+    def _check(self, ticket: Ticket) -> None:
+        """A waiting run may have been started or thrown away by hand."""
+        run = RunDir(self._queue.runs / ticket.run)
+        if engine_process.alive(run):
+            asked = devices.requested(run)  # whoever started it may have changed it
+            since = min(time.time(), _modified(run.lock) or time.time())
+            self._set(ticket, state="running", started=since, device=asked.device, devices=asked.devices)
+        elif not _modified(run.config):
+            note = "its config cannot be read" if os.path.lexists(run.path) else "its folder is gone"
+            self._set(ticket, state="cancelled", ended=time.time(), note=note)
+
+    def _start_next(self, tickets: list[Ticket]) -> None:
+        """The first waiting run of each device that has room; nothing overtakes one that waits for the same device."""
+        at_once, full = self._queue.at_once, set[str]()
+        for ticket in tickets:
+            if ticket.state != "waiting":
+                continue
+            places = devices.places(ticket.device, ticket.devices)
+            running = (t for t in self._queue.tickets() if t.state == "running")
+            if full.isdisjoint(places) and self._slots.has_room(ticket, running, at_once):
+                self._start(ticket)
+            else:
+                full.update(places)
+
+    def _start(self, ticket: Ticket) -> None:
+        """Marked first, then started: who dies in between leaves a mark that the next worker understands."""
+        row = library.summary(RunDir(self._queue.runs / ticket.run))
+        if row is not None and row.state == "done":  # by hand, while it waited
+            self._set(ticket, state="done", ended=time.time())
+            return
+        marked = self._set(ticket, state="running", started=time.time(), ended=0.0, note="", pid=0, born=0.0)
+        if marked is None:
+            return
+        try:
+            engine = launch.start(RunDir(self._queue.runs / ticket.run))
+        except (RunFolderError, OSError) as error:
+            self._hold_rest(marked)
+            self._set(marked, state="failed", ended=time.time(), note=one_line(str(error), 300))
+            self._say(f"{ticket.run}: {error}")
+            return
+        self._engines[ticket.run] = engine
+        self._set(marked, pid=engine.pid, born=devices.process_start(engine.pid))
+        self._say(f"{ticket.run}: started on {', '.join(devices.places(ticket.device, ticket.devices))}")
+
+    def _hold_rest(self, failed: Ticket) -> None:
+        """What still waits of a study that wants to stop at its first failure."""
+        for ticket in self._queue.tickets() if failed.study and failed.stop_on_failure else []:
+            if ticket.study == failed.study and ticket.state == "waiting":
+                self._set(ticket, state="held", note=HELD_FOR + failed.run)
+
+    def _set(self, ticket: Ticket, **changes: object) -> Ticket | None:
+        """The ticket with these changes; None when someone else changed it since it was read."""
+        try:
+            return self._queue.change(ticket.run, (ticket.state,), lambda now: msgspec.structs.replace(now, **changes))
+        except RunFolderError:
+            return None
+
+
+def outcome(run: RunDir, ticket: Ticket) -> dict[str, str]:
+    """State and note of a ticket whose engine left. The last words of an earlier engine are not this one's."""
+    row = library.summary(run)
+    if row is None:
+        return {"state": "cancelled", "note": "its folder is gone"}
+    silent = row.status is not None and row.status.heartbeat < ticket.started and row.state != "done"
+    if silent or row.state in ("queued", "killed", *library.LIVING):
+        lines = library.log_tail(run) if _modified(run.log) >= ticket.started - 0.1 else []
+        if lines and not deaths.named(lines):
+            return {"state": "failed", "note": one_line(lines[-1], 300)}
+        death = library.death_of(run)
+        todo = death.advice(advice.named(run), files.read(run.machine))
+        return {"state": "failed", "note": one_line(f"{death.words}; {todo}", 300)}
+    match row.state:
+        case "done":
+            return {"state": "done", "note": one_line(row.why, 300)}
+        case "stopped" | "preempted":
+            return {"state": "stopped", "note": one_line(row.why, 300)}
+        case _:
+            return {"state": "failed", "note": one_line(row.why or row.state, 300)}
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _spoke(run: RunDir, since: float) -> bool:
+    """Whether an engine wrote anything since then; file times may lag the clock by a tick."""
+    return max(_modified(run.log), _modified(run.status)) > since - 0.1
+
+
 def work(runs: Path, say: Say, *, poll: float = POLL, idle: float = IDLE) -> bool:
     """Until nothing waits and nothing runs, or SIGTERM; False when another worker is there. Engines are left alone."""
     queue = Queue(runs)
@@ -128,22 +249,12 @@ def work(runs: Path, say: Say, *, poll: float = POLL, idle: float = IDLE) -> boo
                 return False
             time.sleep(0.05)
         locks.sign(lock, b"%d\n" % os.getpid())
-        dispatcher = Dispatcher(queue, say)
-        signal.signal(signal.SIGTERM, dispatcher.ask_to_leave)
-        dispatcher.go(poll, idle, leave=lambda: locks.give_back(lock))
+        scheduler = Scheduler(queue, say)
+        signal.signal(signal.SIGTERM, scheduler.ask_to_leave)
+        scheduler.run(poll, idle, leave=lambda: locks.give_back(lock))
         return True
     finally:
         os.close(lock)
-
-
-def _to_trash(path: Path) -> None:
-    """Where it can be found again."""
-    trash = path.parent / ".trash"
-    files.make_folder(trash)
-    target, k = trash / path.name, 1
-    while os.path.lexists(target):
-        target, k = trash / f"{path.name}-{k}", k + 1
-    path.rename(target)
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ import msgspec
 
 from crdnd_tui.core import engine_process
 from crdnd_tui.core.text import display
-from crdnd_tui.queue import batches, occupancy, worker
-from crdnd_tui.queue.dispatch import HELD_FOR
+from crdnd_tui.queue import devices, snapshot, worker
 from crdnd_tui.queue.tickets import ENDED, SLOTS, Queue, Ticket, TicketState
+from crdnd_tui.queue.worker import HELD_FOR
 from crdnd_tui.study import grid
 from crdnd_tui.study.standing import RESUMABLE, Progress, Standing, Watch
 from crdnd_tui.study.study import Cell, Study
@@ -117,8 +117,9 @@ def launch(
         progress = watch.look(part)
         stops = progress.stops if stop_on_failure is None else stop_on_failure
         _adopt(queue, progress, study.name, stops)
-        batches.note(runs, batches.Batch(study=study.name, title=study.title, path=str(study.path.resolve()),
-                                         hashes=tuple(cell.config_hash for cell in study.cells)))  # fmt: skip
+        hashes = tuple(cell.config_hash for cell in study.cells)
+        note = snapshot.StudyNote(study=study.name, title=study.title, path=str(study.path.resolve()), hashes=hashes)
+        snapshot.note_study(runs, note)
         begun = _queue_all(queue, progress, machine, stop_on_failure=stops, retry_failed=retry_failed)
     worker.wake(runs)
     return begun
@@ -144,7 +145,7 @@ def _queue_all(
         if kind == "released":
             queue.release(run)
         elif kind not in ("kept", "held", "lost"):
-            asked = occupancy.wanted(RunDir(queue.runs / run))
+            asked = devices.requested(RunDir(queue.runs / run))
             ticket = Ticket(run=run, device=asked.device, devices=asked.devices, added=time.time(), study=study.name)
             wanted.append(_with(ticket, stop_on_failure=stop_on_failure))
     queue.add_all(wanted)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.cli.machine import changed, machine
+from crdnd_tui.cli.options import machine
 from crdnd_tui.core import gpu
 from engine.spec.errors import ConfigError
 from engine.spec.machine import Machine
@@ -41,17 +41,17 @@ def refused(**said) -> str:
 
 
 def test_devices_must_be_there(two_cards: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert machine(runs="runs", crew={"devices": 2}).devices == 2
-    assert machine(runs="runs", device="cpu", crew={"devices": 5}).devices == 5
-    assert "this machine shows 2 GPUs" in refused(crew={"devices": 3})
-    assert "from cuda:1 on" in refused(device="cuda:1", crew={"devices": 2})
+    assert machine(runs="runs", devices=2).devices == 2
+    assert machine(runs="runs", device="cpu", devices=5).devices == 5
+    assert "this machine shows 2 GPUs" in refused(devices=3)
+    assert "from cuda:1 on" in refused(device="cuda:1", devices=2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert "shows 1 GPU;" in refused(crew={"devices": 2})
+    assert "shows 1 GPU;" in refused(devices=2)
 
 
 def test_nodes_must_know_where_they_meet() -> None:
-    assert "--rendezvous HOST:PORT" in refused(crew={"nodes": 2})
-    assert "say how many with --nodes" in refused(crew={"rendezvous": "node1:29400"})
+    assert "--rendezvous HOST:PORT" in refused(nodes=2)
+    assert "say how many with --nodes" in refused(rendezvous="node1:29400")
     for place in (
         "node1",
         "node1:",
@@ -64,16 +64,16 @@ def test_nodes_must_know_where_they_meet() -> None:
         "x:1;rm",
         "\x1b[2J:1",
     ):
-        assert "is no HOST:PORT" in refused(crew={"nodes": 2, "rendezvous": place})
+        assert "is no HOST:PORT" in refused(nodes=2, rendezvous=place)
     for place in ("node1:29400", "10.0.0.7:1", "a-b.c_d:65535"):
-        assert machine(runs="runs", crew={"nodes": 2, "rendezvous": place}).rendezvous == place
+        assert machine(runs="runs", nodes=2, rendezvous=place).rendezvous == place
 
 
 def test_flags_say_the_same_as_settings_and_win_over_them() -> None:
     assert machine(runs="runs", settings=["devices=3", "exact=true"]) == machine(
-        runs="runs", crew={"devices": 3, "exact": True, "nodes": None}
+        runs="runs", devices=3, exact=True, nodes=None
     )
-    assert machine(runs="runs", settings=["devices=3"], crew={"devices": 2}).devices == 2
+    assert machine(runs="runs", settings=["devices=3"], devices=2).devices == 2
     assert "--devices is a number" in refused(settings=["devices=0"])
     known = refused(settings=["cores=3"])
     assert "table_gib" in known and "graphs" in known and "devices" not in known
@@ -81,11 +81,11 @@ def test_flags_say_the_same_as_settings_and_win_over_them() -> None:
 
 def test_a_change_keeps_the_rest_and_one_node_needs_no_place() -> None:
     far = Machine(device="cpu", devices=4, nodes=2, rendezvous="a:1", data="d", tf32=True)
-    assert changed(far, [], {"devices": None}) == far
-    assert changed(far, ["tf32=false"], {"devices": 1}) == far.model_copy(update={"devices": 1, "tf32": False})
-    assert changed(far, [], {"nodes": 1}) == far.model_copy(update={"nodes": 1, "rendezvous": ""})
+    assert machine((), far, devices=None) == far
+    assert machine(["tf32=false"], far, devices=1) == far.model_copy(update={"devices": 1, "tf32": False})
+    assert machine((), far, nodes=1) == far.model_copy(update={"nodes": 1, "rendezvous": ""})
     with pytest.raises(ConfigError, match="HOST:PORT"):
-        changed(Machine(), [], {"nodes": 2})
+        machine((), Machine(), nodes=2)
 
 
 def test_what_is_asked_is_written_and_nonsense_makes_no_folder(crdnd: Crdnd) -> None:

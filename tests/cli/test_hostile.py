@@ -76,7 +76,7 @@ def test_hostile_parts_of_runs_stop_no_command(tmp_path: Path, content: str, cal
     call("compare", whole, names[0])
     assert forecast.past_runs(runs)
     prospect.saved_runs(runs, now=0.0)
-    assert Queue(runs).sharing
+    assert Queue(runs).at_once
     assert notes.read(runs / whole) == notes.NONE
     assert library.summary(rundir.RunDir(runs / whole)).state == "done"
 

@@ -11,14 +11,11 @@ import msgspec
 import pytest
 
 from crdnd_tui.cli import app
-from crdnd_tui.core import advice, gpu
-from crdnd_tui.core.format import size
-from crdnd_tui.queue import memory, occupancy, worker
-from crdnd_tui.queue.dispatch import outcome
-from crdnd_tui.queue.sharing import Sharing
+from crdnd_tui.core import advice
+from crdnd_tui.queue import worker
 from crdnd_tui.queue.tickets import Queue, Ticket
+from crdnd_tui.queue.worker import outcome
 from engine.spec import locks
-from tests.tui.fake_nvml import GIB, FakeNvml
 from tests.tui.lab_queue import driver, runs_folder, states, ticket, until, waiting_run  # noqa: F401  a fixture
 
 PRESET = 'name = "tiny"\n[data]\nname = "digits"\n[student]\nname = "small_cnn"\n[method]\nname = "natural"\n'
@@ -104,37 +101,6 @@ def test_a_queued_run_keeps_how_many_devices_it_takes(call, runs: Path, preset: 
     assert found["devices"] == ["cpu"]
 
 
-def test_sharing_by_memory_and_by_slots(call, runs: Path) -> None:
-    assert call("share", "memory")[::2] == (
-        0,
-        "A GPU takes runs while their memory fits; 8 at once unless another number is set.\n",
-    )
-    assert Queue(runs).sharing == Sharing(None, "memory")
-    assert call("slots", "3")[0] == 0
-    assert Queue(runs).sharing == Sharing(3, "memory")
-    assert json.loads(call("list", "--json")[1])["share_by"] == "memory"
-    assert call("share", "slots")[0] == 0
-    assert Queue(runs).sharing == Sharing(3, "slots")
-    code, _, err = call("share", "luck")
-    assert code == 2
-    assert "memory or slots" in err
-
-
-def test_what_a_run_waits_for_is_listed(call, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting_run(runs, "aaa1")
-    need = memory.Needs(runs).of("aaa1")
-    assert need is not None
-    Queue(runs).add("aaa1", "cuda", 1.0)
-    Queue(runs).share_by("memory")
-    monkeypatch.setattr(gpu, "_nvml", [])
-    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(("NVIDIA H200", 80 * GIB, 80 * GIB, 0)))
-    monkeypatch.setattr(occupancy, "_auto", ["cuda:0"])
-    words = f"waits for {size(need)} on cuda:0, 0 B are free"
-    assert words in call("list")[1]
-    (found,) = json.loads(call("list", "--json")[1])["tickets"]
-    assert (found["waits"], found["starts"], found["devices"]) == (words, None, ["cuda:0"])
-
-
 def test_a_mistake_in_a_preset_adds_nothing(call, runs: Path, preset: Path) -> None:
     for words in (["--seeds", "1,x"], ["--set", "nonsense=1"], ["--device", "gpu7"]):
         code, _, err = call("add", str(preset), *words)
@@ -176,13 +142,7 @@ def test_the_list_for_people_and_for_scripts(call, runs: Path) -> None:
     assert "bad.json" in err
     found = json.loads(call("list", "--json")[1])
     (one,) = found["tickets"]
-    assert (one["run"], one["state"], one["place"], one["method"], one["starts"] is None) == (
-        "aaa1",
-        "waiting",
-        1,
-        "Natural",
-        False,
-    )
+    assert (one["run"], one["state"], one["place"], one["method"]) == ("aaa1", "waiting", 1, "Natural")
     assert (found["worker"], found["at_once"], found["damaged"]) == (False, 1, ["bad.json"])
 
 
@@ -218,7 +178,6 @@ def test_work_is_the_worker_in_the_foreground(runs: Path) -> None:
     waiting_run(runs, "aaa1")
     Queue(runs).add("aaa1", "cpu", 1.0)
     program = driver(runs)[2].rpartition("worker.work(")[0] + (
-        "from crdnd_tui.queue import dispatch\n"
         "real = worker.work\n"
         "worker.work = lambda runs, say: real(runs, say, poll=0.05, idle=0.2)\n"
         "from crdnd_tui.cli.app import main\n"

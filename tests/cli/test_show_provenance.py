@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.cli import machine
+from crdnd_tui.cli import options
 from crdnd_tui.core import presets, provenance_lines
 from engine.spec import folders, toml
 from engine.spec.config import JudgeConfig, RunConfig
@@ -149,7 +149,7 @@ def test_what_was_computed_fast_is_told_and_the_line_computes_it_so_again(tmp_pa
         "--machine", "outer_precision=float32", "--machine", "table=complete", "--devices", "2",
     ]  # fmt: skip
     settings = [word for word in words_of(run) if "=" in word]
-    again = machine.machine(runs="runs", settings=settings, crew={"devices": 2})
+    again = options.machine(settings, runs="runs", devices=2)
     assert (again.inner_precision, again.outer_precision, again.table) == ("bfloat16", "float32", "complete")
 
 

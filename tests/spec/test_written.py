@@ -44,7 +44,7 @@ def test_every_other_toml_of_a_user_is_read_behind_a_mark(tmp_path: Path) -> Non
     queue = Queue(tmp_path)
     queue.folder.mkdir()
     (queue.folder / "settings.toml").write_bytes(BOM + b"at_once = 3\n")
-    assert queue.sharing.at_once == 3
+    assert queue.at_once == 3
     assert compared._parsed(BOM + b"seed = 1\n") == {"seed": 1}
     run = RunDir(tmp_path)
     run.preset.write_bytes(BOM + PLAIN.encode())

@@ -3,9 +3,8 @@
 import os
 from pathlib import Path
 
-from crdnd_tui.queue import batches
-from crdnd_tui.queue.agenda import Reader
-from crdnd_tui.queue.batches import Batch
+from crdnd_tui.queue import actions, snapshot
+from crdnd_tui.queue.snapshot import SnapshotReader, StudyNote
 from crdnd_tui.queue.tickets import Queue, Ticket
 from tests.studies.lab import cell, made, small, spoke
 
@@ -13,7 +12,7 @@ from tests.studies.lab import cell, made, small, spoke
 def test_progress_is_counted_by_configs_and_survives_a_clearing(tmp_path: Path) -> None:
     runs, study = tmp_path / "runs", small(tmp_path)
     runs.mkdir()
-    batches.note(runs, Batch(study="small", hashes=tuple(c.config_hash for c in study.cells)))
+    snapshot.note_study(runs, StudyNote(study="small", hashes=tuple(c.config_hash for c in study.cells)))
     done = spoke(runs, cell(study, "natural", 0).config, "done")  # before the study was queued: without a ticket
     other = spoke(runs, cell(study, "natural", 1).config, "done")
     waits = made(runs, cell(study, "rslad", 0).config)
@@ -22,31 +21,31 @@ def test_progress_is_counted_by_configs_and_survives_a_clearing(tmp_path: Path) 
     queue.change(
         other.id, ("waiting",), lambda t: type(t)(run=t.run, rank=t.rank, study="small", state="done", ended=2)
     )
-    (found,) = Reader(runs).read(3.0).studies
-    assert (found.words, found.done, found.of, found.waiting) == ("small 2/4", 2, 4, 1)
+    (found,) = SnapshotReader(runs).read(3.0).studies
+    assert (found.text, found.done, found.of, found.waiting) == ("small 2/4", 2, 4, 1)
     queue.clear()
-    assert Reader(runs).read(3.0).studies[0].words == "small 2/4"
+    assert SnapshotReader(runs).read(3.0).studies[0].text == "small 2/4"
     assert done.id not in {ticket.run for ticket in queue.tickets()}
-    batches.cancel(runs, "small")
-    assert Reader(runs).read(3.0).studies == ()
+    actions.cancel_study(runs, "small")
+    assert SnapshotReader(runs).read(3.0).studies == ()
 
 
 def test_without_a_note_the_tickets_are_counted() -> None:
     tickets = [Ticket(run=f"r{k}", study="s", state=state) for k, state in enumerate(("done", "failed", "waiting"))]
-    (found,) = batches.progress([], tickets, [])
-    assert (found.words, found.failed) == ("s 1/3", 1)
+    (found,) = snapshot.study_counts([], tickets, [])
+    assert (found.text, found.failed) == ("s 1/3", 1)
 
 
 def test_notes_that_are_none_are_passed_over(tmp_path: Path) -> None:
-    batches.note(tmp_path, Batch(study="fine", title="a\x1b[2Jtitle", hashes=("a",)))
+    snapshot.note_study(tmp_path, StudyNote(study="fine", title="a\x1b[2Jtitle", hashes=("a",)))
     folder = tmp_path / ".queue" / "studies"
     (folder / "cut.json").write_text('{"study":"cut')
     (folder / "other.json").write_text('{"study":"fine"}')
     (folder / "deep.json").write_text("[" * 100_000)
     (folder / "link.json").symlink_to("/dev/zero")
     os.mkfifo(folder / "pipe.json")
-    assert [(batch.study, batch.title) for batch in batches.noted(tmp_path)] == [("fine", "a\ufffd[2Jtitle")]
-    assert batches.noted(tmp_path / "none") == []
+    assert [(batch.study, batch.title) for batch in snapshot.study_notes(tmp_path)] == [("fine", "a\ufffd[2Jtitle")]
+    assert snapshot.study_notes(tmp_path / "none") == []
 
 
 def test_what_ended_comes_back_to_its_place_and_what_is_new_to_the_end(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from crdnd_tui.core import library
 from crdnd_tui.core.provenance_lines import machine_of
-from crdnd_tui.queue import batches, worker
+from crdnd_tui.queue import actions, snapshot, worker
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.study import conduct, standing
 from crdnd_tui.study.conduct import Begun
@@ -147,7 +147,7 @@ class TestLaunching:
         study = small(tmp_path)
         begun = launch(study, runs, only=conduct.narrowed(study, ["seed=1", "method=rslad"]))
         assert [RunDir(runs / run).config.read_text().count("rslad") > 0 for run in begun.made] == [True]
-        (batch,) = batches.noted(runs)
+        (batch,) = snapshot.study_notes(runs)
         assert (batch.study, len(batch.hashes)) == ("small", 4)
 
     def test_runs_that_wait_already_become_the_studys(self, tmp_path: Path, runs: Path) -> None:
@@ -253,7 +253,7 @@ class TestWorking:
         Queue(runs).add(other.id, "cpu", 1.0)
         Queue(runs).hold(other.id)
         launch(study, runs, stop_on_failure=True)
-        worker.release(runs, other.id)
+        actions.release(runs, other.id)
         until(lambda: self.settled(study, runs) and states(runs)[other.id] == "done")
         assert found(study, runs) == ["failed", "held", "held", "held"]
 
@@ -262,14 +262,14 @@ class TestWorking:
 def test_a_whole_study_is_held_released_and_cancelled(tmp_path: Path, runs: Path) -> None:
     study = small(tmp_path)
     launch(study, runs)
-    assert batches.hold(runs, "small") == 4
+    assert actions.hold_study(runs, "small") == 4
     assert set(states(runs).values()) == {"held"}
-    assert batches.release(runs, "small") == 4
-    assert batches.cancel(runs, "small") == 4
+    assert actions.release_study(runs, "small") == 4
+    assert actions.cancel_study(runs, "small") == 4
     assert states(runs) == {}
     assert found(study, runs) == ["absent"] * 4
     with pytest.raises(RunFolderError, match="no run of the study `small` is waiting or held"):
-        batches.cancel(runs, "small")
+        actions.cancel_study(runs, "small")
 
 
 def test_epochs_add_up_over_runs_of_one_teacher_data_and_padding_alone(tmp_path: Path) -> None:

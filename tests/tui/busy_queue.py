@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crdnd_tui.queue import occupancy, worker
+from crdnd_tui.queue import devices, worker
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.tui.app import LabApp
 from engine.spec import status as spec_status
@@ -27,7 +27,7 @@ ATWORK, FIRST, SECOND, THIRD = (f"20261124-1200{k}0-waits-{k}" for k in range(4)
 @pytest.fixture(name="still", autouse=True)
 def still_machine(monkeypatch: pytest.MonkeyPatch):
     """A machine without GPUs, a worker that is there and starts nothing, clocks in UTC."""
-    monkeypatch.setattr(occupancy, "_auto", ["cpu"])
+    monkeypatch.setattr(devices, "default_device", lambda: "cpu")
     monkeypatch.setattr(worker, "alive", lambda runs: True)
     monkeypatch.setattr(LabApp, "DEFAULT_MODE", "queue")  # other screens have tests of their own
     monkeypatch.setenv("TZ", "UTC")

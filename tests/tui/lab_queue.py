@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.queue import occupancy, worker
+from crdnd_tui.queue import devices, worker
 from crdnd_tui.queue.tickets import Queue, Ticket
 from engine.spec.rundir import RunDir
 
@@ -75,7 +75,7 @@ def ticket(runs: Path, name: str) -> Ticket:
 def runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """An empty folder of runs; whatever engine or worker is left at the end is killed by its lock's process id."""
     monkeypatch.setattr(worker, "worker_command", driver)
-    monkeypatch.setattr(occupancy, "_auto", ["cpu"])
+    monkeypatch.setattr(devices, "default_device", lambda: "cpu")
     folder = tmp_path / "runs"
     folder.mkdir()
     yield folder

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.core import forecast, presets
-from crdnd_tui.queue import occupancy, worker
+from crdnd_tui.queue import devices, worker
 from crdnd_tui.queue.tickets import Queue, Ticket
 from crdnd_tui.study import reading
 from crdnd_tui.tui.app import LabApp
@@ -53,7 +53,7 @@ PAST = (
 def quiet_machine(monkeypatch: pytest.MonkeyPatch):
     """No shipped studies, no GPUs, a worker that is there and starts nothing; the past runs are this machine's."""
     monkeypatch.setattr(presets, "shipped_studies", dict)
-    monkeypatch.setattr(occupancy, "_auto", ["cpu"])
+    monkeypatch.setattr(devices, "default_device", lambda: "cpu")
     monkeypatch.setattr(worker, "alive", lambda runs: True)
     monkeypatch.setattr(LabApp, "DEFAULT_MODE", "studies")
 

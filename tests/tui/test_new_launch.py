@@ -9,7 +9,7 @@ import pytest
 from textual.widgets import Input, Static
 
 from crdnd_tui.core import launch, presets
-from crdnd_tui.queue import worker
+from crdnd_tui.queue import actions
 from crdnd_tui.tui.dialogs.question import Ask, Question
 from crdnd_tui.tui.screens.new import screen as new
 from crdnd_tui.tui.widgets.control import Choice
@@ -238,7 +238,7 @@ def test_a_folder_that_cannot_be_written_is_told(runs, tmp_path):
 
 def test_a_run_is_queued_without_being_started(runs, monkeypatch):
     queued = []
-    monkeypatch.setattr(worker, "enqueue", queued.append)
+    monkeypatch.setattr(actions, "enqueue", queued.append)
 
     async def steps(screen, pilot):
         for key in ("f6", "a"):

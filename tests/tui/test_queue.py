@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.queue.sharing import MOST, Sharing
 from crdnd_tui.queue.tickets import Queue
 from engine.spec.errors import RunFolderError
 
@@ -97,17 +96,12 @@ def test_at_once_is_one_unless_it_was_set_to_something_sensible(queue: Queue) ->
         queue.set_at_once(0)
 
 
-def test_sharing_is_by_slots_unless_memory_was_set(queue: Queue) -> None:
-    assert queue.sharing == Sharing(None, "slots")
-    queue.share_by("memory")
-    assert (queue.sharing, queue.at_once) == (Sharing(None, "memory"), MOST)
-    queue.set_at_once(3)
-    assert queue.sharing == Sharing(3, "memory")
-    queue.share_by("slots")
-    assert queue.sharing == Sharing(3, "slots")
-    for content in ("share_by = 3", "share_by = [", 'share_by = "Memory"'):
-        (queue.folder / "settings.toml").write_text(content)
-        assert queue.sharing == Sharing(None, "slots")
+def test_settings_of_memory_sharing_are_passed_over(queue: Queue) -> None:
+    """`share_by` was written by versions whose queue could share a GPU by memory."""
+    (queue.folder / "settings.toml").write_text('at_once = 3\nshare_by = "memory"\n')
+    assert queue.at_once == 3
+    (queue.folder / "settings.toml").write_text('share_by = "memory"\n')
+    assert queue.at_once == 1
 
 
 def test_a_ticket_says_how_many_devices_its_run_takes(queue: Queue) -> None:

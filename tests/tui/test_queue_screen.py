@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.queue import worker
+from crdnd_tui.queue import actions, worker
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.tui.app import LabApp
 from crdnd_tui.tui.dialogs.question import Question
@@ -183,7 +183,7 @@ def test_the_cursor_goes_to_the_place_of_a_run_that_left(busy: Path) -> None:
         await pilot.press("6")
         await settle(pilot)
         app.screen._go_to(SECOND)
-        worker.cancel(busy, SECOND)
+        actions.cancel(busy, SECOND)
         app.screen.look()
         await settle(pilot)
         return app.screen._run

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.core import engine_process, launch
-from crdnd_tui.queue import occupancy, worker
+from crdnd_tui.queue import devices, worker
 from crdnd_tui.queue.tickets import Queue
 from engine.spec import toml
 from engine.spec.rundir import RunDir
@@ -32,7 +32,7 @@ PATIENCE = 15.0  # seconds
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Where runs will lie; engines and workers that are left at the end are ended."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(occupancy, "_auto", ["cpu"])
+    monkeypatch.setattr(devices, "default_device", lambda: "cpu")
     monkeypatch.setattr(launch, "engine_command", lambda run: [sys.executable, str(ENGINE), str(run.path)])
     monkeypatch.setattr(worker, "worker_command", lambda runs: [sys.executable, "-c", WORKER, str(runs)])
     folder = tmp_path / "runs"

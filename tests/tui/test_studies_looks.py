@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.queue import batches
-from crdnd_tui.queue.batches import Batch
+from crdnd_tui.queue import snapshot
+from crdnd_tui.queue.snapshot import StudyNote
 from crdnd_tui.study import reading
 from crdnd_tui.tui.screens.studies import plan, saying
 from crdnd_tui.tui.screens.studies.desk import Asked, Desk
@@ -116,7 +116,7 @@ def test_the_shelf_knows_studies_that_were_queued_here_each_once(runs: Path, tmp
         ("small", str(tmp_path / "studies" / "small.toml")),
         ("gone", "/gone.toml"),
     ):
-        batches.note(runs, Batch(study=name, path=path))
+        snapshot.note_study(runs, StudyNote(study=name, path=path))
     (runs / ".queue" / "studies" / "odd.json").write_text(json.dumps({"study": "odd", "path": "\0.toml"}))
     found = Shelf(runs).entries([away])
     assert [Path(one.key).name for one in found] == ["mine.toml", "small.toml"]

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from crdnd_tui.core import engine_process, launch
-from crdnd_tui.queue import occupancy, worker
+from crdnd_tui.queue import actions, devices, worker
+from crdnd_tui.queue.snapshot import SnapshotReader
 from crdnd_tui.queue.tickets import Queue
 from engine.spec.errors import RunFolderError
 from engine.spec.rundir import RunDir
@@ -56,7 +57,7 @@ def test_runs_go_one_after_another_in_order_and_then_the_worker_leaves(runs: Pat
 def test_a_new_run_brings_a_worker_and_how_each_ends_is_told(runs: Path) -> None:
     for name, plan in {"fail1": {"end": "fail"}, "mute1": {"end": "mute"}, "die1": {"end": "die"},
                        "refuse1": {"end": "refuse"}, "fine1": {}}.items():  # fmt: skip
-        worker.enqueue(waiting_run(runs, name, **plan))
+        actions.enqueue(waiting_run(runs, name, **plan))
     until(lambda: "waiting" not in states(runs).values() and "running" not in states(runs).values())
     assert states(runs) == {
         "fail1": "failed",
@@ -74,31 +75,31 @@ def test_a_new_run_brings_a_worker_and_how_each_ends_is_told(runs: Path) -> None
 
 def test_a_stopped_run_does_not_stop_the_queue_and_can_be_retried(runs: Path) -> None:
     first, second = waiting_run(runs, "first1", **LONG), waiting_run(runs, "second1")
-    worker.enqueue(first)
-    worker.enqueue(second)
+    actions.enqueue(first)
+    actions.enqueue(second)
     until(first.events.exists)
     with pytest.raises(RunFolderError, match="is at work"):
-        worker.cancel(runs, "first1")
+        actions.cancel(runs, "first1")
     launch.ask_to_stop(first)
     until(lambda: states(runs) == {"first1": "stopped", "second1": "done"})
     assert ticket(runs, "first1").note == "stop file"
     (first.path / "fake.json").write_text(json.dumps({"epochs": 1}))
-    worker.retry(runs, "first1")
+    actions.retry(runs, "first1")
     until(lambda: states(runs)["first1"] == "done")
     assert b"run_resumed" in first.events.read_bytes()
     with pytest.raises(RunFolderError, match="stopped or failed"):
-        worker.retry(runs, "second1")
+        actions.retry(runs, "second1")
 
 
 def test_a_held_run_waits_until_it_is_released(runs: Path) -> None:
     held, other = waiting_run(runs, "held1"), waiting_run(runs, "other1")
     Queue(runs).add("held1", "cpu", 1.0)
     Queue(runs).hold("held1")
-    worker.enqueue(other)
+    actions.enqueue(other)
     until(lambda: states(runs)["other1"] == "done")
     until(lambda: not worker.alive(runs))  # nobody is kept for a held run
     assert not held.events.exists()
-    worker.release(runs, "held1")
+    actions.release(runs, "held1")
     until(lambda: states(runs)["held1"] == "done")
 
 
@@ -107,7 +108,7 @@ def test_cancelling_moves_a_folder_that_was_never_started_to_the_trash(runs: Pat
     again.events.write_text("")
     for made in (run, again):
         Queue(runs).add(made.id, "cpu", 1.0)
-        worker.cancel(runs, made.id)
+        actions.cancel(runs, made.id)
     assert states(runs) == {}
     assert not run.path.exists()
     assert (runs / ".trash" / "never1" / "config.toml").is_file()
@@ -154,7 +155,7 @@ def test_a_worker_that_died_between_mark_and_start_left_a_mark_that_is_understoo
 
 def test_sigterm_ends_the_worker_and_leaves_engines_alone(runs: Path) -> None:
     run = waiting_run(runs, "long1", **LONG)
-    worker.enqueue(run)
+    actions.enqueue(run)
     until(run.events.exists)
     os.kill(pid_of(runs), signal.SIGTERM)
     until(lambda: not worker.alive(runs))
@@ -163,7 +164,7 @@ def test_sigterm_ends_the_worker_and_leaves_engines_alone(runs: Path) -> None:
 
 def test_of_two_workers_the_second_leaves(runs: Path) -> None:
     run = waiting_run(runs, "long1", **LONG)
-    worker.enqueue(run)
+    actions.enqueue(run)
     until(lambda: worker.alive(runs))
     assert not worker.ensure(runs)
     second = subprocess.run(driver(runs), timeout=20, check=False)
@@ -176,8 +177,8 @@ def test_a_run_that_was_started_by_hand_occupies_the_device(runs: Path) -> None:
     hand = waiting_run(runs, "hand1", "auto", **LONG)
     process = by_hand(hand)
     elsewhere, here = waiting_run(runs, "elsewhere1", "cuda:3"), waiting_run(runs, "here1", "cpu")
-    worker.enqueue(here)
-    worker.enqueue(elsewhere)
+    actions.enqueue(here)
+    actions.enqueue(elsewhere)
     until(lambda: states(runs)["elsewhere1"] == "done")  # another device is free
     assert states(runs)["here1"] == "waiting"
     Queue(runs).set_at_once(2)
@@ -185,6 +186,24 @@ def test_a_run_that_was_started_by_hand_occupies_the_device(runs: Path) -> None:
     assert engine_process.alive(hand)
     launch.ask_to_stop(hand)
     process.wait(20)
+
+
+def test_a_run_on_two_gpus_waits_for_both(runs: Path) -> None:
+    first, both, later = (waiting_run(runs, f"{word}1", "cuda:1", **LONG) for word in ("first", "both", "later"))
+    both.machine.write_text(json.dumps({"device": "cuda:0", "devices": 2}))
+    other = waiting_run(runs, "other1", "cuda:2")
+    for run in (first, both, later, other):
+        actions.enqueue(run)
+    until(lambda: states(runs)["other1"] == "done")  # another device is free
+    assert states(runs) == {"first1": "running", "both1": "waiting", "later1": "waiting", "other1": "done"}
+    first.stop.touch()
+    until(lambda: states(runs)["both1"] == "running")
+    until(both.events.exists)
+    found = {of.name: of for of in SnapshotReader(runs).read(2e9).devices}
+    assert [job.run for job in found["cuda:0"].jobs] == [job.run for job in found["cuda:1"].ranks] == ["both1"]
+    assert states(runs)["later1"] == "waiting"
+    both.stop.touch()
+    until(lambda: states(runs)["later1"] == "running")
 
 
 def test_a_waiting_run_that_is_started_by_hand_is_followed(runs: Path) -> None:
@@ -202,7 +221,7 @@ def test_an_engine_at_work_cannot_be_queued(runs: Path) -> None:
     run = waiting_run(runs, "hand1", **LONG)
     process = by_hand(run)
     with pytest.raises(RunFolderError, match="at work"):
-        worker.enqueue(run)
+        actions.enqueue(run)
     launch.ask_to_stop(run)
     process.wait(20)
 
@@ -218,14 +237,14 @@ def test_an_engine_on_another_machine_occupies_nothing_here(runs: Path) -> None:
     far = waiting_run(runs, "far1", **LONG)
     process = by_hand(far)
     until(far.status.exists)
-    assert occupancy.living(runs) == [occupancy.Job("far1", "cpu", process.pid)]
+    assert devices.living_jobs(runs) == [devices.EngineJob("far1", "cpu", process.pid)]
     launch.ask_to_stop(far)
     process.wait(20)
     status = json.loads(far.status.read_bytes())
     far.status.write_text(json.dumps(status | {"host": "elsewhere"}))
     lock = os.open(far.lock, os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    assert occupancy.living(runs) == []
+    assert devices.living_jobs(runs) == []
     os.close(lock)
 
 
@@ -238,15 +257,15 @@ def test_a_teacher_that_is_trained_first_is_part_of_its_students_job(between: in
                              stdout=subprocess.PIPE, text=True)  # fmt: skip
     assert child.stdout is not None
     teacher = int(child.stdout.readline())
-    jobs = [occupancy.Job("student", "cpu", os.getpid()), occupancy.Job("teacher", "cpu", teacher)]
-    assert occupancy.without_teachers(jobs) == jobs[:1]
-    assert occupancy.without_teachers(jobs[1:]) == jobs[1:]
+    jobs = [devices.EngineJob("student", "cpu", os.getpid()), devices.EngineJob("teacher", "cpu", teacher)]
+    assert devices.without_teachers(jobs) == jobs[:1]
+    assert devices.without_teachers(jobs[1:]) == jobs[1:]
     child.communicate("\n", timeout=20)
 
 
 def test_devices_have_one_name_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(occupancy, "_auto", ["cuda:0"])
-    assert [occupancy.device(name) for name in ("auto", "cuda", "cuda:1", "cpu")] == [
+    monkeypatch.setattr(devices, "default_device", lambda: "cuda:0")
+    assert [devices.device_name(name) for name in ("auto", "cuda", "cuda:1", "cpu")] == [
         "cuda:0",
         "cuda:0",
         "cuda:1",

@@ -19,7 +19,7 @@ from crdnd_tui.core.crews import invitation
 from crdnd_tui.core.draft import DraftError
 from crdnd_tui.core.starting import Start
 from crdnd_tui.core.text import display
-from crdnd_tui.queue import worker
+from crdnd_tui.queue import actions
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.tui.dialogs.question import Ask, Question
 from crdnd_tui.tui.form.editing import Editing
@@ -160,7 +160,7 @@ class NewScreen(Desk):
             await asyncio.to_thread(Queue(where.runs_folder).check)
             start = await asyncio.to_thread(starting.create, config, editing.draft.text, where)
             if start.run is not None:
-                await asyncio.to_thread(worker.enqueue, start.run)
+                await asyncio.to_thread(actions.enqueue, start.run)
         except (CrdndError, OSError) as error:
             start = Start(words=tuple(str(error).splitlines()))
         finally:

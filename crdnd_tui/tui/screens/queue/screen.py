@@ -11,15 +11,13 @@ from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
-from crdnd_tui.core.format import clock
 from crdnd_tui.core.text import display, one_line
-from crdnd_tui.queue import queue_lines, worker
-from crdnd_tui.queue.agenda import Agenda, Reader
-from crdnd_tui.queue.entry import Entry
-from crdnd_tui.queue.sharing import MEANS, By
+from crdnd_tui.queue import actions, worker
+from crdnd_tui.queue.snapshot import QueueEntry, QueueSnapshot, SnapshotReader
 from crdnd_tui.queue.tickets import SLOTS, Queue
 from crdnd_tui.tui.dialogs.question import Question
 from crdnd_tui.tui.screen import LabScreen
+from crdnd_tui.tui.screens.queue import rows
 from crdnd_tui.tui.widgets.queue_list import QueueList, Rows
 from engine.spec.errors import CrdndError
 
@@ -35,7 +33,7 @@ class QueueScreen(LabScreen):
         "Runs that wait for a device. The worker starts them one after another; it goes on when the terminal is closed."
     )
     AUTO_FOCUS = ""  # what waits has it, once it is known
-    CHANGES = frozenset({"move", "hold", "cancel", "retry", "slots", "share", "clear", "wake"})
+    CHANGES = frozenset({"move", "hold", "cancel", "retry", "slots", "clear", "wake"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", tooltip="on Live"),
         Binding("n", "app.show('new')", "New run"),
@@ -47,17 +45,14 @@ class QueueScreen(LabScreen):
         Binding("R", "retry", "Retry", tooltip="what stopped or failed waits again, and goes on from its checkpoint"),
         Binding("plus,equals_sign", "slots(1)", "More at once", show=False, tooltip="runs that share a device"),
         Binding("minus", "slots(-1)", "Fewer at once", show=False, tooltip="runs that share a device"),
-        Binding(
-            "m", "share", "By memory", show=False, tooltip="a GPU takes runs while their memory fits; again: by number"
-        ),
         Binding("c", "clear", "Clear ended", show=False, tooltip="forgets those that ended; the runs stay"),
         Binding("W", "wake", "Start worker", show=False, tooltip="when it died or was stopped"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self._agenda: Agenda | None = None
-        self._reader: Reader | None = None
+        self._snapshot: QueueSnapshot | None = None
+        self._reader: SnapshotReader | None = None
         self._words = Text()  # of the card that stands where nothing waits
 
     def body(self) -> Iterable[Widget]:
@@ -71,7 +66,7 @@ class QueueScreen(LabScreen):
 
     def on_mount(self) -> None:
         """Looks again and again, but only while it is in front."""
-        self._reader = Reader(self.session.runs)
+        self._reader = SnapshotReader(self.session.runs)
         self.query_one("#lists").display = False
         self.query_one("#words").border_title = "Queue"
         self.set_interval(EVERY, self._tick)
@@ -97,48 +92,47 @@ class QueueScreen(LabScreen):
 
     @work(exclusive=True, group="look")
     async def look(self, follow: str = "") -> None:
-        """Read the agenda and show it; the cursor goes to the run `follow` if that is named."""
+        """Read the queue and show it; the cursor goes to the run `follow` if that is named."""
         if self._reader is None:
             return
         now = self.session.now()
-        self._agenda = await asyncio.to_thread(self._reader.read, now)
+        self._snapshot = await asyncio.to_thread(self._reader.read, now)
         self._draw()
         if follow:
             self._go_to(follow)
 
     def _draw(self) -> None:
-        agenda, palette, now = self._agenda, self.palette, self.session.now()
-        if agenda is None or not self.is_attached:
+        snapshot, palette, now = self._snapshot, self.palette, self.session.now()
+        if snapshot is None or not self.is_attached:
             return
         lists = self.query_one("#lists")
-        nothing = not agenda.queued and not agenda.ended and not any(d.jobs for d in agenda.devices)
+        nothing = not snapshot.queued and not snapshot.ended and not snapshot.jobs
         self.query_one("#words").display = nothing
         lists.display = not nothing
         if nothing:
-            self._say(queue_lines.empty(palette, short=self.has_class("-flat") or self.size.width < ROOMY))
+            self._say(rows.empty(palette, short=self.has_class("-flat") or self.size.width < ROOMY))
             return
         devices, waiting, ended = (self.query_one(f"#{name}", QueueList) for name in ("devices", "waiting", "ended"))
         flat = self.has_class("-flat")
 
         def work_rows(width: int) -> Rows:
-            rows = [row for of in agenda.devices for row in queue_lines.device(of, agenda, width, palette, flat=flat)]
-            return rows if flat else [*rows, ("", [queue_lines.worker(agenda, palette)])]
+            found = [row for of in snapshot.devices for row in rows.device(of, snapshot, width, palette, flat=flat)]
+            return found if flat else [*found, ("", [rows.worker(snapshot, palette)])]
 
         def waiting_rows(width: int) -> Rows:
-            lines = queue_lines.queued(agenda.queued, width, palette, now)
-            rows = [(e.run, of[:1] if flat else of) for e, of in zip(agenda.queued, lines, strict=True)]
-            return rows or _none(palette.muted)
+            lines = rows.queued(snapshot.queued, width, palette)
+            return [(e.run, of) for e, of in zip(snapshot.queued, lines, strict=True)] or _none(palette.muted)
 
         def ended_rows(width: int) -> Rows:
-            lines = queue_lines.ended(agenda.ended, width, palette, now)
-            return [(entry.run, of) for entry, of in zip(agenda.ended, lines, strict=True)]
+            lines = rows.ended(snapshot.ended, width, palette, now)
+            return [(entry.run, of) for entry, of in zip(snapshot.ended, lines, strict=True)]
 
         devices.show(work_rows)
         waiting.show(waiting_rows)
         ended.show(ended_rows)
-        self.set_class(not agenda.ended, "-alone")
-        self.set_class(not agenda.queued and bool(agenda.ended), "-over")
-        self._title(agenda, devices, waiting, ended)
+        self.set_class(not snapshot.ended, "-alone")
+        self.set_class(not snapshot.queued and bool(snapshot.ended), "-over")
+        self._title(snapshot, devices, waiting, ended)
         if not isinstance(self.focused, QueueList) or not self.focused.keys or not self.focused.display:
             (waiting if waiting.keys else devices if devices.keys else ended).focus()
 
@@ -147,23 +141,21 @@ class QueueScreen(LabScreen):
             self._words = words
             self.query_one("#says", Static).update(words)
 
-    def _title(self, agenda: Agenda, devices: QueueList, waiting: QueueList, ended: QueueList) -> None:
+    def _title(self, snapshot: QueueSnapshot, devices: QueueList, waiting: QueueList, ended: QueueList) -> None:
         """Titles left, figures right, all in the borders."""
-        now = self.session.now()
-        starved = not agenda.worker and any(e.ticket and e.ticket.state == "waiting" for e in agenda.queued)
-        room = queue_lines.room(agenda)
-        studies = "".join(f" \u00b7 {study.words}" for study in agenda.studies[:2])  # `digits 14/27`
+        starved = not snapshot.worker and any(e.ticket and e.ticket.state == "waiting" for e in snapshot.queued)
+        room = rows.room(snapshot)
+        studies = "".join(f" \u00b7 {study.text}" for study in snapshot.studies[:2])  # `digits 14/27`
         devices.entitle(f"Devices{studies}", "no worker: W" if starved and self.has_class("-flat") else room)
-        held = sum(entry.ticket is not None and entry.ticket.state == "held" for entry in agenda.queued)
-        many = f"{len(agenda.queued) - held} waiting" + (f", {held} held" if held else "")
-        end = f"  all done ~{clock(agenda.all_done, now)}" if agenda.all_done and agenda.queued else ""
-        more = f"{many}{end}" if agenda.queued else ""
-        if agenda.damaged:
-            names = one_line(", ".join(agenda.damaged), 40)
-            more = f"{len(agenda.damaged)} damaged: {names}"
+        held = sum(entry.ticket is not None and entry.ticket.state == "held" for entry in snapshot.queued)
+        many = f"{len(snapshot.queued) - held} waiting" + (f", {held} held" if held else "")
+        more = many if snapshot.queued else ""
+        if snapshot.damaged:
+            names = one_line(", ".join(snapshot.damaged), 40)
+            more = f"{len(snapshot.damaged)} damaged: {names}"
         waiting.entitle("Waiting", more)
-        failed = sum(entry.ticket is not None and entry.ticket.state == "failed" for entry in agenda.ended)
-        ended.entitle("Ended", f"{len(agenda.ended)} runs" + (f", {failed} failed" if failed else ""))
+        failed = sum(entry.ticket is not None and entry.ticket.state == "failed" for entry in snapshot.ended)
+        ended.entitle("Ended", f"{len(snapshot.ended)} runs" + (f", {failed} failed" if failed else ""))
 
     def on_queue_list_edge(self, message: QueueList.Edge) -> None:
         """The arrows walk from panel to panel."""
@@ -186,9 +178,9 @@ class QueueScreen(LabScreen):
         return self.focused.cursor if isinstance(self.focused, QueueList) else ""
 
     @property
-    def _entry(self) -> Entry | None:
-        agenda = self._agenda or Agenda()
-        everyone = (*(job for device in agenda.devices for job in device.jobs), *agenda.queued, *agenda.ended)
+    def _entry(self) -> QueueEntry | None:
+        snapshot = self._snapshot or QueueSnapshot()
+        everyone = (*snapshot.jobs, *snapshot.queued, *snapshot.ended)
         return next((entry for entry in everyone if entry.run == self._run), None)
 
     @work
@@ -222,7 +214,7 @@ class QueueScreen(LabScreen):
         if entry is None or entry.ticket is None or entry.ticket.state not in ("waiting", "held"):
             self.notify("Only a waiting run can be held.", markup=False, timeout=3)
         elif entry.ticket.state == "held":
-            self._do(lambda: _quietly(worker.release, runs, entry.run), follow=entry.run)
+            self._do(lambda: _quietly(actions.release, runs, entry.run), follow=entry.run)
         else:
             self._do(lambda: _quietly(Queue(runs).hold, entry.run), follow=entry.run)
 
@@ -238,11 +230,11 @@ class QueueScreen(LabScreen):
 
         def answered(word: str | None) -> None:
             if word:
-                self._do(lambda: worker.cancel(runs, entry.run))
+                self._do(lambda: actions.cancel(runs, entry.run))
 
         begun = entry.row is not None and entry.row.state != "queued"
-        fate = "It was begun: its folder stays." if begun else "Never started, its folder goes to .trash."
-        words = [one_line(queue_lines.title(entry), 64), "", fate]
+        kept = "It was begun: its folder stays." if begun else "Never started, its folder goes to .trash."
+        words = [one_line(rows.title(entry), 64), "", kept]
         self.app.push_screen(Question("Take it off the queue?", words, [("y", "take it off")]), answered)
 
     def action_retry(self) -> None:
@@ -251,24 +243,13 @@ class QueueScreen(LabScreen):
         if not run:
             self.notify("There is nothing to retry.", markup=False, timeout=3)
         else:
-            self._do(lambda: _quietly(worker.retry, runs, run), follow=run)
+            self._do(lambda: _quietly(actions.retry, runs, run), follow=run)
 
     def action_slots(self, by: int) -> None:
         """Runs at once on a device."""
         queue = Queue(self.session.runs)
         count = min(max(queue.at_once + by, SLOTS[0]), SLOTS[-1])
         self._do(lambda: _quietly(queue.set_at_once, count))
-
-    def action_share(self) -> None:
-        """A GPU by memory, or by number alone."""
-        queue = Queue(self.session.runs)
-
-        def change() -> str:
-            by: By = "slots" if queue.sharing.by == "memory" else "memory"
-            queue.share_by(by)
-            return MEANS[by]
-
-        self._do(change)
 
     def action_clear(self) -> None:
         """Those that ended leave the list."""

@@ -113,19 +113,19 @@ class StudyActions(LabScreen):
 
     def action_hold(self) -> None:
         """What waits is held; when nothing waits, what is held is released."""
-        from crdnd_tui.queue import batches  # noqa: PLC0415  with the keys of the queue only
+        from crdnd_tui.queue import actions  # noqa: PLC0415  with the keys of the queue only
 
         progress, runs = self._progress, self.session.runs
         if progress is None or not (progress.counts["waiting"] or progress.counts["held"]):
             self._tell("No run of this study waits.")
         elif progress.counts["waiting"]:
-            self._do(lambda: f"{batches.hold(runs, progress.study.name)} held; space releases them.")
+            self._do(lambda: f"{actions.hold_study(runs, progress.study.name)} held; space releases them.")
         else:
-            self._do(lambda: f"{batches.release(runs, progress.study.name)} released.")
+            self._do(lambda: f"{actions.release_study(runs, progress.study.name)} released.")
 
     def action_cancel(self) -> None:
         """What waits or is held leaves the queue; asks first."""
-        from crdnd_tui.queue import batches  # noqa: PLC0415
+        from crdnd_tui.queue import actions  # noqa: PLC0415
 
         progress, runs = self._progress, self.session.runs
         many = progress.counts["waiting"] + progress.counts["held"] if progress else 0
@@ -135,7 +135,7 @@ class StudyActions(LabScreen):
 
         def answered(word: str | None) -> None:
             if word:
-                self._do(lambda: f"{batches.cancel(runs, progress.study.name)} taken off the queue.")
+                self._do(lambda: f"{actions.cancel_study(runs, progress.study.name)} taken off the queue.")
 
         words = [
             f"{many} {'run waits or is' if many == 1 else 'runs wait or are'} held.",

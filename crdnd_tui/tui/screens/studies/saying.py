@@ -10,7 +10,7 @@ from crdnd_tui.core import marks
 from crdnd_tui.core.format import duration, percent
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.text import bar, display, one_line, pad
-from crdnd_tui.queue.dispatch import HELD_FOR
+from crdnd_tui.queue.worker import HELD_FOR
 from crdnd_tui.study.outlook import Outlook
 from crdnd_tui.study.standing import RESUMABLE, Progress, Standing, State
 from crdnd_tui.tui.screens.studies.desk import Seen

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crdnd_tui.core import presets
-from crdnd_tui.queue import batches
+from crdnd_tui.queue import snapshot
 from crdnd_tui.study import reading
 from crdnd_tui.study.study import Study
 from engine.spec import files
@@ -58,9 +58,9 @@ class Shelf:
 
     def _queued(self) -> Iterator[Path]:
         """Files of studies that were queued here, as far as they are still there."""
-        for batch in batches.noted(self._runs):
-            path = Path(batch.path)
-            if "\0" not in batch.path and path.suffix == ".toml" and path.is_absolute() and files.is_file(path):
+        for note in snapshot.study_notes(self._runs):
+            path = Path(note.path)
+            if "\0" not in note.path and path.suffix == ".toml" and path.is_absolute() and files.is_file(path):
                 yield path
 
     def _entry(self, place: str, name: str) -> Entry:

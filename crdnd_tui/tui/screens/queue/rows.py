@@ -1,4 +1,4 @@
-"""The agenda in lines of a given width: pure words and colours, no widget."""
+"""The queue in lines of a given width: text and colours, no widget."""
 
 import textwrap
 from collections.abc import Sequence
@@ -9,8 +9,7 @@ from rich.text import Text
 from crdnd_tui.core.format import clock, duration
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.text import bar, one_line, pad
-from crdnd_tui.queue.agenda import Agenda, Device
-from crdnd_tui.queue.entry import About, Entry
+from crdnd_tui.queue.snapshot import QueuedConfig, QueueDevice, QueueEntry, QueueSnapshot
 from crdnd_tui.queue.tickets import Ticket
 
 SIGNS = {
@@ -27,21 +26,17 @@ _REASONS = {"stop file": "someone asked it to stop"}  # the engine's words
 _TROUBLE = ("stalled", "lost", "stopping")
 
 
-def queued(entries: Sequence[Entry], width: int, palette: Palette, now: float) -> list[list[Text]]:
-    """For each place, sign, what it is, how long it takes and when it may start; below it what it waits for."""
-    heads = []
+def queued(entries: Sequence[QueueEntry], width: int, palette: Palette) -> list[list[Text]]:
+    """For each place, sign, what it is, and whether it is held or the next."""
+    heads, tails = [], []
     for entry in entries:
         ticket = entry.ticket or Ticket(run=entry.run)
         heads.append(_sign(ticket.state, palette, f"{ticket.place:>2} "))
-    tails = [[_takes(entry), _start(entry, now, wordy=width >= WORDY)] for entry in entries]
-    lines = _table(heads, entries, tails, width, palette)
-    return [
-        [line, _cut(Text.assemble((" " * 5 + entry.waits, palette.warn)), width)] if entry.waits else [line]
-        for entry, line in zip(entries, lines, strict=True)
-    ]
+        tails.append(["held" if ticket.state == "held" else "next" if ticket.place == 1 else ""])
+    return [[line] for line in _table(heads, entries, tails, width, palette)]
 
 
-def ended(entries: Sequence[Entry], width: int, palette: Palette, now: float) -> list[list[Text]]:
+def ended(entries: Sequence[QueueEntry], width: int, palette: Palette, now: float) -> list[list[Text]]:
     """For each how it ended, what it was, how long it took and when; and below it why, where there is a reason."""
     heads, tails, notes = [], [], []
     for entry in entries:
@@ -61,12 +56,12 @@ def ended(entries: Sequence[Entry], width: int, palette: Palette, now: float) ->
 
 
 def device(
-    of: Device, agenda: Agenda, width: int, palette: Palette, *, flat: bool = False
+    of: QueueDevice, snapshot: QueueSnapshot, width: int, palette: Palette, *, flat: bool = False
 ) -> list[tuple[str, list[Text]]]:
     """Run id and two lines for each engine at work, one in a `flat` screen; no id and one line when it is idle."""
     name = Text(pad(of.name, 7), palette.muted)
     if not of.jobs:
-        return [("", [_cut(name + line, width)]) for line in _without_jobs(of, agenda, palette)]
+        return [("", [_cut(name + line, width)]) for line in _without_jobs(of, snapshot, palette)]
     shown = []
     for place, job in enumerate(of.jobs):
         head = Text.assemble(name if not place else Text(" " * 7), ("\u25cf", palette.good))
@@ -82,29 +77,25 @@ def device(
     return shown
 
 
-def _without_jobs(of: Device, agenda: Agenda, palette: Palette) -> list[Text]:
+def _without_jobs(of: QueueDevice, snapshot: QueueSnapshot, palette: Palette) -> list[Text]:
     """The runs of other devices whose ranks it computes; else that it is idle, and why."""
     if of.ranks:
         sign = ("\u25cf ", palette.good)
         return [Text.assemble(sign, (f"{title(job)}, as {job.device}", palette.muted)) for job in of.ranks]
     idle = Text("\u25cb idle", palette.muted)
-    waiting = [e for e in agenda.queued if e.ticket and of.name in e.places]
+    waiting = [e for e in snapshot.queued if e.ticket and of.name in e.places]
     ready = [e for e in waiting if e.ticket and e.ticket.state == "waiting"]
     if waiting:
-        reason = "all that waits for it is held" if not ready else ready[0].waits or "the next run starts soon"
-        idle.append(f"{_GAP}{reason if agenda.worker or not ready else 'no worker is there'}", palette.warn)
+        reason = "the next run starts soon" if ready else "all that waits for it is held"
+        idle.append(f"{_GAP}{reason if snapshot.worker or not ready else 'no worker is there'}", palette.warn)
     elif of.title:
         idle.append(f"{_GAP}{of.title}", palette.faint)
     return [idle]
 
 
-def room(agenda: Agenda) -> str:
-    """How runs share a device, with the keys that change it."""
-    names = [of.name for of in agenda.devices if of.name != "cpu"] or ["cpu"]
-    most = agenda.sharing.most(names[0])
-    if agenda.sharing.by == "memory" and names != ["cpu"]:
-        return f"by memory, {most} at once at most  + \u2212 m"
-    return f"{most} at once on each  + \u2212"
+def room(snapshot: QueueSnapshot) -> str:
+    """How many runs share a device, with the keys that change it."""
+    return f"{snapshot.at_once} at once on each  + \u2212"
 
 
 def empty(palette: Palette, *, short: bool) -> Text:
@@ -127,24 +118,24 @@ def empty(palette: Palette, *, short: bool) -> Text:
     )  # fmt: skip
 
 
-def worker(agenda: Agenda, palette: Palette) -> Text:
+def worker(snapshot: QueueSnapshot, palette: Palette) -> Text:
     """Whether someone starts what waits."""
-    needed = any(entry.ticket and entry.ticket.state == "waiting" for entry in agenda.queued)
-    needed = needed or any(job.ticket for of in agenda.devices for job in of.jobs)
-    if agenda.worker and needed:
+    needed = any(entry.ticket and entry.ticket.state == "waiting" for entry in snapshot.queued)
+    needed = needed or any(job.ticket for job in snapshot.jobs)
+    if snapshot.worker and needed:
         return Text.assemble(
             ("worker ", palette.muted),
             ("\u25cf", palette.good),
             " at work: the queue goes on when this terminal is closed",
         )
-    if any(entry.ticket and entry.ticket.state == "waiting" for entry in agenda.queued):
+    if any(entry.ticket and entry.ticket.state == "waiting" for entry in snapshot.queued):
         return Text.assemble(
             ("worker ", palette.muted), ("! none is there: nothing starts; W starts one", palette.warn)
         )
     return Text.assemble(("worker ", palette.muted), ("\u25cb not needed now", palette.muted))
 
 
-def title(entry: Entry) -> str:
+def title(entry: QueueEntry) -> str:
     """What a run is, on one line and in few words; for questions and notes."""
     about = entry.about
     seed = "" if about.seed is None else f"seed {about.seed}"
@@ -157,20 +148,8 @@ def _sign(state: str, palette: Palette, before: str = "", after: str = "") -> Te
     return Text.assemble((before, palette.muted), (sign, style), (after, style))
 
 
-def _takes(entry: Entry) -> str:
-    return f"~{duration(entry.takes)}" if entry.takes is not None else "\u2013"
-
-
-def _start(entry: Entry, now: float, *, wordy: bool) -> str:
-    if entry.ticket and entry.ticket.state == "held":
-        return "held"
-    if entry.starts is None:
-        return "next" if entry.ticket and entry.ticket.place == 1 else "\u2013"
-    return "starts now" if entry.starts <= now else f"{'starts ' if wordy else ''}~{clock(entry.starts, now)}"
-
-
-def _progress(job: Entry, length: int, palette: Palette) -> Text:
-    """Phase, bar and share, time left: of the whole run where its duration is known, else of its training."""
+def _progress(job: QueueEntry, length: int, palette: Palette) -> Text:
+    """Phase, bar, share and time left of the training."""
     status = job.row.status if job.row else None
     words = "starting"
     share: float | None = None
@@ -181,8 +160,6 @@ def _progress(job: Entry, length: int, palette: Palette) -> Text:
             share = status.step / status.total_steps if status.total_steps else None
         elif status.phase == "evaluation" and status.attack:
             words = f"judging: {status.attack}"
-    if job.takes and job.left is not None:
-        share = 1 - job.left / job.takes
     parts = Text()
     if share is not None:
         filled = bar(share, length).rstrip()
@@ -198,7 +175,7 @@ def _progress(job: Entry, length: int, palette: Palette) -> Text:
 
 
 def _table(
-    heads: Sequence[Text], entries: Sequence[Entry], tails: Sequence[Sequence[str]], width: int, palette: Palette
+    heads: Sequence[Text], entries: Sequence[QueueEntry], tails: Sequence[Sequence[str]], width: int, palette: Palette
 ) -> list[Text]:
     """Columns as wide as their longest cell; where they do not fit, first the name goes, then the data."""
     columns = [[*_cells(entry.about, entry.run)] for entry in entries]
@@ -219,7 +196,7 @@ def _table(
     return lines
 
 
-def _cells(about: About, run: str) -> tuple[str, str, str, str, str]:
+def _cells(about: QueuedConfig, run: str) -> tuple[str, str, str, str, str]:
     """Method, pair, data, seed, name; in place of the pair the id of a run whose config cannot be read."""
     if not about.method:
         return "", one_line(run, 120), "", "", ""

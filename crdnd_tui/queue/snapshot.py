@@ -1,0 +1,250 @@
+"""The queue as it is shown: what is at work on each device, what waits, what became of the rest, how far studies are.
+
+A ticket names its study; which runs belong to a study, with tickets or without, a note in `.queue/studies` tells.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from crdnd_tui.core import engine_process, gpu, library
+from crdnd_tui.core.library import Summary
+from crdnd_tui.core.scan import shared
+from crdnd_tui.core.text import display, one_line
+from crdnd_tui.queue import devices, worker
+from crdnd_tui.queue.tickets import OPEN, Queue, Ticket, TicketState
+from engine.spec import files
+from engine.spec.errors import ConfigError
+from engine.spec.files import write_inside
+from engine.spec.rundir import RunDir
+
+NOTE_CAP = 1 << 20  # bytes of a study's note
+
+
+class StudyNote(Struct, frozen=True, kw_only=True):
+    """What the queue knows of a study whose runs were queued here."""
+
+    study: str  # its name
+    title: str = ""
+    path: str = ""  # of its file
+    hashes: tuple[str, ...] = ()  # of the configs of all its runs
+
+
+class StudyCounts(Struct, frozen=True, kw_only=True):
+    """How far a study is, as far as a look at the queue and the runs tells; safe to show."""
+
+    study: str
+    done: int
+    of: int
+    running: int = 0
+    waiting: int = 0
+    held: int = 0
+    failed: int = 0
+
+    @property
+    def text(self) -> str:
+        """`digits 14/27`."""
+        return f"{one_line(self.study, 24)} {self.done}/{self.of}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueuedConfig:
+    """What a run is, by its config; safe to show."""
+
+    method: str = ""
+    student: str = ""
+    teacher: str = ""
+    data: str = ""
+    seed: int | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueEntry:
+    """A run in the queue, or at work beside it."""
+
+    run: str  # its id
+    about: QueuedConfig
+    device: str  # the first that it takes
+    devices: int = 1
+    ticket: Ticket | None = None  # None when it was started by hand
+    row: Summary | None = None
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """All devices that it takes."""
+        return devices.places(self.device, self.devices)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that its training will still take, as its engine says; None when it does not train."""
+        status = self.row.status if self.row else None
+        return status.eta_seconds if status is not None and status.phase == "training" else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueDevice:
+    """A GPU or the CPU, and its engines."""
+
+    name: str
+    title: str
+    jobs: tuple[QueueEntry, ...] = ()
+    ranks: tuple[QueueEntry, ...] = ()  # further ranks of runs that are among the jobs of another device
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueSnapshot:
+    """One look at the queue."""
+
+    devices: tuple[QueueDevice, ...] = ()
+    queued: tuple[QueueEntry, ...] = ()  # waiting and held, in order
+    ended: tuple[QueueEntry, ...] = ()  # the latest first
+    at_once: int = 1
+    worker: bool = False
+    damaged: tuple[str, ...] = ()
+    studies: tuple[StudyCounts, ...] = ()  # whose runs are in the queue
+
+    @property
+    def jobs(self) -> list[QueueEntry]:
+        """All that is at work, device by device."""
+        return [job for device in self.devices for job in device.jobs]
+
+
+class SnapshotReader:
+    """Reads the queue again and again; configs, which never change, are read once."""
+
+    def __init__(self, runs: Path) -> None:
+        self._runs, self._queue, self._scanner = runs, Queue(runs), shared(runs)
+        self._about: dict[str, QueuedConfig] = {}
+        self._alone = threading.Lock()
+
+    def read(self, now: float) -> QueueSnapshot:
+        """The queue as of now; unix seconds."""
+        with self._alone:  # whoever asked before may have left without waiting for its thread
+            return self._read(now)
+
+    def _read(self, now: float) -> QueueSnapshot:
+        tickets = self._queue.tickets()
+        rows: dict[str, Summary] = {}
+        for scan in self._scanner.look(now):
+            rows = {row.id: row.summary for row in scan.rows}
+        entries = [self._entry(ticket.run, ticket, rows) for ticket in tickets]
+        running = {ticket.run for ticket in tickets if ticket.state == "running"}
+        working = [entry for entry in entries if entry.run in running]
+        working += [self._entry(name, None, rows) for name in self._by_hand(rows, running)]
+        queued = [entry for entry in entries if entry.ticket and entry.ticket.state in OPEN]
+        return QueueSnapshot(
+            devices=_by_device(working, queued),
+            queued=tuple(queued),
+            ended=tuple(e for e in entries if e.ticket and e.ticket.ended and e.ticket.state not in (*OPEN, "running")),
+            at_once=self._queue.at_once,
+            worker=worker.alive(self._runs),
+            damaged=tuple(self._queue.damaged),
+            studies=study_counts(study_notes(self._runs), tickets, rows.values())
+            if any(ticket.study for ticket in tickets)
+            else (),
+        )
+
+    def _by_hand(self, rows: Mapping[str, Summary], known: set[str]) -> list[str]:
+        """Living runs without a ticket; not those that only train a teacher for another."""
+        living = [RunDir(self._runs / name) for name, row in rows.items() if row.state in library.LIVING]
+        jobs = [devices.job_of(run) for run in living if engine_process.is_here(run)]
+        return sorted(job.run for job in devices.without_teachers(jobs) if job.run not in known)
+
+    def _entry(self, run: str, ticket: Ticket | None, rows: Mapping[str, Summary]) -> QueueEntry:
+        if run not in self._about:
+            self._about[run] = _queued_config(RunDir(self._runs / run))
+        asked = ticket or devices.requested(RunDir(self._runs / run))
+        return QueueEntry(
+            run=run, about=self._about[run], device=devices.device_name(asked.device), devices=asked.devices,
+            ticket=ticket, row=rows.get(run),
+        )  # fmt: skip
+
+
+def _by_device(working: Iterable[QueueEntry], queued: Iterable[QueueEntry]) -> tuple[QueueDevice, ...]:
+    """The GPUs, or the CPU where there is none, and whatever else has or awaits an engine."""
+    titles = {f"cuda:{k}": card.name if card else "" for k, card in enumerate(gpu.visible())} or {"cpu": ""}
+    jobs: dict[str, list[QueueEntry]] = {name: [] for name in titles}
+    ranks: dict[str, list[QueueEntry]] = {}
+    for entry in working:
+        jobs.setdefault(entry.device, []).append(entry)
+        for place in entry.places[1:]:
+            jobs.setdefault(place, [])
+            ranks.setdefault(place, []).append(entry)
+    for entry in queued:
+        jobs.setdefault(entry.device, [])
+    return tuple(
+        QueueDevice(
+            name=display(name, 20), title=display(titles.get(name, ""), 40), jobs=tuple(entries),
+            ranks=tuple(ranks.get(name, ())),
+        )
+        for name, entries in jobs.items()
+    )  # fmt: skip
+
+
+def _queued_config(run: RunDir) -> QueuedConfig:
+    """Empty when the config cannot be read."""
+    from engine.spec import toml  # noqa: PLC0415  0.4 s that only a queue with runs pays for
+    from engine.spec.config import JudgeConfig  # noqa: PLC0415
+
+    if files.read(run.config) is None:  # gone, huge, a pipe
+        return QueuedConfig()
+    try:
+        config = toml.read(run.config)
+    except (ConfigError, OSError):
+        return QueuedConfig()
+    data, name = one_line(config.data.title, 40), one_line(config.name, 80)
+    if isinstance(config, JudgeConfig):
+        return QueuedConfig(method="evaluation", data=data, name=name)
+    return QueuedConfig(
+        method=one_line(config.method.title, 20), student=one_line(config.student.title, 40), data=data,
+        teacher=one_line(config.teacher_title, 40) if config.teacher else "", seed=config.seed, name=name,
+    )  # fmt: skip
+
+
+def note_study(runs: Path, note: StudyNote) -> None:
+    """Written when a study's runs are queued; in place of an earlier note of that name."""
+    write_inside(_notes_folder(runs) / f"{note.study}.json", msgspec.json.encode(note) + b"\n")
+
+
+def study_notes(runs: Path) -> list[StudyNote]:
+    """Of all studies that were queued here, by name; what is damaged is passed over."""
+    decode = msgspec.json.Decoder(StudyNote).decode
+    try:
+        paths = sorted(_notes_folder(runs).glob("*.json"))
+    except OSError:
+        return []
+    found = ((path, files.decoded(path, decode, NOTE_CAP)) for path in paths)
+    return [
+        msgspec.structs.replace(note, title=one_line(note.title, 120))
+        for path, note in found
+        if note is not None and path.name == f"{note.study}.json"
+    ]
+
+
+def study_counts(
+    notes: Iterable[StudyNote], tickets: Iterable[Ticket], rows: Iterable[Summary]
+) -> tuple[StudyCounts, ...]:
+    """Of the studies that have a ticket: runs that are done by their configs, the rest by their tickets."""
+    by_study: dict[str, list[TicketState]] = {}
+    for ticket in tickets:
+        if ticket.study:
+            by_study.setdefault(ticket.study, []).append(ticket.state)
+    done = {row.status.config_hash for row in rows if row.state == "done" and row.status} if by_study else set()
+    hashes = {note.study: set(note.hashes) for note in notes}
+    open_states: tuple[TicketState, ...] = ("running", "waiting", "held", "failed")
+    found = []
+    for study, states in sorted(by_study.items()):
+        wanted = hashes.get(study, set())
+        counts = {state: states.count(state) for state in open_states}
+        finished = len(wanted & done) if wanted else states.count("done")
+        found.append(StudyCounts(study=study, done=finished, of=len(wanted) or len(states), **counts))
+    return tuple(found)
+
+
+def _notes_folder(runs: Path) -> Path:
+    return runs / ".queue" / "studies"
