@@ -201,7 +201,8 @@ def open_table(
                 _make(folder, meta, limit_bytes)
             file = locks.open_lock(path)
             try:
-                tables.take(file, path, shared=True)
+                if not locks.take(file, shared=True, patience=tables.PATIENCE):
+                    raise TableError("another process keeps this locked", where=str(path))
                 with nicety():
                     os.utime(file)
                 return TeacherLogits(path, key, file), trouble

@@ -61,7 +61,7 @@ def train_and_evaluate(config: RunConfig, context: RunContext, *, begun: bool) -
     student = context.build(config.student, dataset)
     source, teacher = load_teacher(config, context, dataset)
     if loaded is None and source is not None and teacher is not None:
-        _check_teacher(config, context, source, teacher, load.shown(validation, dataset))
+        _check_teacher(config, context, source, teacher, load.check_split(validation, dataset))
     nets = Nets(student, teacher, len(dataset.classes), context.device)
     fast = build_fast_path(config, context, nets, dataset, source)
     feed = Feed(training, config.data, context.device, context.format, config.training.batch_size, places)

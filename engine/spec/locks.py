@@ -59,12 +59,17 @@ def try_lock(file: int, *, shared: bool = False) -> bool:
     return True
 
 
-def take(file: int, *, shared: bool = False) -> bool:
-    """Whether the lock could be had at once. On a file system without locks, whether no living process signed it."""
-    try:
-        return try_lock(file, shared=shared)
-    except LocksMissingError:
-        return not signer_lives(file)
+def take(file: int, *, shared: bool = False, patience: float = 0.0) -> bool:
+    """Whether the lock could be had within so many seconds; without locks, whether no living process signed it."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            taken = try_lock(file, shared=shared)
+        except LocksMissingError:
+            taken = not signer_lives(file)
+        if taken or time.monotonic() >= end:
+            return taken
+        time.sleep(0.02)
 
 
 def is_held(path: Path | str, *, shared: bool = True) -> bool:
@@ -115,13 +120,11 @@ def hold(path: Path) -> None:
     RunFolderError when another engine holds it, or the folder cannot be written.
     """
     try:
-        file, end = open_lock(path), time.monotonic() + PATIENCE
-        while not take(file):
-            if time.monotonic() > end:
-                holder = os.pread(file, 200, 0).decode("utf-8", "replace").strip()
-                os.close(file)
-                raise RunFolderError(f"another engine is at work here: {holder}", where=str(path.parent))
-            time.sleep(0.05)
+        file = open_lock(path)
+        if not take(file, patience=PATIENCE):
+            holder = os.pread(file, 200, 0).decode("utf-8", "replace").strip()
+            os.close(file)
+            raise RunFolderError(f"another engine is at work here: {holder}", where=str(path.parent))
         sign(file, json.dumps({"pid": os.getpid()}).encode() + b"\n")
     except OSError as error:
         raise RunFolderError(f"cannot be locked: {error.strerror}", where=str(path.parent)) from error

@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import stat
-import time
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -190,19 +189,11 @@ def folder_lock(folder: Path) -> Iterator[None]:
     """Held for moments: while a table is made, opened, written, set aside or removed. OSError when it cannot be had."""
     file = locks.open_lock(folder / LOCK)
     try:
-        take(file, folder)
+        if not locks.take(file, patience=PATIENCE):
+            raise TableError("another process keeps this locked", where=str(folder))
         yield
     finally:
         os.close(file)
-
-
-def take(file: int, path: Path, *, shared: bool = False) -> None:
-    """Lock this descriptor within PATIENCE; TableError when another process keeps it."""
-    end = time.monotonic() + PATIENCE
-    while not locks.take(file, shared=shared):
-        if time.monotonic() > end:
-            raise TableError("another process keeps this locked", where=str(path))
-        time.sleep(0.02)
 
 
 def in_use(path: Path) -> bool:

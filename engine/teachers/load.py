@@ -1,4 +1,4 @@
-"""Teachers: found, loaded, frozen for good, and measured before the first step.
+"""Teachers: locate, load, freeze, and measure before the first step.
 
 A teacher that silently sees its images normalized twice costs a whole run: it is measured on images that were held
 out of the student's training set, and refused when it misses what its source claims.
@@ -7,6 +7,7 @@ out of the student's training set, and refused when it misses what its source cl
 import contextlib
 import hashlib
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +36,8 @@ from engine.types import Dataset, Images, Logits, Split
 IMAGES = 512  # measured before the first step
 STEPS = 10
 MAX_LOG = 64 << 20  # bytes of a teacher's log
-FALL, RECORD_ERRORS = 0.05, 3.0  # points and standard errors of the difference below a teacher's own record
-ERRORS = 2.0  # standard errors of the sample that a figure may lie below its claim, beside the tolerance
+RECORD_DROP, RECORD_ERRORS = 0.05, 3.0  # fraction and standard errors that a teacher may lie below its own record
+CLAIM_ERRORS = 2.0  # standard errors of the sample that a figure may lie below its claim, beside the tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,19 +53,18 @@ class TeacherSource:
     expected_epsilon: float | None = None  # radius of `expected_robust`; None = that of the run
     tolerance: float = 0.03
     prefix: str | None = None  # of its names in the file, where several fit
-    of_run: "TeacherRecord | None" = None
+    record: "TeacherRecord | None" = None  # of the run that made it
 
     @property
     def identity(self) -> str:
         """SHA-256 that tells this network from others, those in the same file included."""
-        if self.prefix is None:
-            return self.sha256
-        return hashlib.sha256(f"{self.sha256} {self.prefix}".encode()).hexdigest()
+        named = f"{self.sha256} {self.prefix}"
+        return self.sha256 if self.prefix is None else hashlib.sha256(named.encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherRecord:
-    """What the run that made a teacher recorded."""
+    """What the run that made a teacher recorded of it."""
 
     data: DataSpec
     classes: tuple[str, ...] = ()  # empty when its log does not tell
@@ -73,14 +73,14 @@ class TeacherRecord:
 
 
 class TeacherCheck(NamedTuple):
-    """What the measurement says, and what a reader of the run's numbers must know."""
+    """The measurement of a teacher, and warnings for a reader of the run's numbers."""
 
     event: TeacherChecked
     warnings: list[Warned]
 
 
 class FrozenTeacher(nn.Module):
-    """A net that stays as it is: always in eval mode, whatever mode its parent is put in, and without gradients."""
+    """A net whose weights do not change: always in eval mode, whatever mode its parent is put in, without gradients."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -197,7 +197,7 @@ def _of_run(run: RunDir, spec: RunTeacher | PresetTeacher) -> TeacherSource:
         expected_clean=spec.expected_clean,
         expected_robust=spec.expected_robust,
         tolerance=spec.tolerance,
-        of_run=_recorded(run, config, spec.weights),
+        record=_recorded(run, config, spec.weights),
     )
 
 
@@ -220,19 +220,15 @@ def check_classes(source: TeacherSource, classes: tuple[str, ...]) -> None:
 
     Numbers are no names: a set that only counts its classes fits any.
     """
-    theirs = source.of_run.classes if source.of_run else ()
-    ours, known = ([_plain(name) for name in names] for names in (classes, theirs))
+    theirs = source.record.classes if source.record else ()
+    ours, known = ([re.sub("[_-]", " ", name.casefold()).strip() for name in names] for names in (classes, theirs))
     if not known or ours == known or [str(n) for n in range(len(ours))] in (ours, known):
         return
     place = next((n for n, (a, b) in enumerate(zip(ours, known, strict=False)) if a != b), min(len(ours), len(known)))
     a, b = (names[place][:60] if place < len(names) else "not there" for names in (classes, theirs))
-    order = "in another order" if sorted(ours) == sorted(known) else "other classes"
-    what = f"the teacher's run knew {order}: class {place} is {a} here and was {b} there"
+    how = "in another order" if sorted(ours) == sorted(known) else "other classes"
+    what = f"the teacher's run knew {how}: class {place} is {a} here and was {b} there"
     raise TeacherError(what, where=source.label, hint="Name a teacher of this data, or rename the class folders.")
-
-
-def _plain(name: str) -> str:
-    return name.casefold().replace("_", " ").replace("-", " ").strip()
 
 
 def load(
@@ -248,8 +244,8 @@ def load(
     return FrozenTeacher(net).to(device), notes
 
 
-def shown(validation: Split, dataset: Dataset) -> Split:
-    """What a teacher is measured on: validation images, or those of training where they are too few."""
+def check_split(validation: Split, dataset: Dataset) -> Split:
+    """Images that a teacher is measured on: validation images, or those of training where they are too few."""
     return validation if len(validation.labels) >= IMAGES else dataset.train
 
 
@@ -285,7 +281,7 @@ def check(
             right = logits.argmax(dim=1) == y
             clean += int(right.sum())
             if bool(right.any()):
-                robust += _survivors(teacher, x[right], y[right], threat_model, spec)
+                robust += _count_robust(teacher, x[right], y[right], threat_model, spec)
     event = TeacherChecked(
         source=source.label,
         model=source.model.title,
@@ -306,33 +302,32 @@ def check(
         )
     warnings = _warnings(event, int(split.labels.max()) + 1, source.tolerance)
     if below := _below_record(event, source):
-        if source.of_run and data is not None and _same_images(source.of_run.data, data):
-            raise TeacherError(
-                below, where=str(source.path), hint="Usual causes: its data has changed; its weights have."
-            )
+        if source.record and data is not None and _same_images(source.record.data, data):
+            hint = "Usual causes: its data has changed; its weights have."
+            raise TeacherError(below, where=str(source.path), hint=hint)
         warnings.append(Warned(code="teacher_below_record", message=below))
     return TeacherCheck(event, warnings)
 
 
 def _below_record(event: TeacherChecked, source: TeacherSource) -> str:
-    """In words, that the teacher is significantly and by more than five points below its own record; else empty."""
-    own = source.of_run
+    """A sentence if the teacher is significantly and by more than five points below its own record; else empty."""
+    own = source.record
     if own is None or own.clean is None or not own.n or source.expected_clean is not None:
         return ""
     pooled = (event.clean * event.n + own.clean * own.n) / (event.n + own.n)
     error = math.sqrt(pooled * (1 - pooled) * (1 / event.n + 1 / own.n))
-    if own.clean - event.clean <= max(FALL, RECORD_ERRORS * error):
+    if own.clean - event.clean <= max(RECORD_DROP, RECORD_ERRORS * error):
         return ""
     here = f"the teacher is right on {percent(event.clean)} of {event.n} clean images"
     return f"{here}; its own run recorded {percent(own.clean)} of {own.n}"
 
 
 def _same_images(a: DataSpec, b: DataSpec) -> bool:
-    apart = ("validation", "split_seed", "train_images", "crop_padding", "flip")
-    return a.model_dump(exclude=set(apart)) == b.model_dump(exclude=set(apart))
+    ignored = {"validation", "split_seed", "train_images", "crop_padding", "flip"}
+    return a.model_dump(exclude=ignored) == b.model_dump(exclude=ignored)
 
 
-def _survivors(teacher: nn.Module, x: Images, y: Tensor, threat_model: ThreatModel, spec: Ascent) -> int:
+def _count_robust(teacher: nn.Module, x: Images, y: Tensor, threat_model: ThreatModel, spec: Ascent) -> int:
     x_adv = ascend(lambda z: cross_entropy(teacher(z), y), x, threat_model, spec)
     return int((ask(teacher, x_adv).argmax(dim=1) == y).sum())
 
@@ -345,7 +340,7 @@ def _robust_claim(source: TeacherSource, threat_model: ThreatModel) -> float | N
 
 
 def _misses(accuracy: float, claim: float, n: int, tolerance: float) -> bool:
-    return accuracy < claim - tolerance - ERRORS * math.sqrt(claim * (1 - claim) / n)
+    return accuracy < claim - tolerance - CLAIM_ERRORS * math.sqrt(claim * (1 - claim) / n)
 
 
 def _warnings(event: TeacherChecked, classes: int, tolerance: float) -> list[Warned]:
@@ -354,7 +349,7 @@ def _warnings(event: TeacherChecked, classes: int, tolerance: float) -> list[War
         found, claim = percent(event.robust), percent(event.expected_robust)
         text = f"the teacher is right on {found} of {event.n} images under PGD-10; its source says {claim}"
         warnings.append(Warned(code="teacher_less_robust", message=text))
-    if event.expected_clean is None and event.clean <= 1 / classes + ERRORS * math.sqrt(1 / classes / event.n):
+    if event.expected_clean is None and event.clean <= 1 / classes + CLAIM_ERRORS * math.sqrt(1 / classes / event.n):
         text = f"the teacher is right on {percent(event.clean)} of {event.n} clean images, hardly more than chance"
         warnings.append(Warned(code="teacher_at_chance", message=text))
     return warnings

@@ -200,7 +200,7 @@ def _measured(
     told = court.stored.last(TeacherChecked)
     if told is None or court.source is None:
         return
-    shown = load.shown(split_training(config.data, court.dataset).validation, court.dataset)
+    shown = load.check_split(split_training(config.data, court.dataset).validation, court.dataset)
     try:
         found, warned = load.check(teacher, court.source, shown, config.threat_model, device, config.seed)
     except CrdndError as error:

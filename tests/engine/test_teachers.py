@@ -275,7 +275,7 @@ def test_a_teacher_of_a_run_must_have_known_these_classes(
 def test_a_teacher_far_below_its_own_record_is_refused_on_its_own_data_and_noted_on_other(tmp_path: Path) -> None:
     run = _with_log(_run(tmp_path, "run1", CONFIG, created=1.0), ("a", "b"), clean=0.95)
     source = load.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
-    assert source.of_run is not None and (source.of_run.clean, source.of_run.n) == (0.95, 200)
+    assert source.record is not None and (source.record.clean, source.record.n) == (0.95, 200)
 
     def check(wrong: int, data: Digits | Folder) -> list[str]:
         found = load.check(FrozenTeacher(Bands()), source, _split(400, wrong), ThreatModel(), CPU, 0, data)
@@ -289,12 +289,12 @@ def test_a_teacher_far_below_its_own_record_is_refused_on_its_own_data_and_noted
     assert check(80, Folder(path="elsewhere")) == ["teacher_below_record"]
     run.events.unlink()
     source = load.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
-    assert source.of_run is not None and source.of_run.clean is None and check(300, Digits()) == ["teacher_at_chance"]
+    assert source.record is not None and source.record.clean is None and check(300, Digits()) == ["teacher_at_chance"]
 
 
 def test_a_few_images_below_a_record_prove_nothing() -> None:
-    of_run = load.TeacherRecord(data=Digits(), clean=1.0, n=30)
-    source = dataclasses.replace(_source(), of_run=of_run)
+    record = load.TeacherRecord(data=Digits(), clean=1.0, n=30)
+    source = dataclasses.replace(_source(), record=record)
     found = load.check(FrozenTeacher(Bands()), source, _split(20, wrong=2), ThreatModel(), CPU, 0, Digits())
     assert found.event.clean == 0.9 and found.warnings == []
 
@@ -305,7 +305,7 @@ def test_a_record_is_believed_before_a_validation_and_damage_is_passed_over(tmp_
     run.result("best", "clean").write_bytes(b"[" * 5000)
     run.events.write_bytes(b"\xff\n{}\n" + run.events.read_bytes())
     source = load.locate(RunTeacher(run="run1"), runs=tmp_path, data=tmp_path, dataset="digits")
-    assert source.of_run is not None and source.of_run.classes == ("a", "b") and source.of_run.clean == 0.95
+    assert source.record is not None and source.record.classes == ("a", "b") and source.record.clean == 0.95
 
 
 def test_a_prefix_is_no_part_of_a_config_that_does_not_name_one() -> None:
