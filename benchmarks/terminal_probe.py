@@ -78,7 +78,7 @@ def chart(points: int) -> list[float]:
 
 def opened(log: Path) -> list[float]:
     """CPU seconds from an event log on the disk to curves."""
-    from crdnd_tui.core.follow import Follower  # noqa: PLC0415
+    from crdnd_tui.core.run_reader import Follower  # noqa: PLC0415
     from crdnd_tui.core.state import fold  # noqa: PLC0415
     from crdnd_tui.tui.monitor.run_curves import Curves  # noqa: PLC0415
 

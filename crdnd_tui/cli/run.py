@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from crdnd_tui.cli import options, output
-from crdnd_tui.core import advice, engine_process, launch, library, presets, report, results
+from crdnd_tui.core import advice, engine_process, launch, library, presets, report, run_reader
 from crdnd_tui.core.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, Outcome
 from crdnd_tui.core.crews import invitation
 from crdnd_tui.core.provenance_lines import machine_as_written, machine_of
@@ -97,7 +97,7 @@ def stop(name: str, runs: Path, *, kill: bool) -> int:
     if not kill:
         output.say(f"{folder.id} stops after this step and saves; {advice.on('resume', folder)} goes on.")
         return DONE
-    state = results.load(folder)
+    state = run_reader.load(folder)
     if launch.kill(folder):
         launch.kill_teacher(folder, state)
         output.say(f"{folder.id} is killed; {advice.on('resume', folder)} goes on from its last checkpoint.")
@@ -199,12 +199,12 @@ def _finish(folder: RunDir, outcome: Outcome, as_json: bool, *, spoke: bool = Tr
 
 def _table(folder: RunDir) -> list[Text]:
     console = output.data()
-    return report.table(results.load(folder), min(console.width, 100), ascii_only=output.is_ascii(console))
+    return report.table(run_reader.load(folder), min(console.width, 100), ascii_only=output.is_ascii(console))
 
 
 def _complain(folder: RunDir, code: int, outcome: Outcome | None = None, *, spoke: bool) -> None:
     """Why the engine left: its own last event where there is one, else the end of its log."""
-    state = outcome.state if outcome else results.load(folder)
+    state = outcome.state if outcome else run_reader.load(folder)
     if state.phase == "failed" and spoke:
         output.say(f"failed: {state.reason}", "red")
         if state.hint:

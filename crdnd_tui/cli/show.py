@@ -36,18 +36,18 @@ def runs(folder: Path, states: Sequence[str], *, as_json: bool) -> int:
 
 def show(name: str, folder: Path, *, as_json: bool, provenance: bool = False) -> int:
     """One run: how it is, its table, its warnings; or where its numbers come from."""
-    from crdnd_tui.core import provenance_lines, report, results
+    from crdnd_tui.core import provenance_lines, report, run_reader
 
     run = _find(folder, name)
     row = library.summary(run)
     if row is None:
         raise RunFolderError(f"{run.path} holds no run")
     origin = provenance_lines.read(run) if provenance else None
-    state = results.load(run)
+    state = run_reader.load(run)
     row = _as_told(row, state)
     if as_json:
         more = {"provenance": origin.to_json()} if origin else {}
-        output.show_json(row.to_json() | _details(state, results.rows(state)) | more)
+        output.show_json(row.to_json() | _details(state, run_reader.result_rows(state)) | more)
         return 0
     if origin:
         output.show([*pages.facts(row, report.TITLES), Text(), *provenance_lines.lines(origin)])

@@ -8,17 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from crdnd_tui.compare.comparison_side import Choice, Side, labels, twinned
-from crdnd_tui.core import images, library, records, report
+from crdnd_tui.core import library, report
 from crdnd_tui.core.format import percent
-from crdnd_tui.core.images import Images
 from crdnd_tui.core.pages import SIGNS
-from crdnd_tui.core.records import Stamp
-from crdnd_tui.core.results import Reading
+from crdnd_tui.core.run_reader import RunReader
 from crdnd_tui.core.session import Session
-from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import display, one_line
 from engine.spec import files
-from engine.spec.events import Evaluated
 from engine.spec.rundir import RUN_ID, RunDir
 
 MAX_RUNS = 60  # of which seeds make one row: a study of a dozen methods
@@ -29,9 +25,8 @@ class _Reader:
 
     def __init__(self, run: RunDir) -> None:
         self._run = run
-        self._reading = Reading(run)
+        self._reader = RunReader(run)
         self._config: tuple[object, Mapping[str, Any]] = (None, {})
-        self._images: dict[tuple[str, str], tuple[Evaluated, Stamp | None, Images]] = {}
 
     def read(self, now: float) -> Side:
         """How the run is now."""
@@ -40,11 +35,11 @@ class _Reader:
         if summary is None:
             there = files.is_folder(self._run.path)
             return _missing(name, "the folder holds no run" if there else "the folder is gone")
-        self._reading.follow()
-        state = self._reading.state if summary.state in library.LIVING else self._reading.whole()
+        self._reader.read()
+        state = self._reader.state if summary.state in library.LIVING else self._reader.final()
         return Side(
             id=name, sign=SIGNS[summary.state][0], word=summary.state, why=summary.why, config=self._table(),
-            group=summary.status.group_hash if summary.status else "", state=state, records=self._records(state),
+            group=summary.status.group_hash if summary.status else "", state=state, records=self._reader.images(state),
         )  # fmt: skip
 
     def _table(self) -> Mapping[str, Any]:
@@ -52,22 +47,6 @@ class _Reader:
         if self._config[0] != content:
             self._config = (content, _parsed(content))
         return self._config[1]
-
-    def _records(self, state: RunState) -> dict[tuple[str, str], Images]:
-        """What each result file says of its images; read once for each cell, and again if the file changed."""
-        known: dict[tuple[str, str], tuple[Evaluated, Stamp | None, Images]] = {}
-        for checkpoint, row in state.table.items():
-            for attack, cell in row.items():
-                before, seen = self._images.get((checkpoint, attack)), records.stamp(self._run, (checkpoint, attack))
-                if before is not None and before[0] is cell and before[1] == seen:
-                    known[checkpoint, attack] = before
-                elif _is_name(checkpoint) and _is_name(attack):
-                    path = self._run.result(checkpoint, attack)
-                    content = None if self._run.leads_out(path) else files.read(path, files.RESULT_CAP)
-                    if (found := images.read(content)) is not None:
-                        known[checkpoint, attack] = cell, seen, found
-        self._images = known
-        return {place: found for place, (*_, found) in known.items()}
 
 
 def _missing(run: str, why: str) -> Side:
@@ -97,10 +76,6 @@ def _choice(row: library.Summary) -> Choice:
             "",
         )
     return Choice(id=row.id, sign=SIGNS[row.state][0], state=row.state, words=words, result=result)
-
-
-def _is_name(word: str) -> bool:
-    return bool(word) and "/" not in word and not word.startswith(".")
 
 
 def _parsed(content: bytes | None) -> Mapping[str, Any]:

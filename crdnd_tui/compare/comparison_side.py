@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from crdnd_tui.core import report
-from crdnd_tui.core.images import Images
+from crdnd_tui.core.result_files import Images
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
 from engine.spec.events import Evaluated

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from crdnd_tui.core.format import count
+from crdnd_tui.core.result_files import Images, Place, Record
 from engine.spec.events import Evaluated
 from engine.spec.outcomes import is_count, near, same, wilson
 from engine.spec.status import Status
@@ -17,18 +18,6 @@ BOUNDED = ("fgsm", "pgd", "pgd_sat", "pgd_trades", "cw_inf", "pgd_rescaled", "au
 # parts of the worst case: the bounded ones of the registry, which brings pydantic, and no first paint waits for that
 _NEAR = 1e-6  # of a fraction
 _SHARES = ("found", "largest_change")  # details that are fractions, beside `after_<part>`
-
-Place = tuple[str, str]  # checkpoint, attack
-
-
-class Record(NamedTuple):
-    """What the file of a figure says of it."""
-
-    cell: Evaluated | None = None  # None where the file is damaged
-    counts: tuple[int, ...] = ()  # images per class
-    judged: tuple[str, ...] = ()  # hashes of the images, the data and the weights
-    marks: tuple[str, ...] = ()
-    trouble: str = ""  # why it cannot be believed
 
 
 class Settled(NamedTuple):
@@ -47,7 +36,7 @@ def settle(told: Mapping[str, Mapping[str, Evaluated]], records: Mapping[Place, 
     table: dict[str, dict[str, Evaluated]] = {name: {} for name in told}
     disputed: dict[Place, str] = {}
     owners = _owners(records)
-    counts = {sum(r.counts): r.counts for r in records.values() if r.cell is not None}
+    counts = {r.images.n: r.images.counts for r in records.values() if r.images is not None}
     for place in dict.fromkeys([*((name, attack) for name, row in told.items() for attack in row), *records]):
         name, attack = place
         cell, record = told.get(name, {}).get(attack), records.get(place)
@@ -56,7 +45,7 @@ def settle(told: Mapping[str, Mapping[str, Evaluated]], records: Mapping[Place, 
             shown = None if why else cell
         elif record is not None:
             shown, why = _of_record(cell, record)
-            if shown is not None and owners[name] != record.judged:
+            if shown is not None and owners[name] != _owner(record):
                 shown, why = None, "its record is of other images or weights than the other records beside it"
         if why:
             disputed[place] = why
@@ -75,9 +64,15 @@ def _owners(records: Mapping[Place, Record]) -> dict[str, tuple[str, ...] | None
     found: dict[str, Counter[tuple[str, ...]]] = {}
     for (name, _), record in records.items():
         if record.cell is not None:
-            found.setdefault(name, Counter())[record.judged] += 1
+            found.setdefault(name, Counter())[_owner(record)] += 1
     most = {name: counts.most_common(2) for name, counts in found.items()}
     return {name: first[0] if not rest or rest[0][1] < first[1] else None for name, (first, *rest) in most.items()}
+
+
+def _owner(record: Record) -> tuple[str, ...]:
+    """Hashes of the images, the data and the weights that it is of."""
+    of = record.images or Images(n=0)
+    return of.indices, of.data, of.weights
 
 
 def _of_record(cell: Evaluated | None, record: Record) -> tuple[Evaluated | None, str]:

@@ -6,15 +6,13 @@ Ctrl-C once touches `stop`, twice kills. Whoever only watches just leaves.
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
 
 from crdnd_tui.core import engine_process, launch
-from crdnd_tui.core.results import Reading, fair
+from crdnd_tui.core.run_reader import RunReader, believed_events
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.views import View
-from engine.spec.events import Event, RunResumed
 from engine.spec.rundir import RUN_ID, RunDir
 
 POLL_SECONDS = 0.1
@@ -32,35 +30,6 @@ class Outcome:
     killed: bool = False  # the engine died without a word
 
 
-class Source:
-    """One event log, folded as it grows; knows which events are news and which are history told again."""
-
-    def __init__(self, run: RunDir, *, from_start: bool) -> None:
-        self._reading = Reading(run)
-        if not from_start:
-            self.read()
-
-    @property
-    def state(self) -> RunState:
-        """What the log and its records come to."""
-        return self._reading.state
-
-    def read(self) -> list[Event]:
-        """Everything there is by now; returns the news in it."""
-        news: list[Event] = []
-        for batch in self._reading.read():
-            if batch.reset:
-                news = []
-            news += _since_resume(batch.events) if batch.reset else batch.events
-        return fair(news, self.state)
-
-
-def _since_resume(events: Sequence[Event]) -> list[Event]:
-    """Of a log that was cut back, what came after the cut."""
-    cuts = [index for index, event in enumerate(events) if isinstance(event, RunResumed)]
-    return list(events[cuts[-1] :]) if cuts else []
-
-
 class Attachment:
     """A viewer on a run. With `process` it is the run's owner: Ctrl-C stops the run, not just the view."""
 
@@ -68,9 +37,10 @@ class Attachment:
         self, run: RunDir, view: View, process: subprocess.Popen[bytes] | None = None, *, from_start: bool = True
     ) -> None:
         self._run, self._view, self._process = run, view, process
-        self._source = Source(run, from_start=from_start)
-        self._teacher: Source | None = None
-        self._teacher_id = ""
+        self._reader = RunReader(run)
+        if not from_start:
+            self._reader.read()  # history is no news
+        self._teacher: RunReader | None = None
         self._presses = 0
         self._handled = 0
         self._looked, self._locked = 0.0, True
@@ -90,15 +60,15 @@ class Attachment:
     def _follow(self) -> Outcome:
         while True:
             living = self._living()  # asked before the last read, so that no last word is missed
-            news = self._source.read()
-            self._view.show(self._source.state, news, living=living)
+            news = self._reader.read()
+            self._view.show(self._reader.state, believed_events(news, self._reader.state), living=living)
             self._follow_teacher()
             if not living:
                 return self._outcome()
             if self._presses > self._handled:
                 self._handled += 1
                 if self._process is None:
-                    return Outcome(self._source.state, INTERRUPTED)
+                    return Outcome(self._reader.state, INTERRUPTED)
                 self._interrupt()
             if self._handled == 1 and not self._run.stop.exists():
                 launch.ask_to_stop(self._run)  # an engine that was just starting cleared it away
@@ -112,15 +82,16 @@ class Attachment:
         return self._locked
 
     def _follow_teacher(self) -> None:
-        name = self._source.state.teacher_run
-        if not RUN_ID.fullmatch(name):
-            self._teacher, self._teacher_id = None, ""
+        state = self._reader.state
+        if not RUN_ID.fullmatch(state.teacher_run):
+            self._teacher = None
             return
-        if self._teacher is None or name != self._teacher_id:
-            waiting = self._source.state.teacher_waiting
-            self._teacher = Source(RunDir(self._run.path.parent / name), from_start=not waiting)
-            self._teacher_id = name
-        self._view.show_teacher(self._teacher.state, self._teacher.read())
+        if self._teacher is None or state.teacher_run != self._teacher.run.id:
+            self._teacher = RunReader(RunDir(self._run.path.parent / state.teacher_run))
+            if state.teacher_waiting:
+                self._teacher.read()
+        news = self._teacher.read()
+        self._view.show_teacher(self._teacher.state, believed_events(news, self._teacher.state))
 
     def _interrupt(self) -> None:
         if self._handled == 1:
@@ -130,10 +101,10 @@ class Attachment:
             self._view.say("Killing the engine.")
             if not launch.kill(self._run, patience=0.0) and self._process is not None:
                 self._process.kill()
-            launch.kill_teacher(self._run, self._source.state)
+            launch.kill_teacher(self._run, self._reader.state)
 
     def _outcome(self) -> Outcome:
-        state = self._source.state
+        state = self._reader.state
         spoken = {"finished": DONE, "stopped": STOPPED, "failed": FAILED}.get(state.phase)
         if self._process is None:
             return Outcome(state, FAILED if spoken is None else spoken, killed=spoken is None)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crdnd_tui.core.follow import Follower
 from crdnd_tui.core.format import duration
+from crdnd_tui.core.run_reader import Follower
 from crdnd_tui.core.state import RunState, fold
 from engine.spec import files, folders, toml
 from engine.spec.config import PresetTeacher, RunConfig

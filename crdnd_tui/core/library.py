@@ -15,10 +15,9 @@ from typing import Any, Literal
 
 from msgspec import structs
 
-from crdnd_tui.core import advice, agreement, engine_process, marks, records
-from crdnd_tui.core.agreement import Place
+from crdnd_tui.core import advice, agreement, engine_process, marks, result_files
 from crdnd_tui.core.format import duration
-from crdnd_tui.core.records import Judged
+from crdnd_tui.core.result_files import ListRecord, Place
 from crdnd_tui.core.text import MAX_TEXT, display
 from engine.spec import deaths, files, outcomes
 from engine.spec import status as spec_status
@@ -167,10 +166,10 @@ def held(row: Summary, *, whole: bool = False) -> Summary:
     results = row.status.results if row.status else {}
     columns = [(row.shown, attack) for attack in map(row.attack_of, ACCURACIES) if attack]
     places = [(name, attack) for name, of in results.items() for attack in of] if whole else columns
-    decode: Callable[[bytes], Judged | Outcome] = outcomes.decode if whole else records.judged
+    decode: Callable[[bytes], ListRecord | Outcome] = outcomes.decode if whole else result_files.decode_list_record
     run, disputed = RunDir(row.path), dict[Place, str]()
     for checkpoint, attack in places:
-        record = records.read(run, (checkpoint, attack), decode)
+        record = result_files.read(run, (checkpoint, attack), decode)
         if isinstance(record, str):
             disputed[checkpoint, attack] = record
         elif record is not None and not near(record.accuracy, results[checkpoint][attack]):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crdnd_tui.core import engine_process, launch, library, presets, results
+from crdnd_tui.core import engine_process, launch, library, presets, run_reader
 from crdnd_tui.core.library import LIVING, State
 from crdnd_tui.core.text import display
 from engine.spec import files
@@ -56,7 +56,7 @@ def ask_to_stop(path: Path) -> Trouble | None:
 def kill(path: Path) -> Trouble | None:
     """The engine, and the one that trains its teacher when nobody else waits for that."""
     run = RunDir(path)
-    state = results.load(run)
+    state = run_reader.load(run)
     if launch.kill(run):
         launch.kill_teacher(run, state)
         return None

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crdnd_tui.core import images, library, notes
+from crdnd_tui.core import library, notes, result_files
 from crdnd_tui.core.library import State, Summary
 from crdnd_tui.core.notes import Notes
-from engine.spec import files
 from engine.spec.rundir import RunDir
 
 FIRST = 200  # rows that are shown before the rest is read
@@ -113,10 +112,9 @@ class Scanner:
         """Hash of the weights that were judged; read once for each state of the run's folder."""
         stamp = self._stamp(row.id)
         if row.id not in self._digests or self._digests[row.id][0] != stamp:
-            run = RunDir(row.summary.path)
-            path = run.result(row.summary.shown, "clean")
-            record = None if run.leads_out(path) else images.read(files.read(path, files.RESULT_CAP))
-            self._digests[row.id] = stamp, record.weights if record else ""
+            place = row.summary.shown, "clean"
+            record = result_files.read(RunDir(row.summary.path), place, result_files.decode_list_record)
+            self._digests[row.id] = stamp, record.weights_sha256 if isinstance(record, result_files.ListRecord) else ""
         return self._digests[row.id][1]
 
     def _row(self, name: str, now: float, known: tuple[_Stamp, Row] | None) -> Row | None:

@@ -3,6 +3,7 @@
 import bisect
 import re
 import unicodedata
+from typing import Any
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
@@ -38,6 +39,19 @@ def _unstacked(text: str) -> str:
         if stacked <= MAX_COMBINING:
             kept.append(character)
     return "".join(kept)
+
+
+def safe(value: Any) -> Any:  # noqa: ANN401  any JSON
+    """The same with all its words safe to show."""
+    match value:
+        case str():
+            return display(value)
+        case list():
+            return [safe(item) for item in value]
+        case dict():
+            return {display(key): safe(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def one_line(text: str, width: int = 200) -> str:

@@ -138,10 +138,10 @@ def flags(run: RunDir, data: Path, *, quick: bool) -> list[str]:
 
 def extents(run: RunDir) -> tuple[Extent, Extent]:
     """Of a quick verification and of a full one; CrdndError when the config cannot be read."""
-    from crdnd_tui.core import results  # noqa: PLC0415  whoever only verifies does without the registry of attacks
+    from crdnd_tui.core import run_reader  # noqa: PLC0415  whoever only verifies does without the registry of attacks
     from engine.spec import toml  # noqa: PLC0415  as above
 
-    judged, table = toml.read(run.config).evaluation, results.load(run).table
+    judged, table = toml.read(run.config).evaluation, run_reader.load(run).table
     known = tuple(name for name in judged.checkpoints if table.get(name))
 
     def extent(keys: Sequence[str]) -> Extent:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from crdnd_tui.core import results
+from crdnd_tui.core import run_reader
 from crdnd_tui.core.library import LIVING
 from crdnd_tui.write.extras import load
 from crdnd_tui.write.measured import Subject, cells, flattened, marked, measured, result_name
@@ -149,7 +149,8 @@ def _artifacts(subject: Subject) -> Iterator[tuple[str, str]]:
     yield "config.toml", toml.dump(subject.config)
     if subject.preset:
         yield "preset.toml", subject.preset
-    rows = {"run": subject.id, "config_hash": subject.config.config_hash, "results": results.rows(subject.log)}
+    results = run_reader.result_rows(subject.log)
+    rows = {"run": subject.id, "config_hash": subject.config.config_hash, "results": results}
     yield "results.json", json.dumps(rows, indent=2)
 
 

@@ -1,6 +1,6 @@
 """A run folder -> what is replayed of it elsewhere. Reads, without trust."""
 
-from crdnd_tui.core import library, results
+from crdnd_tui.core import library, run_reader
 from crdnd_tui.core.text import display
 from crdnd_tui.write.measured import Subject
 from engine.spec import files, toml
@@ -17,7 +17,7 @@ def subject(run: RunDir) -> Subject:
         id=run.id,
         state=summary.state,
         config=toml.read(run.config),
-        log=results.load(run),
+        log=run_reader.load(run),
         status=summary.status,
         preset=display((files.read(run.preset) or b"").decode("utf-8", "replace"), files.CONFIG_CAP),
         provenance=files.decoded(run.provenance, files.json_table),

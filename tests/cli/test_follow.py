@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdnd_tui.core.follow import Follower
+from crdnd_tui.core.run_reader import Follower
 from crdnd_tui.core.state import RunState, fold
 from engine.spec.events import (
     MAX_LINE,

@@ -9,7 +9,7 @@ from html import unescape
 
 import pytest
 
-from crdnd_tui.core import library, marks, pages, report, results
+from crdnd_tui.core import library, marks, pages, report, run_reader
 from crdnd_tui.core.notes import NONE
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.core.scan import Row
@@ -97,7 +97,7 @@ def test_a_run_s_table_tells_every_mark(code: str, attack: str) -> None:
     line = next(line for line in lines if line.plain.startswith("  PGD-SAT"))
     assert ("!!" in line.plain) == (severity(code) == "red") == any("strike" in str(s.style) for s in line.spans)
     assert "PGD-SAT" in shown and "80.0" in shown
-    row = next(row for row in results.rows(state) if row["attack"] == "pgd_sat")
+    row = next(row for row in run_reader.result_rows(state) if row["attack"] == "pgd_sat")
     assert [mark["code"] for mark in row["marks"]] == [code]
     assert (row["severity"], row["believed"]) == (severity(code), severity(code) != "red")
 
@@ -146,7 +146,7 @@ PROBED = (
 def test_what_was_probed_is_told_in_every_table(probed: Probed | None, words: str) -> None:
     state = judged("a", probed=probed).state
     assert words in " ".join(line.plain.strip() for line in report.table(state, 300))
-    assert words in results.rows(state)[0]["checks"]
+    assert words in run_reader.result_rows(state)[0]["checks"]
     document = of_comparison.comparison_document([judged("b", probed=probed), judged("a", probed=probed)])
     for name, content in written(document).items():
         if not name.startswith(("figure", "wide diff", "csv", "curves")):
@@ -205,25 +205,25 @@ def test_marks_in_result_files_count_where_the_log_has_none(marked_run: RunDir) 
     path = marked_run.result("best", "cw_inf")
     record = json.loads(path.read_bytes())
     path.write_text(json.dumps(record | {"marks": ["zero_gradient"]}))
-    assert results.load(marked_run).severity("best", "cw_inf") == "red"
+    assert run_reader.load(marked_run).severity("best", "cw_inf") == "red"
 
 
 def test_an_older_run_that_was_not_to_be_probed_says_so(marked_run: RunDir) -> None:
     text = marked_run.config.read_text()
     before, found, after = text.rpartition("suspect = true")
     marked_run.config.write_text(f"{before}suspect = false{after}" if found else text)
-    assert results.load(marked_run).checks("best") == "not probed (suspect = false)"
+    assert run_reader.load(marked_run).checks("best") == "not probed (suspect = false)"
 
 
 def test_checks_and_findings_are_read_from_their_file_where_the_log_is_silent(marked_run: RunDir) -> None:
     path = marked_run.evaluation / "best" / "suspect.json"
     findings = [Finding("constant_output", MARKS["constant_output"])]
     path.write_bytes(encode_checks(Suspicion(digest="x", of=17, findings=findings, left_out={"twin": "there is none"})))
-    state = results.load(marked_run)
+    state = run_reader.load(marked_run)
     assert state.checks("best") == "16 of 17 checks; not made: twin (there is none)"
     assert state.severity("best", "clean") == "red"
     path.write_bytes(b"[" * 100_000)
-    assert results.load(marked_run).checks("best") == "not known"
+    assert run_reader.load(marked_run).checks("best") == "not known"
 
 
 def test_equal_weights_are_one_network() -> None:

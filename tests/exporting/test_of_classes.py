@@ -1,14 +1,11 @@
 """Worst classes and confusions of compared runs, by records whose labels are known here."""
 
-import json
-
 import pytest
 
 from crdnd_tui.compare import stats
-from crdnd_tui.core import images
 from crdnd_tui.write.of_comparison import comparison_document, figures, lay
-from engine.spec.outcomes import pack, summarise
-from tests.tui.sides import cell, side
+from engine.spec.outcomes import summarise
+from tests.tui.sides import cell, classified, side
 
 LABELS = [0] * 20 + [1] * 20
 BASE = [0] * 16 + [1] * 4 + [1] * 12 + [0] * 8  # class 0: 16 of 20, class 1: 12
@@ -18,13 +15,9 @@ WORSE = [1] * 20 + [1] * 20
 
 def run(name, guesses, **more):
     """Judged by AutoAttack, with its record."""
-    found = summarise(LABELS, guesses, bits := [a == b for a, b in zip(LABELS, guesses, strict=True)], 2)
-    record = {
-        "n": 40, "accuracy": found.accuracy, "robust": pack(bits), "indices_sha256": "i", "data_sha256": "d",
-        "predicted": guesses, "counts": found.counts, "confusion": found.confusion,
-    }  # fmt: skip
-    suite = cell("autoattack", sum(bits), 40, per_class=found.per_class)
-    return side(name, [suite], records={("best", "autoattack"): images.read(json.dumps(record).encode())}, **more)
+    bits = [a == b for a, b in zip(LABELS, guesses, strict=True)]
+    suite = cell("autoattack", sum(bits), 40, per_class=summarise(LABELS, guesses, bits, 2).per_class)
+    return side(name, [suite], records={("best", "autoattack"): classified(LABELS, guesses)}, **more)
 
 
 def worst(document):

@@ -2,10 +2,10 @@
 
 from crdnd_tui.compare.comparison import Row
 from crdnd_tui.compare.comparison_side import Side
-from crdnd_tui.core.images import Images
+from crdnd_tui.core.result_files import Images, images
 from crdnd_tui.core.state import RunState
 from engine.spec.events import EpochDone, Evaluated, StepDone, TrainingStarted, Validated
-from engine.spec.outcomes import wilson
+from engine.spec.outcomes import Outcome, decode, encode, pack, summarise, wilson
 
 BALL = {"norm": "linf", "epsilon": "8/255", "seed": 0, "batch_size": 500}
 
@@ -32,6 +32,19 @@ def side(run, cells=(), *, epsilon="8/255", data="cifar10", group="", seed=0, **
 def seen(bits, *, indices="places", data="pixels", weights=""):
     """What a result file says of images of which these were got right: `1101`."""
     return Images(n=len(bits), right=int(bits, 2), indices=indices, data=data, weights=weights)
+
+
+def classified(labels, guesses):
+    """What the record of an attack says of images of these classes, taken for those; -1 is no finite answer."""
+    bits, classes = [a == b for a, b in zip(labels, guesses, strict=True)], max(*labels, *guesses) + 1
+    made = summarise(labels, guesses, bits, classes)
+    outcome = Outcome(
+        checkpoint="best", attack="autoattack", spec={}, accuracy=made.accuracy, n=len(bits), of=len(bits),
+        low=made.interval.low, high=made.interval.high, per_class=made.per_class, counts=made.counts,
+        confusion=made.confusion, robust=pack(bits), predicted=list(guesses), indices_sha256="i", data_sha256="d",
+        weights_sha256="", seconds=0.0, device="cpu",
+    )  # fmt: skip
+    return images(decode(encode(outcome)))
 
 
 def outcomes(run, *, checkpoint="best", known=None, spec=None, **bits):

@@ -11,8 +11,7 @@ from rich.console import Console
 
 from crdnd_tui.cli import export, show
 from crdnd_tui.compare.compared import sides
-from crdnd_tui.core import agreement, gallery, judged, library, report, results
-from crdnd_tui.core.attach import Source
+from crdnd_tui.core import agreement, gallery, judged, library, report, result_files, run_reader
 from crdnd_tui.core.gallery import GalleryError
 from crdnd_tui.core.scan import Scanner
 from crdnd_tui.core.views import JsonView, PlainView
@@ -43,7 +42,7 @@ def run(tmp_path) -> RunDir:
 
 
 def shown(run: RunDir) -> str:
-    state = results.load(run)
+    state = run_reader.load(run)
     return "\n".join(line.plain for line in report.table(state, 400))
 
 
@@ -52,7 +51,7 @@ def forget(run: RunDir, attack: str = ATTACK) -> None:
 
 
 def test_a_run_that_nobody_touched_agrees_with_itself(original):
-    state = results.load(RunDir(original / CRDND))
+    state = run_reader.load(RunDir(original / CRDND))
     assert not state.disputed and not state.flaws and len(state.table["best"]) == 9
     assert not library.summary(RunDir(original / CRDND)).disputed
 
@@ -65,9 +64,9 @@ FORGED = {
 
 @pytest.mark.parametrize("field", FORGED)
 def test_what_a_line_of_the_log_says_otherwise_than_its_record_is_the_record_s_with_a_red_mark(run, field):
-    before = results.load(run)
+    before = run_reader.load(run)
     tell_otherwise(run.path, ATTACK, **{field: FORGED[field]})
-    state = results.load(run)
+    state = run_reader.load(run)
     assert set(state.disputed) == {("best", ATTACK)}
     told, truth = state.table["best"][ATTACK], before.table["best"][ATTACK]
     assert all(getattr(told, key) == getattr(truth, key) for key in ("accuracy", "low", "high", "n", "of", "split"))
@@ -81,8 +80,8 @@ def test_one_changed_digit_is_shown_nowhere(run, capsys):
     tell_otherwise(run.path, ATTACK, accuracy=0.9012)
     assert show.show(run.id, run.path.parent, as_json=False) == 0
     assert show.show(run.id, run.path.parent, as_json=True) == 0
-    source = Source(run, from_start=True)
-    news = source.read()
+    source = run_reader.RunReader(run)
+    news = run_reader.believed_events(source.read(), source.state)
     console = Console(width=120, force_terminal=False)
     for view in (PlainView(console), JsonView(console)):
         view.show(source.state, news, living=False)
@@ -112,11 +111,11 @@ def test_one_changed_digit_is_shown_nowhere(run, capsys):
 def test_without_its_record_a_figure_that_contradicts_itself_or_the_others_is_not_shown(run, forged):
     forget(run)
     tell_otherwise(run.path, ATTACK, **forged)
-    state = results.load(run)
+    state = run_reader.load(run)
     assert ("best", ATTACK) in state.disputed and ATTACK not in state.table["best"]
     (line,) = [line for line in shown(run).splitlines() if line.startswith("  PGD-TRADES ")]
     assert "\u2260" in line and "does not agree" in shown(run)
-    (row,) = [row for row in results.rows(state) if row["attack"] == ATTACK]
+    (row,) = [row for row in run_reader.result_rows(state) if row["attack"] == ATTACK]
     assert row["accuracy"] is None and row["marks"][-1]["code"] == "does_not_agree"
 
 
@@ -126,7 +125,7 @@ def test_without_its_record_a_figure_that_contradicts_itself_or_the_others_is_no
 def test_a_line_whose_numbers_are_out_of_range_is_damaged(run, forged):
     forget(run)
     tell_otherwise(run.path, ATTACK, **forged)
-    state = results.load(run)
+    state = run_reader.load(run)
     assert state.damaged == 1 and ATTACK not in state.table["best"]
 
 
@@ -159,7 +158,7 @@ def test_a_damaged_record_is_no_figure_and_no_crash(run, name, tmp_path):
         path.symlink_to(run.result("best", "fgsm"))
     else:
         path.write_bytes(damage(content, name))
-    state = results.load(run)
+    state = run_reader.load(run)
     assert set(state.disputed) == {("best", ATTACK)} and ATTACK not in state.table["best"]
     assert "does not agree" in shown(run)
 
@@ -167,7 +166,7 @@ def test_a_damaged_record_is_no_figure_and_no_crash(run, name, tmp_path):
 def test_a_record_of_other_weights_is_no_figure_of_this_checkpoint(run):
     path = run.result("best", ATTACK)
     path.write_bytes(path.read_bytes().replace(b'"weights_sha256":"', b'"weights_sha256":"0'))
-    state = results.load(run)
+    state = run_reader.load(run)
     assert set(state.disputed) == {("best", ATTACK)} and ATTACK not in state.table["best"]
 
 
@@ -175,7 +174,7 @@ def test_a_record_of_other_weights_is_no_figure_of_this_checkpoint(run):
 def test_where_one_record_is_of_other_weights_than_all_others_it_is_that_one(run, alone):
     path = run.result("best", alone)
     path.write_bytes(path.read_bytes().replace(b'"weights_sha256":"', b'"weights_sha256":"0'))
-    state = results.load(run)
+    state = run_reader.load(run)
     assert set(state.disputed) == {("best", alone)}
     assert len(state.table["best"]) == 8 and alone not in state.table["best"]
 
@@ -187,21 +186,21 @@ def test_where_as_many_records_are_of_one_network_as_of_another_none_is_believed
     run.events.write_text("".join(line for line in lines(run) if '"event":"evaluated"' not in line))
     path = run.result("best", ATTACK)
     path.write_bytes(path.read_bytes().replace(b'"weights_sha256":"', b'"weights_sha256":"0'))
-    state = results.load(run)
+    state = run_reader.load(run)
     assert set(state.disputed) == {("best", "clean"), ("best", ATTACK)} and not state.table.get("best")
 
 
 def test_a_record_that_no_event_tells_of_is_shown_and_a_damaged_one_is_marked(run):
     log = [line for line in run.events.read_text().splitlines() if f'"attack":"{ATTACK}"' not in line]
     run.events.write_text("\n".join(log) + "\n")
-    assert ATTACK in results.load(run).table["best"]
+    assert ATTACK in run_reader.load(run).table["best"]
     run.result("best", ATTACK).write_bytes(b"{}")
-    assert ("best", ATTACK) in results.load(run).disputed
+    assert ("best", ATTACK) in run_reader.load(run).disputed
 
 
 def test_a_worst_case_above_one_of_its_attacks_is_marked_also_where_both_have_records(run):
     judge_otherwise(run.path, "worst", 500)
-    state = results.load(run)
+    state = run_reader.load(run)
     assert ("best", "worst") in state.disputed and ("best", "clean") not in state.disputed
 
 
@@ -250,29 +249,30 @@ def lines(run: RunDir) -> list[str]:
 )  # fmt: skip
 def test_a_gap_in_the_numbering_is_said(run, capsys, kept, words):
     run.events.write_text("".join(kept(lines(run))))
-    assert ", ".join(results.load(run).flaws) == words
+    assert ", ".join(run_reader.load(run).flaws) == words
     assert show.show(run.id, run.path.parent, as_json=False) == 0
     assert f"events.jsonl: {words}" in capsys.readouterr().out
 
 
 def test_a_record_is_read_once_for_each_state_of_its_file(run, monkeypatch):
     asked = []
-    read = results._record
-    monkeypatch.setattr(results, "_record", lambda run, place: asked.append(place) or read(run, place))
+    read = result_files.record
+    monkeypatch.setattr(result_files, "record", lambda run, place: asked.append(place) or read(run, place))
     all_ = lines(run)
     run.events.write_text("")
-    reading = results.Reading(run)
+    reading = run_reader.RunReader(run)
     for line in all_:
         with run.events.open("a") as log:
             log.write(line)
-        reading.follow()
+        reading.read()
     assert len(asked) == len(set(asked)) == 9 and not reading.state.disputed
     path = run.result("best", ATTACK)
     whole, place = path.read_bytes(), ("best", ATTACK)
     for content, disputed in ((b"{}", [place]), (whole, []), (None, []), (whole, [])):
         path.unlink() if content is None else path.write_bytes(content)
-        reading.follow()
-        assert not reading.follow() and list(reading.state.disputed) == disputed
+        reading.read()
+        before = reading.state
+        assert not reading.read() and reading.state is before and list(reading.state.disputed) == disputed
     assert asked[9:] == [place] * 3
 
 
@@ -280,13 +280,13 @@ def test_a_record_that_no_event_tells_of_is_read_again_when_it_is_mended(run):
     log = [line for line in run.events.read_text().splitlines() if f'"attack":"{ATTACK}"' not in line]
     run.events.write_text("\n".join(log) + "\n")
     path = run.result("best", ATTACK)
-    whole, reading = path.read_bytes(), results.Reading(run)
+    whole, reading = path.read_bytes(), run_reader.RunReader(run)
     path.write_bytes(b"{}")
-    reading.follow()
-    assert ("best", ATTACK) in reading.whole().disputed and reading.whole() is reading.whole()
+    reading.read()
+    assert ("best", ATTACK) in reading.final().disputed and reading.final() is reading.final()
     path.write_bytes(whole)
-    reading.follow()
-    assert ATTACK in reading.whole().table["best"] and not reading.whole().disputed
+    reading.read()
+    assert ATTACK in reading.final().table["best"] and not reading.final().disputed
 
 
 @pytest.mark.parametrize("to", ["markdown", "csv", "latex", "html", "json"])
@@ -328,7 +328,7 @@ def test_records_behind_a_link_are_not_read(run, tmp_path, part):
     elsewhere = tmp_path / "elsewhere"
     (run.path / part).rename(elsewhere)
     (run.path / part).symlink_to(elsewhere)
-    state = results.load(run)
+    state = run_reader.load(run)
     assert len(state.disputed) == 9 and not state.table.get("best")
     (side,) = sides([run], NOW)
     assert not side.records
@@ -360,7 +360,7 @@ def test_the_attacks_that_bound_the_worst_case_are_those_of_the_registry_which_t
 
 @pytest.mark.parametrize("off", [0.0, 3e-7, 8e-7, 1e-5])
 def test_what_is_no_share_in_the_log_is_none_in_a_status(original, off):
-    cell = results.load(RunDir(original / CRDND)).table["best"]["clean"]
+    cell = run_reader.load(RunDir(original / CRDND)).table["best"]["clean"]
     cell = msgspec.structs.replace(cell, accuracy=(580 + off) / 597)
     told = Status(run=CRDND, phase="done", results={"best": {"clean": cell.accuracy}}, results_n=cell.n)
     assert bool(agreement.of_status(told)) == ("no share" in agreement.contradiction(cell)) == (off > 5e-7)

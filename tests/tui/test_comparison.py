@@ -9,9 +9,9 @@ from crdnd_tui.compare.comparison import DROP
 from crdnd_tui.compare.comparison_side import across, labels, reason
 from crdnd_tui.compare.comparison_view import Look, Shown
 from crdnd_tui.core import format
-from crdnd_tui.core.images import Images
 from crdnd_tui.core.marks import Marked
 from crdnd_tui.core.palette import DARK
+from crdnd_tui.core.result_files import Images
 from crdnd_tui.core.state import RunState
 from crdnd_tui.tui.widgets import differences, result_grid
 from crdnd_tui.tui.widgets.result_grid import View

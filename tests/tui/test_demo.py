@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import engine_process, launch, library, results
+from crdnd_tui.core import engine_process, launch, library, run_reader
 from crdnd_tui.core.session import Session
 from crdnd_tui.tui.demo import recording
 from crdnd_tui.tui.demo import replay as demo
@@ -93,7 +93,7 @@ def test_a_finished_run_is_there_at_once_and_one_is_at_work(session):
         assert found[playing].name == "demo quickstart"
         assert all(RUN_ID.fullmatch(name) for name in found)
         assert max(found) == playing  # newest first
-        assert abs(results.load(RunDir(shown.runs / playing)).started - time.time()) < 20
+        assert abs(run_reader.load(RunDir(shown.runs / playing)).started - time.time()) < 20
         assert find(shown.runs, playing[:20]).id == playing
 
 
@@ -101,7 +101,7 @@ def test_it_grows_to_a_whole_table_and_ends(session):
     with demonstration(session, AT_ONCE) as (shown, playing):
         run = RunDir(shown.runs / playing)
         wait_until(lambda: rows(shown)[playing].state == "done" and not engine_process.alive(run))
-        state, status = results.load(run), rows(shown)[playing].status
+        state, status = run_reader.load(run), rows(shown)[playing].status
         assert (state.phase, state.unknown, state.damaged) == ("finished", 0, 0)
         assert len(state.table["best"]) == len(status.results["best"]) == 9
         assert (status.epoch, status.epochs, status.step, status.total_steps) == (40, 40, 680, 680)
@@ -128,7 +128,7 @@ def test_the_stop_file_stops_it_as_an_engine(session):
         run = RunDir(shown.runs / playing)
         launch.ask_to_stop(run)
         wait_until(lambda: rows(shown)[playing].state == "stopped" and not engine_process.alive(run))
-        state = results.load(run)
+        state = run_reader.load(run)
         assert (state.phase, state.reason) == ("stopped", "stop file")
 
 

@@ -1,46 +1,23 @@
-"""What is read of result files: one bit for each image, or none that cannot be trusted."""
+"""What is read of result files: one bit for each image."""
 
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crdnd_tui.compare.compared import Compared
-from crdnd_tui.core.images import Images, read
+from crdnd_tui.core.result_files import Images
 from crdnd_tui.core.session import Session
-from engine.spec.outcomes import confusion, pack
+from engine.spec.outcomes import confusion
 from tests.tui.pilot import recorded
-
-
-def content(bits, **more):
-    record = {"n": len(bits), "accuracy": sum(bits) / len(bits), "robust": pack(bits), "indices_sha256": "i"}
-    return json.dumps(record | {"data_sha256": "d", "weights_sha256": "w", "predicted": [1, 2]} | more).encode()
+from tests.tui.sides import classified, seen
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=200))
 def test_only_counts_images_right_in_one_alone(pairs):
-    first, second = (read(content(list(bits))) for bits in zip(*pairs, strict=True))
+    first, second = (seen("".join("01"[bit] for bit in bits)) for bits in zip(*pairs, strict=True))
     assert first.only(second) == (pairs.count((True, False)), pairs.count((False, True)))
     assert first.count == sum(one for one, _ in pairs)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        {"robust": "zz"}, {"robust": ""}, {"robust": "c0c0"}, {"robust": "ff"}, {"robust": "80"}, {"accuracy": 0.5},
-        {"n": 9}, {"n": 0}, {"n": -3},
-    ],
-)  # fmt: skip
-def test_bits_that_do_not_fit_are_left_out(damage):
-    found = read(content([True, True, False], **damage))
-    assert (found.right, found.indices, found.weights) == (None, "i", "w")
-    assert found.only(found) is None
-
-
-@pytest.mark.parametrize("damaged", [None, b"", b"{", b"[]", b'{"n": "three"}', b"[" * 100_000, b"\xff"])
-def test_what_is_no_record_is_none(damaged):
-    assert read(damaged) is None
 
 
 def test_unknown_hashes_are_not_the_same_images():
@@ -91,42 +68,15 @@ def test_what_is_judged_anew_is_read_anew(tmp_path):
     assert after.record("best", "autoattack").count == after.record("best", "clean").count
 
 
-def judged(labels, guesses):
-    """A record as the engine writes it."""
-    bits = [label == guess for label, guess in zip(labels, guesses, strict=True)]
-    return read(
-        content(
-            bits, predicted=list(guesses), counts=[labels.count(k) for k in range(3)],
-            confusion=confusion(labels, guesses, 3),
-        )
-    )  # fmt: skip
-
-
 @given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=60))
 def test_images_of_a_class_are_counted_without_their_labels(triples):
     labels, first, second = (list(part) for part in zip(*triples, strict=True))
-    here, there = judged(labels, first), judged(labels, second)
-    assert here.confusion == tuple(map(tuple, confusion(labels, first, 3)))
-    for k in range(3):
+    here, there = classified(labels, first), classified(labels, second)
+    assert here.confusion == tuple(map(tuple, confusion(labels, first, len(here.counts))))
+    for k in range(min(len(here.counts), len(there.counts))):
         mine = [(label == one, label == two) for label, one, two in triples if label == k]
         assert here.only_of(there, k) == (mine.count((True, False)), mine.count((False, True)))
     assert here.only_of(there, 3) is None
-
-
-@pytest.mark.parametrize(
-    "damage", [{"confusion": [[9, 0], [0, 9]]}, {"confusion": [[1]]}, {"confusion": [[-1, 2], [0, 1]]}, {"counts": []}]
-)
-def test_confusions_of_images_that_do_not_exist_are_left_out(damage):
-    whole = {"predicted": [0, 1, 0], "counts": [1, 2], "confusion": [[1, 0], [1, 1]]}
-    assert read(content([True, True, False], **whole)).confusion == ((1, 0), (1, 1))
-    found = read(content([True, True, False], **whole | damage))
-    assert found.confusion == () and found.only_of(found, 0) is None and found.count == 2
-
-
-@pytest.mark.parametrize("predicted", [[0, 1], [0, 1, 99_999], [1, 1, 0], []])
-def test_predictions_that_do_not_fit_the_bits_are_not_believed(predicted):
-    found = read(content([True, True, False], predicted=predicted, counts=[1, 2], confusion=[[1, 0], [1, 1]]))
-    assert found.only_of(found, 0) is None
 
 
 def test_a_record_that_is_mended_has_its_bits_again(tmp_path):

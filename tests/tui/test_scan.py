@@ -1,6 +1,7 @@
 """Looking at the runs folder again and again: every change is seen, and what did not change is not read."""
 
 import fcntl
+import json
 import platform
 from pathlib import Path
 
@@ -129,6 +130,7 @@ def test_a_copy_with_another_seed_is_known_by_its_weights(tmp_path: Path) -> Non
     for name, digest in (("a", "x"), ("b", "x"), ("c", "y")):
         made = make(tmp_path, name, group_hash="g", results=results, results_n=10)
         made.result("best", "clean").parent.mkdir(parents=True)
-        made.result("best", "clean").write_text(f'{{"weights_sha256": "{digest}"}}')
+        record = {"checkpoint": "best", "attack": "clean", "accuracy": 0.5, "weights_sha256": digest}
+        made.result("best", "clean").write_text(json.dumps(record))
     twins = {row.id: row.summary.twin for row in look(Scanner(tmp_path)).rows}
     assert (sorted(filter(None, twins.values())), twins["c"]) in ((["a"], ""), (["b"], ""))

@@ -7,7 +7,7 @@ import re
 from typing import Literal, NamedTuple
 
 from crdnd_tui.core.narrate import Narrator
-from crdnd_tui.core.results import fair
+from crdnd_tui.core.run_reader import believed_events
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import display
 from engine.spec.deaths import MODULES
@@ -49,7 +49,7 @@ def told(content: bytes, *, whole: bool, state: RunState) -> tuple[LogLine, ...]
             continue
         for event in decode([words.encode("utf-8", "replace")]).events or _found(words, known):
             weight: Weight = "warning" if isinstance(event, Warned) else "event"
-            told_now = narrator.lines(fair([event], state), state)
+            told_now = narrator.lines(believed_events([event], state), state)
             shown += [LogLine(time, display(_LEFT.sub("", line), 1000), weight) for line in told_now]
     return tuple(shown[-KEEP:])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crdnd_tui.core import engine_process, library
 from crdnd_tui.core.library import Summary
-from crdnd_tui.core.results import Reading
+from crdnd_tui.core.run_reader import RunReader
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.tui.monitor.log_lines import LogLine, told
@@ -58,8 +58,8 @@ class Tracker:
 
     def __init__(self, run: RunDir) -> None:
         self.run = run
-        self._source = Reading(run)
-        self._teacher: Reading | None = None
+        self._source = RunReader(run)
+        self._teacher: RunReader | None = None
         self._look = Look(id=display(run.id), path=run.path)
         self._looked = -1e18
         self._log_stamp: tuple[int, int] = (-1, -1)
@@ -71,7 +71,9 @@ class Tracker:
             return self._poll(now, force)
 
     def _poll(self, now: float, force: bool) -> Look | None:
-        changed = self._source.follow()
+        before = self._source.state
+        self._source.read()
+        changed = self._source.state is not before
         teacher = self._read_teacher()
         summary, facts, log = self._look.summary, self._look.facts, self._look.log
         if force or abs(now - self._looked) >= LOOK_EVERY or changed:
@@ -80,7 +82,7 @@ class Tracker:
             if not facts.method and not facts.judges_only:
                 facts = read_facts(self.run, summary)
             log = self._read_log(log)
-        state = self._source.state if self._living(summary) else self._source.whole()
+        state = self._source.state if self._living(summary) else self._source.final()
         look = Look(
             id=self._look.id, path=self.run.path, summary=summary, facts=facts, state=state, teacher=teacher, log=log
         )
@@ -99,8 +101,8 @@ class Tracker:
             self._teacher = None
             return None
         if self._teacher is None or self._teacher.run.id != name:
-            self._teacher = Reading(RunDir(self.run.path.parent / name))
-        self._teacher.follow()
+            self._teacher = RunReader(RunDir(self.run.path.parent / name))
+        self._teacher.read()
         return self._teacher.state
 
     def _read_log(self, before: tuple[LogLine, ...]) -> tuple[LogLine, ...]:
