@@ -3,7 +3,7 @@
 import pytest
 import tomli
 
-from crdnd_tui.core.draft import Draft, DraftError, number
+from crdnd_tui.tui.form.draft import Draft, DraftError, number
 from tests.tui.pilot import HERE
 
 TEXT = """# why this run

@@ -6,11 +6,10 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from crdnd_tui.core import kinds
-from crdnd_tui.core.kinds import Option
-from crdnd_tui.tui.form import form
+from crdnd_tui.tui.form import form, kinds
 from crdnd_tui.tui.form.editing import Editing
 from crdnd_tui.tui.form.form import NONE, TABS, Form, Sources
+from crdnd_tui.tui.form.kinds import Option
 from engine.spec import attacks, data, methods, models, toml
 from engine.spec.base import Spec
 from engine.spec.config import RunConfig

@@ -2,8 +2,7 @@
 
 import pytest
 
-from crdnd_tui.core import kinds
-from crdnd_tui.tui.form import form
+from crdnd_tui.tui.form import form, kinds
 from crdnd_tui.tui.screens.new.desk import Desk
 from crdnd_tui.tui.widgets.control import Choice, Line, Tick
 from crdnd_tui.tui.widgets.foot import Foot

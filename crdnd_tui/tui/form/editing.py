@@ -12,10 +12,9 @@ from typing import Any
 import tomli
 from pydantic import ValidationError
 
-from crdnd_tui.core import kinds
-from crdnd_tui.core.draft import Draft
 from crdnd_tui.core.text import display
-from crdnd_tui.tui.form import form
+from crdnd_tui.tui.form import form, kinds
+from crdnd_tui.tui.form.draft import Draft
 from crdnd_tui.tui.form.form import MACHINE, NONE, Entry, Form, Key, Sources
 from engine.spec import explain
 from engine.spec.config import RunConfig

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic.fields import FieldInfo
 
-from crdnd_tui.core import kinds
-from crdnd_tui.core.kinds import Option, Shape
+from crdnd_tui.tui.form import kinds
+from crdnd_tui.tui.form.kinds import Option, Shape
 from engine.spec.base import Spec
 from engine.spec.config import SOURCES, RunConfig
 from engine.spec.robustbench import models

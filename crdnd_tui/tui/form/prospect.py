@@ -7,8 +7,8 @@ from pathlib import Path
 from crdnd_tui.core import forecast, library, presets
 from crdnd_tui.core.forecast import NOTHING, Forecast, Past
 from crdnd_tui.core.format import duration, flops, size
-from crdnd_tui.core.kinds import Option
 from crdnd_tui.core.text import one_line
+from crdnd_tui.tui.form.kinds import Option
 from engine.spec import files, folders
 from engine.spec.config import RunConfig
 from engine.spec.estimate import Estimate, estimate

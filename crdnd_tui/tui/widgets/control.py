@@ -12,9 +12,9 @@ from textual.reactive import Reactive
 from textual.widget import Widget
 from textual.widgets import Input
 
-from crdnd_tui.core.kinds import Option
 from crdnd_tui.core.palette import Palette, named
 from crdnd_tui.core.text import one_line
+from crdnd_tui.tui.form.kinds import Option
 
 LONGEST = 400  # characters of one value
 ASIDE = 12  # cells; less room shows none of it

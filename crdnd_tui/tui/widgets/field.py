@@ -6,9 +6,9 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.widget import Widget
 
-from crdnd_tui.core import kinds
 from crdnd_tui.core.palette import named
 from crdnd_tui.core.text import one_line, pad
+from crdnd_tui.tui.form import kinds
 from crdnd_tui.tui.form.form import NONE, Entry
 from crdnd_tui.tui.widgets.control import Choice, Control, Line, Tick, Toggle
 

@@ -11,9 +11,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 
-from crdnd_tui.core.kinds import Option
 from crdnd_tui.core.palette import named
 from crdnd_tui.core.text import display, one_line
+from crdnd_tui.tui.form.kinds import Option
 
 
 class Pick(ModalScreen[str | None]):

@@ -13,14 +13,14 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
 from crdnd_tui.core import forecast, presets
-from crdnd_tui.core.draft import DraftError
 from crdnd_tui.core.forecast import Past
-from crdnd_tui.core.kinds import Option
 from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.dialogs.question import Question
 from crdnd_tui.tui.form import form, prospect
+from crdnd_tui.tui.form.draft import DraftError
 from crdnd_tui.tui.form.editing import Editing
 from crdnd_tui.tui.form.form import Entry, Key, Sources
+from crdnd_tui.tui.form.kinds import Option
 from crdnd_tui.tui.form.prospect import Prospect
 from crdnd_tui.tui.screen import LabScreen
 from crdnd_tui.tui.screens.new.panels import estimate_text, help_text

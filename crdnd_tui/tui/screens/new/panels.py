@@ -2,10 +2,9 @@
 
 from rich.text import Text
 
-from crdnd_tui.core import kinds
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.text import display, one_line, pad
-from crdnd_tui.tui.form import prospect
+from crdnd_tui.tui.form import kinds, prospect
 from crdnd_tui.tui.form.editing import Editing
 from crdnd_tui.tui.form.form import MACHINE, Entry
 from crdnd_tui.tui.form.prospect import Prospect

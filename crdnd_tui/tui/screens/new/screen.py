@@ -16,12 +16,12 @@ from textual.content import Content
 
 from crdnd_tui.core import cost_summary, presets, starting
 from crdnd_tui.core.crews import invitation
-from crdnd_tui.core.draft import DraftError
 from crdnd_tui.core.starting import Start
 from crdnd_tui.core.text import display
 from crdnd_tui.queue import actions
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.tui.dialogs.question import Ask, Question
+from crdnd_tui.tui.form.draft import DraftError
 from crdnd_tui.tui.form.editing import Editing
 from crdnd_tui.tui.screens.new.desk import Desk, PresetWanted
 from crdnd_tui.tui.widgets.control import Line

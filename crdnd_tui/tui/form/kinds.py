@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from crdnd_tui.core.draft import number
+from crdnd_tui.tui.form.draft import number
 from engine.spec.base import Pixels, Spec
 
 Kind = Literal["text", "number", "radius", "list", "switch", "choice"]
