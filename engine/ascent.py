@@ -92,15 +92,19 @@ def ascend_by_protocol(
 
 
 def ascend_with_restarts(
-    net: nn.Module,
     loss: LogitLoss,
+    net: nn.Module,
     x: Images,
     y: Labels,
     threat_model: ThreatModel,
     spec: Restarted,
-    standing: Mask | None,
+    standing: Mask | None = None,
 ) -> Images:
-    """Of each image the first restart that is misclassified; the last restart where none is."""
+    """Of each image the first restart that is misclassified; the last restart where none is.
+
+    `standing`: the images to attack by protocol `worst`, each until its first iterate that is misclassified; None is
+    last_iterate.
+    """
     x_adv = ascend_by_protocol(net, loss, x, y, threat_model, spec, standing)
     for _ in range(spec.restarts - 1):
         survives = still_correct(net, x_adv, y, standing)

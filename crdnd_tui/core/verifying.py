@@ -119,7 +119,7 @@ def heard(raw: bytes) -> Word | None:
 
 def verify_command(run: RunDir, flags: Sequence[str]) -> list[str]:
     """How the engine is started; -P, so that no `engine` of the working folder is mistaken for ours."""
-    return [sys.executable, "-P", "-m", "engine.verify.main", str(run.path), *flags]
+    return [sys.executable, "-P", "-m", "engine.verify", str(run.path), *flags]
 
 
 def environment() -> dict[str, str]:

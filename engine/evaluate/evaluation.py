@@ -48,7 +48,7 @@ from engine.types import Split
 log = logging.getLogger("crdnd")
 Say = Callable[[Event], None]
 T = TypeVar("T")
-EVALUATED = ("checkpoint", "attack", "accuracy", "n", "of", "low", "high", "seconds", "spec", "per_class", "details")
+EVALUATED = ("checkpoint", "attack", "accuracy", "low", "high", "n", "of", "seconds", "per_class", "details", "spec")
 """What the event of an attack says of its record."""
 
 

@@ -38,6 +38,11 @@ class CheckResult(NamedTuple):
     verdict: Verdict
     words: str
 
+    @classmethod
+    def of(cls, what: str, wrong: str, words: str) -> "CheckResult":
+        """It fails because of what is `wrong`; where that is empty, it holds."""
+        return cls(what, FAILS, wrong) if wrong else cls(what, HOLDS, words)
+
 
 def describe(spec: AttackSpec | None, context: EvaluationContext) -> dict[str, Any]:
     """The attack in full, as it is recorded; None is no attack."""

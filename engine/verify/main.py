@@ -1,8 +1,8 @@
-"""python -P -m engine.verify.main RUN_FOLDER: do the stored numbers hold?
+"""python -P -m engine.verify RUN_FOLDER: do the stored numbers hold?
 
-Holds the folder against itself and its data, then judges the saved student again in a temporary folder, with the same
-attacks, seed, batches and images, and compares image by image. One line of JSON for each check; the run is only read.
-Exit 0 the numbers hold, 1 they do not or nothing can be said of them, 2 no run, 3 stopped.
+Holds the folder against itself and its data, then evaluates the saved student again in a temporary folder, with the
+same attacks, seed, batches and images, and compares image by image. One line of JSON for each check; the run is only
+read. Exit 0 the numbers hold, 1 they do not or nothing can be said of them, 2 no run, 3 stopped.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from engine.spec.errors import ConfigError, CrdndError, brief
 from engine.spec.machine import Machine
 from engine.spec.training import Evaluation
 from engine.teachers import saved
-from engine.verify import audit, course, court, exhibits, judged_again
-from engine.verify.court import Court, Wanted
+from engine.verify import verify_files, verify_gallery, verify_log, verify_repeat
+from engine.verify.verify_repeat import Repetition
 
 HELD, FAILED, REFUSED, STOPPED = 0, 1, 2, 3
 NEVER = Path("/nonexistent/stop")  # only signals stop a verification
@@ -35,36 +35,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = _parser().parse_args(arguments)
     interrupt = Interrupt(NEVER)
     interrupt.listen()
-    findings: list[CheckResult] = []
+    results: list[CheckResult] = []
     try:
-        for finding in verify(flags, interrupt):
-            findings.append(finding)
-            _say({"event": "checked", **finding._asdict()})
+        for result in verify(flags, interrupt):
+            results.append(result)
+            _say({"event": "checked", **result._asdict()})
     except Stopped as stop:
         _say({"event": "stopped", "reason": stop.reason})
         return STOPPED
-    except CrdndError as error:
-        _say({"event": "failed", "message": str(error).replace("\n  ", " ")})
+    except (CrdndError, OSError) as error:
+        message = str(error).replace("\n  ", " ")
+        if isinstance(error, OSError):
+            message = f"{error.strerror or error}: {error.filename or flags.run}"
+        _say({"event": "failed", "message": message})
         return REFUSED
-    except OSError as error:
-        _say({"event": "failed", "message": f"{error.strerror or error}: {error.filename or flags.run}"})
-        return REFUSED
-    verdict, words = conclude(findings, not_repeated(flags, findings))
+    verdict, words = conclude(results, not_repeated(flags, results))
     _say({"event": "verdict", "verdict": verdict, "words": words})
     return HELD if verdict == HOLDS else FAILED
 
 
-def conclude(findings: Sequence[CheckResult], left_out: str = "") -> tuple[Verdict, str]:
+def conclude(results: Sequence[CheckResult], left_out: str = "") -> tuple[Verdict, str]:
     """The whole in one sentence, which ends with what was not repeated.
 
-    It holds when nothing fails, at least one judgement was repeated, and none came out otherwise or could not be.
+    It holds when nothing fails, at least one evaluation was repeated, and none came out otherwise or could not be.
     """
-    count = {kind: sum(finding.verdict == kind for finding in findings) for kind in (HOLDS, FAILS, UNKNOWN)}
+    count = {kind: sum(result.verdict == kind for result in results) for kind in (HOLDS, FAILS, UNKNOWN)}
     open_ = f"; {count[UNKNOWN]} cannot be said" if count[UNKNOWN] else ""
     open_ += f"; not repeated: {left_out}" if left_out else ""
     if count[FAILS]:
-        return FAILS, f"{count[FAILS]} of {len(findings)} checks do not hold{open_}"
-    again = [finding.verdict for finding in findings if finding.what.startswith("again ")]
+        return FAILS, f"{count[FAILS]} of {len(results)} checks do not hold{open_}"
+    again = [result.verdict for result in results if result.what.startswith("again ")]
     if HOLDS not in again:
         return UNKNOWN, f"{count[HOLDS]} checks hold, but no judgement is confirmed{open_}"
     if UNKNOWN in again:
@@ -72,32 +72,23 @@ def conclude(findings: Sequence[CheckResult], left_out: str = "") -> tuple[Verdi
     return HOLDS, f"{count[HOLDS]} checks hold, {len(again)} of them judged again{open_}"
 
 
-def not_repeated(flags: argparse.Namespace, findings: Sequence[CheckResult]) -> str:
-    """In words, which computations of the run none of these findings is about."""
+def not_repeated(flags: argparse.Namespace, results: Sequence[CheckResult]) -> str:
+    """In words, which computations of the run none of these results is about."""
     _run, config = saved.read_run(flags.run)
-    made = {finding.what for finding in findings}
-    judged, why = config.evaluation.checkpoints, " (--quick)" if flags.quick else " (--attack)" if flags.attack else ""
-
-    def lacks(name: str) -> bool:
-        return not any(f"{name} {checkpoint}" in made for checkpoint in judged)
-
-    left = ["training"] if isinstance(config, RunConfig) else []
+    made, evaluation, left = {result.what for result in results}, config.evaluation, list[str]()
     if isinstance(config, RunConfig):
         every, last = config.selection.every, config.training.epochs
         due = [epoch for epoch in range(1, last + 1) if not epoch % every or epoch == last]
-        open_ = [epoch for epoch in due if f"validation of epoch {epoch}" not in made]
-        left += [f"validation of {_epochs(open_)}"] if open_ else []
+        epochs = [str(epoch) for epoch in due if f"validation of epoch {epoch}" not in made]
+        told = f"epoch{'s' * (len(epochs) > 1)} {', '.join(epochs)}" if len(epochs) <= SOME else f"{len(epochs)} epochs"
+        left += ["training"] + ([f"validation of {told}"] if epochs else [])
         left += ["the teacher's measurement"] if config.teacher and "teacher measured" not in made else []
-    left += ["probes"] if config.evaluation.suspect and lacks("probes") else []
-    keys = ["clean", *(attack.key for attack in config.evaluation.attacks)]
-    left += [f"{key}{why}" for key in keys if any(f"again {checkpoint} {key}" not in made for checkpoint in judged)]
+    if evaluation.suspect and made.isdisjoint(f"probes {c}" for c in evaluation.checkpoints):
+        left.append("probes")
+    why = " (--quick)" if flags.quick else " (--attack)" if flags.attack else ""
+    for key in ("clean", *(attack.key for attack in evaluation.attacks)):
+        left += [] if made.issuperset(f"again {c} {key}" for c in evaluation.checkpoints) else [f"{key}{why}"]
     return ", ".join(left)
-
-
-def _epochs(epochs: Sequence[int]) -> str:
-    if len(epochs) > SOME:
-        return f"{len(epochs)} epochs"
-    return f"epoch{'s' * (len(epochs) > 1)} {', '.join(map(str, epochs))}"
 
 
 def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[CheckResult]:
@@ -105,7 +96,7 @@ def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[CheckRes
     run, config = saved.read_run(flags.run)
     rundir.check(run)
     chosen = _chosen(config.evaluation, flags.attack or (), quick=flags.quick)
-    stored = audit.read(run, config)
+    stored = verify_files.read(run, config)
     facts = stored.facts
     threads = flags.threads or (facts.get("threads") if isinstance(facts.get("threads"), int) else None)
     layout = facts.get("layout") if flags.device is None and facts.get("layout") in FORMATS else None
@@ -117,25 +108,34 @@ def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[CheckRes
         here = asked | {"runs": flags.runs or str(run.path.parent)}
         machine = Machine.model_validate({key: value for key, value in here.items() if value is not None})
     yield from stored.findings
-    yield from audit.hashes(stored)
-    yield from audit.told(stored)
-    yield from course.check(stored)
-    source, found = court.source_of(stored, machine)
+    yield from verify_files.check_hashes(stored)
+    yield from verify_files.check_records(stored)
+    yield from verify_log.check(stored)
+    source, found = verify_repeat.source_of(stored, machine)
     yield from found
     try:
         dataset = saved.load_data(config.data, machine)
     except (CrdndError, OSError) as error:
-        yield from exhibits.look(run, config, stored.digests, None)
+        yield from verify_gallery.check(stored, None)
         yield CheckResult("data", UNKNOWN, f"is not here, so nothing is judged again: {brief(error)}")
         return
-    identity, found = audit.data(stored, dataset)
+    identity, found = verify_files.check_data(stored, dataset)
     yield from found
-    yield from audit.figures(stored, dataset, identity)
-    yield from exhibits.look(run, config, stored.digests, dataset)
-    shared = Court(stored=stored, dataset=dataset, identity=identity, machine=machine, interrupt=interrupt, say=_say,
-                  source=source)  # fmt: skip
-    yield from judged_again.of_data(shared)
-    yield from judged_again.again(shared, Wanted(chosen, everything=not (flags.quick or flags.attack)))
+    yield from verify_files.check_figures(stored, dataset, identity)
+    yield from verify_gallery.check(stored, dataset)
+    repetition = Repetition(
+        stored=stored,
+        dataset=dataset,
+        identity=identity,
+        machine=machine,
+        source=source,
+        attacks=chosen,
+        everything=not (flags.quick or flags.attack),
+        pause=interrupt.pause,
+        say=_say,
+    )
+    yield from verify_repeat.check_data(repetition)
+    yield from verify_repeat.repeat(repetition)
 
 
 def _chosen(evaluation: Evaluation, named: Sequence[str], *, quick: bool) -> list[AttackSpec]:
@@ -149,9 +149,7 @@ def _chosen(evaluation: Evaluation, named: Sequence[str], *, quick: bool) -> lis
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m engine.verify.main", description="Do the stored numbers of a run hold?"
-    )
+    parser = argparse.ArgumentParser(prog="python -m engine.verify", description="Do the stored numbers of a run hold?")
     parser.add_argument("run", type=Path, help="a run folder; it is only read")
     parser.add_argument("--attack", action="append", help="judge again by this one only; may be said several times")
     parser.add_argument("--quick", action="store_true", help="judge again on clean images and by one gradient attack")
@@ -165,7 +163,3 @@ def _parser() -> argparse.ArgumentParser:
 def _say(line: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

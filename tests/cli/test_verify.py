@@ -116,5 +116,5 @@ def test_ctrl_c_stops_the_engine_and_says_so(runs, engine, capsys, tmp_path, mon
 
 def test_the_engine_is_ours_whatever_lies_in_the_working_folder():
     command = verifying.verify_command(RunDir(Path("/some/run")), ("--quick",))
-    assert command == [sys.executable, "-P", "-m", "engine.verify.main", "/some/run", "--quick"]
+    assert command == [sys.executable, "-P", "-m", "engine.verify", "/some/run", "--quick"]
     assert (launch.ROOT / "engine" / "verify" / "main.py").is_file()

@@ -12,7 +12,7 @@ from engine.spec.base import Pixels
 from engine.spec.events import Event
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation
-from tests.engine.subjects import subject, trained
+from tests.engine.subjects import assemble, short_autoattack, subject, trained
 
 EVALUATION = Evaluation(
     attacks=(
@@ -26,22 +26,11 @@ EVALUATION = Evaluation(
 )
 NEAR = ThreatModel(epsilon=Pixels(0.1))
 IMAGES = 45  # six batches: the last round of two ranks is whole, that of four is not
-assemble = autoattack.assemble
-
-
-def short(context, outputs) -> dict:
-    """AutoAttack with few iterations: what is tested is the loop."""
-    parts = assemble(context, outputs)
-    for name, part in parts.items():
-        part.n_iter = part.n_iter_orig = part.n_queries = 4
-        if name in {"apgd-t", "fab-t"}:
-            part.n_target_classes = 2
-    return parts
 
 
 def judge(ranks: Ranks, folder: Path, stop_after: int | None = None) -> tuple[list[str], str]:
     """The events and why it stopped, if it did; the last rank is stopped after so many forward passes of its own."""
-    autoattack.assemble = short
+    autoattack.assemble = short_autoattack
     said: list[Event] = []
     passes = 0
 

@@ -6,18 +6,24 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
+from engine.evaluate import autoattack
 from engine.evaluate.context import EvaluationContext, EvaluationSubject, Interruptible
-from engine.evaluate.evaluation import subset
+from engine.evaluate.evaluation import evaluate, subset
 from engine.runtime.device import state_hash
 from engine.spec.attacks import ThreatModel
 from engine.spec.base import Pixels
+from engine.spec.events import Event
+from engine.spec.outcomes import Outcome, pack, summarise
 from engine.spec.rundir import RunDir
+from engine.spec.training import Evaluation
 from engine.types import Split
 
 CLASSES = tuple("abcdefghij")
+BALL = ThreatModel(epsilon=Pixels(0.1))
 
 
 @cache
@@ -110,12 +116,76 @@ def context(
         labels=split.labels,
         classes=10,
         device=torch.device("cpu"),
-        threat_model=ThreatModel(epsilon=Pixels(0.1)),
+        threat_model=BALL,
         batch_size=20,
         seed=3,
         gallery=torch.arange(n),
     )
     return replace(made, **changes)
+
+
+class Cut(BaseException):
+    """Somebody pulled the plug."""
+
+
+def cut_after(passes: int | None) -> Callable[[], None]:
+    """A pause that raises Cut before the forward pass after so many; None never does."""
+    left = [passes]
+
+    def pause() -> None:
+        if left[0] is not None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Cut
+
+    return pause
+
+
+assemble = autoattack.assemble
+
+
+def short_autoattack(context: EvaluationContext, outputs: int) -> dict[str, Any]:
+    """AutoAttack's parts with few iterations: what is tested is the loop."""
+    parts = assemble(context, outputs)
+    for part in parts.values():
+        part.n_queries, part.n_iter, part.n_iter_orig, part.n_target_classes = 20, 4, 4, 2
+    return parts
+
+
+def evaluated(
+    path: Path, who: EvaluationSubject, evaluation: Evaluation, threat_model: ThreatModel = BALL, **how: Any
+) -> tuple[list[Event], RunDir]:
+    """What an evaluation into this folder says, and the folder."""
+    said: list[Event] = []
+    evaluate(who, evaluation, threat_model, folder(path), said.append, how.pop("pause", lambda: None), **how)
+    return said, RunDir(path)
+
+
+def outcome(labels: list[int], predicted: list[int], attack: str = "pgd", **changes: Any) -> Outcome:
+    """The record of an attack that left these predictions; three classes, or as many as there are labels."""
+    robust = [guess == label for guess, label in zip(predicted, labels, strict=True)]
+    figures = summarise(labels, predicted, robust, max([*labels, *predicted, 2]) + 1)
+    made = Outcome(
+        checkpoint="best",
+        attack=attack,
+        spec={"name": attack},
+        accuracy=figures.accuracy,
+        n=len(labels),
+        of=len(labels),
+        low=figures.interval.low,
+        high=figures.interval.high,
+        per_class=figures.per_class,
+        counts=figures.counts,
+        confusion=figures.confusion,
+        robust=pack(robust),
+        predicted=predicted,
+        indices_sha256="i",
+        data_sha256="d",
+        weights_sha256="w",
+        seconds=1.5,
+        device="cpu",
+    )
+    return msgspec.structs.replace(made, **changes)
 
 
 def folder(path: Path) -> RunDir:

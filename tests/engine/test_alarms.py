@@ -5,54 +5,33 @@ from pathlib import Path
 import pytest
 from torch import Tensor, nn
 
-from engine.evaluate.evaluation import evaluate
 from engine.evaluate.probes import finding
 from engine.evaluate.sanity_checks import believable, compare
 from engine.spec.attacks import FGSM, PGDSAT, PGDTRADES, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.events import Warned
 from engine.spec.marks import Finding, severity
-from engine.spec.outcomes import Outcome, pack
+from engine.spec.outcomes import Outcome
 from engine.spec.training import Evaluation
-from tests.engine.subjects import folder, subject, trained
+from tests.engine.subjects import evaluated, outcome, subject, trained
 
 N = 10_000
 SUITE = (FGSM(), PGDSAT(), PGDTRADES(), CWInf(), PGDRescaled(), AutoAttack())
 
 
+def left(attack: str, robust: int) -> Outcome:
+    """Of N images of class 0, so many are right."""
+    return outcome([0] * N, [int(i >= robust) for i in range(N)], attack)
+
+
 def marks(*accuracies: float, suite=SUITE) -> set[tuple[str, str]]:
     """Of a suite that leaves these per cent of the images; a stronger attack finds all that a weaker one finds."""
-    outcomes = {
-        spec.key: outcome(spec.key, round(share * N / 100)) for spec, share in zip(suite, accuracies, strict=True)
-    }
+    outcomes = {spec.key: left(spec.key, round(share * N / 100)) for spec, share in zip(suite, accuracies, strict=True)}
     return {(one.code, one.attack) for one in compare(outcomes, suite)}
 
 
 def found(accuracies: tuple[float, ...], **flags: bool) -> list[Finding]:
-    outcomes = {spec.key: outcome(spec.key, round(share * 100)) for spec, share in zip(SUITE, accuracies, strict=True)}
+    outcomes = {spec.key: left(spec.key, round(share * N / 100)) for spec, share in zip(SUITE, accuracies, strict=True)}
     return compare(outcomes, SUITE, **flags)
-
-
-def outcome(attack: str, robust: int) -> Outcome:
-    return Outcome(
-        checkpoint="best",
-        attack=attack,
-        spec={"name": attack},
-        accuracy=robust / N,
-        n=N,
-        of=N,
-        low=0.0,
-        high=1.0,
-        per_class=[],
-        counts=[],
-        confusion=[],
-        robust=pack([i < robust for i in range(N)]),
-        predicted=[0] * N,
-        indices_sha256="",
-        data_sha256="",
-        weights_sha256="",
-        seconds=0.0,
-        device="cpu",
-    )
 
 
 @pytest.mark.parametrize(
@@ -147,7 +126,6 @@ def test_a_gradient_that_is_not_finite_is_marked_for_its_sign_is_zero_and_the_at
         def forward(self, x: Tensor) -> Tensor:
             return self.net(x) + (x - x.detach()).flatten(1).abs().sqrt().sum(dim=1, keepdim=True)
 
-    said = []
     suite = Evaluation(attacks=(PGDSAT(steps=2),), batch_size=60, gallery=0)
-    evaluate(subject(Steep(), 100), suite, ThreatModel(), folder(tmp_path), said.append, lambda: None)
+    said, _ = evaluated(tmp_path, subject(Steep(), 100), suite, ThreatModel())
     assert ("non_finite", "") in {(event.code, event.attack) for event in said if isinstance(event, Warned)}

@@ -15,26 +15,11 @@ from engine.evaluate.attack_run import clean_predictions
 from engine.evaluate.context import AttackCheckpoint, AttackResult, EvaluationContext
 from engine.runtime.device import frozen_eval
 from engine.runtime.rng import isolated_rng
-from engine.spec.base import Pixels
-from tests.engine.subjects import context, images, pixels, trained
-
-EPSILON = Pixels(0.1)
-
-
-class Cut(BaseException):
-    """Somebody pulled the plug."""
+from tests.engine.subjects import BALL, Cut, context, cut_after, images, pixels, short_autoattack, trained
 
 
 def limited(net: nn.Module, n: int, *, after: int | None = None, batch_size: int = 10) -> EvaluationContext:
-    left = [after]
-
-    def pause() -> None:
-        if left[0] is not None:
-            left[0] -= 1
-            if left[0] < 0:
-                raise Cut
-
-    return context(net, n, pause=pause, batch_size=batch_size)
+    return context(net, n, pause=cut_after(after), batch_size=batch_size)
 
 
 def attacked(on: EvaluationContext, folder: Path | None = None, print_: str = "a") -> AttackResult:
@@ -45,21 +30,7 @@ def attacked(on: EvaluationContext, folder: Path | None = None, print_: str = "a
 
 @pytest.fixture
 def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same attacks with few iterations: what is tested is the loop."""
-    assemble = autoattack.assemble
-
-    def short(on: EvaluationContext, outputs: int) -> dict[str, object]:
-        parts = assemble(on, outputs)
-        for name, part in parts.items():
-            if name == "square":
-                part.n_queries = 20
-            else:
-                part.n_iter = part.n_iter_orig = 4
-            if name in {"apgd-t", "fab-t"}:
-                part.n_target_classes = 2
-        return parts
-
-    monkeypatch.setattr(autoattack, "assemble", short)
+    monkeypatch.setattr(autoattack, "assemble", short_autoattack)
 
 
 @pytest.mark.slow
@@ -67,7 +38,7 @@ def test_the_images_are_those_of_pyautoattack_bit_for_bit() -> None:
     net, (x, y) = trained(robust=True), pixels(24)
     ours = attacked(limited(net, 24, batch_size=16))
     with isolated_rng():
-        suite = Original(net, norm="Linf", eps=float(EPSILON), seed=3, version="standard", device="cpu")
+        suite = Original(net, norm="Linf", eps=float(BALL.epsilon), seed=3, version="standard", device="cpu")
         theirs, labels = suite.run_standard_evaluation(x, y, batch_size=16)
     net.zero_grad()
     assert torch.equal(ours.adversarial, theirs)

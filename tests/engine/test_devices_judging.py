@@ -16,7 +16,7 @@ from engine.spec.training import Evaluation
 from engine.teachers import load
 from engine.teachers.load import FrozenTeacher, TeacherSource
 from tests.engine.pretend import CPU, GPU, Pretended, copied, place
-from tests.engine.subjects import folder, images, subject, trained
+from tests.engine.subjects import folder, images, short_autoattack, subject, trained
 
 BALL = ThreatModel(epsilon=Pixels(0.1))
 ATTACKS = (
@@ -40,24 +40,12 @@ def gpu(monkeypatch: pytest.MonkeyPatch):
         yield
 
 
-def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
-    assemble = autoattack.assemble
-
-    def short(*args):
-        parts = assemble(*args)
-        for part in parts.values():
-            part.n_iter, part.n_queries = 3, 30
-        return parts
-
-    monkeypatch.setattr(autoattack, "assemble", short)
-
-
 @pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize(("protocol", "folded"), [("last_iterate", False), ("worst", True)])
 def test_every_attack_probe_and_picture_stays_on_the_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, folded: bool
 ):
-    shorter(monkeypatch)
+    monkeypatch.setattr(autoattack, "assemble", short_autoattack)
     net, teacher, said = place(trained(robust=True)), place(trained()), []
     suite = Evaluation(attacks=ATTACKS, batch_size=16, gallery=5, protocol=protocol)
     judged = subject(net, 24, teacher=teacher)._replace(device=GPU)

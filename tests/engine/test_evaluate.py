@@ -13,19 +13,30 @@ from torch import Tensor, nn
 
 from engine.evaluate import autoattack
 from engine.evaluate.context import EvaluationSubject
-from engine.evaluate.evaluation import accuracies, evaluate, subset
+from engine.evaluate.evaluation import accuracies, subset
 from engine.runtime.device import frozen_eval, full_precision, state_hash
 from engine.runtime.rng import isolated_rng
-from engine.spec.attacks import CW2, FGSM, PGDSAT, AutoAttack, CWInf, ThreatModel
+from engine.spec.attacks import CW2, FGSM, PGDSAT, AutoAttack, CWInf
 from engine.spec.base import Pixels
 from engine.spec.errors import CrdndError
 from engine.spec.events import AttackProgressed, Evaluated, Event, Warned
 from engine.spec.outcomes import decode, unpack
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation
-from tests.engine.subjects import Small, folder, images, pixels, subject, trained
+from tests.engine.subjects import (
+    BALL,
+    Cut,
+    Small,
+    cut_after,
+    evaluated,
+    folder,
+    images,
+    pixels,
+    short_autoattack,
+    subject,
+    trained,
+)
 
-NEAR = ThreatModel(epsilon=Pixels(0.1))
 QUICK = Evaluation(
     attacks=(
         FGSM(),
@@ -39,31 +50,10 @@ QUICK = Evaluation(
 )
 
 
-class Cut(BaseException):
-    """Somebody pulled the plug."""
-
-
-def go_on() -> None:
-    """Nobody wants to stop."""
-
-
-def cutter(after: int) -> Callable[[], None]:
-    left = [after]
-
-    def pause() -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise Cut
-
-    return pause
-
-
 def judge(
-    who: EvaluationSubject, run: RunDir, evaluation: Evaluation = QUICK, pause: Callable[[], None] = go_on
+    who: EvaluationSubject, run: RunDir, evaluation: Evaluation = QUICK, pause: Callable[[], None] = lambda: None
 ) -> list[Event]:
-    said: list[Event] = []
-    evaluate(who, evaluation, NEAR, run, said.append, pause)
-    return said
+    return evaluated(run.path, who, evaluation, pause=pause)[0]
 
 
 def told(events: list[Event]) -> list[Event]:
@@ -105,7 +95,7 @@ def test_every_attack_has_a_record_and_an_event_and_the_worst_case_is_that_of_th
     within = ["clean", "fgsm", "pgd_sat", "cw_inf"]  # CW_2 has another ball
     assert torch.equal(robust["worst"], torch.stack([robust[key] for key in within]).all(0))
     assert cells["worst"].spec["attacks"] == within
-    assert cells["fgsm"].spec["epsilon"] == str(NEAR.epsilon) and cells["cw_2"].details["median_l2"] > 0
+    assert cells["fgsm"].spec["epsilon"] == str(BALL.epsilon) and cells["cw_2"].details["median_l2"] > 0
     assert cells["clean"].details["max_logit"] > 1
     assert not list(run.evaluation.rglob("*.partial"))
     with torch.no_grad():
@@ -128,24 +118,16 @@ def test_an_attack_outside_the_threat_model_has_no_part_in_the_worst_case(tmp_pa
 def test_what_is_finished_is_said_again_and_not_done_again(tmp_path: Path) -> None:
     run, who = folder(tmp_path), subject(trained(robust=True), 50)
     first = judge(who, run)
-    again = judge(who, run, pause=cutter(0))  # not one forward pass
+    again = judge(who, run, pause=cut_after(0))  # not one forward pass
     assert told(again) == told(first)
     assert not any(isinstance(event, AttackProgressed) for event in again)
     other = who._replace(weights_sha256="e" * 64)
     with pytest.raises(Cut):
-        judge(other, run, pause=cutter(0))
+        judge(other, run, pause=cut_after(0))
 
 
 def test_a_killed_evaluation_ends_in_the_same_files_and_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assemble = autoattack.assemble
-
-    def short(context: object, outputs: int) -> dict[str, object]:
-        parts = assemble(context, outputs)
-        for name, part in parts.items():
-            setattr(part, "n_queries" if name == "square" else "n_iter", 3)
-        return {name: parts[name] for name in ("apgd-ce", "square")}
-
-    monkeypatch.setattr(autoattack, "assemble", short)
+    monkeypatch.setattr(autoattack, "assemble", short_autoattack)
     evaluation = QUICK.model_copy(update={"attacks": (*QUICK.attacks, AutoAttack()), "suspect": True})
     who = subject(trained(robust=True), 45, teacher=trained())
     whole = folder(tmp_path / "whole")
@@ -160,7 +142,7 @@ def test_a_killed_evaluation_ends_in_the_same_files_and_events(tmp_path: Path, m
     for place in sorted(generator.sample(range(passes[0]), 7)):
         run = folder(tmp_path / str(place))
         with pytest.raises(Cut):
-            judge(who, run, evaluation, cutter(place))
+            judge(who, run, evaluation, cut_after(place))
         assert told(judge(who, run, evaluation)) == story
         assert files(run) == files(whole)
 
@@ -170,7 +152,7 @@ def test_a_repeatedly_killed_evaluation_loses_no_finished_batch(tmp_path: Path) 
     longest = 3 + 2 * 10  # passes: the clean look, or a batch of an attack with its answers, with room
     for _ in range(60):
         try:
-            story = judge(who, run, QUICK, cutter(longest))
+            story = judge(who, run, QUICK, cut_after(longest))
         except Cut:
             continue
         break
@@ -238,7 +220,7 @@ def test_a_subset_is_stratified_and_a_smaller_one_lies_within_a_larger_one() -> 
 def test_validation_gives_the_accuracies_of_the_judgement_and_the_same_every_time(tmp_path: Path) -> None:
     net, who = trained(robust=True), subject(trained(robust=True), 50)
     said = {e.attack: e for e in judge(who, folder(tmp_path)) if isinstance(e, Evaluated)}
-    arguments = (net, images(50), QUICK.attacks, NEAR, 20, 0, torch.device("cpu"), go_on)
+    arguments = (net, images(50), QUICK.attacks, BALL, 20, 0, torch.device("cpu"), cut_after(None))
     found = accuracies(*arguments)
     assert list(found) == ["clean", "fgsm", "pgd_sat", "cw_inf", "cw_2"]
     for key, (accuracy, per_class) in found.items():
@@ -246,7 +228,7 @@ def test_validation_gives_the_accuracies_of_the_judgement_and_the_same_every_tim
         assert per_class == pytest.approx(said[key].per_class)
     assert accuracies(*arguments) == found
     with pytest.raises(Cut):
-        accuracies(*arguments[:-1], cutter(5))
+        accuracies(*arguments[:-1], cut_after(5))
 
 
 def test_arithmetic_is_float32_inside_and_as_before_outside() -> None:

@@ -14,7 +14,7 @@ from engine.evaluate import autoattack, outcomes
 from engine.evaluate import context as module
 from engine.evaluate.attack_run import clean_predictions, run_attack
 from engine.evaluate.context import AttackResult, EvaluationContext, Identity, folded_copy
-from engine.evaluate.evaluation import accuracies, evaluate
+from engine.evaluate.evaluation import accuracies
 from engine.evaluate.outcomes import HOLDS, compare_outcomes
 from engine.fast.folding import FoldedNet, FoldingError
 from engine.models import resnet
@@ -26,7 +26,7 @@ from engine.spec.events import Event, Warned
 from engine.spec.models import SmallResNet
 from engine.spec.outcomes import Outcome, decode
 from engine.spec.training import Evaluation
-from tests.engine.subjects import context, folder, images, pixels, subject
+from tests.engine.subjects import Cut, context, cut_after, evaluated, folder, images, pixels, short_autoattack, subject
 
 NEAR = ThreatModel(epsilon=Pixels(0.16))
 CPU = torch.device("cpu")
@@ -76,16 +76,7 @@ def attacked(where: EvaluationContext, spec: AttackSpec) -> AttackResult:
 
 @pytest.fixture(autouse=True)
 def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AutoAttack with few iterations."""
-    assemble = autoattack.assemble
-
-    def short(*args):
-        parts = assemble(*args)
-        for part in parts.values():
-            part.n_queries, part.n_iter, part.n_iter_orig, part.n_target_classes = 20, 4, 4, 2
-        return parts
-
-    monkeypatch.setattr(autoattack, "assemble", short)
+    monkeypatch.setattr(autoattack, "assemble", short_autoattack)
 
 
 @pytest.mark.parametrize("spec", SUITE[1:4], ids=lambda spec: spec.key)
@@ -157,9 +148,7 @@ class Branching(nn.Module):
 
 
 def judge(net: nn.Module, run: Path, evaluation: Evaluation = STEPPING, *, folded: bool) -> list[Event]:
-    said: list[Event] = []
-    evaluate(subject(net, 48), evaluation, NEAR, folder(run), said.append, lambda: None, folded=folded)
-    return said
+    return evaluated(run, subject(net, 48), evaluation, NEAR, folded=folded)[0]
 
 
 def record(run: Path, attack: str) -> Outcome:
@@ -227,23 +216,14 @@ def test_batches_of_exact_and_of_folded_attacks_are_not_mixed() -> None:
     assert prints[0] == json.dumps([described, identity, [0, 1], outcomes.versions(), "cpu"], sort_keys=True)
 
 
-class Cut(BaseException):
-    """Somebody pulled the plug."""
-
-
 @pytest.mark.parametrize("before", [False, True])
 def test_a_resumed_folded_evaluation_takes_over_folded_batches_only(tmp_path: Path, before: bool) -> None:
     """Killed in the last of four batches of twelve: what is done again depends on how the three were made."""
     one = STEPPING.model_copy(update={"attacks": STEPPING.attacks[1:]})
-    run, asked, left = tmp_path / "run", [], [4 + 3 * (5 + 1) + 2]  # the clean look, three batches, two steps
-
-    def pause() -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise Cut
-
+    run, asked = tmp_path / "run", []
+    pause = cut_after(4 + 3 * (5 + 1) + 2)  # the clean look, three batches, two steps
     with pytest.raises(Cut):
-        evaluate(subject(trained(), 48), one, NEAR, folder(run), lambda _: None, pause, folded=before)
+        evaluated(run, subject(trained(), 48), one, NEAR, pause=pause, folded=before)
     assert len(list(folder(run).partial("best", "cw_inf").glob("*.batch"))) == 3
     net = trained()
     net.register_forward_pre_hook(lambda _net, given: asked.append(len(given[0])))  # which the copy does not have

@@ -9,24 +9,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.evaluate.evaluation import evaluate
-from engine.spec.attacks import CW2, FGSM, PGD, ThreatModel
-from engine.spec.base import Pixels
+from engine.spec.attacks import CW2, FGSM, PGD
 from engine.spec.gallery import decode
 from engine.spec.outcomes import decode as decode_outcome
 from engine.spec.outcomes import unpack
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation
-from tests.engine.subjects import folder, images, pixels, subject, trained
+from tests.engine.subjects import BALL, evaluated, images, pixels, subject, trained
 
-NEAR = ThreatModel(epsilon=Pixels(0.1))
 SHOWN = Evaluation(attacks=(FGSM(), PGD(steps=3)), batch_size=16, gallery=20, suspect=False)
 
 
 def shown(path: Path, net: nn.Module, teacher: nn.Module | None, evaluation: Evaluation = SHOWN) -> RunDir:
-    run = folder(path)
-    evaluate(subject(net, 60, teacher=teacher), evaluation, NEAR, run, lambda _: None, lambda: None)
-    return run
+    return evaluated(path, subject(net, 60, teacher=teacher), evaluation)[1]
 
 
 def read(file: Path, offset: int, count: int) -> list[float]:
@@ -56,7 +51,7 @@ def test_pixels_and_probabilities_are_those_of_the_networks(tmp_path: Path) -> N
             adversarial = torch.tensor(read(file, example["adversarial_offset"], count)).view(1, 1, 8, 8)
             assert torch.equal(torch.tensor(clean).view(1, 1, 8, 8), x[place : place + 1])
             assert example["label"] == int(y[place])
-            assert float((adversarial - x[place]).abs().max()) <= float(NEAR.epsilon) + 1e-6
+            assert float((adversarial - x[place]).abs().max()) <= float(BALL.epsilon) + 1e-6
             with torch.no_grad():
                 before, after = net(x[place : place + 1]).softmax(1), net(adversarial).softmax(1)
                 guess = teacher(adversarial).softmax(1)

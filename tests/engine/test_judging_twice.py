@@ -15,7 +15,7 @@ from engine.spec.base import Pixels
 from engine.spec.events import Event
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation
-from engine.verify import marked_again
+from engine.verify import verify_repeat
 from tests.engine.subjects import folder, subject, trained
 from tests.engine.tampering import verified
 
@@ -46,10 +46,10 @@ def test_probes_that_are_made_again_climb_where_the_runs_own_did(
     folded: list[bool] = []
 
     def heard(*words: Any, **options: Any) -> None:
-        folded.append(options.get("folded", False))
+        folded.extend([options["folded"]] if words[1].suspect else [])
         evaluate(*words, **options)
 
-    monkeypatch.setattr(marked_again, "evaluate", heard)
+    monkeypatch.setattr(verify_repeat, "evaluate", heard)
     assert not [f for f in verified(*copied) if f.verdict == FAILS]
     assert folded == [True] * 4  # on each checkpoint: from the probes that were kept, and from new ones
 

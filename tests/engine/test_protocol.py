@@ -10,7 +10,7 @@ from engine.ascent import ascend, ascend_worst, certainly_misclassified, compact
 from engine.evaluate import outcomes
 from engine.evaluate.attack_run import clean_predictions, run_attack
 from engine.evaluate.context import AttackResult, EvaluationContext
-from engine.evaluate.evaluation import accuracies, evaluate
+from engine.evaluate.evaluation import accuracies
 from engine.losses import cross_entropy, margin
 from engine.runtime.device import frozen_eval
 from engine.runtime.rng import isolated_rng
@@ -31,7 +31,7 @@ from engine.spec.base import Pixels
 from engine.spec.outcomes import decode, unpack
 from engine.spec.training import Evaluation, recorded
 from engine.train import selection
-from tests.engine.subjects import context, folder, images, pixels, subject, trained
+from tests.engine.subjects import context, evaluated, images, pixels, subject, trained
 from tests.engine.test_selection import config, selector
 
 NEAR, NEARER = ThreatModel(epsilon=Pixels(0.2)), ThreatModel(epsilon=Pixels(0.15))
@@ -222,9 +222,8 @@ def test_an_evaluation_follows_its_protocol_to_the_record(tmp_path) -> None:
     suite = Evaluation(attacks=CLIMBS[:1], batch_size=20, gallery=3, suspect=False)
     robust = {}
     for protocol in ("last_iterate", "worst"):
-        run = folder(tmp_path / protocol)
         asked = suite.model_copy(update={"protocol": protocol})
-        evaluate(subject(Precise().eval(), 60), asked, NEAR, run, lambda _: None, lambda: None)
+        _, run = evaluated(tmp_path / protocol, subject(Precise().eval(), 60), asked, NEAR)
         record = decode(run.result("best", "pgd").read_bytes())
         assert record.spec.get("protocol", "last_iterate") == protocol
         robust[protocol] = torch.tensor(unpack(record.robust, 60))

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.evaluate.evaluation import evaluate
 from engine.evaluate.twin import Twin
 from engine.spec.attacks import FGSM, PGD, PGDSAT, PGDTRADES, AttackSpec, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.base import Pixels
@@ -16,7 +15,7 @@ from engine.spec.marks import CHECKS, MARKS, RED, UNDER_ATTACK, concerns, decode
 from engine.spec.outcomes import decode
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation
-from tests.engine.subjects import folder, pixels, subject, trained
+from tests.engine.subjects import evaluated, pixels, subject, trained
 
 WIDE = ThreatModel(epsilon=Pixels(0.2))
 NEAR = ThreatModel(epsilon=Pixels(0.06))
@@ -42,14 +41,9 @@ def judged(  # noqa: PLR0913  the parts of a judgement
     suspect: bool = True,
     twin: Twin | None = None,
 ) -> tuple[list[Event], RunDir]:
-    said: list[Event] = []
-    run = folder(path)
     evaluation = Evaluation(attacks=attacks, batch_size=60, gallery=0, suspect=suspect)
     who = subject(net, n, of=of, teacher=teacher)
-    if twin is not None:
-        who = who._replace(twin=lambda: twin)
-    evaluate(who, evaluation, threat_model, run, said.append, lambda: None)
-    return said, run
+    return evaluated(path, who if twin is None else who._replace(twin=lambda: twin), evaluation, threat_model)
 
 
 class Around(nn.Module):

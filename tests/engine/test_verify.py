@@ -196,7 +196,7 @@ def test_as_a_program_it_streams_lines_and_ends_with_the_verdict(copied, capsys,
     assert {line["event"] for line in said[:-1]} == {"checked", "progress"}
     rewrite(run.config, lambda text: text.replace("learning_rate = 0.1", "learning_rate = 0.2", 1))
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "engine.verify.main", *words],
+        [sys.executable, "-P", "-m", "engine.verify", *words],
         check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120,
     )  # fmt: skip
     said = [json.loads(line) for line in done.stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""The course of a run, held against its config, its files and its data: what was said of training and validation.
+"""What the log says of training and validation, held against the config, the other files and the data.
 
 Nothing is computed again here: what an event, the status, provenance.json, a checkpoint and the weights say of the same
 thing must be the same.
@@ -40,19 +40,23 @@ from engine.spec.training import Selection
 from engine.teachers import weights
 from engine.train import checkpoint
 from engine.types import Dataset
-from engine.verify.audit import Stored, differing
+from engine.verify.verify_files import StoredRun, differing
 
 FLOAT32 = 1e-6  # accuracies per class were computed in it
-_GIVEN_UP = (("complete", "off"), ("lazy", "off"))  # tables that an earlier engine asked for and could not keep
-_ENDS = {"done": RunFinished, "stopped": RunStopped, "failed": RunFailed}
+GIVEN_UP = (("complete", "off"), ("lazy", "off"))  # tables that an earlier engine asked for and could not keep
+ENDS = {"done": RunFinished, "stopped": RunStopped, "failed": RunFailed}
+
+Pairs = list[tuple[str, object, object]]  # name, what is said, what it is
 
 
-def check(stored: Stored) -> Iterator[CheckResult]:
+def check(stored: StoredRun) -> Iterator[CheckResult]:
     """All of it that needs no data."""
-    yield from _names(stored)
-    yield from _status(stored)
+    yield _names(stored)
+    if stored.status is not None and stored.status.phase in ENDS:
+        yield CheckResult.of("status", differing(_status(stored, stored.status)), "follows from the log")
     yield from _preset(stored)
-    yield from _announced(stored)
+    if said := _announced(stored):
+        yield CheckResult.of("announced", differing(said), "the log announces what config.toml asks for")
     if isinstance(stored.config, RunConfig):
         yield from _switches(stored)
         yield from _teacher(stored)
@@ -60,59 +64,57 @@ def check(stored: Stored) -> Iterator[CheckResult]:
         yield from _checkpoints(stored, stored.config)
 
 
-def _found(what: str, wrong: str, words: str) -> CheckResult:
-    return CheckResult(what, FAILS, wrong) if wrong else CheckResult(what, HOLDS, words)
-
-
-def _names(stored: Stored) -> Iterator[CheckResult]:
+def _names(stored: StoredRun) -> CheckResult:
     """What a list of runs and a table say of a run beside its figures: they are its config's."""
     config, started, facts = stored.config, stored.last(RunStarted), stored.facts
     wanted: dict[str, object] = {"data": config.data.name, "epsilon": str(config.threat_model.epsilon)}
     if isinstance(config, RunConfig):
         wanted |= {
-            "name": config.title, "method": config.method.name, "student": config.student.name, "seed": config.seed,
-            "teacher": config.teacher_title, "group_hash": config.group_hash, "epochs": config.training.epochs,
-        }  # fmt: skip
+            "name": config.title,
+            "method": config.method.name,
+            "student": config.student.name,
+            "seed": config.seed,
+            "teacher": config.teacher_title,
+            "group_hash": config.group_hash,
+            "epochs": config.training.epochs,
+        }
     else:
         wanted |= {"name": config.name or "evaluation", "method": "evaluation"}
-    empty = Status(run="", phase="starting")
-    said = [(f"status.json: {key}", getattr(stored.status, key), value) for key, value in wanted.items()
-            if stored.status and getattr(stored.status, key) != getattr(empty, key)]  # fmt: skip
+    empty, status = Status(run="", phase="starting"), stored.status
+    said: Pairs = [(f"status.json: {key}", getattr(status, key), value) for key, value in wanted.items()
+                   if status and getattr(status, key) != getattr(empty, key)]  # fmt: skip
     said += [("the log's first event: name", started.name, wanted["name"])] if started else []
     said += [(f"provenance.json: {key}", facts[key], wanted[key]) for key in ("seed", "group_hash")
              if key in facts and key in wanted]  # fmt: skip
-    yield _found("names", differing(said), f"{len(said)} places say what config.toml says")
+    return CheckResult.of("names", differing(said), f"{len(said)} places say what config.toml says")
 
 
-def _status(stored: Stored) -> Iterator[CheckResult]:
-    """The last status of an engine that said its last word follows from what it had said before."""
-    status = stored.status
-    if status is None or status.phase not in _ENDS:
-        return
-    says = {type(event) for event in stored.said[-1:]} & set(_ENDS.values())
+def _status(stored: StoredRun, status: Status) -> Pairs:
+    """The last status of an engine that said its last word, and what follows from the log."""
+    ends = [phase for phase, kind in ENDS.items() if any(isinstance(event, kind) for event in stored.events[-1:])]
     steps, validated, training = stored.last(StepDone), stored.last(Validated), stored.last(TrainingStarted)
-    best = next((v.epoch for v in reversed(stored.said) if isinstance(v, Validated) and v.best), 0)
-    follows: list[tuple[str, object, object]] = [
-        ("warnings", status.warnings, sum(isinstance(event, Warned) for event in stored.said)),
-        ("best_epoch", status.best_epoch, best),
+    warned = stored.all(Warned)
+    follows: Pairs = [
+        ("warnings", status.warnings, len(warned)),
+        ("best_epoch", status.best_epoch, next((v.epoch for v in reversed(stored.all(Validated)) if v.best), 0)),
+        *(("phase", status.phase, phase) for phase in ends),
     ]
-    follows += [("phase", status.phase, next(k for k, v in _ENDS.items() if v in says))] if says else []
     if steps:
         follows += [("step", status.step, steps.step), ("loss", status.loss, steps.loss)]
     if validated:
         follows += [("epoch", status.epoch, validated.epoch), ("validation", status.validation, validated.accuracy)]
     if training:
         follows += [("total_steps", status.total_steps, training.epochs * training.steps_per_epoch)]
-    probed = {e.checkpoint: (e.done, e.of) for e in stored.said if isinstance(e, Probed)}
+    probed = {e.checkpoint: (e.done, e.of) for e in stored.all(Probed)}
     if probed or status.marks or status.probed:  # earlier engines kept none
-        marks = [(e.code, e.checkpoint, e.attack) for e in stored.said if isinstance(e, Warned)]
-        follows += [("marks", status.marks, list(dict.fromkeys(marks))), ("probed", status.probed, probed)]
+        marks = list(dict.fromkeys((e.code, e.checkpoint, e.attack) for e in warned))
+        follows += [("marks", status.marks, marks), ("probed", status.probed, probed)]
     if (begun := stored.last(EvaluationStarted)) and status.results:
         follows += [("results_n", status.results_n, begun.n)]
-    yield _found("status", differing(follows), "follows from the log")
+    return follows
 
 
-def _preset(stored: Stored) -> Iterator[CheckResult]:
+def _preset(stored: StoredRun) -> Iterator[CheckResult]:
     """What the user wrote, beside what the run was made of: settings of a command line and `extends` stand between."""
     path = stored.run.preset
     if not path.is_file():
@@ -122,12 +124,12 @@ def _preset(stored: Stored) -> Iterator[CheckResult]:
     except (OSError, ValueError) as error:
         yield CheckResult("preset.toml", FAILS, f"cannot be read: {brief(error)}")
         return
-    meant = toml.understand(text, path).config if isinstance(stored.config, RunConfig) else None
+    if isinstance(stored.config, JudgeConfig):
+        return  # its preset is its config
+    meant = toml.understand(text, path).config
     if meant is not None and meant.config_hash == stored.config.config_hash:
         yield CheckResult("preset.toml", HOLDS, "asks for this very run")
         return
-    if isinstance(stored.config, JudgeConfig):
-        return  # its preset is its config
     apart = sorted(_keys_apart(meant.to_table(), stored.config.to_table())) if meant else []
     words = f"differs from config.toml in {', '.join(apart)[:300]}" if apart else "cannot be understood by itself"
     yield CheckResult("preset.toml", UNKNOWN, f"{words}: set where the run was started, or changed since")
@@ -142,10 +144,10 @@ def _keys_apart(one: dict[str, Any], other: dict[str, Any], at: str = "") -> Ite
             yield where
 
 
-def _announced(stored: Stored) -> Iterator[CheckResult]:
-    """What the log says that will be judged, and what was trained: as config.toml asks."""
+def _announced(stored: StoredRun) -> Pairs:
+    """What the log says that will be evaluated, and what was trained; and what config.toml asks for."""
     config, begun, training = stored.config, stored.last(EvaluationStarted), stored.last(TrainingStarted)
-    said: list[tuple[str, object, object]] = []
+    said: Pairs = []
     if begun is not None:
         asked = {attack.key for attack in config.evaluation.attacks}
         said += [
@@ -160,16 +162,15 @@ def _announced(stored: Stored) -> Iterator[CheckResult]:
         whole, rest = divmod(training.images, config.training.batch_size)
         steps = whole + (not config.training.drop_last and rest > 1)
         said += [("training_started: steps_per_epoch", training.steps_per_epoch, steps)]
-        ends = [e for e in stored.said if isinstance(e, EpochDone | Validated)]
-        done = [e for e in stored.said if isinstance(e, StepDone)]
+        done = stored.all(StepDone)
         said += [("step_done: epoch", e.epoch, 1 + (e.step - 1) // max(1, training.steps_per_epoch)) for e in done]
         said += [("step_done: step", e.step, f"above {b.step}") for b, e in pairwise(done) if e.step <= b.step]
+        ends = [e for e in stored.events if isinstance(e, EpochDone | Validated)]
         said += [("the step after an epoch", e.step, e.epoch * training.steps_per_epoch) for e in ends]
-    if said:
-        yield _found("announced", differing(said), "the log announces what config.toml asks for")
+    return said
 
 
-def _switches(stored: Stored) -> Iterator[CheckResult]:
+def _switches(stored: StoredRun) -> Iterator[CheckResult]:
     """The fast path's switches: those of the log, of provenance.json and of machine.json."""
     training, told = stored.last(TrainingStarted), stored.facts.get("switches")
     if training is None:
@@ -177,20 +178,15 @@ def _switches(stored: Stored) -> Iterator[CheckResult]:
     if not isinstance(told, dict):
         yield CheckResult("switches", UNKNOWN, "provenance.json names none")
         return
-    pairs: list[tuple[str, object, object]] = [
+    pairs: Pairs = [
         (f"provenance.json: {key}", told.get(key), training.switches.get(key)) for key in {**told, **training.switches}
-        if key != "table" or (told.get(key), training.switches.get(key)) not in _GIVEN_UP
+        if key != "table" or (told.get(key), training.switches.get(key)) not in GIVEN_UP
     ]  # fmt: skip
-    layouts = [note for note in training.notes if note in FORMATS]
-    pairs += (
-        [("provenance.json: layout", stored.facts["layout"], layouts[0])]
-        if layouts and "layout" in stored.facts
-        else []
-    )
+    layouts = [note for note in training.notes if note in FORMATS][:1]
+    pairs += [("provenance.json: layout", stored.facts["layout"], one) for one in layouts if "layout" in stored.facts]
     pairs += [("provenance.json: device", stored.facts.get("device", training.device), training.device)]
     if wrong := differing(pairs):
-        resumed = any(isinstance(event, RunResumed) for event in stored.said)
-        yield CheckResult("switches", FAILS if stored.done or not resumed else UNKNOWN, wrong)
+        yield CheckResult("switches", FAILS if stored.done or not stored.all(RunResumed) else UNKNOWN, wrong)
         return
     try:
         machine = files.parsed(files.content_of(stored.run.machine), decode)
@@ -200,66 +196,61 @@ def _switches(stored: Stored) -> Iterator[CheckResult]:
     except (OSError, ValueError) as error:
         yield CheckResult("switches", FAILS, f"machine.json: {brief(error)}")
         return
-    wrong = differing([*_asked(machine, training.switches), *_folded(stored, machine)])
-    yield _found("switches", wrong, "the log, provenance.json and machine.json agree")
+    wrong = differing([*_fixed(machine, training.switches), *_folded(stored, machine)])
+    yield CheckResult.of("switches", wrong, "the log, provenance.json and machine.json agree")
 
 
-def _asked(machine: Machine, switches: dict[str, str]) -> Iterator[tuple[str, object, object]]:
+def _fixed(machine: Machine, switches: dict[str, str]) -> Pairs:
     """What machine.json fixes, as far as no net and no device can stand against it."""
-    fixed: dict[str, str] = {}
+    parts = ("teacher", "inner", "outer")
     if machine.exact:
-        fixed = dict.fromkeys(("folded", "graphs", "table"), "off") | dict.fromkeys(
-            ("teacher", "inner", "outer"), "float32"
-        )
+        fixed = dict.fromkeys(("folded", "graphs", "table"), "off") | dict.fromkeys(parts, "float32")
     else:
-        fixed |= {"outer": machine.outer_precision} if machine.outer_precision == "float32" else {}
-        fixed |= {"teacher": "float32"} if machine.teacher_precision == "float32" else {}
-        fixed |= {"inner": "float32"} if machine.inner_precision == "float32" else {}
+        fixed = {part: "float32" for part in parts[::-1] if getattr(machine, f"{part}_precision") == "float32"}
         fixed |= {key: "off" for key in ("table", "graphs") if getattr(machine, key) == "off"}
         fixed |= {"folded": "off"} if machine.folded == "off" and machine.inner_precision == "auto" else {}
-    yield from ((key, switches[key], value) for key, value in fixed.items() if key in switches)
+    return [(key, switches[key], value) for key, value in fixed.items() if key in switches]
 
 
-def _folded(stored: Stored, machine: Machine) -> Iterator[tuple[str, object, object]]:
+def _folded(stored: StoredRun, machine: Machine) -> Pairs:
     """Whether attacks climbed on a folded copy, by the records; engines of other machines may have made them."""
-    if len(stored.makers) > 1 or any(isinstance(e, Warned) and e.code == "not_folded" for e in stored.said):
-        return
-    for row in stored.records.values():
-        for record in row.values():
-            if record.attack != "worst":  # the worst case is as folded as its parts, which is looked at with its bits
-                climbs = record.attack != "clean" and machine.folds
-                yield f"{record.checkpoint} {record.attack}: folded", record.folded, climbs
+    if len(stored.engines) > 1 or any(e.code == "not_folded" for e in stored.all(Warned)):
+        return []
+    return [
+        (f"{record.checkpoint} {record.attack}: folded", record.folded, record.attack != "clean" and machine.folds)
+        for row in stored.records.values()
+        for record in row.values()
+        if record.attack != "worst"  # the worst case is as folded as its parts, which is looked at with its bits
+    ]
 
 
-def _teacher(stored: Stored) -> Iterator[CheckResult]:
+def _teacher(stored: StoredRun) -> Iterator[CheckResult]:
     """The teacher that was measured is the one that provenance.json names, and the figures are those of n images."""
     checked, noted = stored.last(TeacherChecked), stored.facts.get("teacher")
     if checked is None:
         return
     said = noted if isinstance(noted, dict) else {}
-    pairs: list[tuple[str, object, object]] = [
-        (f"teacher_checked: {key}", getattr(checked, key), said.get(key, getattr(checked, key)))
-        for key in (("sha256", "source") if len(stored.makers) == 1 else ("sha256",))
-    ]
-    wrong = differing(pairs)
+    keys = ("sha256", "source") if len(stored.engines) == 1 else ("sha256",)
+    told = {key: getattr(checked, key) for key in keys}
+    wrong = differing([(f"teacher_checked: {key}", value, said.get(key, value)) for key, value in told.items()])
     shares = (checked.clean, checked.robust)
     if not all(is_count(share, checked.n) for share in shares):
         wrong = wrong or f"teacher_checked: {shares} are no shares of {checked.n} images"
     if checked.robust > checked.clean:
         wrong = wrong or "teacher_checked: more images are right under attack than before"
-    yield _found("teacher checked", wrong, f"on {checked.n} images, sha256 {checked.sha256[:12]}")
+    yield CheckResult.of("teacher checked", wrong, f"on {checked.n} images, sha256 {checked.sha256[:12]}")
 
 
-def _selected(stored: Stored, config: RunConfig) -> Iterator[CheckResult]:
+def _selected(stored: StoredRun, config: RunConfig) -> Iterator[CheckResult]:
     """`best` is the first epoch of the highest accuracy, and the weights are of it."""
-    told = [event for event in stored.said if isinstance(event, Validated)]
+    told = stored.all(Validated)
     if not told:
         if stored.done:
             yield CheckResult("validation", UNKNOWN, "the log tells of none")
         return
     wrong = _unlike(told, config.selection, config.training.epochs, done=stored.done)
-    yield _found("validation", wrong, f"{len(told)} epochs; their flags follow from their accuracies")
-    best = max((v for v in told), key=lambda v: (v.accuracy.get(v.by, 0.0), -v.epoch))
+    yield CheckResult.of("validation", wrong, f"{len(told)} epochs; their flags follow from their accuracies")
+    best = max(told, key=lambda v: (v.accuracy.get(v.by, 0.0), -v.epoch))
     epochs = {"best": best.epoch, "last": config.training.epochs}
     for name, header in stored.headers.items():
         what, epoch = f"epoch of {name}", header.get("epoch")
@@ -267,7 +258,7 @@ def _selected(stored: Stored, config: RunConfig) -> Iterator[CheckResult]:
             yield CheckResult(what, UNKNOWN, "its weights name none")
         elif stored.done:
             wrong = differing([("its weights are of epoch", epoch, str(epochs[name]))])
-            yield _found(what, wrong, f"epoch {epoch}, as the validations say")
+            yield CheckResult.of(what, wrong, f"epoch {epoch}, as the validations say")
 
 
 def _unlike(told: list[Validated], selection: Selection, epochs: int, *, done: bool) -> str:
@@ -291,30 +282,8 @@ def _unlike(told: list[Validated], selection: Selection, epochs: int, *, done: b
     return ""
 
 
-def classes(stored: Stored, labels: Tensor) -> Iterator[CheckResult]:
-    """Validations by class: of these images (`labels`, those of the validation part), and their mean is the whole."""
-    counts = torch.bincount(labels).tolist()
-    told = [event for event in stored.said if isinstance(event, Validated)]
-    for v in told:
-        if v.n != len(labels):
-            yield CheckResult("validation by class", FAILS, f"epoch {v.epoch}: {v.n} images, there are {len(labels)}")
-            return
-        for key, shares in v.per_class.items():
-            padded = counts + [0] * (len(shares) - len(counts))
-            right = sum(share * count for share, count in zip(shares, padded, strict=False))
-            if len(shares) < len(counts) or abs(right / v.n - v.accuracy.get(key, -1.0)) > FLOAT32:
-                yield CheckResult(
-                    "validation by class", FAILS, f"epoch {v.epoch}: {key} is not the mean of its classes"
-                )
-                return
-    if any(v.per_class for v in told):
-        yield CheckResult("validation by class", HOLDS, f"{len(told)} epochs, each the mean of its classes")
-
-
-def _checkpoints(stored: Stored, config: RunConfig) -> Iterator[CheckResult]:
+def _checkpoints(stored: StoredRun, config: RunConfig) -> Iterator[CheckResult]:
     """Those that are left: whole, of this run, and as the log tells; the last one holds the last weights."""
-    saved = {event.file: event for event in stored.said if isinstance(event, CheckpointSaved)}
-    told = [v for v in stored.said if isinstance(v, Validated)]
     whole = 0
     for path in sorted(stored.run.checkpoints.glob("*.pt")):
         what = f"checkpoint {path.name[:6]}"
@@ -323,20 +292,23 @@ def _checkpoints(stored: Stored, config: RunConfig) -> Iterator[CheckResult]:
         except (CheckpointError, OSError) as error:
             yield CheckResult(what, FAILS, getattr(error, "what", str(error))[:200])
             continue
-        event, noted = saved.get(path.name), stored.facts.get("teacher")
         says = {key: _plain(value) for key, value in state.items()}
-        pairs: list[tuple[str, object, object]] = [("its config", says.get("config_hash"), config.config_hash)]
+        event = next((e for e in reversed(stored.all(CheckpointSaved)) if e.file == path.name), None)
+        pairs: Pairs = [("its config", says.get("config_hash"), config.config_hash)]
         if isinstance(hashes := stored.facts.get("data_sha256"), dict):
             pairs += [("its data", says.get("data"), hashes.get("train"))]
+        noted = stored.facts.get("teacher")
         if isinstance(noted, dict) or (noted is None and stored.facts):
             pairs += [("its teacher", says.get("teacher"), noted.get("sha256") if noted else "")]
         if event is not None:
-            pairs += [("checkpoint_saved: bytes", event.bytes, path.stat().st_size),
-                      ("checkpoint_saved: step", event.step, says.get("step")),
-                      ("checkpoint_saved: epoch", event.epoch + 1, says.get("epoch"))]  # fmt: skip
+            pairs += [
+                ("checkpoint_saved: bytes", event.bytes, path.stat().st_size),
+                ("checkpoint_saved: step", event.step, says.get("step")),
+                ("checkpoint_saved: epoch", event.epoch + 1, says.get("epoch")),
+            ]
         best = state["best"] if isinstance(state.get("best"), dict) else {}
         epoch, accuracy = _plain(best.get("epoch", -1)), _plain(best.get("accuracy"))
-        if (v := next((v for v in told if v.epoch == epoch), None)) or not isinstance(epoch, int):
+        if (v := next((v for v in stored.all(Validated) if v.epoch == epoch), None)) or not isinstance(epoch, int):
             pairs += [("its best accuracy", accuracy, v.accuracy.get(v.by) if v else f"of an epoch {epoch}")]
         wrong = differing(pairs)
         if not wrong and says.get("epoch") == config.training.epochs + 1 and "last" in stored.headers:
@@ -362,22 +334,42 @@ def _equal(one: object, other: dict[str, Tensor]) -> bool:
     )
 
 
-def of_data(stored: Stored, config: RunConfig, images: int, dataset: Dataset, parameters: int) -> Iterator[CheckResult]:
-    """What is said of the images and of the student before the first step."""
+def check_data(
+    stored: StoredRun, config: RunConfig, images: int, validation: Tensor, dataset: Dataset, parameters: int
+) -> Iterator[CheckResult]:
+    """What is said of the images and of the student before the first step, and of the validation images' classes.
+
+    `images` are trained with; `validation` holds the labels of the validation part.
+    """
     training, classes, noted = stored.last(TrainingStarted), dataset.classes, stored.facts.get("images")
     sizes = {"train": len(dataset.train.labels), "test": len(dataset.test.labels)}
-    yield _found(
-        "images", differing([("provenance.json: images", noted or sizes, sizes)]), "as many as provenance.json says"
-    )
+    wrong = differing([("provenance.json: images", noted or sizes, sizes)])
+    yield CheckResult.of("images", wrong, "as many as provenance.json says")
     if training is not None:
         few = [f"trained on {images} images only, not on the whole split"] if config.data.train_images else []
-        told = [event.message for event in stored.said if isinstance(event, Warned) and event.code == "train_subset"]
-        pairs: list[tuple[str, object, object]] = [
+        pairs: Pairs = [
             ("images", training.images, images),
             ("classes", training.classes, list(classes)),
             ("student_parameters", training.student_parameters, parameters),
-            ("warning of a part of the images", told, few),
-        ]
-        yield _found(
-            "training_started", differing(pairs), f"{images} images of {len(classes)} classes, as the data say"
-        )
+            ("warning of a part of the images",
+             [e.message for e in stored.all(Warned) if e.code == "train_subset"], few),
+        ]  # fmt: skip
+        words = f"{images} images of {len(classes)} classes, as the data say"
+        yield CheckResult.of("training_started", differing(pairs), words)
+    told = stored.all(Validated)
+    if any(v.per_class for v in told) or any(v.n != len(validation) for v in told):
+        wrong = next(filter(None, (_not_the_mean(v, validation) for v in told)), "")
+        yield CheckResult.of("validation by class", wrong, f"{len(told)} epochs, each the mean of its classes")
+
+
+def _not_the_mean(v: Validated, labels: Tensor) -> str:
+    """What of a validation by class is not of images of these labels, or has another mean; empty when all is."""
+    counts = torch.bincount(labels).tolist()
+    if v.n != len(labels):
+        return f"epoch {v.epoch}: {v.n} images, there are {len(labels)}"
+    for key, shares in v.per_class.items():
+        padded = counts + [0] * (len(shares) - len(counts))
+        right = sum(share * count for share, count in zip(shares, padded, strict=False))
+        if len(shares) < len(counts) or abs(right / v.n - v.accuracy.get(key, -1.0)) > FLOAT32:
+            return f"epoch {v.epoch}: {key} is not the mean of its classes"
+    return ""
