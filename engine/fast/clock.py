@@ -54,7 +54,7 @@ class StepClock:
         self._sampled = any(span.part != "data" for span in self._spans)
 
     def shares(self) -> dict[str, float]:
-        """Fractions that add up to 1, since this was last asked; empty where nothing was measured."""
+        """Fractions that add up to 1, since the last call; empty where nothing was measured."""
         seconds = dict.fromkeys((*PARTS, GRAPH), 0.0)
         for span in self._spans:
             seconds[span.part] += _seconds(span.began, span.ended)

@@ -52,7 +52,7 @@ class FoldedNet(nn.Module):
     `refresh` takes over the net's weights. The copy has no parameters, only buffers outside every state dict: no
     optimiser, no checkpoint and no gradient finds it. The net itself stays as it is; its hooks are not copied.
     Layers compute in `dtype` (None: as the net does), except that the normalisation of pixels comes before the cast,
-    and that the batch norms which stay keep the net's precision in their weights and statistics.
+    and that batch norms which are not folded have the net's precision in their weights and statistics.
     """
 
     folded: int  # batch norms that were folded
@@ -74,8 +74,8 @@ class FoldedNet(nn.Module):
         for module in copy.modules():
             _as_buffers(module, dtype, memory_format, has_bias=any(module is conv for conv, _ in calls.pairs))
         self._pairs = [FoldedPair(sources[conv], sources[norm], conv) for conv, norm in calls.pairs]  # type: ignore[arg-type]
-        vanished = {module for pair in calls.pairs for module in pair}
-        self._others = [(sources[module], module) for module in copy.modules() if module not in vanished]
+        folded = {module for pair in calls.pairs for module in pair}
+        self._others = [(sources[module], module) for module in copy.modules() if module not in folded]
 
         self.net = nn.ModuleList([copy])  # a parent, so that the copy itself can be replaced
         for _, norm in calls.pairs:
@@ -199,7 +199,7 @@ def _as_buffers(
     module: nn.Module, dtype: torch.dtype | None, memory_format: torch.memory_format, *, has_bias: bool
 ) -> None:
     """Its tensors become buffers, in this precision and layout; refresh fills them."""
-    keep = isinstance(module, Normalize | _BatchNorm)
+    is_exact = isinstance(module, Normalize | _BatchNorm)
     if has_bias and module.bias is None:
         module.bias = nn.Parameter(module.weight.new_empty(len(module.weight)))
     for name, value in [*module._parameters.items(), *module._buffers.items()]:
@@ -207,7 +207,7 @@ def _as_buffers(
         if value is None or name == "num_batches_tracked":  # eval mode counts nothing
             module._buffers[name] = None
             continue
-        wanted = dtype if value.is_floating_point() and not keep else None
+        wanted = dtype if value.is_floating_point() and not is_exact else None
         layout = memory_format if value.dim() == 4 else torch.preserve_format
         place = torch.empty_like(value, dtype=wanted, memory_format=layout, requires_grad=False)
         module.register_buffer(name, place, persistent=False)

@@ -40,11 +40,11 @@ class GraphError(CrdndError):
 
 
 def capture(work: Callable[[], Loss]) -> tuple[Graph, Loss]:
-    """Record `work` on the current GPU without doing it; its result lies in memory that every replay writes.
+    """Record `work` on the current GPU without running it; its result is in memory that every replay writes.
 
     When that fails, stream, generator and allocator are as before, and the error of `work` itself is raised. torch
     leaves its block before its own undoing: the capture's stream is still current, the generator of torch 2.11 and
-    2.12 refuses the next draw, and the allocator goes on to keep memory for a capture.
+    2.12 refuses the next draw, and the allocator goes on to reserve memory for a capture.
     """
     graph, pool, stream = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle(), torch.cuda.current_stream()
     cause: list[BaseException] = []
@@ -52,7 +52,7 @@ def capture(work: Callable[[], Loss]) -> tuple[Graph, Loss]:
         with torch.cuda.graph(graph, pool=pool):
             try:
                 loss = work()
-            except BaseException as error:  # leaving the block raises another one, which says less
+            except BaseException as error:  # leaving the block raises another one, which names no cause
                 cause.append(error)
                 raise
     except BaseException as error:  # noqa: BLE001  raised again below
@@ -72,7 +72,7 @@ def capture(work: Callable[[], Loss]) -> tuple[Graph, Loss]:
 
 @contextmanager
 def capturable(optimizers: Sequence[torch.optim.Optimizer]) -> Iterator[None]:
-    """Adam refuses to be captured unless it was told that it will be; its fused kernel is the same either way."""
+    """Within, optimisers are marked capturable, which Adam requires; its fused kernel is the same either way."""
     groups = [group for optimizer in optimizers for group in optimizer.param_groups if "capturable" in group]
     found = [group["capturable"] for group in groups]
     for group in groups:

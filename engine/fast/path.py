@@ -29,7 +29,7 @@ from engine.types import Images, Labels, Logits, Loss, Maximise, Nets, Objective
 
 
 class FastPath:
-    """The fast path of one run. Without a plan, and with one rank, networks are asked as the method asks them."""
+    """The fast path of one run. Without a plan, and with one rank, each network computes what the method asks of it."""
 
     def __init__(self, nets: Nets, plan: FastPlan | None = None, ranks: Ranks | None = None) -> None:
         """`nets` are the real ones; `self.nets` are those that a method is to be given."""

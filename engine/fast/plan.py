@@ -26,7 +26,7 @@ class NetworkCost(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class FastPlan:
-    """What is switched on. By default nothing: each network is asked as the paper writes it, in float32."""
+    """What is switched on. By default nothing: the step is computed as the paper writes it, in float32."""
 
     teacher: torch.dtype = torch.float32
     inner: torch.dtype = torch.float32
@@ -63,10 +63,10 @@ def decide(
     eval_attack: bool,
     ranks: int = 1,
 ) -> FastPlan:
-    """The plan of a run. `eval_attack`: the inner maximisation meets the student in eval mode, and may meet a copy.
+    """The plan of a run. `eval_attack`: the inner maximisation needs the student in eval mode, and may use a copy.
 
     That copy is folded, and only a copy may be bfloat16: `inner_precision=bfloat16` folds it, whatever `folded` says.
-    An attack in train mode meets the student itself, in float32 unless bfloat16 is asked for by name.
+    An attack in train mode climbs on the student itself, in float32 unless `inner_precision=bfloat16`.
     Several ranks always pair the views: the student passes through DistributedDataParallel once a step.
     """
     if machine.exact:

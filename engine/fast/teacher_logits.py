@@ -119,8 +119,8 @@ class TeacherLogits:
         """Compute and store those of these chunks that are absent, several at once on a CPU of several threads.
 
         `images` is the official training split in uint8, N C H W, on the teacher's device if it fits. `compute` gets
-        pixels in [0, 1] there. `pause` is called between chunks and may raise; what is done is kept. `say` hears the
-        share that is done. The order is random, so that engines at the same table seldom compute the same chunk.
+        pixels in [0, 1] there. `pause` is called between chunks and may raise; what is done is kept. `say` is
+        called with the share that is done. The order is random, so that engines seldom compute the same chunk.
         """
         # a generator of its own: no draw of the run moves
         order = np.random.default_rng().permutation(self.absent(chunks)).tolist()
@@ -140,7 +140,7 @@ class TeacherLogits:
     def verify(self, compute: Compute, images: Tensor, chunk: int) -> tuple[str, bool]:
         """Compute this chunk again: why the table must not be believed, or nothing, and whether all bits are equal.
 
-        A checksum tells that a chunk is as it was written; this tells that it is the teacher's.
+        A checksum shows that a chunk is as it was written; this shows that it is this teacher's.
         """
         kept = self.read(self.views_of(chunk))
         with _repeatable(images.device):
@@ -153,7 +153,7 @@ class TeacherLogits:
         return f"{what}; {allowed:.0e} is allowed", False
 
     def set_aside(self) -> None:
-        """Rename the table to `NAME.damaged`, unless another engine did so; those who have it open keep it."""
+        """Rename the table to `NAME.damaged`, unless another engine did so; open tables stay usable."""
         with as_table_error(self.path), tables.folder_lock(self.path.parent), suppress(FileNotFoundError):
             if os.path.samestat(self.path.stat(follow_symlinks=False), os.fstat(self._file)):
                 set_aside(self.path)

@@ -59,7 +59,7 @@ def build_fast_path(
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherLogitsOpener:
-    """Gives a run's fast path a complete table of its teacher's logits, or says why there is none."""
+    """Opens a complete table of a teacher's logits for a run's fast path, or notes why there is none."""
 
     fast: FastPath
     config: RunConfig
@@ -71,7 +71,7 @@ class TeacherLogitsOpener:
     resumed: bool
 
     def open_teacher_logits(self) -> None:
-        """A complete table, where that pays or the run began with one; else a note, and where asked for a warning."""
+        """Open a complete table where that pays or the run began with one; else note why not, or warn."""
         wanted = self._wanted()
         self.fast.without_table()
         if wanted == "off" or self.fast.teacher is None:
@@ -99,9 +99,9 @@ class TeacherLogitsOpener:
             self._warn("table_unwritable", f"no teacher table: {refusal or failure}{equal}")
 
     def _wanted(self) -> str:
-        """What the machine says; where that is `auto`, a resumed run has what its last engine had.
+        """The machine's switch; where that is `auto`, a resumed run has what its last engine had.
 
-        Older engines had `lazy` tables, which filled as they went: that is asked anew.
+        Older engines had `lazy` tables, which filled as they went: these count as `auto`.
         """
         wanted = self.fast.plan.table
         if wanted != "auto" or not self.resumed:
@@ -157,14 +157,14 @@ class TeacherLogitsOpener:
     def _filled(self) -> TeacherLogits:
         """The table with all that the run needs; all ranks fill it, and each ends when nothing is missing."""
         assert self.fast.teacher is not None
-        context, said = self.context, -1
+        context, percent = self.context, -1
         table, _ = self._open()
         missing = table.absent(chunks_of(self._key, self.feed.places))
 
         def say(share: float) -> None:
-            nonlocal said
-            if int(100 * share) > said:
-                said = int(100 * share)
+            nonlocal percent
+            if int(100 * share) > percent:
+                percent = int(100 * share)
                 context.reporter.say(TableFilled(filled=share))
 
         try:

@@ -18,7 +18,7 @@ import requests
 from engine.spec import files, locks
 from engine.spec.errors import TeacherError, brief
 from engine.spec.files import make_folder, open_log
-from engine.teachers.file_kind import HEAD, PAGES, seems
+from engine.teachers.foreign import HEAD, PAGES, seems
 
 TIMEOUT = 60.0  # seconds without a byte
 ATTEMPTS = 4  # a broken download goes on where it broke, if the server can

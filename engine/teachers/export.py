@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def export(
     folder: Path, kind: str, out: Path, checkpoint: str = "best", *, force: bool = False, data: str | None = None
 ) -> dict[str, Any]:
-    """Write the student and `<out>.json` beside it, each whole or not at all; returns what that file says.
+    """Write the student and `<out>.json` beside it, each whole or not at all; returns the content of the latter.
 
     Before the file gets its name it is read back: ONNX by its logits on random and on test images, others by their
     tensors. CrdndError when there is such a file already, or the student cannot be written so.
@@ -110,7 +110,7 @@ def export(
 
 
 def describe(saved: SavedStudent) -> dict[str, str]:
-    """What a file says of itself wherever it goes; texts, as every format carries them."""
+    """Facts that every exported file carries, as texts."""
     spec, config = saved.config.student, saved.config
     normalization = (
         "none: the model takes pixels as they are"

@@ -1,4 +1,4 @@
-"""Other people's checkpoints: read without their code, and matched to a net whatever they are wrapped in.
+"""Other people's checkpoints: read without running their code, and matched to a net behind any prefix of names.
 
 Pickles are read by a process of their own (`unpickle`), which hands tensors back; safetensors need none.
 """
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from engine.spec.errors import CheckpointError, TeacherError
 from engine.teachers import unpickle, weights
-from engine.teachers.file_kind import HEAD, seems
 from engine.teachers.weights import is_constant, shown
 
 USUAL = frozenset({"state_dict", "net", "model", "model_state_dict", "params", "module", "_orig_mod", "0", "1"})
@@ -38,6 +37,23 @@ COMMAND = (
 CONVERT = f"Convert it where you trust its author, in the folder of its code, then name the new file: {COMMAND}"
 RENAME = f"Where you trust its author, this writes its tensors as safetensors, to be looked at or renamed: {COMMAND}"
 _ADVICE = {"convert": CONVERT, "copy": "Download or copy it again.", "unpack": "Unpack it first.", "": ""}
+HEAD = 512  # bytes that `seems` wants to see
+PAGES = frozenset({"an HTML page", "an XML text", "a JSON text", "a Git LFS pointer", "a plain text"})
+
+_MAGIC = (
+    (b"PK\x03\x04", "a zip archive"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\x00", "an xz archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!", "a rar archive"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\x89PNG", "a PNG image"),
+    (b"%PDF", "a PDF document"),
+    (b"version https://git-lfs", "a Git LFS pointer"),
+)
 
 
 class CheckpointContent(NamedTuple):
@@ -59,7 +75,7 @@ class ChosenNetwork(NamedTuple):
 def fit(net: nn.Module, path: Path, prefix: str | None = None) -> list[str]:
     """Copy the file's weights into the net, strictly; returns notes of what was tolerated.
 
-    `prefix` says what their names begin with; without it, the one behind which all names and shapes fit is found.
+    `prefix` is what their names begin with; without it, the one behind which all names and shapes fit is found.
     TeacherError when none does, or several do; the net is then untouched.
     """
     content = read(path)
@@ -101,7 +117,7 @@ def read(path: Path) -> CheckpointContent:
 
 
 def _unpickled(path: Path) -> CheckpointContent:
-    """By a process of its own, with limits."""
+    """The tensors of a pickle, read by a process of its own with limits of memory and time."""
     with tempfile.TemporaryDirectory(prefix="crdnd-weights-") as name:
         folder = Path(name)
         with (folder / "said").open("wb") as said:
@@ -165,12 +181,12 @@ def choose(net: nn.Module, content: CheckpointContent, prefix: str | None, *, wh
 
 
 def _is_usual(prefix: str) -> bool:
-    """Whether it consists of what everybody wraps state dicts in."""
+    """Whether it consists of usual names for wrapped state dicts."""
     return not prefix or (prefix.endswith(".") and all(part in USUAL for part in prefix.split(".")[:-1]))
 
 
 def _prefixes(own: Mapping[str, Tensor], names: Sequence[str]) -> Counter[str]:
-    """What stands before the net's own names, each with how many of them follow it."""
+    """Prefixes of the net's own names, each with the number of names that follow it."""
     longest = max(own, key=len)
     found = Counter({name.removesuffix(longest): 1 for name in names if name.endswith(longest)})
     for name in names:
@@ -218,3 +234,31 @@ def _parting(one: str, chosen: str) -> str:
 def _named(prefixes: Sequence[str]) -> str:
     more = ", ..." if len(prefixes) > 5 else ""
     return ", ".join(f"`{shown(one)}`" if one else "no prefix" for one in prefixes[:5]) + more
+
+
+def seems(head: bytes) -> str:
+    """The kind of a file that begins so, in words; archives of checkpoints are `a zip archive` or `a pickle`."""
+    if not head:
+        return "an empty file"
+    if len(head) > 9 and head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= 100_000_000:
+        return "a safetensors file"
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return "a pickle"
+    if head[257:262] == b"ustar":
+        return "a tar archive"
+    return _text_kind(head)
+
+
+def _text_kind(head: bytes) -> str:
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return "an HTML page"
+    if start.startswith((b"<?xml", b"<!doctype")):
+        return "an XML text"
+    printable = all(byte >= 32 or byte in b"\t\r\n\f" for byte in head)
+    if printable and start.startswith((b"{", b"[")):
+        return "a JSON text"
+    return "a plain text" if printable else "no format that is known here"

@@ -1,4 +1,4 @@
-"""A finished run read back: its config, its machine, its data, and its student as a net that nobody trains any more."""
+"""Read a finished run: its config, machine and data, and its student as a net in eval mode."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -45,7 +45,7 @@ def read_run(path: Path) -> tuple[RunDir, RunConfig | JudgeConfig]:
 
 
 def machine_of(run: RunDir, **flags: object) -> Machine:
-    """Where the run was computed, with what the flags say otherwise; ConfigError where the folder is damaged."""
+    """The machine of the run, overridden by the flags that are given; ConfigError where the folder is damaged."""
     changes = {key: value for key, value in flags.items() if value is not None}
     return Machine.model_validate(folders.machine_of(run).model_dump() | changes)
 
@@ -93,7 +93,7 @@ def build(spec: ModelSpec, classes: int, image: Image) -> nn.Module:
 def place(
     net: nn.Module, spec: ModelSpec, dataset: Dataset, machine: Machine, batch_size: int, layout: Layout | None = None
 ) -> torch.device:
-    """Put the net where the machine says, with the threads of a run of it, and in the layout of one or in this one."""
+    """Put the net on the machine's device, with the threads and, where `layout` is None, the layout of a run of it."""
     device, _notes = runtime.prepare(machine)
     macs = model_cost(spec, len(dataset.classes), image_of(dataset)).macs
     runtime.share_threads(machine, macs * batch_size)

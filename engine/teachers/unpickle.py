@@ -119,7 +119,7 @@ def _look_into_archive(path: pathlib.Path) -> None:
 
 
 def _harmless() -> list[Any]:
-    """What lies beside the weights in usual checkpoints; making one of these runs no code of the file."""
+    """Types beside the weights in usual checkpoints; constructing one runs no code of the file."""
     import numpy as np  # noqa: PLC0415
 
     scalar, reconstruct = np._core.multiarray.scalar, np._core.multiarray._reconstruct  # type: ignore[attr-defined]
@@ -149,14 +149,14 @@ def _flattened(content: object, most: int) -> UnpickledTensors:
 
     found = UnpickledTensors({}, {})
     waiting: list[tuple[str, object, int]] = [("", content, 0)]
-    seen = total = told = 0
+    entries = total = reported = 0
     while waiting:
         name, value, depth = waiting.pop()
         if isinstance(value, torch.Tensor) and name:
             if why := _unusable(value):
                 found.left_out[name] = why
-                told += len(json.dumps({name: why}))
-                if told > REASONS:
+                reported += len(json.dumps({name: why}))
+                if reported > REASONS:
                     raise RefusedError("this file holds more tensors that cannot be used than a checkpoint does")
                 continue
             total += value.numel() * value.element_size()
@@ -170,15 +170,15 @@ def _flattened(content: object, most: int) -> UnpickledTensors:
                 for key, item in items
                 if isinstance(key, str) and len(key) <= NAME and isinstance(item, torch.Tensor | Mapping | list | tuple)
             ]
-            seen += len(inner)
-            if seen > ENTRIES:
+            entries += len(inner)
+            if entries > ENTRIES:
                 raise RefusedError(f"this file holds more than {ENTRIES:,} entries, which no checkpoint does")
             waiting += reversed(inner)
     return found
 
 
 def _unusable(tensor: Any) -> str:  # noqa: ANN401  a tensor
-    """What keeps it from being weights, in words; empty when nothing does."""
+    """Why a tensor cannot be weights; empty when it can."""
     import torch  # noqa: PLC0415
 
     if tensor.is_meta:

@@ -312,3 +312,28 @@ def test_constants_do_not_hide_a_prefix(tmp_path: Path) -> None:
     state = under("1.") | {"0.mean": torch.zeros(3), "0.std": torch.ones(3)}
     torch.save(state, tmp_path / "w.pt")
     assert taken(tmp_path / "w.pt", state_of()) == ["the file's constants of normalization agree with the model's"]
+
+
+OTHER = {"mean": torch.full((3,), 0.5), "std": torch.full((3,), 0.25)}
+
+
+@pytest.mark.parametrize("prefix", [None, "student", "student."])
+@pytest.mark.parametrize("inner", ["normalize.", "net.0.", ""])
+def test_what_another_network_normalizes_by_says_nothing_of_the_chosen_one(
+    tmp_path: Path, prefix: str | None, inner: str
+) -> None:
+    teacher = {f"{inner}{name}": value for name, value in OTHER.items()} | {"w": torch.zeros(5, 5)}
+    torch.save({"student": state_of(), "teacher": teacher}, tmp_path / "w.pt")
+    notes = taken(tmp_path / "w.pt", state_of(), prefix=prefix)
+    assert any("left out 3 entries" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("net", "normal"),
+    [("1.", "0."), ("model.net.", "model.normalize."), ("model.", ""), ("module.1.", "module.0."), ("model.net.", "")],
+)
+def test_what_lies_beside_the_chosen_one_alone_is_its_own(tmp_path: Path, net: str, normal: str) -> None:
+    table = under(net) | {f"{normal}{name}": value for name, value in OTHER.items()}
+    torch.save(table | {"criterion.weight": torch.ones(10)}, tmp_path / "w.pt")
+    with pytest.raises(TeacherError, match="normalizes its input"):
+        foreign.fit(Small(), tmp_path / "w.pt")

@@ -7,7 +7,7 @@ import torch
 
 from engine.spec.errors import TeacherError
 from engine.teachers import foreign, unpickle
-from tests.engine.small_net import BESIDE, Bomb, state_of, taken, under
+from tests.engine.small_net import BESIDE, Bomb, Small, holds, state_of, taken, under
 
 
 def test_the_helper_reads_what_this_process_would_and_hands_refusals_back(tmp_path: Path) -> None:
@@ -44,3 +44,27 @@ def test_the_helper_may_not_take_more_memory_than_the_file_allows(tmp_path: Path
     (tmp_path / "w.pt").write_bytes(whole.replace(b"KMN", b"\x8a\x05" + (2**31).to_bytes(5, "little") + b"N"))
     with pytest.raises(TeacherError, match="more memory"):
         foreign.read(tmp_path / "w.pt")
+
+
+def test_a_file_of_more_unusable_tensors_than_can_be_told_is_refused(tmp_path: Path) -> None:
+    many = {f"{n:0400d}.weight": torch.zeros(2, device="meta") for n in range(3000)}
+    torch.save(state_of() | many, tmp_path / "w.pt")
+    with pytest.raises(TeacherError, match="more tensors that cannot be used") as refused:
+        foreign.read(tmp_path / "w.pt")
+    assert refused.value.where == str(tmp_path / "w.pt")
+
+
+def test_some_unusable_tensors_are_left_out(tmp_path: Path) -> None:
+    some = {f"{n:0400d}.weight": torch.zeros(2, device="meta") for n in range(500)}
+    torch.save(state_of() | some, tmp_path / "w.pt")
+    net = Small()
+    foreign.fit(net, tmp_path / "w.pt")
+    assert holds(net, state_of())
+    assert len(unpickle.read(tmp_path / "w.pt").left_out) == 500
+
+
+def test_a_name_that_no_safetensors_file_can_hold_is_told_of_the_file_that_has_it(tmp_path: Path) -> None:
+    torch.save({**state_of(), "__metadata__": torch.zeros(2)}, tmp_path / "w.pt")
+    with pytest.raises(TeacherError) as refused:
+        foreign.read(tmp_path / "w.pt")
+    assert refused.value.where == str(tmp_path / "w.pt")
