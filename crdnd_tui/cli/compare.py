@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crdnd_tui.cli import compare_page, outlet, output
-from crdnd_tui.compare import compared, comparison
-from crdnd_tui.write import of_comparison, of_differences, of_origins
+from crdnd_tui.compare import comparison as comparing
+from crdnd_tui.compare.comparison import Comparison
+from crdnd_tui.compare.rows import has_seeds
+from crdnd_tui.compare.runs import read_runs
+from crdnd_tui.write import of_origins
+from crdnd_tui.write.comparison_document import comparison_document
 from crdnd_tui.write.document import Document
-from crdnd_tui.write.laid import Laid
 from engine.spec import rundir
 from engine.spec.errors import ConfigError
 from engine.spec.rundir import RunDir
@@ -38,14 +41,14 @@ def compare(  # noqa: PLR0913  options of a command line
         raise ConfigError([f"--checkpoint: no checkpoint `{checkpoint}`; it may be {' or '.join(CHECKPOINTS)}"])
     outlet.check(to, out, as_json=as_json)
     runs, base = _runs(names, folder, baseline)
-    document, laid = _document(runs, base, checkpoint, grouped)
-    code = _verdict(laid, checkpoint)
+    document, comparison = _document(runs, base, checkpoint, grouped)
+    code = _verdict(comparison, checkpoint)
     if to or as_json:
         outlet.put(document, to or "json", out, names=[run.id for run in runs], force=force)
     else:
         console = output.data()
         ascii_only = output.is_ascii(console)
-        output.show(compare_page.page(document, laid, console.width, ascii_only=ascii_only))
+        output.show(compare_page.page(document, comparison, console.width, ascii_only=ascii_only))
     return code
 
 
@@ -66,30 +69,29 @@ def _runs(names: Sequence[str], folder: Path, baseline: str) -> tuple[list[RunDi
     return list(found.values()), base
 
 
-def _document(runs: Sequence[RunDir], base: str, checkpoint: str, grouped: bool | None) -> tuple[Document, Laid]:
+def _document(runs: Sequence[RunDir], base: str, checkpoint: str, grouped: bool | None) -> tuple[Document, Comparison]:
     now = time.time()
-    sides = compared.sides(runs, now)
-    if grouped is None:
-        grouped = comparison.grouping(sides)
-    laid = of_comparison.lay(sides, wanted=checkpoint, baseline=base, grouped=grouped)
-    behind = of_origins.origins(sides, {run.id: run.path for run in runs})
-    return of_comparison.told(laid, origins=behind, made=now), laid
+    read = read_runs(runs, now)
+    grouped = has_seeds(read) if grouped is None else grouped
+    comparison = comparing.compare(read, checkpoint=checkpoint, baseline=base, grouped=grouped)
+    behind = of_origins.origins(read, {run.id: run.path for run in runs})
+    return comparison_document(comparison, origins=behind, made=now), comparison
 
 
-def _verdict(laid: Laid, checkpoint: str) -> int:
+def _verdict(comparison: Comparison, checkpoint: str) -> int:
     """Whether something could be compared; if nothing, why, row by row."""
-    judged = {side.judged(checkpoint) for side in laid.sides if side.state.table}
+    judged = {run.checkpoint for run in comparison.runs if run.state.table}
     if judged and checkpoint not in judged:
         output.say(f"no run was judged at `{checkpoint}`: {' and '.join(sorted(judged))} is shown")
-    whys = [f"{row.label}: {why}" for row in laid.rows if (why := comparison.one_network(row))]
+    whys = [f"{row.label}: {why}" for row in comparison.rows if (why := row.twins())]
     if whys:
         output.say("refused as seeds, for equal weights are no second draw:")
         for why in whys:
             output.say(f"  {why}")
         return NOT_COMPARABLE
-    if not laid.others or any(one.difference is not None for one in laid.contrasts.values()):
+    if not comparison.others or any(one.difference is not None for one in comparison.contrasts.values()):
         return 0
-    output.say(f"nothing can be compared with {laid.base.label}:")
-    for row in laid.others:
-        output.say(f"  {row.label}: {of_differences.whole_refusal(laid, row)}")
+    output.say(f"nothing can be compared with {comparison.base.label}:")
+    for row in comparison.others:
+        output.say(f"  {row.label}: {comparison.whole_refusal(row)}")
     return NOT_COMPARABLE

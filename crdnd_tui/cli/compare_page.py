@@ -8,35 +8,41 @@ from dataclasses import replace
 from rich.text import Text
 
 from crdnd_tui.cli import page_parts
-from crdnd_tui.compare.comparison_verdict import CE, SUITE
+from crdnd_tui.compare.comparison import Comparison
+from crdnd_tui.compare.order import CE, SUITE
 from crdnd_tui.core import report
-from crdnd_tui.write import of_differences, plain
+from crdnd_tui.write import plain
+from crdnd_tui.write.comparison_tables import compact_differences
 from crdnd_tui.write.document import Document, Table
-from crdnd_tui.write.laid import Laid
 
 _LINES = 24  # of the differences, at most
 _MATTERS = (report.CLEAN, CE, SUITE, report.WORST)
 _CLASSES = 20  # lines of a table of classes
 
 
-def page(document: Document, laid: Laid, width: int, *, ascii_only: bool) -> list[Text]:
+def page(document: Document, comparison: Comparison, width: int, *, ascii_only: bool) -> list[Text]:
     """All of it, in lines of at most `width` cells."""
-    tables = tuple(replace(t, caption=laid.bare(t.caption)) for t in (_shortened(t, laid) for t in document.tables))
-    lead = (*([f"{laid.conditions}."] if laid.conditions else []), *document.lead)
+    tables = tuple(
+        replace(t, caption=comparison.bare(t.caption)) for t in (_shortened(t, comparison) for t in document.tables)
+    )
+    lead = (*([f"{comparison.conditions}."] if comparison.conditions else []), *document.lead)
     shown = replace(document, lead=lead, tables=tables, origins=(), made=0.0, version="")
     made = plain.document(shown, width, ascii_only=ascii_only)
     trade = next((figure for figure in document.figures if figure.key == "tradeoff"), None)
     if trade is not None:
-        made += [Text(), *page_parts.points(trade, width, caption=laid.bare(trade.caption), ascii_only=ascii_only)]
+        made += [
+            Text(),
+            *page_parts.points(trade, width, caption=comparison.bare(trade.caption), ascii_only=ascii_only),
+        ]
     return [*made, *page_parts.behind(document, width, ascii_only=ascii_only)]
 
 
-def _shortened(table: Table, laid: Laid) -> Table:
+def _shortened(table: Table, comparison: Comparison) -> Table:
     more = "the rest is in every file that --to writes"
     if table.key == "differences":
-        matter = [a for a in laid.attacks if a in _MATTERS or len(table.rows) <= _LINES]
-        short = of_differences.compact(laid, matter)
-        left = [laid.title(attack) for attack in laid.attacks if attack not in matter]
+        matter = [a for a in comparison.attacks if a in _MATTERS or len(table.rows) <= _LINES]
+        short = compact_differences(comparison, matter)
+        left = [comparison.title(attack) for attack in comparison.attacks if attack not in matter]
         if not left:
             return short
         return replace(short, notes=(*short.notes, ("", f"Left out here: {', '.join(left)}; {more}.")))

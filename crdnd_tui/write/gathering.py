@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crdnd_tui.compare import compared, comparison
+from crdnd_tui.compare.comparison import compare
+from crdnd_tui.compare.rows import has_seeds
+from crdnd_tui.compare.runs import read_runs
 from crdnd_tui.core import presets
 from crdnd_tui.study import reading, standing
 from crdnd_tui.study.study import Study
-from crdnd_tui.write import of_comparison, of_origins, of_run, of_study
+from crdnd_tui.write import of_origins, of_run, study_document
+from crdnd_tui.write.comparison_document import comparison_document
 from crdnd_tui.write.document import Document
 from engine.spec import rundir
 from engine.spec.errors import ConfigError, RunFolderError
@@ -60,19 +63,14 @@ def document(of: Gathered, *, checkpoint: str = "", baseline: str = "", grouped:
         raise ConfigError(["--seeds and --each: only several runs have rows to be made of; a study's file says which"])
     now = time.time()
     if of.study is not None:
-        return of_study.study_document(of.study, of.folder, checkpoint=checkpoint, now=now)
+        return study_document.study_document(of.study, of.folder, checkpoint=checkpoint, now=now)
     if len(of.runs) == 1:
         return of_run.run_document(of.runs[0], checkpoint=checkpoint, made=now)
-    sides = compared.sides(of.runs, now)
-    behind = of_origins.origins(sides, {run.id: run.path for run in of.runs})
-    return of_comparison.comparison_document(
-        sides,
-        wanted=checkpoint or "best",
-        baseline=_baseline(of, baseline),
-        grouped=comparison.grouping(sides) if grouped is None else grouped,
-        origins=behind,
-        made=now,
-    )
+    runs = read_runs(of.runs, now)
+    grouped = has_seeds(runs) if grouped is None else grouped
+    compared = compare(runs, checkpoint=checkpoint or "best", baseline=_baseline(of, baseline), grouped=grouped)
+    behind = of_origins.origins(runs, {run.id: run.path for run in of.runs})
+    return comparison_document(compared, origins=behind, made=now)
 
 
 def _study(name: str, folder: Path) -> Study | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crdnd_tui.compare.comparison_side import Side
+from crdnd_tui.compare.runs import ComparedRun
 from crdnd_tui.core import fast_path, report
 from crdnd_tui.core.text import one_line
 from crdnd_tui.write.document import Origin
@@ -18,18 +18,18 @@ _DIGITS = 12  # of a hash
 _PACKAGES = ("crdnd-tui", "torch", "pyautoattack")
 
 
-def origins(sides: Sequence[Side], folders: Mapping[str, Path]) -> tuple[Origin, ...]:
+def origins(sides: Sequence[ComparedRun], folders: Mapping[str, Path]) -> tuple[Origin, ...]:
     """One for each run; `folders` tells where each lies."""
     return tuple(_origin(side, folders.get(side.id)) for side in sides)
 
 
-def _origin(side: Side, folder: Path | None) -> Origin:
+def _origin(side: ComparedRun, folder: Path | None) -> Origin:
     told = provenance(folder) if folder is not None else {}
     seed = side.config.get("seed")
     return Origin(
         run=side.id,
         label=side.label,
-        state=side.word,
+        state=side.status,
         config_hash=one_line(_word(told, "config_hash") or side.state.config_hash, 64),
         seed=seed if isinstance(seed, int) else None,
         facts=_facts(told) + _weights(side),
@@ -77,7 +77,7 @@ def _teacher(teacher: Mapping[str, Any]) -> str:
     return f"{source}, sha256 {digest}" if source and digest else source
 
 
-def _weights(side: Side) -> tuple[tuple[str, str], ...]:
+def _weights(side: ComparedRun) -> tuple[tuple[str, str], ...]:
     """Of the student, as each checkpoint's judgement recorded it."""
     records = ((name, side.records.get((name, report.CLEAN))) for name in side.state.table)
     return tuple(

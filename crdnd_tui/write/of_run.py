@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
-from crdnd_tui.compare import compared
-from crdnd_tui.compare.comparison_side import Side
+from crdnd_tui.compare.runs import ComparedRun, read_runs, word
 from crdnd_tui.core import judged, provenance_lines, report
 from crdnd_tui.core.format import count, percent
 from crdnd_tui.core.library import LIVING
@@ -35,7 +34,7 @@ def run_document(run: RunDir, *, checkpoint: str = "", pictures: int = PICTURES,
 
     `made` is when, in unix seconds: 0 for a document that bears no date. Nothing in the folder can raise.
     """
-    (side,) = compared.sides([run], made or time.time())
+    (side,) = read_runs([run], made or time.time())
     chosen = checkpoint or ("best" if "best" in side.state.table else next(iter(side.state.table), "best"))
     folder = run.evaluation / chosen
     records = judged.load(folder)
@@ -53,7 +52,7 @@ def run_document(run: RunDir, *, checkpoint: str = "", pictures: int = PICTURES,
     )
 
 
-def _origins(side: Side, run: RunDir) -> tuple[Origin, ...]:
+def _origins(side: ComparedRun, run: RunDir) -> tuple[Origin, ...]:
     """With how it was computed, and the line that repeats the run, which names no folder of this machine."""
     found = of_origins.origins([side], {side.id: run.path})
     told = of_origins.provenance(run.path)
@@ -64,9 +63,9 @@ def _origins(side: Side, run: RunDir) -> tuple[Origin, ...]:
     return tuple(replace(origin, facts=(*origin.facts, ("reproduce", one_line(line, 400)))) for origin in found)
 
 
-def _title(side: Side) -> str:
+def _title(side: ComparedRun) -> str:
     """Method, student and data by their names in papers, and the seed."""
-    method, student, data = (_word(side.config, key, "name") for key in ("method", "student", "data"))
+    method, student, data = (word(side.config, key, "name") for key in ("method", "student", "data"))
     if not method:
         return f"Run {side.id}"
     named = _METHODS.get(method, method)
@@ -75,7 +74,7 @@ def _title(side: Side) -> str:
     return one_line(f"{named}: {student or 'a student'}{on}{seed}", 120)
 
 
-def _lead(side: Side, chosen: str) -> list[str]:
+def _lead(side: ComparedRun, chosen: str) -> list[str]:
     state = side.state
     notes = report.Notes(state)
     signs = {attack: notes.of(chosen, attack).signs for attack in state.table.get(chosen, {})}
@@ -128,30 +127,23 @@ def _accuracy(cell: Evaluated) -> str:
     return f"{percent(cell.accuracy, cell.n)}\N{NO-BREAK SPACE}%"
 
 
-def _state_warnings(side: Side, chosen: str) -> list[str]:
+def _state_warnings(side: ComparedRun, chosen: str) -> list[str]:
     """How the run is, unless it is done; what was never judged."""
     said = []
-    if side.word in LIVING:
-        said.append(f"The run is {side.word}: numbers and curves are as far as it is.")
-    elif side.word != "done":
+    if side.status in LIVING:
+        said.append(f"The run is {side.status}: numbers and curves are as far as it is.")
+    elif side.status != "done":
         why = f": {one_line(side.why, 300)}" if side.why else ""
-        said.append(f"The run is {side.word or 'unknown'}{why}.")
+        said.append(f"The run is {side.status or 'unknown'}{why}.")
     if side.state.table and chosen not in side.state.table:
         there = ", ".join(side.state.table)
         said.append(f"No results of the checkpoint {one_line(chosen, 40)}; there are results of {there}.")
     return said
 
 
-def _damage(side: Side, records: judged.Judged) -> list[str]:
+def _damage(side: ComparedRun, records: judged.Judged) -> list[str]:
     """Lines and files that were passed over."""
     said = [f"{words}." for words in records.troubles.values()]
     if side.state.flaws:
         said.append(f"events.jsonl: {', '.join(side.state.flaws)}.")
     return said
-
-
-def _word(config: Mapping[str, Any], *path: str) -> str:
-    value: Any = config
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, str) else ""

@@ -1,73 +1,189 @@
-"""The report's tables: for each row what was measured, and under it what is in print and how far ours is from it. Pure.
+"""A study's results table: for each row what was measured, and under it what is in print and how far ours is from it.
 
-A row is never left out: what has not run says so in its place. All numbers are per cent, differences points.
+A row is never left out: what has not run says so in its place. All numbers are per cent, differences points. Pure.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from crdnd_tui.compare import comparison, stats
-from crdnd_tui.compare.comparison_side import Side, by_draw, reason
-from crdnd_tui.compare.contrasts import contrasts, leaders
-from crdnd_tui.compare.stats import SeedMean
-from crdnd_tui.core import marks, report
+from crdnd_tui.compare import stats
+from crdnd_tui.compare.comparison import Comparison
+from crdnd_tui.compare.order import CE, SUITE, OrderedRow, OrderVerdict, order_verdict
+from crdnd_tui.compare.rows import ComparisonRow, Footnotes, RobustnessCell, columns, row_notes
+from crdnd_tui.compare.runs import ComparedRun, incomparable
+from crdnd_tui.core import report
 from crdnd_tui.core.format import MINUS
+from crdnd_tui.core.text import one_line
 from crdnd_tui.study import naming
 from crdnd_tui.study.naming import Block
-from crdnd_tui.study.study import Cell as Wanted
-from crdnd_tui.study.study import Study
-from crdnd_tui.write import printed
+from crdnd_tui.study.standing import Progress, Standing
+from crdnd_tui.study.study import Cell as StudyCell
+from crdnd_tui.study.study import Published, Study
 from crdnd_tui.write.document import Cell, Column, Row, Table
-from crdnd_tui.write.footnotes import Footnotes
-from crdnd_tui.write.missing import Reach
-from crdnd_tui.write.printed import Printed
-from engine.spec.events import Evaluated
+from engine.spec.attacks import KINDS
+from engine.spec.outcomes import wilson
 
 OUTSIDE = "The printed number lies outside the 95 % interval of ours."
 UNSTATED = (
     "CW-2 in print: its constant, its steps and the distance that counts are not stated, so it may be another attack "
     "than ours, and nothing follows from the difference"
 )
-_BEARS = {True: "the 95 % t interval over our seeds", False: "the 95 % Wilson interval of our one run"}
-_RUNS = Column(key="runs", title="runs", unit="words")
+_INTERVALS = {True: "the 95 % t interval over our seeds", False: "the 95 % Wilson interval of our one run"}
+_AS_PRINTED = 10_000  # images behind a printed number, where its decimals say so
+_STATES = {"absent": "not run"}  # state of a cell -> what a table says
 
 
-def results(study: Study, table: Block, reach: Reach, wanted: str, conditions: str = "") -> Table:
-    """One of `naming.tables`; `wanted` is the checkpoint, `conditions` begin the caption: how the runs were judged."""
-    blocks = naming.rows(study, table)
-    attacks = attacks_of(study, table.cells, reach, wanted)
-    rows = compared(blocks, reach)
+@dataclass(frozen=True, kw_only=True)
+class StudyRuns:
+    """What there is of a study: how each cell stands, and the runs as comparisons know them."""
+
+    progress: Progress
+    runs: Mapping[str, ComparedRun]  # by id, of the cells that have a run
+
+    @cached_property
+    def _by_hash(self) -> Mapping[str, Standing]:
+        return {standing.cell.config_hash: standing for standing in self.progress.standings}
+
+    def standings(self, cells: Iterable[StudyCell]) -> list[Standing]:
+        """Of these cells, in their order."""
+        return [self._by_hash[cell.config_hash] for cell in cells]
+
+    def of(self, cells: Iterable[StudyCell]) -> list[ComparedRun]:
+        """The runs that there are of these cells."""
+        return [self.runs[s.run] for s in self.standings(cells) if s.run in self.runs]
+
+    def judged(self, cells: Iterable[StudyCell]) -> list[ComparedRun]:
+        """Those that have numbers."""
+        return [run for run in self.of(cells) if run.state.table]
+
+    def missing(self, cells: Sequence[StudyCell], attack: str) -> str:
+        """Why there is no number of this attack, for the place where it would stand: the states of these runs."""
+        states = []
+        for standing in self.standings(cells):
+            run = self.runs.get(standing.run)
+            if run is None or attack not in run.cells:
+                states.append("not judged" if standing.state == "done" else _state(standing))
+        return ", ".join(dict.fromkeys(states))
+
+    def share(self, cells: Sequence[StudyCell]) -> str:
+        """`3` when all have run, `1 of 3`, or `not run`, `waiting`, `failed` of a single one."""
+        standings = self.standings(cells)
+        done = sum(standing.state == "done" for standing in standings)
+        if done == len(standings):
+            return str(done)
+        return _state(standings[0]) if len(standings) == 1 else f"{done} of {len(standings)}"
+
+    def sentence(self, cells: Sequence[StudyCell]) -> str:
+        """`1 of 3 seeds: 1 waiting, 1 failed: out of memory`; empty when all have run."""
+        told = Counter(self._progress(standing) for standing in self.standings(cells) if standing.state != "done")
+        if not told or len(cells) == 1:
+            return next(iter(told), "")
+        done = len(cells) - sum(told.values())
+        return f"{done} of {len(cells)} seeds: " + ", ".join(f"{many} {words}" for words, many in told.items())
+
+    def _progress(self, standing: Standing) -> str:
+        """A state with its reason, or how far it is."""
+        run = self.runs.get(standing.run)
+        if standing.state == "running" and run is not None and run.state.training and not run.state.table:
+            return f"running, epoch {len(run.state.epochs)} of {run.state.training.epochs}"
+        if standing.state in ("waiting", "running") or not standing.why:
+            return _state(standing)
+        return f"{_state(standing)}: {one_line(standing.why, 160)}"
+
+
+def _state(standing: Standing) -> str:
+    return _STATES.get(standing.state, standing.state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrintedNumbers:
+    """One source's numbers for one row: attack -> per cent, and attack -> what is to be said of that number."""
+
+    source: str
+    values: Mapping[str, float]
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it settles an order: both numbers, and no note at either."""
+        return all(attack in self.values and attack not in self.notes for attack in (CE, SUITE))
+
+
+def printed_numbers(published: Sequence[Published], place: Mapping[str, str]) -> list[PrintedNumbers]:
+    """The sources that print something for this place, each once; a note stands at the values of its own entry."""
+    found: dict[str, tuple[dict[str, float], dict[str, str]]] = {}
+    for entry in published:
+        if all(place.get(axis) == label for axis, label in entry.where.items()):
+            values, notes = found.setdefault(entry.source, ({}, {}))
+            values.update(entry.values)
+            notes.update(dict.fromkeys(entry.values, entry.note) if entry.note else {})
+    return [PrintedNumbers(source=source, values=values, notes=notes) for source, (values, notes) in found.items()]
+
+
+def printed_images(printed: Iterable[PrintedNumbers]) -> int:
+    """So many that a second decimal is shown, if any of these numbers has one."""
+    values = [value for one in printed for value in one.values.values()]
+    return _AS_PRINTED if any(round(value, 1) != value for value in values) else 0
+
+
+def printed_order(rows: Sequence[tuple[str, Sequence[PrintedNumbers]]]) -> OrderVerdict:
+    """What is printed of the order under PGD-SAT and under AutoAttack; `rows` are titles and sources.
+
+    Each row stands with its first source that has both numbers and no note at either.
+    """
+    n = printed_images(one for _, sources in rows for one in sources)
+
+    def cell(share: float) -> RobustnessCell:
+        low, high = wilson(round(share * n), n) if n else (share, share)
+        return RobustnessCell(mean=share, low=low, high=high, n=n)
+
+    first = [(title, one) for title, sources in rows for one in [s for s in sources if s.is_plain][:1]]
+    return order_verdict([
+        OrderedRow(label=f"{title} ({one.source})", cells={a: cell(value / 100) for a, value in one.values.items()})
+        for title, one in first
+    ])  # fmt: skip
+
+
+def is_same_attack(attack: str) -> bool:
+    """Whether a printed number can be of our attack: one without the ball of the threat model depends on its budget.
+
+    No source states the budget of CW-2 (constant, steps, distance), so nothing is claimed of how far ours is from it.
+    """
+    return attack not in KINDS or KINDS[attack].bounded
+
+
+def study_results(study: Study, table: Block, found: StudyRuns, comparison: Comparison | None) -> Table:
+    """One of `naming.tables`; `comparison` is of the runs that were judged."""
+    blocks, attacks = naming.rows(study, table), attacks_of(study, table.cells, found)
     base = baseline(study, blocks)
-    against = next((row for row in rows if row.label == base.title), next(iter(rows), None))
-    best = {a: leaders(rows, against, wanted, a) if against else frozenset() for a in attacks}
-    tested = contrasts(rows, against, wanted, attacks) if against and against.label == base.title else {}
-    apart = frozenset(key for key, contrast in tested.items() if contrast.significant)
-    writer = _Writer(reach, wanted, attacks, best, apart, reach.judged(base.cells))
+    writer = _ResultsWriter(found, comparison, attacks, next(iter(found.judged(base.cells)), None))
     lines: list[Row] = []
     for block in blocks:
-        sources = printed.of_row(study.published, {**table.place, **block.place})
+        sources = printed_numbers(study.published, {**table.place, **block.place})
         lines += writer.block(block, sources, rule=bool(sources and lines))
+    there = found.of(table.cells)
+    titles = {a: report.title(a, next((run.cells[a] for run in there if a in run.cells), None)) for a in attacks}
+    judged = [(block.title, tuple(found.judged(block.cells))) for block in blocks]
+    rows = [ComparisonRow(runs=runs, label=title) for title, runs in judged if runs]
     return Table(
-        key="results", title="Accuracy in %", head=", ".join(blocks[0].place) or "study",
-        columns=(_RUNS, *(Column(key=a, title=_title(a, table.cells, reach, wanted)) for a in attacks)),
-        rows=tuple(lines), caption=_caption(table, lines, conditions, study.layout.remark),
-        notes=(*writer.notes.lines(), *comparison.of_rows(rows, wanted)), baseline=base.title,
+        key="results", title="Accuracy in %", head=", ".join(blocks[0].place) or "study", rows=tuple(lines),
+        columns=(
+            Column(key="runs", title="runs", unit="words"), *(Column(key=a, title=titles[a]) for a in attacks)
+        ),
+        caption=_caption(table, lines, comparison.conditions if comparison else "", study.layout.remark),
+        notes=(*writer.footnotes.notes(), *row_notes(rows)), baseline=base.title,
     )  # fmt: skip
 
 
-def attacks_of(study: Study, cells: Sequence[Wanted], reach: Reach, wanted: str) -> list[str]:
+def attacks_of(study: Study, cells: Sequence[StudyCell], found: StudyRuns) -> list[str]:
     """The layout's columns, or all that some run was judged by, or else is to be."""
     if study.layout.attacks:
         return list(study.layout.attacks)
-    within, apart = comparison.columns(reach.runs(cells), wanted)
+    within, apart = columns(found.of(cells))
     planned = dict.fromkeys(attack.key for cell in cells for attack in cell.config.evaluation.attacks)
     return [*within, *apart] or [report.CLEAN, *planned]
-
-
-def compared(blocks: Sequence[Block], reach: Reach) -> list[comparison.Row]:
-    """The rows that have been judged, as comparisons know them."""
-    found = [(block, tuple(reach.judged(block.cells))) for block in blocks]
-    return [comparison.Row(sides=judged, label=block.title) for block, judged in found if judged]
 
 
 def baseline(study: Study, blocks: Sequence[Block]) -> Block:
@@ -76,110 +192,104 @@ def baseline(study: Study, blocks: Sequence[Block]) -> Block:
     return next((b for b in blocks if asked and all(b.place.get(a) == w for a, w in asked.items())), blocks[0])
 
 
-class _Writer:
-    """Writes the lines of one table; its notes gather as they are met."""
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """A row's number under one attack, with the 95 % interval that differences to printed numbers bear."""
+
+    row: ComparisonRow
+    cell: RobustnessCell
+    low: float
+    high: float
+
+
+class _ResultsWriter:
+    """Writes the lines of one table; its footnotes gather as they are met."""
 
     def __init__(
-        self, reach: Reach, wanted: str, attacks: Sequence[str],
-        best: Mapping[str, frozenset[str]], apart: frozenset[tuple[str, str]], base: Sequence[Side],
+        self, found: StudyRuns, comparison: Comparison | None, attacks: Sequence[str], base: ComparedRun | None
     ) -> None:  # fmt: skip
-        self.notes = Footnotes()
-        self._reach, self._wanted, self._attacks = reach, wanted, attacks
-        self._best, self._apart = best, apart  # (first run of the row, attack): differs from the baseline
-        self._base = next(iter(base), None)
+        self.footnotes = Footnotes()
+        self._found, self._comparison, self._attacks, self._base = found, comparison, attacks, base
 
-    def block(self, block: Block, sources: Sequence[Printed], *, rule: bool) -> list[Row]:
+    def block(self, block: Block, sources: Sequence[PrintedNumbers], *, rule: bool) -> list[Row]:
         """What was measured, then for each source its numbers and the differences, where there are any."""
-        samples = {attack: self._sample(block, attack) for attack in self._attacks}
-        lines, images = [self._measured(block, samples, rule=rule)], printed.images(sources)
+        row = self._row(block)
+        measured = {a: self._measured(row, a) if row else None for a in self._attacks}
+        lines, images = [self._own(block, row, measured, rule=rule)], printed_images(sources)
         for source in sources:
             lines.append(self._printed(source, images))
-            if any(samples[attack] is not None for attack in source.values if attack in samples):
-                lines.append(self._beside(source, lines[0], samples))
+            if any(measured.get(attack) is not None for attack in source.values):
+                lines.append(self._beside(source, lines[0], measured))
         return lines
 
-    def _have(self, block: Block, attack: str) -> list[tuple[Side, Evaluated]]:
-        """The runs of this row that have been through this attack."""
-        there = self._reach.runs(block.cells)
-        return [(side, cell) for side in there if (cell := side.cell(self._wanted, attack)) is not None]
+    def _row(self, block: Block) -> ComparisonRow | None:
+        ids = {run.id for run in self._found.judged(block.cells)}
+        rows = self._comparison.rows if self._comparison else ()
+        return next((row for row in rows if row.id in ids), None)
 
-    def _differ(self, block: Block, attack: str) -> str:
-        """Why the seeds have no mean; empty when they have one."""
-        have = [side for side, _ in self._have(block, attack)]
-        return next((why for side in have[1:] if (why := reason(side, have[0], self._wanted, attack))), "")
-
-    def _sample(self, block: Block, attack: str) -> SeedMean | None:
-        """In per cent: of one run with its Wilson interval, of several with the t interval of their mean."""
-        have = [cell for _, cell in self._have(block, attack)]
-        if not have or self._differ(block, attack):
+    def _measured(self, row: ComparisonRow, attack: str) -> _Measured | None:
+        cell = self._comparison.cells.get((row.id, attack)) if self._comparison else None
+        if cell is None:
             return None
-        means = list(by_draw((side, cell.accuracy) for side, cell in self._have(block, attack)).values())
-        if len(means) == 1:  # one run, or one network that was judged again
-            return SeedMean(1, 100 * means[0], None, 100 * have[0].low, 100 * have[0].high)
-        return stats.seed_mean([100 * mean for mean in means])
+        mean = stats.seed_mean([100 * value for value in row.by_seed(attack).values()])
+        low, high = (100 * cell.low, 100 * cell.high) if mean.low is None or mean.high is None else mean[3:]
+        return _Measured(row=row, cell=cell, low=low or 0.0, high=high or 0.0)
 
-    def _measured(self, block: Block, samples: Mapping[str, SeedMean | None], *, rule: bool) -> Row:
-        told, share = self._reach.sentence(block.cells), self._reach.share(block.cells)
-        letter = self.notes.letter(f"{told}.") if told and told != share else ""
-        cells = tuple(self._cell(block, attack, samples[attack]) for attack in self._attacks)
-        runs = tuple(side.id for side in self._reach.runs(block.cells))
-        return Row(label=block.title, cells=(Cell(text=share, marks=letter), *cells), runs=runs, rule=rule)
-
-    def _cell(self, block: Block, attack: str, sample: SeedMean | None) -> Cell:
-        if sample is None:
-            why = self._differ(block, attack)
-            missing = self._reach.word(block.cells, self._wanted, attack)
-            return Cell(text=f"its seeds differ: {why}" if why else missing, barred=bool(why))
-        have = self._have(block, attack)
-        one, row = sample.n == 1, self._reach.judged(block.cells)[0].id
-        return Cell(
-            value=sample.mean, std=sample.std, runs=sample.n, n=min(cell.n for _, cell in have),
-            low=sample.low if one else None, high=sample.high if one else None,
-            best=row in self._best[attack], significant=(row, attack) in self._apart,
-            marks=self._marks(block, [side for side, _ in have], attack),
-            severity=marks.worst(w.code for side, cell in have for w in side.state.marks(cell.checkpoint, attack)),
-        )  # fmt: skip
-
-    def _marks(self, block: Block, have: Sequence[Side], attack: str) -> str:
-        """Why the number may mislead: the judgement's own marks, and that it answers another question."""
-        letters = [self.notes.mark(w) for s in have for w in s.state.marks(s.judged(self._wanted), attack)]
-        why = reason(have[0], self._base, self._wanted, attack) if self._base and have[0] is not self._base else ""
-        letters += [self.notes.letter(f"Not comparable with the baseline: {why}.")] if why else []
-        return "".join(sorted(set(letters)))
-
-    def _printed(self, source: Printed, images: int) -> Row:
+    def _own(
+        self, block: Block, row: ComparisonRow | None, measured: Mapping[str, _Measured | None], *, rule: bool
+    ) -> Row:  # fmt: skip
+        told, share = self._found.sentence(block.cells), self._found.share(block.cells)
+        letter = self.footnotes.letter(f"{told}.") if told and told != share else ""
         cells = []
         for attack in self._attacks:
-            there = attack in source.values
-            notes = [source.notes.get(attack, ""), UNSTATED if there and not printed.is_same_attack(attack) else ""]
-            cells.append(
-                Cell(value=source.values.get(attack), n=images if there else 0,
-                     marks="".join(sorted(self.notes.letter(_ended(note)) for note in notes if note)))
-            )  # fmt: skip
+            one, why = measured[attack], row.mixed(attack) if row else ""
+            missing = f"its seeds differ: {why}" if why else self._found.missing(block.cells, attack)
+            cells.append(self._cell(one, attack) if one else Cell(text=missing, barred=bool(why)))
+        runs = tuple(run.id for run in self._found.of(block.cells))
+        return Row(label=block.title, cells=(Cell(text=share, marks=letter), *cells), runs=runs, rule=rule)
+
+    def _cell(self, one: _Measured, attack: str) -> Cell:
+        """With its own marks, and that it answers another question than the baseline's."""
+        cell, have, place = one.cell, one.row.scored(attack), (one.row.id, attack)
+        signs = self.footnotes.marked(w for s in have for w in s.run.state.marks(s.cell.checkpoint, attack))
+        first, contrast = have[0].run, self._comparison.contrasts.get(place) if self._comparison else None
+        why = incomparable(first, self._base, attack) if self._base and first is not self._base else ""
+        other = self.footnotes.letter(f"Not comparable with the baseline: {why}.") if why else ""
+        is_single = cell.runs == 1
+        return Cell(
+            value=100 * cell.mean, std=None if cell.std is None else 100 * cell.std, runs=cell.runs, n=cell.n,
+            low=one.low if is_single else None, high=one.high if is_single else None,
+            best=self._comparison is not None and place in self._comparison.tied,
+            significant=self._base is not None and contrast is not None and contrast.is_significant,
+            marks="".join(sorted({*signs.letters, *other})), severity=signs.severity,
+        )  # fmt: skip
+
+    def _printed(self, source: PrintedNumbers, images: int) -> Row:
+        cells = []
+        for attack in self._attacks:
+            is_there = attack in source.values
+            notes = [source.notes.get(attack, ""), UNSTATED if is_there and not is_same_attack(attack) else ""]
+            letters = sorted(self.footnotes.letter(_ended(note)) for note in notes if note)
+            cells.append(Cell(value=source.values.get(attack), n=images if is_there else 0, marks="".join(letters)))
         return Row(label=source.source, cells=(Cell(text="printed"), *cells), quiet=True)
 
-    def _beside(self, source: Printed, own: Row, samples: Mapping[str, SeedMean | None]) -> Row:
+    def _beside(self, source: PrintedNumbers, own: Row, measured: Mapping[str, _Measured | None]) -> Row:
+        """Ours minus the printed numbers, which are taken as exact, with the 95 % interval of ours."""
         cells = []
         for attack, cell in zip(self._attacks, own.cells[1:], strict=True):
-            sample, theirs = samples[attack], source.values.get(attack)
-            if sample is None or theirs is None:
+            one, theirs = measured[attack], source.values.get(attack)
+            if one is None or theirs is None:
                 cells.append(Cell())
+                continue
+            made = Cell(value=100 * one.cell.mean - theirs, n=cell.n, runs=one.cell.runs, severity=cell.severity)
+            if is_same_attack(attack):
+                made = replace(made, low=one.low - theirs, high=one.high - theirs)
+                letter = "" if one.low <= theirs <= one.high else self.footnotes.letter(OUTSIDE)
             else:
-                found = self._difference(attack, sample, theirs, cell.n)
-                letters = "".join(sorted({*found.marks, *cell.marks}))
-                cells.append(replace(found, marks=letters, severity=cell.severity))
-        return Row(
-            label=f"ours {MINUS} {source.source}", cells=(Cell(text="points"), *cells), quiet=True, unit="points"
-        )
-
-    def _difference(self, attack: str, sample: SeedMean, theirs: float, images: int) -> Cell:
-        found = printed.apart(sample.mean, sample.low, sample.high, theirs)
-        if not printed.is_same_attack(attack):
-            return Cell(value=found.difference, n=images, runs=sample.n, marks=self.notes.letter(_ended(UNSTATED)))
-        letter = self.notes.letter(OUTSIDE) if found.outside else ""
-        return Cell(
-            value=found.difference, low=found.low, high=found.high, n=images, runs=sample.n, marks=letter
-        )  # fmt: skip
+                letter = self.footnotes.letter(_ended(UNSTATED))
+            cells.append(replace(made, marks="".join(sorted({*letter, *cell.marks}))))
+        label = f"ours {MINUS} {source.source}"
+        return Row(label=label, cells=(Cell(text="points"), *cells), quiet=True, unit="points")
 
 
 def _caption(table: Block, lines: Sequence[Row], conditions: str, remark: str) -> str:
@@ -187,26 +297,15 @@ def _caption(table: Block, lines: Sequence[Row], conditions: str, remark: str) -
     measured = [cell for row in lines if not row.quiet for cell in row.cells if cell.value is not None]
     said = ([conditions] if conditions else []) if measured else ["nothing has been measured yet"]
     if any(row.unit == "points" for row in lines):
-        bears = {cell.runs > 1: _BEARS[cell.runs > 1] for cell in measured}
-        said.append(f"differences are points with {' or '.join(bears.values())}; the printed number is taken as exact")
-    changed = _changed(table)
+        intervals = dict.fromkeys(_INTERVALS[cell.runs > 1] for cell in measured)
+        said.append(f"differences are points with {' or '.join(intervals)}; the printed number is taken as exact")
+    changed = dict.fromkeys(  # keys that the study sets for its runs, beside the seed and its axes
+        setting for cell in table.cells for setting in cell.overrides if setting.partition("=")[0] not in cell.place
+    )
     if changed and any(row.quiet for row in lines):
-        said.append(f"not the printed recipe: this study sets {changed}")
+        said.append(f"not the printed recipe: this study sets {', '.join(changed)}")
     said += [remark.rstrip(".")] if remark else []
     return _ended("; ".join(said)) if said else ""
-
-
-def _changed(table: Block) -> str:
-    """Keys that the study sets for its runs, beside the seed and its axes."""
-    settings = dict.fromkeys(
-        setting for cell in table.cells for setting in cell.overrides if setting.partition("=")[0] not in (*cell.place,)
-    )
-    return ", ".join(settings)
-
-
-def _title(attack: str, cells: Sequence[Wanted], reach: Reach, wanted: str) -> str:
-    there = reach.runs(cells)
-    return report.title(attack, next((c for s in there if (c := s.cell(wanted, attack)) is not None), None))
 
 
 def _ended(sentence: str) -> str:

@@ -5,17 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.compare import comparison
+from crdnd_tui.compare.comparison import compare
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.core.state import RunState
 from crdnd_tui.tui.widgets import result_plan, result_words
 from crdnd_tui.write import of_origins, plain, render
-from crdnd_tui.write.of_comparison import comparison_document
 from crdnd_tui.write.of_run import run_document
 from engine.spec.rundir import RunDir
 from tests.studies.test_tables import plan, run, table
 from tests.tui import pilot
-from tests.tui.sides import cell, side
+from tests.tui.sides import cell, compared_document, side
 
 FAST = {"teacher": "float32", "inner": "bfloat16", "outer": "float32", "folded": "on", "table": "lazy"}
 TOLD = "Computed differently: a exact; b inner bfloat16."
@@ -29,13 +28,13 @@ def one(name, *engines, **more):
 
 
 def notes(*sides, **how):
-    (_, checks), *others = comparison.grid(sides, **how).notes
+    (_, checks), *others = compare(sides, **how).notes
     assert checks == CHECKS
     return [sentence for letter, sentence in others if not letter]
 
 
 def test_the_note_is_there_where_precisions_differ_and_bars_no_number():
-    grid = comparison.grid([one("a", {}), one("b", FAST)])
+    grid = compare([one("a", {}), one("b", FAST)])
     assert grid.notes == (("", CHECKS), ("", TOLD)) and not grid.reasons and not grid.badges
     assert notes(one("a", FAST), one("b", FAST)) == notes(one("a", {}), one("b")) == []
 
@@ -54,14 +53,14 @@ def test_seeds_of_one_row_are_named_by_their_row_while_they_agree():
 
 
 def test_the_screen_shows_it_below_the_letters():
-    grid = comparison.grid([one("a", {}), one("b", FAST)])
+    grid = compare([one("a", {}), one("b", FAST)])
     checks, line = result_words.notes(grid, result_plan.plan(grid, 80), DARK, 80)
     assert (checks.plain, line.plain) == (f" {CHECKS}", f" {TOLD}")
     assert not [span for span in line.spans if span.style == DARK.warn and span]  # a letter's colour
 
 
 def test_every_file_says_it():
-    document = comparison_document([one("a", {}), one("b", FAST)])
+    document = compared_document([one("a", {}), one("b", FAST)])
     (results,) = (t for t in document.tables if t.key == "results")
     assert ("", TOLD) in results.notes
     assert TOLD in render.markdown(document)

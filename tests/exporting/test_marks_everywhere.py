@@ -9,12 +9,16 @@ from html import unescape
 
 import pytest
 
+from crdnd_tui.compare.comparison import compare
+from crdnd_tui.compare.rows import make_rows
+from crdnd_tui.compare.runs import mark_twins
 from crdnd_tui.core import library, marks, pages, report, run_reader
 from crdnd_tui.core.notes import NONE
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.core.scan import Row
 from crdnd_tui.tui.runs import glance
-from crdnd_tui.write import as_csv, as_json, mlflow, numbers, of_comparison, of_worst, plain, render, tensorboard
+from crdnd_tui.write import as_csv, as_json, mlflow, numbers, plain, render, tensorboard
+from crdnd_tui.write.comparison_document import lead
 from crdnd_tui.write.document import Cell, Document
 from crdnd_tui.write.of_run import run_document
 from crdnd_tui.write.subject import subject
@@ -22,7 +26,7 @@ from engine.spec.events import Probed, Warned, encode
 from engine.spec.marks import MARKS, Finding, Suspicion, encode_checks, severity
 from engine.spec.rundir import RunDir
 from tests.exporting.test_of_run import CRDND, runs  # noqa: F401  a fixture
-from tests.tui.sides import cell, seen, side
+from tests.tui.sides import cell, compared_document, seen, side
 
 RUN_WIDE = (
     "constant_output", "non_finite", "zero_gradient", "probabilities", "non_deterministic", "train_mode",
@@ -65,7 +69,7 @@ def written(document: Document) -> dict[str, str]:
 @pytest.mark.parametrize(("code", "attack"), EVERY)
 def test_a_comparison_tells_every_mark_in_every_format(code: str, attack: str) -> None:
     warning = warned(code, attack)
-    document = of_comparison.comparison_document([judged("b", pgd_sat=60), judged("a", warning)], baseline="b")
+    document = compared_document([judged("b", pgd_sat=60), judged("a", warning)], baseline="b")
     said, red = written(document), severity(code) == "red"
     for name, content in said.items():
         if not (attack and name == "figure tradeoff"):  # clean against AutoAttack: PGD-SAT is not in it
@@ -106,32 +110,35 @@ def test_a_struck_figure_is_never_bold_leads_nowhere_and_has_no_dagger() -> None
     """By construction of a cell, and by what is said of the order."""
     assert not Cell(value=1.0, best=True, significant=True, severity="red").best
     red = judged("a", warned("above_worst_case", "pgd_sat"))
-    laid = of_comparison.lay([judged("b", pgd_sat=60), red], baseline="b")
-    assert not any(key == ("a", "pgd_sat") for key in laid.tied) and not laid.contrasts["a", "pgd_sat"].significant
-    assert not any(words.startswith("a leads") for words in of_comparison.lead(laid))
+    compared = compare([judged("b", pgd_sat=60), red], baseline="b")
+    assert (
+        not any(key == ("a", "pgd_sat") for key in compared.tied)
+        and not compared.contrasts["a", "pgd_sat"].is_significant
+    )
+    assert not any(words.startswith("a leads") for words in lead(compared))
     for line in report.table(red.state, 100):
         if "!!" in line.plain:
             assert not any("bold" in str(span.style) and "80.0" in line.plain[span.start : span.end]
                            for span in line.spans)  # fmt: skip
-    struck = of_comparison.lay([red, judged("b", pgd_sat=60)], baseline="a")
-    assert any("no difference from it is a claim" in words for words in of_comparison.lead(struck))
+    struck = compare([red, judged("b", pgd_sat=60)], baseline="a")
+    assert any("no difference from it is a claim" in words for words in lead(struck))
     assert struck.strongest == "autoattack"
 
 
 def test_figures_in_the_lead_bear_the_sign_of_their_marks_which_is_explained_there() -> None:
     one, two = judged("b"), judged("a", warned("train_subset", ""), pgd_sat=70, autoattack=30, worst=30)
-    lead = " ".join(of_comparison.lead(of_comparison.lay([one, two], baseline="b")))
-    figures = re.findall(r"[+\u2212]\d+\.\d( !)?", lead)
-    assert figures and all(figures) and "! may mislead; the notes of the tables say why." in lead
-    assert "!" not in " ".join(of_comparison.lead(of_comparison.lay([one, judged("a", autoattack=30)], baseline="b")))
+    said = " ".join(lead(compare([one, two], baseline="b")))
+    figures = re.findall(r"[+\u2212]\d+\.\d( !)?", said)
+    assert figures and all(figures) and "! may mislead; the notes of the tables say why." in said
+    assert "!" not in " ".join(lead(compare([one, judged("a", autoattack=30)], baseline="b")))
 
 
 def test_a_mean_over_seeds_is_struck_when_one_seed_is_and_says_so() -> None:
     seeds = [replace(judged(f"a{k}"), group="g", config={**judged("a").config, "seed": k}) for k in range(3)]
     state = replace(seeds[1].state, warnings=(warned("zero_gradient", ""),))
-    laid = of_comparison.lay([*seeds[:1], replace(seeds[1], state=state), *seeds[2:], judged("b")], grouped=True)
-    assert laid.grid.values["a0", "pgd_sat"].struck
-    assert any("1 of 3 seeds not believed under" in words for _, words in laid.grid.notes)
+    compared = compare([*seeds[:1], replace(seeds[1], state=state), *seeds[2:], judged("b")], grouped=True)
+    assert compared.cells["a0", "pgd_sat"].is_struck
+    assert any("1 of 3 seeds not believed under" in words for _, words in compared.notes)
 
 
 PROBED = (
@@ -147,7 +154,7 @@ def test_what_was_probed_is_told_in_every_table(probed: Probed | None, words: st
     state = judged("a", probed=probed).state
     assert words in " ".join(line.plain.strip() for line in report.table(state, 300))
     assert words in run_reader.result_rows(state)[0]["checks"]
-    document = of_comparison.comparison_document([judged("b", probed=probed), judged("a", probed=probed)])
+    document = compared_document([judged("b", probed=probed), judged("a", probed=probed)])
     for name, content in written(document).items():
         if not name.startswith(("figure", "wide diff", "csv", "curves")):
             assert letters(words) in letters(content), name
@@ -231,22 +238,19 @@ def test_equal_weights_are_one_network() -> None:
         records = {("best", "clean"): seen("1" * 90 + "0" * 10, weights=digest)}
         return replace(side(run, [cell("clean", 90)], seed=seed, group="g"), records=records)
 
-    from crdnd_tui.compare import comparison
-    from crdnd_tui.compare.comparison_side import twinned
-
-    two = twinned([network("a", 0, "x"), network("copy", 1, "x"), network("c", 2, "z")])
+    two = mark_twins([network("a", 0, "x"), network("copy", 1, "x"), network("c", 2, "z")])
     assert [one.draw for one in two] == ["seed 0", "seed 0", "seed 2"]
-    row = comparison.rows(two, grouped=True)[0]
-    assert row.draws == 2 and "equal weights, SHA-256 x" in comparison.one_network(row)
-    assert any("count once" in words for _, words in comparison.grid(two, grouped=True).notes)
-    assert "equal weights" in comparison.grid(two[:2]).badges["copy"]
+    row = make_rows(two, grouped=True)[0]
+    assert row.draws == 2 and "equal weights, SHA-256 x" in row.twins()
+    assert any("count once" in words for _, words in compare(two, grouped=True).notes)
+    assert "equal weights" in compare(two[:2]).badges["copy"]
 
 
 def test_classes_that_fare_equally_badly_are_counted() -> None:
     assert report.worst_class([0.5, 0.0, 0.0, 0.0]) == (1, 3)
-    laid = of_comparison.lay([side("a", [cell("clean", 90, per_class=[0.5, 0.0, 0.0])])])
-    found = of_worst.worst(laid, laid.rows[0], "clean")
-    assert found is not None and found.called == "class 1, 2 tied"
+    compared = compare([side("a", [cell("clean", 90, per_class=[0.5, 0.0, 0.0])])])
+    found = compared.worst_class(compared.rows[0], "clean")
+    assert found is not None and found.title == "class 1, 2 tied"
     state = side("a", [cell("clean", 90, per_class=[0.5, 0.0, 0.0])]).state
     assert "2 tied" in "\n".join(line.plain for line in report.table(state, 120))
     told = replace(state, counts={"best": (10, 20, 30)})

@@ -3,9 +3,10 @@
 import pytest
 
 from crdnd_tui.compare import stats
-from crdnd_tui.write.of_comparison import comparison_document, figures, lay
+from crdnd_tui.compare.comparison import compare
+from crdnd_tui.write.comparison_figures import figures
 from engine.spec.outcomes import summarise
-from tests.tui.sides import cell, classified, side
+from tests.tui.sides import cell, classified, compared_document, side
 
 LABELS = [0] * 20 + [1] * 20
 BASE = [0] * 16 + [1] * 4 + [1] * 12 + [0] * 8  # class 0: 16 of 20, class 1: 12
@@ -27,7 +28,7 @@ def worst(document):
 
 
 def test_the_worst_class_is_paired_by_its_own_images():
-    table, rows = worst(comparison_document([run("base", BASE), run("other", OTHER)]))
+    table, rows = worst(compared_document([run("base", BASE), run("other", OTHER)]))
     own = rows["other"]
     assert (rows["base"]["difference"].value, rows["base"]["accuracy"].value) == (None, pytest.approx(60.0))
     assert (own["accuracy"].value, own["n"].value) == (pytest.approx(40.0), 20)
@@ -43,9 +44,9 @@ def test_the_worst_class_is_paired_by_its_own_images():
 def test_over_seeds_it_is_the_mean_difference_with_its_t_interval():
     base = [run(f"base-{k}", BASE[: 40 - k] + [1] * k, group="b", seed=k) for k in range(3)]
     other = [run(f"other-{k}", OTHER, group="o", seed=k) for k in range(3)]
-    table, rows = worst(comparison_document([*base, *other], grouped=True))
+    table, rows = worst(compared_document([*base, *other], grouped=True))
     found = rows["other-0 (3)"]["difference"]
-    classes = [[s.cell("best", "autoattack").per_class[1] for s in group] for group in (other, base)]
+    classes = [[s.cells["autoattack"].per_class[1] for s in group] for group in (other, base)]
     test = stats.paired_t([one - two for one, two in zip(*classes, strict=True)])
     assert (found.value, found.low, found.high) == pytest.approx([100 * v for v in test[:3]])
     assert found.runs == 3 and "t interval over seeds" in table.caption
@@ -53,13 +54,13 @@ def test_over_seeds_it_is_the_mean_difference_with_its_t_interval():
 
 def test_one_seed_against_several_says_nothing_of_a_method():
     base = [run(f"base-{k}", BASE, group="b", seed=k) for k in range(2)]
-    table, rows = worst(comparison_document([*base, run("other", OTHER)], grouped=True))
+    table, rows = worst(compared_document([*base, run("other", OTHER)], grouped=True))
     assert "difference" not in rows["other"] and table.baseline == ""
 
 
 def test_the_baseline_and_the_best_other_row_have_a_confusion_matrix():
-    laid = lay([run("base", BASE), run("worse", WORSE), run("other", OTHER)])
-    found = [figure for figure in figures(laid) if figure.kind == "matrix"]
+    compared = compare([run("base", BASE), run("worse", WORSE), run("other", OTHER)])
+    found = [figure for figure in figures(compared) if figure.kind == "matrix"]
     assert [(figure.title, figure.runs) for figure in found] == [
         ("Confusion under AutoAttack, base", ("base",)), ("Confusion under AutoAttack, other", ("other",))
     ]  # fmt: skip
@@ -67,4 +68,4 @@ def test_the_baseline_and_the_best_other_row_have_a_confusion_matrix():
 
 
 def test_runs_without_records_have_no_confusion_matrix():
-    assert all(figure.kind != "matrix" for figure in figures(lay([side("a", [cell("autoattack", 5)]), side("b")])))
+    assert all(figure.kind != "matrix" for figure in figures(compare([side("a", [cell("autoattack", 5)]), side("b")])))

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.compare.contrasts import contrasts
-from crdnd_tui.write import of_comparison, of_differences
+from crdnd_tui.compare.comparison import compare
+from crdnd_tui.compare.tests import contrasts
+from crdnd_tui.write.comparison_tables import compact_differences
 from crdnd_tui.write.document import Cell
 from crdnd_tui.write.numbers import legend
-from crdnd_tui.write.of_comparison import comparison_document
 from engine.spec.events import Validated
 from engine.spec.outcomes import mcnemar_p, wilson
-from tests.tui.sides import cell, judged, outcomes, seen, side, trained
+from tests.tui.sides import cell, compared_document, judged, outcomes, seen, side, trained
 
 BASE = "1" * 50 + "0" * 50
 OTHER = "0" * 10 + "1" * 60 + "0" * 30  # right in it alone: 20; in the base alone: 10
@@ -52,7 +52,7 @@ def empty():
 
 
 def test_two_runs_are_compared_image_by_image():
-    document = comparison_document([outcomes("base", autoattack=BASE), outcomes("other", autoattack=OTHER)])
+    document = compared_document([outcomes("base", autoattack=BASE), outcomes("other", autoattack=OTHER)])
     found = values(table(document, "differences"), "other")
     assert found["difference"].value == pytest.approx(10.0)
     assert (found["b"].value, found["c"].value, found["n"].value) == (20, 10, 100)
@@ -65,7 +65,7 @@ def test_two_runs_are_compared_image_by_image():
 
 
 def test_over_seeds_the_least_possible_p_is_told():
-    document = comparison_document(over_seeds(), grouped=True)
+    document = compared_document(over_seeds(), grouped=True)
     found = values(table(document, "differences"), "crdnd-0 (3)")
     lines = table(document, "differences").rows
     assert [row.group for row in lines] == ["clean", "PGD-SAT", "AutoAttack"]
@@ -81,7 +81,7 @@ def test_over_seeds_the_least_possible_p_is_told():
 
 def test_seeds_that_differ_are_an_indication_when_they_are_few():
     other = [replace(run, config={"seed": k + 7}) for k, run in enumerate(seeds("crdnd", (30, 31, 32), "c"))]
-    document = comparison_document([*seeds("rslad", (50, 52, 54), "r"), *other], grouped=True)
+    document = compared_document([*seeds("rslad", (50, 52, 54), "r"), *other], grouped=True)
     words = " ".join(document.lead)
     assert "with so few runs the permutation test cannot go below p = 0.1, whatever the difference" in words
     assert "Indicative only, for so few seeds: uncorrected t tests put crdnd-0 (3) (p < 0.001) below 0.05." in words
@@ -90,12 +90,12 @@ def test_seeds_that_differ_are_an_indication_when_they_are_few():
 
 def test_seeds_without_a_number_are_counted():
     group = [*seeds("rslad", (50, 52), "r"), side("rslad-9", [cell("clean", 90)], group="r", seed=9)]
-    notes = dict.fromkeys(words for _, words in table(comparison_document(group, grouped=True), "results").notes)
+    notes = dict.fromkeys(words for _, words in table(compared_document(group, grouped=True), "results").notes)
     assert "rslad-0 (3): seeds with a number: PGD-SAT 2 of 3, AutoAttack 2 of 3." in notes
 
 
 def test_a_mean_over_seeds_has_its_deviation_and_one_run_its_wilson_interval():
-    document = comparison_document([*seeds("rslad", (50, 52, 54), "r"), judged("iad-0", 60, 30)], grouped=True)
+    document = compared_document([*seeds("rslad", (50, 52, 54), "r"), judged("iad-0", 60, 30)], grouped=True)
     results = table(document, "results")
     mean, alone = values(results, "rslad-0 (3)")["autoattack"], values(results, "iad-0")["autoattack"]
     assert (mean.value, mean.std, mean.runs, mean.low) == (pytest.approx(52.0), pytest.approx(2.0), 3, None)
@@ -106,7 +106,7 @@ def test_a_mean_over_seeds_has_its_deviation_and_one_run_its_wilson_interval():
 
 def test_the_best_are_those_that_cannot_be_told_from_the_best():
     worse = outcomes("worse", autoattack="0" * 90 + "1" * 10)
-    document = comparison_document([outcomes("base", autoattack=BASE), outcomes("other", autoattack=OTHER), worse])
+    document = compared_document([outcomes("base", autoattack=BASE), outcomes("other", autoattack=OTHER), worse])
     best = {row.label for row in table(document, "results").rows if row.cells[0].best}
     assert best == {"base", "other"}
     assert values(table(document, "differences"), "worse")["difference"].significant
@@ -114,7 +114,7 @@ def test_the_best_are_those_that_cannot_be_told_from_the_best():
 
 
 def test_what_is_not_comparable_has_a_reason_and_no_number():
-    document = comparison_document(unlike())
+    document = compared_document(unlike())
     cells = values(table(document, "results"), "other-s0")
     assert cells["autoattack"] == Cell(text="epsilon 4/255, not 8/255", barred=True)
     assert "differences" not in keys(document)
@@ -129,7 +129,7 @@ def _rows(document, key):
 
 def test_one_attack_that_was_asked_otherwise_bars_its_own_column_only():
     other = side("other", [cell("clean", 85), cell("pgd_sat", 50, spec={"steps": 50})])
-    document = comparison_document([side("base", [cell("clean", 90), cell("pgd_sat", 60)]), other])
+    document = compared_document([side("base", [cell("clean", 90), cell("pgd_sat", 60)]), other])
     results = values(table(document, "results"), "other")
     assert results["pgd_sat"].barred and "steps" in results["pgd_sat"].text
     assert results["clean"].value == pytest.approx(85.0)
@@ -138,7 +138,7 @@ def test_one_attack_that_was_asked_otherwise_bars_its_own_column_only():
 
 
 def test_a_run_without_results_keeps_its_row_and_says_why():
-    document = comparison_document(empty())
+    document = compared_document(empty())
     results = table(document, "results")
     assert [row.label for row in results.rows] == ["base-s0", "none-s0", "dead-s0"]
     assert ("", "dead-s0: done: out of memory; no results.") in results.notes
@@ -148,15 +148,15 @@ def test_a_run_without_results_keeps_its_row_and_says_why():
 
 def test_a_baseline_without_results_is_the_reason_of_all():
     sides = [side("none-s0"), judged("base-s0", 60, 50)]
-    laid = of_comparison.lay(sides)
-    assert of_differences.whole_refusal(laid, laid.others[0]) == "done; no results"
+    compared = compare(sides)
+    assert compared.whole_refusal(compared.others[0]) == "done; no results"
 
 
 def test_the_gap_that_cross_entropy_overlooks_is_paired_within_a_run():
     run = outcomes("trades", pgd_sat="1" * 60 + "0" * 40, autoattack="1" * 45 + "0" * 55)
     clean = cell("clean", 90, details={"max_logit": 3.25})
     run = replace(run, state=replace(run.state, table={"best": run.state.table["best"] | {"clean": clean}}))
-    (row,) = table(comparison_document([run]), "masking").rows
+    (row,) = table(compared_document([run]), "masking").rows
     pgd, gap, scale = row.cells
     assert (pgd.value, gap.value, scale.text) == (pytest.approx(60.0), pytest.approx(15.0), "3.25")
     assert 0 < gap.low < 15 < gap.high
@@ -168,7 +168,7 @@ def test_best_against_last_on_the_test_images_and_on_validation():
     chosen = [replace_struct(v, best=k == 1) for k, v in enumerate(ended.validations)]
     cells = {c: {"autoattack": cell("autoattack", n, checkpoint=c)} for c, n in (("best", 50), ("last", 44))}
     run = side("sat", state=replace(ended, validations=tuple(chosen), table=cells))
-    found = table(comparison_document([run]), "overfitting")
+    found = table(compared_document([run]), "overfitting")
     assert [row.group for row in found.rows] == ["AutoAttack, test", "PGD, validation, 1 images"]
     tested, validated = ([cell.value for cell in row.cells] for row in found.rows)
     assert tested == pytest.approx([50.0, 44.0, 6.0])
@@ -180,13 +180,13 @@ def replace_struct(event, **changes):
 
 
 def test_a_training_that_goes_on_has_no_last_epoch():
-    assert "overfitting" not in keys(comparison_document([side("sat", state=trained([0.5, 0.6]))]))
+    assert "overfitting" not in keys(compared_document([side("sat", state=trained([0.5, 0.6]))]))
 
 
 def test_the_worst_class_has_the_interval_of_its_own_images():
     run = side("base", [cell("autoattack", 50, per_class=[0.7, 0.1, 0.7])])
     images = replace(seen("1" * 50 + "0" * 50), counts=(40, 20, 40))
-    found = table(comparison_document([replace(run, records={("best", "autoattack"): images})]), "worst-class")
+    found = table(compared_document([replace(run, records={("best", "autoattack"): images})]), "worst-class")
     name, accuracy, count = found.rows[0].cells
     low, high = wilson(2, 20)
     assert (name.text, accuracy.value, count.value) == ("class 1", pytest.approx(10.0), 20)
@@ -196,7 +196,7 @@ def test_the_worst_class_has_the_interval_of_its_own_images():
 def test_classes_differ_by_points_in_table_and_bars():
     one = side("base", [cell("autoattack", 50, per_class=[0.6, 0.4])])
     two = side("other", [cell("autoattack", 50, per_class=[0.5, 0.5])])
-    document = comparison_document([one, two])
+    document = compared_document([one, two])
     rows = [[cell.value for cell in row.cells] for row in table(document, "classes").rows]
     assert rows == [pytest.approx([60.0, -10.0]), pytest.approx([40.0, 10.0])]
     (bars,) = [figure.bars for figure in document.figures if figure.key == "classes-1"]
@@ -204,13 +204,13 @@ def test_classes_differ_by_points_in_table_and_bars():
 
 
 def test_only_keys_that_differ_are_listed():
-    document = comparison_document([judged("crdnd-a", 1, 1), judged("rslad-b", 1, 1, seed=3)])
+    document = compared_document([judged("crdnd-a", 1, 1), judged("rslad-b", 1, 1, seed=3)])
     rows = {row.label: [cell.text for cell in row.cells] for row in table(document, "config").rows}
     assert rows == {"seed": ["0", "3"], "method.name": ["crdnd", "rslad"]}
 
 
 def test_the_trade_off_and_the_attacks_are_figures():
-    document = comparison_document(over_seeds(), grouped=True)
+    document = compared_document(over_seeds(), grouped=True)
     figures = {figure.key: figure for figure in document.figures}
     point = figures["tradeoff"].series[0]
     assert (point.x, point.y) == (pytest.approx((90.0,)), pytest.approx((52.0,)))
@@ -220,7 +220,7 @@ def test_the_trade_off_and_the_attacks_are_figures():
 
 
 def test_a_share_is_never_below_nothing_nor_above_all():
-    document = comparison_document([*seeds("low", (0, 0, 5), "l"), *seeds("high", (100, 100, 96), "h")], grouped=True)
+    document = compared_document([*seeds("low", (0, 0, 5), "l"), *seeds("high", (100, 100, 96), "h")], grouped=True)
     figures = {figure.key: figure for figure in document.figures}
     assert figures["tradeoff"].series[0].low == (0.0,)
     assert max(bar.high for bar in figures["attacks"].bars) == 100.0
@@ -228,7 +228,7 @@ def test_a_share_is_never_below_nothing_nor_above_all():
 
 
 def test_bars_and_points_say_whose_they_are():
-    figures = {figure.key: figure for figure in comparison_document(over_seeds(), grouped=True).figures}
+    figures = {figure.key: figure for figure in compared_document(over_seeds(), grouped=True).figures}
     assert [point.runs[0] for point in figures["tradeoff"].series] == ["rslad-0", "crdnd-0"]
     known = [(bar.label, bar.series, bar.runs) for bar in figures["attacks"].bars][:2]
     runs = ("rslad-0", "rslad-1", "rslad-2")
@@ -237,7 +237,7 @@ def test_bars_and_points_say_whose_they_are():
 
 def test_a_dagger_stands_at_what_the_tests_tell_from_the_baseline():
     worse = outcomes("worse", autoattack="0" * 90 + "1" * 10)
-    document = comparison_document([outcomes("base", autoattack=BASE), outcomes("other", autoattack=OTHER), worse])
+    document = compared_document([outcomes("base", autoattack=BASE), outcomes("other", autoattack=OTHER), worse])
     results = table(document, "results")
     assert [row.label for row in results.rows if row.cells[0].significant] == ["worse"]
     assert legend(results, best="Bold")[-1] == "\u2020 differs from base: p below 0.05 after Holm's correction."
@@ -246,7 +246,7 @@ def test_a_dagger_stands_at_what_the_tests_tell_from_the_baseline():
 
 def test_validation_is_a_mean_with_a_band_at_epochs_that_all_seeds_have():
     runs = [side(f"a-{k}", state=trained(a), group="g", seed=k) for k, a in enumerate(([0.2, 0.4, 0.6], [0.4, 0.6]))]
-    (figure,) = comparison_document(runs, grouped=True).figures
+    (figure,) = compared_document(runs, grouped=True).figures
     (curve,) = figure.series
     assert (figure.key, curve.x, curve.y) == ("validation-pgd", (1.0, 2.0), pytest.approx((30.0, 50.0)))
     assert curve.high[0] - curve.y[0] == pytest.approx(math.sqrt(200))
@@ -256,7 +256,7 @@ def test_runs_that_are_chosen_by_different_attacks_are_never_one_chart():
     other = trained([0.5, 0.5])
     clean = tuple(replace_struct(v, by="clean") for v in other.validations if isinstance(v, Validated))
     sides = [side("a", state=trained([0.2, 0.3])), side("b", state=replace(other, validations=clean))]
-    figures = comparison_document(sides).figures
+    figures = compared_document(sides).figures
     assert [(figure.key, len(figure.series)) for figure in figures] == [("validation-pgd", 1), ("validation-clean", 1)]
 
 
@@ -266,7 +266,7 @@ def test_runs_that_are_chosen_by_different_attacks_are_never_one_chart():
 @pytest.mark.parametrize("grouped", [True, False])
 def test_every_table_is_whole_and_every_row_names_its_runs(sides, grouped):
     known = {one.id for one in sides}
-    document = comparison_document(sides, grouped=grouped)
+    document = compared_document(sides, grouped=grouped)
     for one in document.tables:
         assert one.rows and one.columns
         assert all(len(row.cells) == len(one.columns) for row in one.rows)
@@ -278,17 +278,17 @@ def test_every_table_is_whole_and_every_row_names_its_runs(sides, grouped):
 
 def test_the_baseline_is_any_run_of_its_row():
     sides = over_seeds()
-    laid = of_comparison.lay(sides, grouped=True, baseline="crdnd-2")
-    assert (laid.base.label, [row.label for row in laid.others]) == ("crdnd-0 (3)", ["rslad-0 (3)"])
-    assert laid.contrasts == contrasts(laid.rows, laid.base, "best", laid.attacks)
+    compared = compare(sides, grouped=True, baseline="crdnd-2")
+    assert (compared.base.label, [row.label for row in compared.others]) == ("crdnd-0 (3)", ["rslad-0 (3)"])
+    assert compared.contrasts == contrasts(compared.rows, compared.base, compared.attacks)
 
 
 def test_a_terminal_has_the_counts_beside_the_test():
-    laid = of_comparison.lay([outcomes("base", autoattack=BASE), outcomes("other", autoattack=OTHER)])
-    compact = of_differences.compact(laid, laid.attacks)
+    compared = compare([outcomes("base", autoattack=BASE), outcomes("other", autoattack=OTHER)])
+    compact = compact_differences(compared, compared.attacks)
     assert [column.key for column in compact.columns] == ["difference", "test", "p", "adjusted"]
     assert compact.rows[0].cells[1].text == "McNemar, 20 : 10"
-    spread = of_comparison.lay(over_seeds(), grouped=True)
-    compact = of_differences.compact(spread, ["autoattack"])
+    spread = compare(over_seeds(), grouped=True)
+    compact = compact_differences(spread, ["autoattack"])
     assert compact.rows[0].cells[1].text == "sign flip, 3 seeds"
     assert ("", "The sign-flip test of 3 seeds cannot go below p = 0.25.") in compact.notes

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.compare import compared
 from crdnd_tui.core import notes, run_actions, settings
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.study import written as studies
-from engine.spec import toml, toml_text
+from engine.spec import files, toml, toml_text
 from engine.spec.errors import ConfigError
 from engine.spec.rundir import RunDir
 from engine.spec.toml_text import MARK, decoded
@@ -45,7 +44,7 @@ def test_every_other_toml_of_a_user_is_read_behind_a_mark(tmp_path: Path) -> Non
     queue.folder.mkdir()
     (queue.folder / "settings.toml").write_bytes(BOM + b"at_once = 3\n")
     assert queue.at_once == 3
-    assert compared._parsed(BOM + b"seed = 1\n") == {"seed": 1}
+    assert files.toml_table(BOM + b"seed = 1\n") == {"seed": 1}
     run = RunDir(tmp_path)
     run.preset.write_bytes(BOM + PLAIN.encode())
     run.config.write_bytes(BOM + toml.dump(toml.load(run.preset)).encode())

@@ -7,8 +7,7 @@ import pytest
 
 from crdnd_tui.study import reading
 from crdnd_tui.study.study import Published
-from crdnd_tui.write import printed
-from crdnd_tui.write.printed import apart
+from crdnd_tui.write.study_tables import PrintedNumbers, printed_images, printed_numbers, printed_order
 
 PRESETS = Path(__file__).parents[2] / "presets"
 TABLE_1, TABLE_2 = (reading.read(PRESETS / "studies" / f"table{k}.toml") for k in (1, 2))
@@ -42,7 +41,7 @@ crdnd  cifar100 mobilenet_v2 reproduction autoattack 26.18
 
 
 def of(study, **place):
-    return {one.source: one for one in printed.of_row(study.published, place)}
+    return {one.source: one for one in printed_numbers(study.published, place)}
 
 
 def head(name: str) -> dict[str, dict[str, float]]:
@@ -129,29 +128,21 @@ def test_the_runs_with_acm_are_those_of_table_1() -> None:
 
 def test_the_page_s_own_order_turns_under_autoattack() -> None:
     rows = [
-        (m, printed.of_row(TABLE_1.published, {"method": m, "data": "cifar10", "student": "resnet18"})) for m in METHODS
+        (m, printed_numbers(TABLE_1.published, {"method": m, "data": "cifar10", "student": "resnet18"}))
+        for m in METHODS
     ]
-    said = printed.order(rows)
+    said = printed_order(rows)
     assert said.kind == "lost"
     assert (
-        "crdnd (paper) over rslad (report) under PGD-SAT (+5.65) does not survive AutoAttack (\u22122.03)" in said.words
+        "crdnd (paper) over rslad (report) under PGD-SAT (+5.65) does not survive AutoAttack (\u22122.03)" in said.text
     )
 
 
 def test_a_doubted_number_settles_no_order() -> None:
     place = {"data": "cifar100", "student": "mobilenet_v2"}
-    rows = [(m, printed.of_row(TABLE_1.published, place | {"method": m})) for m in ("rslad", "crdnd")]
-    assert "crdnd (reproduction)" in printed.order(rows).words  # 26.18, for 26.12 of the paper is doubted
-    assert printed.order([]).words == ""
-
-
-def test_a_difference_has_the_interval_of_ours() -> None:
-    found = apart(54.0, 53.0, 55.0, 54.26)
-    assert (found.difference, found.low, found.high) == pytest.approx((-0.26, -1.26, 0.74))
-    assert not found.outside
-    assert apart(54.0, 53.0, 55.0, 55.01).outside and apart(54.0, 53.0, 55.0, 52.99).outside
-    assert not apart(54.0, 53.0, 55.0, 55.0).outside  # the end belongs to it
-    assert not apart(54.0, None, None, 90.0).outside  # nothing is known
+    rows = [(m, printed_numbers(TABLE_1.published, place | {"method": m})) for m in ("rslad", "crdnd")]
+    assert "crdnd (reproduction)" in printed_order(rows).text  # 26.18, for 26.12 of the paper is doubted
+    assert printed_order([]).text == ""
 
 
 def test_entries_of_one_source_are_one_row_and_notes_keep_their_place() -> None:
@@ -161,12 +152,12 @@ def test_entries_of_one_source_are_one_row_and_notes_keep_their_place() -> None:
         Published(source="paper", where={"m": "b"}, values={"fgsm": 1.0}),
         Published(source="other", where={}, values={"fgsm": 2.0}),
     )
-    first, second = printed.of_row(entries, {"m": "a", "d": "x"})
+    first, second = printed_numbers(entries, {"m": "a", "d": "x"})
     assert (first.source, dict(first.values), dict(first.notes)) == (
         "paper",
         {"clean": 90.0, "fgsm": 50.0},
         {"fgsm": "smudged"},
     )
     assert second.source == "other"
-    assert printed.images([first]) == 0  # no second decimal was printed
-    assert printed.images([printed.Printed(source="s", values={"clean": 83.39})]) == 10_000
+    assert printed_images([first]) == 0  # no second decimal was printed
+    assert printed_images([PrintedNumbers(source="s", values={"clean": 83.39})]) == 10_000

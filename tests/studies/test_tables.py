@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdnd_tui.compare.comparison_side import twinned
+from crdnd_tui.compare.runs import mark_twins
 from crdnd_tui.study import naming
 from crdnd_tui.study.standing import STATES, Progress, Standing
 from crdnd_tui.study.study import Layout, Published
-from crdnd_tui.write import study_tables
-from crdnd_tui.write.missing import Reach
+from crdnd_tui.write import study_document, study_tables
+from crdnd_tui.write.study_tables import StudyRuns, study_results
 from engine.spec.events import Warned
 from engine.spec.marks import MARKS
 from tests.studies import study_files
@@ -43,11 +43,15 @@ def missing(cell_, state="absent", why=""):
 
 def reach(study, found):
     standings = tuple(standing for standing, _ in found)
-    return Reach(progress=Progress(study=study, standings=standings), sides={s.run: side for s, side in found if side})
+    runs = {standing.run: run for standing, run in found if run}
+    return StudyRuns(progress=Progress(study=study, standings=standings), runs=runs)
 
 
 def table(study, found, wanted="best"):
-    return study_tables.results(study, naming.tables(study)[0], reach(study, found), wanted)
+    (block,), known = naming.tables(study), reach(study, found)
+    known = replace(known, runs={name: replace(run, wanted=wanted) for name, run in known.runs.items()})
+    compared = study_document.compare_blocks(study, naming.rows(study, block), known)
+    return study_results(study, block, known, compared)
 
 
 def printing(study, *entries):
@@ -207,7 +211,7 @@ def test_a_struck_seed_strikes_its_row_s_mean_and_says_of_how_many(plan) -> None
 def test_equal_weights_are_one_seed_of_a_row(plan) -> None:
     found = every(plan, (970, 500, 400))
     records = {("best", "clean"): seen("1" * 970 + "0" * 30, weights="x")}
-    sides = twinned([replace(made, records=records) for _, made in found[:2]])
+    sides = mark_twins([replace(made, records=records) for _, made in found[:2]])
     made = table(plan, [(s, one) for (s, _), one in zip(found[:2], sides, strict=True)] + found[2:])
     assert shown(made, "natural")["clean"].runs == 2 and any("count once" in words for _, words in made.notes)
 
@@ -254,12 +258,12 @@ def test_nothing_is_claimed_of_a_printed_attack_whose_budget_is_not_known(plan) 
 def test_columns_are_the_layout_s_or_what_was_judged_or_what_is_planned(plan) -> None:
     free = replace(plan, layout=replace(plan.layout, attacks=()))
     nothing = reach(free, [missing(one) for one in free.cells])
-    assert study_tables.attacks_of(free, free.cells, nothing, "best")[0] == "clean"
+    assert study_tables.attacks_of(free, free.cells, nothing)[0] == "clean"
     planned = [attack.key for attack in free.cells[0].config.evaluation.attacks]
-    assert study_tables.attacks_of(free, free.cells, nothing, "best")[1:] == planned
+    assert study_tables.attacks_of(free, free.cells, nothing)[1:] == planned
     judged = reach(free, every(free, (970, 500, 400), attacks=("clean", "pgd_sat")))
-    assert study_tables.attacks_of(free, free.cells, judged, "best") == ["clean", "pgd_sat"]
-    assert study_tables.attacks_of(plan, plan.cells, judged, "best") == list(ATTACKS)
+    assert study_tables.attacks_of(free, free.cells, judged) == ["clean", "pgd_sat"]
+    assert study_tables.attacks_of(plan, plan.cells, judged) == list(ATTACKS)
 
 
 def test_an_unjudged_attack_of_a_finished_run_is_not_said_to_be_missing_for_another_reason(plan) -> None:

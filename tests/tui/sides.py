@@ -1,9 +1,11 @@
 """Made-up runs of a comparison, with round numbers."""
 
-from crdnd_tui.compare.comparison import Row
-from crdnd_tui.compare.comparison_side import Side
+from crdnd_tui.compare.comparison import compare
+from crdnd_tui.compare.rows import ComparisonRow
+from crdnd_tui.compare.runs import ComparedRun
 from crdnd_tui.core.result_files import Images, images
 from crdnd_tui.core.state import RunState
+from crdnd_tui.write.comparison_document import comparison_document
 from engine.spec.events import EpochDone, Evaluated, StepDone, TrainingStarted, Validated
 from engine.spec.outcomes import Outcome, decode, encode, pack, summarise, wilson
 
@@ -26,7 +28,7 @@ def side(run, cells=(), *, epsilon="8/255", data="cifar10", group="", seed=0, **
         "threat_model": {"norm": "linf", "epsilon": epsilon},
     }  # fmt: skip
     state = more.pop("state", RunState(table=table))
-    return Side(id=run, label=run, word="done", config=config, group=group, state=state, **more)
+    return ComparedRun(id=run, label=run, status="done", config=config, group=group, state=state, **more)
 
 
 def seen(bits, *, indices="places", data="pixels", weights=""):
@@ -55,7 +57,12 @@ def outcomes(run, *, checkpoint="best", known=None, spec=None, **bits):
 
 def row(*sides):
     """A row of these runs."""
-    return Row(sides=sides, label=sides[0].label)
+    return ComparisonRow(runs=sides, label=sides[0].label)
+
+
+def compared_document(runs, **asked):
+    """The document of these runs, compared as asked."""
+    return comparison_document(compare(runs, **asked))
 
 
 def judged(run, pgd, suite, **more):

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from crdnd_tui.cli import export, show
-from crdnd_tui.compare.compared import sides
+from crdnd_tui.compare.runs import read_runs
 from crdnd_tui.core import agreement, gallery, judged, library, report, result_files, run_reader
 from crdnd_tui.core.gallery import GalleryError
 from crdnd_tui.core.scan import Scanner
@@ -90,7 +90,7 @@ def test_one_changed_digit_is_shown_nowhere(run, capsys):
         and not re.search(r"90\.1( |$)", said)
         and "does not agree" in said
     )
-    (side,) = sides([run], NOW)
+    (side,) = read_runs([run], NOW)
     look = Tracker(run).poll(NOW, force=True)
     for state in (side.state, look.state, subject.subject(run).log):
         assert state.table["best"][ATTACK].accuracy == record.accuracy
@@ -330,7 +330,7 @@ def test_records_behind_a_link_are_not_read(run, tmp_path, part):
     (run.path / part).symlink_to(elsewhere)
     state = run_reader.load(run)
     assert len(state.disputed) == 9 and not state.table.get("best")
-    (side,) = sides([run], NOW)
+    (side,) = read_runs([run], NOW)
     assert not side.records
     assert not judged.load(run.evaluation / "best").outcomes
     with pytest.raises(GalleryError):

@@ -78,7 +78,7 @@ def test_tests_say_more_than_the_results_and_follow_the_attack(original):
         await press(pilot, "a")
         attack = app.screen._shown.attack
         first = next(line for line in text(app, "tests").splitlines() if "\u2500\u2500 " in line)
-        assert attack != "autoattack" and app.screen._found.laid.title(attack) in first
+        assert attack != "autoattack" and app.screen._found.comparison.title(attack) in first
         await press(pilot, "b")  # the row under the cursor is the baseline now
         assert "differences to rslad s0" in title(app, "tests") and "\u221210.4" in text(app, "tests")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.compare.comparison_view import OVERVIEW, PAGES
+from crdnd_tui.tui.comparison_view import OVERVIEW, PAGES
 from crdnd_tui.tui.screens.compare.screen import CompareScreen
 from crdnd_tui.tui.widgets.chooser import Chooser
 from crdnd_tui.tui.widgets.comparison_panels import ComparisonPanels

@@ -4,18 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.compare import comparison, comparison_config
-from crdnd_tui.compare.comparison import DROP
-from crdnd_tui.compare.comparison_side import across, labels, reason
-from crdnd_tui.compare.comparison_view import Look, Shown
+from crdnd_tui.compare import config
+from crdnd_tui.compare.comparison import DROP, compare
+from crdnd_tui.compare.rows import ClassDifference, class_differences, make_rows
+from crdnd_tui.compare.runs import incomparable, labels, runs_incomparable
 from crdnd_tui.core import format
 from crdnd_tui.core.marks import Marked
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.core.result_files import Images
 from crdnd_tui.core.state import RunState
+from crdnd_tui.tui.comparison_view import ComparisonLook, ComparisonView
 from crdnd_tui.tui.widgets import differences, result_grid
 from crdnd_tui.tui.widgets.result_grid import View
-from crdnd_tui.write.findings import Plan, findings
+from crdnd_tui.write.findings import ComparisonPlan, findings
 from engine.spec.events import Warned
 from engine.spec.outcomes import wilson
 from tests.tui.sides import cell, judged, side, trained
@@ -39,7 +40,7 @@ def test_nested_tables_become_dotted_paths_and_attacks_go_by_their_names():
         "evaluation": {"attacks": [{"name": "fgsm"}, {"name": "pgd", "label": "pgd50", "steps": 50}], "at": []},
         "teacher": {"preset": "t.toml", "config": {"name": "t", "seed": 3}},
     }  # fmt: skip
-    assert comparison_config.flatten(table) == {
+    assert config.flatten(table) == {
         "seed": "0", "method.name": "crdnd", "method.tau": "1.0", "evaluation.attacks.fgsm.name": "fgsm",
         "evaluation.attacks.pgd50.name": "pgd", "evaluation.attacks.pgd50.label": "pgd50",
         "evaluation.attacks.pgd50.steps": "50", "evaluation.at": "[]", "teacher.config.seed": "3",
@@ -49,58 +50,58 @@ def test_nested_tables_become_dotted_paths_and_attacks_go_by_their_names():
 def test_the_order_of_attacks_is_no_difference_and_a_missing_key_is_a_dash():
     one = {"attacks": [{"name": "a", "steps": 1}, {"name": "b", "steps": 2}], "x": {"y": 1}}
     two = {"attacks": [{"name": "b", "steps": 2}, {"name": "a", "steps": 1}], "x": {}}
-    differing = [key for key in comparison_config.keys([one, two]) if key.differs]
+    differing = [key for key in config.all_keys([one, two]) if key.differs]
     assert [(key.path, key.values) for key in differing] == [("x.y", ("1", "\u2013")), ("x", ("\u2013", "{}"))]
 
 
 def test_keys_that_all_runs_have_come_first():
-    found = comparison_config.keys([{"only": 1, "both": 1}, {"both": 2}])
+    found = config.all_keys([{"only": 1, "both": 1}, {"both": 2}])
     assert [key.path for key in found] == ["both", "only"]
 
 
 def test_long_fractions_are_shortened_only_while_they_differ():
-    third = comparison_config.keys([{"x": 1 / 6}, {"x": 0.2}])[0]
+    third = config.all_keys([{"x": 1 / 6}, {"x": 0.2}])[0]
     assert third.values == ("0.1667", "0.2")
-    near = comparison_config.keys([{"x": 0.123456}, {"x": 0.123457}])[0]
+    near = config.all_keys([{"x": 0.123456}, {"x": 0.123457}])[0]
     assert near.values == ("0.123456", "0.123457")
 
 
 def test_a_group_lists_the_values_in_which_its_runs_differ():
     sides = [side("a", seed=0, group="g"), side("b", seed=1, group="g"), side("c", seed=0, group="h")]
-    rows = comparison.rows(sides, grouped=True)
-    keys = {key.path: key.values for key in comparison_config.of_rows(rows)}
+    rows = make_rows(sides, grouped=True)
+    keys = {key.path: key.values for key in config.config_keys(rows)}
     assert keys["seed"] == ("0, 1", "0")
 
 
 def test_three_seeds_are_their_mean_and_sample_deviation():
     sides = [judged(f"crdnd-{k}", pgd, 40, group="g", seed=k) for k, pgd in enumerate((50, 52, 57))]
-    grid = comparison.grid(sides, grouped=True)
-    value = grid.values["crdnd-0", "pgd_sat"]
+    grid = compare(sides, grouped=True)
+    value = grid.cells["crdnd-0", "pgd_sat"]
     assert (value.mean, value.runs) == (pytest.approx(0.53), 3)
     assert value.std == pytest.approx((((-3) ** 2 + 1 + 4**2) / 2) ** 0.5 / 100)  # n - 1
     assert grid.rows[0].label == "crdnd-0 (3)"
-    assert grid.values["crdnd-0", "autoattack"].std == 0.0
+    assert grid.cells["crdnd-0", "autoattack"].std == 0.0
 
 
 def test_one_seed_has_an_interval_and_no_deviation():
-    grid = comparison.grid([judged("a", 50, 40, group="g"), judged("b", 50, 40, group="h")], grouped=True)
-    value = grid.values["a", "pgd_sat"]
+    grid = compare([judged("a", 50, 40, group="g"), judged("b", 50, 40, group="h")], grouped=True)
+    value = grid.cells["a", "pgd_sat"]
     assert (value.std, value.low, value.high) == (None, *wilson(50, 100))
 
 
 def test_a_difference_is_in_points_and_has_the_sign_of_the_gain():
-    grid = comparison.grid([judged("a", 50, 40), judged("b", 55, 38)])
-    assert comparison.delta(grid, "b", "pgd_sat") == pytest.approx(5.0)
-    assert comparison.delta(grid, "b", "autoattack") == pytest.approx(-2.0)
-    assert grid.values["b", DROP].mean == pytest.approx(-0.17)
-    assert comparison.delta(grid, "b", DROP) == pytest.approx(-7.0)
+    grid = compare([judged("a", 50, 40), judged("b", 55, 38)])
+    assert grid.delta("b", "pgd_sat") == pytest.approx(5.0)
+    assert grid.delta("b", "autoattack") == pytest.approx(-2.0)
+    assert grid.cells["b", DROP].mean == pytest.approx(-0.17)
+    assert grid.delta("b", DROP) == pytest.approx(-7.0)
     assert [format.points(x) for x in (5.04, -2.0, 0.04, -0.04)] == ["+5.0", "\u22122.0", "0.0", "0.0"]
 
 
 def test_another_baseline_turns_the_sign():
-    grid = comparison.grid([judged("a", 50, 40), judged("b", 55, 38)], baseline="b")
-    assert grid.baseline == "b"
-    assert comparison.delta(grid, "a", "pgd_sat") == pytest.approx(-5.0)
+    grid = compare([judged("a", 50, 40), judged("b", 55, 38)], baseline="b")
+    assert grid.base.id == "b"
+    assert grid.delta("a", "pgd_sat") == pytest.approx(-5.0)
 
 
 @pytest.mark.parametrize(
@@ -113,11 +114,11 @@ def test_another_baseline_turns_the_sign():
 )
 def test_runs_that_answer_other_questions_are_not_comparable_at_all(other, why):
     base = judged("a", 50, 40)
-    assert across(other, base, "best") == why
-    grid = comparison.grid([base, other])
+    assert runs_incomparable(other, base) == why
+    grid = compare([base, other])
     assert grid.badges == {"b": why}
-    assert comparison.delta(grid, "b", "pgd_sat") is None
-    assert not any({"pgd_sat", "autoattack"} & set(cells) for label, cells in comparison.judged(grid) if label == "b")
+    assert grid.delta("b", "pgd_sat") is None
+    assert grid.order.text == ""  # it has no part in any
 
 
 @pytest.mark.parametrize(
@@ -132,10 +133,10 @@ def test_runs_that_answer_other_questions_are_not_comparable_at_all(other, why):
 def test_a_cell_of_another_attack_or_other_images_has_a_reason_in_place_of_a_difference(other, why):
     base = side("a", [cell("pgd_sat", 40), cell("clean", 90)])
     run = side("b", [other, cell("clean", 91)])
-    assert reason(run, base, "best", "pgd_sat") == why
-    grid = comparison.grid([base, run])
-    assert (comparison.delta(grid, "b", "pgd_sat") is None) == bool(why)
-    assert comparison.delta(grid, "b", "clean") == pytest.approx(1.0)
+    assert incomparable(run, base, "pgd_sat") == why
+    grid = compare([base, run])
+    assert (grid.delta("b", "pgd_sat") is None) == bool(why)
+    assert grid.delta("b", "clean") == pytest.approx(1.0)
 
 
 def test_as_many_but_other_images_are_no_pair():
@@ -143,13 +144,13 @@ def test_as_many_but_other_images_are_no_pair():
         side(run, [cell("clean", 90)], records={("best", "clean"): Images(n=100, indices=digest)})
         for run, digest in (("a", "1"), ("b", "2"))
     )
-    assert reason(one, two, "best", "clean") == "other test images, though as many"
-    assert reason(one, replace(two, records={}), "best", "clean") == ""  # unknown is no difference
+    assert incomparable(one, two, "clean") == "other test images, though as many"
+    assert incomparable(one, replace(two, records={}), "clean") == ""  # unknown is no difference
 
 
 def test_the_worst_case_is_the_last_column_of_the_ball_and_another_threat_model_stands_apart():
     cells = [cell("worst", 30), cell("cw_2", 70), cell("autoattack", 31), cell("clean", 90)]
-    grid = comparison.grid([side("a", cells)])
+    grid = compare([side("a", cells)])
     assert (grid.columns, grid.apart) == (("clean", "autoattack", "worst"), ("cw_2",))
 
 
@@ -161,8 +162,8 @@ def test_marks_have_one_letter_for_all_runs():
     table = {"best": {"clean": cell("clean", 90), "pgd_sat": cell("pgd_sat", 50)}}
     one = side("a", state=RunState(table=table, warnings=warned[1:]))
     two = side("b", state=RunState(table=table, warnings=warned))
-    grid = comparison.grid([one, two])
-    assert {key: v.marked for key, v in grid.values.items() if v.marked.letters} == {
+    grid = compare([one, two])
+    assert {key: v.marked for key, v in grid.cells.items() if v.marked.letters} == {
         ("b", "clean"): ("a", "amber"), ("a", "pgd_sat"): ("b", "amber"), ("b", "pgd_sat"): ("b", "amber"),
     }  # fmt: skip
     assert [letter for letter, _ in grid.notes] == ["a", "b", ""]  # the last one is on checks
@@ -171,18 +172,18 @@ def test_marks_have_one_letter_for_all_runs():
 def test_classes_are_subtracted_only_where_both_answer_the_same_question():
     one = side("a", [cell("clean", 90, per_class=[0.5, 0.25])])
     two = side("b", [cell("clean", 80, per_class=[0.75, 0.20])])
-    rows = comparison.rows([one, two], grouped=False)
-    known, why = comparison_config.classes(rows[1], rows[0], "best", "clean")
+    rows = make_rows([one, two], grouped=False)
+    known, why = class_differences(rows[1], rows[0], "clean")
     assert ([round(c.points, 6) for c in known], why) == ([25.0, -5.0], "")
-    assert comparison_config.classes(rows[0], rows[0], "best", "clean")[0] == []
-    other = comparison.rows([side("c", [cell("clean", 80, per_class=[1.0])], data="digits")], grouped=False)
-    assert comparison_config.classes(other[0], rows[0], "best", "clean")[1].startswith("Not comparable: data digits")
+    assert class_differences(rows[0], rows[0], "clean")[0] == []
+    other = make_rows([side("c", [cell("clean", 80, per_class=[1.0])], data="digits")], grouped=False)
+    assert class_differences(other[0], rows[0], "clean")[1].startswith("Not comparable: data digits")
 
 
 def test_keys_that_the_same_runs_lack_are_one_line_unless_the_others_differ_in_them():
     one = {"method": {"name": "crdnd", "a": 1, "b": 2, "c": 3, "d": 4}, "teacher": {"x": 1}}
     two = {"method": {"name": "crdnd", "a": 1, "b": 2, "c": 3, "d": 5}, "teacher": {"x": 1}}
-    found = comparison_config.folded(comparison_config.keys([one, two, {"method": {"name": "natural"}}]))
+    found = config.fold_keys(config.all_keys([one, two, {"method": {"name": "natural"}}]))
     assert [(key.path, key.values) for key in found] == [
         ("method.name", ("crdnd", "crdnd", "natural")),
         ("method.*", ("3 keys", "3 keys", "\u2013")),
@@ -192,25 +193,25 @@ def test_keys_that_the_same_runs_lack_are_one_line_unless_the_others_differ_in_t
 
 
 def test_a_run_without_numbers_says_why():
-    waiting = replace(side("a", state=trained([0.5])), word="running")
-    failed = replace(side("b"), word="failed", why="no memory")
-    grid = comparison.grid([waiting, failed])
+    waiting = replace(side("a", state=trained([0.5])), status="running")
+    failed = replace(side("b"), status="failed", why="no memory")
+    grid = compare([waiting, failed])
     assert grid.empty == {"a": "running, epoch 1 of 9; nothing judged yet", "b": "failed: no memory; no results"}
 
 
 def test_seeds_that_are_not_judged_yet_are_counted_apart():
-    grid = comparison.grid([judged("a", 50, 40, group="g"), side("b", group="g", seed=1)], grouped=True)
+    grid = compare([judged("a", 50, 40, group="g"), side("b", group="g", seed=1)], grouped=True)
     assert grid.empty == {"a": "1 of 2 seeds are judged"}
-    assert grid.values["a", "pgd_sat"].runs == 1
+    assert grid.cells["a", "pgd_sat"].runs == 1
 
 
 def test_the_view_finds_its_rows_again():
     sides = [judged("a", 50, 40, group="g"), judged("b", 50, 41, group="g"), judged("c", 1, 2)]
-    shown = Shown(sides, Look(), comparison.grid(sides), "pgd_sat")
+    shown = ComparisonView(sides, ComparisonLook(), compare(sides))
     assert (shown.base.id, shown.row.id, shown.beside(5).id, shown.beside(-5).id) == ("a", "b", "c", "a")
-    assert shown.attack == "pgd_sat"
-    look = Look(grouped=True, cursor="b", baseline="c", attack="clean")
-    shown = Shown(sides, look, comparison.grid(sides, grouped=True, baseline="c"))
+    assert shown.attack == "autoattack"
+    look = ComparisonLook(grouped=True, cursor="b", baseline="c", attack="clean")
+    shown = ComparisonView(sides, look, compare(sides, grouped=True, baseline="c"))
     assert (shown.row.id, shown.base.id, shown.attack) == ("a", "c", "clean")
 
 
@@ -220,7 +221,7 @@ def test_the_table_fits_any_width_and_names_what_it_leaves_out(width, grouped):
     attacks = ["clean", "fgsm", "pgd_sat", "pgd_trades", "cw_inf", "pgd_rescaled", "autoattack", "worst", "cw_2"]
     groups = ("g", "g", "g", "alone")
     sides = [side(f"run-{k}", [cell(a, 50 + k) for a in attacks], group=g, seed=k) for k, g in enumerate(groups)]
-    found = findings(sides, Plan(grouped=grouped))
+    found = findings(sides, ComparisonPlan(grouped=grouped))
     lines = result_grid.lines(found, View(colours={}, cursor="run-0", attack="worst"), DARK, width)
     text = "\n".join(line.plain for line in lines)
     if width >= 40:
@@ -235,8 +236,7 @@ def test_the_table_fits_any_width_and_names_what_it_leaves_out(width, grouped):
 @pytest.mark.parametrize("width", [1, 12, 30, 56, 86])
 def test_bars_of_classes_fit_and_lie_on_their_side(width):
     known = [
-        comparison_config.ClassDifference(name=f"c{k}", baseline=0.5, here=0.5 + points / 100)
-        for k, points in enumerate((-20, 0, 10))
+        ClassDifference(name=f"c{k}", baseline=0.5, here=0.5 + points / 100) for k, points in enumerate((-20, 0, 10))
     ]
     lines = differences.class_lines(known, "", DARK, width, 3)
     if width >= 30:
@@ -250,7 +250,7 @@ def test_bars_of_classes_fit_and_lie_on_their_side(width):
 @pytest.mark.parametrize("width", [30, 56, 86])
 @pytest.mark.parametrize(("marked", "signs"), [(Marked("ab", "amber"), "ab"), (Marked("c", "red"), "!!c")])
 def test_differences_of_classes_bear_the_marks_of_what_they_are_made_of(width, marked, signs):
-    known = [comparison_config.ClassDifference(name=f"c{k}", baseline=0.5, here=0.5 + k / 10) for k in range(3)]
+    known = [ClassDifference(name=f"c{k}", baseline=0.5, here=0.5 + k / 10) for k in range(3)]
     lines = differences.class_lines(known, "", DARK, width, 3, marked)
     assert max(line.cell_len for line in lines) <= width
     for line, points in zip(lines, ("0.0", "+10.0", "+20.0"), strict=True):
@@ -260,8 +260,8 @@ def test_differences_of_classes_bear_the_marks_of_what_they_are_made_of(width, m
 
 def test_eight_runs_whose_values_find_no_columns_are_listed_below_each_key():
     sides = [side(f"run-{k}", epsilon=f"{k % 2}/255") for k in range(8)]
-    rows = comparison.rows(sides, grouped=False)
-    keys = [key for key in comparison_config.of_rows(rows) if key.path == "threat_model.epsilon"]
+    rows = make_rows(sides, grouped=False)
+    keys = [key for key in config.config_keys(rows) if key.path == "threat_model.epsilon"]
     lines = [line.plain for line in differences.key_lines(keys, rows, {}, DARK, 76)]
     assert lines[0] == "threat_model.epsilon"
     assert lines[1].split() == ["0/255", "run-0", "run-2", "run-4", "run-6"]

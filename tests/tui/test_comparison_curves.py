@@ -2,7 +2,8 @@
 
 import pytest
 
-from crdnd_tui.compare import comparison, comparison_curves
+from crdnd_tui.compare import curves
+from crdnd_tui.compare.rows import make_rows
 from tests.tui.sides import side, trained
 
 
@@ -13,7 +14,7 @@ def seeded(run, state):
 
 def test_measures_begin_with_the_selecting_attack_and_name_every_term():
     run = side("a", state=trained([0.5], [2.0]))
-    keys = [measure.key for measure in comparison_curves.measures([run])]
+    keys = [measure.key for measure in curves.measures([run])]
     assert keys == [
         "selecting",
         "val:clean",
@@ -23,37 +24,37 @@ def test_measures_begin_with_the_selecting_attack_and_name_every_term():
         "teacher_clean",
         "teacher_robust",
     ]
-    assert comparison_curves.points(run, "selecting") == [(1, 0.5)]
-    assert comparison_curves.points(run, "teacher_clean") == [(1, 0.75)]
-    assert comparison_curves.points(run, "term:kd") == [(1, 2.0)]
+    assert curves.points(run, "selecting") == [(1, 0.5)]
+    assert curves.points(run, "teacher_clean") == [(1, 0.75)]
+    assert curves.points(run, "term:kd") == [(1, 2.0)]
 
 
 def test_runs_that_are_selected_by_different_attacks_never_share_a_chart_of_them():
     sides = [side("a", state=trained([0.5], by="clean")), *(side(run, state=trained([0.5])) for run in "bc")]
-    keys = [measure.key for measure in comparison_curves.measures(sides)]
+    keys = [measure.key for measure in curves.measures(sides)]
     assert keys[:3] == ["val:pgd", "val:clean", "loss"]  # what most are selected by comes first
 
 
 def test_the_last_value_of_a_group_has_its_deviation():
     sides = [seeded(run, trained(a)) for run, a in (("a", [0.2, 0.4]), ("b", [0.4, 0.5, 0.9]))]
-    (row,) = comparison.rows(sides, grouped=True)
-    curve = comparison_curves.of_row(row, "selecting")
-    assert comparison_curves.last(row, "selecting", curve, percent=True) == "45.0 \u00b1 7.1 %"
-    (alone,) = comparison.rows(sides[:1], grouped=True)
-    assert comparison_curves.last(alone, "selecting", curve[:1], percent=True) == "30.0 %"
+    (row,) = make_rows(sides, grouped=True)
+    curve = curves.of_row(row, "selecting")
+    assert curves.last(row, "selecting", curve, percent=True) == "45.0 \u00b1 7.1 %"
+    (alone,) = make_rows(sides[:1], grouped=True)
+    assert curves.last(alone, "selecting", curve[:1], percent=True) == "30.0 %"
 
 
 def test_a_group_is_drawn_as_its_mean_where_all_of_it_has_been():
     sides = [seeded(run, trained(a)) for run, a in (("a", [0.2, 0.4, 0.6]), ("b", [0.4, 0.5]))]
-    (row,) = comparison.rows(sides, grouped=True)
-    assert comparison_curves.of_row(row, "selecting") == [(1, pytest.approx(0.3)), (2, pytest.approx(0.45))]
+    (row,) = make_rows(sides, grouped=True)
+    assert curves.of_row(row, "selecting") == [(1, pytest.approx(0.3)), (2, pytest.approx(0.45))]
 
 
 def test_a_growing_curve_keeps_its_series_and_one_that_went_back_starts_again():
-    growing = comparison_curves.Growing()
+    growing = curves.GrowingCurves()
 
     def after(losses):
-        (row,) = comparison.rows([side("a", state=trained([], losses))], grouped=False)
+        (row,) = make_rows([side("a", state=trained([], losses))], grouped=False)
         return growing.of(row, "loss").series
 
     first = after([1.0])
@@ -64,8 +65,8 @@ def test_a_growing_curve_keeps_its_series_and_one_that_went_back_starts_again():
 
 def test_a_band_is_the_deviation_about_the_mean_straight_between_the_steps():
     sides = [seeded(run, trained(a)) for run, a in (("a", [0.2, 0.4, 0.9]), ("b", [0.4, 0.4]))]
-    (row,) = comparison.rows(sides, grouped=True)
-    points = comparison_curves.band(row, "selecting")
+    (row,) = make_rows(sides, grouped=True)
+    points = curves.band(row, "selecting")
     root = 0.02**0.5  # of 0.2 and 0.4
     assert points[:2] == [(1, pytest.approx(0.3 - root)), (1, pytest.approx(0.3 + root))]
     assert points[-2:] == [(2, pytest.approx(0.4)), (2, pytest.approx(0.4))]
@@ -75,11 +76,11 @@ def test_a_band_is_the_deviation_about_the_mean_straight_between_the_steps():
 
 
 def test_a_run_alone_has_no_band_and_a_gap_stays_one():
-    growing = comparison_curves.Growing()
+    growing = curves.GrowingCurves()
     sides = [seeded(run, trained([], a)) for run, a in (("a", [1.0, None, 3.0]), ("b", [2.0, 2.0, 2.0]))]
-    (alone,) = comparison.rows(sides[:1], grouped=True)
+    (alone,) = make_rows(sides[:1], grouped=True)
     assert growing.band(alone, "loss") is None
-    (both,) = comparison.rows(sides, grouped=True)
+    (both,) = make_rows(sides, grouped=True)
     series = growing.band(both, "loss")
     assert growing.band(both, "loss") is series
-    assert comparison_curves.band(both, "loss") == [(1, None), (2, None)]
+    assert curves.band(both, "loss") == [(1, None), (2, None)]

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from crdnd_tui.compare import stats
-from crdnd_tui.compare.compared import Compared
-from crdnd_tui.compare.comparison import rows
-from crdnd_tui.compare.contrasts import contrasts, leaders
+from crdnd_tui.compare.rows import make_rows, refusal
+from crdnd_tui.compare.runs import ComparedRuns
+from crdnd_tui.compare.tests import contrasts, leaders
 from crdnd_tui.core.session import Session
 from crdnd_tui.core.state import RunState
 from engine.spec.outcomes import decode, unpack
@@ -19,8 +19,13 @@ HERE, THERE = "1" * 10 + "0" * 2 + "1" * 80 + "0" * 8, "0" * 10 + "1" * 2 + "1" 
 
 def one(first, second, attack="pgd_sat"):
     """The contrast of one row with another."""
-    (found,) = contrasts([second, first], second, "best", [attack]).values()
+    (found,) = contrasts([second, first], second, [attack]).values()
     return found
+
+
+def leading(rows, base):
+    """Ids of the leaders among the rows that are comparable with a baseline."""
+    return leaders([one for one in rows if not refusal(one, base, "pgd_sat")], "pgd_sat")
 
 
 def drawn(name, *right):
@@ -45,7 +50,7 @@ def test_two_runs_on_the_same_images_are_paired_image_by_image():
     assert found.difference == pytest.approx(0.08)
     assert found.p == found.adjusted == pytest.approx(158 / 4096)
     assert (found.low, found.high) == stats.agresti_min(10, 2, 100)
-    assert found.significant and not found.why
+    assert found.is_significant and not found.why
     turned = one(row(outcomes("b", pgd_sat=THERE)), row(outcomes("a", pgd_sat=HERE)))
     assert (turned.difference, turned.p) == (-found.difference, found.p)
 
@@ -70,7 +75,7 @@ def test_without_the_outcomes_of_both_the_interval_is_unpaired_and_says_so(hidde
     there = outcomes("b", pgd_sat=THERE)
     there = replace(there, records={place: replace(found, **hidden) for place, found in there.records.items()})
     found = one(row(outcomes("a", pgd_sat=HERE)), row(there))
-    assert (found.kind, found.why, found.p, found.significant) == ("unpaired", why, None, False)
+    assert (found.kind, found.why, found.p, found.is_significant) == ("unpaired", why, None, False)
     assert (found.low, found.high) == stats.newcombe(90, 100, 82, 100)
 
 
@@ -123,12 +128,12 @@ def test_several_runs_are_paired_by_their_seeds():
     found = one(seeded("a", [52, 54, 59]), seeded("b", [50, 51, 53]))
     assert (found.kind, found.pairs, found.n, found.why) == ("seeds", 3, 100, "")
     assert found.difference == pytest.approx((2 + 3 + 6) / 300)
-    assert (found.p, found.smallest, found.significant) == (0.25, 0.25, False)
+    assert (found.p, found.smallest, found.is_significant) == (0.25, 0.25, False)
     assert (found.low, found.high, found.t_p) == pytest.approx(stats.paired_t([0.02, 0.03, 0.06])[1:4])
 
 
 def test_seeds_are_found_by_number_not_by_place():
-    shuffled = row(*reversed(seeded("b", [50, 51, 53]).sides))
+    shuffled = row(*reversed(seeded("b", [50, 51, 53]).runs))
     assert one(seeded("a", [52, 54, 59]), shuffled).low == one(seeded("a", [52, 54, 59]), seeded("b", [50, 51, 53])).low
 
 
@@ -140,7 +145,7 @@ def test_seeds_that_only_one_row_has_are_left_out_and_counted():
 
 def test_six_seeds_can_be_significant_and_thirty_one_go_to_the_t_test():
     six = one(seeded("a", [52, 54, 59, 53, 55, 56]), seeded("b", [50, 51, 53, 50, 50, 50]))
-    assert (six.p, six.smallest, six.significant) == (2 / 64, 2 / 64, True)
+    assert (six.p, six.smallest, six.is_significant) == (2 / 64, 2 / 64, True)
     many = one(seeded("a", [k % 7 + 50 for k in range(31)]), seeded("b", [50] * 31))
     assert (many.p, many.smallest, many.why) == (many.t_p, None, "t test: the exact test takes 30 seeds at most")
 
@@ -157,22 +162,22 @@ def test_other_seeds_go_to_welch():
 
 def test_two_seeds_against_two_others_are_never_significant():
     found = one(seeded("a", [90, 91]), seeded("b", [10, 11], start=5))
-    assert (found.t_p < 0.001, found.significant, found.smallest) == (True, False, pytest.approx(1 / 3))
+    assert (found.t_p < 0.001, found.is_significant, found.smallest) == (True, False, pytest.approx(1 / 3))
 
 
 def test_a_lone_seed_is_no_leader_beside_several_though_nothing_tells_it_from_them():
     best, lone = drawn("a", 90, 90, 90), drawn("b", 89)
-    assert leaders([best, lone], best, "best", "pgd_sat") == {"a0"}
+    assert leading([best, lone], best) == {"a0"}
 
 
 def test_leaders_end_at_the_first_row_that_is_beaten():
     """The third varies so much that no test tells it from anybody; it stands below one that is beaten, and so out."""
     rows_ = [seeded("a", [90, 91, 92]), seeded("b", [80, 81, 82]), seeded("c", [40, 70, 95])]
-    assert leaders(rows_, rows_[0], "best", "pgd_sat") == {"a-0"}
+    assert leading(rows_, rows_[0]) == {"a-0"}
 
 
 def test_a_seed_that_ran_twice_is_one_seed():
-    twice = row(*seeded("a", [52, 54]).sides, *seeded("again", [54]).sides)
+    twice = row(*seeded("a", [52, 54]).runs, *seeded("again", [54]).runs)
     found = one(twice, seeded("b", [50, 51]))
     assert (found.pairs, found.difference) == (2, pytest.approx((0.03 + 0.03) / 2))
 
@@ -183,7 +188,7 @@ def test_one_seed_against_several_is_two_networks_or_no_test():
     found = one(row(alone), several)
     assert (found.kind, found.pairs, found.only_row) == ("paired", 1, 10)
     assert found.why == "seed 0 alone, image by image, for a has no other: says nothing of the methods"
-    assert (found.p, found.adjusted, found.significant) == (pytest.approx(0.0386, abs=1e-4), None, False)
+    assert (found.p, found.adjusted, found.is_significant) == (pytest.approx(0.0386, abs=1e-4), None, False)
     found = one(row(replace(alone, config={"seed": 9})), several)
     assert (found.kind, found.difference, found.low, found.p) == ("unpaired", pytest.approx(0.08), None, None)
     assert found.why == "one seed of a against 3 of b, none of them the same: no test"
@@ -205,7 +210,7 @@ def test_holm_is_over_the_rows_that_have_a_test_under_the_attack():
     runs = [row(outcomes(f"a{k}", pgd_sat="1" * k + "0" * (20 - k))) for k in (5, 6, 7)]
     base = row(outcomes("base", pgd_sat="0" * 20))
     absent = row(side("none", [cell("fgsm", 1)]))
-    found = contrasts([base, *runs, absent], base, "best", ["pgd_sat", "fgsm"])
+    found = contrasts([base, *runs, absent], base, ["pgd_sat", "fgsm"])
     assert [found[r.id, "pgd_sat"].p for r in runs] == [2 / 32, 2 / 64, 2 / 128]
     assert [found[r.id, "pgd_sat"].adjusted for r in runs] == [2 / 32, 4 / 64, 6 / 128]
     assert {found[r.id, "pgd_sat"].family for r in runs} == {3}
@@ -215,28 +220,28 @@ def test_holm_is_over_the_rows_that_have_a_test_under_the_attack():
 
 def test_leaders_are_those_that_cannot_be_told_from_the_best():
     best, near, far = (row(outcomes(f"a{k}", pgd_sat="1" * k + "0" * (100 - k))) for k in (60, 58, 40))
-    assert leaders([far, near, best], far, "best", "pgd_sat") == {"a60", "a58"}
-    assert leaders([best], best, "best", "pgd_sat") == frozenset()
+    assert leading([far, near, best], far) == {"a60", "a58"}
+    assert leading([best], best) == frozenset()
     easier = row(outcomes("easy", pgd_sat="1" * 100, spec={"epsilon": "1/255"}))
-    assert leaders([far, near, best, easier], far, "best", "pgd_sat") == {"a60", "a58"}
+    assert leading([far, near, best, easier], far) == {"a60", "a58"}
 
 
 def test_over_three_seeds_leaders_are_told_apart_by_the_t_test():
     rows_ = [seeded("a", [70, 71, 73]), seeded("b", [70, 72, 72]), seeded("c", [10, 11, 12])]
-    assert leaders(rows_, rows_[2], "best", "pgd_sat") == {"a-0", "b-0"}
+    assert leading(rows_, rows_[2]) == {"a-0", "b-0"}
 
 
 def test_a_row_that_is_surely_below_another_is_no_leader_though_the_best_varies_too_much_to_beat_it():
     best, steady, low = seeded("a", [50, 70, 90]), seeded("b", [68, 69, 70]), seeded("c", [44, 45, 46])
-    assert leaders([best, low], low, "best", "pgd_sat") == {"a-0", "c-0"}
-    assert leaders([best, steady, low], low, "best", "pgd_sat") == {"a-0", "b-0"}
+    assert leading([best, low], low) == {"a-0", "c-0"}
+    assert leading([best, steady, low], low) == {"a-0", "b-0"}
 
 
 def test_that_networks_of_every_seed_differ_tells_no_methods_apart():
     """Differences of 40 points with a spread of 30 (t test: p = 0.14), though every seed loses 10 and more images."""
     best, low = drawn("a", 90, 80, 70), drawn("b", 20, 40, 60)
     assert (one(low, best).apart, one(low, best).t_p > 0.05) == (3, True)
-    assert leaders([best, low], low, "best", "pgd_sat") == {"a0", "b0"}
+    assert leading([best, low], low) == {"a0", "b0"}
 
 
 def test_pairs_of_seeds_are_told_apart_by_their_images():
@@ -249,9 +254,9 @@ def test_pairs_of_seeds_are_told_apart_by_their_images():
 def test_recorded_runs_agree_with_their_files(tmp_path):
     runs = recorded(tmp_path / "runs", "crdnd-small_cnn-s0", "rslad-small_cnn-s0")
     ids = sorted(folder.name for folder in runs.iterdir())
-    sides, _ = Compared(Session(runs=runs, data=tmp_path)).read(ids)
-    shown = rows(sides, grouped=False)
-    found = contrasts(shown, shown[0], "best", ["clean", "autoattack", "worst", "cw_2"])
+    sides, _ = ComparedRuns(Session(runs=runs, data=tmp_path)).read(ids)
+    shown = make_rows(sides, grouped=False)
+    found = contrasts(shown, shown[0], ["clean", "autoattack", "worst", "cw_2"])
     for attack in ("clean", "autoattack", "worst", "cw_2"):
         files = [decode((runs / run / "evaluation" / "best" / f"{attack}.json").read_bytes()) for run in ids]
         base, other = (unpack(file.robust, file.n) for file in files)
@@ -266,8 +271,8 @@ def test_recorded_runs_agree_with_their_files(tmp_path):
 
 def test_recorded_seeds_are_pairs(tmp_path):
     runs = recorded(tmp_path / "runs", "crdnd-small_cnn", "rslad-small_cnn-s0", "rslad-small_cnn-s1")
-    sides, _ = Compared(Session(runs=runs, data=tmp_path)).read(sorted(folder.name for folder in runs.iterdir()))
-    crdnd, rslad = rows(sides, grouped=True)
-    found = contrasts([crdnd, rslad], crdnd, "best", ["pgd_sat"])[rslad.id, "pgd_sat"]
+    sides, _ = ComparedRuns(Session(runs=runs, data=tmp_path)).read(sorted(folder.name for folder in runs.iterdir()))
+    crdnd, rslad = make_rows(sides, grouped=True)
+    found = contrasts([crdnd, rslad], crdnd, ["pgd_sat"])[rslad.id, "pgd_sat"]
     assert (found.kind, found.pairs, found.smallest, found.p) == ("seeds", 2, 0.5, 0.5)
     assert found.difference > 0.05

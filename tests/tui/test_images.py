@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdnd_tui.compare.compared import Compared
+from crdnd_tui.compare.runs import ComparedRuns
 from crdnd_tui.core.result_files import Images
 from crdnd_tui.core.session import Session
 from engine.spec.outcomes import confusion
@@ -32,13 +32,13 @@ def test_a_damaged_file_takes_its_bits_away_and_nothing_else(tmp_path):
     path = run / "evaluation" / "best" / "autoattack.json"
     whole, session = path.read_bytes(), Session(runs=runs, data=tmp_path)
     path.write_bytes(whole[: len(whole) // 2])
-    ((side,), _) = Compared(session).read([run.name])
-    assert side.record("best", "autoattack") is None and side.cell("best", "autoattack") is None
-    assert side.record("best", "clean").right is not None
+    ((side,), _) = ComparedRuns(session).read([run.name])
+    assert side.record("autoattack") is None and side.cells.get("autoattack") is None
+    assert side.record("clean").right is not None
     path.write_bytes(whole)
-    compared = Compared(session)
+    compared = ComparedRuns(session)
     ((side,), _) = compared.read([run.name])
-    assert side.record("best", "autoattack").count == round(side.cell("best", "autoattack").accuracy * 597)
+    assert side.record("autoattack").count == round(side.cells.get("autoattack").accuracy * 597)
     assert compared.read([run.name])[1] is False
 
 
@@ -47,16 +47,16 @@ def test_a_file_of_another_judgement_than_the_log_tells_of_has_no_bits(tmp_path)
     (run,) = runs.iterdir()
     folder = run / "evaluation" / "best"
     (folder / "autoattack.json").write_bytes((folder / "clean.json").read_bytes())
-    ((side,), _) = Compared(Session(runs=runs, data=tmp_path)).read([run.name])
-    assert side.record("best", "autoattack") is None
+    ((side,), _) = ComparedRuns(Session(runs=runs, data=tmp_path)).read([run.name])
+    assert side.record("autoattack") is None
 
 
 def test_what_is_judged_anew_is_read_anew(tmp_path):
     runs = recorded(tmp_path / "runs", "crdnd-small_cnn-s0")
     (run,) = runs.iterdir()
-    compared, folder = Compared(Session(runs=runs, data=tmp_path)), run / "evaluation" / "best"
+    compared, folder = ComparedRuns(Session(runs=runs, data=tmp_path)), run / "evaluation" / "best"
     ((before,), _) = compared.read([run.name])
-    assert before.record("best", "autoattack").count < before.record("best", "clean").count
+    assert before.record("autoattack").count < before.record("clean").count
     anew = json.loads((folder / "clean.json").read_text()) | {"attack": "autoattack"}
     (folder / "autoattack.json").write_text(json.dumps(anew))
     lines = (run / "events.jsonl").read_text().splitlines()
@@ -65,7 +65,7 @@ def test_what_is_judged_anew_is_read_anew(tmp_path):
         log.write(json.dumps(event | {"seq": len(lines) + 1, "attack": "autoattack"}) + "\n")
     ((after,), changed) = compared.read([run.name])
     assert changed
-    assert after.record("best", "autoattack").count == after.record("best", "clean").count
+    assert after.record("autoattack").count == after.record("clean").count
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=60))
@@ -83,14 +83,14 @@ def test_a_record_that_is_mended_has_its_bits_again(tmp_path):
     runs = recorded(tmp_path / "runs", "crdnd-small_cnn-s0")
     (run,) = runs.iterdir()
     path = run / "evaluation" / "best" / "autoattack.json"
-    whole, compared = path.read_bytes(), Compared(Session(runs=runs, data=tmp_path))
+    whole, compared = path.read_bytes(), ComparedRuns(Session(runs=runs, data=tmp_path))
     ((before,), _) = compared.read([run.name])
     path.write_bytes(whole[: len(whole) // 2])
     ((side,), changed) = compared.read([run.name])
-    assert changed and side.record("best", "autoattack") is None and side.cell("best", "autoattack") is None
-    assert side.record("best", "clean").right is not None
+    assert changed and side.record("autoattack") is None and side.cells.get("autoattack") is None
+    assert side.record("clean").right is not None
     path.write_bytes(whole)
     ((side,), changed) = compared.read([run.name])
-    assert changed and side.record("best", "autoattack") == before.record("best", "autoattack")
-    assert side.cell("best", "autoattack") == before.cell("best", "autoattack")
+    assert changed and side.record("autoattack") == before.record("autoattack")
+    assert side.cells.get("autoattack") == before.cells.get("autoattack")
     assert compared.read([run.name])[1] is False

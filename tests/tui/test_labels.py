@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from crdnd_tui.compare import comparison
-from crdnd_tui.compare.comparison_side import labels
+from crdnd_tui.compare.rows import make_rows
+from crdnd_tui.compare.runs import labels
 from tests.tui.sides import judged
 
 
@@ -24,7 +24,7 @@ def test_two_experiments_never_share_a_name():
     one = [judged(f"run-a{k}", 1, 1, group="a", seed=k) for k in (0, 1)]
     two = [judged(f"run-b{k}", 1, 1, group="b", seed=k) for k in (2, 3)]
     sides = [replace(run, label=f"crdnd s{k}") for k, run in enumerate([*one, *two])]
-    assert [row.label for row in comparison.rows(sides, grouped=True)] == ["crdnd n-a0 (2)", "crdnd n-b2 (2)"]
+    assert [row.label for row in make_rows(sides, grouped=True)] == ["crdnd n-a0 (2)", "crdnd n-b2 (2)"]
     names = [
         (f"run-{k}", {"name": f"{'very ' * 20}long name {k}", "seed": 0, "method": {"name": "m"}}) for k in range(2)
     ]

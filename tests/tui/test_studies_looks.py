@@ -14,7 +14,7 @@ from crdnd_tui.tui.screens.studies.shelf import Shelf
 from crdnd_tui.tui.widgets.study_list import StudyList
 from crdnd_tui.tui.widgets.study_matrix import StudyMatrix
 from crdnd_tui.tui.widgets.study_report import told_once
-from crdnd_tui.write import of_study
+from crdnd_tui.write import study_document
 from tests.tui.busy_queue import past, text
 from tests.tui.pilot import NOW, drive, same_picture, settle
 from tests.tui.study_runs import (  # noqa: F401  three are fixtures
@@ -136,8 +136,8 @@ def test_a_file_that_did_not_change_is_not_read_again(runs: Path, monkeypatch: p
 def test_a_report_is_made_again_only_when_a_state_or_result_is_another_one(
     busy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk, made, many = Desk(busy, "auto"), of_study.study_document, []
-    monkeypatch.setattr(of_study, "study_document", lambda *args, **how: many.append(1) or made(*args, **how))
+    desk, made, many = Desk(busy, "auto"), study_document.study_document, []
+    monkeypatch.setattr(study_document, "study_document", lambda *args, **how: many.append(1) or made(*args, **how))
     (seen,) = desk.look(NOW, "")
     one = desk.report(seen, Asked(key=seen.entry.key), NOW)
     (seen,) = desk.look(NOW + 9, "")

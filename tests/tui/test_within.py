@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from crdnd_tui.compare import stats
-from crdnd_tui.compare.within import gap, overfitting
+from crdnd_tui.compare.tests import attack_gap, overfitting_gap
 from crdnd_tui.core.state import RunState
 from engine.spec.outcomes import mcnemar_p
 from tests.tui.sides import cell, outcomes, seen, side
@@ -20,7 +20,7 @@ def both(best, last, **known):
 
 
 def test_two_attacks_on_one_network_are_compared_image_by_image():
-    found = gap([outcomes("a", pgd_sat=CE, autoattack=SUITE)], "best", "pgd_sat", "autoattack")
+    found = attack_gap([outcomes("a", pgd_sat=CE, autoattack=SUITE)], "pgd_sat", "autoattack")
     assert (found.kind, found.only_first, found.only_second, found.n, found.runs) == ("paired", 10, 1, 100, 1)
     assert found.difference == pytest.approx(0.09)
     assert (found.low, found.high) == stats.agresti_min(10, 1, 100)
@@ -29,7 +29,7 @@ def test_two_attacks_on_one_network_are_compared_image_by_image():
 
 def test_over_seeds_the_gaps_have_a_mean_a_deviation_and_an_exact_test():
     runs = [side(f"a{k}", [cell("pgd_sat", 60 + k), cell("autoattack", 50)], seed=k) for k in range(3)]
-    found = gap(runs, "best", "pgd_sat", "autoattack")
+    found = attack_gap(runs, "pgd_sat", "autoattack")
     assert (found.kind, found.runs, found.p, found.smallest, found.n) == ("seeds", 3, 0.25, 0.25, 100)
     assert (found.difference, found.std) == (pytest.approx(0.11), pytest.approx(0.01))
     assert (found.low, found.high) == pytest.approx(stats.seed_mean([0.10, 0.11, 0.12])[3:])
@@ -38,17 +38,17 @@ def test_over_seeds_the_gaps_have_a_mean_a_deviation_and_an_exact_test():
 def test_runs_that_lack_one_of_both_are_left_out():
     whole = side("a", [cell("pgd_sat", 60), cell("autoattack", 50)])
     half = side("b", [cell("pgd_sat", 99)], seed=1)
-    found = gap([half, whole], "best", "pgd_sat", "autoattack")
+    found = attack_gap([half, whole], "pgd_sat", "autoattack")
     assert (found.runs, found.difference, found.low) == (1, pytest.approx(0.1), None)
     assert found.why == "no outcome of each image is at hand: no interval, no test"
-    assert gap([half], "best", "pgd_sat", "autoattack").kind == "missing"
-    assert gap([side("c", state=RunState())], "best", "pgd_sat", "autoattack").kind == "missing"
+    assert attack_gap([half], "pgd_sat", "autoattack").kind == "missing"
+    assert attack_gap([side("c", state=RunState())], "pgd_sat", "autoattack").kind == "missing"
 
 
 def test_best_against_last_is_robust_overfitting():
-    found = overfitting([both(CE, SUITE)], "pgd_sat")
+    found = overfitting_gap([both(CE, SUITE)], "pgd_sat")
     assert (found.kind, found.difference, found.only_first, found.only_second) == ("paired", pytest.approx(0.09), 10, 1)
-    assert overfitting([outcomes("a", pgd_sat=CE)], "pgd_sat").kind == "missing"
+    assert overfitting_gap([outcomes("a", pgd_sat=CE)], "pgd_sat").kind == "missing"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_best_against_last_is_robust_overfitting():
     [({"indices": "x"}, "they were judged on other images"), ({"data": "x"}, "they were judged on other images")],
 )
 def test_checkpoints_judged_on_other_images_are_refused(known, why):
-    found = overfitting([both(CE, SUITE, **known)], "pgd_sat")
+    found = overfitting_gap([both(CE, SUITE, **known)], "pgd_sat")
     assert (found.kind, found.why, found.difference) == ("refused", why, None)
 
 
@@ -64,14 +64,14 @@ def test_attacks_on_other_weights_or_in_another_ball_are_refused():
     run = outcomes("a", pgd_sat=CE, autoattack=SUITE)
     other = {**run.records, ("best", "autoattack"): seen(SUITE, weights="retrained")}
     assert (
-        gap([replace(run, records=other)], "best", "pgd_sat", "autoattack").why == "they were judged with other weights"
+        attack_gap([replace(run, records=other)], "pgd_sat", "autoattack").why == "they were judged with other weights"
     )
     wider = side("a", [cell("pgd_sat", 60), cell("autoattack", 50, spec={"epsilon": "9/255"})])
-    assert gap([wider], "best", "pgd_sat", "autoattack").why == "epsilon 8/255, not 9/255"
+    assert attack_gap([wider], "pgd_sat", "autoattack").why == "epsilon 8/255, not 9/255"
     apart = side("a", [cell("pgd_sat", 60), cell("cw_2", 50, spec={"radius": 0.5})])
-    assert gap([apart], "best", "pgd_sat", "cw_2").why == "CW-2, L2 0.5 is another threat model"
+    assert attack_gap([apart], "pgd_sat", "cw_2").why == "CW-2, L2 0.5 is another threat model"
     fewer = side("a", [cell("pgd_sat", 60), cell("autoattack", 5, 10)])
-    assert gap([fewer], "best", "pgd_sat", "autoattack").why == "100 of 100 images, not 10 of 100"
+    assert attack_gap([fewer], "pgd_sat", "autoattack").why == "100 of 100 test images, not 10 of 100 test images"
 
 
 def test_runs_with_other_attacks_have_no_common_gap():
@@ -79,11 +79,11 @@ def test_runs_with_other_attacks_have_no_common_gap():
         side(f"a{k}", [cell("pgd_sat", 60, spec={"steps": steps}), cell("autoattack", 50)], seed=k)
         for k, steps in enumerate((20, 50))
     )
-    found = gap([one, two], "best", "pgd_sat", "autoattack")
+    found = attack_gap([one, two], "pgd_sat", "autoattack")
     assert (found.kind, found.why) == ("refused", "PGD-SAT: steps 50, not 20")
 
 
 def test_more_runs_than_the_exact_test_takes_have_a_t_test():
     runs = [side(f"a{k}", [cell("pgd_sat", 60 + k % 3), cell("autoattack", 50)], seed=k) for k in range(31)]
-    found = gap(runs, "best", "pgd_sat", "autoattack")
+    found = attack_gap(runs, "pgd_sat", "autoattack")
     assert (found.smallest, found.p < 1e-9, found.why) == (None, True, "t test: the exact test takes 30 seeds at most")

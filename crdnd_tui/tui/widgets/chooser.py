@@ -10,7 +10,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from crdnd_tui.compare.comparison_side import Choice
+from crdnd_tui.compare.runs import RunChoice
 from crdnd_tui.core.palette import named
 from crdnd_tui.core.text import one_line, pad
 
@@ -48,7 +48,7 @@ class Chooser(Widget, can_focus=True):
     def __init__(self, *, most: int, id: str | None = None) -> None:
         super().__init__(id=id, classes="panel")
         self._most = most
-        self._choices: tuple[Choice, ...] | None = None
+        self._choices: tuple[RunChoice, ...] | None = None
         self._problem = ""  # why the folder could not be listed
         self._taken: list[str] = []
         self._top = 0
@@ -58,7 +58,7 @@ class Chooser(Widget, can_focus=True):
         """Redraw with another theme."""
         self.watch(self.app, "theme", self._entitle, init=False)
 
-    def show(self, choices: Sequence[Choice], problem: str = "", *, whole: bool = True) -> None:
+    def show(self, choices: Sequence[RunChoice], problem: str = "", *, whole: bool = True) -> None:
         """The runs there are; the cursor stays on its run, what was taken and is gone from the whole is forgotten."""
         self._problem = problem
         here = self._choices[self.cursor].id if self._choices and self.cursor < len(self._choices) else ""
@@ -104,8 +104,8 @@ class Chooser(Widget, can_focus=True):
         line.append(f"{choice.sign} {pad(choice.state, 9)} ", palette.muted)
         result = max(len(other.result) for other in self._choices or ()) if width >= _RESULT else 0
         room = max(8, width - 16 - result)
-        longest = min(room, max(len(other.words) for other in self._choices or ()))
-        line.append(pad(one_line(choice.words, longest), longest), f"bold {palette.text}" if taken else palette.text)
+        longest = min(room, max(len(other.text) for other in self._choices or ()))
+        line.append(pad(one_line(choice.text, longest), longest), f"bold {palette.text}" if taken else palette.text)
         rest = room - longest - 2
         shown = "" if rest < _ID else one_line(choice.id, rest) if len(choice.id) <= rest else _made(choice.id)
         line.append("  " + pad(shown, rest) if rest > 0 else " " * (room - longest), palette.muted)

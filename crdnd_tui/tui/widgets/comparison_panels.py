@@ -12,11 +12,11 @@ from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
 from textual.content import Content
 
-from crdnd_tui.compare import comparison_config, comparison_curves
-from crdnd_tui.compare.comparison import Row
-from crdnd_tui.compare.comparison_view import OVERVIEW, PAGES, Shown
+from crdnd_tui.compare import config, curves
+from crdnd_tui.compare.rows import ComparisonRow, class_differences
 from crdnd_tui.core import marks, report
 from crdnd_tui.core.palette import Palette, assign
+from crdnd_tui.tui.comparison_view import OVERVIEW, PAGES, ComparisonView
 from crdnd_tui.tui.widgets import contrast_columns, differences, finding_sheets, result_grid
 from crdnd_tui.tui.widgets.chart_sheet import Line
 from crdnd_tui.tui.widgets.curve_board import CurveBoard
@@ -37,7 +37,7 @@ class ComparisonPanels(Container):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._growing = comparison_curves.Growing()
+        self._growing = curves.GrowingCurves()
         self._drawn: dict[str, Hashable] = {}  # page -> what it was drawn from
 
     def compose(self) -> ComposeResult:
@@ -58,7 +58,7 @@ class ComparisonPanels(Container):
         for page in ("results", "tests", "gap", "ends"):
             self.query_one(f"#{page}", TextSheet).show(lambda _width: [Text("Reading the runs ...", style="dim")])
 
-    def draw(self, shown: Shown, found: Findings, palette: Palette) -> None:
+    def draw(self, shown: ComparisonView, found: Findings, palette: Palette) -> None:
         """What has changed since the last time."""
         colours = assign(palette, [row.id for row in shown.rows])
         self.turn(shown.look.page)
@@ -94,10 +94,10 @@ class ComparisonPanels(Container):
         self._drawn[page] = what
         return True
 
-    def _curves(self, shown: Shown, found: Findings, palette: Palette, colours: dict[str, str]) -> None:
+    def _curves(self, shown: ComparisonView, found: Findings, palette: Palette, colours: dict[str, str]) -> None:
         measure, lines, without = shown.measure, [], []
-        by = next((v.by for side in shown.sides for v in side.state.validations[-1:]), "")
-        attack = by if measure.key == comparison_curves.SELECTING else measure.key.partition("val:")[2]
+        by = next((v.by for run in shown.runs for v in run.state.validations[-1:]), "")
+        attack = by if measure.key == curves.SELECTING else measure.key.partition("val:")[2]
         seen = [row for row in shown.rows if row.id not in shown.hidden]
         for row in seen:
             curve = self._growing.of(row, measure.key)
@@ -110,15 +110,15 @@ class ComparisonPanels(Container):
                     name=row.label, colour=colours[row.id], series=curve.series,
                     band=measure.smooth and len(shown.rows) <= _BANDS, smooth=measure.smooth,
                     spread=self._growing.band(row, measure.key) if spreads else None,
-                    value=comparison_curves.last(row, measure.key, curve.points, percent=measure.percent)
-                    + (" " + found.laid.marked(row, attack, checkpoints=[""]).signs if attack else "").rstrip(),
+                    value=curves.last(row, measure.key, curve.points, percent=measure.percent)
+                    + (" " + found.comparison.marked(row, attack, checkpoints=[""]).signs if attack else "").rstrip(),
                 )
             )  # fmt: skip
         board = self.query_one(CurveBoard)
         title = _title(shown, lines, without)
         board.show(title, lines, percent=measure.percent, apart=shown.look.apart, quiet=palette.faint)
 
-    def _results(self, shown: Shown, found: Findings, palette: Palette, colours: dict[str, str]) -> None:
+    def _results(self, shown: ComparisonView, found: Findings, palette: Palette, colours: dict[str, str]) -> None:
         look, attack = shown.look, shown.attack
         if not self._is_new("results", found, palette, shown.row.id, attack, look.deltas, shown.hidden):
             return
@@ -135,14 +135,14 @@ class ComparisonPanels(Container):
         foot = (contrast_columns.floor(found, attack), shown.conditions)
         sheet.border_subtitle = Content(" \u00b7 ".join(words for words in foot if words))
 
-    def _config(self, shown: Shown, found: Findings, palette: Palette, colours: dict[str, str]) -> None:
+    def _config(self, shown: ComparisonView, found: Findings, palette: Palette, colours: dict[str, str]) -> None:
         look = shown.look
         if not self._is_new("config", found, palette, look.all_keys, look.unfolded):
             return
-        known = comparison_config.of_rows(shown.rows)
+        known = config.config_keys(shown.rows)
         differ = [key for key in known if key.differs]
         keys = known if look.all_keys else differ
-        folded = keys if look.unfolded else comparison_config.folded(keys)
+        folded = keys if look.unfolded else config.fold_keys(keys)
         sheet = self.query_one("#config", TextSheet)
         sheet.show(lambda width: differences.key_lines(folded, shown.rows, colours, palette, width))
         only = f"Config: only differences ({len(differ)} of {len(known)} keys)"
@@ -150,14 +150,14 @@ class ComparisonPanels(Container):
         sheet.border_title = Content(whole if look.all_keys else only)
         sheet.border_subtitle = "f unfolds .*" if len(folded) < len(keys) else "f folds" if look.unfolded else ""
 
-    def _per_class(self, shown: Shown, found: Findings, palette: Palette) -> None:
+    def _per_class(self, shown: ComparisonView, found: Findings, palette: Palette) -> None:
         row, base, attack = shown.row, shown.base, shown.attack
         if not self._is_new("classes", found, palette, row.id, attack):
             return
-        known, why = comparison_config.classes(row, base, shown.look.checkpoint, attack)
+        known, why = class_differences(row, base, attack)
         both = (row, base) if row.id != base.id else (row,)
-        named = [(one.label, found.worst(one, attack)) for one in both]
-        marked = marks.joined(found.laid.marked(one, attack) for one in both)
+        named = [(one.label, found.comparison.worst_class(one, attack)) for one in both]
+        marked = marks.joined(found.comparison.marked(one, attack) for one in both)
         sheet = self.query_one("#classes", TextSheet)
 
         def made(width: int) -> list[Text]:
@@ -170,8 +170,8 @@ class ComparisonPanels(Container):
         sheet.border_title = Content(f"Classes, {report.title(attack)}{whose}")
         sheet.border_subtitle = "points" if known else ""
 
-    def _tables(self, shown: Shown, found: Findings, palette: Palette, colours: dict[str, str]) -> None:
-        attack, laid = shown.attack, found.laid
+    def _tables(self, shown: ComparisonView, found: Findings, palette: Palette, colours: dict[str, str]) -> None:
+        attack, comparison = shown.attack, found.comparison
 
         def sheet(page: str, title: str, made: Callable[[int], Sequence[Text]]) -> None:
             one = self.query_one(f"#{page}", TextSheet)
@@ -179,7 +179,7 @@ class ComparisonPanels(Container):
             one.border_title, one.border_subtitle = Content(title), Content(shown.conditions)
 
         if self._is_new("tests", found, palette, attack):
-            title = f"Tests: differences to {laid.base.label} in points"
+            title = f"Tests: differences to {comparison.base.label} in points"
             sheet("tests", title, lambda width: finding_sheets.tests(found, attack, colours, palette, width))
         if not self._is_new("tables", found, palette):
             return
@@ -192,15 +192,15 @@ class ComparisonPanels(Container):
             "ends", ends.title if ends else "Robust overfitting: best against last",
             lambda width: finding_sheets.ends(found, colours, palette, width),
         )  # fmt: skip
-        bars = laid.bare(figure.caption) if figure else ""
-        self.query_one(TradeoffPlot).show(figure, [colours[row.id] for row in laid.rows], bars)
+        bars = comparison.bare(figure.caption) if figure else ""
+        self.query_one(TradeoffPlot).show(figure, [colours[row.id] for row in comparison.rows], bars)
 
 
-def _grouped(rows: Sequence[Row]) -> bool:
+def _grouped(rows: Sequence[ComparisonRow]) -> bool:
     return any(row.draws > 1 for row in rows)
 
 
-def _title(shown: Shown, lines: Sequence[Line], without: Sequence[str]) -> str:
+def _title(shown: ComparisonView, lines: Sequence[Line], without: Sequence[str]) -> str:
     """The measure, what bands are, which measure it is, and of whom there is none."""
     measure = shown.measure
     title = measure.title

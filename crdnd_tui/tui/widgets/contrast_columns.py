@@ -8,17 +8,16 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from crdnd_tui.compare.comparison import Row
-from crdnd_tui.compare.contrast import Contrast
+from crdnd_tui.compare.rows import ComparisonRow
 from crdnd_tui.compare.stats import LEVEL
+from crdnd_tui.compare.tests import Contrast
 from crdnd_tui.core import marks
 from crdnd_tui.core.format import MISSING, p_value, percent, points
 from crdnd_tui.core.marks import DISBELIEVED
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.write import of_differences
+from crdnd_tui.write.comparison_tables import TESTS
 from crdnd_tui.write.findings import Findings
 from crdnd_tui.write.numbers import DAGGER
-from crdnd_tui.write.of_differences import TESTS
 
 UNLIKE = "\u2260"
 _GAP = 2
@@ -59,19 +58,20 @@ class Block:
 
 def block(found: Findings, attack: str, palette: Palette, width: int) -> Block | None:
     """At most `width` cells of it: p goes last, the interval first. None where nothing is tested or nothing fits."""
-    laid = found.laid
-    if len(laid.rows) < 2 or not any((row.id, attack) in laid.grid.values for row in laid.rows):
+    comparison = found.comparison
+    if len(comparison.rows) < 2 or not any((row.id, attack) in comparison.cells for row in comparison.rows):
         return None
     cells, styles = {}, {}
-    signs = {row.id: of_differences.marked(laid, row, attack).signs for row in laid.others}
+    signs = {row.id: comparison.difference_marked(row, attack).signs for row in comparison.others}
     room = max(
-        (len(sign) for row, sign in signs.items() if laid.contrasts[row, attack].difference is not None), default=0
+        (len(sign) for row, sign in signs.items() if comparison.contrasts[row, attack].difference is not None),
+        default=0,
     )
-    for row in laid.rows:
-        one = found.contrast(row.id, attack)
+    for row in comparison.rows:
+        one = found.comparison.contrast(row.id, attack)
         cells[row.id], styles[row.id] = _cells(one, signs.get(row.id, "").ljust(room)), _styles(one, palette)
     widths = tuple(max(len(_HEADS[k]), *(len(line[k]) for line in cells.values())) for k in range(3))
-    title = f"{laid.title(attack)} \u2212 {laid.base.label}"
+    title = f"{comparison.title(attack)} \u2212 {comparison.base.label}"
     tried = ((_DIFFERENCE, _INTERVAL, _P), (_DIFFERENCE, _P), (_P,))
     made = (Block(title=title, columns=kept, widths=widths, cells=cells, styles=styles) for kept in tried)
     return next((one for one in made if one.width <= width), None)
@@ -89,21 +89,21 @@ def _cells(one: Contrast | None, signs: str) -> tuple[str, str, str]:
     if one.low is not None and one.high is not None:
         interval = f"[{points(100 * one.low, one.n)}, {points(100 * one.high, one.n)}]"
     p = MISSING if one.adjusted is None else p_value(one.adjusted)
-    return f"{difference}{signs}", interval, f"{p}{DAGGER if one.significant else ' '}"
+    return f"{difference}{signs}", interval, f"{p}{DAGGER if one.is_significant else ' '}"
 
 
 def _styles(one: Contrast | None, palette: Palette) -> tuple[str, str, str]:
     if one is None or one.difference is None:
         return (palette.muted,) * 3
-    if one.struck:
+    if one.is_struck:
         return (f"strike {palette.muted}",) * 3
-    strong = f"bold {palette.text}" if one.significant else palette.text
+    strong = f"bold {palette.text}" if one.is_significant else palette.text
     return strong, palette.muted, strong
 
 
 def floor(found: Findings, attack: str) -> str:
     """How small p can be at all, where tests are exact over seeds: `sign flip, 3 seeds: p >= 0.25`."""
-    tested = (found.contrast(row.id, attack) for row in found.laid.others)
+    tested = (found.comparison.contrast(row.id, attack) for row in found.comparison.others)
     least = sorted({(one.pairs, one.smallest) for one in tested if one is not None and one.smallest is not None})
     return "; ".join(
         f"{f'sign flip, {pairs} seeds' if pairs else 'permutation'}: p \u2265 {p:.3g}" for pairs, p in least
@@ -112,29 +112,29 @@ def floor(found: Findings, attack: str) -> str:
 
 def legend(found: Findings, attack: str) -> str:
     """What dagger and bold mean here; empty where there is neither."""
-    laid, said = found.laid, []
-    tested = [found.contrast(row.id, attack) for row in laid.others]
+    comparison, said = found.comparison, []
+    tested = [found.comparison.contrast(row.id, attack) for row in comparison.others]
     families = [one.family for one in tested if one is not None and one.adjusted is not None]
-    if marks.explained([laid.verdict.words, *found.said]):
+    if marks.explained([comparison.order.text, *found.sentences]):
         said.append(marks.LEGEND["amber"])
-    if any(one is not None and one.struck and one.difference is not None for one in tested):
+    if any(one is not None and one.is_struck and one.difference is not None for one in tested):
         said.append(DISBELIEVED.rstrip("."))
-    if any(one is not None and one.significant for one in tested):
+    if any(one is not None and one.is_significant for one in tested):
         over = f" over {max(families)} comparisons" if max(families) > 1 else ""
         said.append(f"{DAGGER} p below {LEVEL:g} after Holm's correction{over}")
-    if laid.tied:
+    if comparison.tied:
         said.append("bold: the best, and what cannot be told from it")
     return "; ".join(said)
 
 
-def detail(found: Findings, row: Row, attack: str) -> str:
+def detail(found: Findings, row: ComparisonRow, attack: str) -> str:
     """A run's accuracy with its interval; and of its test McNemar's b, c and n, or the seeds and both their tests."""
-    one, own = found.contrast(row.id, attack), _own(found, row, attack)
+    one, own = found.comparison.contrast(row.id, attack), _own(found, row, attack)
     if one is None or one.kind == "refused":
         return own
     if one.difference is None:
         return "; ".join(words for words in (own, one.why if one.kind == "missing" else "") if words)
-    said = [own] if own else [f"{row.label}, {found.laid.title(attack)}"]
+    said = [own] if own else [f"{row.label}, {found.comparison.title(attack)}"]
     if one.kind == "paired":
         counts = f"b = {one.only_row} images right in {row.label} alone, c = {one.only_baseline} in the baseline alone"
         said.append(f"McNemar: {counts}, n = {one.n:,}, {_p(one.p)}")
@@ -147,14 +147,14 @@ def detail(found: Findings, row: Row, attack: str) -> str:
     return "; ".join([*said, one.why] if one.why else said)
 
 
-def _own(found: Findings, row: Row, attack: str) -> str:
+def _own(found: Findings, row: ComparisonRow, attack: str) -> str:
     """One run's accuracy with its Wilson interval; deviations over seeds stand in the table."""
-    value = found.laid.grid.values.get((row.id, attack))
+    value = found.comparison.cells.get((row.id, attack))
     if value is None or value.runs > 1 or not value.n:
         return ""
     number, low, high = (percent(end, value.n) for end in (value.mean, value.low, value.high))
     signs = f" {value.marked.signs}" if value.marked.signs else ""
-    return f"{row.label}, {found.laid.title(attack)}: {number} %{signs} [{low}, {high}] of {value.n:,}"
+    return f"{row.label}, {found.comparison.title(attack)}: {number} %{signs} [{low}, {high}] of {value.n:,}"
 
 
 def _p(value: float | None) -> str:

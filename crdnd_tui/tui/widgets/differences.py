@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
-from crdnd_tui.compare.comparison import Row
-from crdnd_tui.compare.comparison_config import MISSING, ClassDifference, Key
+from crdnd_tui.compare.config import MISSING, ConfigKey
+from crdnd_tui.compare.rows import ClassDifference, ComparisonRow, WorstClass
 from crdnd_tui.core import report
 from crdnd_tui.core.format import percent, signed
 from crdnd_tui.core.marks import UNMARKED, Marked
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.text import one_line, pad
-from crdnd_tui.write.of_worst import Worst
 
 _VALUE = 8  # cells that a value needs at least to stand in a column
 _PATH, _ENOUGH = 16, 14  # cells of a key's path at least, and of a value before it shortens the path
@@ -20,7 +19,7 @@ _BOTH, _ARM, _LONGEST = 15, 5, 24  # cells of both accuracies, of a bar at least
 
 
 def key_lines(
-    keys: Sequence[Key], rows: Sequence[Row], colours: Mapping[str, str], palette: Palette, width: int
+    keys: Sequence[ConfigKey], rows: Sequence[ComparisonRow], colours: Mapping[str, str], palette: Palette, width: int
 ) -> list[Text]:
     """A line for each key with one column for each row; or, where these find no room, its values on lines below."""
     if not keys:
@@ -44,13 +43,13 @@ def key_lines(
     return made
 
 
-def _needed(keys: Sequence[Key], rows: Sequence[Row]) -> int:
+def _needed(keys: Sequence[ConfigKey], rows: Sequence[ComparisonRow]) -> int:
     """Cells at which no value and no label is cut."""
     return max([_VALUE, *(len(v) for key in keys for v in key.values), *(len(row.label) for row in rows)])
 
 
 def _stacked(
-    keys: Sequence[Key], rows: Sequence[Row], colours: Mapping[str, str], palette: Palette, width: int
+    keys: Sequence[ConfigKey], rows: Sequence[ComparisonRow], colours: Mapping[str, str], palette: Palette, width: int
 ) -> list[Text]:
     made: list[Text] = []
     for key in keys:
@@ -65,7 +64,7 @@ def _stacked(
     return made
 
 
-def worst_lines(named: Sequence[tuple[str, Worst | None]], palette: Palette, width: int) -> list[Text]:
+def worst_lines(named: Sequence[tuple[str, WorstClass | None]], palette: Palette, width: int) -> list[Text]:
     """The worst class of each row, with the interval of one run or the deviation over seeds, as far as it is known."""
     known = [(label, worst) for label, worst in named if worst is not None]
     label = min(max((len(label) for label, _ in known), default=0), max(8, width - 40))
@@ -73,7 +72,7 @@ def worst_lines(named: Sequence[tuple[str, Worst | None]], palette: Palette, wid
     for name, worst in known:
         line = Text("worst of ", palette.muted)
         line.append(pad(one_line(name, label), label) + "  ", palette.text)
-        line.append(f"{worst.called}  ", palette.text)
+        line.append(f"{worst.title}  ", palette.text)
         struck = worst.marked.struck
         line.append(percent(worst.mean), f"strike {palette.muted}" if struck else f"bold {palette.text}")
         line.append(worst.marked.signs, palette.bad if struck else palette.warn)
@@ -83,7 +82,7 @@ def worst_lines(named: Sequence[tuple[str, Worst | None]], palette: Palette, wid
     return made
 
 
-def _around(worst: Worst) -> str:
+def _around(worst: WorstClass) -> str:
     """What bears the number."""
     if worst.std is not None:
         n = f", n {worst.count}" if worst.count else ""

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from crdnd_tui.core import report
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.write import of_differences, plain
+from crdnd_tui.write import plain
+from crdnd_tui.write.comparison_tables import compact_differences, differences_table
 from crdnd_tui.write.document import Table
 from crdnd_tui.write.findings import Findings
 from crdnd_tui.write.plain_layout import INDENT
@@ -28,15 +29,17 @@ _NO_ENDS = (
 
 def tests(found: Findings, attack: str, colours: Mapping[str, str], palette: Palette, width: int) -> list[Text]:
     """What the tests say in words, then every row under every attack, that in view first."""
-    laid = found.laid
-    made = [line for words in found.said for line in report.wrapped(words, width, palette.text, indent="  ", hang="  ")]
-    if not laid.attacks or not laid.others:
+    comparison = found.comparison
+    made = [
+        line for words in found.sentences for line in report.wrapped(words, width, palette.text, indent="  ", hang="  ")
+    ]
+    if not comparison.attacks or not comparison.others:
         return [*made, *_wait("Nothing has been judged yet that could be compared.", palette, width)]
-    order = [attack, *(other for other in laid.attacks if other != attack)]
-    order = [one for one in order if one in laid.attacks]
-    table = of_differences.differences(laid, order) if width >= _WHOLE else of_differences.compact(laid, order)
+    order = [attack, *(other for other in comparison.attacks if other != attack)]
+    order = [one for one in order if one in comparison.attacks]
+    table = (differences_table if width >= _WHOLE else compact_differences)(comparison, order)
     if not table.rows:
-        why = [f"{row.label}: {of_differences.whole_refusal(laid, row)}." for row in laid.others]
+        why = [f"{row.label}: {comparison.whole_refusal(row)}." for row in comparison.others]
         return [*made, *(line for words in why for line in _wait(words, palette, width))]
     return [*made, *([Text()] if made else []), *_table(found, table, colours, palette, width)]
 
@@ -61,11 +64,11 @@ def _wait(words: str, palette: Palette, width: int) -> list[Text]:
 
 def _table(found: Findings, table: Table, colours: Mapping[str, str], palette: Palette, width: int) -> list[Text]:
     """Without its title, which stands on the border, and without conditions, which do so, too."""
-    laid = found.laid
-    bare = replace(table, title="", caption=laid.bare(table.caption))
+    comparison = found.comparison
+    bare = replace(table, title="", caption=comparison.bare(table.caption))
     ink = plain.Ink(text=palette.text, strong="bold", muted=palette.muted, mark=palette.warn, bad=palette.bad)
     made = plain.lines(bare, width, ink=ink)
-    labels = sorted(((row.label, colours.get(row.id, "")) for row in laid.rows), key=lambda one: -len(one[0]))
+    labels = sorted(((row.label, colours.get(row.id, "")) for row in comparison.rows), key=lambda one: -len(one[0]))
     return [_coloured(line, labels, palette) for line in made]
 
 

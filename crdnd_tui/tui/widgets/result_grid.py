@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from crdnd_tui.compare.comparison import DROP, Grid, Row, delta
+from crdnd_tui.compare.comparison import DROP, Comparison
+from crdnd_tui.compare.rows import ComparisonRow
 from crdnd_tui.core import report
 from crdnd_tui.core.format import MISSING, percent, points
 from crdnd_tui.core.palette import Palette
@@ -38,11 +39,11 @@ def lines(found: Findings, view: View, palette: Palette, width: int, *, low: boo
 
     Where the screen is `low`, what the tests say stands below the rows.
     """
-    grid = found.laid.grid
+    grid = found.comparison
     block = contrast_columns.block(found, view.attack, palette, width - _NUMBERS)
     plan = result_plan.plan(grid, width - (block.width if block else 0), deltas=view.deltas, attack=view.attack)
-    made = result_words.judgement(found.laid.verdict, palette, width)
-    said = [line for words in found.said[:1] for line in report.wrapped(words, width, palette.text, " ", "   ")]
+    made = result_words.judgement(found.comparison.order, palette, width)
+    said = [line for words in found.sentences[:1] for line in report.wrapped(words, width, palette.text, " ", "   ")]
     made += [] if low else said
     made += _heads(grid, plan, block, palette)
     for row in grid.rows:
@@ -53,13 +54,13 @@ def lines(found: Findings, view: View, palette: Palette, width: int, *, low: boo
 
 def _tested(found: Findings, view: View, palette: Palette, width: int) -> list[Text]:
     """On the row under the cursor, then what the signs mean."""
-    row = next((row for row in found.laid.rows if row.id == view.cursor), None)
+    row = next((row for row in found.comparison.rows if row.id == view.cursor), None)
     detail = contrast_columns.detail(found, row, view.attack) if row else ""
     said = ((detail, palette.text), (contrast_columns.legend(found, view.attack), palette.muted))
     return [line for words, ink in said if words for line in report.wrapped(words, width, ink, indent=" ", hang="   ")]
 
 
-def _heads(grid: Grid, plan: Plan, block: Block | None, palette: Palette) -> list[Text]:
+def _heads(grid: Comparison, plan: Plan, block: Block | None, palette: Palette) -> list[Text]:
     """One line of titles, or two where they are tight, or where tests stand beside them."""
     made = []
     tests = block.heads(palette) if block else (Text(), Text())
@@ -76,9 +77,9 @@ def _heads(grid: Grid, plan: Plan, block: Block | None, palette: Palette) -> lis
 
 
 def _row(
-    found: Findings, view: View, palette: Palette, plan: Plan, block: Block | None, row: Row, width: int
+    found: Findings, view: View, palette: Palette, plan: Plan, block: Block | None, row: ComparisonRow, width: int
 ) -> list[Text]:
-    grid = found.laid.grid
+    grid = found.comparison
     here = row.id == view.cursor
     line = _named(grid, view, palette, plan, row)
     for column in plan.columns:
@@ -101,7 +102,7 @@ def _row(
     return made
 
 
-def _named(grid: Grid, view: View, palette: Palette, plan: Plan, row: Row) -> Text:
+def _named(grid: Comparison, view: View, palette: Palette, plan: Plan, row: ComparisonRow) -> Text:
     """The cursor, the row's colour, its label and what follows it."""
     here, hidden = row.id == view.cursor, row.id in view.hidden
     line = Text(CURSOR if here else " ", style=palette.accent)
@@ -116,20 +117,20 @@ def _named(grid: Grid, view: View, palette: Palette, plan: Plan, row: Row) -> Te
     return line
 
 
-def _cell(found: Findings, view: View, palette: Palette, plan: Plan, row: Row, column: str) -> Text:
+def _cell(found: Findings, view: View, palette: Palette, plan: Plan, row: ComparisonRow, column: str) -> Text:
     """A number or a signed difference, its marks, its spread."""
-    grid = found.laid.grid
-    cell, digits, room = grid.values.get((row.id, column)), plan.digits[column], plan.widths[column]
+    grid = found.comparison
+    cell, digits, room = grid.cells.get((row.id, column)), plan.digits[column], plan.widths[column]
     if cell is None:
         barred = (row.id, column) in grid.reasons and column != DROP
         return Text(pad((UNLIKE if barred else "\u2013").rjust(digits), room), palette.muted)
-    base = grid.values.get((grid.baseline, column))
+    base = grid.cells.get((grid.base.id, column))
     unlike = (row.id, column) in grid.reasons or (column == DROP and row.id in grid.badges)
-    text, style, struck = percent(cell.mean, cell.n), palette.text, cell.struck
+    text, style, struck = percent(cell.mean, cell.n), palette.text, cell.is_struck
     if column == DROP:
         text = points(100 * cell.mean, cell.n)
-    if view.deltas and row.id != grid.baseline:
-        lead = delta(grid, row.id, column)
+    if view.deltas and row.id != grid.base.id:
+        lead = grid.delta(row.id, column)
         text = (
             UNLIKE
             if lead is None and unlike
@@ -138,16 +139,16 @@ def _cell(found: Findings, view: View, palette: Palette, plan: Plan, row: Row, c
             else points(lead, min(cell.n, base.n if base else 0))
         )
         style = palette.muted if lead is None else tone(palette, lead)
-        struck = cell.struck or (base is not None and base.struck)
+        struck = cell.is_struck or (base is not None and base.is_struck)
     elif unlike or column in grid.apart or column == DROP:
         style = palette.muted
-    if (row.id, column) in found.laid.tied:
+    if (row.id, column) in found.comparison.tied:
         style = f"bold {style}"
     made = Text().append(text.rjust(digits), style)
     if struck:
         made.stylize(f"not bold strike {palette.muted}", digits - len(text), digits)
     signs = cell.marked.signs + (UNLIKE if unlike and text != UNLIKE and row.id not in grid.badges else "")
-    made.append(signs.ljust(plan.letters[column]), palette.bad if cell.struck else palette.warn)
+    made.append(signs.ljust(plan.letters[column]), palette.bad if cell.is_struck else palette.warn)
     if plan.inline and column != DROP:
         made.append(result_plan.spread(cell), palette.muted)
     made.append(" " * (room - len(made.plain)))

@@ -6,8 +6,9 @@ A column that finds no room is named below the table, never silently left out.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from crdnd_tui.compare.comparison import DROP, Grid, Row, Value
-from crdnd_tui.compare.comparison_verdict import CE, SUITE
+from crdnd_tui.compare.comparison import DROP, Comparison
+from crdnd_tui.compare.order import CE, SUITE
+from crdnd_tui.compare.rows import ComparisonRow, RobustnessCell
 from crdnd_tui.core import report
 from crdnd_tui.core.format import percent
 
@@ -51,7 +52,7 @@ def title(column: str) -> str:
     return "AA \u2212 PGD-SAT" if column == DROP else report.title(column)
 
 
-def plan(grid: Grid, width: int, *, deltas: bool = False, attack: str = "") -> Plan:
+def plan(grid: Comparison, width: int, *, deltas: bool = False, attack: str = "") -> Plan:
     """The roomiest that fits: full titles with spreads, then tight titles, then fewer columns, that of `attack` last.
 
     Where there are many rows, deviations stay beside their numbers, be there one column left.
@@ -65,19 +66,19 @@ def plan(grid: Grid, width: int, *, deltas: bool = False, attack: str = "") -> P
             return made
     if len(grid.rows) > _FEW and not deltas:
         made = _thinned(grid, columns, label, attack, width, inline=True)
-        deviates = any(cell.std is not None for cell in grid.values.values())
+        deviates = any(cell.std is not None for cell in grid.cells.values())
         if _used(made) <= width and (deviates or len(made.columns) >= _KEPT):
             return made
     return _thinned(grid, columns, label, attack, width, deltas=deltas)
 
 
-def _label_width(grid: Grid, width: int) -> int:
+def _label_width(grid: Comparison, width: int) -> int:
     longest = next(label for least, label in _LABELS if width >= least or not least)
     return min(longest, max((len(label_of(grid, row)) for row in grid.rows), default=8))
 
 
 def _thinned(
-    grid: Grid, columns: Sequence[str], label: int, attack: str, width: int, *, inline: bool = False,
+    grid: Comparison, columns: Sequence[str], label: int, attack: str, width: int, *, inline: bool = False,
     deltas: bool = False,
 ) -> Plan:  # fmt: skip
     """As many columns as fit, at least one."""
@@ -94,9 +95,9 @@ def _thinned(
     return made
 
 
-def _spaced(grid: Grid, sized: Plan, width: int, *, deltas: bool) -> Plan:
+def _spaced(grid: Comparison, sized: Plan, width: int, *, deltas: bool) -> Plan:
     """With spreads on a line of their own: deviations always, intervals where there is much room."""
-    cells = {key: cell for key, cell in grid.values.items() if key[1] in sized.columns and key[1] != DROP}
+    cells = {key: cell for key, cell in grid.cells.items() if key[1] in sized.columns and key[1] != DROP}
     deviates = any(cell.std is not None or _seeds(cell) for cell in cells.values())
     if sized.inline or deltas or not (deviates or width >= _ROOMY):
         return sized
@@ -109,13 +110,13 @@ def _spaced(grid: Grid, sized: Plan, width: int, *, deltas: bool) -> Plan:
     return replace(sized, under=under, widths=widths, digits=digits)
 
 
-def _sized(grid: Grid, columns: Sequence[str], label: int, *, tight: bool, inline: bool) -> Plan:
+def _sized(grid: Comparison, columns: Sequence[str], label: int, *, tight: bool, inline: bool) -> Plan:
     heads = {c: _TIGHT.get(c, ("", title(c))) if tight else ("", title(c)) for c in columns}
     widths: dict[str, int] = {}
     digits: dict[str, int] = {}
     letters: dict[str, int] = {}
     for column in columns:
-        cells = [v for (_, c), v in grid.values.items() if c == column]
+        cells = [v for (_, c), v in grid.cells.items() if c == column]
         least = 6 if any(cell.n >= 10_000 for cell in cells) else 5
         digits[column] = max(least, *(len(part) for part in heads[column]))
         unlike = any(c == column for _, c in grid.reasons)
@@ -133,12 +134,12 @@ def _used(made: Plan) -> int:
     return 5 + made.label + sum(width + 2 for width in made.widths.values())
 
 
-def _seeds(cell: Value) -> str:
+def _seeds(cell: RobustnessCell) -> str:
     """How many, where they are fewer than the row has."""
     return f" ({cell.runs})" if cell.runs < cell.of else ""
 
 
-def spread(cell: Value) -> str:
+def spread(cell: RobustnessCell) -> str:
     """Beside a number: the deviation over seeds, or the interval of one run."""
     if cell.std is not None:
         return f" \u00b1{100 * cell.std:.1f}{_seeds(cell)}"
@@ -147,20 +148,20 @@ def spread(cell: Value) -> str:
     return _seeds(cell)
 
 
-def _below(cell: Value, *, intervals: bool) -> str:
+def _below(cell: RobustnessCell, *, intervals: bool) -> str:
     if cell.std is not None:
         return spread(cell).strip()
     span = f"{percent(cell.low, cell.n)}\u2013{percent(cell.high, cell.n)}" if intervals else ""
     return f"{span}{_seeds(cell)}".strip()
 
 
-def tails(grid: Grid, row: Row) -> list[str]:
+def tails(grid: Comparison, row: ComparisonRow) -> list[str]:
     """After the label: that it is the baseline, that it cannot be compared, that a run has not ended well."""
-    base = " base" if row.id == grid.baseline else ""
-    signs = "".join(dict.fromkeys(side.sign for side in row.sides if side.word != "done"))
+    base = " base" if row.id == grid.base.id else ""
+    signs = "".join(dict.fromkeys(run.sign for run in row.runs if run.status != "done"))
     return [base, f" {UNLIKE}" if row.id in grid.badges else "", f" {signs}" if signs else ""]
 
 
-def label_of(grid: Grid, row: Row) -> str:
+def label_of(grid: Comparison, row: ComparisonRow) -> str:
     """With what follows it."""
     return row.label + "".join(tails(grid, row))

@@ -2,32 +2,32 @@
 
 from rich.text import Text
 
-from crdnd_tui.compare.comparison import Grid
-from crdnd_tui.compare.comparison_verdict import Verdict
+from crdnd_tui.compare.comparison import Comparison
+from crdnd_tui.compare.order import OrderVerdict
 from crdnd_tui.core import report
 from crdnd_tui.core.marks import DISBELIEVED
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.tui.widgets.result_plan import UNLIKE, Plan, title
 
 
-def judgement(verdict: Verdict, palette: Palette, width: int) -> list[Text]:
+def judgement(verdict: OrderVerdict, palette: Palette, width: int) -> list[Text]:
     """Its sign and colour say whether a lead stands; its words say which."""
-    if not verdict.words:
+    if not verdict.text:
         return []
     kind = verdict.kind
     sign, colour = {"holds": ("\u2713", palette.good), "lost": ("\u2717", palette.bad)}.get(kind, ("~", palette.warn))
     tone = f"bold {palette.bad}" if kind == "lost" else f"bold {palette.text}"
-    made = report.wrapped(f"{sign} {verdict.words}", width, tone, indent=" ", hang="   ")
+    made = report.wrapped(f"{sign} {verdict.text}", width, tone, indent=" ", hang="   ")
     made[0].stylize(f"bold {colour}", 0, 3)
     return made
 
 
-def notes(grid: Grid, plan: Plan, palette: Palette, width: int) -> list[Text]:
+def notes(grid: Comparison, plan: Plan, palette: Palette, width: int) -> list[Text]:
     """Why rows or cells are not comparable or empty, then letters and what is not shown."""
     made: list[Text] = []
     names = {row.id: row.label for row in grid.rows}
     for row, why in grid.badges.items():
-        words = f"{UNLIKE} {names[row]} is not comparable with {names[grid.baseline]}: {why}"
+        words = f"{UNLIKE} {names[row]} is not comparable with {grid.base.label}: {why}"
         made += report.wrapped(words, width, palette.warn, indent=" ", hang="   ")
     cells = dict.fromkeys((row, why) for (row, _), why in grid.reasons.items() if row not in grid.badges)
     for row, why in cells:
@@ -38,7 +38,7 @@ def notes(grid: Grid, plan: Plan, palette: Palette, width: int) -> list[Text]:
         note = report.wrapped(f"{letter} {sentence}".lstrip(), width, palette.muted, indent=" ", hang="   ")
         note[0].stylize(palette.warn, 1, 1 + len(letter))
         made += note
-    if any(cell.struck for cell in grid.values.values()):
+    if any(cell.is_struck for cell in grid.cells.values()):
         struck = report.wrapped(DISBELIEVED, width, palette.muted, indent=" ", hang="   ")
         struck[0].stylize(palette.bad, 1, 3)
         made += struck

@@ -1,9 +1,9 @@
 """What the keys of a comparison do: how it is looked at, and which runs lie in it."""
 
-from crdnd_tui.compare import comparison
-from crdnd_tui.compare.comparison_view import OVERVIEW, PAGES, Look, Shown
+from crdnd_tui.compare.rows import has_seeds
 from crdnd_tui.core import report
 from crdnd_tui.core.library import LIVING
+from crdnd_tui.tui.comparison_view import OVERVIEW, PAGES, ComparisonLook, ComparisonView
 from crdnd_tui.tui.screen import LabScreen
 from crdnd_tui.tui.widgets.comparison_panels import ComparisonPanels
 from engine.spec.rundir import RunDir
@@ -15,8 +15,8 @@ class CompareActions(LabScreen):
     """Mixed into the screen; it gives what is compared, how it is looked at, and what is shown of it."""
 
     _ids: tuple[str, ...]
-    _look: Look
-    _shown: Shown | None
+    _look: ComparisonLook
+    _shown: ComparisonView | None
     _choosing: bool
 
     def _again(self) -> None:
@@ -53,7 +53,7 @@ class CompareActions(LabScreen):
         if self._shown and not self._shown.has_seeds:
             self.notify("No two of these runs are seeds of one experiment.", markup=False, timeout=3)
             return
-        apart = len(self._shown.sides) if self._shown else 0
+        apart = len(self._shown.runs) if self._shown else 0
         if self._look.grouped and apart > _MOST:
             words = f"{apart} rows are more than can be told apart ({_MOST}): R takes the row under the cursor out."
             self.notify(words, markup=False, timeout=4)
@@ -103,7 +103,7 @@ class CompareActions(LabScreen):
         """The curve of the row under the cursor, or show it again."""
         if self._shown:
             row = self._shown.row
-            ids = {side.id for side in row.sides}
+            ids = set(row.ids)
             if row.id in self._shown.hidden:
                 self._look.hidden -= ids
             else:
@@ -113,7 +113,7 @@ class CompareActions(LabScreen):
     def action_remove(self) -> None:
         """The row under the cursor leaves the comparison; the run stays where it is."""
         if self._shown:
-            gone = {side.id for side in self._shown.row.sides}
+            gone = set(self._shown.row.ids)
             self._compare(tuple(run for run in self._ids if run not in gone))
 
     def action_open(self) -> None:
@@ -134,8 +134,8 @@ class CompareActions(LabScreen):
 
         if self._shown is None:
             return
-        side, session = self._shown.row.sides[0], self.session
-        if side.word in LIVING:
+        side, session = self._shown.row.runs[0], self.session
+        if side.status in LIVING:
             self.notify("It is at work; verify it when it is done.", severity="warning", markup=False, timeout=4)
         else:
             run = RunDir(session.runs / side.id)
@@ -187,5 +187,5 @@ class CompareActions(LabScreen):
             return
         checkpoint = "" if look.checkpoint == "best" else look.checkpoint
         baseline = look.baseline if look.baseline in self._ids[1:] else ""
-        grouped = None if look.grouped == comparison.grouping(shown.sides) else look.grouped
+        grouped = None if look.grouped == has_seeds(shown.runs) else look.grouped
         self.app.push_screen(Export(self._ids, self.session.runs, checkpoint, baseline=baseline, grouped=grouped))

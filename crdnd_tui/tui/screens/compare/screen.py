@@ -9,15 +9,14 @@ from textual.events import DescendantFocus
 from textual.widget import Widget
 from textual.worker import get_current_worker
 
-from crdnd_tui.compare.compared import MAX_RUNS, Compared, choices
-from crdnd_tui.compare.comparison_side import Choice, Side
-from crdnd_tui.compare.comparison_view import PAGES, Look, Shown
+from crdnd_tui.compare.runs import MAX_RUNS, ComparedRun, ComparedRuns, RunChoice, choices
 from crdnd_tui.core.scan import Scanner
+from crdnd_tui.tui.comparison_view import PAGES, ComparisonLook, ComparisonView
 from crdnd_tui.tui.screens.compare.actions import CompareActions
 from crdnd_tui.tui.widgets.chooser import Chooser
 from crdnd_tui.tui.widgets.comparison_panels import ComparisonPanels
 from crdnd_tui.tui.widgets.page_bar import PageBar
-from crdnd_tui.write.findings import Finder, Findings, Plan
+from crdnd_tui.write.findings import ComparisonPlan, Finder, Findings
 
 REFRESH = 1.0  # seconds
 
@@ -64,8 +63,8 @@ class CompareScreen(CompareActions):
     def __init__(self) -> None:
         super().__init__()
         self._ids: tuple[str, ...] = ()
-        self._look = Look()
-        self._shown: Shown | None = None
+        self._look = ComparisonLook()
+        self._shown: ComparisonView | None = None
         self._found: Findings | None = None
         self._choosing = False
         self._reading = False
@@ -77,7 +76,7 @@ class CompareScreen(CompareActions):
 
     def on_mount(self) -> None:
         """The readers live as long as the screen."""
-        self._compared = Compared(self.session)
+        self._compared = ComparedRuns(self.session)
         self._finder = Finder()
         self._scanner = Scanner(self.session.runs)
         self.watch(self.app, "theme", self._themed, init=False)
@@ -136,17 +135,17 @@ class CompareScreen(CompareActions):
             self.notify(words, severity="warning", markup=False, timeout=8)
 
     @property
-    def _plan(self) -> Plan:
+    def _plan(self) -> ComparisonPlan:
         look = self._look
-        return Plan(wanted=look.checkpoint, baseline=look.baseline, grouped=look.grouped)
+        return ComparisonPlan(checkpoint=look.checkpoint, baseline=look.baseline, grouped=look.grouped)
 
     @work(thread=True, group="compare")
-    def _read(self, ids: tuple[str, ...], plan: Plan) -> None:
+    def _read(self, ids: tuple[str, ...], plan: ComparisonPlan) -> None:
         """The only place where runs are read, and where what they say of each other is worked out."""
-        sides, changed = self._compared.read(ids)
-        found = self._finder.of(sides, plan)
+        runs, changed = self._compared.read(ids)
+        found = self._finder.of(runs, plan)
         if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._arrived, ids, plan, sides, found, changed)
+            self.app.call_from_thread(self._arrived, ids, plan, runs, found, changed)
 
     @work(thread=True, group="compare")
     def _read_choices(self) -> None:
@@ -156,15 +155,17 @@ class CompareScreen(CompareActions):
             found = choices(row.summary for row in scan.rows)
             self.app.call_from_thread(self._listed, found, scan.problem, scan.whole)
 
-    def _arrived(self, ids: tuple[str, ...], plan: Plan, sides: Sequence[Side], found: Findings, changed: bool) -> None:
+    def _arrived(
+        self, ids: tuple[str, ...], plan: ComparisonPlan, runs: Sequence[ComparedRun], found: Findings, changed: bool
+    ) -> None:  # fmt: skip
         self._reading = False
         if ids != self._ids or plan != self._plan or self._choosing:
             self._tick()
         elif changed or self._shown is None or found is not self._found:
             self._look.grouped, self._found = found.plan.grouped, found
-            self._draw(sides)
+            self._draw(runs)
 
-    def _listed(self, found: Sequence[Choice], problem: str, whole: bool) -> None:
+    def _listed(self, found: Sequence[RunChoice], problem: str, whole: bool) -> None:
         self._reading = not whole
         if self._choosing:
             self.query_one(Chooser).show(found, problem, whole=whole)
@@ -173,12 +174,12 @@ class CompareScreen(CompareActions):
 
     # What is shown
 
-    def _draw(self, sides: Sequence[Side]) -> None:
+    def _draw(self, runs: Sequence[ComparedRun]) -> None:
         """From what was read and how the user looks at it."""
         first, found = self._shown is None, self._found
         if found is None:
             return
-        self._shown = Shown(sides, self._look, found.laid.grid, found.laid.strongest)
+        self._shown = ComparisonView(runs, self._look, found.comparison)
         self.query_one(ComparisonPanels).draw(self._shown, found, self.palette)
         if first:
             self.refresh_bindings()
@@ -186,7 +187,7 @@ class CompareScreen(CompareActions):
     def _again(self) -> None:
         """At once where no number changes; else when another thread has worked them out."""
         if self._shown and self._found and self._plan == self._found.plan:
-            self._draw(self._shown.sides)
+            self._draw(self._shown.runs)
         elif self._shown:
             self._tick()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from crdnd_tui.study.outlook import Outlook, Seer
 from crdnd_tui.study.standing import Progress, Standing, Watch
 from crdnd_tui.tui.screens.studies.shelf import Entry, Shelf
-from crdnd_tui.write import of_study
+from crdnd_tui.write import study_document
 from crdnd_tui.write.document import Document
 
 REST = 4.0  # times as long as a report took to make, until the next one of a study at work
@@ -64,7 +64,7 @@ class Desk:
         if known is not None and known[0] == asked and (known[1] == mark or time.monotonic() < self._next):
             return known[2]
         began = time.monotonic()
-        document = of_study.study_document(study, self._runs, checkpoint=asked.checkpoint, now=now)
+        document = study_document.study_document(study, self._runs, checkpoint=asked.checkpoint, now=now)
         if known is not None and known[0] == asked and _same(known[2], document):
             document = known[2]
         self._next = time.monotonic() + REST * (time.monotonic() - began)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from crdnd_tui.compare import comparison, comparison_config, comparison_curves
-from crdnd_tui.compare.comparison import DROP, Grid, Row
-from crdnd_tui.compare.comparison_curves import Measure
-from crdnd_tui.compare.comparison_side import Side
+from crdnd_tui.compare import config, curves
+from crdnd_tui.compare.comparison import Comparison
+from crdnd_tui.compare.curves import CurveMeasure
+from crdnd_tui.compare.rows import ComparisonRow, make_rows
+from crdnd_tui.compare.runs import ComparedRun
 from crdnd_tui.core import report
 from crdnd_tui.core.format import count
 from crdnd_tui.core.text import one_line
@@ -19,10 +20,10 @@ OVERVIEW = ("curves", "results", "config", "classes")  # pages that share the sc
 
 
 @dataclass
-class Look:
+class ComparisonLook:
     """Kept while runs come and go; ids are those of any run of a row."""
 
-    measure: str = comparison_curves.SELECTING
+    measure: str = curves.SELECTING
     checkpoint: str = "best"
     attack: str = ""
     baseline: str = ""
@@ -37,31 +38,26 @@ class Look:
     left_out: int = 0  # runs that were to be compared, too, but are too many
 
 
-class Shown:
+class ComparisonView:
     """Runs as they are looked at. There is at least one."""
 
-    def __init__(self, sides: Sequence[Side], look: Look, grid: Grid, strongest: str = "") -> None:
-        self.sides = tuple(sides)
+    def __init__(self, runs: Sequence[ComparedRun], look: ComparisonLook, comparison: Comparison) -> None:
+        self.runs = tuple(runs)
         self.look = look
-        self.grid = grid
-        self.rows = grid.rows
-        self._strongest = strongest  # judgement: what is looked at first
-        self.measures = comparison_curves.measures(self.sides)
+        self.comparison = comparison
+        self.rows = comparison.rows
+        self.base = comparison.base
+        self.measures = curves.measures(self.runs)
 
-    def _holding(self, run: str) -> Row | None:
-        return next((row for row in self.rows if any(side.id == run for side in row.sides)), None)
-
-    @property
-    def base(self) -> Row:
-        """What the others are compared with."""
-        return self._holding(self.grid.baseline) or self.rows[0]
+    def _holding(self, run: str) -> ComparisonRow | None:
+        return next((row for row in self.rows if run in row.ids), None)
 
     @property
-    def row(self) -> Row:
+    def row(self) -> ComparisonRow:
         """Under the cursor; at first the first that is not the baseline."""
         return self._holding(self.look.cursor) or next((r for r in self.rows if r.id != self.base.id), self.rows[0])
 
-    def beside(self, by: int) -> Row:
+    def beside(self, by: int) -> ComparisonRow:
         """The row so many below the cursor, as far as there are any."""
         place = self.rows.index(self.row) + by
         return self.rows[max(0, min(len(self.rows) - 1, place))]
@@ -69,32 +65,32 @@ class Shown:
     @property
     def hidden(self) -> frozenset[str]:
         """Rows whose curve is not drawn."""
-        return frozenset(row.id for row in self.rows if any(side.id in self.look.hidden for side in row.sides))
+        return frozenset(row.id for row in self.rows if not self.look.hidden.isdisjoint(row.ids))
 
     @property
     def has_seeds(self) -> bool:
         """Whether two of the runs are one experiment."""
-        return len(comparison.rows(self.sides, grouped=True)) < len(self.sides)
+        return len(make_rows(self.runs, grouped=True)) < len(self.runs)
 
     @property
     def has_folds(self) -> bool:
         """Whether some keys make one line together."""
-        known = comparison_config.of_rows(self.rows)
-        return len(comparison_config.folded(known)) < len(known)
+        known = config.config_keys(self.rows)
+        return len(config.fold_keys(known)) < len(known)
 
     @property
     def attacks(self) -> list[str]:
         """Under which rows can be compared."""
-        return [a for a in (*self.grid.columns, *self.grid.apart) if a != DROP] or [report.CLEAN]
+        return self.comparison.attacks or [report.CLEAN]
 
     @property
     def attack(self) -> str:
         """Under which tests and classes are shown: the chosen one, else the strongest judgement."""
         known = self.attacks
-        return next((attack for attack in (self.look.attack, self._strongest) if attack in known), known[-1])
+        return next((attack for attack in (self.look.attack, self.comparison.strongest) if attack in known), known[-1])
 
     @property
-    def measure(self) -> Measure:
+    def measure(self) -> CurveMeasure:
         """What the curves show."""
         return next((m for m in self.measures if m.key == self.look.measure), self.measures[0])
 
@@ -105,14 +101,13 @@ class Shown:
     @property
     def checkpoints(self) -> list[str]:
         """That some run was judged at."""
-        known = dict.fromkeys(c for side in self.sides for c in side.state.checkpoints)
+        known = dict.fromkeys(c for run in self.runs for c in run.state.checkpoints)
         return sorted(known) or ["best"]
 
     @property
     def conditions(self) -> str:
         """In which ball and on which images the baseline was judged."""
-        side = self.base.sides[0]
-        cell = next(iter(side.state.table.get(side.judged(self.look.checkpoint), {}).values()), None)
+        cell = next(iter(self.base.runs[0].cells.values()), None)
         if cell is None:
             return ""
         epsilon = one_line(str(cell.spec.get("epsilon", "")), 12)

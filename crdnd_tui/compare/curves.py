@@ -1,4 +1,4 @@
-"""What can be drawn of runs side by side: the measures that some of them have, and their points. Pure."""
+"""What can be drawn of runs run by run: the measures that some of them have, and their points. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,8 @@ from statistics import fmean, stdev
 from typing import NamedTuple
 
 from crdnd_tui.chart.series import Series
-from crdnd_tui.compare.comparison import Row
-from crdnd_tui.compare.comparison_side import Side
+from crdnd_tui.compare.rows import ComparisonRow
+from crdnd_tui.compare.runs import ComparedRun
 from crdnd_tui.core import report
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
@@ -20,7 +20,7 @@ _PAIRS = 1500  # of a band at least, so that its columns touch where it is drawn
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measure:
+class CurveMeasure:
     """One y axis."""
 
     key: str
@@ -29,30 +29,30 @@ class Measure:
     smooth: bool = False
 
 
-def measures(sides: Sequence[Side]) -> list[Measure]:
+def measures(runs: Sequence[ComparedRun]) -> list[CurveMeasure]:
     """Those that some run has. First the accuracy by which they are selected, or, where they are by several, each.
 
     Runs that are selected by different attacks never lie in one chart as if these were one.
     """
-    last = [v for side in sides for v in side.state.validations[-1:]]
+    last = [v for run in runs for v in run.state.validations[-1:]]
     by = Counter(v.by for v in last)
     attacks = dict.fromkeys((*(name for name, _ in by.most_common()), *(a for v in last for a in v.accuracy)))
-    terms = list(dict.fromkeys(t for side in sides for s in side.state.steps[-1:] for t in s.terms))
-    learns = any(e.teacher_clean or e.teacher_robust for side in sides for e in side.state.epochs[-1:])
+    terms = list(dict.fromkeys(t for run in runs for s in run.state.steps[-1:] for t in s.terms))
+    learns = any(e.teacher_clean or e.teacher_robust for run in runs for e in run.state.epochs[-1:])
     said = f", {report.title(next(iter(by)))} (selects)" if by else ""
     return [
-        *([Measure(key=SELECTING, title=f"validation{said}")] if len(by) < 2 else []),
-        *(Measure(key=f"val:{a}", title=f"validation, {report.title(a)}") for a in attacks if [a] != list(by)),
-        Measure(key="loss", title="training loss", percent=False, smooth=True),
+        *([CurveMeasure(key=SELECTING, title=f"validation{said}")] if len(by) < 2 else []),
+        *(CurveMeasure(key=f"val:{a}", title=f"validation, {report.title(a)}") for a in attacks if [a] != list(by)),
+        CurveMeasure(key="loss", title="training loss", percent=False, smooth=True),
         *(
-            Measure(key=f"term:{t}", title=f"loss term {one_line(t, 30)}", percent=False, smooth=True)
+            CurveMeasure(key=f"term:{t}", title=f"loss term {one_line(t, 30)}", percent=False, smooth=True)
             for t in terms
             if len(terms) > 1
         ),
         *(
             [
-                Measure(key="teacher_clean", title="teacher, clean, mean of classes"),
-                Measure(key="teacher_robust", title="teacher on S's x', mean of classes"),
+                CurveMeasure(key="teacher_clean", title="teacher, clean, mean of classes"),
+                CurveMeasure(key="teacher_robust", title="teacher on S's x', mean of classes"),
             ]
             if learns
             else []
@@ -60,9 +60,9 @@ def measures(sides: Sequence[Side]) -> list[Measure]:
     ]
 
 
-def points(side: Side, key: str) -> Points:
+def points(run: ComparedRun, key: str) -> Points:
     """(step, y) of one run; accuracies as fractions."""
-    state = side.state
+    state = run.state
     kind, _, name = key.partition(":")
     match kind:
         case "selecting":
@@ -81,7 +81,7 @@ def points(side: Side, key: str) -> Points:
             return []
 
 
-def of_row(row: Row, key: str) -> Points:
+def of_row(row: ComparisonRow, key: str) -> Points:
     """Of a run; or the mean of a group at the steps that all of its runs have reached."""
     curves = _by_draw(row, key)
     if len(curves) == 1:
@@ -89,7 +89,7 @@ def of_row(row: Row, key: str) -> Points:
     return [(x, _mean(values)) for x, values in _shared(curves)]
 
 
-def band(row: Row, key: str) -> Points:
+def band(row: ComparisonRow, key: str) -> Points:
     """Mean \u00b1 sample deviation of a group, its lower and upper end in turn, straight between the steps."""
     curves = _by_draw(row, key)
     if sum(map(bool, curves)) < 2:
@@ -107,11 +107,11 @@ def band(row: Row, key: str) -> Points:
     return made
 
 
-def _by_draw(row: Row, key: str) -> list[Points]:
+def _by_draw(row: ComparisonRow, key: str) -> list[Points]:
     """One curve for each seed: where it ran more than once, the mean of its runs at the steps that all have reached."""
     gathered: dict[str, list[Points]] = {}
-    for side in row.sides:
-        gathered.setdefault(side.draw, []).append(points(side, key))
+    for run in row.runs:
+        gathered.setdefault(run.draw, []).append(points(run, key))
     return [
         found[0] if len(found) == 1 else [(x, _mean(values)) for x, values in _shared(found)]
         for found in gathered.values()
@@ -138,7 +138,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if len(known) == len(values) else None
 
 
-def last(row: Row, key: str, curve: Points, *, percent: bool) -> str:
+def last(row: ComparisonRow, key: str, curve: Points, *, percent: bool) -> str:
     """The newest value as the legend shows it; of a group its mean and sample deviation at the last common step."""
     known = next(((x, y) for x, y in reversed(curve) if y is not None), None)
     if known is None:
@@ -151,35 +151,35 @@ def last(row: Row, key: str, curve: Points, *, percent: bool) -> str:
     return f"{scale * mean:{form}}{spread}{' %' if percent else ''}"
 
 
-class Curve(NamedTuple):
+class RowCurve(NamedTuple):
     """What is drawn of a row."""
 
     series: Series
     points: Points
 
 
-class Growing:
+class GrowingCurves:
     """Curves of the rows on the screen, extended while their runs grow, made anew where a run went back."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], tuple[tuple[RunState, ...], Curve]] = {}
+        self._known: dict[tuple[str, str], tuple[tuple[RunState, ...], RowCurve]] = {}
         self._bands: dict[tuple[str, str], tuple[tuple[RunState, ...], Series]] = {}
 
-    def of(self, row: Row, key: str) -> Curve:
+    def of(self, row: ComparisonRow, key: str) -> RowCurve:
         """All points of this row; nothing is worked out again while its runs say nothing new."""
         name, states = _named(row, key)
-        before, curve = self._known.get(name, ((), Curve(Series(), [])))
+        before, curve = self._known.get(name, ((), RowCurve(Series(), [])))
         if _same(before, states):
             return curve
         points = of_row(row, key)
         old = len(curve.points)
         if points[:old] != curve.points:
-            curve, old = Curve(Series(), []), 0
+            curve, old = RowCurve(Series(), []), 0
         curve.series.extend(points[old:])
-        self._known[name] = (states, Curve(curve.series, points))
+        self._known[name] = (states, RowCurve(curve.series, points))
         return self._known[name][1]
 
-    def band(self, row: Row, key: str) -> Series | None:
+    def band(self, row: ComparisonRow, key: str) -> Series | None:
         """Of a group; None of a run, and of seeds that have no two points in common."""
         if row.draws < 2:
             return None
@@ -191,8 +191,8 @@ class Growing:
         return series if len(series) else None
 
 
-def _named(row: Row, key: str) -> tuple[tuple[str, str], tuple[RunState, ...]]:
-    return ("+".join(side.id for side in row.sides), key), tuple(side.state for side in row.sides)
+def _named(row: ComparisonRow, key: str) -> tuple[tuple[str, str], tuple[RunState, ...]]:
+    return ("+".join(run.id for run in row.runs), key), tuple(run.state for run in row.runs)
 
 
 def _same(before: Sequence[RunState], states: Sequence[RunState]) -> bool:

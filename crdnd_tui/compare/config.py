@@ -1,14 +1,11 @@
-"""The keys in which runs were asked for different things, and how classes fare in one run beside another. Pure."""
+"""The keys of config in which compared rows differ. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
-from crdnd_tui.compare.comparison import Row, refusal
-from crdnd_tui.compare.comparison_side import by_draw
-from crdnd_tui.core import report
+from crdnd_tui.compare.rows import ComparisonRow
 from crdnd_tui.core.text import one_line
 
 MISSING = "\u2013"
@@ -19,7 +16,7 @@ _WORDS = frozenset({"name", "teacher.preset", "teacher.config.name"})  # what th
 
 
 @dataclass(frozen=True, kw_only=True)
-class Key:
+class ConfigKey:
     """One key, with its value in each run."""
 
     path: str
@@ -65,7 +62,7 @@ def _text(value: Any) -> str:  # noqa: ANN401  any TOML
             return one_line(str(value), 80)
 
 
-def keys(tables: Sequence[Mapping[str, Any]]) -> list[Key]:
+def all_keys(tables: Sequence[Mapping[str, Any]]) -> list[ConfigKey]:
     """All keys of all runs: first those that every run has, then those that some lack."""
     flat = [flatten(table) for table in tables]
     paths = list(dict.fromkeys(path for table in flat for path in table))
@@ -73,7 +70,7 @@ def keys(tables: Sequence[Mapping[str, Any]]) -> list[Key]:
     order = [path.partition(".")[0] for path in paths]
     some = [path for path in paths if not all(path in table for table in flat)]
     some.sort(key=lambda path: order.index(path.partition(".")[0]))  # one table's keys stay together
-    return [Key(path=p, values=_short([table.get(p, MISSING) for table in flat])) for p in [*shared, *some]]
+    return [ConfigKey(path=p, values=_short([table.get(p, MISSING) for table in flat])) for p in [*shared, *some]]
 
 
 def _short(values: Sequence[str]) -> tuple[str, ...]:
@@ -82,30 +79,30 @@ def _short(values: Sequence[str]) -> tuple[str, ...]:
     return short if len(set(short)) == len(set(values)) else tuple(values)
 
 
-def of_rows(rows: Sequence[Row]) -> list[Key]:
+def config_keys(rows: Sequence[ComparisonRow]) -> list[ConfigKey]:
     """The same with one value for each row; the runs of a group that differ are listed: `0, 1, 2`."""
-    known = keys([side.config for row in rows for side in row.sides])
-    merged: list[Key] = []
+    known = all_keys([run.config for row in rows for run in row.runs])
+    merged: list[ConfigKey] = []
     for key in known:
         place, values = 0, []
         for row in rows:
-            inner = key.values[place : place + len(row.sides)]
+            inner = key.values[place : place + len(row.runs)]
             numbers = all(value.isdecimal() for value in inner)
             values.append(", ".join(dict.fromkeys(sorted(inner, key=int) if numbers else inner)))
-            place += len(row.sides)
-        merged.append(Key(path=key.path, values=tuple(values)))
+            place += len(row.runs)
+        merged.append(ConfigKey(path=key.path, values=tuple(values)))
     return merged
 
 
-def folded(known: Sequence[Key]) -> list[Key]:
+def fold_keys(known: Sequence[ConfigKey]) -> list[ConfigKey]:
     """Keys of one table that the same rows lack, and the others agree on, as one: `method.*`, `18 keys`, a dash.
 
     What differs among those that have it stays on its own.
     """
-    homes: dict[tuple[str, tuple[bool, ...]], list[Key]] = {}
+    homes: dict[tuple[str, tuple[bool, ...]], list[ConfigKey]] = {}
     for key in known:
         homes.setdefault(_home(key), []).append(key)
-    shown: list[Key] = []
+    shown: list[ConfigKey] = []
     for key in known:
         together = homes[_home(key)]
         if not _agree(key) or sum(map(_agree, together)) < _FOLD:
@@ -114,56 +111,14 @@ def folded(known: Sequence[Key]) -> list[Key]:
         alike = [one for one in together if _agree(one)]
         if key is alike[0]:
             counted = tuple(MISSING if value == MISSING else f"{len(alike)} keys" for value in key.values)
-            shown.append(Key(path=f"{key.path.partition('.')[0]}.*", values=counted))
+            shown.append(ConfigKey(path=f"{key.path.partition('.')[0]}.*", values=counted))
     return shown
 
 
-def _home(key: Key) -> tuple[str, tuple[bool, ...]]:
+def _home(key: ConfigKey) -> tuple[str, tuple[bool, ...]]:
     return key.path.partition(".")[0], tuple(value == MISSING for value in key.values)
 
 
-def _agree(key: Key) -> bool:
+def _agree(key: ConfigKey) -> bool:
     """Whether somebody lacks the key, and all others have the same value."""
     return MISSING in key.values and len(set(key.values)) == 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassDifference:
-    """One class: accuracies as fractions, the difference in points."""
-
-    name: str
-    baseline: float
-    here: float
-
-    @property
-    def points(self) -> float:
-        """Signed, above zero when the run under the cursor is better."""
-        return 100 * (self.here - self.baseline)
-
-
-def classes(row: Row, base: Row, wanted: str, attack: str) -> tuple[list[ClassDifference], str]:
-    """Class by class, the means over each row's seeds; or none, and why."""
-    if row.id == base.id:
-        return [], "This is the baseline itself: up and down choose another run."
-    why = refusal(row, base, wanted, attack)
-    if why:
-        return [], f"Not comparable: {why}."
-    here, there = _per_class(row, wanted, attack), _per_class(base, wanted, attack)
-    if not here or not there:
-        missing = row.label if not here else base.label
-        return [], f"{missing} has no accuracies per class under {report.title(attack)} yet."
-    if len(here) != len(there):
-        return [], f"Not comparable: {len(here)} classes, not {len(there)}."
-    state = next((side.state for side in (*row.sides, *base.sides) if side.state.training), row.sides[0].state)
-    return [
-        ClassDifference(name=report.class_name(state, k, 14), baseline=old, here=new)
-        for k, (new, old) in enumerate(zip(here, there, strict=True))
-    ], ""
-
-
-def _per_class(row: Row, wanted: str, attack: str) -> list[float]:
-    known = [(run.side, run.cell.per_class) for run in row.scored(wanted, attack) if run.cell.per_class]
-    if not known or len({len(series) for _, series in known}) > 1:
-        return []
-    places = range(len(known[0][1]))
-    return [fmean(by_draw((side, series[k]) for side, series in known).values()) for k in places]

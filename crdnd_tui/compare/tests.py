@@ -1,0 +1,330 @@
+"""Tests between rows of a comparison, and between attacks or checkpoints of one row: the strongest that runs allow.
+
+Two runs on the same images are pairs of outcomes; several runs of each are pairs of seeds, and then the images play no
+part: what is asked is whether the methods differ, not whether two networks do.
+"""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from crdnd_tui.compare import stats
+from crdnd_tui.compare.rows import ComparisonRow, ScoredRun, refusal
+from crdnd_tui.compare.runs import ComparedRun, by_draw, incomparable, other_attack, other_ball, other_images
+from crdnd_tui.core import report
+from crdnd_tui.core.result_files import Images
+from engine.spec.events import Evaluated
+from engine.spec.outcomes import mcnemar_p
+
+_TOO_MANY = f"t test: the exact test takes {stats.MAX_PAIRS} seeds at most"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """One row against the baseline under one attack: row minus baseline, fractions; None where there is none.
+
+    paired: one run each, the same images: exact McNemar test, Agresti-Min interval of the difference.
+    seeds: runs paired by seed: mean difference, t interval, exact sign-flip test.
+    welch: several runs each whose seeds are not the same: Welch's t interval, exact permutation test.
+    unpaired: one run each, whose outcomes per image are not both at hand: Newcombe interval, no test; or one run
+        against several with other seeds, where nothing but the difference can be given.
+    refused: epsilon, norm, data, test subset, attack or its version differ: `why` says which.
+    missing: one of them has no number yet.
+    """
+
+    attack: str
+    kind: Literal["paired", "seeds", "welch", "unpaired", "refused", "missing"]
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None  # two-sided
+    t_p: float | None = None  # of the t test that the interval over seeds belongs to: it trusts in normality
+    adjusted: float | None = None  # Holm, over the rows that are compared with the baseline under this attack
+    smallest: float | None = None  # that an exact test of so many pairs can give: 0.25 with three seeds
+    only_row: int = 0  # images right in the row alone (b), of paired runs
+    only_baseline: int = 0  # images right in the baseline alone (c)
+    n: int = 0  # images
+    pairs: int = 0  # seeds that both rows have
+    apart: int | None = None  # of those pairs, networks that differ the same way: McNemar by image, Holm over the pairs
+    family: int = 1  # comparisons that Holm's correction was over
+    why: str = ""  # of a refusal, or of a weaker test than the best
+    is_struck: bool = False  # one of the two figures is not believed, and so neither is this
+
+    @property
+    def is_of_one_network(self) -> bool:
+        """Whether a row of several seeds is tested by one of them, which says nothing of the methods."""
+        return self.kind == "paired" and self.pairs == 1
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the adjusted p is below 0.05, of figures that are believed."""
+        return self.adjusted is not None and self.adjusted < stats.LEVEL and not self.is_struck
+
+    @property
+    def deciding_p(self) -> float | None:
+        """The p by which rows are told apart; over seeds the t test's: the exact test of three pairs never could."""
+        return None if self.is_of_one_network else self.p if self.t_p is None else self.t_p
+
+
+def contrasts(
+    rows: Sequence[ComparisonRow], base: ComparisonRow, attacks: Sequence[str]
+) -> dict[tuple[str, str], Contrast]:
+    """(row id, attack) -> the row against the baseline, for every other row; p is adjusted within each attack.
+
+    Holm's correction is over tests of whole rows: one seed of several says nothing of its row.
+    """
+    others = [row for row in rows if row.id != base.id]
+    found: dict[tuple[str, str], Contrast] = {}
+    for attack in attacks:
+        these = {row.id: contrast(row, base, attack) for row in others}
+        tested = {row: one.p for row, one in these.items() if one.p is not None and not one.is_of_one_network}
+        adjusted = dict(zip(tested, stats.holm(list(tested.values())), strict=True))
+        for row in others:
+            one = replace(these[row.id], is_struck=row.is_struck(attack) or base.is_struck(attack))
+            if row.id in adjusted:
+                one = replace(one, adjusted=adjusted[row.id], family=len(tested))
+            found[row.id, attack] = one
+    return found
+
+
+def contrast(row: ComparisonRow, base: ComparisonRow, attack: str) -> Contrast:
+    """Of two rows, with p as it is before any correction."""
+    if why := refusal(row, base, attack):
+        return Contrast(attack=attack, kind="refused", why=why)
+    here, there = row.scored(attack), base.scored(attack)
+    if not here or not there:
+        lacking = " and ".join(r.label for r, have in ((row, here), (base, there)) if not have)
+        return Contrast(attack=attack, kind="missing", why=f"no {report.title(attack)} of {lacking} yet")
+    ones, others, n = row.by_seed(attack), base.by_seed(attack), here[0].cell.n
+    shared = [seed for seed in ones if seed in others]
+    difference = statistics.fmean(ones.values()) - statistics.fmean(others.values())
+    if len(here) == len(there) == 1:
+        return _by_image(here[0], there[0], attack)
+    if len(ones) == len(others) == 1:
+        right, other = (round(mean * n) for means in (ones, others) for mean in means.values())
+        low, high = stats.newcombe(right, n, other, n)
+        why = "the mean of a seed that ran more than once: unpaired interval, no test"
+        return Contrast(attack=attack, kind="unpaired", difference=difference, low=low, high=high, n=n, why=why)
+    if len(shared) >= 2:
+        found = _by_seed(ones, others, shared, attack, n)
+        return replace(found, apart=_networks_apart(found, here, there, attack))
+    if min(len(ones), len(others)) >= 2:
+        return _welch(list(ones.values()), list(others.values()), attack, n)
+    many, few = (row.label, base.label) if len(ones) > len(others) else (base.label, row.label)
+    pair = next(((one, two) for one in here for two in there if one.run.draw == two.run.draw), None)
+    if pair is not None:
+        found = _by_image(*pair, attack)
+        why = f"{pair[0].run.draw} alone, image by image, for {few} has no other: says nothing of the methods"
+        return replace(found, pairs=1, why="; ".join(filter(None, (why, found.why))))
+    why = f"one seed of {few} against {max(len(ones), len(others))} of {many}, none of them the same: no test"
+    return Contrast(attack=attack, kind="unpaired", difference=difference, n=n, why=why)
+
+
+def _by_image(one: ScoredRun, two: ScoredRun, attack: str) -> Contrast:
+    """Two runs: on the images that both were judged on, one by one where that is known."""
+    here, there, n = one.run.record(attack), two.run.record(attack), one.cell.n
+    counts = here.only(there) if here and there else None
+    if counts is not None:
+        b, c = counts
+        low, high = stats.agresti_min(b, c, n)
+        return Contrast(
+            attack=attack, kind="paired", difference=(b - c) / n, low=low, high=high, p=mcnemar_p(b, c),
+            only_row=b, only_baseline=c, n=n,
+        )  # fmt: skip
+    right, other = (round(scored.cell.accuracy * scored.cell.n) for scored in (one, two))
+    low, high = stats.newcombe(right, n, other, two.cell.n)
+    records = ((one.run, here), (two.run, there))
+    blind = " and ".join(run.label or run.id for run, known in records if not known or known.right is None)
+    why = f"no outcome of each image of {blind}" if blind else "the files do not say that the images are the same"
+    return Contrast(
+        attack=attack, kind="unpaired", difference=one.cell.accuracy - two.cell.accuracy, low=low, high=high, n=n,
+        why=f"{why}: unpaired interval, no test",
+    )  # fmt: skip
+
+
+def _by_seed(
+    ones: Mapping[str, float], others: Mapping[str, float], shared: Sequence[str], attack: str, n: int
+) -> Contrast:
+    """Seed by seed: the t interval of the mean difference, and the exact test."""
+    differences = [ones[seed] - others[seed] for seed in shared]
+    test, exact = stats.paired_t(differences), _sign_flip(differences)
+    left = len({*ones, *others}) - len(shared)
+    said = [f"only the {len(shared)} seeds that both have; {left} left out"] if left else []
+    return Contrast(
+        attack=attack, kind="seeds", difference=test.difference, low=test.low, high=test.high, n=n, pairs=len(shared),
+        p=exact.p if exact else test.t_p, t_p=test.t_p, smallest=exact.smallest if exact else None,
+        why="; ".join([*said, *([] if exact else [_TOO_MANY])]),
+    )  # fmt: skip
+
+
+def _sign_flip(differences: Sequence[float]) -> stats.ExactTest | None:
+    return stats.sign_flip(differences) if len(differences) <= stats.MAX_PAIRS else None
+
+
+def _networks_apart(
+    found: Contrast, here: Sequence[ScoredRun], there: Sequence[ScoredRun], attack: str
+) -> int | None:  # fmt: skip
+    """How many pairs of seeds differ in the direction of the mean, image by image; None without all their outcomes."""
+    pairs = {one.run.draw: (one, two) for one in here for two in there if one.run.draw == two.run.draw}
+    by_image = [_by_image(*pair, attack) for pair in pairs.values()]
+    tested = [one.p for one in by_image if one.p is not None]
+    if len(tested) < len(by_image):
+        return None
+    alike = [((one.difference or 0.0) > 0) == ((found.difference or 0.0) > 0) for one in by_image]
+    return sum(p < stats.LEVEL and same for p, same in zip(stats.holm(tested), alike, strict=True))
+
+
+def _welch(first: Sequence[float], second: Sequence[float], attack: str, n: int) -> Contrast:
+    """Several runs of each that share one seed at most."""
+    test, exact = stats.welch_t(first, second), stats.permutation(first, second)
+    return Contrast(
+        attack=attack, kind="welch", difference=statistics.fmean(first) - statistics.fmean(second), n=n,
+        low=test.low if test else None, high=test.high if test else None, t_p=test.t_p if test else None,
+        p=exact.p if exact else test.t_p if test else None, smallest=exact.smallest if exact else None,
+        why="the seeds are not the same",
+    )  # fmt: skip
+
+
+def leaders(rows: Sequence[ComparisonRow], attack: str) -> frozenset[str]:
+    """Ids of the best of these comparable rows and of those below it, down to the first that is told from one above.
+
+    Holm's correction is over the rows above. Nothing is said of a row that no test compares with the best, of those
+    that are not believed, and of fewer than two.
+    """
+    means = {row.id: row.by_seed(attack) for row in rows if not row.is_struck(attack)}
+    known = [row for row in rows if means.get(row.id)]
+    if len(known) < 2:
+        return frozenset()
+    order = sorted(known, key=lambda row: -statistics.fmean(means[row.id].values()))
+    tied = {order[0].id}
+    for place, row in enumerate(order[1:], 1):
+        above = [contrast(row, one, attack) for one in order[:place]]
+        if _is_beaten(above):
+            break
+        if not above[0].is_of_one_network and above[0].low is not None:
+            tied.add(row.id)
+    return frozenset(tied)
+
+
+def _is_beaten(above: Sequence[Contrast]) -> bool:
+    """Whether one of these tells it apart: by a test, or else by an interval that leaves no room for 0."""
+    tested = [p for one in above if (p := one.deciding_p) is not None]
+    if any(p < stats.LEVEL for p in stats.holm(tested)):
+        return True
+    untested = [one for one in above if one.kind == "unpaired" and one.difference]
+    return any(one.low is not None and one.high is not None and not one.low <= 0 <= one.high for one in untested)
+
+
+def told_apart(row: ComparisonRow, other: ComparisonRow, attack: str, among: int) -> bool | None:
+    """Whether a test tells two rows apart that were picked from so many; None where there is no test of both rows.
+
+    As Bonferroni has it, each of the `among` - 1 comparisons of one row with the others must pay for all.
+    """
+    p = contrast(row, other, attack).deciding_p
+    return None if p is None else p * max(1, among - 1) < stats.LEVEL
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackGap:
+    """A difference inside of runs: two attacks on the same weights, or two checkpoints under the same attack.
+
+    First minus second, as fractions; None where there is none that means anything.
+    paired: one run, image by image: exact McNemar test, Agresti-Min interval. seeds: the mean over runs, with its
+    t interval and the exact sign-flip test. refused, missing: `why` says it.
+    """
+
+    kind: Literal["paired", "seeds", "refused", "missing"]
+    difference: float | None = None
+    std: float | None = None  # sample standard deviation over runs
+    low: float | None = None  # 95 % interval
+    high: float | None = None
+    p: float | None = None  # two-sided
+    smallest: float | None = None  # that the exact test of so many runs can give
+    only_first: int = 0  # images right in the first only, of one run
+    only_second: int = 0
+    n: int = 0  # images of one run
+    runs: int = 0
+    why: str = ""
+
+
+class _CellPair(NamedTuple):
+    """Two results of one run."""
+
+    run: ComparedRun
+    first: Evaluated
+    second: Evaluated
+
+    def record(self, cell: Evaluated) -> Images | None:
+        """The images behind one of them."""
+        return replace(self.run, wanted=cell.checkpoint).record(cell.attack)
+
+    def incomparable(self) -> str:
+        """Why these two answer different questions; empty when they answer the same."""
+        one, two = self.first, self.second
+        beyond = next((cell for cell in (one, two) if not report.is_within(cell.attack, cell)), None)
+        if beyond is not None:
+            return f"{report.title(beyond.attack, beyond)} is another threat model"
+        if why := other_ball(one, two) or other_images(one, two):
+            return why
+        here, there = (self.run.records.get((cell.checkpoint, cell.attack)) for cell in (one, two))
+        if here and there and here.indices and there.indices and not here.same(there):
+            return "they were judged on other images"
+        if one.checkpoint == two.checkpoint and here and there and here.weights != there.weights:
+            return "they were judged with other weights"
+        return other_attack(one, two, one.attack) if one.attack == two.attack else ""
+
+
+def attack_gap(runs: Sequence[ComparedRun], first: str, second: str) -> AttackGap:
+    """One attack minus another on the compared checkpoint, over one run or all runs of a row."""
+    return _gap(runs, lambda run: ((run.checkpoint, first), (run.checkpoint, second)))
+
+
+def overfitting_gap(runs: Sequence[ComparedRun], attack: str) -> AttackGap:
+    """Best minus last checkpoint under one attack: above zero, the last epochs cost robustness."""
+    return _gap(runs, lambda _run: (("best", attack), ("last", attack)))
+
+
+def _gap(runs: Sequence[ComparedRun], places: Callable[[ComparedRun], Sequence[tuple[str, str]]]) -> AttackGap:
+    found = (
+        (run, [run.state.table.get(checkpoint, {}).get(attack) for checkpoint, attack in places(run)]) for run in runs
+    )
+    both = [_CellPair(run, one, two) for run, (one, two) in found if one is not None and two is not None]
+    if not both:
+        return AttackGap(kind="missing", why="no run has been through both")
+    whys = (pair.incomparable() for pair in both)
+    across = (
+        incomparable(
+            replace(pair.run, wanted=cell.checkpoint), replace(both[0].run, wanted=cell.checkpoint), cell.attack
+        )
+        for pair in both
+        for cell in (pair.first, pair.second)
+    )
+    if why := next(filter(None, whys), "") or next(filter(None, across), ""):
+        return AttackGap(kind="refused", why=why)
+    n = both[0].first.n
+    if len(both) == 1:
+        return _gap_by_image(both[0], n)
+    differences = list(by_draw((pair.run, pair.first.accuracy - pair.second.accuracy) for pair in both).values())
+    if len(differences) == 1:
+        why = "the mean of a seed that ran more than once: no interval, no test"
+        return AttackGap(kind="paired", difference=differences[0], n=n, runs=1, why=why)
+    test, exact = stats.paired_t(differences), _sign_flip(differences)
+    return AttackGap(
+        kind="seeds", difference=test.difference, std=statistics.stdev(differences), low=test.low, high=test.high,
+        p=exact.p if exact else test.t_p, smallest=exact.smallest if exact else None, n=n, runs=len(differences),
+        why="" if exact else _TOO_MANY,
+    )  # fmt: skip
+
+
+def _gap_by_image(pair: _CellPair, n: int) -> AttackGap:
+    one, two = pair.record(pair.first), pair.record(pair.second)
+    counts = one.only(two) if one and two else None
+    if counts is None:
+        why = "no outcome of each image is at hand: no interval, no test"
+        return AttackGap(kind="paired", difference=pair.first.accuracy - pair.second.accuracy, n=n, runs=1, why=why)
+    low, high = stats.agresti_min(*counts, n)
+    return AttackGap(
+        kind="paired", difference=(counts[0] - counts[1]) / n, low=low, high=high, p=mcnemar_p(*counts),
+        only_first=counts[0], only_second=counts[1], n=n, runs=1,
+    )  # fmt: skip

@@ -1,0 +1,248 @@
+"""Tables of a comparison beyond its results: gaps between attacks, robust overfitting, the worst class, classes."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from statistics import fmean, stdev
+
+from crdnd_tui.compare import stats
+from crdnd_tui.compare.comparison import Comparison
+from crdnd_tui.compare.order import CE, SUITE
+from crdnd_tui.compare.rows import ComparisonRow, WorstClass, class_differences
+from crdnd_tui.compare.runs import ComparedRun, by_draw
+from crdnd_tui.compare.tests import AttackGap, attack_gap, overfitting_gap
+from crdnd_tui.core import marks, report
+from crdnd_tui.core.format import number
+from crdnd_tui.core.marks import UNMARKED, Marked
+from crdnd_tui.write.comparison_tables import count_cell, mark_fields, noted, percent_of
+from crdnd_tui.write.document import Cell, Column, Row, Table
+from engine.spec.events import Validated
+
+_SCALE_BLIND = ("cw_inf", "pgd_rescaled", SUITE)  # attacks that do not see the scale of the logits
+
+
+def masking_table(comparison: Comparison) -> Table | None:
+    """PGD on the cross-entropy minus attacks that are blind to the logits' scale, in each run; None without them."""
+    blind = [attack for attack in _SCALE_BLIND if attack in comparison.attacks]
+    if CE not in comparison.attacks or not blind:
+        return None
+    rows = [row for row in comparison.comparable_rows(CE) if (row.id, CE) in comparison.cells]
+    scales = [_logit_scale(row) for row in rows]
+    has_scales = any(cell != Cell() for cell in scales)
+    title = comparison.title(CE)
+    said = f"{title} minus attacks that do not see the scale of the logits, in points, paired by image"
+    return noted(comparison, Table(
+        key="masking", title=f"What {title} overlooks", head="run", notes=tuple(comparison.left_out(CE)),
+        columns=(
+            Column(key=CE, title=title),
+            *(Column(key=f"minus_{a}", title=f"minus {comparison.title(a)}", unit="points") for a in blind),
+            *([Column(key="max_logit", title="max |z|", unit="words")] if has_scales else []),
+        ),
+        rows=tuple(
+            Row(
+                label=row.label, runs=row.ids,
+                cells=(
+                    _mean_cell(
+                        ((one.run, one.cell.accuracy) for one in row.scored(CE)), comparison.images(row, CE),
+                        comparison.marked(row, CE),
+                    ),
+                    *(gap_cell(attack_gap(row.runs, CE, a), comparison.marked(row, CE, a)) for a in blind),
+                    *([scale] if has_scales else []),
+                ),
+            )
+            for row, scale in zip(rows, scales, strict=True)
+        ),
+        caption=comparison.caption(said, "a wide gap says that cross-entropy PGD flatters the run"),
+    ))  # fmt: skip
+
+
+def gap_cell(gap: AttackGap, found: Marked = UNMARKED) -> Cell:
+    """A difference within one run or over seeds, in points, with the marks of both figures."""
+    if gap.difference is None:
+        return Cell(text=gap.why, barred=True) if gap.kind == "refused" else Cell()
+    return Cell(
+        value=100 * gap.difference, std=percent_of(gap.std), low=percent_of(gap.low), high=percent_of(gap.high),
+        n=gap.n, runs=gap.runs, **mark_fields(found),
+    )  # fmt: skip
+
+
+def _mean_cell(runs: Iterable[tuple[ComparedRun, float]], n: int, found: Marked) -> Cell:
+    """Mean and deviation over seeds of at least one run's fraction, in per cent."""
+    values = list(by_draw(runs).values())
+    std = 100 * stdev(values) if len(values) > 1 else None
+    return Cell(value=100 * fmean(values), std=std, n=n, runs=len(values), **mark_fields(found))
+
+
+def _logit_scale(row: ComparisonRow) -> Cell:
+    """The largest logit of any clean image, of several runs the largest of all."""
+    details = (one.cell.details for one in row.scored(report.CLEAN))
+    known = [found["max_logit"] for found in details if "max_logit" in found]
+    return Cell(text=number(max(known))) if known else Cell()
+
+
+def overfitting_table(comparison: Comparison) -> Table | None:
+    """Best against last checkpoint on the test split, where both were judged; and on validation. None for neither."""
+    tested, validated = _test_rows(comparison), _validation_rows(comparison)
+    if not tested and not validated:
+        return None
+    said = ["Test: both checkpoints on the same images."] * bool(tested)
+    if validated:
+        flatters = "the best epoch was chosen by this very number, which flatters it; no test is made of it"
+        said.append(f"Validation: {flatters}.")
+    return noted(comparison, Table(
+        key="overfitting", title="Robust overfitting: best against last", head="run", caption=" ".join(said),
+        columns=(
+            Column(key="best", title="best"), Column(key="last", title="last"),
+            Column(key="difference", title="best \u2212 last", unit="points"),
+        ),
+        rows=tuple(replace(row, rule=bool(row.group and k)) for k, row in enumerate((*tested, *validated))),
+    ))  # fmt: skip
+
+
+def _test_rows(comparison: Comparison) -> list[Row]:
+    lines: list[Row] = []
+    for attack in comparison.attacks:
+        group = f"{comparison.title(attack)}, test"
+        for row in comparison.comparable_rows(attack):
+            found = ((run, [run.state.table.get(c, {}).get(attack) for c in ("best", "last")]) for run in row.runs)
+            both = [(run, best, last) for run, (best, last) in found if best is not None and last is not None]
+            if both:
+                signs = [comparison.marked(row, attack, checkpoints=[c]) for c in ("best", "last")]
+                gap = gap_cell(overfitting_gap([run for run, *_ in both], attack), marks.joined(signs))
+                best = _mean_cell(((run, one.accuracy) for run, one, _ in both), both[0][1].n, signs[0])
+                last = _mean_cell(((run, one.accuracy) for run, _, one in both), both[0][2].n, signs[1])
+                runs = tuple(run.id for run, *_ in both)
+                lines.append(Row(label=row.label, cells=(best, last, gap), runs=runs, group=group))
+                group = ""
+    return lines
+
+
+def _validation_rows(comparison: Comparison) -> list[Row]:
+    """By the attack that selects; only of trainings that ended, whose last epoch is the last."""
+    lines: list[Row] = []
+    ends = [(row, [(run, *found) for run in row.runs if (found := _best_and_last(run))]) for row in comparison.rows]
+    for by in dict.fromkeys(best.by for _, pairs in ends for _, best, _ in pairs if best.by != report.CLEAN):
+        is_first = True
+        for row, pairs in ends:
+            chosen = [(run, b, e) for run, b, e in pairs if b.by == by and by in e.accuracy]
+            if chosen:
+                n, signs = chosen[0][1].n, comparison.marked(row, by, checkpoints=[""])
+                cells = (
+                    _mean_cell(((run, b.accuracy[by]) for run, b, _ in chosen), n, signs),
+                    _mean_cell(((run, e.accuracy[by]) for run, _, e in chosen), n, signs),
+                    _mean_cell(((run, b.accuracy[by] - e.accuracy[by]) for run, b, e in chosen), n, signs),
+                )
+                group = f"{report.title(by)}, validation, {n} images" if is_first else ""
+                lines.append(Row(label=row.label, cells=cells, runs=row.ids, group=group))
+                is_first = False
+    return lines
+
+
+def _best_and_last(run: ComparedRun) -> tuple[Validated, Validated] | None:
+    """The best epoch's validation and the last epoch's; None while a training goes on, or where nothing selects."""
+    state = run.state
+    best, last = state.best, next(iter(state.validations[-1:]), None)
+    is_whole = state.training is not None and last is not None and last.epoch >= state.training.epochs
+    return (best, last) if best is not None and last is not None and is_whole and best.by in best.accuracy else None
+
+
+def worst_class_table(comparison: Comparison) -> Table | None:
+    """Each row's worst class under the strongest judgement, and how the baseline fares in it; None without classes."""
+    attack, base = comparison.strongest, comparison.base.label
+    found = [(row, one) for row in comparison.rows if (one := comparison.worst_class(row, attack)) is not None]
+    if not found:
+        return None
+    beside = [_worst_to_baseline(comparison, row, one, attack) for row, one in found]
+    is_compared = any(cell != Cell() for cell in beside)
+    several = {cell.runs > 1 for cell in beside if cell.value is not None}
+    how = " or ".join("t interval over seeds" if many else "paired by image" for many in sorted(several))
+    same = f"difference: the row minus {base} in the row's own worst class, {how}; no test"
+    beware = "The worst of several classes looks worse than it is, and so does its difference: it was chosen for that"
+    return noted(comparison, Table(
+        key="worst-class", title=f"Worst class under {comparison.title(attack)}", head="run",
+        columns=(
+            Column(key="class", title="class", unit="words"), Column(key="accuracy", title="accuracy"),
+            *([Column(key="difference", title="to baseline", unit="points")] if is_compared else []),
+            Column(key="n", title="images", unit="count"),
+        ),
+        rows=tuple(
+            Row(
+                label=row.label, runs=row.ids,
+                cells=(
+                    Cell(text=one.title), _worst_accuracy(one), *([cell] if is_compared else []),
+                    count_cell(one.count or None),
+                ),
+            )
+            for (row, one), cell in zip(found, beside, strict=True)
+        ),
+        notes=tuple(comparison.left_out(attack)), baseline=base if is_compared else "",
+        caption=comparison.caption(beware, same if is_compared else ""),
+    ))  # fmt: skip
+
+
+def _worst_accuracy(one: WorstClass) -> Cell:
+    low, high = one.interval or (None, None)
+    n = one.count if one.std is not None or one.interval is not None else 0
+    return Cell(
+        value=100 * one.mean, std=percent_of(one.std), low=percent_of(low), high=percent_of(high), n=n,
+        runs=len(one.values) if one.std is not None else 1, **mark_fields(one.marked),
+    )  # fmt: skip
+
+
+def _worst_to_baseline(comparison: Comparison, row: ComparisonRow, one: WorstClass, attack: str) -> Cell:
+    """Points in that class, with the 95 % interval; nothing for the baseline, and where nothing can be paired."""
+    base = comparison.base
+    rows = [row.per_class(attack), base.per_class(attack)]
+    if row.id == base.id or len(rows[0]) != len(rows[1]):
+        return Cell()
+    here, there = (known[one.index] for known in rows)
+    shared = [here[draw] - there[draw] for draw in here if draw in there]
+    span: tuple[float, float, float] | None = None
+    runs = 1
+    if len(here) == len(there) == 1:
+        records = [next(s.run for s in r.scored(attack) if s.cell.per_class).record(attack) for r in (row, base)]
+        counts = records[0].only_of(records[1], one.index) if records[0] and records[1] else None
+        if counts is not None and one.count:
+            span = (counts[0] - counts[1]) / one.count, *stats.agresti_min(*counts, one.count)
+    elif len(shared) > 1 or min(len(here), len(there)) > 1:  # one run against several says nothing of a method
+        runs = len(shared) if len(shared) > 1 else min(len(here), len(there))
+        test = stats.paired_t(shared) if len(shared) > 1 else stats.welch_t(list(here.values()), list(there.values()))
+        span = test[:3] if test else None
+    if span is None:
+        return Cell()
+    value, low, high = (100 * part for part in span)
+    found = marks.joined((one.marked, comparison.marked(base, attack)))
+    return Cell(value=value, low=low, high=high, n=one.count, runs=runs, **mark_fields(found))
+
+
+def classes_table(comparison: Comparison) -> Table | None:
+    """Points by which each class differs from the baseline's; None where nothing may be compared."""
+    attack, base = comparison.strongest, comparison.base
+    found = [(row, *class_differences(row, base, attack)) for row in comparison.others]
+    compared = [(row, entries) for row, entries, _ in found if entries]
+    if not compared:
+        return None
+    own = mark_fields(comparison.marked(base, attack))
+    beside = [mark_fields(comparison.difference_marked(row, attack)) for row, _ in compared]
+    over = "means over seeds" if comparison.is_grouped else ""
+    return noted(comparison, Table(
+        key="classes", title=f"Classes under {comparison.title(attack)}, differences to {base.label}", head="class",
+        columns=(
+            Column(key="baseline", title=base.label),
+            *(Column(key=row.id, title=row.label, unit="points") for row, _ in compared),
+        ),
+        rows=tuple(
+            Row(
+                label=one.name,
+                cells=(
+                    Cell(value=100 * one.baseline, **own),
+                    *(Cell(value=of[k].points, **signs) for (_, of), signs in zip(compared, beside, strict=True)),
+                ),
+            )
+            for k, one in enumerate(compared[0][1])
+        ),
+        notes=tuple(("", f"{row.label}: {why}") for row, entries, why in found if not entries),
+        baseline=base.label, appendix=True,
+        caption=comparison.caption(
+            f"{base.label} in %, the others in points from it", over, "no test is made of single classes"
+        ),
+    ))  # fmt: skip
