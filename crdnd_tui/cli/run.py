@@ -215,7 +215,7 @@ def _complain(folder: RunDir, code: int, outcome: Outcome | None = None, *, spok
         return
     killed = outcome.killed if outcome else code < 0
     death = library.death_of(folder) if killed else Death("")
-    what = "the engine refused the run" if code == USAGE else death.words
+    what = "the engine refused the run" if code == USAGE else death.text
     last_words = library.log_tail(folder)
     output.say(f"{what}; " + (f"the end of {folder.log}:" if last_words else f"its log is {folder.log}"), "red")
     for line in last_words:

@@ -41,7 +41,7 @@ def holder(run: RunDir) -> Holder | None:
     """The living process that holds the lock; None when there is none here, or another process now has its number."""
     if not alive(run) or not is_here(run):
         return None
-    pid = locks.signer(files.read(run.lock, 4096) or b"")
+    pid = locks.owner_pid(files.read(run.lock, 4096) or b"")
     if pid <= 1 or pid == os.getpid():
         return None
     try:

@@ -15,7 +15,7 @@ from typing import Literal
 from crdnd_tui.core.text import display, one_line
 from engine.spec import files
 from engine.spec import gallery as spec
-from engine.spec.gallery import Example, Gallery, Shelf
+from engine.spec.gallery import Example, ExampleSet, Gallery
 
 PIXEL_CAP = 256 << 20  # bytes of one attack's pixel file
 LARGEST = 1024  # pixels of a side
@@ -52,7 +52,7 @@ class Hall:
     folder: Path
     shape: tuple[int, int, int]  # C, H, W
     classes: tuple[str, ...]
-    shelves: Mapping[str, Shelf]
+    shelves: Mapping[str, ExampleSet]
 
     def name(self, label: int) -> str:
         """Of a class; -1 stands for logits that were not finite."""

@@ -47,7 +47,7 @@ def ended(run: RunDir, engine: subprocess.Popen[bytes]) -> int:
     with _noting:
         if engine not in _noted:
             _noted.add(engine)
-            deaths.note(run, engine.pid, code)
+            deaths.log_death(run, engine.pid, code)
     return code
 
 

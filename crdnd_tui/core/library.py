@@ -296,21 +296,21 @@ def _state(run: RunDir, status: Status, now: float) -> tuple[State, str]:
 
 def death_of(run: RunDir) -> Death:
     """How the engine of a run died, of which it is known that it did."""
-    return deaths.last(files.tail(run.log, LOG_CAP)) or Death("")
+    return deaths.last_death(files.tail(run.log, LOG_CAP)) or Death("")
 
 
 def log_tail(run: RunDir, lines: int = 8) -> list[str]:
     """What the engine's log says after the last event in it, safe to show; events are told elsewhere."""
     said = files.tail(run.log, LOG_CAP).decode("utf-8", "replace").splitlines()
     after = next((place for place in range(len(said), 0, -1) if _EVENT.search(said[place - 1])), 0)
-    return [display(line, 400) for line in deaths.told(said[after:])][-lines:]
+    return [display(line, 400) for line in deaths.readable(said[after:])][-lines:]
 
 
 def _told(run: RunDir, when: str = "") -> str:
     """Of what it died, and what to do."""
     death = death_of(run)
     todo = death.advice(advice.named(run), files.read(run.machine)) if death.repeated else "`crdnd resume` goes on"
-    return f"{death.words}{when}; {todo}"
+    return f"{death.text}{when}; {todo}"
 
 
 def _crash_after(run: RunDir, heartbeat: float) -> str:
@@ -321,8 +321,8 @@ def _crash_after(run: RunDir, heartbeat: float) -> str:
         return ""
     if written < heartbeat:
         return ""
-    death = deaths.last(files.tail(run.log, LOG_CAP))
-    return death.words if death is not None and death.after_end else ""
+    death = deaths.last_death(files.tail(run.log, LOG_CAP))
+    return death.text if death is not None and death.after_end else ""
 
 
 def _ended(phase: str, reason: str) -> tuple[State, str]:

@@ -86,8 +86,7 @@ def _says_all(written: str, run: RunDir) -> bool:
         resolved = toml.read(run.config)
     except ConfigError:
         return False
-    meant = toml.understand(written, run.preset).config
-    return isinstance(resolved, RunConfig) and meant == resolved
+    return isinstance(resolved, RunConfig) and toml.config_of(written, run.preset) == resolved
 
 
 def _written_out(run: RunDir) -> str:

@@ -4,7 +4,6 @@ A ticket tells what is wanted of a run; how the run is, its own folder tells.
 """
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,11 +160,8 @@ class Queue:
         except OSError as error:
             raise RunFolderError(f"the queue cannot be written: {error.strerror}", where=str(self.folder)) from None
         try:
-            end = time.monotonic() + PATIENCE
-            while not locks.take(lock):
-                if time.monotonic() > end:
-                    raise RunFolderError("another process holds the queue and does not let go", where=str(self._lock))
-                time.sleep(0.02)
+            if not locks.acquire(lock, patience=PATIENCE):
+                raise RunFolderError("another process holds the queue and does not let go", where=str(self._lock))
             yield
         finally:
             os.close(lock)

@@ -211,11 +211,11 @@ def outcome(run: RunDir, ticket: Ticket) -> dict[str, str]:
     silent = row.status is not None and row.status.heartbeat < ticket.started and row.state != "done"
     if silent or row.state in ("queued", "killed", *library.LIVING):
         lines = library.log_tail(run) if _modified(run.log) >= ticket.started - 0.1 else []
-        if lines and not deaths.named(lines):
+        if lines and not deaths.end_in_death(lines):
             return {"state": "failed", "note": one_line(lines[-1], 300)}
         death = library.death_of(run)
         todo = death.advice(advice.named(run), files.read(run.machine))
-        return {"state": "failed", "note": one_line(f"{death.words}; {todo}", 300)}
+        return {"state": "failed", "note": one_line(f"{death.text}; {todo}", 300)}
     match row.state:
         case "done":
             return {"state": "done", "note": one_line(row.why, 300)}
@@ -243,15 +243,12 @@ def work(runs: Path, say: Say, *, poll: float = POLL, idle: float = IDLE) -> boo
     with queue.locked():
         lock = locks.open_lock(queue.folder / "worker.lock")
     try:
-        end = time.monotonic() + 1.0  # who asks whether a worker is there holds the lock for an instant
-        while not locks.take(lock):
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.05)
-        locks.sign(lock, b"%d\n" % os.getpid())
+        if not locks.acquire(lock, patience=1.0):  # who asks whether a worker is there holds the lock for an instant
+            return False
+        locks.write_owner(lock, b"%d\n" % os.getpid())
         scheduler = Scheduler(queue, say)
         signal.signal(signal.SIGTERM, scheduler.ask_to_leave)
-        scheduler.run(poll, idle, leave=lambda: locks.give_back(lock))
+        scheduler.run(poll, idle, leave=lambda: locks.release(lock))
         return True
     finally:
         os.close(lock)

@@ -241,7 +241,7 @@ def _alone(runs: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             files.make_folder(runs / ".queue")
-            stack.enter_context(locks.waited_for(runs / ".queue" / "studies.lock"))
+            stack.enter_context(locks.exclusive(runs / ".queue" / "studies.lock"))
         except OSError as error:
             raise RunFolderError(f"no study can be queued here: {error.strerror}", where=str(runs)) from None
         yield

@@ -39,7 +39,7 @@ from engine.runtime.rng import generator_for, isolated_rng, stratified
 from engine.spec.attacks import AttackSpec, ThreatModel
 from engine.spec.events import AttackProgressed, AttackStarted, Evaluated, Event, Probed, Warned
 from engine.spec.files import write_inside
-from engine.spec.marks import CHECKS, CLIMB, Finding, Suspicion, encode_checks
+from engine.spec.marks import CHECKS, CLIMB, Finding, SanityReport, encode_checks
 from engine.spec.outcomes import Outcome, worst_case
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation, Protocol
@@ -216,7 +216,7 @@ class _EvaluationRun:
             kept.discard()
         return outcome
 
-    def check(self, results: dict[str, Outcome], worst: list[Outcome]) -> tuple[list[Finding], Suspicion]:
+    def check(self, results: dict[str, Outcome], worst: list[Outcome]) -> tuple[list[Finding], SanityReport]:
         """What the attacks noticed and what the probes find, and which checks were made."""
         found = sanity_checks.findings([*results.values()])
         results = results | {outcome.attack: outcome for outcome in worst}
@@ -237,7 +237,7 @@ class _EvaluationRun:
         """Say the accuracy of a record."""
         self.say(Evaluated(**{key: getattr(outcome, key) for key in EVALUATED}))
 
-    def _suspicion(self, results: dict[str, Outcome]) -> Suspicion:
+    def _suspicion(self, results: dict[str, Outcome]) -> SanityReport:
         """What the probes find, from the disk if it is there: they cost as much as an attack."""
         asked: dict[str, Any] = {"probes": [[o.spec, o.robust] for o in results.values()], "checks": list(CHECKS)}
         asked["suspect"] = self.evaluation.suspect
@@ -250,7 +250,7 @@ class _EvaluationRun:
             if self.evaluation.suspect:
                 suspicion = sanity_checks.probe(self._sanity_context(results, kept), digest)
             else:
-                suspicion = Suspicion(digest=digest, findings=[], left_out=dict.fromkeys(CHECKS, "suspect = false"))
+                suspicion = SanityReport(digest=digest, findings=[], left_out=dict.fromkeys(CHECKS, "suspect = false"))
             if self.context.ranks.is_leader:
                 write_inside(self.folder.result(self.subject.checkpoint, "suspect"), encode_checks(suspicion))
         if self.context.ranks.is_leader:

@@ -14,7 +14,7 @@ from torch import nn
 from engine.evaluate.context import AttackResult, EvaluationContext, EvaluationSubject
 from engine.spec import gallery
 from engine.spec.files import PIXEL_CAP, RESULT_CAP, decoded, read, write_inside
-from engine.spec.gallery import Example, Gallery, Probabilities, Shelf
+from engine.spec.gallery import Example, ExampleSet, Gallery, Probabilities
 from engine.types import Images
 
 
@@ -52,7 +52,7 @@ def write(
             )
         )
     write_inside(index.with_name(f"{attack}.f32"), content)
-    shelf = Shelf(file=f"{attack}.f32", sha256=hashlib.sha256(content).hexdigest(), examples=examples)
+    shelf = ExampleSet(file=f"{attack}.f32", sha256=hashlib.sha256(content).hexdigest(), examples=examples)
     stored = _read(index, context, subject)
     write_inside(index, gallery.encode(msgspec.structs.replace(stored, attacks={**stored.attacks, attack: shelf})))
 

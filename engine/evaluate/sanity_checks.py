@@ -13,7 +13,7 @@ from engine.evaluate.twin import Twin
 from engine.spec.attacks import AttackSpec
 from engine.spec.errors import percent
 from engine.spec.files import RESULT_CAP, decoded
-from engine.spec.marks import CHECKS, Finding, Suspicion, concerns, decode_checks, severity
+from engine.spec.marks import CHECKS, Finding, SanityReport, concerns, decode_checks, severity
 from engine.spec.outcomes import Outcome
 
 # Fractions of the images. Published students lose up to 7 points from PGD-20 to AutoAttack; CRDND's rows lose 8 to 12.
@@ -124,7 +124,7 @@ def _advice(within: Sequence[Outcome], worst: Sequence[bool]) -> str:
     return f"believe {lowest}, {percent(sum(worst) / len(worst))}"
 
 
-def probe(sanity: SanityContext, digest: str) -> Suspicion:
+def probe(sanity: SanityContext, digest: str) -> SanityReport:
     """Make every check that can be made; `digest` names all that its findings depend on."""
     lead = sanity.context.ranks.on_leader
     found = lead(lambda: probes.logits_of_one_batch(sanity))
@@ -132,7 +132,7 @@ def probe(sanity: SanityContext, digest: str) -> Suspicion:
     left_out = _left_out(sanity)
     if dead := next((why for code, why in DEAD.items() if code in codes), ""):  # nothing can be climbed
         made = ["finite", *COMPARISONS, *(() if "non_finite" in codes else ("constant", "logits", "repeated", "alone"))]
-        return Suspicion(
+        return SanityReport(
             digest=digest,
             findings=found,
             left_out={
@@ -156,7 +156,7 @@ def probe(sanity: SanityContext, digest: str) -> Suspicion:
     }
     results = {check: run() for check, run in checks.items() if check not in left_out}
     left_out |= {check: result.left_out for check, result in results.items() if result.left_out}
-    return Suspicion(
+    return SanityReport(
         digest=digest,
         findings=[*found, *(one for result in results.values() for one in result.findings)],
         left_out={check: left_out[check] for check in CHECKS if check in left_out},
@@ -165,7 +165,7 @@ def probe(sanity: SanityContext, digest: str) -> Suspicion:
     )
 
 
-def read(path: Path, digest: str) -> Suspicion | None:
+def read(path: Path, digest: str) -> SanityReport | None:
     """What the probes found before about the same numbers; None when they must be asked again."""
     kept = decoded(path, decode_checks, RESULT_CAP)
     return kept if kept is not None and kept.digest == digest else None

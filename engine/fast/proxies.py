@@ -70,7 +70,7 @@ class StudentProxy(nn.Module):
     def step_ended(self) -> None:
         """RuntimeError when a method asked about one view of two: batch norm would have seen what it should not."""
         if self._pending is not None:
-            raise RuntimeError("the method asked about one view of two; engine/spec/passes.py counts two")
+            raise RuntimeError("the method asked about one view of two; engine/spec/estimate.py counts two")
 
     def forget(self) -> None:
         """Drop the views and logits of a step, however it ended."""

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from engine.data.augment import Draws, crop, pad, to_pixels
 from engine.spec import locks, tables
 from engine.spec.errors import bytes_text
-from engine.spec.files import TEMPORARY, free_bytes, nicety, set_aside, sync, sync_folder
+from engine.spec.files import TEMPORARY, free_bytes, set_aside, sync, sync_folder, tolerate_unsupported
 from engine.spec.tables import FORMAT, HEADER, TableError, TableKey, TableMeta
 from engine.types import Images, Logits
 
@@ -201,9 +201,9 @@ def open_table(
                 _make(folder, meta, limit_bytes)
             file = locks.open_lock(path)
             try:
-                if not locks.take(file, shared=True, patience=tables.PATIENCE):
+                if not locks.acquire(file, shared=True, patience=tables.PATIENCE):
                     raise TableError("another process keeps this locked", where=str(path))
-                with nicety():
+                with tolerate_unsupported():
                     os.utime(file)
                 return TeacherLogits(path, key, file), trouble
             except BaseException:

@@ -157,7 +157,7 @@ def _say_start(run: RunDir, config: RunConfig | JudgeConfig, reporter: Reporter)
     if not begun:
         reporter.cut_back(0, 0)
         say_started(reporter)
-        if not isinstance(reporter, Silent) and not locks.exist(run.lock):
+        if not isinstance(reporter, Silent) and not locks.supported(run.lock):
             reporter.say(Warned(code="no_locks", message=locks.NO_LOCKS))
     reporter.beat()
     return begun

@@ -45,7 +45,7 @@ def ensure_teacher(config: RunConfig | JudgeConfig, machine: Machine, reporter: 
         _wait(run, child, reporter, interrupt)
         attempts += child is not None
         if child is not None and child.returncode < 0 and finished_run(runs, wanted) is not None:
-            what = f"the teacher's engine died of {deaths.cause(deaths.name(child.returncode))} when all was done"
+            what = f"the teacher's engine died of {deaths.cause_of(child.returncode)} when all was done"
             message = f"{what}: its numbers, and this student's, are suspect"
             reporter.say(Warned(code="teacher_crashed", message=message))
         _check(run, child, attempts)
@@ -55,7 +55,7 @@ def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, Engine | None]:
     """The unfinished or new run of the teacher, and its engine unless another process has started one."""
     runs = machine.runs_folder
     runs.mkdir(parents=True, exist_ok=True)
-    with locks.waited_for(runs / ".teachers.lock"):  # two students do not both begin their teacher
+    with locks.exclusive(runs / ".teachers.lock"):  # two students do not both begin their teacher
         equal = equal_runs(runs, wanted)
         unfinished = [run for run, status in equal if (status is None or status.phase != "done") and _is_sound(run)]
         run = unfinished[0] if unfinished else create(wanted, toml.dump(wanted), machine)
@@ -89,7 +89,7 @@ def _wait(run: RunDir, child: Engine | None, reporter: Reporter, interrupt: Inte
             files.touch(run.stop)
         time.sleep(POLL_SECONDS)
     if child is not None:
-        deaths.note(run, child.pid, child.returncode)
+        deaths.log_death(run, child.pid, child.returncode)
     if asked:
         raise Stopped(asked)
 
@@ -110,8 +110,8 @@ def _check(run: RunDir, child: Engine | None, attempts: int) -> None:
             return
         case _:
             code = child.returncode if child else 0
-            how = f"died of {deaths.cause(deaths.name(code))}" if code < 0 else f"died with exit code {code}"
-    death = deaths.last(files.tail(run.log, LOG_BYTES)) if child is not None and child.returncode < 0 else None
+            how = f"died of {deaths.cause_of(code)}" if code < 0 else f"died with exit code {code}"
+    death = deaths.last_death(files.tail(run.log, LOG_BYTES)) if child is not None and child.returncode < 0 else None
     again = "Resuming this run tries again."
     if death is not None and death.native and death.repeated:
         again = f"{death.advice(run.id, files.read(run.machine))} Then resume this run."

@@ -1,6 +1,6 @@
-"""What an engine died of, read from the end of its log: names, causes, and what to do about it.
+"""How an engine died, read from the end of its log: the signal, its likely cause, and what to do about it.
 
-A crash is written there by Python's faulthandler, any death by signal by whoever started the engine.
+Python's faulthandler writes a crash there; whoever started the engine writes any death by a signal.
 """
 
 import os
@@ -9,8 +9,6 @@ import signal
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-import msgspec
 
 from engine.spec import files
 from engine.spec.rundir import RunDir
@@ -44,19 +42,11 @@ _PLACE = re.compile(rb'"(?:step|epoch|checkpoint|attack)":(?:\d+|"[^"]*")')
 _PROGRESS = (b"checkpoint_saved", b"validated", b"evaluated")
 
 
-class _Tried(msgspec.Struct, frozen=True):
-    """What a machine.json says that has to do with crashes."""
-
-    layout: str = "auto"
-    exact: bool = False
-    threads: int = 0
-
-
-def _tried(machine: bytes | None) -> _Tried:
-    try:
-        return files.parsed(machine or b"{}", msgspec.json.Decoder(_Tried).decode)
-    except files.MalformedError:
-        return _Tried()
+_REMEDIES = (  # of a native crash that repeats, in this order: what a machine.json says when it was tried, and words
+    ("layout", "contiguous", "--machine layout=contiguous` avoids one known cause."),
+    ("exact", True, "--exact` goes without all shortcuts."),
+    ("threads", 1, "--threads 1` goes without parallel kernels."),
+)
 
 
 @dataclass(frozen=True)
@@ -73,38 +63,38 @@ class Death:
         return self.name in _FATAL.values()
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """That it died, and of what."""
         again = f", {AGAIN}" if self.repeated else ""
         if self.after_end:
-            return f"the engine crashed after its last word ({cause(self.name)}): its numbers are suspect"
+            return f"the engine crashed after its last word ({cause_of(self.name)}): its numbers are suspect"
         if not self.name:
             return f"the engine died without a word{again}"
-        return f"the engine died of {cause(self.name)}{again}"
+        return f"the engine died of {cause_of(self.name)}{again}"
 
     def advice(self, run: str, machine: bytes | None) -> str:
         """What to do now; nothing that was tried already, as its machine.json says. `run`: as a command takes it."""
-        tried = _tried(machine)
         resume = f"`crdnd resume {run}"
         if self.after_end:
             return f"`crdnd verify {run}` computes them again; begin the run anew if they do not hold."
         if not self.repeated:
             return f"{resume}` goes on from the last checkpoint."
-        if self.native and tried.layout != "contiguous":
-            return f"Resuming alone leads here again: {resume} --machine layout=contiguous` avoids one known cause."
-        if self.native and not tried.exact:
-            return f"Resuming alone leads here again: {resume} --exact` goes without all shortcuts."
-        if self.native and tried.threads != 1:
-            return f"Resuming alone leads here again: {resume} --threads 1` goes without parallel kernels."
-        if self.native:
-            return "Resuming leads here again: this is a defect of PyTorch or of the machine; try another version."
-        return (
-            "Resuming alone leads here again if memory runs out: free memory first, or begin anew with a smaller "
-            "training.batch_size or evaluation.batch_size."
-        )
+        if not self.native:
+            return (
+                "Resuming alone leads here again if memory runs out: free memory first, or begin anew with a smaller "
+                "training.batch_size or evaluation.batch_size."
+            )
+        try:
+            tried = files.json_table(machine or b"{}")
+        except files.MalformedError:
+            tried = {}
+        for key, value, words in _REMEDIES:
+            if tried.get(key) != value:
+                return f"Resuming alone leads here again: {resume} {words}"
+        return "Resuming leads here again: this is a defect of PyTorch or of the machine; try another version."
 
 
-def name(code: int) -> str:
+def signal_name(code: int) -> str:
     """Of the signal that a process's exit code -N names; `signal N` for one without a name."""
     try:
         return signal.Signals(-code).name
@@ -112,16 +102,17 @@ def name(code: int) -> str:
         return f"signal {-code}"
 
 
-def cause(of: str) -> str:
-    """The signal and what it most likely means."""
-    return f"{of} ({CAUSES[of]})" if of in CAUSES else of or "an unknown cause"
+def cause_of(of: str | int) -> str:
+    """The signal, by its name or by a process's exit code, and what it most likely means."""
+    name = signal_name(of) if isinstance(of, int) else of
+    return f"{name} ({CAUSES[name]})" if name in CAUSES else name or "an unknown cause"
 
 
-def note(run: RunDir, pid: int, code: int) -> None:
+def log_death(run: RunDir, pid: int, code: int) -> None:
     """Write into engine.log that this process died by a signal; nothing for an exit code of its own."""
     if code >= 0:
         return
-    line = f"{time.strftime('%Y-%m-%d %H:%M:%S')},000 CRITICAL engine {pid} died of {name(code)}\n"
+    line = f"{time.strftime('%Y-%m-%d %H:%M:%S')},000 CRITICAL engine {pid} died of {signal_name(code)}\n"
     try:
         log = os.open(run.log, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -132,7 +123,7 @@ def note(run: RunDir, pid: int, code: int) -> None:
         os.close(log)
 
 
-def last(log: bytes, *, alive: bool = False) -> Death | None:
+def last_death(log: bytes, *, alive: bool = False) -> Death | None:
     """How the last engine died, by the end of engine.log; None when it lives, or ended by its own word."""
     deaths, open_, finished = list[tuple[str, int]](), False, False  # names, and numbers of processes where known
     seen = set[bytes]()
@@ -164,12 +155,12 @@ def last(log: bytes, *, alive: bool = False) -> Death | None:
     return Death(deaths[-1][0], repeated=len(deaths) > 1, after_end=finished)
 
 
-def named(lines: Sequence[str]) -> bool:
+def end_in_death(lines: Sequence[str]) -> bool:
     """Whether the last lines of a log name a death, with nothing said after it."""
     return " CRITICAL engine " in lines[-1] or any(line.startswith("Fatal Python error: ") for line in lines)
 
 
-def told(lines: Iterable[str]) -> list[str]:
+def readable(lines: Iterable[str]) -> list[str]:
     """Lines of a log that tell a person something: no events, no lists of modules, of a crash the innermost frames."""
     found, crash, frames = list[str](), False, 0
     for line in lines:

@@ -31,6 +31,16 @@ _WANTED = {  # pydantic's kind of mistake -> what should be there instead
     "less_than_equal": "at most {le}",
     "less_than": "below {lt}",
 }
+_SAID = {  # whole sentences; those of limits take the limit
+    "missing": "is missing",
+    "union_tag_not_found": "needs a `name` that says which one it is",
+    "tuple_type": "should be an array",
+    "model_type": "should be a table",
+    "model_attributes_type": "should be a table",
+    "too_short": "should list at least {min_length}",
+    "too_long": "should list at most {max_length}",
+    "string_too_long": "should have at most {max_length} characters",
+}
 _ONE_OF = re.compile(r"\^\((\w+(?:\|\w+)+)(\(:\\d\+\)\?)?\)\$")  # of a pattern: words, the last of which may go on
 _MADE_OF = re.compile(r"\^\[(.+)\]\*\$")
 _HEXADECIMAL = re.compile(r"\^\(\[0-9a-f\]\{(\d+)\}\)\?\$")
@@ -99,46 +109,27 @@ def message(detail: ErrorDetails, parents: Sequence[type[Spec]] = ()) -> str:
             key = str(detail["loc"][-1])
             close = get_close_matches(key, known, n=1, cutoff=0.6) or [name for name in known if name.startswith(key)]
             return "unknown key, " + (f"did you mean `{close[0]}`?" if close else f"known are {', '.join(known)}")
-        case "missing":
-            return "is missing"
         case "union_tag_invalid":
             allowed = [name.strip(" '") for name in str(context["expected_tags"]).split(",")]
             close = get_close_matches(str(context["tag"]), allowed, n=1, cutoff=0.5)
             hint = f"did you mean `{close[0]}`? Allowed" if close else "allowed"
             return f"unknown name {str(context['tag'])!r:.60}; {hint} are {', '.join(allowed)}"
-        case "union_tag_not_found":
-            return "needs a `name` that says which one it is"
         case "literal_error":
             return f"{_shown(given)} is not one of {context['expected']}"
         case "value_error":
             return str(context["error"])
         case "teacher_source":
             return detail["msg"]
-        case "tuple_type":
-            return "should be an array"
-        case "model_type" | "model_attributes_type":
-            return "should be a table"
-    return _limit(detail, given)
-
-
-def _limit(detail: ErrorDetails, given: object) -> str:
-    """A value of the wrong kind or size."""
-    kind, context = detail["type"], detail.get("ctx", {})
-    match kind:
         case "string_too_short" if context["min_length"] == 1:
             return "should not be empty"
-        case "too_short":
-            return "should list at least one" if context["min_length"] == 1 else f"should list {context['min_length']}"
-        case "too_long":
-            return f"should list at most {context['max_length']}"
-        case "string_too_long":
-            return f"should have at most {context['max_length']} characters"
         case "string_pattern_mismatch":
             return _pattern(str(context["pattern"]), given)
-    if kind in _WANTED:
-        wanted = _WANTED[kind].format_map({name: _number(value) for name, value in context.items()})
-    else:
-        wanted = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+        case kind if kind in _SAID:
+            return _SAID[kind].format_map({name: "one" if limit == 1 else limit for name, limit in context.items()})
+        case kind if kind in _WANTED:
+            wanted = _WANTED[kind].format_map({name: _number(value) for name, value in context.items()})
+        case _:
+            wanted = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     if given == "":
         return f"should be {wanted}, not empty"
     return f"should be {wanted}" if isinstance(given, dict | list) else f"should be {wanted}, not {_shown(given)}"

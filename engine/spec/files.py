@@ -298,8 +298,8 @@ LACKING = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSU
 
 
 @contextlib.contextmanager
-def nicety() -> Iterator[None]:
-    """What a file system may refuse without harm: only errors of the disk itself, as EIO, are raised."""
+def tolerate_unsupported() -> Iterator[None]:
+    """Pass over what a file system may lack without harm; errors of the disk itself, such as EIO, are raised."""
     try:
         yield
     except OSError as error:
@@ -328,13 +328,13 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def sync(file: int) -> None:
     """Make what was written survive a power cut, where the file system can promise that."""
-    with nicety():
+    with tolerate_unsupported():
         os.fsync(file)
 
 
 def sync_folder(folder: Path) -> None:
     """Make renames in this folder survive a power cut."""
-    with nicety():
+    with tolerate_unsupported():
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

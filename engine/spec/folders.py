@@ -108,19 +108,15 @@ def is_done(run: RunDir, config: RunConfig | JudgeConfig) -> bool:
 
 def _is_judged(run: RunDir) -> bool:
     """Whether all that its evaluations left can be read, and examples have the pixels that their index names."""
+    readers: dict[str, Callable[[bytes], object]] = {"gallery": gallery.decode, "suspect": decode_checks}
     for path in run.evaluation.glob("*/*.json"):
-        if path.stem != "gallery":
-            decode: Callable[[bytes], object] = decode_checks if path.stem == "suspect" else outcomes.decode
-            if files.decoded(path, decode, files.RESULT_CAP) is None:
-                return False
-            continue
-        index = files.decoded(path, gallery.decode, files.RESULT_CAP)
-        for shelf in index.attacks.values() if index else ():
-            pixels = files.read(path.with_name(shelf.file), files.PIXEL_CAP) or b""
-            if hashlib.sha256(pixels).hexdigest() != shelf.sha256:
-                return False
-        if index is None:
+        record = files.decoded(path, readers.get(path.stem, outcomes.decode), files.RESULT_CAP)
+        if record is None:
             return False
+        for examples in record.attacks.values() if isinstance(record, gallery.Gallery) else ():
+            pixels = files.read(path.with_name(examples.file), files.PIXEL_CAP) or b""
+            if hashlib.sha256(pixels).hexdigest() != examples.sha256:
+                return False
     return True
 
 

@@ -25,7 +25,7 @@ class Example(Struct, frozen=True, kw_only=True):
     teacher_adversarial: Probabilities = []
 
 
-class Shelf(Struct, frozen=True, kw_only=True):
+class ExampleSet(Struct, frozen=True, kw_only=True):
     """The examples of one attack."""
 
     file: str  # name of the pixel file beside the index
@@ -41,7 +41,7 @@ class Gallery(Struct, frozen=True, kw_only=True):
     classes: list[str]
     weights_sha256: str
     indices_sha256: str
-    attacks: dict[str, Shelf] = {}
+    attacks: dict[str, ExampleSet] = {}
 
 
 _decoder: msgspec.json.Decoder[Gallery] = msgspec.json.Decoder(Gallery)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.spec.errors import RunFolderError
-from engine.spec.files import LACKING, nicety, open_regular
+from engine.spec.files import LACKING, open_regular, tolerate_unsupported
 
 NO_LOCKS = (
     "the file system of the runs has no locks: a second engine on another machine would not be noticed, so work on a "
@@ -59,14 +59,14 @@ def try_lock(file: int, *, shared: bool = False) -> bool:
     return True
 
 
-def take(file: int, *, shared: bool = False, patience: float = 0.0) -> bool:
+def acquire(file: int, *, shared: bool = False, patience: float = 0.0) -> bool:
     """Whether the lock could be had within so many seconds; without locks, whether no living process signed it."""
     end = time.monotonic() + patience
     while True:
         try:
             taken = try_lock(file, shared=shared)
         except LocksMissingError:
-            taken = not signer_lives(file)
+            taken = not owner_lives(file)
         if taken or time.monotonic() >= end:
             return taken
         time.sleep(0.02)
@@ -78,14 +78,14 @@ def is_held(path: Path | str, *, shared: bool = True) -> bool:
     if file is None:
         return False
     try:
-        return not take(file, shared=shared)
+        return not acquire(file, shared=shared)
     except OSError:
         return False
     finally:
         os.close(file)
 
 
-def exist(path: Path) -> bool:
+def supported(path: Path) -> bool:
     """Whether the file system of this lock, which may be held, has any."""
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -99,12 +99,12 @@ def exist(path: Path) -> bool:
 
 def wait(file: int) -> None:
     """Until the lock is ours; at once where the file system has no locks."""
-    with nicety():
+    with tolerate_unsupported():
         fcntl.flock(file, fcntl.LOCK_EX)
 
 
 @contextmanager
-def waited_for(path: Path) -> Iterator[None]:
+def exclusive(path: Path) -> Iterator[None]:
     """Alone with this lock, however long that takes; OSError when its file cannot be made or opened."""
     file = open_lock(path)
     try:
@@ -121,22 +121,22 @@ def hold(path: Path) -> None:
     """
     try:
         file = open_lock(path)
-        if not take(file, patience=PATIENCE):
+        if not acquire(file, patience=PATIENCE):
             holder = os.pread(file, 200, 0).decode("utf-8", "replace").strip()
             os.close(file)
             raise RunFolderError(f"another engine is at work here: {holder}", where=str(path.parent))
-        sign(file, json.dumps({"pid": os.getpid()}).encode() + b"\n")
+        write_owner(file, json.dumps({"pid": os.getpid()}).encode() + b"\n")
     except OSError as error:
         raise RunFolderError(f"cannot be locked: {error.strerror}", where=str(path.parent)) from error
 
 
-def give_back(file: int) -> None:
+def release(file: int) -> None:
     """Let go of it while the file stays open."""
-    with nicety():
+    with tolerate_unsupported():
         fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def sign(file: int, content: bytes) -> None:
+def write_owner(file: int, content: bytes) -> None:
     """Write into a lock who holds it, unless it is another user's and may only be read; OSError for a hard link."""
     if os.fstat(file).st_nlink > 1:
         raise OSError(errno.EMLINK, "its lock has another name elsewhere (a hard link); remove the one here")
@@ -145,7 +145,7 @@ def sign(file: int, content: bytes) -> None:
         os.pwrite(file, content, 0)
 
 
-def signer(content: bytes) -> int:
+def owner_pid(content: bytes) -> int:
     """The process that signed a lock, by its number, or by JSON with a `pid`; 0 when none did."""
     text = content.decode("ascii", "replace").strip()
     try:
@@ -157,11 +157,11 @@ def signer(content: bytes) -> int:
     return int(value) if str(value).isdecimal() and len(str(value)) < 10 else 0
 
 
-def signer_lives(file: int) -> bool:
+def owner_lives(file: int) -> bool:
     """Whether the process that signed it lives: another one, older than its signature."""
     import psutil  # noqa: PLC0415  needed on few file systems
 
-    pid = signer(os.pread(file, 4096, 0))
+    pid = owner_pid(os.pread(file, 4096, 0))
     if pid <= 1 or pid == os.getpid():
         return False
     try:

@@ -81,7 +81,7 @@ class Finding(Struct, frozen=True):
     attack: str = ""
 
 
-class Suspicion(Struct, frozen=True, kw_only=True):
+class SanityReport(Struct, frozen=True, kw_only=True):
     """The content of `suspect.json`: what the probes of one checkpoint found, and which checks were left out."""
 
     digest: str  # of all that the findings depend on
@@ -97,15 +97,15 @@ class Suspicion(Struct, frozen=True, kw_only=True):
         return self.of - len(self.left_out)
 
 
-_decoder: msgspec.json.Decoder[Suspicion] = msgspec.json.Decoder(Suspicion)
+_decoder: msgspec.json.Decoder[SanityReport] = msgspec.json.Decoder(SanityReport)
 
 
-def encode_checks(suspicion: Suspicion) -> bytes:
+def encode_checks(suspicion: SanityReport) -> bytes:
     """The file's content."""
     return msgspec.json.encode(suspicion) + b"\n"
 
 
-def decode_checks(content: bytes) -> Suspicion:
+def decode_checks(content: bytes) -> SanityReport:
     """ValueError (msgspec's errors are) when it is none, or leaves out more checks than there are."""
     suspicion = _decoder.decode(content)
     if len(suspicion.left_out) > suspicion.of:

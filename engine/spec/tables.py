@@ -189,7 +189,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     """Held for moments: while a table is made, opened, written, set aside or removed. OSError when it cannot be had."""
     file = locks.open_lock(folder / LOCK)
     try:
-        if not locks.take(file, patience=PATIENCE):
+        if not locks.acquire(file, patience=PATIENCE):
             raise TableError("another process keeps this locked", where=str(folder))
         yield
     finally:
@@ -201,7 +201,7 @@ def in_use(path: Path) -> bool:
     try:
         file = _opened(path / "lock" if path.is_dir() else path)
         try:
-            return not locks.take(file)
+            return not locks.acquire(file)
         finally:
             os.close(file)
     except OSError:

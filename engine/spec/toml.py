@@ -31,7 +31,6 @@ MAX_KEYS = 2000  # of all tables together; a resolved config has a hundred
 MAX_CHAIN = 16  # presets that lie over each other, or are the teachers of each other
 SHOWN = 200  # characters of a value in a message
 SETTLED = 2 * 10**9  # nanoseconds after which a file counts as written
-UNSAVED = Path("preset")  # what messages call a text that lies nowhere yet
 _INDEX = re.compile("[0-9]{1,4}")
 
 
@@ -44,8 +43,8 @@ class Draft:
     folders: dict[toml_text.Path, Path] = field(default_factory=dict)  # that a key's path is relative to
     problems: list[str] = field(default_factory=list)
 
-    def forget(self, *replaced: toml_text.Path) -> None:
-        """What lay inside values that are replaced was written nowhere any more."""
+    def drop_origins(self, *replaced: toml_text.Path) -> None:
+        """Drop where these keys, and those below them, were written: their values are replaced."""
         gone = set(replaced)
         for noted in (self.origins, self.folders):
             for key in [key for key in noted if any(key[:end] in gone for end in range(len(key) + 1))]:
@@ -73,6 +72,14 @@ def load(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> 
     if config is None:
         raise ConfigError(draft.problems)
     return config
+
+
+def config_of(text: str, path: Path) -> RunConfig | None:
+    """The run that a preset's text asks for, were it the content of `path`; None when anything is wrong with it."""
+    try:
+        return merged(path, text=text).validated()
+    except ConfigError:
+        return None
 
 
 def read(path: Path) -> RunConfig | JudgeConfig:
@@ -118,25 +125,26 @@ def schema() -> dict[str, Any]:
 
 
 def merged(path: Path, overrides: Sequence[str] = (), above: tuple[Path, ...] = (), text: str | None = None) -> Draft:
-    """A preset merged with those it extends and its overrides, its teacher's preset laid in.
+    """A preset merged with those it extends and its overrides, its teacher's preset inserted.
 
     With `text`, that stands in place of the file's content: a preset that is being written.
     """
-    draft = _extended(path, above, text)
+    draft = _with_base(path, above, text)
     for setting in overrides:
         if not setting.startswith("teacher.config."):
             _override(draft, setting)
     teacher = draft.table.get("teacher")
     named = isinstance(teacher, dict) and isinstance(teacher.get("preset"), str) and teacher["preset"]
-    if isinstance(teacher, dict) and named and not _is_laid_in(draft, teacher.get("config")):
-        _lay_in_teacher(draft, teacher, (*above, _real(path)))
+    if isinstance(teacher, dict) and named and not _has_teacher_inside(draft, teacher.get("config")):
+        _insert_teacher(draft, teacher, (*above, _real(path)))
     for setting in overrides:
         if setting.startswith("teacher.config."):
             _override(draft, setting)
     return draft
 
 
-def _extended(path: Path, above: tuple[Path, ...], text: str | None = None) -> Draft:
+def _with_base(path: Path, above: tuple[Path, ...], text: str | None = None) -> Draft:
+    """A preset over the one that it extends; `above` are the presets that led here."""
     resolved = _real(path)
     if len(above) >= MAX_CHAIN:
         raise ConfigError([f"{path}: more than {MAX_CHAIN} presets lead to each other"])
@@ -151,11 +159,11 @@ def _extended(path: Path, above: tuple[Path, ...], text: str | None = None) -> D
         below = resolved.parent / base
         if not files.is_file(below):
             raise ConfigError([f"{path}:{where.get(('extends',), 1)}: extends: there is no preset {base[:SHOWN]!r}"])
-        draft = _extended(below, (*above, resolved))
+        draft = _with_base(below, (*above, resolved))
     else:
         raise ConfigError([f"{path}:{where.get(('extends',), 1)}: extends: should be the path of a preset"])
     draft.origins[()] = str(path)
-    draft.forget(*_merge(draft.table, table, ()))
+    draft.drop_origins(*_merge(draft.table, table, ()))
     for key, line in where.items():
         draft.note(key, f"{path}:{line}", resolved.parent)
     return draft
@@ -166,7 +174,7 @@ def _merge(below: dict[str, Any], above: dict[str, Any], at: toml_text.Path) -> 
     replaced: list[toml_text.Path] = []
     for key, value in above.items():
         found = below.get(key)
-        if isinstance(value, dict) and isinstance(found, dict) and not _is_other_kind(found, value, key):
+        if isinstance(value, dict) and isinstance(found, dict) and not is_other_kind(found, value, key):
             replaced += _merge(found, value, (*at, key))
         else:
             below[key] = value
@@ -174,7 +182,7 @@ def _merge(below: dict[str, Any], above: dict[str, Any], at: toml_text.Path) -> 
     return replaced
 
 
-def _is_other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> bool:
+def is_other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> bool:
     """Whether a table names something else than the one it is laid over, whose keys then do not apply."""
     if key == "teacher":
         return any(source in above for source in SOURCES)
@@ -207,13 +215,13 @@ def _override(draft: Draft, text: str) -> None:
         other_source = path[:-1] == ("teacher",) and last in SOURCES and last not in node
         if other_name or other_source:
             node.clear()
-            draft.forget(path[:-1])
+            draft.drop_origins(path[:-1])
             draft.origins[path[:-1]] = "--set"
     elif not (isinstance(node, list) and isinstance(last, int) and last < len(node)):
         draft.problems.append(f"--set: {name}: there is no such place")
         return
     node[last] = parsed
-    draft.forget(path)
+    draft.drop_origins(path)
     draft.note(path, "--set", Path.cwd())
 
 
@@ -226,15 +234,15 @@ def value_of(text: str) -> Any:  # noqa: ANN401  any TOML value
         return text
 
 
-def _is_laid_in(draft: Draft, config: object) -> bool:
+def _has_teacher_inside(draft: Draft, config: object) -> bool:
     """Whether the teacher's whole config was written beside its preset's name, as a run folder has it."""
     whole = isinstance(config, dict) and {"data", "student", "method"} <= config.keys()
     files = {draft.origins.get(("teacher", key), "").rpartition(":")[0] for key in ("preset", "config")}
     return whole and len(files) == 1
 
 
-def _lay_in_teacher(draft: Draft, teacher: dict[str, Any], above: tuple[Path, ...]) -> None:
-    """Read the preset that a [teacher] names, and make it part of this one."""
+def _insert_teacher(draft: Draft, teacher: dict[str, Any], above: tuple[Path, ...]) -> None:
+    """Read the preset that [teacher] names into `teacher.config`."""
     key: toml_text.Path = ("teacher", "preset")
     path, teacher["config"] = draft.folders.get(key, Path.cwd()) / teacher["preset"], None
     if not files.is_file(path):
@@ -308,75 +316,3 @@ def _real(path: Path) -> Path:
         return Path(os.path.realpath(path))
     except ValueError:  # a zero byte
         return path
-
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """One mistake of a preset, as `load` would tell it."""
-
-    line: str  # file:line: key.path: message
-    key: str = ""  # dotted path; empty when the text cannot be read at all
-    message: str = ""  # without file, line and key
-
-
-@dataclass(frozen=True, kw_only=True)
-class Understanding:
-    """The text of a preset, understood as far as it can be."""
-
-    config: RunConfig | None = None  # None while there are problems
-    table: dict[str, Any] = field(default_factory=dict)  # merged with all that it extends
-    own: dict[str, Any] = field(default_factory=dict)  # the text's own keys alone
-    extended: dict[str, Any] = field(default_factory=dict)  # what it is laid over
-    beneath: dict[str, Any] = field(default_factory=dict)  # of that, what would hold without single keys of its own
-    problems: tuple[Problem, ...] = ()
-
-
-def understand(text: str, path: Path | None = None) -> Understanding:
-    """Never raises for what a text says. `path` is where it lies, or will: relative presets are sought beside it."""
-    where, own = path or UNSAVED, dict[str, Any]()
-    try:
-        own = parse(where, text)
-        base = own.pop("extends", None)
-        draft = merged(where, text=text)
-        extended = merged(where.resolve().parent / base).table if isinstance(base, str) else {}
-    except ConfigError as error:
-        return Understanding(table=own, own=own, problems=tuple(map(_problem, error.problems)))
-    table, config = deepcopy(draft.table), draft.validated()
-    return Understanding(
-        config=config,
-        table=table,
-        own=own,
-        extended=extended,
-        beneath=_beneath(extended, own),
-        problems=tuple(map(_problem, draft.problems)),
-    )
-
-
-def _problem(line: str) -> Problem:
-    """A whole line taken apart: `file:line: key: message`, some without a key."""
-    _, _, rest = line.partition(": ")
-    key, _, message = rest.partition(": ")
-    if message and " " not in key:
-        return Problem(line=line, key="" if key == "preset" else key, message=message)
-    return Problem(line=line, message=rest or line)
-
-
-def _beneath(below: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """What is extended, less the tables of which the text names another kind."""
-    kept = dict(below)
-    for key, value in own.items():
-        found = below.get(key)
-        if isinstance(value, dict) and isinstance(found, dict):
-            kept[key] = {} if _is_other_kind(found, value, key) else _beneath(found, value)
-    return kept
-
-
-def key_of(dotted: str) -> toml_text.Path:
-    """The path of a key as messages write it."""
-    return tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
-
-
-def line_of(text: str, key: toml_text.Path) -> int | None:
-    """Where a key, or the nearest table around it, is written; counted from 1."""
-    where = toml_text.lines_of(text)
-    return next((where[key[:end]] for end in range(len(key), 0, -1) if key[:end] in where), None)

@@ -47,7 +47,7 @@ def fetch(source: str, destination: Path, *, expected_sha256: str = "", min_byte
         return _expect(files.sha256(destination), expected_sha256, destination, url)
     make_folder(destination.parent)
     partial = destination.with_name(f".{destination.name}.part")
-    with locks.waited_for(destination.with_name(f".{destination.name}.lock")):
+    with locks.exclusive(destination.with_name(f".{destination.name}.lock")):
         if destination.is_file():  # another process was faster
             return _expect(files.sha256(destination), expected_sha256, destination, url)
         try:

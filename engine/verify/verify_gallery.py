@@ -50,7 +50,7 @@ def check(stored: StoredRun, dataset: Dataset | None) -> Iterator[CheckResult]:
 
 
 def _wrong(
-    path: Path, shape: tuple[int, int, int], shelf: gallery.Shelf, radius: float | None, dataset: Dataset | None
+    path: Path, shape: tuple[int, int, int], shelf: gallery.ExampleSet, radius: float | None, dataset: Dataset | None
 ) -> str:
     """What is wrong with an attack's pixels; empty when nothing is."""
     content, examples = content_of(path), shelf.examples

@@ -126,7 +126,7 @@ def _preset(stored: StoredRun) -> Iterator[CheckResult]:
         return
     if isinstance(stored.config, JudgeConfig):
         return  # its preset is its config
-    meant = toml.understand(text, path).config
+    meant = toml.config_of(text, path)
     if meant is not None and meant.config_hash == stored.config.config_hash:
         yield CheckResult("preset.toml", HOLDS, "asks for this very run")
         return

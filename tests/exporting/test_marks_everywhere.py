@@ -23,7 +23,7 @@ from crdnd_tui.write.document import Cell, Document
 from crdnd_tui.write.of_run import run_document
 from crdnd_tui.write.subject import subject
 from engine.spec.events import Probed, Warned, encode
-from engine.spec.marks import MARKS, Finding, Suspicion, encode_checks, severity
+from engine.spec.marks import MARKS, Finding, SanityReport, encode_checks, severity
 from engine.spec.rundir import RunDir
 from tests.exporting.test_of_run import CRDND, runs  # noqa: F401  a fixture
 from tests.tui.sides import cell, compared_document, seen, side
@@ -225,7 +225,8 @@ def test_an_older_run_that_was_not_to_be_probed_says_so(marked_run: RunDir) -> N
 def test_checks_and_findings_are_read_from_their_file_where_the_log_is_silent(marked_run: RunDir) -> None:
     path = marked_run.evaluation / "best" / "suspect.json"
     findings = [Finding("constant_output", MARKS["constant_output"])]
-    path.write_bytes(encode_checks(Suspicion(digest="x", of=17, findings=findings, left_out={"twin": "there is none"})))
+    report = SanityReport(digest="x", of=17, findings=findings, left_out={"twin": "there is none"})
+    path.write_bytes(encode_checks(report))
     state = run_reader.load(marked_run)
     assert state.checks("best") == "16 of 17 checks; not made: twin (there is none)"
     assert state.severity("best", "clean") == "red"

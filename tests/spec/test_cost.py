@@ -101,5 +101,6 @@ def test_autograd_keeps_no_more_than_the_estimate_and_not_much_less(spec) -> Non
 @pytest.mark.parametrize("family", [WideResNet, WideResNetSiLU])
 def test_a_wide_resnet_of_6n_plus_4_layers_has_n_blocks_per_stage(family) -> None:
     assert [family(depth=depth).blocks for depth in (10, 28, 34, 70)] == [1, 4, 5, 11]
-    with pytest.raises(ValidationError, match="6 n"):
-        family(depth=32)
+    for depth in (12, 32, 69):
+        with pytest.raises(ValidationError, match=rf"6 n \+ 4 layers: .* 28, 34, \.\.\., not {depth}"):
+            family(depth=depth)

@@ -43,19 +43,13 @@ def test_a_file_is_read_whole_up_to_its_cap_and_not_at_all_beyond(tmp_path: Path
     assert files.read(path, 10) == (bytes(range(size)) if size <= 10 else None)
 
 
-def test_a_file_of_many_pieces_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(content := os.urandom(1000))
-    monkeypatch.setattr(files, "_PIECE", 7)
-    assert files.read(path) == content
-
-
-def test_a_file_system_that_gives_less_than_was_asked_for_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("piece", [7, files._PIECE])
+def test_a_file_of_many_pieces_and_a_file_system_that_gives_less_than_was_asked_for_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
-    path = tmp_path / "file"
+    path, read = tmp_path / "file", os.read
     path.write_bytes(content := os.urandom(1000))
-    read = os.read
+    monkeypatch.setattr(files, "_PIECE", piece)
     monkeypatch.setattr(os, "read", lambda file, size: read(file, min(size, 100)))
     assert files.read(path) == content
 
@@ -181,7 +175,7 @@ def test_a_gallery_whose_pixels_lie_elsewhere_is_none(file: str) -> None:
     index = gallery.Gallery(shape=(1, 8, 8), classes=["a"], weights_sha256="w", indices_sha256="i")
 
     def content(name: str) -> bytes:
-        shelf = gallery.Shelf(file=name, sha256="", examples=[])
+        shelf = gallery.ExampleSet(file=name, sha256="", examples=[])
         return gallery.encode(msgspec.structs.replace(index, attacks={"x": shelf}))
 
     assert files.parsed(content("x.f32"), gallery.decode).attacks["x"].file == "x.f32"

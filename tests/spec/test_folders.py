@@ -80,13 +80,6 @@ def test_whatever_the_subject_is_called_the_id_is_a_plain_name(name: str) -> Non
     assert RUN_ID.fullmatch(folders.new_id(JudgeConfig(data=Digits(), subject=RobustBenchTeacher(robustbench=name))))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(RunFolderError, match="no run folder can be made here: Permission denied"):
-        made(tmp_path / "runs")
-
-
 def test_a_file_where_the_runs_should_lie_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
     with pytest.raises(RunFolderError, match="no run folder can be made here"):
@@ -239,10 +232,12 @@ def test_a_beginning_of_several_ids_is_ambiguous(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["gone", "", ".", "*", "2026*", "[0-9]", "a\x00b", "a" * 5000, "~nobody-at-all/x", "-"]
+    "name",
+    ["gone", "20260101-no-config", "", ".", "*", "2026*", "[0-9]", "a\x00b", "a" * 5000, "~nobody-at-all/x", "-"],
 )
 def test_what_is_no_run_is_not_found(tmp_path: Path, name: str) -> None:
     folder(tmp_path, "20260101-a")
+    (tmp_path / "20260101-no-config").mkdir()
     with pytest.raises(RunFolderError, match="no run"):
         find(tmp_path, name)
 
@@ -254,12 +249,6 @@ def test_an_id_never_leads_out_of_the_folder_of_runs(tmp_path: Path) -> None:
         assert RUN_ID.fullmatch(name) is None
         with pytest.raises(RunFolderError, match="no run"):
             find(tmp_path / "runs", name)
-
-
-def test_a_folder_without_a_config_is_no_run(tmp_path: Path) -> None:
-    (tmp_path / "20260101-a").mkdir()
-    with pytest.raises(RunFolderError):
-        find(tmp_path, "20260101-a")
 
 
 @pytest.mark.parametrize("config", ["missing", "link", "folder"])

@@ -85,7 +85,7 @@ def test_without_locks_an_engine_works_and_a_second_one_of_this_machine_is_kept_
     refuse(monkeypatch, fcntl, "flock", code)
     run = RunDir(tmp_path)
     hold(run.lock)
-    assert not locks.exist(run.lock)
+    assert not locks.supported(run.lock)
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         run.lock.write_text(json.dumps({"pid": sleeper.pid}))
@@ -119,10 +119,10 @@ def test_a_lock_of_another_user_is_taken_read_only(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(os, "open", shut)
     lock = locks.open_lock(path)
-    assert locks.take(lock)
-    locks.sign(lock, b"ours")
+    assert locks.acquire(lock)
+    locks.write_owner(lock, b"ours")
     assert path.read_text() == "theirs"
-    assert not locks.take(locks.open_lock(path))
+    assert not locks.acquire(locks.open_lock(path))
     with pytest.raises(PermissionError):
         locks.open_lock(tmp_path / "absent")
 

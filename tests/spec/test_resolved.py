@@ -20,7 +20,7 @@ from engine.spec.config import JudgeConfig, RunConfig, RunTeacher
 from engine.spec.data import Digits
 from engine.spec.errors import ConfigError
 from engine.spec.methods import Natural
-from engine.spec.models import ModelSpec, SmallCNN, WideResNet, WideResNetSiLU
+from engine.spec.models import SmallCNN
 from engine.spec.training import Evaluation
 
 FOLDER = Path(__file__).parents[2] / "presets"
@@ -222,14 +222,6 @@ def test_the_schema_refuses_what_the_reader_refuses(key: str, value: object) -> 
     schema = toml.schema()
     assert not fits(toml.load(TAUGHT_BY_PRESET).to_table() | {key: value}, schema, schema)
     assert not fits({"seed": 1}, schema, schema)  # neither whole nor laid over another
-
-
-@pytest.mark.parametrize("kind", [WideResNet, WideResNetSiLU])
-def test_a_wide_resnet_has_three_stages_of_equal_depth(kind: type[ModelSpec]) -> None:
-    assert [kind(depth=depth).depth for depth in (10, 16, 28, 34, 70)] == [10, 16, 28, 34, 70]
-    for depth in (12, 32, 69):
-        with pytest.raises(ValidationError, match=rf"6 n \+ 4 layers: .* 28, 34, \.\.\., not {depth}"):
-            kind(depth=depth)
 
 
 def test_a_wrong_depth_is_a_mistake_with_a_line(tmp_path: Path) -> None:

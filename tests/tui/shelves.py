@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.spec import gallery, outcomes
-from engine.spec.gallery import Example, Gallery, Shelf
+from engine.spec.gallery import Example, ExampleSet, Gallery
 from engine.spec.outcomes import Outcome, pack, summarise
 
 NAMES = ("cat", "dog", "deer", "ship")
@@ -42,7 +42,9 @@ def hang(
         numbers = values or [round(random.Random(i).random(), 3) for i in range(count)]
         content = struct.pack(f"<{len(numbers)}f", *numbers)
         (folder / f"{attack}.f32").write_bytes(content)
-        shelves[attack] = Shelf(file=f"{attack}.f32", sha256=hashlib.sha256(content).hexdigest(), examples=examples)
+        shelves[attack] = ExampleSet(
+            file=f"{attack}.f32", sha256=hashlib.sha256(content).hexdigest(), examples=examples
+        )
     index = Gallery(shape=shape, classes=list(names), weights_sha256="w", indices_sha256="i", attacks=shelves)
     (folder / "gallery.json").write_bytes(gallery.encode(index))
 

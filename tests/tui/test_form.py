@@ -10,10 +10,10 @@ from crdnd_tui.tui.form import form, kinds
 from crdnd_tui.tui.form.editing import Editing
 from crdnd_tui.tui.form.form import NONE, TABS, Form, Sources
 from crdnd_tui.tui.form.kinds import Option
+from crdnd_tui.tui.form.preset_text import understand
 from engine.spec import attacks, data, methods, models, toml
 from engine.spec.base import Spec
 from engine.spec.config import RunConfig
-from engine.spec.toml import understand
 from tests.tui.pilot import HERE
 
 PRESETS = HERE.parents[1] / "presets"

@@ -13,7 +13,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array, InlineTable, Item, Table
 
-from engine.spec.files import nicety, write_atomically
+from engine.spec.files import tolerate_unsupported, write_atomically
 
 Key = tuple[str | int, ...]
 FAR = "../../"  # a relative path that climbs so far says less than a whole one
@@ -107,7 +107,7 @@ class Draft:
         mode = path.stat().st_mode & 0o777 if path.exists() else None
         write_atomically(path, self.text.encode())
         if mode is not None:
-            with nicety():
+            with tolerate_unsupported():
                 path.chmod(mode)  # as it was
         self.path, self.first = path, self.text
 

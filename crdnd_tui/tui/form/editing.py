@@ -16,10 +16,10 @@ from crdnd_tui.core.text import display
 from crdnd_tui.tui.form import form, kinds
 from crdnd_tui.tui.form.draft import Draft
 from crdnd_tui.tui.form.form import MACHINE, NONE, Entry, Form, Key, Sources
+from crdnd_tui.tui.form.preset_text import Problem, Understanding, understand
 from engine.spec import explain
 from engine.spec.config import RunConfig
 from engine.spec.machine import Machine
-from engine.spec.toml import Problem, Understanding, understand
 
 
 class Editing:

@@ -119,7 +119,7 @@ def _pieces(path: Path) -> Iterator[list[bytes]]:
 def _last_words(path: Path) -> tuple[str, ...]:
     """The end of an engine's log without its events, which are shown elsewhere."""
     lines = files.tail(path, 1 << 16).decode("utf-8", "replace").splitlines()
-    said = [display(line, 400).expandtabs(4).rstrip() for line in deaths.told(lines)]
+    said = [display(line, 400).expandtabs(4).rstrip() for line in deaths.readable(lines)]
     return tuple(_STAMP.sub("", line) for line in said[-WORDS:])
 
 

@@ -21,6 +21,7 @@ from crdnd_tui.tui.form.draft import DraftError
 from crdnd_tui.tui.form.editing import Editing
 from crdnd_tui.tui.form.form import Entry, Key, Sources
 from crdnd_tui.tui.form.kinds import Option
+from crdnd_tui.tui.form.preset_text import key_of, line_of
 from crdnd_tui.tui.form.prospect import Prospect
 from crdnd_tui.tui.screen import LabScreen
 from crdnd_tui.tui.screens.new.panels import estimate_text, help_text
@@ -31,7 +32,6 @@ from crdnd_tui.tui.widgets.sheets import Pick
 from crdnd_tui.tui.widgets.tabs import TabLine
 from crdnd_tui.tui.widgets.toml_view import TomlView
 from engine.spec import toml
-from engine.spec.toml import key_of, line_of
 
 PATIENCE = 0.15  # seconds without a key before the runs folder is asked again
 DEFAULT = "quickstart"
