@@ -9,9 +9,9 @@ from crdnd_tui.compare import comparison as comparing
 from crdnd_tui.compare.comparison import Comparison
 from crdnd_tui.compare.rows import has_seeds
 from crdnd_tui.compare.runs import read_runs
-from crdnd_tui.write import of_origins
 from crdnd_tui.write.comparison_document import comparison_document
 from crdnd_tui.write.document import Document
+from crdnd_tui.write.origins import run_origins
 from engine.spec import rundir
 from engine.spec.errors import ConfigError
 from engine.spec.rundir import RunDir
@@ -74,7 +74,7 @@ def _document(runs: Sequence[RunDir], base: str, checkpoint: str, grouped: bool 
     read = read_runs(runs, now)
     grouped = has_seeds(read) if grouped is None else grouped
     comparison = comparing.compare(read, checkpoint=checkpoint, baseline=base, grouped=grouped)
-    behind = of_origins.origins(read, {run.id: run.path for run in runs})
+    behind = run_origins(read, {run.id: run.path for run in runs})
     return comparison_document(comparison, origins=behind, made=now), comparison
 
 

@@ -11,9 +11,10 @@ from crdnd_tui.compare.runs import read_runs
 from crdnd_tui.core import presets
 from crdnd_tui.study import reading, standing
 from crdnd_tui.study.study import Study
-from crdnd_tui.write import of_origins, of_run, study_document
+from crdnd_tui.write import run_document, study_document
 from crdnd_tui.write.comparison_document import comparison_document
 from crdnd_tui.write.document import Document
+from crdnd_tui.write.origins import run_origins
 from engine.spec import rundir
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.rundir import RunDir
@@ -65,11 +66,11 @@ def document(of: Gathered, *, checkpoint: str = "", baseline: str = "", grouped:
     if of.study is not None:
         return study_document.study_document(of.study, of.folder, checkpoint=checkpoint, now=now)
     if len(of.runs) == 1:
-        return of_run.run_document(of.runs[0], checkpoint=checkpoint, made=now)
+        return run_document.run_document(of.runs[0], checkpoint=checkpoint, made=now)
     runs = read_runs(of.runs, now)
     grouped = has_seeds(runs) if grouped is None else grouped
     compared = compare(runs, checkpoint=checkpoint or "best", baseline=_baseline(of, baseline), grouped=grouped)
-    behind = of_origins.origins(runs, {run.id: run.path for run in of.runs})
+    behind = run_origins(runs, {run.id: run.path for run in of.runs})
     return comparison_document(compared, origins=behind, made=now)
 
 

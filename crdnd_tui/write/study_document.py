@@ -15,10 +15,11 @@ from crdnd_tui.study import naming, standing
 from crdnd_tui.study.naming import Block
 from crdnd_tui.study.standing import Progress
 from crdnd_tui.study.study import Study
-from crdnd_tui.write import comparison_details, comparison_figures, comparison_tables, of_origins, study_tables
+from crdnd_tui.write import comparison_details, comparison_figures, comparison_tables, study_tables
 from crdnd_tui.write.comparison_document import lead
 from crdnd_tui.write.document import Document, Figure, Origin, Table
 from crdnd_tui.write.escape import slug
+from crdnd_tui.write.origins import run_origins
 from crdnd_tui.write.study_tables import StudyRuns, printed_images, printed_numbers, printed_order
 from engine.spec.rundir import RunDir
 
@@ -130,7 +131,7 @@ def _origins(study: Study, found: StudyRuns, folders: Mapping[str, Path]) -> tup
         for block in naming.rows(study, table):
             label = ", ".join(word for word in (table.title, block.title) if word)
             runs |= {run.id: replace(run, label=label) for run in found.of(block.cells)}
-    return of_origins.origins(list(runs.values()), folders)
+    return run_origins(list(runs.values()), folders)
 
 
 def _warnings(progress: Progress) -> tuple[str, ...]:

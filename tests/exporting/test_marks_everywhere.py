@@ -20,12 +20,12 @@ from crdnd_tui.tui.runs import glance
 from crdnd_tui.write import as_csv, as_json, mlflow, numbers, plain, render, tensorboard
 from crdnd_tui.write.comparison_document import lead
 from crdnd_tui.write.document import Cell, Document
-from crdnd_tui.write.of_run import run_document
+from crdnd_tui.write.run_document import run_document
 from crdnd_tui.write.subject import subject
 from engine.spec.events import Probed, Warned, encode
 from engine.spec.marks import MARKS, Finding, SanityReport, encode_checks, severity
 from engine.spec.rundir import RunDir
-from tests.exporting.test_of_run import CRDND, runs  # noqa: F401  a fixture
+from tests.exporting.test_run_document import CRDND, runs  # noqa: F401  a fixture
 from tests.tui.sides import cell, compared_document, seen, side
 
 RUN_WIDE = (

@@ -10,7 +10,7 @@ import pytest
 
 from crdnd_tui.write import render
 from crdnd_tui.write.document import Document, Figure, Table
-from crdnd_tui.write.of_run import run_document
+from crdnd_tui.write.run_document import run_document
 from engine.spec import outcomes
 from engine.spec.rundir import RunDir
 from tests.tui import pilot, shelves
