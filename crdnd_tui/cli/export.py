@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crdnd_tui.cli import outlet, output
-from crdnd_tui.core import launch
+from crdnd_tui.core import engine_process
 from crdnd_tui.core.text import display
 from crdnd_tui.write import formats, ordering
 from crdnd_tui.write.formats import Format
@@ -152,7 +152,7 @@ def _student(run: RunDir, form: Format, wanted: Wanted, *, many: bool, folder: P
         "--data", str(wanted.data), *(["--checkpoint", wanted.checkpoint] if wanted.checkpoint else []),
         *(["--force"] if wanted.force else []),
     ]  # fmt: skip
-    path = os.pathsep.join(filter(None, [str(launch.ROOT), os.environ.get("PYTHONPATH", "")]))
+    path = os.pathsep.join(filter(None, [str(engine_process.ROOT), os.environ.get("PYTHONPATH", "")]))
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, env={**os.environ, "PYTHONPATH": path}
     )

@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 from crdnd_tui.cli import output
-from crdnd_tui.core import advice, launch, library
+from crdnd_tui.core import advice, engine_process, library
 from crdnd_tui.core.attach import DONE
-from crdnd_tui.core.crews import problems
+from crdnd_tui.core.launch import problems
 from crdnd_tui.core.provenance_lines import machine_of
 from crdnd_tui.core.text import display
 from engine.spec import rundir
@@ -42,7 +42,9 @@ def join(name: str, runs: Path) -> int:
 
 def _work(folder: RunDir) -> int:
     """In the foreground: Ctrl-C reaches the engine as it reaches us, and it leaves when all have saved."""
-    engine = subprocess.Popen(launch.engine_command(folder), stdin=subprocess.DEVNULL, env=launch.environment())
+    engine = subprocess.Popen(
+        engine_process.engine_command(folder), stdin=subprocess.DEVNULL, env=engine_process.environment()
+    )
     code: int | None = None
     while code is None:
         with contextlib.suppress(KeyboardInterrupt):

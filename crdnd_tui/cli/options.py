@@ -105,7 +105,7 @@ def machine(settings: Sequence[str] | None = (), known: "Machine | None" = None,
     """
     from pydantic import ValidationError
 
-    from crdnd_tui.core.crews import problems
+    from crdnd_tui.core.launch import problems
     from engine.spec.machine import Machine
     from engine.spec.toml import value_of
 

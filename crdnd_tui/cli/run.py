@@ -10,9 +10,9 @@ from typing import Any
 from rich.text import Text
 
 from crdnd_tui.cli import options, output
-from crdnd_tui.core import advice, engine_process, launch, library, presets, report, run_reader
+from crdnd_tui.core import advice, engine_process, library, presets, report, run_reader
 from crdnd_tui.core.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, Outcome
-from crdnd_tui.core.crews import invitation
+from crdnd_tui.core.launch import invitation
 from crdnd_tui.core.provenance_lines import machine_as_written, machine_of
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.core.views import JsonView, LiveView, PlainView, View
@@ -79,7 +79,7 @@ def _moved(folder: RunDir, settings: Sequence[str], crew: Mapping[str, Any]) -> 
     if written is not None and here.data == known.data != written.data:
         output.say(f"its data folder {written.data} is not on this machine: {known.data} is used; --data names another")
     if here != (written or known):
-        launch.refuse_a_second(folder)
+        engine_process.refuse_a_second(folder)
         write_atomically(folder.machine, (here.model_dump_json(indent=1) + "\n").encode())
     return here
 
@@ -93,13 +93,13 @@ def stop(name: str, runs: Path, *, kill: bool) -> int:
             raise RunFolderError(
                 f"no engine is at work in {display(folder.id)}; it is {row.state if row else 'no run'}"
             )
-    launch.ask_to_stop(folder)
+    engine_process.ask_to_stop(folder)
     if not kill:
         output.say(f"{folder.id} stops after this step and saves; {advice.on('resume', folder)} goes on.")
         return DONE
     state = run_reader.load(folder)
-    if launch.kill(folder):
-        launch.kill_teacher(folder, state)
+    if engine_process.kill(folder):
+        engine_process.kill_teacher(folder, state)
         output.say(f"{folder.id} is killed; {advice.on('resume', folder)} goes on from its last checkpoint.")
         return DONE
     output.say(
@@ -122,7 +122,7 @@ def watch(name: str, runs: Path, *, as_json: bool) -> int:
 def go(folder: RunDir, *, detach: bool, as_json: bool, again: bool = False) -> int:
     """Starts the engine of a run folder and follows it, or leaves it alone once it has spoken."""
     before = _stamp(folder)
-    process = launch.start(folder)
+    process = engine_process.start(folder)
     if detach:
         return _detached(folder, process, before)
     view = _view(folder, as_json, OWNER_KEYS)
@@ -140,9 +140,9 @@ def _stamp(folder: RunDir) -> tuple[int, int]:
 
 
 def _detached(folder: RunDir, process: subprocess.Popen[bytes], before: tuple[int, int]) -> int:
-    code = launch.wait_started(folder, process)
+    code = engine_process.wait_started(folder, process)
     if code is not None:
-        launch.ended(folder, process)
+        engine_process.ended(folder, process)
     if code in (None, DONE):
         sys.stdout.write(folder.id + "\n")
         sys.stdout.flush()

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from types import FrameType
 
-from crdnd_tui.core import engine_process, launch
+from crdnd_tui.core import engine_process
 from crdnd_tui.core.run_reader import RunReader, believed_events
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.views import View
@@ -71,7 +71,7 @@ class Attachment:
                     return Outcome(self._reader.state, INTERRUPTED)
                 self._interrupt()
             if self._handled == 1 and not self._run.stop.exists():
-                launch.ask_to_stop(self._run)  # an engine that was just starting cleared it away
+                engine_process.ask_to_stop(self._run)  # an engine that was just starting cleared it away
             time.sleep(POLL_SECONDS)
 
     def _living(self) -> bool:
@@ -95,20 +95,20 @@ class Attachment:
 
     def _interrupt(self) -> None:
         if self._handled == 1:
-            launch.ask_to_stop(self._run)
+            engine_process.ask_to_stop(self._run)
             self._view.say("Stopping after this step, then saving. Ctrl-C again kills.")
         else:
             self._view.say("Killing the engine.")
-            if not launch.kill(self._run, patience=0.0) and self._process is not None:
+            if not engine_process.kill(self._run, patience=0.0) and self._process is not None:
                 self._process.kill()
-            launch.kill_teacher(self._run, self._reader.state)
+            engine_process.kill_teacher(self._run, self._reader.state)
 
     def _outcome(self) -> Outcome:
         state = self._reader.state
         spoken = {"finished": DONE, "stopped": STOPPED, "failed": FAILED}.get(state.phase)
         if self._process is None:
             return Outcome(state, FAILED if spoken is None else spoken, killed=spoken is None)
-        code = launch.ended(self._run, self._process)
+        code = engine_process.ended(self._run, self._process)
         killed = code not in (DONE, FAILED, USAGE, STOPPED)
         if self._presses and (code == STOPPED or killed):
             return Outcome(state, INTERRUPTED, killed=killed)

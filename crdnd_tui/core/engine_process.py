@@ -1,15 +1,37 @@
-"""Is the engine of a run alive, and which process is it? The lock says so; a process number alone never does."""
+"""The engine of a run as a process: start it detached, find it, ask it to stop, kill it.
+
+The run's lock says whether it lives; a process number alone never does. The engine gets a session of its own: the death
+of a viewer or of the terminal does not reach it.
+"""
 
 import os
 import platform
+import signal
+import subprocess
+import sys
+import threading
 import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
+from weakref import WeakSet
 
 import msgspec
 import psutil
 
-from engine.spec import files, locks
-from engine.spec.rundir import RunDir
+from crdnd_tui.core import advice
+from crdnd_tui.core.state import RunState
+from engine.spec import deaths, files, locks, rundir
+from engine.spec.errors import RunFolderError
+from engine.spec.process import signals_blocked
+from engine.spec.rundir import RUN_ID, RunDir
+
+ROOT = Path(rundir.__file__).resolve().parents[2]  # where the package `engine` lies
+STARTING_SECONDS = 60.0  # within which an engine speaks
+_POLL = 0.05  # seconds
+_GONE = (psutil.Error, ValueError, OverflowError)  # no process has such a number
+_noted: WeakSet[subprocess.Popen[bytes]] = WeakSet()  # processes whose end was looked at
+_noting = threading.Lock()
 
 
 class _Status(msgspec.Struct):
@@ -20,7 +42,7 @@ _decoder = msgspec.json.Decoder(_Status)
 
 
 class Holder(NamedTuple):
-    """The process that holds a run's lock."""
+    """A process, told from a later one with its number."""
 
     pid: int
     started: float  # unix seconds
@@ -47,11 +69,10 @@ def holder(run: RunDir) -> Holder | None:
     try:
         process = psutil.Process(pid)
         started = process.create_time()
-        written = run.lock.stat().st_mtime
-        mine = process.uids().real == os.getuid()
+        mine = process.uids().real == os.getuid() and started <= run.lock.stat().st_mtime + 2.0
     except (psutil.Error, OSError):
         return None
-    return Holder(pid, started) if mine and started <= written + 2.0 else None
+    return Holder(pid, started) if mine else None
 
 
 def same(process: Holder) -> bool:
@@ -59,49 +80,29 @@ def same(process: Holder) -> bool:
     try:
         now = psutil.Process(process.pid)
         return bool(abs(now.create_time() - process.started) < 0.5 and now.status() != psutil.STATUS_ZOMBIE)
-    except (psutil.Error, ValueError, OverflowError):  # no process has such a number
+    except _GONE:
         return False
 
 
 def engines(run: RunDir, pid: int) -> list[Holder]:
     """All processes that work on a run: this one, torchrun's agent and the other ranks, the outermost first."""
-    found = _outermost(run, pid)
-    if found is None:
-        return []
-    members = [each for each in (found, *_below(found)) if each.pid == pid or _works_on(each, run)]
-    return [known for each in members if (known := _known(each)) is not None]
-
-
-def family(run: RunDir, pid: int) -> set[int]:
-    """The same processes and all that they have started."""
-    found = _outermost(run, pid)
-    return {pid} if found is None else {pid, found.pid, *(each.pid for each in _below(found))}
-
-
-def _outermost(run: RunDir, pid: int) -> psutil.Process | None:
-    """The process that was started for this run; None when `pid` is gone."""
     try:
         process = psutil.Process(pid)
         parent = process.parent()
         while parent is not None and _works_on(parent, run):
             process, parent = parent, parent.parent()
-    except (psutil.Error, ValueError, OverflowError):  # no process has such a number
-        return None
-    return process
-
-
-def _below(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return list(process.children(recursive=True))
-    except psutil.Error:
+        below = process.children(recursive=True)
+    except _GONE:
         return []
+    return list(_known(each for each in (process, *below) if each.pid == pid or _works_on(each, run)))
 
 
-def _known(process: psutil.Process) -> Holder | None:
-    try:
-        return Holder(process.pid, process.create_time())
-    except psutil.Error:
-        return None
+def _known(processes: Iterator[psutil.Process]) -> Iterator[Holder]:
+    for each in processes:
+        try:
+            yield Holder(each.pid, each.create_time())
+        except psutil.Error:
+            continue
 
 
 def _works_on(process: psutil.Process, run: RunDir) -> bool:
@@ -114,11 +115,123 @@ def _works_on(process: psutil.Process, run: RunDir) -> bool:
     return at is not None and words[at + 2] == str(run.path)
 
 
-def wait_gone(process: Holder, seconds: float) -> bool:
+def engine_command(run: RunDir) -> list[str]:
+    """How the engine of a run is started; -P, so that no `engine` of the working folder is mistaken for ours."""
+    return [sys.executable, "-P", "-m", "engine", str(run.path)]
+
+
+def environment() -> dict[str, str]:
+    """Of an engine: ours, and where its package lies."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def refuse_a_second(run: RunDir) -> None:
+    """RunFolderError when an engine is at work on it."""
+    if alive(run):
+        raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"{advice.on('watch', run)} shows it.")
+
+
+def start(run: RunDir) -> subprocess.Popen[bytes]:
+    """The engine of this run, detached; what it prints is appended to engine.log."""
+    refuse_a_second(run)
+    run.stop.unlink(missing_ok=True)
+    with signals_blocked():
+        engine = detached(engine_command(run), run.log)
+    threading.Thread(target=ended, args=(run, engine), daemon=True).start()
+    return engine
+
+
+def detached(command: Sequence[str], log: Path, *, anew: bool = False) -> subprocess.Popen[bytes]:
+    """A process in a session of its own, which prints into `log`; RunFolderError when that cannot be written."""
+    try:
+        descriptor = files.open_log(log, anew=anew)
+    except OSError as error:
+        raise RunFolderError(f"{log.name} cannot be written: {error.strerror}", where=str(log.parent)) from None
+    try:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor, start_new_session=True,
+            env={**environment(), "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+    finally:
+        os.close(descriptor)
+
+
+def wait_started(run: RunDir, process: subprocess.Popen[bytes]) -> int | None:
+    """Until the engine has spoken; its exit code when it died first, None while it lives."""
+    end, before = time.monotonic() + STARTING_SECONDS, _size(run)
+    while time.monotonic() < end:
+        code = process.poll()
+        if code is not None or _size(run) != before:
+            return code
+        time.sleep(_POLL)
+    return process.poll()
+
+
+def _size(run: RunDir) -> int:
+    try:
+        return run.events.stat().st_size
+    except OSError:
+        return 0
+
+
+def ended(run: RunDir, engine: subprocess.Popen[bytes]) -> int:
+    """Wait for the engine, and write once into its log if a signal ended it; its exit code."""
+    code = engine.wait()
+    with _noting:
+        if engine not in _noted:
+            _noted.add(engine)
+            deaths.log_death(run, engine.pid, code)
+    return code
+
+
+def ask_to_stop(run: RunDir) -> None:
+    """The engine finishes its step, saves and leaves."""
+    if not os.path.lexists(run.stop):  # another user's may be there already
+        files.touch(run.stop)
+
+
+def kill(run: RunDir, *, patience: float = 10.0) -> bool:
+    """SIGTERM, and SIGKILL to all its processes after `patience` seconds; False when no engine was there."""
+    process = holder(run)
+    if process is None:
+        return False
+    everyone = engines(run, process.pid) or [process]
+    if patience > 0:
+        _signal(everyone[0], signal.SIGTERM)  # of several ranks, the process that was started for them
+        if _wait_gone(process, patience):
+            return True
+    for each in everyone:  # torchrun's agent before its ranks: it has no time to tell of their deaths
+        _signal(each, signal.SIGKILL)
+    end = time.monotonic() + 10.0
+    return all(_wait_gone(each, max(0.0, end - time.monotonic())) for each in everyone)
+
+
+def kill_teacher(run: RunDir, state: RunState) -> bool:
+    """The engine that works on this run's teacher, unless it is another student's, too."""
+    if not RUN_ID.fullmatch(state.teacher_run) or state.teacher_waiting:
+        return False
+    return kill(RunDir(run.path.parent / state.teacher_run), patience=0.0)
+
+
+def _signal(process: Holder, number: signal.Signals) -> None:
+    """To the engine's group when it leads one, as ours do; to it alone otherwise. Never to another process."""
+    if not same(process):
+        return
+    try:
+        if number == signal.SIGKILL and os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, number)
+        else:
+            os.kill(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _wait_gone(process: Holder, seconds: float) -> bool:
     """Whether the process left within so many seconds."""
     end = time.monotonic() + seconds
     while same(process):
         if time.monotonic() > end:
             return False
-        time.sleep(0.05)
+        time.sleep(_POLL)
     return True

@@ -67,18 +67,6 @@ def visible() -> list[Card | None]:
     return chosen
 
 
-def held(index: int) -> dict[int, int]:
-    """Process -> bytes that it holds of this card; empty where the driver does not say, as in most containers."""
-    nvml = _library()
-    if nvml is None:
-        return {}
-    try:
-        processes = nvml.nvmlDeviceGetComputeRunningProcesses(nvml.nvmlDeviceGetHandleByIndex(index))
-    except nvml.NVMLError:
-        return {}
-    return {process.pid: process.usedGpuMemory or 0 for process in processes}
-
-
 def _is_called(card: Card, word: str) -> bool:
     """By its number or by the beginning of its UUID."""
     return card.index == int(word) if word.isdecimal() else card.uuid.startswith(word)

@@ -1,145 +1,109 @@
-"""Run folder -> detached engine; ask it to stop, or kill it.
+"""From a config to a living engine, or to what went wrong; and whether its processes can be as many as they should.
 
-The engine gets a session of its own: the death of a viewer or of the terminal does not reach it.
+Blocks: not for the event loop.
 """
 
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from weakref import WeakSet
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from crdnd_tui.core import advice, engine_process
-from crdnd_tui.core.state import RunState
-from engine.spec import deaths, files, rundir
-from engine.spec.errors import RunFolderError
-from engine.spec.process import signals_blocked
-from engine.spec.rundir import RUN_ID, RunDir
+from pydantic import ValidationError
 
-ROOT = Path(rundir.__file__).resolve().parents[2]  # where the package `engine` lies
-STARTING_SECONDS = 60.0  # within which an engine speaks
-_noted: WeakSet[subprocess.Popen[bytes]] = WeakSet()  # processes whose end was looked at
-_noting = threading.Lock()
+from crdnd_tui.core import engine_process, gpu
+from crdnd_tui.core.library import log_tail
+from crdnd_tui.core.session import Session
+from crdnd_tui.core.text import display
+from engine.spec import explain, folders
+from engine.spec.config import RunConfig
+from engine.spec.errors import ConfigError, CrdndError
+from engine.spec.machine import Machine
+from engine.spec.rundir import RunDir
 
-
-def engine_command(run: RunDir) -> list[str]:
-    """How the engine of a run is started; -P, so that no `engine` of the working folder is mistaken for ours."""
-    return [sys.executable, "-P", "-m", "engine", str(run.path)]
+LAST_LINES = 12
+PLACE = re.compile(r"([A-Za-z0-9._-]+):([0-9]{1,5})")
+PORTS = range(1, 1 << 16)
 
 
-def start(run: RunDir) -> subprocess.Popen[bytes]:
-    """The engine of this run, detached; what it prints is appended to engine.log."""
-    refuse_a_second(run)
-    run.stop.unlink(missing_ok=True)
-    with signals_blocked():
-        engine = detached(engine_command(run), run.log)
-    threading.Thread(target=ended, args=(run, engine), daemon=True).start()
-    return engine
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """How a start went. `words` tell a failure; there is a run folder unless even that failed."""
+
+    run: RunDir | None = None
+    words: tuple[str, ...] = ()
 
 
-def ended(run: RunDir, engine: subprocess.Popen[bytes]) -> int:
-    """Wait for the engine, and write once into its log if a signal ended it; its exit code."""
-    code = engine.wait()
-    with _noting:
-        if engine not in _noted:
-            _noted.add(engine)
-            deaths.log_death(run, engine.pid, code)
-    return code
-
-
-def refuse_a_second(run: RunDir) -> None:
-    """RunFolderError when an engine is at work on it."""
-    if engine_process.alive(run):
-        raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"{advice.on('watch', run)} shows it.")
-
-
-def environment() -> dict[str, str]:
-    """Of an engine: ours, and where its package lies."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, "PYTHONPATH": path}
-
-
-def detached(command: Sequence[str], log: Path, *, anew: bool = False) -> subprocess.Popen[bytes]:
-    """A process in a session of its own, which prints into `log`; RunFolderError when that cannot be written."""
+def machine(session: Session, chosen: Mapping[str, Any]) -> Machine:
+    """Of this sitting, with what was chosen on the form; ConfigError when it makes no sense."""
+    folders_ = {"data": str(session.data), "runs": str(session.runs)}
     try:
-        descriptor = files.open_log(log, anew=anew)
-    except OSError as error:
-        raise RunFolderError(f"{log.name} cannot be written: {error.strerror}", where=str(log.parent)) from None
+        here = Machine.model_validate({**session.machine, **chosen, **folders_})
+    except ValidationError as error:
+        raise ConfigError([f"{detail['loc'][0]}: {explain.message(detail)}" for detail in error.errors()]) from None
+    found = problems(here)
+    if found:
+        raise ConfigError(found)
+    return here
+
+
+def create(config: RunConfig, text: str, where: Machine) -> Start:
+    """A run folder that nobody works on yet."""
     try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=descriptor,
-            start_new_session=True,
-            env={**environment(), "PYTHONUNBUFFERED": "1"},
-        )
-    finally:
-        os.close(descriptor)
+        return Start(run=folders.create(config, text, where))
+    except CrdndError as error:
+        return Start(words=tuple(str(error).splitlines()))
 
 
-def ask_to_stop(run: RunDir) -> None:
-    """The engine finishes its step, saves and leaves."""
-    if not os.path.lexists(run.stop):  # another user's may be there already
-        files.touch(run.stop)
-
-
-def kill(run: RunDir, *, patience: float = 10.0) -> bool:
-    """SIGTERM, and SIGKILL to all its processes after `patience` seconds; False when no engine was there."""
-    process = engine_process.holder(run)
-    if process is None:
-        return False
-    everyone = engine_process.engines(run, process.pid) or [process]
-    if patience > 0:
-        _signal(everyone[0], signal.SIGTERM)  # of several ranks, the process that was started for them
-        if engine_process.wait_gone(process, patience):
-            return True
-    for each in everyone:  # torchrun's agent before its ranks: it has no time to tell of their deaths
-        _signal(each, signal.SIGKILL)
-    end = time.monotonic() + 10.0
-    return all(engine_process.wait_gone(each, max(0.0, end - time.monotonic())) for each in everyone)
-
-
-def kill_teacher(run: RunDir, state: RunState) -> bool:
-    """The engine that works on this run's teacher, unless it is another student's, too."""
-    if not RUN_ID.fullmatch(state.teacher_run) or state.teacher_waiting:
-        return False
-    return kill(RunDir(run.path.parent / state.teacher_run), patience=0.0)
-
-
-def _signal(process: engine_process.Holder, number: signal.Signals) -> None:
-    """To the engine's group when it leads one, as ours do; to it alone otherwise. Never to another process."""
-    if not engine_process.same(process):
-        return
+def begin(config: RunConfig, text: str, where: Machine) -> Start:
+    """A run folder with an engine that has spoken."""
+    made = create(config, text, where)
+    if made.run is None:
+        return made
     try:
-        if number == signal.SIGKILL and os.getpgid(process.pid) == process.pid:
-            os.killpg(process.pid, number)
-        else:
-            os.kill(process.pid, number)
-    except ProcessLookupError:
-        return
+        process = engine_process.start(made.run)
+    except (CrdndError, OSError) as error:
+        return Start(run=made.run, words=tuple(str(error).splitlines()))
+    code = engine_process.wait_started(made.run, process)
+    if code in (None, 0):
+        return made
+    last = log_tail(made.run, LAST_LINES)
+    said = last or [f"It said nothing; its log is {made.run.log}"]
+    return Start(run=made.run, words=(f"The engine left with exit code {code}.", "", *said))
 
 
-def wait_started(run: RunDir, process: subprocess.Popen[bytes]) -> int | None:
-    """Until the engine has spoken; its exit code when it died first, None while it lives."""
-    end = time.monotonic() + STARTING_SECONDS
-    before = _size(run)
-    while time.monotonic() < end:
-        code = process.poll()
-        if code is not None:
-            return code
-        if _size(run) != before:
-            return None
-        time.sleep(0.05)
-    return process.poll()
+def problems(here: Machine) -> list[str]:
+    """No place to meet, or more processes than there are GPUs; empty when all is well."""
+    return [*_meeting(here), *_devices(here)]
 
 
-def _size(run: RunDir) -> int:
-    try:
-        return run.events.stat().st_size
-    except OSError:
-        return 0
+def invitation(run: RunDir, here: Machine) -> str:
+    """What to type on the other nodes, in any folder; empty when there are none."""
+    if here.nodes == 1:
+        return ""
+    others = "the other node" if here.nodes == 2 else f"each of the other {here.nodes - 1} nodes"
+    return f"On {others}: " + shlex.join(["crdnd", "join", run.id, "--runs", str(run.path.parent)])
+
+
+def _meeting(here: Machine) -> list[str]:
+    if here.nodes == 1:
+        unused = "rendezvous is where several nodes meet: say how many with --nodes, or leave it out"
+        return [unused] if here.rendezvous else []
+    if not here.rendezvous:
+        return [f"{here.nodes} nodes must know where they meet: --rendezvous HOST:PORT of the first one"]
+    place = PLACE.fullmatch(here.rendezvous)
+    if place is None or int(place[2]) not in PORTS:
+        return [f"rendezvous `{display(here.rendezvous, 80)}` is no HOST:PORT, as in node1:29400"]
+    return []
+
+
+def _devices(here: Machine) -> list[str]:
+    """On the CPU any number may share it; without a driver the engine itself finds out."""
+    if here.devices == 1 or here.device == "cpu" or not gpu.cards():
+        return []
+    first, there = int(here.device.partition(":")[2] or 0), len(gpu.visible())
+    if first + here.devices <= there:
+        return []
+    cards = f"{there} GPU{'' if there == 1 else 's'}"
+    begin = f" from cuda:{first} on" if first else ""
+    return [f"{here.devices} devices{begin}: this machine shows {cards}; --device cpu computes on the CPU"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crdnd_tui.core import engine_process, launch, library, presets, run_reader
+from crdnd_tui.core import engine_process, library, presets, run_reader
 from crdnd_tui.core.library import LIVING, State
 from crdnd_tui.core.text import display
 from engine.spec import files
@@ -31,7 +31,7 @@ def resume(path: Path) -> Trouble | None:
     """Start the engine again and wait until it speaks."""
     run = RunDir(path)
     try:
-        code = launch.wait_started(run, launch.start(run))
+        code = engine_process.wait_started(run, engine_process.start(run))
     except (CrdndError, OSError) as error:
         return Trouble("Not resumed", (display(str(error)), *_by_hand(run)))
     if code in (None, 0):
@@ -47,7 +47,7 @@ def _by_hand(run: RunDir) -> tuple[str, ...]:
 def ask_to_stop(path: Path) -> Trouble | None:
     """The engine finishes its step, saves and leaves."""
     try:
-        launch.ask_to_stop(RunDir(path))
+        engine_process.ask_to_stop(RunDir(path))
     except OSError as error:
         return Trouble("Not stopped", (f"The stop file cannot be written: {error.strerror}",))
     return None
@@ -57,8 +57,8 @@ def kill(path: Path) -> Trouble | None:
     """The engine, and the one that trains its teacher when nobody else waits for that."""
     run = RunDir(path)
     state = run_reader.load(run)
-    if launch.kill(run):
-        launch.kill_teacher(run, state)
+    if engine_process.kill(run):
+        engine_process.kill_teacher(run, state)
         return None
     return Trouble("Not killed", (f"No engine of this machine is at work in {display(run.id)}.",))
 

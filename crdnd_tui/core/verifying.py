@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crdnd_tui.core import provenance_lines
-from crdnd_tui.core.launch import ROOT
+from crdnd_tui.core.engine_process import ROOT
 from crdnd_tui.core.text import one_line
 from engine.spec import files
 from engine.spec.rundir import RunDir

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from crdnd_tui.core import advice, engine_process, launch, library
+from crdnd_tui.core import advice, engine_process, library
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.queue import devices
 from crdnd_tui.queue.tickets import OPEN, Queue, Ticket
@@ -57,7 +57,7 @@ def ensure(runs: Path) -> bool:
         return False
     log = runs / ".queue" / "worker.log"
     large = os.path.lexists(log) and log.lstat().st_size >= LOG_CAP
-    process = launch.detached(worker_command(runs), log, anew=large)
+    process = engine_process.detached(worker_command(runs), log, anew=large)
     _workers[runs] = process, time.monotonic()
     return True
 
@@ -109,7 +109,7 @@ class Scheduler:
         """One round; whether there is anything to wait for."""
         for name, engine in self._engines.items():
             if engine.poll() is not None:  # reaped
-                launch.ended(RunDir(self._queue.runs / name), engine)
+                engine_process.ended(RunDir(self._queue.runs / name), engine)
         for ticket in self._queue.tickets():
             if ticket.state == "running":
                 self._follow(ticket)
@@ -179,7 +179,7 @@ class Scheduler:
         if marked is None:
             return
         try:
-            engine = launch.start(RunDir(self._queue.runs / ticket.run))
+            engine = engine_process.start(RunDir(self._queue.runs / ticket.run))
         except (RunFolderError, OSError) as error:
             self._hold_rest(marked)
             self._set(marked, state="failed", ended=time.time(), note=one_line(str(error), 300))

@@ -21,8 +21,8 @@ name = "natural"
 """
 DRIVER = f"""
 import sys
-from crdnd_tui.core import launch
-launch.engine_command = lambda run: [sys.executable, {str(HERE / "fake_engine.py")!r}, str(run.path)]
+from crdnd_tui.core import engine_process
+engine_process.engine_command = lambda run: [sys.executable, {str(HERE / "fake_engine.py")!r}, str(run.path)]
 from crdnd_tui.cli.app import main
 main()
 """

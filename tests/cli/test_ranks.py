@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from crdnd_tui.core import engine_process, launch
+from crdnd_tui.core import engine_process
 from engine.spec.rundir import RunDir
 
 TREE = """
@@ -81,8 +81,6 @@ def test_all_processes_of_a_run_are_found_from_the_one_that_holds_the_lock(crew:
     found = [each.pid for each in engine_process.engines(run, holder.pid)]
     assert found[:2] == [pids["launcher"], pids["agent"]]
     assert set(found[2:]) == {pids["rank0"], pids["rank1"]}
-    for inside in ("launcher", "agent", "rank0", "rank1"):
-        assert engine_process.family(run, pids[inside]) == set(pids.values())
     other = RunDir(run.path.parent / "other")
     assert [each.pid for each in engine_process.engines(other, pids["agent"])] == [
         pids["agent"]
@@ -91,7 +89,7 @@ def test_all_processes_of_a_run_are_found_from_the_one_that_holds_the_lock(crew:
 
 def test_killing_reaches_every_rank_and_no_other_run(crew: tuple[RunDir, dict[str, int]]) -> None:
     run, pids = crew
-    assert launch.kill(run, patience=0.0)
+    assert engine_process.kill(run, patience=0.0)
     assert living(pids) == {"teacher"}
     assert not engine_process.alive(run)
 
@@ -100,7 +98,7 @@ def test_the_first_signal_goes_to_the_process_that_was_started_which_asks_all(
     crew: tuple[RunDir, dict[str, int]],
 ) -> None:
     run, pids = crew
-    assert launch.kill(run, patience=20.0)
+    assert engine_process.kill(run, patience=20.0)
     assert run.stop.exists()  # its handler made it; a rank would have died of the signal
     until(lambda: living(pids) == {"teacher"})
 
@@ -109,15 +107,14 @@ def test_a_number_of_another_machine_names_no_process_of_this_one(crew: tuple[Ru
     run, pids = crew
     run.status.write_text(json.dumps({"host": "elsewhere"}))
     assert engine_process.alive(run)
-    assert launch.kill(run, patience=0.0) is False
+    assert engine_process.kill(run, patience=0.0) is False
     assert living(pids) == set(ROLES)
 
 
-def test_who_is_gone_has_no_family(tmp_path: Path) -> None:
+def test_who_is_gone_has_no_engines(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait(20)
     assert engine_process.engines(run, process.pid) == []
-    assert engine_process.family(run, process.pid) == {process.pid}
     run.lock.write_text(json.dumps({"pid": process.pid}))
-    assert launch.kill(run, patience=0.0) is False
+    assert engine_process.kill(run, patience=0.0) is False

@@ -89,8 +89,8 @@ def test_modules_of_the_working_folder_are_not_taken_for_pythons_or_ours(shadowe
 
 
 def test_an_engine_finds_ours_before_any_other() -> None:
-    from crdnd_tui.core import launch
+    from crdnd_tui.core import engine_process
     from engine.runtime import torchrun
 
-    for environment in (launch.environment(), torchrun.child_environment()):
+    for environment in (engine_process.environment(), torchrun.child_environment()):
         assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from crdnd_tui.cli import verify
-from crdnd_tui.core import launch, verifying
+from crdnd_tui.core import engine_process, verifying
 from engine.spec.errors import CrdndError, RunFolderError
 from engine.spec.rundir import RunDir
 
@@ -117,4 +117,4 @@ def test_ctrl_c_stops_the_engine_and_says_so(runs, engine, capsys, tmp_path, mon
 def test_the_engine_is_ours_whatever_lies_in_the_working_folder():
     command = verifying.verify_command(RunDir(Path("/some/run")), ("--quick",))
     assert command == [sys.executable, "-P", "-m", "engine.verify", "/some/run", "--quick"]
-    assert (launch.ROOT / "engine" / "verify" / "main.py").is_file()
+    assert (engine_process.ROOT / "engine" / "verify" / "main.py").is_file()

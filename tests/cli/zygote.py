@@ -13,7 +13,7 @@ from typing import Any
 
 from crdnd_tui.cli import compare, doctor, evaluate, preset, run, show  # noqa: F401  imported once for all
 from crdnd_tui.cli.app import main
-from crdnd_tui.core import launch
+from crdnd_tui.core import engine_process
 
 ENGINE = Path(__file__).parent / "fake_engine.py"
 SECONDS = 60  # after so long a command dies of SIGALRM
@@ -50,7 +50,7 @@ def become(request: dict[str, Any]) -> None:
 
 
 def serve() -> None:
-    launch.engine_command = lambda folder: [sys.executable, str(ENGINE), str(folder.path)]
+    engine_process.engine_command = lambda folder: [sys.executable, str(ENGINE), str(folder.path)]
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

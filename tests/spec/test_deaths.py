@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import launch, library
+from crdnd_tui.core import engine_process, library
 from engine.spec import deaths, status
 from engine.spec.deaths import Death
 from engine.spec.rundir import RunDir
@@ -123,10 +123,10 @@ def test_last_words_are_no_events_and_no_lists_of_modules(tmp_path: Path) -> Non
 
 def test_whoever_started_an_engine_writes_down_what_killed_it_once(tmp_path: Path) -> None:
     run = run_that(tmp_path, START)
-    process = launch.detached(
+    process = engine_process.detached(
         [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"], run.log
     )
-    assert launch.ended(run, process) == launch.ended(run, process) == -9
+    assert engine_process.ended(run, process) == engine_process.ended(run, process) == -9
     assert run.log.read_text().count(f"engine {process.pid} died of SIGKILL") == 1
     assert library.death_of(run) == Death("SIGKILL")
     deaths.log_death(run, 1, 3)  # an exit code of its own
@@ -144,8 +144,8 @@ def test_a_process_that_got_the_number_of_an_earlier_one_has_a_death_of_its_own(
     run = run_that(tmp_path, START)
     for end, code in (("SIGKILL", -9), ("SIGTERM", -15)):
         words = f"import os, signal; os.kill(os.getpid(), signal.{end})"
-        process = launch.detached([sys.executable, "-c", words], run.log)
+        process = engine_process.detached([sys.executable, "-c", words], run.log)
         assert process.wait() == code
         process.pid = 12345  # numbers come again
-        assert launch.ended(run, process) == code
+        assert engine_process.ended(run, process) == code
     assert run.log.read_text().count("engine 12345 died of") == 2

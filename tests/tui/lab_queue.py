@@ -27,13 +27,13 @@ name = "natural"
 DRIVER = f"""
 import sys, json, os
 from pathlib import Path
-from crdnd_tui.core import launch
+from crdnd_tui.core import engine_process
 from crdnd_tui.queue import worker
 def engine(run):
     plan = run.path / "fake.json"
     os.environ["FAKE_ENGINE"] = plan.read_text() if plan.exists() else "{{}}"
     return [sys.executable, {str(ENGINE)!r}, str(run.path)]
-launch.engine_command = engine
+engine_process.engine_command = engine
 worker.work(Path(sys.argv[1]), lambda words: print(words, flush=True), poll=0.05, idle=float(sys.argv[2]))
 """
 
@@ -79,12 +79,12 @@ def runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "runs"
     folder.mkdir()
     yield folder
-    from crdnd_tui.core import launch
+    from crdnd_tui.core import engine_process
 
     for process, _ in worker._workers.values():
         process.kill()
         process.wait(10)
     worker._workers.clear()
     for path in folder.iterdir():
-        launch.kill(RunDir(path), patience=0.0)
+        engine_process.kill(RunDir(path), patience=0.0)
     os.environ.pop("FAKE_ENGINE", None)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import engine_process, launch, library, run_reader
+from crdnd_tui.core import engine_process, library, run_reader
 from crdnd_tui.core.session import Session
 from crdnd_tui.tui.demo import recording
 from crdnd_tui.tui.demo import replay as demo
@@ -126,7 +126,7 @@ def test_no_result_is_told_of_before_its_file_is_there(session):
 def test_the_stop_file_stops_it_as_an_engine(session):
     with demonstration(session, 0.5) as (shown, playing):
         run = RunDir(shown.runs / playing)
-        launch.ask_to_stop(run)
+        engine_process.ask_to_stop(run)
         wait_until(lambda: rows(shown)[playing].state == "stopped" and not engine_process.alive(run))
         state = run_reader.load(run)
         assert (state.phase, state.reason) == ("stopped", "stop file")
@@ -137,7 +137,7 @@ def test_killing_it_does_not_kill_the_terminal(session):
         run = RunDir(shown.runs / playing)
         assert json.loads(run.lock.read_bytes())["pid"] == os.getpid()
         assert engine_process.alive(run) and engine_process.holder(run) is None
-        assert launch.kill(run, patience=0.0) is False
+        assert engine_process.kill(run, patience=0.0) is False
         assert engine_process.alive(run)
 
 

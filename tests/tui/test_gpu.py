@@ -67,14 +67,3 @@ def test_cuda_counts_the_cards_that_are_visible_and_names_them_anew(driver, monk
         if said is not None:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
         assert [card and card.index for card in gpu.visible()] == numbers
-
-
-def test_what_processes_hold_of_a_card_or_nothing_where_the_driver_does_not_say(driver):
-    fake = driver(FakeNvml(("NVIDIA H200", 0, GIB, 0), processes={0: [(17, GIB), (18, None)]}))
-    assert gpu.held(0) == {17: GIB, 18: 0}
-    fake.processes = {0: "refused"}
-    assert gpu.held(0) == {}
-    fake.there = False
-    assert gpu.held(0) == {}
-    driver(FakeNvml(there=False))
-    assert gpu.held(0) == {}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from crdnd_tui.core import launch
+from crdnd_tui.core import engine_process
 from crdnd_tui.tui.dialogs.question import Question
 from crdnd_tui.tui.widgets.chart import Chart
 from crdnd_tui.tui.widgets.status_line import Notice
@@ -174,8 +174,8 @@ def test_a_paused_view_stands_still(training):
 
 def test_stopping_asks_and_a_second_time_kills(training, monkeypatch):
     killed = []
-    monkeypatch.setattr(launch, "kill", lambda run, **_: killed.append(run.id) or True)
-    monkeypatch.setattr(launch, "kill_teacher", lambda *_: False)
+    monkeypatch.setattr(engine_process, "kill", lambda run, **_: killed.append(run.id) or True)
+    monkeypatch.setattr(engine_process, "kill_teacher", lambda *_: False)
 
     async def story(app, pilot):
         await pilot.press("ctrl+s")

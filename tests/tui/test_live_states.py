@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from crdnd_tui.core import launch
+from crdnd_tui.core import engine_process
 from crdnd_tui.tui.widgets.status_line import Notice
 from tests.tui.live_runs import (
     CRDND,
@@ -97,7 +97,7 @@ def test_a_run_that_failed_says_why_and_resumes(tmp_path, monkeypatch):
         def poll(self):
             return None
 
-    monkeypatch.setattr(launch, "start", lambda folder: started.append(folder.id) or Engine())
+    monkeypatch.setattr(engine_process, "start", lambda folder: started.append(folder.id) or Engine())
 
     async def story(app, pilot):
         shown = words_of(app, "fate")

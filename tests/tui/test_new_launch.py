@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import pytest
 from textual.widgets import Input, Static
 
-from crdnd_tui.core import launch, presets
+from crdnd_tui.core import engine_process, presets
 from crdnd_tui.queue import actions
 from crdnd_tui.tui.dialogs.question import Ask, Question
 from crdnd_tui.tui.screens.new import screen as new
@@ -32,7 +32,7 @@ def runs(tmp_path, monkeypatch):
 
 @pytest.fixture
 def fake_engine(monkeypatch):
-    monkeypatch.setattr(launch, "engine_command", lambda run: [sys.executable, str(FAKE), str(run.path)])
+    monkeypatch.setattr(engine_process, "engine_command", lambda run: [sys.executable, str(FAKE), str(run.path)])
     monkeypatch.setenv("FAKE_ENGINE", json.dumps({"epochs": 1, "step_seconds": 0.0}))
 
 
@@ -186,14 +186,14 @@ def test_a_launch_makes_one_run_and_goes_to_it(runs, fake_engine):
         await pilot.press("2")
         await rest(pilot)
         assert f"equal run  {run.name}" in words(screen, "#estimate")
-        launch.kill(RunDir(run), patience=0.0)
+        engine_process.kill(RunDir(run), patience=0.0)
 
     story(runs, steps)
 
 
 def test_an_engine_that_dies_at_once_is_told_with_its_last_words(runs, monkeypatch):
     program = "import sys; print('no teacher here', file=sys.stderr); sys.exit(2)"
-    monkeypatch.setattr(launch, "engine_command", lambda run: [sys.executable, "-c", program])
+    monkeypatch.setattr(engine_process, "engine_command", lambda run: [sys.executable, "-c", program])
 
     async def steps(screen, pilot):
         await pilot.press("ctrl+s")
@@ -220,7 +220,7 @@ def test_several_nodes_must_meet_and_what_to_type_on_the_others_is_told(runs, fa
         (run,) = [path for path in runs.iterdir() if not path.name.startswith(".")]
         said = [notification.message for notification in pilot.app._notifications]
         assert f"On each of the other 2 nodes: crdnd join {run.name} --runs {runs}" in said
-        launch.kill(RunDir(run), patience=0.0)
+        engine_process.kill(RunDir(run), patience=0.0)
 
     story(runs, steps)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from crdnd_tui.core import launch, notes, run_actions
+from crdnd_tui.core import engine_process, notes, run_actions
 from crdnd_tui.core.notes import Notes
 from crdnd_tui.tui.dialogs.question import Ask, Question
 from engine.spec import toml
@@ -46,7 +46,7 @@ def test_tags_and_notes(runs: Path) -> None:
 
 def test_stop_and_kill_ask_first(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killed = []
-    monkeypatch.setattr(launch, "kill", lambda run: bool(killed.append(run.id)) or True)
+    monkeypatch.setattr(engine_process, "kill", lambda run: bool(killed.append(run.id)) or True)
     with living(runs) as run:
 
         async def story(app, pilot):
@@ -70,7 +70,7 @@ def test_stop_and_kill_ask_first(runs: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_run_that_is_done_is_neither_stopped_nor_resumed(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
-    monkeypatch.setattr(launch, "start", started.append)
+    monkeypatch.setattr(engine_process, "start", started.append)
 
     async def story(app, pilot):
         await ready(app, pilot, CRDND)
@@ -85,8 +85,8 @@ def test_a_run_that_is_done_is_neither_stopped_nor_resumed(runs: Path, monkeypat
 
 def test_resume(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started, codes = [], [None, 2]
-    monkeypatch.setattr(launch, "start", lambda run: started.append(run.id))
-    monkeypatch.setattr(launch, "wait_started", lambda run, process: codes.pop(0))
+    monkeypatch.setattr(engine_process, "start", lambda run: started.append(run.id))
+    monkeypatch.setattr(engine_process, "wait_started", lambda run, process: codes.pop(0))
     failed = next(path.name for path in runs.iterdir() if "s7" in path.name)
 
     async def story(app, pilot):

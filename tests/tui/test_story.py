@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import engine_process, launch
+from crdnd_tui.core import engine_process
 from crdnd_tui.queue import devices, worker
 from crdnd_tui.queue.tickets import Queue
 from engine.spec import toml
@@ -20,9 +20,9 @@ ENGINE = Path(__file__).parent / "replaying_engine.py"
 WORKER = f"""
 import sys
 from pathlib import Path
-from crdnd_tui.core import launch
+from crdnd_tui.core import engine_process
 from crdnd_tui.queue import worker
-launch.engine_command = lambda run: [sys.executable, {str(ENGINE)!r}, str(run.path)]
+engine_process.engine_command = lambda run: [sys.executable, {str(ENGINE)!r}, str(run.path)]
 worker.work(Path(sys.argv[1]), lambda words: print(words, flush=True), poll=0.05, idle=0.5)
 """
 PATIENCE = 15.0  # seconds
@@ -33,7 +33,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Where runs will lie; engines and workers that are left at the end are ended."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(devices, "default_device", lambda: "cpu")
-    monkeypatch.setattr(launch, "engine_command", lambda run: [sys.executable, str(ENGINE), str(run.path)])
+    monkeypatch.setattr(engine_process, "engine_command", lambda run: [sys.executable, str(ENGINE), str(run.path)])
     monkeypatch.setattr(worker, "worker_command", lambda runs: [sys.executable, "-c", WORKER, str(runs)])
     folder = tmp_path / "runs"
     yield folder
@@ -44,7 +44,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         process.wait(10)
     worker._workers.clear()
     for path in folder.glob("2*"):
-        launch.kill(RunDir(path), patience=0.0)
+        engine_process.kill(RunDir(path), patience=0.0)
 
 
 def text(app) -> str:

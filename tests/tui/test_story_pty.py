@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import launch
+from crdnd_tui.core import engine_process
 from crdnd_tui.queue import worker
 from crdnd_tui.queue.tickets import Queue
 from engine.spec.rundir import RunDir
@@ -33,7 +33,7 @@ def home(tmp_path: Path):
     if worker.alive(runs):
         os.kill(int((runs / ".queue" / "worker.lock").read_text()), signal.SIGTERM)
     for path in runs.glob("2*"):
-        launch.kill(RunDir(path), patience=0.0)
+        engine_process.kill(RunDir(path), patience=0.0)
 
 
 def row(lab: Terminal, key: str, direction: str = "down") -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from crdnd_tui.core import engine_process, launch
+from crdnd_tui.core import engine_process
 from crdnd_tui.queue import actions, devices, worker
 from crdnd_tui.queue.snapshot import SnapshotReader
 from crdnd_tui.queue.tickets import Queue
@@ -80,7 +80,7 @@ def test_a_stopped_run_does_not_stop_the_queue_and_can_be_retried(runs: Path) ->
     until(first.events.exists)
     with pytest.raises(RunFolderError, match="is at work"):
         actions.cancel(runs, "first1")
-    launch.ask_to_stop(first)
+    engine_process.ask_to_stop(first)
     until(lambda: states(runs) == {"first1": "stopped", "second1": "done"})
     assert ticket(runs, "first1").note == "stop file"
     (first.path / "fake.json").write_text(json.dumps({"epochs": 1}))
@@ -138,7 +138,7 @@ def test_a_killed_worker_loses_nothing(runs: Path) -> None:
     assert states(runs) == {"long1": "running", "short1": "waiting"}
     os.kill(pid_of(runs), signal.SIGKILL)
     until(lambda: not worker.alive(runs))
-    launch.ask_to_stop(long)
+    engine_process.ask_to_stop(long)
     until(lambda: not engine_process.alive(long))  # while no worker looks
     worker.wake(runs)
     until(lambda: states(runs) == {"long1": "stopped", "short1": "done"})
@@ -184,7 +184,7 @@ def test_a_run_that_was_started_by_hand_occupies_the_device(runs: Path) -> None:
     Queue(runs).set_at_once(2)
     until(lambda: states(runs)["here1"] == "done")
     assert engine_process.alive(hand)
-    launch.ask_to_stop(hand)
+    engine_process.ask_to_stop(hand)
     process.wait(20)
 
 
@@ -212,7 +212,7 @@ def test_a_waiting_run_that_is_started_by_hand_is_followed(runs: Path) -> None:
     process = by_hand(run)
     worker.wake(runs)
     until(lambda: ticket(runs, "hand1").pid == process.pid)
-    launch.ask_to_stop(run)
+    engine_process.ask_to_stop(run)
     process.wait(20)
     until(lambda: states(runs) == {"hand1": "stopped"})
 
@@ -222,7 +222,7 @@ def test_an_engine_at_work_cannot_be_queued(runs: Path) -> None:
     process = by_hand(run)
     with pytest.raises(RunFolderError, match="at work"):
         actions.enqueue(run)
-    launch.ask_to_stop(run)
+    engine_process.ask_to_stop(run)
     process.wait(20)
 
 
@@ -238,7 +238,7 @@ def test_an_engine_on_another_machine_occupies_nothing_here(runs: Path) -> None:
     process = by_hand(far)
     until(far.status.exists)
     assert devices.living_jobs(runs) == [devices.EngineJob("far1", "cpu", process.pid)]
-    launch.ask_to_stop(far)
+    engine_process.ask_to_stop(far)
     process.wait(20)
     status = json.loads(far.status.read_bytes())
     far.status.write_text(json.dumps(status | {"host": "elsewhere"}))

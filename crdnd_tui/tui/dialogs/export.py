@@ -24,7 +24,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from crdnd_tui.core import launch
+from crdnd_tui.core import engine_process
 from crdnd_tui.core.text import display
 from crdnd_tui.write.formats import FORMATS, Format
 from crdnd_tui.write.ordering import Order, target
@@ -131,7 +131,7 @@ class Export(ModalScreen[None]):
 
     @work(group="export")
     async def _export(self, order: Order) -> None:
-        path = os.pathsep.join(filter(None, [str(launch.ROOT), os.environ.get("PYTHONPATH", "")]))
+        path = os.pathsep.join(filter(None, [str(engine_process.ROOT), os.environ.get("PYTHONPATH", "")]))
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", "crdnd_tui", *order.words,

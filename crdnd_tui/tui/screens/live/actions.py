@@ -4,7 +4,7 @@ import subprocess
 
 from textual import work
 
-from crdnd_tui.core import launch, run_actions
+from crdnd_tui.core import engine_process, run_actions
 from crdnd_tui.core.text import display
 from crdnd_tui.tui.dialogs.question import Question
 from crdnd_tui.tui.monitor.tracking import Look
@@ -86,7 +86,7 @@ class RunActions(LabScreen):
     @work(thread=True, group="signals")
     def _ask_to_stop(self, folder: RunDir) -> None:
         try:
-            launch.ask_to_stop(folder)
+            engine_process.ask_to_stop(folder)
         except OSError as error:
             self.app.call_from_thread(self._say, f"it cannot be asked: {error.strerror}", bad=True)
             return
@@ -111,10 +111,10 @@ class RunActions(LabScreen):
     @work(thread=True, group="signals")
     def _kill(self, folder: RunDir, look: Look) -> None:
         try:
-            launch.ask_to_stop(folder)
-            gone = launch.kill(folder)
+            engine_process.ask_to_stop(folder)
+            gone = engine_process.kill(folder)
             if gone:
-                launch.kill_teacher(folder, look.state)
+                engine_process.kill_teacher(folder, look.state)
         except OSError as error:
             self.app.call_from_thread(self._say, f"it cannot be killed: {error.strerror}", bad=True)
             return
@@ -144,7 +144,7 @@ class RunActions(LabScreen):
     @work(thread=True, group="signals")
     def _start(self, folder: RunDir) -> None:
         try:
-            engine = launch.start(folder)
+            engine = engine_process.start(folder)
         except (RunFolderError, OSError) as error:
             self.app.call_from_thread(self._say, str(error), bad=True)
             return

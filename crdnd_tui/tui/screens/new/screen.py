@@ -14,9 +14,8 @@ from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from crdnd_tui.core import cost_summary, presets, starting
-from crdnd_tui.core.crews import invitation
-from crdnd_tui.core.starting import Start
+from crdnd_tui.core import cost_summary, launch, presets
+from crdnd_tui.core.launch import Start, invitation
 from crdnd_tui.core.text import display
 from crdnd_tui.queue import actions
 from crdnd_tui.queue.tickets import Queue
@@ -134,8 +133,8 @@ class NewScreen(Desk):
     async def _launch(self, editing: Editing, config: RunConfig) -> None:
         self._note("starting\u2026")
         try:
-            where = starting.machine(self.session, editing.machine)
-            start = await asyncio.to_thread(starting.begin, config, editing.draft.text, where)
+            where = launch.machine(self.session, editing.machine)
+            start = await asyncio.to_thread(launch.begin, config, editing.draft.text, where)
         except ConfigError as error:
             start = Start(words=error.problems)
         finally:
@@ -156,9 +155,9 @@ class NewScreen(Desk):
     @work(group="launch")
     async def _enqueue(self, editing: Editing, config: RunConfig) -> None:
         try:
-            where = starting.machine(self.session, editing.machine)
+            where = launch.machine(self.session, editing.machine)
             await asyncio.to_thread(Queue(where.runs_folder).check)
-            start = await asyncio.to_thread(starting.create, config, editing.draft.text, where)
+            start = await asyncio.to_thread(launch.create, config, editing.draft.text, where)
             if start.run is not None:
                 await asyncio.to_thread(actions.enqueue, start.run)
         except (CrdndError, OSError) as error:

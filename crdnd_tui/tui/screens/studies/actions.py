@@ -92,7 +92,7 @@ class StudyActions(LabScreen):
 
     def _launch(self, progress: Progress, *, failed: bool = False, stops: bool | None = None) -> str:
         """In a thread. `failed`: only what failed, once more; `stops`: hold the rest when a run fails."""
-        from crdnd_tui.core.starting import machine  # noqa: PLC0415  only a start needs it
+        from crdnd_tui.core.launch import machine  # noqa: PLC0415  only a start needs it
         from crdnd_tui.study import conduct  # noqa: PLC0415
 
         study = progress.study
