@@ -9,7 +9,7 @@ from pydantic_core import CoreSchema, core_schema
 
 
 class Spec(BaseModel):
-    """A value read from a preset. It checks itself and does nothing else."""
+    """A frozen value read from a file: strictly typed, without unknown keys, without infinite numbers."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -75,7 +75,7 @@ class Pixels(float):
 
 
 def _short(value: object) -> str:
-    """As the preset has it, cut short; an integer may have more digits than Python writes out."""
+    """Return the value's repr, cut short; an integer may have more digits than Python writes out."""
     if isinstance(value, int) and value.bit_length() > 64:
         return "so large a number"
     return repr(value)[:60]

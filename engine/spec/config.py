@@ -61,7 +61,7 @@ class PresetTeacher(_Teacher):
 
 
 def _source(value: Any) -> str | None:  # noqa: ANN401  pydantic hands over whatever the file holds
-    """The one key that says where the teacher comes from."""
+    """Return the one source that a teacher's table names; None for none or several."""
     if isinstance(value, dict):
         named = [source for source in SOURCES if source in value]
         return named[0] if len(named) == 1 else None
@@ -83,7 +83,7 @@ TeacherSpec = Annotated[
 
 class _Config(Spec):
     def to_table(self) -> dict[str, Any]:
-        """Plain TOML values with every default written out."""
+        """Return plain TOML values with every default written out."""
         table: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
         return table
 
@@ -164,7 +164,7 @@ class JudgeConfig(_Config):
 
 
 def name_protocol(table: dict[str, Any]) -> None:
-    """A config that was written before protocols had names, with every default, means the last iterate."""
+    """Set the protocol of a config that was written before protocols had names: the last iterate. In place."""
     teacher = table.get("teacher")
     for holder in (table, teacher.get("config") if isinstance(teacher, dict) else None):
         selection = holder.get("selection") if isinstance(holder, dict) else None
@@ -173,7 +173,7 @@ def name_protocol(table: dict[str, Any]) -> None:
 
 
 def _nameless(table: dict[str, Any]) -> dict[str, Any]:
-    """Without the words that change nothing: names, where the teacher's preset lay, the protocol that all runs had."""
+    """Drop what changes no number: names, the path of the teacher's preset, the protocol that all runs had."""
     kept = {key: value for key, value in table.items() if key != "name"}
     for judged in ("selection", "evaluation"):
         if kept.get(judged, {}).get("protocol") == "last_iterate":
@@ -188,9 +188,9 @@ def _nameless(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unscaled(attack: dict[str, Any]) -> dict[str, Any]:
-    """Scales that nobody chose are the engine's, as AutoAttack's version is: told by each record, not by the hash.
+    """Replace default scales by the former ones: they belong to the engine, as AutoAttack's version does.
 
-    So runs are found, and teachers not trained again, whose config was written when the engine chose others.
+    So the hash of a config that was written when the engine had other defaults stays what it was.
     """
     if attack.get("relative_scales") != list(RELATIVE_SCALES) or "scales" in attack:
         return attack

@@ -59,12 +59,12 @@ class Death:
 
     @property
     def native(self) -> bool:
-        """Whether code of a library crashed, rather than somebody killing the engine."""
+        """Return whether native code crashed, rather than somebody killing the engine."""
         return self.name in _FATAL.values()
 
     @property
     def text(self) -> str:
-        """That it died, and of what."""
+        """Say in one sentence that it died, and of what."""
         again = f", {AGAIN}" if self.repeated else ""
         if self.after_end:
             return f"the engine crashed after its last word ({cause_of(self.name)}): its numbers are suspect"
@@ -73,7 +73,7 @@ class Death:
         return f"the engine died of {cause_of(self.name)}{again}"
 
     def advice(self, run: str, machine: bytes | None) -> str:
-        """What to do now; nothing that was tried already, as its machine.json says. `run`: as a command takes it."""
+        """Say what to do now, but nothing that its machine.json says was tried; `run` is an id as commands take it."""
         resume = f"`crdnd resume {run}"
         if self.after_end:
             return f"`crdnd verify {run}` computes them again; begin the run anew if they do not hold."
@@ -95,7 +95,7 @@ class Death:
 
 
 def signal_name(code: int) -> str:
-    """Of the signal that a process's exit code -N names; `signal N` for one without a name."""
+    """Return the name of the signal N of an exit code -N; `signal N` for one without a name."""
     try:
         return signal.Signals(-code).name
     except ValueError:
@@ -103,7 +103,7 @@ def signal_name(code: int) -> str:
 
 
 def cause_of(of: str | int) -> str:
-    """The signal, by its name or by a process's exit code, and what it most likely means."""
+    """Describe a signal, given by name or by a process's exit code, and what it most likely means."""
     name = signal_name(of) if isinstance(of, int) else of
     return f"{name} ({CAUSES[name]})" if name in CAUSES else name or "an unknown cause"
 
@@ -124,7 +124,7 @@ def log_death(run: RunDir, pid: int, code: int) -> None:
 
 
 def last_death(log: bytes, *, alive: bool = False) -> Death | None:
-    """How the last engine died, by the end of engine.log; None when it lives, or ended by its own word."""
+    """Read how the last engine died from the end of engine.log; None when it lives, or said how it ended."""
     deaths, open_, finished = list[tuple[str, int]](), False, False  # names, and numbers of processes where known
     seen = set[bytes]()
     for found in _LINE.finditer(log):
@@ -156,12 +156,12 @@ def last_death(log: bytes, *, alive: bool = False) -> Death | None:
 
 
 def end_in_death(lines: Sequence[str]) -> bool:
-    """Whether the last lines of a log name a death, with nothing said after it."""
+    """Return whether the last lines of a log name a death, with nothing said after it."""
     return " CRITICAL engine " in lines[-1] or any(line.startswith("Fatal Python error: ") for line in lines)
 
 
 def readable(lines: Iterable[str]) -> list[str]:
-    """Lines of a log that tell a person something: no events, no lists of modules, of a crash the innermost frames."""
+    """Keep the lines of a log that tell a person something: no events, no lists of modules, few frames of a crash."""
     found, crash, frames = list[str](), False, 0
     for line in lines:
         frame = line.startswith("  File ")

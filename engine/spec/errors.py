@@ -42,7 +42,7 @@ class DivergedError(CrdndError):
 
 
 def brief(error: BaseException, most: int = 200) -> str:
-    """What an error says, in one line of at most so many characters."""
+    """Shorten an error's message to one line of at most so many characters."""
     return " ".join(str(error).split())[:most]
 
 

@@ -1,4 +1,4 @@
-"""What a validation error means to the person who wrote the preset: file, line, key, what is allowed."""
+"""Explain validation errors to the person who wrote the preset: file, line, key, what is allowed."""
 
 import re
 import typing
@@ -47,7 +47,7 @@ _HEXADECIMAL = re.compile(r"\^\(\[0-9a-f\]\{(\d+)\}\)\?\$")
 
 
 def explain(error: ValidationError, kind: type[Spec], origins: Origins) -> list[str]:
-    """One line for each mistake: file and line of its key, the key, what is wrong."""
+    """Return one line for each mistake: file and line of its key, the key, what is wrong."""
     problems: list[str] = []
     for detail in error.errors():
         path, specs = _walk(detail["loc"], kind)
@@ -60,7 +60,7 @@ def explain(error: ValidationError, kind: type[Spec], origins: Origins) -> list[
 
 
 def in_file_order(problems: list[str]) -> list[str]:
-    """Sorted by file and line; what has no line stays last, in the order found."""
+    """Sort by file and line; what has no line stays last, in the order found."""
 
     def place(problem: str) -> tuple[str, int]:
         match = re.match(r"(.*?):(\d+):", problem)
@@ -70,7 +70,7 @@ def in_file_order(problems: list[str]) -> list[str]:
 
 
 def _walk(loc: tuple[str | int, ...], kind: type[Spec]) -> tuple[Path, list[type[Spec]]]:
-    """The key path without the tags of pydantic's unions, and the specs that may stand at its parent."""
+    """Return the key path without the tags of pydantic's unions, and the specs that may stand at its parent."""
     path: list[str | int] = []
     parents, specs = [kind], [kind]
     for part in loc:
@@ -88,20 +88,20 @@ def _walk(loc: tuple[str | int, ...], kind: type[Spec]) -> tuple[Path, list[type
 
 
 def _specs(annotation: object) -> list[type[Spec]]:
-    """The specs that an annotation names, whatever Annotated, unions and arrays surround them."""
+    """Return the specs that an annotation names, inside Annotated, unions and arrays."""
     if isinstance(annotation, type) and issubclass(annotation, Spec):
         return [annotation]
     return [spec for part in typing.get_args(annotation) for spec in _specs(part)]
 
 
 def _tags(spec: type[Spec]) -> list[str]:
-    """By which a union of kinds tells this one: its name, or the source of a teacher."""
+    """Return the tags of this kind in a union: its name, or the sources of a teacher."""
     fields = spec.model_fields
     return [str(fields["name"].default)] if "name" in fields else [source for source in SOURCES if source in fields]
 
 
 def message(detail: ErrorDetails, parents: Sequence[type[Spec]] = ()) -> str:
-    """One mistake in plain words. `parents` are the specs whose keys might have been meant."""
+    """Say one mistake in plain words; `parents` are the specs whose keys might have been meant."""
     given, context = detail["input"], detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
@@ -140,7 +140,7 @@ def _number(limit: object) -> str:
 
 
 def _pattern(pattern: str, given: object) -> str:
-    """What a regular expression asks for; the few that the spec uses, and any other as it is."""
+    """Say what a regular expression asks for: the few that the spec uses, any other as it is."""
     if words := _ONE_OF.fullmatch(pattern):
         *most, last = words[1].split("|")
         numbered = f" ({last}:0 for one of several)" if words[2] else ""
@@ -154,12 +154,12 @@ def _pattern(pattern: str, given: object) -> str:
 
 
 def _shown(given: object) -> str:
-    """The value, cut short; an integer may have more digits than Python writes out."""
+    """Return the value's repr, cut short; an integer may have more digits than Python writes out."""
     if isinstance(given, int) and given.bit_length() > 200:
         return "a number of so many digits"
     return f"{given!r:.60}"
 
 
 def _printable(key: str) -> str:
-    """A key may hold anything between quotes; a terminal is shown none of it raw, and never two lines."""
+    """Escape a key, which may hold anything between quotes, to one printable line."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in key)[:200]

@@ -1,4 +1,4 @@
-"""The one way to read and write small files of run and data folders: read without trust, written whole or not at all.
+"""Read and write the small files of run and data folders: read without trust, written whole or not at all.
 
 Read: regular files only, no links, no holes without end, no more than a cap; and whatever a parser raises at hostile
 content is one kind of error. Written: beside the target, synced, then renamed over it, never through a link.
@@ -32,11 +32,11 @@ T = TypeVar("T")
 
 
 class MalformedError(ValueError):
-    """The content of a file is not what it should be; one line says why."""
+    """The content of a file is not what it should be; the message is one line."""
 
 
 def open_regular(path: Path | str) -> int | None:
-    """A descriptor to read from; None when there is no such file, or it is a link, a pipe, a device or a hole."""
+    """Open a file to read; None when there is no such file, or it is a link, a pipe, a device or a hole."""
     try:
         return _opened(path)
     except (OSError, ValueError):  # ValueError: a name with a zero byte
@@ -44,7 +44,7 @@ def open_regular(path: Path | str) -> int | None:
 
 
 def read(path: Path | str, cap: int = CONFIG_CAP) -> bytes | None:
-    """The whole file; None when it cannot be read or is larger than `cap`."""
+    """Read the whole file; None when it cannot be read or is larger than `cap`."""
     try:
         return content_of(path, cap)
     except (OSError, ValueError):
@@ -52,7 +52,7 @@ def read(path: Path | str, cap: int = CONFIG_CAP) -> bytes | None:
 
 
 def content_of(path: Path | str, cap: int = CONFIG_CAP) -> bytes:
-    """The whole file; OSError when it is absent, a link, no regular file, sparse, larger than `cap`, or unreadable."""
+    """Read the whole file; OSError when it is absent, a link, not regular, sparse, larger than `cap`, unreadable."""
     descriptor = _opened(path)
     try:
         return _whole(descriptor, path, cap)
@@ -61,7 +61,7 @@ def content_of(path: Path | str, cap: int = CONFIG_CAP) -> bytes:
 
 
 def parsed(content: bytes, decode: Callable[[bytes], T]) -> T:
-    """What `decode` makes of a file's content; MalformedError for all that it raises at content which is none."""
+    """Decode a file's content; MalformedError for whatever `decode` raises at malformed content."""
     try:
         return decode(content)
     except _HOSTILE as error:
@@ -71,7 +71,7 @@ def parsed(content: bytes, decode: Callable[[bytes], T]) -> T:
 
 
 def decoded(path: Path | str, decode: Callable[[bytes], T], cap: int = CONFIG_CAP) -> T | None:
-    """What `decode` makes of a file; None when the file cannot be read, or is malformed."""
+    """Read and decode a file; None when it cannot be read, or is malformed."""
     content = read(path, cap)
     if content is None:
         return None
@@ -82,12 +82,12 @@ def decoded(path: Path | str, decode: Callable[[bytes], T], cap: int = CONFIG_CA
 
 
 def json_table(content: bytes) -> dict[str, Any]:
-    """The object that JSON text holds; MalformedError when it holds another value, or is no JSON."""
+    """Parse a JSON object; MalformedError when it is another value, or no JSON."""
     return parsed(content, lambda text: _as_table(json.loads(text.decode("utf-8"))))
 
 
 def toml_table(content: bytes) -> dict[str, Any]:
-    """The table that TOML text holds; MalformedError when it is none, or has a whole number of more than 64 bits."""
+    """Parse TOML; MalformedError when it is none, or has a whole number of more than 64 bits."""
     from engine.spec import toml_text  # noqa: PLC0415  the first paint waits for it only where there is something to read
 
     found = parsed(content, lambda text: toml_text.parse(toml_text.decoded(text)))
@@ -97,12 +97,12 @@ def toml_table(content: bytes) -> dict[str, Any]:
 
 
 def read_table(path: Path | str) -> dict[str, Any]:
-    """The object of a JSON file; empty when it cannot be read, is malformed, or holds something else."""
+    """Read the object of a JSON file; empty when it cannot be read, is malformed, or holds something else."""
     return decoded(path, json_table) or {}
 
 
 def absolute(said: Path | str) -> Path:
-    """A folder that somebody named, from `/` on; ConfigError where no path is meant: nobody's home, a zero byte."""
+    """Resolve a folder that a user named; ConfigError for what is no path: the home of no user, a zero byte."""
     try:
         return Path(said).expanduser().resolve()
     except (RuntimeError, ValueError) as error:
@@ -110,18 +110,18 @@ def absolute(said: Path | str) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """Of a file of any size, wherever links lead. OSError when it cannot be read."""
+    """Hash a file of any size, following links; OSError when it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tail(path: Path | str, cap: int = 1 << 14) -> bytes:
-    """The last bytes of a file; empty when it cannot be read."""
+    """Read the last bytes of a file; empty when it cannot be read."""
     return (ends(path, 0, cap) or [b""])[-1]
 
 
 def ends(path: Path | str, head: int, end: int) -> list[bytes]:
-    """The first and the last bytes of a file, or all of it in one piece; nothing when it cannot be read."""
+    """Read the first and the last bytes of a file, or all of it in one piece; nothing when it cannot be read."""
     descriptor = open_regular(path)
     if descriptor is None:
         return []
@@ -137,7 +137,7 @@ def ends(path: Path | str, head: int, end: int) -> list[bytes]:
 
 
 def is_file(path: Path | str) -> bool:
-    """Whether a file lies there; False in a folder that may not be read, and for names that no file can have."""
+    """Return whether a file lies there; False in an unreadable folder, and for names that no file can have."""
     try:
         return os.path.isfile(path)  # noqa: PTH113  Path raises in such a folder on Python 3.11
     except ValueError:
@@ -145,12 +145,12 @@ def is_file(path: Path | str) -> bool:
 
 
 def is_regular(path: Path | str) -> bool:
-    """The same for a file that is no link."""
+    """Return whether a file that is no link lies there."""
     return is_file(path) and not os.path.islink(path)  # noqa: PTH114
 
 
 def is_folder(path: Path | str) -> bool:
-    """The same for a folder that is no link."""
+    """Return whether a folder that is no link lies there."""
     try:
         return os.path.isdir(path) and not os.path.islink(path)  # noqa: PTH112, PTH114
     except ValueError:
@@ -158,7 +158,7 @@ def is_folder(path: Path | str) -> bool:
 
 
 def open_log(path: Path, *, anew: bool = False, read: bool = False) -> int:
-    """A descriptor to append to, or to begin anew with, and to `read`; OSError unless it becomes a regular file.
+    """Open a log to append to, or to begin anew; OSError unless it becomes a regular file.
 
     A file that has other names, by hard links as backups are made of, is first replaced by a copy of its own.
     """
@@ -174,7 +174,7 @@ def open_log(path: Path, *, anew: bool = False, read: bool = False) -> int:
 
 
 def _made(path: Path, flags: int) -> int:
-    """A descriptor to write to a regular file, which is made where there is none."""
+    """Open a regular file to write, which is made where there is none."""
     try:
         descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
@@ -187,7 +187,7 @@ def _made(path: Path, flags: int) -> int:
 
 
 def refuse_links(path: Path) -> None:
-    """OSError, which names the link, when one stands anywhere on this absolute path.
+    """Raise OSError, which names the link, when one stands anywhere on this absolute path.
 
     Run and data folders are resolved before a name inside them is made: a link found then was put inside, and what
     is written, cut or deleted through it would lie elsewhere.
@@ -231,7 +231,7 @@ def touch(path: Path) -> None:
 
 
 def _opened(path: Path | str) -> int:
-    """A descriptor to read from; OSError, with words that a user understands, when it is no regular file."""
+    """Open a file to read; OSError, with words that a user understands, when it is no regular file."""
     try:
         descriptor = os.open(path, _READ)
     except OSError as error:
@@ -248,7 +248,7 @@ def _opened(path: Path | str) -> int:
 
 
 def _named(error: OSError, path: Path | str) -> OSError:
-    """The same error; that of a link says so."""
+    """Return the same error in words that a user understands: a link, a pipe, a socket."""
     if error.errno == errno.ELOOP:
         return OSError(errno.ELOOP, "it is a link, and links are not followed", str(path))
     if error.errno == errno.ENXIO:  # a pipe without a reader, a socket
@@ -271,7 +271,7 @@ def _whole(descriptor: int, path: Path | str, cap: int) -> bytes:
 
 
 def _is_sparse(descriptor: int, facts: os.stat_result) -> bool:
-    """By its blocks, and where they are few by its holes: some file systems count blocks late."""
+    """Decide by blocks, and where they are few by holes: some file systems count blocks late."""
     size = facts.st_size
     if size < _DENSE or facts.st_blocks * 512 * _SPARSE >= size:
         return False
@@ -327,13 +327,13 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def sync(file: int) -> None:
-    """Make what was written survive a power cut, where the file system can promise that."""
+    """Flush a file to the disk, where the file system can promise that."""
     with tolerate_unsupported():
         os.fsync(file)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in this folder survive a power cut."""
+    """Flush a folder's entries, and so renames in it, to the disk."""
     with tolerate_unsupported():
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -343,7 +343,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Room on the disk of this folder; None where the file system does not tell."""
+    """Return the free bytes of this folder's disk; None where the file system does not tell."""
     try:
         usage = shutil.disk_usage(folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""Run folders as a whole: making one, and finding those of an equal config."""
+"""Make a run folder, and find those of an equal config."""
 
 import hashlib
 import re
@@ -21,7 +21,7 @@ from engine.spec.toml import dump, read
 
 
 def create(config: RunConfig | JudgeConfig, preset_text: str, machine: Machine) -> RunDir:
-    """A new run folder, which appears complete or not at all; RunFolderError when it cannot be written."""
+    """Make a run folder, which appears complete or not at all; RunFolderError when it cannot be written."""
     folder = machine.runs_folder
     settled = machine.model_copy(update={"data": str(machine.data_folder), "runs": str(folder)})
     fresh = folder / f".new-{secrets.token_hex(8)}"
@@ -61,7 +61,7 @@ def new_id(config: RunConfig | JudgeConfig) -> str:
 
 
 def equal_runs(runs: Path, config: RunConfig) -> list[tuple[RunDir, Status | None]]:
-    """Runs of this very config, newest first. The hash in a status is only a hint: the config itself is compared."""
+    """Find the runs of this config, newest first. The hash in a status is a hint: the config itself is compared."""
     wanted = config.config_hash
     found: list[tuple[RunDir, Status | None]] = []
     for path in runs.glob("[a-z0-9]*"):
@@ -78,20 +78,20 @@ def equal_runs(runs: Path, config: RunConfig) -> list[tuple[RunDir, Status | Non
 
 
 def begun(run: RunDir, status: Status | None) -> float:
-    """Unix seconds of its creation, by its status or its id."""
+    """Return the unix seconds of a run's creation, from its status, else from its id."""
     return status.created if status is not None and status.created > 0 else dated(run.id)
 
 
 def finished_run(runs: Path, config: RunConfig) -> RunDir | None:
-    """The newest finished run of this config that has its weights."""
+    """Find the newest finished run of this config that has its weights."""
     done = [run for run, status in equal_runs(runs, config) if status is not None and status.phase == "done"]
     return next((run for run in done if all(files.is_regular(run.weights_of(name)) for name in ("best", "last"))), None)
 
 
 def is_done(run: RunDir, config: RunConfig | JudgeConfig) -> bool:
-    """Whether the run is finished. A status that says so is believed when nothing else in the folder contradicts it.
+    """Return whether the run is finished: its status says so, and nothing else in the folder contradicts it.
 
-    Damaged records and examples do: a run that goes on makes them anew.
+    Damaged records and examples contradict it: a resumed run makes them anew.
     """
     status = status_of(run)
     if status is None or status.phase != "done" or status.config_hash not in ("", config.config_hash):
@@ -107,7 +107,7 @@ def is_done(run: RunDir, config: RunConfig | JudgeConfig) -> bool:
 
 
 def _is_judged(run: RunDir) -> bool:
-    """Whether all that its evaluations left can be read, and examples have the pixels that their index names."""
+    """Return whether all records can be read, and examples have the pixels that their index names."""
     readers: dict[str, Callable[[bytes], object]] = {"gallery": gallery.decode, "suspect": decode_checks}
     for path in run.evaluation.glob("*/*.json"):
         record = files.decoded(path, readers.get(path.stem, outcomes.decode), files.RESULT_CAP)
@@ -121,12 +121,12 @@ def _is_judged(run: RunDir) -> bool:
 
 
 def status_of(run: RunDir) -> Status | None:
-    """The last status; None when there is none that can be read."""
+    """Read the last status; None when it cannot be read."""
     return files.decoded(run.status, status_file.decode)
 
 
 def machine_of(run: RunDir) -> Machine:
-    """Where the run is computed, where its folder lies now: the defaults where it does not tell; ConfigError."""
+    """Read where the run is computed, for where its folder lies now; defaults without a machine file. ConfigError."""
     try:
         return files.parsed(files.content_of(run.machine), machine_file.decode).beside(run.path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Kernel locks on files, and what stands in for them on a file system that has none: the process that was named.
+"""Kernel locks on files. On a file system without locks, the process that is named in the file stands for one.
 
 `flock` needs no right to write, so that a lock file of another user can be taken, too.
 """
@@ -29,7 +29,7 @@ class LocksMissingError(OSError):
 
 
 def open_lock(path: Path) -> int:
-    """A descriptor to lock, of a file that is made where there is none; not writable where it is another user's.
+    """Open a lock file, which is made where there is none; read-only where it is another user's.
 
     OSError when it cannot be made or opened, or is a link or no regular file.
     """
@@ -47,7 +47,7 @@ def open_lock(path: Path) -> int:
 
 
 def try_lock(file: int, *, shared: bool = False) -> bool:
-    """Whether the lock could be had at once; LocksMissingError where there are none."""
+    """Try to lock at once and return whether that worked; LocksMissingError on a file system without locks."""
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -60,7 +60,7 @@ def try_lock(file: int, *, shared: bool = False) -> bool:
 
 
 def acquire(file: int, *, shared: bool = False, patience: float = 0.0) -> bool:
-    """Whether the lock could be had within so many seconds; without locks, whether no living process signed it."""
+    """Lock within `patience` seconds, and return whether that worked; without locks: whether no owner lives."""
     end = time.monotonic() + patience
     while True:
         try:
@@ -73,7 +73,7 @@ def acquire(file: int, *, shared: bool = False, patience: float = 0.0) -> bool:
 
 
 def is_held(path: Path | str, *, shared: bool = True) -> bool:
-    """Whether a process holds the lock of this file; not `shared`: or shares it. False where it cannot be opened."""
+    """Return whether a process holds this lock (not `shared`: or shares it); False where it cannot be opened."""
     file = open_regular(path)
     if file is None:
         return False
@@ -86,7 +86,7 @@ def is_held(path: Path | str, *, shared: bool = True) -> bool:
 
 
 def supported(path: Path) -> bool:
-    """Whether the file system of this lock, which may be held, has any."""
+    """Return whether the file system of this lock, which may be held, has locks."""
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         try_lock(file, shared=True)
@@ -98,14 +98,14 @@ def supported(path: Path) -> bool:
 
 
 def wait(file: int) -> None:
-    """Until the lock is ours; at once where the file system has no locks."""
+    """Wait for the lock; return at once where the file system has no locks."""
     with tolerate_unsupported():
         fcntl.flock(file, fcntl.LOCK_EX)
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Alone with this lock, however long that takes; OSError when its file cannot be made or opened."""
+    """Hold this lock in a `with` block, however long it takes to get; OSError when its file cannot be opened."""
     file = open_lock(path)
     try:
         wait(file)
@@ -131,13 +131,13 @@ def hold(path: Path) -> None:
 
 
 def release(file: int) -> None:
-    """Let go of it while the file stays open."""
+    """Unlock while the file stays open."""
     with tolerate_unsupported():
         fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def write_owner(file: int, content: bytes) -> None:
-    """Write into a lock who holds it, unless it is another user's and may only be read; OSError for a hard link."""
+    """Write into a lock who owns it, unless it is another user's and may only be read; OSError for a hard link."""
     if os.fstat(file).st_nlink > 1:
         raise OSError(errno.EMLINK, "its lock has another name elsewhere (a hard link); remove the one here")
     if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
@@ -146,7 +146,7 @@ def write_owner(file: int, content: bytes) -> None:
 
 
 def owner_pid(content: bytes) -> int:
-    """The process that signed a lock, by its number, or by JSON with a `pid`; 0 when none did."""
+    """Read the owner's process id from a lock: a number, or JSON with a `pid`; 0 for anything else."""
     text = content.decode("ascii", "replace").strip()
     try:
         value = json.loads(text)
@@ -158,7 +158,7 @@ def owner_pid(content: bytes) -> int:
 
 
 def owner_lives(file: int) -> bool:
-    """Whether the process that signed it lives: another one, older than its signature."""
+    """Return whether the owner lives: another process than this, older than its signature."""
     import psutil  # noqa: PLC0415  needed on few file systems
 
     pid = owner_pid(os.pread(file, 4096, 0))

@@ -65,7 +65,7 @@ WIDE = 0.5  # radius at which every image may turn grey
 
 
 def radii(epsilon: float) -> list[float]:
-    """Of the sweep: doubled from epsilon on, the last is WIDE."""
+    """Return the radii of the sweep: doubled from epsilon on, the last is WIDE."""
     found = []
     while epsilon < WIDE:
         found.append(epsilon)
@@ -93,7 +93,7 @@ class SanityReport(Struct, frozen=True, kw_only=True):
 
     @property
     def done(self) -> int:
-        """How many checks were made."""
+        """Return how many checks were made."""
         return self.of - len(self.left_out)
 
 

@@ -1,4 +1,4 @@
-"""What an attack did to every image, as a record that is kept for ever, and the arithmetic on such records.
+"""What an attack did to every image, as a record that is kept, and the arithmetic on such records.
 
 One bit per image and attack: every table, interval and paired test is computed from these bits.
 """
@@ -51,7 +51,7 @@ class Interval(NamedTuple):
 
 
 def wilson(correct: int, n: int) -> Interval:
-    """95 % interval of a share (Wilson 1927); 0 of 100 gives [0, 3.70 %]. Nothing measured is [0, 1]."""
+    """Return the 95 % interval of a share (Wilson 1927): 0 of 100 gives [0, 3.70 %], 0 of 0 gives [0, 1]."""
     if not 0 <= correct <= n:
         raise ValueError(f"{correct} of {n} is no share")
     if n == 0:
@@ -63,7 +63,7 @@ def wilson(correct: int, n: int) -> Interval:
 
 
 def mcnemar_p(only_first: int, only_second: int) -> float:
-    """Two-sided p of the exact McNemar test, from the images that only one of the two gets right.
+    """Return the two-sided p of the exact McNemar test, from the images that only one of the two gets right.
 
     Were both equally good, each of these would be a fair coin (McNemar 1947); 1 where there are none. ValueError for
     counts below 0.
@@ -78,14 +78,14 @@ def mcnemar_p(only_first: int, only_second: int) -> float:
 
 
 def pack(bits: Sequence[bool]) -> str:
-    """Bits as hexadecimal, first bit first; the last byte is padded with zeros."""
+    """Write bits as hexadecimal, first bit first; the last byte is padded with zeros."""
     size = -(-len(bits) // 8)
     digits = "".join("1" if bit else "0" for bit in bits).ljust(8 * size, "0")
     return int(digits or "0", 2).to_bytes(size).hex()
 
 
 def unpack(text: str, n: int) -> list[bool]:
-    """The inverse of `pack`; ValueError when the text does not hold n bits."""
+    """Read n bits that `pack` wrote; ValueError when the text does not hold n bits."""
     content = bytes.fromhex(text)
     if len(content) != -(-n // 8):
         raise ValueError(f"{len(content)} bytes do not hold {n} bits")
@@ -96,7 +96,7 @@ def unpack(text: str, n: int) -> list[bool]:
 
 
 def confusion(labels: Sequence[int], predicted: Sequence[int], classes: int) -> list[list[int]]:
-    """Counts of (true class, predicted class); predictions of -1 have no column."""
+    """Count (true class, predicted class), K x K; predictions of -1 have no column."""
     matrix = [[0] * classes for _ in range(classes)]
     for label, guess in zip(labels, predicted, strict=True):
         if guess >= 0:
@@ -105,7 +105,7 @@ def confusion(labels: Sequence[int], predicted: Sequence[int], classes: int) -> 
 
 
 def worst_case(outcomes: Sequence[Outcome], labels: Sequence[int]) -> Outcome:
-    """Of each image, the worst that any of these attacks did; its prediction is the first attack's that fooled.
+    """Combine attacks: an image is robust if it is under all; its prediction is the first attack's that fooled.
 
     ValueError when the outcomes are not of the same images, data and weights.
     """
@@ -139,7 +139,7 @@ def worst_case(outcomes: Sequence[Outcome], labels: Sequence[int]) -> Outcome:
 
 
 class Figures(NamedTuple):
-    """What follows from labels, predictions and bits."""
+    """Figures that follow from labels, predictions and bits."""
 
     accuracy: float
     interval: Interval
@@ -149,7 +149,7 @@ class Figures(NamedTuple):
 
 
 def summarise(labels: Sequence[int], predicted: Sequence[int], robust: Sequence[bool], classes: int) -> Figures:
-    """Accuracy, its interval, and both per class."""
+    """Return the accuracy, its interval, accuracy and images per class, and the confusion matrix."""
     counts, right = [0] * classes, [0] * classes
     for label, survives in zip(labels, robust, strict=True):
         counts[label] += 1
@@ -162,17 +162,17 @@ def summarise(labels: Sequence[int], predicted: Sequence[int], robust: Sequence[
 
 
 def near(one: float, other: float) -> bool:
-    """Equal but for what JSON and sums leave."""
+    """Return whether two numbers are equal but for rounding in JSON and sums."""
     return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
 
 
 def is_count(share: float, n: int) -> bool:
-    """Whether so many of n images may be right."""
+    """Return whether a share is k / n for a whole k."""
     return n > 0 and 0 <= share <= 1 and near(share * n, float(round(share * n)))
 
 
 def same(one: object, other: object) -> bool:
-    """Equal, numbers within them but for rounding."""
+    """Return whether two JSON values are equal, their numbers but for rounding."""
     if isinstance(one, float) or isinstance(other, float):
         return isinstance(one, int | float) and isinstance(other, int | float) and near(one, other)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -191,7 +191,7 @@ _decoder: msgspec.json.Decoder[Outcome] = msgspec.json.Decoder(Outcome)
 
 
 def decode(content: bytes) -> Outcome:
-    """A record whose figures agree with its own bits; ValueError (msgspec's errors are) when they do not."""
+    """Read a record; ValueError (msgspec's errors are) when its figures do not agree with its own bits."""
     outcome = _decoder.decode(content)
     right = sum(unpack(outcome.robust, outcome.n))
     if not (0 < outcome.n <= outcome.of and _figures_agree(outcome, right) and _classes_agree(outcome, right)):
@@ -200,12 +200,12 @@ def decode(content: bytes) -> Outcome:
 
 
 def _figures_agree(outcome: Outcome, right: int) -> bool:
-    """The accuracy and its interval are those of so many images."""
+    """Return whether the accuracy and its interval are those of `right` images."""
     return same([outcome.accuracy, outcome.low, outcome.high], [right / outcome.n, *wilson(right, outcome.n)])
 
 
 def _classes_agree(outcome: Outcome, right: int) -> bool:
-    """Counts, matrix and accuracies per class are of the same images, and right is who was taken for its own class."""
+    """Return whether counts, matrix and accuracies per class agree, with `right` images on the diagonal."""
     counts, matrix, shares, classes = outcome.counts, outcome.confusion, outcome.per_class, len(outcome.counts)
     if not (
         sum(counts) == outcome.n == len(outcome.predicted)

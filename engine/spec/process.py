@@ -1,4 +1,4 @@
-"""What a process is given by the system: CPUs, standard streams, signals."""
+"""What the system gives a process: CPUs, standard streams, signals."""
 
 import math
 import os
@@ -15,7 +15,7 @@ BLOCKED_SIGNALS = (*STOP_SIGNALS, signal.SIGHUP)
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """An engine that is started in this block inherits these signals blocked: they wait until it listens for them."""
+    """Block signals for engines that are started in this block: they wait until the engine listens for them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
     try:
         yield
@@ -41,7 +41,7 @@ def replace_closed_streams() -> None:
 
 
 def usable_cpus() -> int:
-    """CPUs of this process's affinity, or as many as the quota of its control groups pays for when that is less."""
+    """Return the CPUs of this process's affinity, or of the quota of its control groups when that is less."""
     try:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS has none
@@ -50,7 +50,7 @@ def usable_cpus() -> int:
 
 
 def _quotas() -> list[float]:
-    """CPUs that each group around this process may use at once, where one is limited; cgroup v2 and v1."""
+    """Return the CPUs of each limited control group around this process; cgroup v2 and v1."""
     try:
         lines = OWN_GROUP.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -68,7 +68,7 @@ def _quotas() -> list[float]:
 
 
 def _quota(group: Path) -> float | None:
-    """Of one control group; None where it has none, or tells nothing."""
+    """Return the CPUs of one control group; None where it is not limited, or cannot be read."""
     try:
         if (v2 := group / "cpu.max").is_file():
             quota, period = v2.read_text().split()

@@ -1,4 +1,4 @@
-"""Where a run lives: the names in a run folder. The folder is the only thing the two halves share."""
+"""The names in a run folder, and how a run is found by its id. The two halves of the product share nothing else."""
 
 import os
 import re
@@ -16,7 +16,7 @@ _begun: dict[tuple[Path, str], float] = {}  # known for good
 
 
 class _Inside:
-    """A path that is made when it is asked for: a list of 10,000 runs asks for few."""
+    """A path that is built when it is read: a list of 10,000 runs reads few."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -51,12 +51,12 @@ class RunDir:
         return self.path.name
 
     def leads_out(self, path: Path) -> bool:
-        """Whether one of the folders in which `path` lies, below the run's own, is a link."""
+        """Return whether a folder between the run's own and `path` is a link."""
         inside = path.relative_to(self.path).parts[:-1]
         return any(os.path.islink(self.path.joinpath(*inside[: k + 1])) for k in range(len(inside)))  # noqa: PTH114
 
     def weights_of(self, checkpoint: str) -> Path:
-        """Of the student at `best` or `last`."""
+        """Return the path of the student's weights at `best` or `last`."""
         return self.weights / f"{checkpoint}.safetensors"
 
     def result(self, checkpoint: str, attack: str) -> Path:
@@ -73,7 +73,7 @@ class RunDir:
 
 
 def check(run: RunDir) -> None:
-    """RunFolderError when a part of the folder is a link, which would lead an engine out of it, or of another kind.
+    """Raise RunFolderError when a part of the folder is of another kind, or a link, which leads an engine out of it.
 
     Other files in checkpoints and evaluation are no worse than damaged ones: they are passed over and made anew.
     """
@@ -98,7 +98,7 @@ def check(run: RunDir) -> None:
 
 
 def created(run: Path) -> float:
-    """Unix seconds at which a run was begun: by its status, else by its id; 0 when neither tells.
+    """Return the unix seconds at which a run was begun, from its status, else from its id; 0 when neither tells.
 
     Ids are UTC; older ones are of the local time where they were made.
     """
@@ -110,7 +110,7 @@ def created(run: Path) -> float:
 
 
 def dated(name: str) -> float:
-    """Unix seconds of the date in a run's id; 0 without one."""
+    """Return the unix seconds of the date in a run's id; 0 without one."""
     digits = _DATED.match(name)
     try:
         return datetime(*map(int, digits.groups()), tzinfo=UTC).timestamp() if digits else 0.0  # type: ignore[arg-type, misc]
@@ -119,7 +119,7 @@ def dated(name: str) -> float:
 
 
 def newest_first(runs: Path, names: Iterable[str]) -> list[str]:
-    """Run ids in the order of their creation; a look at every status costs 0.2 s for 10,000, once."""
+    """Sort run ids by their creation; reading every status costs 0.2 s for 10,000 runs, once."""
     for name in (names := list(names)):
         if (runs, name) not in _begun:
             _begun[runs, name] = created(runs / name)
@@ -127,7 +127,7 @@ def newest_first(runs: Path, names: Iterable[str]) -> list[str]:
 
 
 def find(runs: Path, name: str) -> RunDir:
-    """The run of this id, or whose id starts with it, or at this path."""
+    """Find the run of this id, or whose id starts with it, or at this path; RunFolderError when there is none."""
     near: list[Path] = []  # what else may be meant
     if RUN_ID.fullmatch(name):
         exact = runs / name
@@ -155,7 +155,7 @@ def find(runs: Path, name: str) -> RunDir:
 
 
 def damage(run: RunDir) -> str:
-    """Why a folder that holds parts of a run is none; empty where it holds none, or its config can be read."""
+    """Say why parts of a run are no run; empty where the config can be read, or the folder holds no part of a run."""
     if not files.is_folder(run.path) or (files.is_regular(run.config) and os.access(run.config, os.R_OK)):
         return ""
     if not os.access(run.path, os.R_OK | os.X_OK):

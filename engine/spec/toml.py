@@ -66,7 +66,7 @@ class Draft:
 
 
 def load(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> RunConfig:
-    """The run that a preset asks for, with `key.path=value` overrides; ConfigError with every mistake."""
+    """Read the run that a preset asks for, with `key.path=value` overrides; ConfigError with every mistake."""
     draft = merged(path, [*overrides, *([] if seed is None else [f"seed={seed}"])])
     config = draft.validated()
     if config is None:
@@ -75,7 +75,7 @@ def load(path: Path, overrides: Sequence[str] = (), seed: int | None = None) -> 
 
 
 def config_of(text: str, path: Path) -> RunConfig | None:
-    """The run that a preset's text asks for, were it the content of `path`; None when anything is wrong with it."""
+    """Read a preset's text as if it were the content of `path`; None when anything is wrong with it."""
     try:
         return merged(path, text=text).validated()
     except ConfigError:
@@ -83,7 +83,7 @@ def config_of(text: str, path: Path) -> RunConfig | None:
 
 
 def read(path: Path) -> RunConfig | JudgeConfig:
-    """The resolved config of a run folder; ConfigError, too, where it is a link."""
+    """Read the resolved config of a run folder; ConfigError, too, where it is a link."""
     table = parse(path, text_of(path, link=False))
     name_protocol(table)
     kind = JudgeConfig if table.get("kind") == "evaluation" else RunConfig
@@ -94,19 +94,19 @@ def read(path: Path) -> RunConfig | JudgeConfig:
 
 
 def _explained(error: Exception, kind: type[RunConfig | JudgeConfig], origins: dict[toml_text.Path, str]) -> list[str]:
-    """Lines for people; pydantic lets through what numbers and nestings without end raise."""
+    """Return the mistakes in words; pydantic lets through what numbers and nestings without end raise."""
     if isinstance(error, ValidationError):
         return explain(error, kind, origins)
     return [f"{origins.get((), 'preset')}: a value is out of all proportion: {str(error)[:100]}"]
 
 
 def dump(config: RunConfig | JudgeConfig) -> str:
-    """TOML with every default written out."""
+    """Write TOML with every default."""
     return tomlkit.dumps(_names_first(config.to_table()))
 
 
 def _names_first(value: Any) -> Any:  # noqa: ANN401  any TOML value
-    """Tables that say what they are before anything else; plain values before tables, as TOML wants them."""
+    """Order the keys of all tables: `kind` and `name` first, plain values before tables, as TOML wants them."""
     if isinstance(value, list):
         return [_names_first(item) for item in value]
     if not isinstance(value, dict):
@@ -116,7 +116,7 @@ def _names_first(value: Any) -> Any:  # noqa: ANN401  any TOML value
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema of a preset, for editors."""
+    """Return the JSON Schema of a preset, for editors."""
     described = RunConfig.model_json_schema()
     root = described["$defs"]["RunConfig"]  # among the definitions, for a teacher's preset is one, too
     root["properties"]["extends"] = {"type": "string", "description": "another preset that this one is laid over"}
@@ -125,7 +125,7 @@ def schema() -> dict[str, Any]:
 
 
 def merged(path: Path, overrides: Sequence[str] = (), above: tuple[Path, ...] = (), text: str | None = None) -> Draft:
-    """A preset merged with those it extends and its overrides, its teacher's preset inserted.
+    """Merge a preset with those it extends and its overrides, and insert its teacher's preset.
 
     With `text`, that stands in place of the file's content: a preset that is being written.
     """
@@ -144,7 +144,7 @@ def merged(path: Path, overrides: Sequence[str] = (), above: tuple[Path, ...] = 
 
 
 def _with_base(path: Path, above: tuple[Path, ...], text: str | None = None) -> Draft:
-    """A preset over the one that it extends; `above` are the presets that led here."""
+    """Lay a preset over the one that it extends; `above` are the presets that led here."""
     resolved = _real(path)
     if len(above) >= MAX_CHAIN:
         raise ConfigError([f"{path}: more than {MAX_CHAIN} presets lead to each other"])
@@ -183,7 +183,7 @@ def _merge(below: dict[str, Any], above: dict[str, Any], at: toml_text.Path) -> 
 
 
 def is_other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> bool:
-    """Whether a table names something else than the one it is laid over, whose keys then do not apply."""
+    """Return whether a table names another kind than the one it is laid over, whose keys then do not apply."""
     if key == "teacher":
         return any(source in above for source in SOURCES)
     return "name" in above and above["name"] != below.get("name")
@@ -226,7 +226,7 @@ def _override(draft: Draft, text: str) -> None:
 
 
 def value_of(text: str) -> Any:  # noqa: ANN401  any TOML value
-    """What was set on a command line: a TOML value, or else the text itself."""
+    """Parse a value of the command line: TOML, or else the text itself."""
     try:
         parsed = toml_text.parse(f"value = {text}")
         return parsed.table["value"] if len(parsed.table) == 1 and parsed.depth <= MAX_DEPTH else text
@@ -235,7 +235,7 @@ def value_of(text: str) -> Any:  # noqa: ANN401  any TOML value
 
 
 def _has_teacher_inside(draft: Draft, config: object) -> bool:
-    """Whether the teacher's whole config was written beside its preset's name, as a run folder has it."""
+    """Return whether the teacher's whole config is written beside its preset's name, as in a run folder."""
     whole = isinstance(config, dict) and {"data", "student", "method"} <= config.keys()
     files = {draft.origins.get(("teacher", key), "").rpartition(":")[0] for key in ("preset", "config")}
     return whole and len(files) == 1
@@ -261,7 +261,7 @@ def _insert_teacher(draft: Draft, teacher: dict[str, Any], above: tuple[Path, ..
 
 
 def _file(path: Path) -> tuple[dict[str, Any], dict[toml_text.Path, int]]:
-    """What a file says, and where; one that is as it was is not read again, for a form asks at every key press."""
+    """Read a file and the lines of its keys; an unchanged file is not read again: a form asks at every key press."""
     try:
         found = path.stat()
     except (OSError, ValueError):  # reading it says why
@@ -281,7 +281,7 @@ _known = lru_cache(maxsize=32)(_read)
 
 
 def text_of(path: Path, *, link: bool = True) -> str:
-    """What a file holds, as it is written; ConfigError when it cannot be read. A link may be named by the user only."""
+    """Read a file's text; ConfigError when it cannot be read. Links are followed only for paths that the user named."""
     try:
         return toml_text.decoded(files.content_of(_real(path) if link else path, MAX_BYTES))
     except OSError as error:
@@ -292,7 +292,7 @@ def text_of(path: Path, *, link: bool = True) -> str:
 
 
 def parse(path: Path, text: str) -> dict[str, Any]:
-    """The table that a text holds; ConfigError, which calls it `path`, when it is no preset."""
+    """Parse a text that messages call `path`; ConfigError when it is no preset."""
     if len(text) > MAX_BYTES:
         raise ConfigError([f"{path}{_TOO_LARGE}"])
     try:
@@ -311,7 +311,7 @@ def parse(path: Path, text: str) -> dict[str, Any]:
 
 
 def _real(path: Path) -> Path:
-    """Where the links of a path that the user named lead; itself where they lead in a circle."""
+    """Resolve the links of a path that the user named; itself where they lead in a circle."""
     try:
         return Path(os.path.realpath(path))
     except ValueError:  # a zero byte

@@ -27,7 +27,7 @@ _STRING = re.compile(r'''"""(?:[^\\]|\\.)*?(?:"""|\\?$)|'{3}.*?(?:'{3}|$)|"(?:[^
 
 
 def decoded(content: bytes) -> str:
-    """The text without a mark of byte order; ValueError, which says what to do, when it is not UTF-8."""
+    """Decode UTF-8 without a mark of byte order; ValueError, which says what to do, for other encodings."""
     other = _encoding(content)
     if other:
         raise ValueError(f"it is {other}, as Windows tools write it; save it as UTF-8 (iconv -f {other} -t UTF-8)")
@@ -40,7 +40,7 @@ def decoded(content: bytes) -> str:
 
 
 def _encoding(content: bytes) -> str:
-    """UTF-16 or UTF-32, by its mark, or by what its first letters are without one; else empty."""
+    """Recognise UTF-16 and UTF-32 by their marks, or by the first letters without one; else empty."""
     marked = next((name for mark, name in _MARKS if content.startswith(mark)), "")
     if marked or b"\0" not in content[:_LOOK]:
         return marked
@@ -88,7 +88,7 @@ def parse(text: str) -> Parsed:
 
 
 def lines_of(text: str) -> dict[Path, int]:
-    """Line (from 1) of each table header and key of a text that is known to parse."""
+    """Return the line (from 1) of each table header and key of a text that is known to parse."""
     found: dict[Path, int] = {}
     counts: dict[Path, int] = {}
     table: Path = ()
@@ -127,7 +127,7 @@ def _split(path: str) -> tuple[str, ...]:
 
 
 def _within(path: Path, counts: dict[Path, int]) -> Path:
-    """The path of a header, with the current item of each array of tables that it lies in."""
+    """Return the path of a header, with the current item of each array of tables that it lies in."""
     full: Path = ()
     for position, part in enumerate(path):
         full = (*full, part)
@@ -137,7 +137,7 @@ def _within(path: Path, counts: dict[Path, int]) -> Path:
 
 
 def _opened(match: re.Match[str]) -> str:
-    """Nothing of a string or comment, so that brackets in them do not count; the mark of a string left open."""
+    """Blank a string or comment, so that brackets in it do not count; keep the quotes of a string left open."""
     text = match[0]
     mark = text[:3]
     return mark if mark in ('"""', "'''") and not (len(text) >= 6 and text.endswith(mark)) else ""
