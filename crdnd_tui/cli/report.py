@@ -9,7 +9,7 @@ from rich.text import Text
 from crdnd_tui.cli import outlet, output, page_parts
 from crdnd_tui.core import presets
 from crdnd_tui.core.report import wrapped
-from crdnd_tui.study import reading
+from crdnd_tui.study.file import read_study
 from crdnd_tui.write import plain, study_document
 from crdnd_tui.write.document import Document
 from engine.spec.errors import ConfigError
@@ -32,7 +32,7 @@ def report(
     if checkpoint not in CHECKPOINTS:
         raise ConfigError([f"--checkpoint: no checkpoint `{checkpoint}`; it may be best or last"])
     outlet.check(to, out, as_json=as_json)
-    study = reading.read(presets.resolve_study(name))
+    study = read_study(presets.resolve_study(name))
     document = study_document.study_document(study, folder, checkpoint=checkpoint, now=time.time())
     if to or as_json:
         outlet.put(document, to or "json", out, names=(study.name,), force=force)

@@ -17,9 +17,10 @@ from crdnd_tui.cli import output
 from crdnd_tui.core import advice, presets
 from crdnd_tui.core.text import display, plain
 from crdnd_tui.queue import worker
-from crdnd_tui.study import conduct, reading, study_lines
-from crdnd_tui.study.outlook import Outlook, Seer
-from crdnd_tui.study.standing import Progress, State, Watch
+from crdnd_tui.study import conduct
+from crdnd_tui.study import text as study_text
+from crdnd_tui.study.file import read_study
+from crdnd_tui.study.progress import CostEstimator, CostSummary, ProgressReader, State, StudyProgress
 from crdnd_tui.study.study import Study
 from engine.spec.machine import Machine
 
@@ -41,14 +42,14 @@ def study(  # noqa: PLR0913  options of a command line
     as_json: bool = False,
 ) -> int:
     """Returns the exit code: 1 when a run failed or is lost, 3 when one was stopped or is held, 130 when left."""
-    whole = reading.read(presets.resolve_study(name))
+    whole = read_study(presets.resolve_study(name))
     part = conduct.narrowed(whole, only)
     conduct.check_at_once(at_once)
-    watch, seer = Watch(machine.runs_folder), Seer(machine.runs_folder, machine.device)
+    reader, estimator = ProgressReader(machine.runs_folder), CostEstimator(machine.runs_folder, machine.device)
     if dry_run:
-        found = watch.look(part)
+        found = reader.read(part)
         progress = replace(found, at_once=at_once or found.at_once)
-        _list(progress, seer.tell(progress, time.time()), as_json=as_json)
+        _list(progress, estimator.estimate(progress, time.time()), as_json=as_json)
         return OK
     begun = conduct.launch(
         whole, machine, only=part, at_once=at_once, stop_on_failure=stop_on_failure, retry_failed=retry_failed
@@ -56,9 +57,9 @@ def study(  # noqa: PLR0913  options of a command line
     output.say(f"{part.title}: {len(part.cells)} runs")
     for line in begun.words:
         output.say(line)
-    progress = watch.look(part)
+    progress = reader.read(part)
     if not detach and progress.busy:
-        followed = _follow(watch, seer, part)
+        followed = _follow(reader, estimator, part)
         if followed is None:
             again = advice.command(f"study {shlex.quote(name)}", machine.runs_folder)
             held = advice.command(f"queue hold --study {whole.name}", machine.runs_folder)
@@ -66,7 +67,7 @@ def study(  # noqa: PLR0913  options of a command line
             return INTERRUPTED
         progress = followed
     if as_json:
-        output.show_json(study_lines.to_json(progress))
+        output.show_json(study_text.to_json(progress))
     if detach:
         follow = advice.command(f"study {shlex.quote(name)}", machine.runs_folder)
         listed = advice.command("queue list", machine.runs_folder)
@@ -75,25 +76,25 @@ def study(  # noqa: PLR0913  options of a command line
     return _end(progress, name, machine.runs_folder)
 
 
-def _list(progress: Progress, outlook: Outlook, *, as_json: bool) -> None:
+def _list(progress: StudyProgress, cost: CostSummary, *, as_json: bool) -> None:
     """All cells, their states, and what the rest will cost."""
     if as_json:
-        output.show_json(study_lines.to_json(progress, outlook))
+        output.show_json(study_text.to_json(progress, cost))
         return
     console = output.data()
     width = console.width if console.is_terminal else 240
-    head = [Text(display(progress.study.title), "bold"), Text(study_lines.counted(progress)), Text()]
-    foot = [Text(), *study_lines.teachers(progress), *map(Text, outlook.lines)]
-    output.show([*head, *study_lines.cells(progress, width), *foot])
+    head = [Text(display(progress.study.title), "bold"), Text(study_text.counted(progress)), Text()]
+    foot = [Text(), *study_text.teachers(progress), *map(Text, cost.lines)]
+    output.show([*head, *study_text.cells(progress, width), *foot])
 
 
-def _end(progress: Progress, name: str, runs: Path) -> int:
+def _end(progress: StudyProgress, name: str, runs: Path) -> int:
     """What became of it, on stderr, and where the table is."""
-    output.say(study_lines.counted(progress))
-    for standing in progress.standings:
-        if standing.state in ("failed", "killed", "lost", "stopped"):
-            style = "red" if standing.state == "failed" else "yellow"
-            output.say(f"  {standing.cell.words}: {standing.state}: {standing.why}  ({standing.run})", style)
+    output.say(study_text.counted(progress))
+    for one in progress.statuses:
+        if one.state in ("failed", "killed", "lost", "stopped"):
+            style = "red" if one.state == "failed" else "yellow"
+            output.say(f"  {one.cell.text}: {one.state}: {one.why}  ({one.run})", style)
     counts = progress.counts
     if counts["failed"]:
         again = advice.command(f"study {shlex.quote(name)} --retry-failed", runs)
@@ -113,7 +114,7 @@ def _end(progress: Progress, name: str, runs: Path) -> int:
 
 
 class _View(Protocol):
-    def show(self, progress: Progress, outlook: Outlook) -> None: ...
+    def show(self, progress: StudyProgress, cost: CostSummary) -> None: ...
 
     def close(self) -> None: ...
 
@@ -122,10 +123,10 @@ class _Lines:
     """A line for each change; for pipes, logs and dumb terminals."""
 
     def __init__(self) -> None:
-        self._before: Progress | None = None
+        self._before: StudyProgress | None = None
 
-    def show(self, progress: Progress, outlook: Outlook) -> None:
-        for line in study_lines.news(self._before, progress):
+    def show(self, progress: StudyProgress, cost: CostSummary) -> None:
+        for line in study_text.news(self._before, progress):
             output.say(line)
         self._before = progress
 
@@ -140,14 +141,14 @@ class _Picture:
         self._console, self._ascii = console, output.is_ascii(console)
         self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
         self._live.start()
-        self._before: Progress | None = None
+        self._before: StudyProgress | None = None
 
-    def show(self, progress: Progress, outlook: Outlook) -> None:
+    def show(self, progress: StudyProgress, cost: CostSummary) -> None:
         width, height = self._console.size
-        for line in study_lines.news(self._before, progress, ENDED):
+        for line in study_text.news(self._before, progress, ENDED):
             self._live.console.print(Text(plain(line) if self._ascii else line))
         self._before = progress
-        lines = study_lines.frame(progress, outlook, width, height - 3, ascii_only=self._ascii)
+        lines = study_text.frame(progress, cost, width, height - 3, ascii_only=self._ascii)
         footer = Text("Ctrl-C: leave; the queue goes on", "dim")
         self._live.update(Group(*lines, Text(), footer), refresh=True)
 
@@ -155,7 +156,7 @@ class _Picture:
         self._live.stop()
 
 
-def _follow(watch: Watch, seer: Seer, of: Study) -> Progress | None:
+def _follow(reader: ProgressReader, estimator: CostEstimator, of: Study) -> StudyProgress | None:
     """Until nothing of the study is at work and nothing waits; None when the user left before."""
     presses: list[int] = []
 
@@ -167,12 +168,12 @@ def _follow(watch: Watch, seer: Seer, of: Study) -> Progress | None:
     view: _View = _Picture(console) if console.is_terminal and not console.is_dumb_terminal else _Lines()
     try:
         while True:
-            progress = watch.look(of)
-            view.show(progress, seer.tell(progress, time.time()))
+            progress = reader.read(of)
+            view.show(progress, estimator.estimate(progress, time.time()))
             if not progress.busy:
                 return progress
             if not progress.worker:
-                worker.wake(watch.runs)  # it was killed; its runs go on, and what waits needs another one
+                worker.wake(reader.runs)  # it was killed; its runs go on, and what waits needs another one
             end = time.monotonic() + EVERY
             while time.monotonic() < end:
                 if presses:

@@ -18,8 +18,8 @@ from crdnd_tui.queue import devices, snapshot, worker
 from crdnd_tui.queue.tickets import ENDED, SLOTS, Queue, Ticket, TicketState
 from crdnd_tui.queue.worker import HELD_FOR
 from crdnd_tui.study import grid
-from crdnd_tui.study.standing import RESUMABLE, Progress, Standing, Watch
-from crdnd_tui.study.study import Cell, Study
+from crdnd_tui.study.progress import RESUMABLE, CellStatus, ProgressReader, StudyProgress
+from crdnd_tui.study.study import Study, StudyCell
 from engine.spec import files, folders, locks
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, RunFolderError
@@ -87,7 +87,7 @@ def check_at_once(count: int | None) -> None:
         raise ConfigError([f"--at-once: should be {SLOTS[0]} to {SLOTS[-1]}, not {count}"])
 
 
-def in_order(cells: Sequence[Cell], study: Study) -> list[Cell]:
+def in_order(cells: Sequence[StudyCell], study: Study) -> list[StudyCell]:
     """All rows with the first seed, then all with the second: so a table fills early."""
     seeds = study.axes.get("seed", ())
     return sorted(cells, key=lambda cell: seeds.index(cell.place["seed"]) if seeds else 0)
@@ -108,13 +108,13 @@ def launch(
     """
     runs, part = machine.runs_folder, only or study
     check_at_once(at_once)
-    queue, watch = Queue(runs), Watch(runs)
+    queue, reader = Queue(runs), ProgressReader(runs)
     with _alone(runs):
         queue.check()
         if at_once is not None and at_once != queue.at_once:
             queue.set_at_once(at_once)
         _settle(queue)
-        progress = watch.look(part)
+        progress = reader.read(part)
         stops = progress.stops if stop_on_failure is None else stop_on_failure
         _adopt(queue, progress, study.name, stops)
         hashes = tuple(cell.config_hash for cell in study.cells)
@@ -126,21 +126,21 @@ def launch(
 
 
 def _queue_all(
-    queue: Queue, progress: Progress, machine: Machine, *, stop_on_failure: bool, retry_failed: bool
+    queue: Queue, progress: StudyProgress, machine: Machine, *, stop_on_failure: bool, retry_failed: bool
 ) -> Begun:
     study = progress.study
-    by_hash = {standing.cell.config_hash: standing for standing in progress.standings}
+    by_hash = {cell_status.cell.config_hash: cell_status for cell_status in progress.statuses}
     ids: dict[str, list[str]] = {
         kind: [] for kind in ("made", "resumed", "retried", "released", "kept", "held", "lost")
     }
-    wanted, epochs = [], planned_epochs([s.cell.config for s in progress.standings if s.state != "done"])
+    wanted, epochs = [], planned_epochs([s.cell.config for s in progress.statuses if s.state != "done"])
     for cell in in_order(study.cells, study):
-        standing = by_hash[cell.config_hash]
-        kind = _fate(standing, retry_failed)
+        cell_status = by_hash[cell.config_hash]
+        kind = _fate(cell_status, retry_failed)
         if not kind:
             continue
         together = machine.model_copy(update={"table_epochs": epochs.get(_views(cell.config), 0)})
-        run = standing.run or folders.create(cell.config, preset_text(study, cell), together).id
+        run = cell_status.run or folders.create(cell.config, preset_text(study, cell), together).id
         ids[kind].append(run)
         if kind == "released":
             queue.release(run)
@@ -170,9 +170,9 @@ def _views(config: RunConfig) -> str:
     return f"{config.teacher.model_dump_json() if config.teacher else ''} {config.data.model_dump_json()}"
 
 
-def _fate(standing: Standing, retry_failed: bool) -> str:
+def _fate(cell_status: CellStatus, retry_failed: bool) -> str:
     """What a launch does with a cell; empty for nothing."""
-    match standing.state:
+    match cell_status.state:
         case "absent":
             return "made"
         case state if state in RESUMABLE:
@@ -182,15 +182,15 @@ def _fate(standing: Standing, retry_failed: bool) -> str:
         case "failed":
             return "retried" if retry_failed else "kept"
         case "held":
-            by_failure = standing.ticket is not None and standing.ticket.note.startswith(HELD_FOR)
+            by_failure = cell_status.ticket is not None and cell_status.ticket.note.startswith(HELD_FOR)
             return "released" if by_failure else "held"
         case _:
             return ""
 
 
-def preset_text(study: Study, cell: Cell) -> str:
+def preset_text(study: Study, cell: StudyCell) -> str:
     """The preset as it is, under a head that says what else the study asked for."""
-    head = [f"# A run of the study {study.name}: {cell.words}.", *(f"#   --set {text}" for text in cell.overrides)]
+    head = [f"# A run of the study {study.name}: {cell.text}.", *(f"#   --set {text}" for text in cell.overrides)]
     return "\n".join([*head, "", cell.preset_text])
 
 
@@ -218,13 +218,13 @@ def _gone(queue: Queue, ticket: Ticket) -> bool:
     )
 
 
-def _adopt(queue: Queue, progress: Progress, study: str, stop_on_failure: bool) -> None:
+def _adopt(queue: Queue, progress: StudyProgress, study: str, stop_on_failure: bool) -> None:
     """Runs in the queue that no other study holds become this one's, with the wish of this launch.
 
     A run that two studies share stays with the first: what is held or cancelled there is still all of it.
     """
-    for standing in progress.standings:
-        ticket = standing.ticket
+    for cell_status in progress.statuses:
+        ticket = cell_status.ticket
         if ticket is None or ticket.state in ENDED or ticket.study not in ("", study):
             continue
         if (ticket.study, ticket.stop_on_failure) != (study, stop_on_failure):

@@ -9,7 +9,8 @@ from crdnd_tui.compare.comparison import compare
 from crdnd_tui.compare.rows import has_seeds
 from crdnd_tui.compare.runs import read_runs
 from crdnd_tui.core import presets
-from crdnd_tui.study import reading, standing
+from crdnd_tui.study.file import read_study
+from crdnd_tui.study.progress import read_progress
 from crdnd_tui.study.study import Study
 from crdnd_tui.write import run_document, study_document
 from crdnd_tui.write.comparison_document import comparison_document
@@ -39,7 +40,7 @@ class Gathered:
 def gather(what: Sequence[str], folder: Path) -> Gathered:
     """Runs, or one study: a run comes before a shipped study of the same name. CrdndError when there is neither."""
     if len(what) == 1 and (study := _study(what[0], folder)) is not None:
-        found = standing.look(study, folder).standings
+        found = read_progress(study, folder).statuses
         done = tuple(RunDir(folder / one.run) for one in found if one.state == "done")
         return Gathered(folder=folder, runs=done, study=study)
     runs = {run.path: run for run in (rundir.find(folder, name) for name in what)}
@@ -84,7 +85,7 @@ def _study(name: str, folder: Path) -> Study | None:
             path = presets.resolve_study(name)
         except ConfigError:
             raise trouble from None
-        return reading.read(path)
+        return read_study(path)
     return None
 
 

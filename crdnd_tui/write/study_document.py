@@ -11,10 +11,8 @@ from crdnd_tui.compare.runs import ComparedRun, read_runs
 from crdnd_tui.core import report
 from crdnd_tui.core.format import count
 from crdnd_tui.core.text import one_line
-from crdnd_tui.study import naming, standing
-from crdnd_tui.study.naming import Block
-from crdnd_tui.study.standing import Progress
-from crdnd_tui.study.study import Study
+from crdnd_tui.study.progress import StudyProgress, read_progress
+from crdnd_tui.study.study import Block, Study, row_blocks, table_blocks
 from crdnd_tui.write import comparison_details, comparison_figures, comparison_tables, study_tables
 from crdnd_tui.write.comparison_document import lead
 from crdnd_tui.write.document import Document, Figure, Origin, Table
@@ -44,10 +42,10 @@ class _Part:
 
 def study_document(study: Study, runs: Path, *, checkpoint: str = "", now: float = 0.0) -> Document:
     """What there is of the study in this folder, now (unix seconds); `checkpoint` in place of the layout's."""
-    progress = standing.look(study, runs, now)
+    progress = read_progress(study, runs, now)
     wanted = checkpoint or study.layout.checkpoint
     found = study_runs(progress, runs, wanted, now)
-    parts = [_part(study, table, found) for table in naming.tables(study)]
+    parts = [_part(study, table, found) for table in table_blocks(study)]
     judged = {run.checkpoint for run in found.runs.values() if run.state.table}
     other = f"No run was judged at `{wanted}`: {' and '.join(sorted(judged))} is shown."
     return Document(
@@ -55,21 +53,21 @@ def study_document(study: Study, runs: Path, *, checkpoint: str = "", now: float
         lead=tuple(words for part in parts for words in _lead(part)),
         tables=tuple(table for part in parts for table in _tables(part)),
         figures=tuple(figure for part in parts for figure in _figures(part)),
-        origins=_origins(study, found, {s.run: runs / s.run for s in progress.standings if s.run}),
+        origins=_origins(study, found, {s.run: runs / s.run for s in progress.statuses if s.run}),
         made=now,
         version=metadata.version("crdnd-tui"),
         warnings=(*_warnings(progress), *([other] if judged and wanted not in judged else [])),
     )
 
 
-def study_runs(progress: Progress, runs: Path, checkpoint: str, now: float) -> StudyRuns:
+def study_runs(progress: StudyProgress, runs: Path, checkpoint: str, now: float) -> StudyRuns:
     """The runs of a study, read; compared by this checkpoint."""
-    read = read_runs([RunDir(runs / one.run) for one in progress.standings if one.run], now)
+    read = read_runs([RunDir(runs / one.run) for one in progress.statuses if one.run], now)
     return StudyRuns(progress=progress, runs={run.id: replace(run, wanted=checkpoint) for run in read})
 
 
 def _part(study: Study, table: Block, found: StudyRuns) -> _Part:
-    blocks = naming.rows(study, table)
+    blocks = row_blocks(study, table)
     compared = compare_blocks(study, blocks, found)
     rows = [(block.title, printed_numbers(study.published, {**table.place, **block.place})) for block in blocks]
     images = printed_images(one for _, sources in rows for one in sources)
@@ -127,20 +125,20 @@ def _figures(part: _Part) -> list[Figure]:
 def _origins(study: Study, found: StudyRuns, folders: Mapping[str, Path]) -> tuple[Origin, ...]:
     """Runs in the order of the tables."""
     runs: dict[str, ComparedRun] = {}
-    for table in naming.tables(study):
-        for block in naming.rows(study, table):
+    for table in table_blocks(study):
+        for block in row_blocks(study, table):
             label = ", ".join(word for word in (table.title, block.title) if word)
             runs |= {run.id: replace(run, label=label) for run in found.of(block.cells)}
     return run_origins(list(runs.values()), folders)
 
 
-def _warnings(progress: Progress) -> tuple[str, ...]:
+def _warnings(progress: StudyProgress) -> tuple[str, ...]:
     """How much is missing, and why runs failed."""
     counts = {state: many for state, many in progress.counts.items() if many and state != "done"}
     if not counts:
         return ()
     told = ", ".join(f"{many} {'not run' if state == 'absent' else state}" for state, many in counts.items())
-    failed = [s for s in progress.standings if s.state == "failed" and s.why]
-    whys = [f"failed, {s.cell.words}: {one_line(s.why, 200)}" for s in failed]
-    done = f"{progress.counts['done']} of {len(progress.standings)} runs are done"
+    failed = [s for s in progress.statuses if s.state == "failed" and s.why]
+    whys = [f"failed, {s.cell.text}: {one_line(s.why, 200)}" for s in failed]
+    done = f"{progress.counts['done']} of {len(progress.statuses)} runs are done"
     return (f"{done}; {told}. `crdnd study` goes on with them.", *whys)

@@ -16,11 +16,8 @@ from crdnd_tui.compare.runs import ComparedRun, incomparable
 from crdnd_tui.core import report
 from crdnd_tui.core.format import MINUS
 from crdnd_tui.core.text import one_line
-from crdnd_tui.study import naming
-from crdnd_tui.study.naming import Block
-from crdnd_tui.study.standing import Progress, Standing
-from crdnd_tui.study.study import Cell as StudyCell
-from crdnd_tui.study.study import Published, Study
+from crdnd_tui.study.progress import CellStatus, StudyProgress
+from crdnd_tui.study.study import Block, Published, Study, StudyCell, row_blocks
 from crdnd_tui.write.document import Cell, Column, Row, Table
 from engine.spec.attacks import KINDS
 from engine.spec.outcomes import wilson
@@ -39,20 +36,20 @@ _STATES = {"absent": "not run"}  # state of a cell -> what a table says
 class StudyRuns:
     """What there is of a study: how each cell stands, and the runs as comparisons know them."""
 
-    progress: Progress
+    progress: StudyProgress
     runs: Mapping[str, ComparedRun]  # by id, of the cells that have a run
 
     @cached_property
-    def _by_hash(self) -> Mapping[str, Standing]:
-        return {standing.cell.config_hash: standing for standing in self.progress.standings}
+    def _by_hash(self) -> Mapping[str, CellStatus]:
+        return {cell_status.cell.config_hash: cell_status for cell_status in self.progress.statuses}
 
-    def standings(self, cells: Iterable[StudyCell]) -> list[Standing]:
+    def statuses(self, cells: Iterable[StudyCell]) -> list[CellStatus]:
         """Of these cells, in their order."""
         return [self._by_hash[cell.config_hash] for cell in cells]
 
     def of(self, cells: Iterable[StudyCell]) -> list[ComparedRun]:
         """The runs that there are of these cells."""
-        return [self.runs[s.run] for s in self.standings(cells) if s.run in self.runs]
+        return [self.runs[s.run] for s in self.statuses(cells) if s.run in self.runs]
 
     def judged(self, cells: Iterable[StudyCell]) -> list[ComparedRun]:
         """Those that have numbers."""
@@ -61,40 +58,42 @@ class StudyRuns:
     def missing(self, cells: Sequence[StudyCell], attack: str) -> str:
         """Why there is no number of this attack, for the place where it would stand: the states of these runs."""
         states = []
-        for standing in self.standings(cells):
-            run = self.runs.get(standing.run)
+        for cell_status in self.statuses(cells):
+            run = self.runs.get(cell_status.run)
             if run is None or attack not in run.cells:
-                states.append("not judged" if standing.state == "done" else _state(standing))
+                states.append("not judged" if cell_status.state == "done" else _state(cell_status))
         return ", ".join(dict.fromkeys(states))
 
     def share(self, cells: Sequence[StudyCell]) -> str:
         """`3` when all have run, `1 of 3`, or `not run`, `waiting`, `failed` of a single one."""
-        standings = self.standings(cells)
-        done = sum(standing.state == "done" for standing in standings)
-        if done == len(standings):
+        statuses = self.statuses(cells)
+        done = sum(cell_status.state == "done" for cell_status in statuses)
+        if done == len(statuses):
             return str(done)
-        return _state(standings[0]) if len(standings) == 1 else f"{done} of {len(standings)}"
+        return _state(statuses[0]) if len(statuses) == 1 else f"{done} of {len(statuses)}"
 
     def sentence(self, cells: Sequence[StudyCell]) -> str:
         """`1 of 3 seeds: 1 waiting, 1 failed: out of memory`; empty when all have run."""
-        told = Counter(self._progress(standing) for standing in self.standings(cells) if standing.state != "done")
+        told = Counter(
+            self._progress(cell_status) for cell_status in self.statuses(cells) if cell_status.state != "done"
+        )
         if not told or len(cells) == 1:
             return next(iter(told), "")
         done = len(cells) - sum(told.values())
         return f"{done} of {len(cells)} seeds: " + ", ".join(f"{many} {words}" for words, many in told.items())
 
-    def _progress(self, standing: Standing) -> str:
+    def _progress(self, cell_status: CellStatus) -> str:
         """A state with its reason, or how far it is."""
-        run = self.runs.get(standing.run)
-        if standing.state == "running" and run is not None and run.state.training and not run.state.table:
+        run = self.runs.get(cell_status.run)
+        if cell_status.state == "running" and run is not None and run.state.training and not run.state.table:
             return f"running, epoch {len(run.state.epochs)} of {run.state.training.epochs}"
-        if standing.state in ("waiting", "running") or not standing.why:
-            return _state(standing)
-        return f"{_state(standing)}: {one_line(standing.why, 160)}"
+        if cell_status.state in ("waiting", "running") or not cell_status.why:
+            return _state(cell_status)
+        return f"{_state(cell_status)}: {one_line(cell_status.why, 160)}"
 
 
-def _state(standing: Standing) -> str:
-    return _STATES.get(standing.state, standing.state)
+def _state(cell_status: CellStatus) -> str:
+    return _STATES.get(cell_status.state, cell_status.state)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,8 +154,8 @@ def is_same_attack(attack: str) -> bool:
 
 
 def study_results(study: Study, table: Block, found: StudyRuns, comparison: Comparison | None) -> Table:
-    """One of `naming.tables`; `comparison` is of the runs that were judged."""
-    blocks, attacks = naming.rows(study, table), attacks_of(study, table.cells, found)
+    """One of `table_blocks`; `comparison` is of the runs that were judged."""
+    blocks, attacks = row_blocks(study, table), attacks_of(study, table.cells, found)
     base = baseline(study, blocks)
     writer = _ResultsWriter(found, comparison, attacks, next(iter(found.judged(base.cells)), None))
     lines: list[Row] = []

@@ -69,8 +69,8 @@ def test_every_file_says_it():
 
 def test_a_study_s_report_says_it_of_each_table(study):
     def computed(at, right, *engines):
-        standing, made = run(at, right)
-        return standing, replace(made, state=replace(made.state, engines=engines))
+        cell_status, made = run(at, right)
+        return cell_status, replace(made, state=replace(made.state, engines=engines))
 
     right = (840, 540, 500)
     found = [computed(at, right, FAST if at.place["method"] == "rslad" else {}) for at in study.cells]

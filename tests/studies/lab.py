@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from crdnd_tui.queue.tickets import Queue, Ticket
-from crdnd_tui.study.study import Cell, Study
+from crdnd_tui.study.study import Study, StudyCell
 from engine.spec import folders
 from engine.spec import status as spec_status
 from engine.spec.config import RunConfig
@@ -27,7 +27,7 @@ def small(folder: Path, *, seeds: int = 2) -> Study:
     return study(folder, text + f"seed = {list(range(seeds))}\n")
 
 
-def cell(of: Study, method: str, seed: int) -> Cell:
+def cell(of: Study, method: str, seed: int) -> StudyCell:
     return next(c for c in of.cells if c.place == {"method": method, "seed": str(seed)})
 
 

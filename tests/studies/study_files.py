@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.study import reading
+from crdnd_tui.study.file import read_study
 from crdnd_tui.study.study import Study
 from engine.spec.errors import ConfigError
 
@@ -26,7 +26,7 @@ def presets(folder: Path) -> Path:
 def study(folder: Path, text: str = HEAD + GRID) -> Study:
     path = presets(folder) / "study.toml"
     path.write_text(text)
-    return reading.read(path)
+    return read_study(path)
 
 
 def mistakes(folder: Path, text: str) -> list[str]:

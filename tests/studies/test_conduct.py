@@ -12,8 +12,9 @@ from crdnd_tui.core import library
 from crdnd_tui.core.provenance_lines import machine_of
 from crdnd_tui.queue import actions, snapshot, worker
 from crdnd_tui.queue.tickets import Queue
-from crdnd_tui.study import conduct, standing
+from crdnd_tui.study import conduct
 from crdnd_tui.study.conduct import Begun
+from crdnd_tui.study.progress import read_progress
 from crdnd_tui.study.study import Study
 from engine.spec import toml
 from engine.spec.errors import ConfigError, RunFolderError
@@ -33,7 +34,7 @@ def launch(study: Study, runs: Path, **how) -> Begun:
 
 
 def found(study: Study, runs: Path) -> list[str]:
-    return [s.state for s in standing.look(study, runs).standings]
+    return [s.state for s in read_progress(study, runs).statuses]
 
 
 @pytest.mark.usefixtures("still")
@@ -161,7 +162,7 @@ class TestLaunching:
         part = conduct.narrowed(study, ["seed=0"])
 
         def stops() -> set[bool]:
-            assert standing.look(study, runs).stops == any(t.stop_on_failure for t in queue.tickets())
+            assert read_progress(study, runs).stops == any(t.stop_on_failure for t in queue.tickets())
             return {t.stop_on_failure for t in queue.tickets()}
 
         launch(study, runs, only=part)
@@ -212,7 +213,7 @@ class TestWorking:
         return made_
 
     def settled(self, study: Study, runs: Path) -> bool:
-        return not standing.look(study, runs).busy
+        return not read_progress(study, runs).busy
 
     def test_a_failure_is_kept_and_the_rest_goes_on(self, tmp_path: Path, runs: Path) -> None:
         study = small(tmp_path)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.study import reading
+from crdnd_tui.study.file import read_study
 from crdnd_tui.study.study import Published
 from crdnd_tui.write.study_tables import PrintedNumbers, printed_images, printed_numbers, printed_order
 
 PRESETS = Path(__file__).parents[2] / "presets"
-TABLE_1, TABLE_2 = (reading.read(PRESETS / "studies" / f"table{k}.toml") for k in (1, 2))
+TABLE_1, TABLE_2 = (read_study(PRESETS / "studies" / f"table{k}.toml") for k in (1, 2))
 KEYS = ("clean", "fgsm", "pgd_sat", "pgd_trades", "cw_2", "autoattack")
 SOURCES = {
     "report": "report", "original": "paper", "reproduction": "reproduction", "RSLAD paper, best": "RSLAD paper",

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crdnd_tui.core import presets
-from crdnd_tui.study import grid, reading
+from crdnd_tui.study import grid
+from crdnd_tui.study.file import read_study
 from engine.spec import toml
 from engine.spec.errors import ConfigError
 from tests.studies.study_files import GRID, HEAD, PLAIN, mistakes, study
@@ -23,7 +24,7 @@ def test_a_grid_is_the_product_of_its_axes_in_their_order(tmp_path: Path) -> Non
     assert dict(found.axes) == {"method": ("natural", "rslad"), "seed": ("0", "1")}
     assert [tuple(cell.place.values()) for cell in found.cells] == PLACES
     assert [(cell.config.method.name, str(cell.config.seed)) for cell in found.cells] == PLACES
-    assert found.cells[3].words == "method rslad, seed 1"
+    assert found.cells[3].text == "method rslad, seed 1"
     assert found.title == "small"
 
 
@@ -182,7 +183,7 @@ def test_too_much_is_refused_before_it_is_made(tmp_path: Path) -> None:
 def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "gone.toml", Path("/dev/zero")):
         with pytest.raises(ConfigError, match="no study"):
-            reading.read(path)
+            read_study(path)
 
 
 def test_shipped_studies_are_found_by_bare_names() -> None:
@@ -194,7 +195,7 @@ def test_shipped_studies_are_found_by_bare_names() -> None:
 
 @pytest.mark.parametrize("name", sorted(presets.shipped_studies()))
 def test_every_shipped_study_can_be_read(name: str) -> None:
-    found = reading.read(presets.resolve_study(name))
+    found = read_study(presets.resolve_study(name))
     assert found.name == name
     left_out = tomli.loads(found.text).get("leave_out", [])
     assert left_out or len(found.cells) == prod(len(labels) for labels in found.axes.values())
@@ -202,7 +203,7 @@ def test_every_shipped_study_can_be_read(name: str) -> None:
 
 
 def test_the_digits_study_has_nine_methods_and_three_seeds() -> None:
-    found = reading.read(presets.resolve_study("digits"))
+    found = read_study(presets.resolve_study("digits"))
     assert (len(found.axes["method"]), found.axes["seed"], len(found.cells)) == (7, ("0", "1", "2"), 21)
     assert len({name for cell in found.cells for name, _ in cell.teachers}) == 1
 
@@ -258,7 +259,7 @@ def test_no_damage_to_a_file_is_more_than_a_mistake(data: st.DataObject) -> None
         path = Path(folder) / "study.toml"
         path.write_text(text)
         try:
-            assert reading.read(path).cells
+            assert read_study(path).cells
         except ConfigError as error:
             assert error.problems
             assert all(folder in problem or "presets" in problem for problem in error.problems)

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crdnd_tui.compare.runs import mark_twins
-from crdnd_tui.study import naming
-from crdnd_tui.study.standing import STATES, Progress, Standing
-from crdnd_tui.study.study import Layout, Published
+from crdnd_tui.study.progress import STATES, CellStatus, StudyProgress
+from crdnd_tui.study.study import Layout, Published, row_blocks, table_blocks
 from crdnd_tui.write import study_document, study_tables
 from crdnd_tui.write.study_tables import StudyRuns, study_results
 from engine.spec.events import Warned
@@ -34,23 +33,23 @@ def run(cell_, right, n=1000, *, state="done", why="", attacks=ATTACKS, **more):
     name = f"{cell_.place['method']}-{cell_.place['seed']}"
     cells = [cell(a, k, n, **more) for a, k in zip(ATTACKS, right, strict=True) if a in attacks]
     made = side(name, cells, data="digits", group=cell_.place["method"], seed=int(cell_.place["seed"]))
-    return Standing(cell=cell_, state=state, run=name, why=why), made
+    return CellStatus(cell=cell_, state=state, run=name, why=why), made
 
 
 def missing(cell_, state="absent", why=""):
-    return Standing(cell=cell_, state=state, why=why), None
+    return CellStatus(cell=cell_, state=state, why=why), None
 
 
 def reach(study, found):
-    standings = tuple(standing for standing, _ in found)
-    runs = {standing.run: run for standing, run in found if run}
-    return StudyRuns(progress=Progress(study=study, standings=standings), runs=runs)
+    statuses = tuple(cell_status for cell_status, _ in found)
+    runs = {cell_status.run: run for cell_status, run in found if run}
+    return StudyRuns(progress=StudyProgress(study=study, statuses=statuses), runs=runs)
 
 
 def table(study, found, wanted="best"):
-    (block,), known = naming.tables(study), reach(study, found)
+    (block,), known = table_blocks(study), reach(study, found)
     known = replace(known, runs={name: replace(run, wanted=wanted) for name, run in known.runs.items()})
-    compared = study_document.compare_blocks(study, naming.rows(study, block), known)
+    compared = study_document.compare_blocks(study, row_blocks(study, block), known)
     return study_results(study, block, known, compared)
 
 
@@ -122,10 +121,10 @@ def test_each_seed_tells_how_it_is(plan) -> None:
     learning = side("rslad-1", state=trained([0.3, 0.4]))
     epoch = replace(learning.state, epochs=learning.state.epochs * 4)
     found = [
-        run(cells[0], (970, 500, 400)), missing(cells[1], "waiting"), (Standing(
+        run(cells[0], (970, 500, 400)), missing(cells[1], "waiting"), (CellStatus(
             cell=cells[2], state="failed", run="x", why="CUDA out\nof memory \x1b[31m"), side("x")),
         run(cells[3], (970, 500, 400), state="running", attacks=("clean",)),
-        (Standing(cell=cells[4], state="running", run="rslad-1"), replace(learning, state=epoch)), missing(cells[5]),
+        (CellStatus(cell=cells[4], state="running", run="rslad-1"), replace(learning, state=epoch)), missing(cells[5]),
     ]  # fmt: skip
     made = table(plan, found)
     natural, rslad = shown(made, "natural"), shown(made, "rslad")
@@ -228,8 +227,8 @@ def test_a_dagger_is_what_differs_from_the_baseline_after_holm_s_correction(plan
     bits = {"natural": "1" * 30 + "0" * 70, "rslad": "0" * 30 + "1" * 60 + "0" * 10}
     found = []
     for cell_ in study.cells:
-        standing, made = run(cell_, (90, 50, bits[cell_.place["method"]].count("1")), 100)
-        found.append((standing, replace(made, records={("best", "autoattack"): seen(bits[cell_.place["method"]])})))
+        cell_status, made = run(cell_, (90, 50, bits[cell_.place["method"]].count("1")), 100)
+        found.append((cell_status, replace(made, records={("best", "autoattack"): seen(bits[cell_.place["method"]])})))
     made = table(study, found)
     assert shown(made, "natural")["autoattack"].significant  # 30 against 60 images: p = 0.002
     assert not any(cell_.significant for cell_ in line(made, "rslad").cells)
@@ -243,9 +242,9 @@ def test_nothing_is_claimed_of_a_printed_attack_whose_budget_is_not_known(plan) 
     copied = ("paper", HERE[1], {"cw_2": 77.0, "pgd_sat": 77.0}, "copied")
     study = printing(replace(plan, cells=plan.cells[3:4]), copied)
     study = replace(study, layout=replace(study.layout, attacks=("pgd_sat", "cw_2")))
-    standing, made = run(study.cells[0], (90, 50, 40), 100)
+    cell_status, made = run(study.cells[0], (90, 50, 40), 100)
     found = replace(made, state=side("x", [cell("pgd_sat", 50), cell("cw_2", 50)]).state)
-    made = table(study, [(standing, found)])
+    made = table(study, [(cell_status, found)])
     paper, apart = line(made, "paper").cells, line(made, "ours \u2212 paper").cells
     assert notes(made, paper[1].marks) == ["Copied."]
     assert notes(made, paper[2].marks) == ["Copied.", f"{study_tables.UNSTATED}."]
@@ -279,9 +278,9 @@ def test_tables_and_rows_are_called_by_their_titles(tmp_path) -> None:
         '[report]\nrows = ["training.learning_rate"]\ntables = ["student"]\n'
     )
     study = study_files.study(tmp_path, text)
-    assert [block.title for block in naming.tables(study)] == ["SmallCNN-8", "SmallCNN-16"]
-    first = naming.tables(study)[0]
-    assert [block.title for block in naming.rows(study, first)] == ["learning_rate 0.1", "learning_rate 0.2"]
-    assert sorted(c.config_hash for t in naming.tables(study) for c in t.cells) == sorted(
+    assert [block.title for block in table_blocks(study)] == ["SmallCNN-8", "SmallCNN-16"]
+    first = table_blocks(study)[0]
+    assert [block.title for block in row_blocks(study, first)] == ["learning_rate 0.1", "learning_rate 0.2"]
+    assert sorted(c.config_hash for t in table_blocks(study) for c in t.cells) == sorted(
         c.config_hash for c in study.cells
     )

@@ -10,7 +10,7 @@ import pytest
 from crdnd_tui.core import forecast, presets
 from crdnd_tui.queue import devices, worker
 from crdnd_tui.queue.tickets import Queue, Ticket
-from crdnd_tui.study import reading
+from crdnd_tui.study.file import read_study
 from crdnd_tui.tui.app import LabApp
 from crdnd_tui.tui.widgets.study_matrix import StudyMatrix
 from crdnd_tui.tui.widgets.text_sheet import TextSheet
@@ -96,7 +96,7 @@ def named_protocol(run: RunDir) -> str:
 
 
 def study(runs: Path):
-    return reading.read(runs.parent / "studies" / "small.toml")
+    return read_study(runs.parent / "studies" / "small.toml")
 
 
 def cell(runs: Path, method: str, seed: int):
@@ -160,8 +160,8 @@ def words(app, panel: str) -> str:
 
 
 def under(app) -> dict[str, str]:
-    standing = app.screen._standing
-    return dict(standing.cell.place) if standing else {}
+    cell_status = app.screen._cell_status
+    return dict(cell_status.cell.place) if cell_status else {}
 
 
 def matrix(app) -> str:

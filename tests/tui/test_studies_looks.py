@@ -7,8 +7,8 @@ import pytest
 
 from crdnd_tui.queue import snapshot
 from crdnd_tui.queue.snapshot import StudyNote
-from crdnd_tui.study import reading
 from crdnd_tui.tui.screens.studies import plan, saying
+from crdnd_tui.tui.screens.studies import shelf as shelf_module
 from crdnd_tui.tui.screens.studies.desk import Asked, Desk
 from crdnd_tui.tui.screens.studies.shelf import Shelf
 from crdnd_tui.tui.widgets.study_list import StudyList
@@ -77,7 +77,7 @@ def test_a_broken_file_is_a_row_that_says_what_and_where_until_it_is_mended(runs
         path.write_text(BROKEN.replace("rsald", "rslad").replace('"training.epoks"', '"training.epochs"'))
         app.screen.look()
         await arrived(pilot)
-        return row, said, shown, focus, len(app.screen._front.progress.standings), app.screen.query_one("#plan").display
+        return row, said, shown, focus, len(app.screen._front.progress.statuses), app.screen.query_one("#plan").display
 
     row, said, shown, focus, many, mended = drive(story, runs)
     assert row.startswith("▸! a.toml") and "a.toml:5: grid" in row
@@ -123,8 +123,8 @@ def test_the_shelf_knows_studies_that_were_queued_here_each_once(runs: Path, tmp
 
 
 def test_a_file_that_did_not_change_is_not_read_again(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf, read, seen = Shelf(runs), reading.read, []
-    monkeypatch.setattr(reading, "read", lambda path: seen.append(path.name) or read(path))
+    shelf, read, seen = Shelf(runs), shelf_module.read_study, []
+    monkeypatch.setattr(shelf_module, "read_study", lambda path: seen.append(path.name) or read(path))
     first = shelf.entries()
     assert shelf.entries() == first and len(seen) == 1
     preset = runs.parent / "presets" / "natural.toml"
@@ -184,7 +184,7 @@ def test_rows_without_a_number_say_why_in_one_phrase(busy: Path) -> None:
 
 def test_the_question_tells_what_is_left_alone(busy: Path) -> None:
     (seen,) = Desk(busy, "auto").look(NOW, "")
-    said = saying.question(seen.progress, seen.outlook)
+    said = saying.question(seen.progress, seen.cost)
     assert said[:5] == [
         "   3 not run yet: made and queued",
         "   2 interrupted: go on from their checkpoints",
@@ -202,6 +202,4 @@ def test_a_teacher_that_must_be_trained_is_told(runs: Path) -> None:
     teacher = past(runs, "pgd_at")
     teacher.path.rename(runs / ".gone")
     (seen,) = Desk(runs, "auto").look(NOW, "")
-    assert any(
-        "first, once: the teacher digits teacher" in line for line in saying.question(seen.progress, seen.outlook)
-    )
+    assert any("first, once: the teacher digits teacher" in line for line in saying.question(seen.progress, seen.cost))

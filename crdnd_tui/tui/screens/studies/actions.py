@@ -8,7 +8,7 @@ from pathlib import Path
 from textual import work
 
 from crdnd_tui.core.text import display, one_line
-from crdnd_tui.study.standing import Progress, Standing
+from crdnd_tui.study.progress import CellStatus, StudyProgress
 from crdnd_tui.tui.dialogs.question import Ask, Question
 from crdnd_tui.tui.screen import LabScreen
 from crdnd_tui.tui.screens.studies import plan, saying
@@ -43,14 +43,14 @@ class StudyActions(LabScreen):
         raise NotImplementedError
 
     @property
-    def _progress(self) -> Progress | None:
+    def _progress(self) -> StudyProgress | None:
         return self._front.progress if self._front else None
 
     @property
-    def _standing(self) -> Standing | None:
+    def _cell_status(self) -> CellStatus | None:
         """Of the run under the cursor."""
         key, progress = self.query_one(StudyMatrix).key, self._progress
-        return next((s for s in progress.standings if s.cell.config_hash == key), None) if progress else None
+        return next((s for s in progress.statuses if s.cell.config_hash == key), None) if progress else None
 
     def _tell(self, words: str, *, bad: bool = False) -> None:
         self.notify(words, severity="warning" if bad else "information", markup=False, timeout=5)
@@ -79,7 +79,7 @@ class StudyActions(LabScreen):
             self._tell(_nothing(progress))
             return
         many = sum(saying.to_start(progress).values())
-        words = saying.question(progress, front.outlook)
+        words = saying.question(progress, front.cost)
         title = f"Start {many} {'run' if many == 1 else 'runs'} of {one_line(progress.study.name, 30)}?"
         other = "go on after a failure" if progress.stops else "stop at the first failure"
 
@@ -90,13 +90,13 @@ class StudyActions(LabScreen):
 
         self.app.push_screen(Question(title, words, [("y", "start"), ("f", other)]), answered)
 
-    def _launch(self, progress: Progress, *, failed: bool = False, stops: bool | None = None) -> str:
+    def _launch(self, progress: StudyProgress, *, failed: bool = False, stops: bool | None = None) -> str:
         """In a thread. `failed`: only what failed, once more; `stops`: hold the rest when a run fails."""
         from crdnd_tui.core.launch import machine  # noqa: PLC0415  only a start needs it
         from crdnd_tui.study import conduct  # noqa: PLC0415
 
         study = progress.study
-        cells = tuple(s.cell for s in progress.standings if s.state == "failed") if failed else study.cells
+        cells = tuple(s.cell for s in progress.statuses if s.state == "failed") if failed else study.cells
         part = replace(study, cells=cells)
         begun = conduct.launch(study, machine(self.session, {}), only=part, stop_on_failure=stops, retry_failed=failed)
         queued = len(begun.made) + len(begun.resumed) + len(begun.retried) + len(begun.released)
@@ -165,11 +165,11 @@ class StudyActions(LabScreen):
         if self._page == "list":
             self._turn("plan" if self._progress else "report")
             return
-        standing = self._standing
-        if standing is None or not standing.run:
+        cell_status = self._cell_status
+        if cell_status is None or not cell_status.run:
             self._tell(NOT_RUN)
         else:
-            self.lab.open_run(standing.run)
+            self.lab.open_run(cell_status.run)
 
     def action_compare(self) -> None:
         """The judged runs of this table, seeds together."""
@@ -201,10 +201,10 @@ class StudyActions(LabScreen):
         """The run under the cursor; one at work has no last number yet."""
         from crdnd_tui.tui.dialogs.verify import VerifyDialog  # noqa: PLC0415  asked for rarely
 
-        run, standing = self._run, self._standing
-        if run is None or standing is None:
+        run, cell_status = self._run, self._cell_status
+        if run is None or cell_status is None:
             return
-        if standing.state == "running":
+        if cell_status.state == "running":
             self._tell("It is at work; verify it when it is done.", bad=True)
         else:
             session = self.session
@@ -213,10 +213,10 @@ class StudyActions(LabScreen):
     @property
     def _run(self) -> RunDir | None:
         """The run under the cursor of the plan; says so where there is none."""
-        standing = self._standing
-        if standing is not None and standing.run:
-            return RunDir(self.session.runs / standing.run)
-        self._tell(NOT_RUN if standing is not None else "No run is under the cursor.", bad=True)
+        cell_status = self._cell_status
+        if cell_status is not None and cell_status.run:
+            return RunDir(self.session.runs / cell_status.run)
+        self._tell(NOT_RUN if cell_status is not None else "No run is under the cursor.", bad=True)
         return None
 
     def action_dry_run(self) -> None:
@@ -287,7 +287,7 @@ class StudyActions(LabScreen):
             self._turn("list")
 
 
-def _nothing(progress: Progress) -> str:
+def _nothing(progress: StudyProgress) -> str:
     counts = progress.counts
     if counts["running"] or counts["waiting"]:
         return "All that is missing is at work or waits already; 6 shows the queue."

@@ -1,4 +1,4 @@
-"""What the Studies screen reads, again and again: progress and outlook of every study, the report of the one in front.
+"""What the Studies screen reads, again and again: progress and cost of every study, the report of the one in front.
 
 Blocks: for threads alone. What it gives is frozen.
 """
@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crdnd_tui.study.outlook import Outlook, Seer
-from crdnd_tui.study.standing import Progress, Standing, Watch
+from crdnd_tui.study.progress import CellStatus, CostEstimator, CostSummary, ProgressReader, StudyProgress
 from crdnd_tui.tui.screens.studies.shelf import Entry, Shelf
 from crdnd_tui.write import study_document
 from crdnd_tui.write.document import Document
@@ -24,8 +23,8 @@ class Seen:
     """A study as it is now; no progress where its file is broken."""
 
     entry: Entry
-    progress: Progress | None = None
-    outlook: Outlook | None = None
+    progress: StudyProgress | None = None
+    cost: CostSummary | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +40,9 @@ class Desk:
 
     def __init__(self, runs: Path, device: str) -> None:
         self._runs, self._device = runs, device
-        self._shelf, self._watch = Shelf(runs), Watch(runs)
-        self._seers: dict[str, Seer] = {}
-        self._outlooks: dict[str, tuple[_Mark, Outlook]] = {}
+        self._shelf, self._reader = Shelf(runs), ProgressReader(runs)
+        self._estimators: dict[str, CostEstimator] = {}
+        self._costs: dict[str, tuple[_Mark, CostSummary]] = {}
         self._report: tuple[Asked, _Mark, Document] | None = None
         self._next = 0.0  # by the monotonic clock: when another report may be made
 
@@ -74,22 +73,22 @@ class Desk:
     def _seen(self, entry: Entry, now: float, front: bool) -> Seen:
         if entry.study is None:
             return Seen(entry=entry)
-        progress = self._watch.look(entry.study, now)
-        mark, known = _mark(progress), self._outlooks.get(entry.key)
+        progress = self._reader.read(entry.study, now)
+        mark, known = _mark(progress), self._costs.get(entry.key)
         if known is None or known[0] != mark or (front and progress.counts["running"]):
-            seer = self._seers.setdefault(entry.key, Seer(self._runs, self._device))
-            known = self._outlooks[entry.key] = mark, seer.tell(progress, now)
-        return Seen(entry=entry, progress=progress, outlook=known[1])
+            estimator = self._estimators.setdefault(entry.key, CostEstimator(self._runs, self._device))
+            known = self._costs[entry.key] = mark, estimator.estimate(progress, now)
+        return Seen(entry=entry, progress=progress, cost=known[1])
 
 
-def _mark(progress: Progress) -> _Mark:
+def _mark(progress: StudyProgress) -> _Mark:
     """Changes when a run begins, ends or is judged by one attack more."""
-    runs = tuple((s.cell.config_hash, s.state, s.run, s.why, _judged(s)) for s in progress.standings)
+    runs = tuple((s.cell.config_hash, s.state, s.run, s.why, _judged(s)) for s in progress.statuses)
     return runs, tuple((t.config_hash, t.state) for t in progress.teachers), progress.at_once
 
 
-def _judged(standing: Standing) -> str:
-    status = standing.summary.status if standing.summary else None
+def _judged(cell_status: CellStatus) -> str:
+    status = cell_status.summary.status if cell_status.summary else None
     return repr(status.results) if status else ""
 
 

@@ -4,11 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from crdnd_tui.core.format import duration
 from crdnd_tui.core.text import one_line
-from crdnd_tui.study import naming
-from crdnd_tui.study.naming import Block
-from crdnd_tui.study.outlook import Outlook
-from crdnd_tui.study.standing import Progress, Standing, State
-from crdnd_tui.study.study import Study
+from crdnd_tui.study.progress import CellStatus, CostSummary, State, StudyProgress
+from crdnd_tui.study.study import Block, Study, row_blocks, table_blocks
 from crdnd_tui.tui.screens.studies.desk import Seen
 from crdnd_tui.tui.widgets.study_matrix import Band, Plan, Spot
 
@@ -26,14 +23,14 @@ def plan(seen: Seen) -> Plan:
     progress = seen.progress
     if progress is None:
         return Plan()
-    study, spots = progress.study, {s.cell.config_hash: _spot(s, seen.outlook) for s in progress.standings}
-    head, tables = ", ".join(study.layout.rows), naming.tables(study)
+    study, spots = progress.study, {s.cell.config_hash: _spot(s, seen.cost) for s in progress.statuses}
+    head, tables = ", ".join(study.layout.rows), table_blocks(study)
     seeds = study.axes.get(SEED, ())
     if len(seeds) < 2 and len(tables) > 1:
         return Plan(head=head, columns=tuple(t.title for t in tables), bands=tuple(_across(study, tables, spots)))
     bands = []
     for table in tables:
-        for row in naming.rows(study, table):
+        for row in row_blocks(study, table):
             by_seed = {cell.place.get(SEED, ""): spots[cell.config_hash] for cell in row.cells}
             bands.append(Band(label=row.title, group=table.title, spots=tuple(map(by_seed.get, seeds or ("",)))))
     columns = tuple(f"{SEED} {one_line(label, 12)}" for label in seeds) or ("run",)
@@ -45,7 +42,7 @@ def _across(study: Study, tables: Sequence[Block], spots: dict[str, Spot]) -> It
     found: dict[tuple[str, ...], dict[int, Spot]] = {}
     titles: dict[tuple[str, ...], str] = {}
     for column, table in enumerate(tables):
-        for row in naming.rows(study, table):
+        for row in row_blocks(study, table):
             where = tuple(row.place.values())
             titles.setdefault(where, row.title)
             found.setdefault(where, {})[column] = spots[row.cells[0].config_hash]
@@ -53,42 +50,42 @@ def _across(study: Study, tables: Sequence[Block], spots: dict[str, Spot]) -> It
         yield Band(label=titles[where], spots=tuple(cells.get(column) for column in range(len(tables))))
 
 
-def _spot(standing: Standing, outlook: Outlook | None) -> Spot:
-    sign, role = SIGNS[standing.state]
-    return Spot(key=standing.cell.config_hash, sign=sign, role=role, words=_brief(standing, outlook))
+def _spot(cell_status: CellStatus, cost: CostSummary | None) -> Spot:
+    sign, role = SIGNS[cell_status.state]
+    return Spot(key=cell_status.cell.config_hash, sign=sign, role=role, words=_brief(cell_status, cost))
 
 
-def _brief(standing: Standing, outlook: Outlook | None) -> str:
+def _brief(cell_status: CellStatus, cost: CostSummary | None) -> str:
     """What a few letters can say: how long it took, how far it is, how long it will take, or its state."""
-    match standing.state:
+    match cell_status.state:
         case "done":
-            seconds = took(standing)
+            seconds = took(cell_status)
             return duration(seconds) if seconds else ""
         case "running":
-            status = standing.summary.status if standing.summary else None
+            status = cell_status.summary.status if cell_status.summary else None
             if status is None or status.phase != "training" or not status.total_steps:
                 return "judging" if status is not None and status.phase == "evaluation" else "begins"
             return f"{100 * status.step // status.total_steps} %"
         case "waiting" | "absent":
-            takes = outlook.left.get(standing.cell.config_hash) if outlook else None
+            takes = cost.left.get(cell_status.cell.config_hash) if cost else None
             return f"~{duration(takes)}" if takes else ""
         case state:
             return state
 
 
-def took(standing: Standing) -> float | None:
+def took(cell_status: CellStatus) -> float | None:
     """Seconds from its start to its end."""
-    ticket, status = standing.ticket, standing.summary.status if standing.summary else None
+    ticket, status = cell_status.ticket, cell_status.summary.status if cell_status.summary else None
     if ticket is not None and ticket.started and ticket.ended > ticket.started:
         return ticket.ended - ticket.started
     return status.heartbeat - status.created if status is not None and status.heartbeat > status.created > 0 else None
 
 
-def compared(progress: Progress, key: str) -> list[str]:
+def compared(progress: StudyProgress, key: str) -> list[str]:
     """Ids of the judged runs of the table in which this run stands, the baseline's first."""
-    study, tables = progress.study, naming.tables(progress.study)
+    study, tables = progress.study, table_blocks(progress.study)
     table = next((t for t in tables if any(c.config_hash == key for c in t.cells)), tables[0])
     base = study.layout.baseline
-    judged = {s.cell.config_hash: s.run for s in progress.standings if s.run and s.summary and s.summary.judged}
+    judged = {s.cell.config_hash: s.run for s in progress.statuses if s.run and s.summary and s.summary.judged}
     cells = sorted(table.cells, key=lambda cell: any(cell.place.get(axis) != label for axis, label in base.items()))
     return [judged[cell.config_hash] for cell in cells if cell.config_hash in judged]

@@ -11,8 +11,7 @@ from crdnd_tui.core.format import duration, percent
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.text import bar, display, one_line, pad
 from crdnd_tui.queue.worker import HELD_FOR
-from crdnd_tui.study.outlook import Outlook
-from crdnd_tui.study.standing import RESUMABLE, Progress, Standing, State
+from crdnd_tui.study.progress import RESUMABLE, CellStatus, CostSummary, State, StudyProgress
 from crdnd_tui.tui.screens.studies.desk import Seen
 from crdnd_tui.tui.screens.studies.plan import SIGNS, WORDS, took
 
@@ -53,12 +52,12 @@ def _called(seen: Seen) -> str:
 def _in_words(seen: Seen) -> str:
     """What its runs do, and how long the rest takes: `2 running, 11 waiting  ~6:01 left`."""
     rest = ", ".join(f"{n} {WORDS.get(state, state)}" for state, n in _rest(seen))
-    return "  ".join(part for part in (rest or "all done", _left(seen.outlook)) if part) if seen.progress else ""
+    return "  ".join(part for part in (rest or "all done", _left(seen.cost)) if part) if seen.progress else ""
 
 
 def _in_signs(seen: Seen) -> str:
     """The same where there is less room: `\u25cf2 \u25cc11  ~6:01 left`."""
-    return "  ".join(part for part in (_signs(seen), _left(seen.outlook)) if part)
+    return "  ".join(part for part in (_signs(seen), _left(seen.cost)) if part)
 
 
 def _signs(seen: Seen) -> str:
@@ -79,7 +78,7 @@ def _line(seen: Seen, wide: int, told: str, palette: Palette, *, bar_cells: int)
         line.append("! ", f"bold {palette.bad}")
         line.append(pad(_called(seen), wide), palette.text)
         return line.append(f"  {problem(next(iter(seen.entry.problems), ''), 300)}", palette.bad)
-    done, of = progress.counts["done"], len(progress.standings)
+    done, of = progress.counts["done"], len(progress.statuses)
     sign, role = _sign(progress)
     line.append(f"{sign} ", f"bold {getattr(palette, role)}")
     line.append(pad(_called(seen), wide), palette.text)
@@ -90,23 +89,23 @@ def _line(seen: Seen, wide: int, told: str, palette: Palette, *, bar_cells: int)
     return line.append(f" {told}", palette.muted)
 
 
-def _sign(progress: Progress) -> tuple[str, str]:
+def _sign(progress: StudyProgress) -> tuple[str, str]:
     """Of the whole: the liveliest thing that its runs do."""
     counts = progress.counts
     for state in ("running", "waiting", "failed", "held"):
         if counts[state]:
             return SIGNS[state]
-    if counts["done"] == len(progress.standings):
+    if counts["done"] == len(progress.statuses):
         return SIGNS["done"]
-    return SIGNS["stopped" if any(s.run for s in progress.standings) else "absent"]
+    return SIGNS["stopped" if any(s.run for s in progress.statuses) else "absent"]
 
 
-def _left(outlook: Outlook | None) -> str:
+def _left(cost: CostSummary | None) -> str:
     """`~6:01 left`; nothing where no past run tells."""
-    if outlook is None or not outlook.left:
+    if cost is None or not cost.left:
         return ""
-    more = "> " if outlook.unknown else "~"
-    return f"{more}{duration(outlook.wall)} left"
+    more = "> " if cost.unknown else "~"
+    return f"{more}{duration(cost.wall)} left"
 
 
 def problem(words: str, width: int) -> str:
@@ -120,26 +119,26 @@ def problems(seen: Seen) -> list[str]:
     return [display(words, 600) for words in seen.entry.problems]
 
 
-def called(standing: Standing) -> str:
+def called(cell_status: CellStatus) -> str:
     """`rslad, seed 1`: axes are named where their labels alone say too little."""
-    place = standing.cell.place.items()
+    place = cell_status.cell.place.items()
     return ", ".join(label if axis in ("data", "student", "method") else f"{axis} {label}" for axis, label in place)
 
 
-def run(standing: Standing, outlook: Outlook | None, width: int, palette: Palette) -> list[Text]:
+def run(cell_status: CellStatus, cost: CostSummary | None, width: int, palette: Palette) -> list[Text]:
     """What is known of one run: its state and why, its numbers, its folder."""
-    sign, role = SIGNS[standing.state]
+    sign, role = SIGNS[cell_status.state]
     head = Text.assemble((f"{sign} ", f"bold {getattr(palette, role)}"))
-    head.append(WORDS.get(standing.state, standing.state), f"bold {palette.text}")
-    head.append(_phrase(standing, outlook), palette.muted)
+    head.append(WORDS.get(cell_status.state, cell_status.state), f"bold {palette.text}")
+    head.append(_phrase(cell_status, cost), palette.muted)
     lines = [head]
-    if standing.why:
-        colour = palette.bad if standing.state == "failed" else palette.text
-        lines.append(Text(one_line(standing.why, 2 * width), colour))
-    judged = standing.summary.judged if standing.summary else {}
+    if cell_status.why:
+        colour = palette.bad if cell_status.state == "failed" else palette.text
+        lines.append(Text(one_line(cell_status.why, 2 * width), colour))
+    judged = cell_status.summary.judged if cell_status.summary else {}
     numbers = Text()
     for name, title in _TITLES.items():
-        severity = standing.summary.severity(name) if standing.summary and name in judged else None
+        severity = cell_status.summary.severity(name) if cell_status.summary and name in judged else None
         value, sign = percent(judged[name]) if name in judged else "", marks.SIGNS[severity]
         if value and cell_len(f"{numbers.plain}{title} {value}{sign}") <= width:
             struck = severity == "red"
@@ -148,19 +147,19 @@ def run(standing: Standing, outlook: Outlook | None, width: int, palette: Palett
             numbers.append(sign, palette.bad if struck else palette.warn).append("   ")
     if numbers:
         lines.append(numbers)
-    if standing.summary and (said := marks.legend(map(standing.summary.severity, judged))):
+    if cell_status.summary and (said := marks.legend(map(cell_status.summary.severity, judged))):
         lines.append(Text(one_line(said, width), palette.muted))
-    lines.append(Text(one_line(standing.run or f"preset {standing.cell.preset.name}", width), palette.muted))
+    lines.append(Text(one_line(cell_status.run or f"preset {cell_status.cell.preset.name}", width), palette.muted))
     return lines
 
 
-def _phrase(standing: Standing, outlook: Outlook | None) -> str:
+def _phrase(cell_status: CellStatus, cost: CostSummary | None) -> str:
     """After the state."""
-    left = outlook.left.get(standing.cell.config_hash) if outlook else None
-    status = standing.summary.status if standing.summary else None
-    match standing.state:
+    left = cost.left.get(cell_status.cell.config_hash) if cost else None
+    status = cell_status.summary.status if cell_status.summary else None
+    match cell_status.state:
         case "done":
-            seconds = took(standing)
+            seconds = took(cell_status)
             return f" in {duration(seconds)}" if seconds else ""
         case "running":
             words = _PHASES.get(status.phase, status.phase) if status else "starting"
@@ -175,10 +174,10 @@ def _phrase(standing: Standing, outlook: Outlook | None) -> str:
             return ""
 
 
-def to_start(progress: Progress) -> dict[str, int]:
+def to_start(progress: StudyProgress) -> dict[str, int]:
     """What a start would do with how many runs; nothing of what is done, at work, waits, failed or is held by hand."""
     counts = progress.counts
-    freed = [s for s in progress.standings if s.state == "held" and s.ticket and s.ticket.note.startswith(HELD_FOR)]
+    freed = [s for s in progress.statuses if s.state == "held" and s.ticket and s.ticket.note.startswith(HELD_FOR)]
     many = {
         "not run yet: made and queued": counts["absent"],
         "interrupted: go on from their checkpoints": sum(counts[state] for state in RESUMABLE),
@@ -187,13 +186,13 @@ def to_start(progress: Progress) -> dict[str, int]:
     return {words: n for words, n in many.items() if n}
 
 
-def question(progress: Progress, outlook: Outlook | None) -> list[str]:
+def question(progress: StudyProgress, cost: CostSummary | None) -> list[str]:
     """Before a start: how many runs, teachers first, how long, how many at once, what is left alone."""
     counts, lines = progress.counts, []
     lines += [f"{n:>4} {words}" for words, n in to_start(progress).items()]
     lines += [f"{n:>4} {words}" for n, words in _left_alone(counts) if n]
     lines += ["", *teachers(progress)] if progress.missing else []
-    lines += ["", *(outlook.lines if outlook else [])]
+    lines += ["", *(cost.lines if cost else [])]
     lines.append(f"at once {progress.at_once} on each device; + and \u2212 change it")
     return [*lines, f"when a run fails, the rest {'is held' if progress.stops else 'goes on'}; f changes that"]
 
@@ -205,7 +204,7 @@ def _left_alone(counts: dict[State, int]) -> Iterable[tuple[int, str]]:
     yield counts["lost"], "lost: an engine on another machine may have them; left so"
 
 
-def teachers(progress: Progress) -> list[str]:
+def teachers(progress: StudyProgress) -> list[str]:
     """Those that are trained first."""
     return [
         f"first, once: the teacher {one_line(t.config.title, 40)} ({one_line(t.config.student.title, 20)})"
@@ -220,15 +219,15 @@ def dry_run(seen: Seen, palette: Palette) -> Text:
         return Text()
     axes = progress.study.axes
     wide = {axis: min(20, max(len(axis), *map(len, labels))) for axis, labels in axes.items()}
-    told = [*teachers(progress), *(seen.outlook.lines if seen.outlook else [])]
+    told = [*teachers(progress), *(seen.cost.lines if seen.cost else [])]
     lines = [Text(words, palette.text) for words in told]
     lines += [Text(), Text("  " + "  ".join(pad(one_line(axis, 20), wide[axis]) for axis in axes), palette.muted)]
-    for standing in progress.standings:
-        sign, role = SIGNS[standing.state]
+    for one in progress.statuses:
+        sign, role = SIGNS[one.state]
         line = Text.assemble((f"{sign} ", getattr(palette, role)))
-        place = standing.cell.place
+        place = one.cell.place
         line.append("  ".join(pad(one_line(place[axis], 20), wide[axis]) for axis in axes), palette.text)
-        line.append(f"  {WORDS.get(standing.state, standing.state)}{_phrase(standing, seen.outlook)}", palette.muted)
+        line.append(f"  {WORDS.get(one.state, one.state)}{_phrase(one, seen.cost)}", palette.muted)
         lines.append(line)
     same = f"crdnd study {shlex.quote(display(seen.entry.name, 200))} --dry-run"
     return Text("\n").join([*lines, Text(), Text(f"in a shell: {same}; --only axis=label takes a part", palette.muted)])

@@ -171,13 +171,13 @@ class StudiesScreen(StudyActions):
         self.query_one(StudyMatrix).show(plan.plan(front))
         if progress is None:
             return
-        done = f"{progress.counts['done']} of {len(progress.standings)} done"
+        done = f"{progress.counts['done']} of {len(progress.statuses)} done"
         panels.entitle("plan", f"Plan of {progress.study.name}", f"{done} \u00b7 {progress.at_once} at once")
-        standing, outlook = self._standing, front.outlook
-        if standing is not None:
-            panels.entitle("run", saying.called(standing))
-            known = saying.run(standing, outlook, 400, palette)
-            panels.say("run", _mark(known), lambda width: saying.run(standing, outlook, width, palette))
+        cell_status, cost = self._cell_status, front.cost
+        if cell_status is not None:
+            panels.entitle("run", saying.called(cell_status))
+            known = saying.run(cell_status, cost, 400, palette)
+            panels.say("run", _mark(known), lambda width: saying.run(cell_status, cost, width, palette))
 
     def _draw_report(self, panels: StudyPanels, front: Seen) -> None:
         palette, document, ascii_only = self.palette, self._document, self.session.ascii_only
@@ -240,7 +240,7 @@ def _liveliness(seen: Seen) -> int:
     """What is at work first, then what was begun."""
     if seen.progress is None:
         return 3
-    return 0 if seen.progress.busy else 1 if any(s.run for s in seen.progress.standings) else 2
+    return 0 if seen.progress.busy else 1 if any(s.run for s in seen.progress.statuses) else 2
 
 
 def _mark(lines: Sequence[Text]) -> object:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from crdnd_tui.core import presets
 from crdnd_tui.queue import snapshot
-from crdnd_tui.study import reading
+from crdnd_tui.study.file import read_study
 from crdnd_tui.study.study import Study
 from engine.spec import files
 from engine.spec.errors import CrdndError
@@ -76,7 +76,7 @@ class Shelf:
 
 def _read(place: str, name: str) -> Entry:
     try:
-        return Entry(key=place, name=name, study=reading.read(Path(place)))
+        return Entry(key=place, name=name, study=read_study(Path(place)))
     except CrdndError as error:
         problems = getattr(error, "problems", None) or str(error).splitlines()
         return Entry(key=place, name=name, problems=tuple(problems))

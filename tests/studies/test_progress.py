@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.core import library
-from crdnd_tui.study import standing
-from crdnd_tui.study.standing import Watch
+from crdnd_tui.queue import worker
+from crdnd_tui.study.progress import ProgressReader, StudyProgress, read_progress
 from engine.spec import status as spec_status
+from engine.spec import toml
 from tests.studies.lab import cell, made, queued, small, spoke
 
 
@@ -19,12 +20,12 @@ def runs(tmp_path: Path) -> Path:
     return folder
 
 
-def states(progress: standing.Progress) -> list[str]:
-    return [s.state for s in progress.standings]
+def states(progress: StudyProgress) -> list[str]:
+    return [s.state for s in progress.statuses]
 
 
 def test_nothing_is_there_at_first_and_nothing_is_made_by_looking(tmp_path: Path) -> None:
-    progress = standing.look(small(tmp_path), tmp_path / "none")
+    progress = read_progress(small(tmp_path), tmp_path / "none")
     assert states(progress) == ["absent"] * 4
     assert not (tmp_path / "none").exists()
     assert [(t.config.method.name, t.state, t.cells) for t in progress.missing] == [("pgd_at", "absent", 2)]
@@ -40,10 +41,10 @@ def test_each_cell_finds_its_run_and_the_run_its_state(tmp_path: Path, runs: Pat
     queued(runs, made(runs, cell(study, "rslad", 0).config))
     queued(runs, made(runs, cell(study, "rslad", 1).config), "held", note="because")
     made(runs, cell(study, "rslad", 2).config)
-    progress = standing.look(study, runs)
+    progress = read_progress(study, runs)
     assert states(progress) == ["done", "stopped", "failed", "killed", "waiting", "held", "stopped", "absent"]
-    assert [s.why for s in progress.standings][:3] == ["", "stop file", "the loss is not finite"]
-    assert [s.why for s in progress.standings][4:] == ["", "because", "made, but not queued", ""]
+    assert [s.why for s in progress.statuses][:3] == ["", "stop file", "the loss is not finite"]
+    assert [s.why for s in progress.statuses][4:] == ["", "because", "made, but not queued", ""]
     assert progress.counts["stopped"] == 2
     assert progress.busy
 
@@ -54,12 +55,12 @@ def test_what_is_silent_on_another_machine_is_lost_and_a_run_that_can_go_on_here
     study = small(tmp_path)
     config = cell(study, "natural", 0).config
     spoke(runs, config, "training", host="another-machine", heartbeat=time.time() - 2 * library.LOST_AFTER)
-    progress = standing.look(study, runs)
+    progress = read_progress(study, runs)
     assert states(progress)[0] == "lost"
-    assert progress.standings[0].why.startswith("on another-machine, silent for ")
+    assert progress.statuses[0].why.startswith("on another-machine, silent for ")
     assert not progress.busy
     spoke(runs, config, "stopped")
-    assert states(standing.look(study, runs))[0] == "stopped"
+    assert states(read_progress(study, runs))[0] == "stopped"
 
 
 def test_a_run_of_another_name_is_the_same_run_and_one_of_another_config_is_not(tmp_path: Path, runs: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_run_of_another_name_is_the_same_run_and_one_of_another_config_is_not(
     mine = cell(study, "natural", 0).config
     spoke(runs, mine.model_copy(update={"name": "called otherwise"}), "done")
     spoke(runs, mine.model_copy(update={"seed": 7}), "done")
-    assert states(standing.look(study, runs)) == ["done", "absent", "absent", "absent"]
+    assert states(read_progress(study, runs)) == ["done", "absent", "absent", "absent"]
 
 
 def test_the_hash_in_a_status_is_a_hint_only(tmp_path: Path, runs: Path) -> None:
@@ -77,9 +78,9 @@ def test_the_hash_in_a_status_is_a_hint_only(tmp_path: Path, runs: Path) -> None
     fields = {name: getattr(said, name) for name in said.__struct_fields__}
     claimed = {"config_hash": cell(study, "natural", 0).config_hash}
     liar.status.write_bytes(spec_status.encode(type(said)(**fields | claimed)))
-    assert states(standing.look(study, runs))[0] == "absent"  # what it claims
+    assert states(read_progress(study, runs))[0] == "absent"  # what it claims
     spoke(runs, cell(study, "rslad", 0).config, "done", hint=False)
-    assert states(standing.look(study, runs))[2] == "done"
+    assert states(read_progress(study, runs))[2] == "done"
 
 
 def test_of_several_runs_the_one_that_is_done_counts(tmp_path: Path, runs: Path) -> None:
@@ -87,12 +88,12 @@ def test_of_several_runs_the_one_that_is_done_counts(tmp_path: Path, runs: Path)
     config = cell(study, "natural", 0).config
     for phase in ("failed", "stopped"):
         spoke(runs, config, phase)
-    assert states(standing.look(study, runs))[0] == "stopped"
+    assert states(read_progress(study, runs))[0] == "stopped"
     waits = made(runs, config)
     queued(runs, waits)
-    assert standing.look(study, runs).standings[0].run == waits.id
+    assert read_progress(study, runs).statuses[0].run == waits.id
     done = spoke(runs, config, "done")
-    assert standing.look(study, runs).standings[0].run == done.id
+    assert read_progress(study, runs).statuses[0].run == done.id
 
 
 def test_a_ticket_at_work_counts_while_someone_follows_it(
@@ -102,22 +103,22 @@ def test_a_ticket_at_work_counts_while_someone_follows_it(
     run = spoke(runs, cell(study, "natural", 0).config, "stopped", reason="stop file")
     ticket = queued(runs, run, "running", started=1.0, pid=4_000_000, born=1.0)
     assert ticket.state == "running"
-    assert states(standing.look(study, runs))[0] == "stopped"
-    monkeypatch.setattr(standing.worker, "alive", lambda runs: True)
-    assert states(standing.look(study, runs))[0] == "running"
+    assert states(read_progress(study, runs))[0] == "stopped"
+    monkeypatch.setattr(worker, "alive", lambda runs: True)
+    assert states(read_progress(study, runs))[0] == "running"
 
 
 def test_a_run_that_was_started_a_moment_ago_is_at_work(tmp_path: Path, runs: Path) -> None:
     study = small(tmp_path)
     queued(runs, made(runs, cell(study, "natural", 0).config), "running", started=time.time())
-    assert states(standing.look(study, runs))[0] == "running"
-    assert states(standing.look(study, runs, time.time() + 100))[0] == "stopped"
+    assert states(read_progress(study, runs))[0] == "running"
+    assert states(read_progress(study, runs, time.time() + 100))[0] == "stopped"
 
 
 def test_a_run_whose_engine_never_came_to_be_has_failed(tmp_path: Path, runs: Path) -> None:
     study = small(tmp_path)
     queued(runs, made(runs, cell(study, "natural", 0).config), "failed", note="no room", ended=2.0)
-    (first, *_) = standing.look(study, runs).standings
+    (first, *_) = read_progress(study, runs).statuses
     assert (first.state, first.why) == ("failed", "no room")
 
 
@@ -125,12 +126,12 @@ def test_a_teacher_that_is_trained_is_not_trained_again(tmp_path: Path, runs: Pa
     study = small(tmp_path)
     (_, teacher), *_ = cell(study, "rslad", 0).teachers
     spoke(runs, teacher, "done")
-    progress = standing.look(study, runs)
+    progress = read_progress(study, runs)
     assert progress.missing == ()
     assert [(t.state, t.cells) for t in progress.teachers] == [("done", 2)]
     for seed in (0, 1):
         spoke(runs, cell(study, "rslad", seed).config, "done")
-    assert standing.look(study, runs).teachers == ()
+    assert read_progress(study, runs).teachers == ()
 
 
 def test_a_config_is_read_once(tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,13 +140,13 @@ def test_a_config_is_read_once(tmp_path: Path, runs: Path, monkeypatch: pytest.M
         made(runs, cell(study, "natural", seed).config)
     others = spoke(runs, cell(study, "natural", 0).config.model_copy(update={"seed": 99}), "done")
     read: list[str] = []
-    real = standing.toml.read
-    monkeypatch.setattr(standing.toml, "read", lambda path: (read.append(path.parent.name), real(path))[1])
-    watch = Watch(runs)
-    first = watch.look(study)
+    real = toml.read
+    monkeypatch.setattr(toml, "read", lambda path: (read.append(path.parent.name), real(path))[1])
+    reader = ProgressReader(runs)
+    first = reader.read(study)
     assert len(read) == 2
     assert others.id not in read
-    assert watch.look(study) == first
+    assert reader.read(study) == first
     assert len(read) == 2
 
 
@@ -155,4 +156,4 @@ def test_what_is_damaged_belongs_to_no_cell(tmp_path: Path, runs: Path) -> None:
     run.config.write_text("seed = [")
     (runs / "20260101-000000-odd-s0-0000").mkdir()
     (runs / "file").write_text("")
-    assert states(standing.look(study, runs)) == ["absent"] * 4
+    assert states(read_progress(study, runs)) == ["absent"] * 4
