@@ -8,7 +8,6 @@ torch is imported late, after the lock and the first event, so that a viewer hea
 import errno
 import logging
 import os
-import socket
 import sys
 import time
 from pathlib import Path
@@ -26,8 +25,7 @@ from engine.spec.events import RunFailed, RunFinished, RunStarted, RunStopped, W
 from engine.spec.folders import is_done, machine_of, status_of
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
-from engine.spec.status import Status
-from engine.train.reporter import Reporter, Silent
+from engine.train.reporter import Reporter, Silent, first_status
 
 FINISHED, FAILED, REFUSED, STOPPED = 0, 1, 2, 3
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -90,7 +88,7 @@ def work(run: RunDir, machine: Machine, began: float) -> int:
 def open_reporter(run: RunDir, config: RunConfig | JudgeConfig) -> Reporter:
     """The writer of the run's events and status; only for who holds the lock."""
     status = status_of(run)
-    return Reporter(run, _first_status(run, config, status.created if status else time.time()))
+    return Reporter(run, first_status(run, config, status.created if status else time.time()))
 
 
 def say_started(reporter: Reporter) -> None:
@@ -146,7 +144,7 @@ def _open_log_and_reporter(run: RunDir, config: RunConfig | JudgeConfig, place: 
         stream = os.fdopen(files.open_log(run.log), "a", encoding="utf-8", errors="backslashreplace")
         form = f"%(asctime)s %(levelname)s{who} %(message)s"
         logging.basicConfig(stream=stream, level=logging.INFO, format=form)
-        return Silent(run, _first_status(run, config, time.time())) if follows else open_reporter(run, config)
+        return Silent(run, first_status(run, config, time.time())) if follows else open_reporter(run, config)
     except OSError as error:
         raise RunFolderError(f"cannot be written: {error.strerror}", where=str(error.filename or run.path)) from error
 
@@ -195,34 +193,6 @@ def _leave(run: RunDir, reporter: Reporter, place: torchrun.Place | None, code: 
         log.error("the last status could not be written: %s", error)
         return code or FAILED
     return code
-
-
-def _first_status(run: RunDir, config: RunConfig | JudgeConfig, created: float) -> Status:
-    """What a list of runs shows of this one before anything has happened."""
-    first = Status(
-        run=run.id,
-        phase="starting",
-        name=config.name or "evaluation",
-        method="evaluation",
-        data=config.data.name,
-        config_hash=config.config_hash,
-        epsilon=str(config.threat_model.epsilon),
-        created=created,
-        pid=os.getpid(),
-        host=socket.gethostname(),
-    )
-    if isinstance(config, JudgeConfig):
-        return first
-    return replace(
-        first,
-        name=config.title,
-        method=config.method.name,
-        student=config.student.name,
-        teacher=config.teacher_title,
-        seed=config.seed,
-        group_hash=config.group_hash,
-        epochs=config.training.epochs,
-    )
 
 
 def _less_memory(config: RunConfig | JudgeConfig) -> str:

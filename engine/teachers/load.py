@@ -157,12 +157,17 @@ def _robustbench(spec: RobustBenchTeacher, data: Path, dataset: str) -> TeacherS
     if not recorded:
         with contextlib.suppress(OSError):  # a shared data folder may be read-only: then nothing is pinned
             files.write_inside(record, f"{found}\n".encode())
-    claimed = spec.expected_robust
+    return robustbench_source(spec, path, dataset, found)
+
+
+def robustbench_source(spec: RobustBenchTeacher, path: Path, dataset: str, sha256: str) -> TeacherSource:
+    """The model of RobustBench whose file lies here, and what is claimed of it."""
+    entry, claimed = robustbench.lookup(dataset, spec.robustbench), spec.expected_robust
     return TeacherSource(
         path=path,
         model=entry.model,
         label=spec.robustbench,
-        sha256=found,
+        sha256=sha256,
         expected_clean=entry.clean if spec.expected_clean is None else spec.expected_clean,
         expected_robust=entry.autoattack if claimed is None else claimed,  # PGD-10 never finds more than AutoAttack
         expected_epsilon=entry.epsilon if claimed is None else None,

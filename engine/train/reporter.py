@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -11,6 +12,7 @@ from itertools import pairwise
 import msgspec
 
 from engine.spec import status as status_file
+from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.events import (
     AttackProgressed,
     AttackStarted,
@@ -88,7 +90,7 @@ class Reporter:
         self.status = self._first
         kept = decode(content[:whole].split(b"\n"))
         for event in kept.events:
-            self._seq, self.status = event.seq, _after(self.status, event)
+            self._seq, self.status = event.seq, status_after(self.status, event)
         self.damage = _damage(kept)
         own = self._first
         self.status = msgspec.structs.replace(self.status, phase=own.phase, pid=own.pid, host=own.host, reason="")
@@ -152,7 +154,7 @@ class Reporter:
         """The status after this event; what a viewer waits for reaches the disk at once."""
         if isinstance(event, StepDone):
             self._time(event.step)
-        self.status = _after(self.status, event)
+        self.status = status_after(self.status, event)
         if isinstance(event, _AT_ONCE):
             self.update(now=True)
         else:
@@ -169,7 +171,7 @@ class Silent(Reporter):
 
     def say(self, event: Event) -> None:
         """Only the status follows."""
-        self.status = _after(self.status, event)
+        self.status = status_after(self.status, event)
 
     def update(self, *, now: bool = False, **changes: object) -> None:
         """Only in memory."""
@@ -185,7 +187,35 @@ class Silent(Reporter):
     beat = sync = give_up_reserve = close = _nothing
 
 
-def _after(status: Status, event: Event) -> Status:  # noqa: PLR0912  one case for each kind of event
+def first_status(run: RunDir, config: RunConfig | JudgeConfig, created: float) -> Status:
+    """What a list of runs shows of this one before anything has happened; `created` in unix seconds."""
+    first = Status(
+        run=run.id,
+        phase="starting",
+        name=config.name or "evaluation",
+        method="evaluation",
+        data=config.data.name,
+        config_hash=config.config_hash,
+        epsilon=str(config.threat_model.epsilon),
+        created=created,
+        pid=os.getpid(),
+        host=socket.gethostname(),
+    )
+    if isinstance(config, JudgeConfig):
+        return first
+    return msgspec.structs.replace(
+        first,
+        name=config.title,
+        method=config.method.name,
+        student=config.student.name,
+        teacher=config.teacher_title,
+        seed=config.seed,
+        group_hash=config.group_hash,
+        epochs=config.training.epochs,
+    )
+
+
+def status_after(status: Status, event: Event) -> Status:  # noqa: PLR0912  one case for each kind of event
     """What follows for the status from one event."""
     change = msgspec.structs.replace
     match event:

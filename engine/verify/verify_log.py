@@ -5,6 +5,7 @@ thing must be the same.
 """
 
 from collections.abc import Iterator
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -20,7 +21,6 @@ from engine.spec.events import (
     CheckpointSaved,
     EpochDone,
     EvaluationStarted,
-    Probed,
     RunFailed,
     RunFinished,
     RunResumed,
@@ -39,6 +39,7 @@ from engine.spec.toml_text import decoded
 from engine.spec.training import Selection
 from engine.teachers import weights
 from engine.train import checkpoint
+from engine.train.reporter import first_status, status_after
 from engine.types import Dataset
 from engine.verify.verify_files import StoredRun, differing
 
@@ -46,6 +47,7 @@ FLOAT32 = 1e-6  # accuracies per class were computed in it
 GIVEN_UP = (("complete", "off"), ("lazy", "off"))  # tables that an earlier engine asked for and could not keep
 ENDS = {"done": RunFinished, "stopped": RunStopped, "failed": RunFailed}
 
+NAMES = ("data", "epsilon", "name", "method", "student", "seed", "teacher", "group_hash", "epochs")  # of a status
 Pairs = list[tuple[str, object, object]]  # name, what is said, what it is
 
 
@@ -66,52 +68,33 @@ def check(stored: StoredRun) -> Iterator[CheckResult]:
 
 def _names(stored: StoredRun) -> CheckResult:
     """What a list of runs and a table say of a run beside its figures: they are its config's."""
-    config, started, facts = stored.config, stored.last(RunStarted), stored.facts
-    wanted: dict[str, object] = {"data": config.data.name, "epsilon": str(config.threat_model.epsilon)}
-    if isinstance(config, RunConfig):
-        wanted |= {
-            "name": config.title,
-            "method": config.method.name,
-            "student": config.student.name,
-            "seed": config.seed,
-            "teacher": config.teacher_title,
-            "group_hash": config.group_hash,
-            "epochs": config.training.epochs,
-        }
-    else:
-        wanted |= {"name": config.name or "evaluation", "method": "evaluation"}
-    empty, status = Status(run="", phase="starting"), stored.status
-    said: Pairs = [(f"status.json: {key}", getattr(status, key), value) for key, value in wanted.items()
+    status, facts = stored.status, stored.facts
+    wanted, empty = first_status(stored.run, stored.config, 0.0), Status(run="", phase="starting")
+    said: Pairs = [(f"status.json: {key}", getattr(status, key), getattr(wanted, key)) for key in NAMES
                    if status and getattr(status, key) != getattr(empty, key)]  # fmt: skip
-    said += [("the log's first event: name", started.name, wanted["name"])] if started else []
-    said += [(f"provenance.json: {key}", facts[key], wanted[key]) for key in ("seed", "group_hash")
-             if key in facts and key in wanted]  # fmt: skip
+    said += [("the log's first event: name", e.name, wanted.name) for e in stored.all(RunStarted)[-1:]]
+    if isinstance(stored.config, RunConfig):
+        said += [(f"provenance.json: {key}", facts[key], getattr(wanted, key)) for key in ("seed", "group_hash")
+                 if key in facts]  # fmt: skip
     return CheckResult.of("names", differing(said), f"{len(said)} places say what config.toml says")
 
 
 def _status(stored: StoredRun, status: Status) -> Pairs:
     """The last status of an engine that said its last word, and what follows from the log."""
+    follows = reduce(status_after, stored.events, Status(run="", phase="starting"))
     ends = [phase for phase, kind in ENDS.items() if any(isinstance(event, kind) for event in stored.events[-1:])]
-    steps, validated, training = stored.last(StepDone), stored.last(Validated), stored.last(TrainingStarted)
-    warned = stored.all(Warned)
-    follows: Pairs = [
-        ("warnings", status.warnings, len(warned)),
-        ("best_epoch", status.best_epoch, next((v.epoch for v in reversed(stored.all(Validated)) if v.best), 0)),
+    keys = ["step", "loss"] if stored.last(StepDone) else []
+    keys += ["epoch", "validation"] if stored.last(Validated) else []
+    keys += ["total_steps"] if stored.last(TrainingStarted) else []
+    if follows.probed or status.marks or status.probed:  # earlier engines kept none
+        keys += ["marks", "probed"]
+    keys += ["results_n"] if follows.results_n and status.results else []
+    return [
+        ("warnings", status.warnings, follows.warnings),
+        ("best_epoch", status.best_epoch, follows.best_epoch),
         *(("phase", status.phase, phase) for phase in ends),
+        *((key, getattr(status, key), getattr(follows, key)) for key in keys),
     ]
-    if steps:
-        follows += [("step", status.step, steps.step), ("loss", status.loss, steps.loss)]
-    if validated:
-        follows += [("epoch", status.epoch, validated.epoch), ("validation", status.validation, validated.accuracy)]
-    if training:
-        follows += [("total_steps", status.total_steps, training.epochs * training.steps_per_epoch)]
-    probed = {e.checkpoint: (e.done, e.of) for e in stored.all(Probed)}
-    if probed or status.marks or status.probed:  # earlier engines kept none
-        marks = list(dict.fromkeys((e.code, e.checkpoint, e.attack) for e in warned))
-        follows += [("marks", status.marks, marks), ("probed", status.probed, probed)]
-    if (begun := stored.last(EvaluationStarted)) and status.results:
-        follows += [("results_n", status.results_n, begun.n)]
-    return follows
 
 
 def _preset(stored: StoredRun) -> Iterator[CheckResult]:

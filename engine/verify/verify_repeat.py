@@ -22,7 +22,7 @@ from engine.evaluate.twin import Twin
 from engine.runtime import device as runtime
 from engine.runtime import provenance
 from engine.runtime.distributed import ALONE
-from engine.spec import files, robustbench
+from engine.spec import files
 from engine.spec.attacks import AttackSpec
 from engine.spec.config import JudgeConfig, RobustBenchTeacher, RunConfig
 from engine.spec.errors import CrdndError, brief
@@ -125,8 +125,7 @@ def source_of(stored: StoredRun, machine: Machine) -> tuple[TeacherSource | None
             path = load.robustbench_path(data, config.data.name, spec.robustbench)
             if not path.is_file():
                 return None, [CheckResult(what, UNKNOWN, f"{spec.robustbench} is not on this machine")]
-            model = robustbench.lookup(config.data.name, spec.robustbench).model
-            found = TeacherSource(path=path, model=model, label=spec.robustbench, sha256=files.sha256(path))
+            found = load.robustbench_source(spec, path, config.data.name, files.sha256(path))
         else:
             found = load.locate(spec, runs=runs, data=data, dataset=config.data.name, sha256=str(said or ""))
     except (CrdndError, OSError) as error:

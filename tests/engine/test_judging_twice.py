@@ -8,14 +8,23 @@ import pytest
 from torch import nn
 
 from engine.evaluate.evaluation import evaluate
-from engine.evaluate.outcomes import FAILS
+from engine.evaluate.outcomes import FAILS, HOLDS
 from engine.evaluate.twin import Twin
+from engine.spec import files
 from engine.spec.attacks import FGSM, PGD, ThreatModel
 from engine.spec.base import Pixels
+from engine.spec.config import RobustBenchTeacher, RunConfig
+from engine.spec.data import CIFAR10
 from engine.spec.events import Event
+from engine.spec.machine import Machine
+from engine.spec.methods import RSLAD
+from engine.spec.models import ResNet18
+from engine.spec.robustbench import lookup
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation
+from engine.teachers import load
 from engine.verify import verify_repeat
+from engine.verify.verify_files import StoredRun
 from tests.engine.subjects import folder, subject, trained
 from tests.engine.tampering import verified
 
@@ -62,3 +71,16 @@ def test_a_mark_of_the_teacher_that_its_measurement_does_not_give_is_told(copied
     told = [*events[: place + 1], mark, *events[place + 1 :]]
     run.events.write_text("".join(json.dumps({**event, "seq": i + 1}) + "\n" for i, event in enumerate(told)))
     assert "teacher measured" in {f.what for f in verified(run, data) if f.verdict == FAILS}
+
+
+def test_a_robustbench_teacher_is_found_with_the_claims_that_its_measurement_is_held_against(tmp_path: Path) -> None:
+    name, entry = "Chen2021LTD_WRN34_10", lookup("cifar10", "Chen2021LTD_WRN34_10")
+    path = load.robustbench_path(tmp_path, "cifar10", name)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"weights")
+    config = RunConfig(data=CIFAR10(), teacher=RobustBenchTeacher(robustbench=name), student=ResNet18(), method=RSLAD())
+    stored = StoredRun(run=RunDir(tmp_path), config=config, facts={"teacher": {"sha256": files.sha256(path)}},
+                       status=None, headers={}, records={}, events=[], findings=[])  # fmt: skip
+    source, found = verify_repeat.source_of(stored, Machine(data=str(tmp_path), runs=str(tmp_path)))
+    assert [result.verdict for result in found] == [HOLDS] and source is not None
+    assert (source.expected_clean, source.expected_robust) == (entry.clean, entry.autoattack)
