@@ -21,9 +21,10 @@ LEAST = 1e-12  # spread of logits that counts; below, they are taken for equal
 def attack(
     net: nn.Module, x: Images, y: Labels, threat_model: ThreatModel, spec: PGDRescaled, standing: Mask | None = None
 ) -> Images:
-    """Of each image, the first scale and restart that fools the net; the last try where none does.
+    """Of each image the first scale and restart that is misclassified; the last one where none is.
 
-    `standing`: who is to be fooled by protocol `worst`, each by its first iterate that does; None is last_iterate.
+    `standing`: the images to attack by protocol `worst`, each until its first iterate that is misclassified; None is
+    last_iterate.
     """
     x_adv, worst = x, standing is not None
     survives = torch.ones_like(y, dtype=torch.bool) if standing is None else standing  # B
@@ -39,9 +40,9 @@ def attack(
 
 
 def _losses(spec: PGDRescaled, device: torch.device) -> Iterator[tuple[LogitLoss, AbstractContextManager[None]]]:
-    """What to climb on, and on which noise: `scales` start from the same, relative ones each from its own.
+    """Each loss to climb on, and a context for its noise: `scales` start from the same noise, relative ones from new.
 
-    A climb from new noise is what a restart is, so that as many restarts of PGD are the same work.
+    A climb from new noise is a restart, so that as many restarts of PGD are the same work.
     """
 
     def absolute(scale: float) -> LogitLoss:

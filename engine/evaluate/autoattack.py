@@ -1,7 +1,7 @@
 """AutoAttack, standard version: pyautoattack's four attacks, its results bit for bit, in a loop that can be resumed.
 
 Croce and Hein, ICML 2020, arXiv:2003.01690. Every batch starts from the same seed, as in the original, so the batch
-size belongs to the result. pyautoattack's own resume never works, and its flags only reach a log: both are done here.
+size belongs to the result. pyautoattack cannot resume, and its warnings only reach a log: both are done here.
 """
 
 import json

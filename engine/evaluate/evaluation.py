@@ -1,6 +1,6 @@
 """The evaluation of one checkpoint: every attack on every image, kept as bits, resumed where it was, and checked.
 
-What is finished on the disk is never computed again: it is said again, so that a resumed run tells the same story.
+What is finished on the disk is not computed again, but said again: the events of a resumed run are the same.
 `accuracies` is the lighter evaluation for validation, of which nothing is kept.
 """
 

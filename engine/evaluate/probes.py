@@ -1,4 +1,4 @@
-"""Probes: the model, and the attack on it, are asked what an honest model would answer. Some follow no gradient of it.
+"""Probes of a model, and of attacks on it, whose result is known for an honest model; some need no gradient of it.
 
 A difference counts only when it is larger than its threshold and not a matter of luck (exact McNemar, p < 0.05).
 Sources: Carlini et al. 2019, arXiv:1902.06705 (checklist); Zimmermann et al. 2022, arXiv:2206.13991 (planted examples).
@@ -138,7 +138,7 @@ def logits_of_one_batch(sanity: SanityContext) -> list[Finding]:
 
 
 def gradients(sanity: SanityContext) -> ProbeResult:
-    """Gradients that lead nowhere: all zero, or not finite, of which the sign is zero, so that attacks stand still.
+    """Count gradients that are all zero, or not finite, whose sign is zero: attacks that follow them do not move.
 
     Where only that of the cross-entropy is zero, as behind a saturated softmax, only attacks on it are concerned.
     """
@@ -277,7 +277,7 @@ def transfer(sanity: SanityContext, other: nn.Module | None, name: str, code: st
 
 
 def rescaled(sanity: SanityContext) -> ProbeResult:
-    """PGD on rescaled logits against PGD with as many restarts, on whom the first climbs leave standing.
+    """PGD on rescaled logits against PGD with as many restarts, on the images that the first climbs leave.
 
     Where rescaling is not stronger than a single climb by more than the gap, no restart needs to be climbed.
     """
@@ -303,7 +303,7 @@ def rescaled(sanity: SanityContext) -> ProbeResult:
 
 
 def _restarted(sanity: SanityContext, spec: PGDRescaled, place: int) -> Tensor:
-    """N bits: who survives as many climbs on the plain cross-entropy; those of the suite are not climbed again."""
+    """N bits: the images that survive as many climbs on the plain cross-entropy; those of the suite count."""
     settings = {key: getattr(spec, key) for key in ("steps", "step_size", "start")}
     left, wanted = bits(sanity.outcomes["clean"]), spec.climbs * spec.restarts
     for other in sanity.specs:

@@ -115,10 +115,7 @@ def _weaker(climb: Outcome, others: Sequence[Outcome], code: str, gap: float, ad
 
 
 def _advice(within: Sequence[Outcome], worst: Sequence[bool]) -> str:
-    """What to believe: AutoAttack where nothing is worse, else the worst case, which cannot be misled where it is not.
-
-    Never a column that may itself stand too high.
-    """
+    """Which figure to believe, in words: AutoAttack's where nothing is lower, else the worst case."""
     suites = [outcome for outcome in within if outcome.spec.get("name") == "autoattack"]
     lowest = next((called(suite) for suite in suites if bits(suite).tolist() == list(worst)), "the worst case")
     return f"believe {lowest}, {percent(sum(worst) / len(worst))}"
@@ -194,7 +191,7 @@ def believable(found: Sequence[Finding]) -> bool:
 
 
 def marks_of(outcome: Outcome, found: Sequence[Finding]) -> list[str]:
-    """The codes that concern this column: its own, those of findings about it, and those about the whole run."""
+    """Codes of this column: its own, those of findings about it, and those of the whole run that concern it."""
     about = {
         one.code
         for one in found

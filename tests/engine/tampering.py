@@ -1,7 +1,10 @@
 """Verifying a run that was tampered with."""
 
+import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,15 +15,33 @@ from engine.teachers import weights
 from engine.verify import main
 
 
+def parsed(run: RunDir, data: Path, *words: str) -> argparse.Namespace:
+    return main._parser().parse_args([str(run.path), "--data", str(data), *words])
+
+
 def verified(run: RunDir, data: Path, *words: str) -> list[CheckResult]:
-    flags = main._parser().parse_args([str(run.path), "--data", str(data), *words])
-    return list(main.verify(flags, Interrupt(main.NEVER)))
+    return list(main.verify(parsed(run, data, *words), Interrupt(main.NEVER)))
 
 
 def failed(run: RunDir, data: Path, *words: str) -> set[str]:
     findings = verified(run, data, *words)
     assert (main.conclude(findings)[0] == FAILS) == any(f.verdict == FAILS for f in findings)
     return {f.what for f in findings if f.verdict == FAILS}
+
+
+def events_of(run: RunDir) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in run.events.read_bytes().splitlines()]
+
+
+def write_events(run: RunDir, events: list[dict[str, Any]], *, renumber: bool = False) -> None:
+    """A log of these events, numbered anew if that is wanted."""
+    numbered = [event | ({"seq": k} if renumber else {}) for k, event in enumerate(events, 1)]
+    run.events.write_text("".join(json.dumps(event) + "\n" for event in numbered))
+
+
+def edit(path: Path, **changes: Any) -> None:
+    """Other values in a JSON table."""
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | changes))
 
 
 def rewrite(path: Path, change: Callable[[str], str]) -> None:

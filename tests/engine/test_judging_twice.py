@@ -1,6 +1,5 @@
 """A second judgement goes the first one's way: on its folded copy, with all its marks, and ready to stop anywhere."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from engine.teachers import load
 from engine.verify import verify_repeat
 from engine.verify.verify_files import StoredRun
 from tests.engine.subjects import folder, subject, trained
-from tests.engine.tampering import verified
+from tests.engine.tampering import events_of, verified, write_events
 
 
 def test_somebody_may_stop_the_engine_while_attacks_climb_on_the_natural_twin(tmp_path: Path) -> None:
@@ -65,11 +64,10 @@ def test_probes_that_are_made_again_climb_where_the_runs_own_did(
 
 def test_a_mark_of_the_teacher_that_its_measurement_does_not_give_is_told(copied: tuple[RunDir, Path]) -> None:
     run, data = copied
-    events = [json.loads(line) for line in run.events.read_bytes().splitlines()]
+    events = events_of(run)
     place = next(i for i, event in enumerate(events) if event["event"] == "teacher_checked")
     mark = {"event": "warned", "time": events[place]["time"], "code": "teacher_below_record", "message": "it is worse"}
-    told = [*events[: place + 1], mark, *events[place + 1 :]]
-    run.events.write_text("".join(json.dumps({**event, "seq": i + 1}) + "\n" for i, event in enumerate(told)))
+    write_events(run, [*events[: place + 1], mark, *events[place + 1 :]], renumber=True)
     assert "teacher measured" in {f.what for f in verified(run, data) if f.verdict == FAILS}
 
 

@@ -19,9 +19,8 @@ from engine.runtime.interrupt import Interrupt, Stopped
 from engine.spec import files
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.rundir import RunDir
-from engine.teachers import weights
 from engine.verify import main
-from tests.engine.tampering import failed, rewrite, verified
+from tests.engine.tampering import edit, failed, parsed, reweighed, rewrite, verified
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -76,22 +75,14 @@ def test_a_flipped_byte_of_the_weights_is_found(copied):
 
 def test_other_weights_with_a_digest_of_their_own_are_found(copied):
     run, data = copied
-    tensors, facts = weights.load(run.weights_of("best"))
-    facts.pop("digest")
-    net = torch.nn.Module()
-    for name, value in tensors.items():
-        net.register_buffer(name.replace(".", "_"), value)
-    state = {name: value + 0.01 if value.is_floating_point() else value for name, value in tensors.items()}
-    net.state_dict = lambda: state  # type: ignore[method-assign,assignment]
-    weights.save(run.weights_of("best"), net, facts)
+    reweighed(run.weights_of("best"), lambda state: {key: v + 0.01 * v.is_floating_point() for key, v in state.items()})
     assert {"record best clean", "record best fgsm", "gallery best"} <= failed(run, data, "--quick")
 
 
 def test_an_edited_accuracy_is_found(copied):
     run, data = copied
     path = run.result("best", "pgd")
-    table = json.loads(path.read_bytes())
-    path.write_text(json.dumps(table | {"accuracy": min(1.0, table["accuracy"] + 1 / 16)}))
+    edit(path, accuracy=min(1.0, json.loads(path.read_bytes())["accuracy"] + 1 / 16))
     assert failed(run, data, "--quick") == {"record best pgd"}
 
 
@@ -177,8 +168,7 @@ def test_a_gallery_that_leaves_the_ball_is_found_even_with_a_true_hash(copied):
 def test_it_can_be_stopped_between_two_batches(copied):
     run, data = copied
     interrupt = Interrupt(main.NEVER)
-    flags = main._parser().parse_args([str(run.path), "--data", str(data)])
-    checks = main.verify(flags, interrupt)
+    checks = main.verify(parsed(run, data), interrupt)
     first = next(f for f in checks if f.what == "again best clean")
     assert first.verdict == HOLDS
     interrupt._handle(signal.SIGTERM, None)

@@ -15,7 +15,7 @@ from engine.spec.marks import Finding
 from engine.spec.rundir import RunDir
 from engine.teachers import weights
 from engine.verify import main
-from tests.engine.tampering import failed, reweighed, verified
+from tests.engine.tampering import edit, events_of, failed, parsed, reweighed, verified, write_events
 
 # No figure of a table comes from these: they tell of the process, of the machine, of what is under way, and of the
 # training, which is not repeated.
@@ -74,8 +74,7 @@ def changed(table: Any, path: tuple[Any, ...]) -> Any:
 def found(run: RunDir, data: Path) -> bool:
     """Whether a verification says FAILS, a quick one or else a whole one; it is left as soon as it does."""
     for words in (["--quick"], []):
-        flags = main._parser().parse_args([str(run.path), "--data", str(data), *words])
-        if any(finding.verdict == FAILS for finding in main.verify(flags, Interrupt(main.NEVER))):
+        if any(result.verdict == FAILS for result in main.verify(parsed(run, data, *words), Interrupt(main.NEVER))):
             return True
     return False
 
@@ -110,14 +109,13 @@ def test_each_field_of_a_file_is_looked_at(copied, name):
 
 def test_each_field_of_each_kind_of_event_is_looked_at(copied):
     run, data = copied
-    events = [json.loads(line) for line in run.events.read_bytes().splitlines()]
+    events = events_of(run)
     places = list({event["event"]: k for k, event in enumerate(events)}.items())  # of each kind the last one
     kinds = [(kind, {key: value for key, value in events[k].items() if key != "event"}) for kind, k in places]
 
     def write(number: int, changed: Any) -> None:
         kind, k = places[number]
-        lines = [*events[:k], {"event": kind} | changed, *events[k + 1 :]]
-        run.events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_events(run, [*events[:k], {"event": kind} | changed, *events[k + 1 :]])
 
     assert unfound(run, data, run.events, kinds, write) == []
 
@@ -125,10 +123,9 @@ def test_each_field_of_each_kind_of_event_is_looked_at(copied):
 @pytest.mark.parametrize("event", ["evaluated", "validated", "warned", "run_finished"])
 def test_an_event_that_is_taken_out_of_the_log_is_missed_also_when_the_others_are_numbered_anew(copied, event):
     run, data = copied
-    events = [json.loads(line) for line in run.events.read_bytes().splitlines()]
-    gone = next(k for k, one in enumerate(events) if one["event"] == event)
-    kept = [one | {"seq": k} for k, one in enumerate(events[:gone] + events[gone + 1 :], 1)]
-    run.events.write_text("".join(json.dumps(one) + "\n" for one in kept))
+    events = events_of(run)
+    events.remove(next(one for one in events if one["event"] == event))
+    write_events(run, events, renumber=True)
     assert failed(run, data, "--quick")
 
 
@@ -150,9 +147,9 @@ def test_probes_that_were_forged_are_not_taken_for_these_records_probes(copied, 
     match change:
         case "findings":
             mark = json.loads(msgspec.json.encode(Finding("zero_gradient", "")))
-            path.write_text(json.dumps(table | {"findings": [*table["findings"], mark]}))
+            edit(path, findings=[*table["findings"], mark])
         case "digest":
-            path.write_text(json.dumps(table | {"digest": flipped(table["digest"])}))
+            edit(path, digest=flipped(table["digest"]))
         case "gone":
             path.unlink()
         case "damaged":
@@ -169,9 +166,9 @@ def test_a_forged_mark_is_found(copied, forge):
     log = run.events.read_text()
     match forge:
         case "taken away":
-            path.write_text(json.dumps(table | {"marks": [m for m in table["marks"] if m != "few_images"]}))
+            edit(path, marks=[m for m in table["marks"] if m != "few_images"])
         case "added":
-            path.write_text(json.dumps(table | {"marks": [*table["marks"], "zero_gradient"]}))
+            edit(path, marks=[*table["marks"], "zero_gradient"])
         case "other words":
             run.events.write_text(log.replace("16 of 60 images were judged.", "60 of 60 images were judged."))
     assert "marks best" in {f.what for f in verified(run, data, "--quick") if f.verdict == FAILS}
@@ -184,7 +181,7 @@ def test_a_row_of_the_status_that_is_too_many_or_missing_is_found(copied):
         {"more": {"clean": 0.5}},
         {"best": {k: v for k, v in status["results"]["best"].items() if k != "pgd"}},
     ):
-        run.status.write_text(json.dumps(status | {"results": status["results"] | change}))
+        edit(run.status, results=status["results"] | change)
         assert found(run, data)
 
 
@@ -193,17 +190,15 @@ def test_an_untouched_run_says_what_was_not_repeated(copied):
     for words, left in ((), "training, validation of epochs 1, 2"), (
         ("--quick",), "training, validation of epochs 1, 2, 3, the teacher's measurement, probes, fgsm (--quick)",
     ):  # fmt: skip
-        flags = main._parser().parse_args([str(run.path), "--data", str(data), *words])
-        findings = list(main.verify(flags, Interrupt(main.NEVER)))
-        verdict, said = main.conclude(findings, main.not_repeated(flags, findings))
+        findings = verified(run, data, *words)
+        verdict, said = main.conclude(findings, main.not_repeated(parsed(run, data, *words), findings))
         assert verdict == HOLDS and said.endswith(f"; not repeated: {left}")
 
 
 def test_a_share_that_a_probe_did_not_leave_is_found(copied):
     run, data = copied
     path = run.evaluation / "best" / "suspect.json"
-    table = json.loads(path.read_bytes())
-    path.write_text(json.dumps(table | {"measured": {**table["measured"], "radius_0.5": 0.25}}))
+    edit(path, measured={**json.loads(path.read_bytes())["measured"], "radius_0.5": 0.25})
     said = {f.what: f.verdict for f in verified(run, data)}
     assert said["probes best"] == FAILS and said["marks best"] == HOLDS
 

@@ -12,7 +12,7 @@ from engine.evaluate.outcomes import FAILS, UNKNOWN, CheckResult
 from engine.spec.outcomes import Outcome, decode, encode, pack, summarise, unpack
 from engine.spec.rundir import RunDir
 from engine.verify import main
-from tests.engine.tampering import failed, verified
+from tests.engine.tampering import events_of, failed, verified, write_events
 
 
 def forged(record: Outcome, truth: list[int]) -> Outcome:
@@ -29,8 +29,7 @@ def forged(record: Outcome, truth: list[int]) -> Outcome:
 
 def forge(run: RunDir, data: Path, attack: str) -> tuple[Outcome, Outcome]:
     """The record before, and as it is on the disk now."""
-    flags = main._parser().parse_args([str(run.path), "--data", str(data)])
-    config, machine = main.saved.read_run(flags.run)[1], main.saved.machine_of(run, data=str(data))
+    config, machine = main.saved.read_run(run.path)[1], main.saved.machine_of(run, data=str(data))
     test = main.saved.load_data(config.data, machine).test.labels
     truth = test[subset(test, config.evaluation.images, config.evaluation.seed)].tolist()
     before = decode(run.result("best", attack).read_bytes())
@@ -49,11 +48,11 @@ def test_a_forged_record_disagrees_with_the_log_the_worst_case_and_the_second_ju
 def test_a_record_forged_with_its_log_and_status_is_found_by_judging_again(copied):
     run, data = copied
     _, after = forge(run, data, "fgsm")
-    events = [json.loads(line) for line in run.events.read_bytes().splitlines()]
+    events = events_of(run)
     for event in events:
         if event["event"] == "evaluated" and (event["checkpoint"], event["attack"]) == ("best", "fgsm"):
             event |= {key: getattr(after, key) for key in ("accuracy", "low", "high", "per_class")}
-    run.events.write_text("".join(json.dumps(event) + "\n" for event in events))
+    write_events(run, events)
     status = json.loads(run.status.read_bytes())
     status["results"]["best"]["fgsm"] = after.accuracy
     run.status.write_text(json.dumps(status))
@@ -67,13 +66,11 @@ def test_a_record_forged_with_its_log_and_status_is_found_by_judging_again(copie
 def untold(run: RunDir, checkpoint: str, attack: str, *, done: bool) -> None:
     """Its record, and every word of it in the log and the status, are gone; so is the run's end unless `done`."""
     run.result(checkpoint, attack).unlink()
-    lines = run.events.read_text().splitlines(keepends=True)
-    ours = f'"checkpoint":"{checkpoint}","attack":"{attack}"'
-    told = [line for line in lines if '"event":"evaluated"' in line and ours in line]
+    events = events_of(run)
+    told = [e for e in events if e["event"] == "evaluated" and (e["checkpoint"], e["attack"]) == (checkpoint, attack)]
     assert told
-    ended = [line for line in lines if '"event":"run_finished"' in line]
-    renumbered = [json.loads(line) for line in lines if line not in told + ended * (not done)]
-    run.events.write_text("".join(json.dumps(e | {"seq": i + 1}) + "\n" for i, e in enumerate(renumbered)))
+    ended = [e for e in events if e["event"] == "run_finished" and not done]
+    write_events(run, [e for e in events if e not in told + ended], renumber=True)
     status = json.loads(run.status.read_bytes())
     del status["results"][checkpoint][attack]
     status["phase"] = "done" if done else "stopped"
@@ -103,7 +100,7 @@ def test_a_run_that_is_done_lacks_no_record_even_where_nothing_tells_of_it(copie
 def test_a_number_without_a_record_does_not_hold(copied):
     """Forged in the log and the status, and the records that would contradict them deleted."""
     run, data = copied
-    events = [json.loads(line) for line in run.events.read_bytes().splitlines()]
+    events = events_of(run)
     status = json.loads(run.status.read_bytes())
     for attack in ("pgd", "worst"):
         for event in events:
@@ -111,12 +108,12 @@ def test_a_number_without_a_record_does_not_hold(copied):
                 event["accuracy"] = 0.75
         status["results"]["best"][attack] = 0.75
         run.result("best", attack).unlink()
-    run.events.write_text("".join(json.dumps(event) + "\n" for event in events))
+    write_events(run, events)
     run.status.write_text(json.dumps(status))
     findings = {f.what: f for f in verified(run, data, "--quick")}
     assert {what for what, f in findings.items() if f.verdict == FAILS} == {"record best pgd", "record best worst"}
     assert findings["record best pgd"].words == "the log tells 75.00 %, but there is no record of it"
-    run.events.write_text("".join(json.dumps(event) + "\n" for event in events if event["event"] != "evaluated"))
+    write_events(run, [event for event in events if event["event"] != "evaluated"])
     findings = {f.what: f for f in verified(run, data, "--quick")}
     assert findings["record best pgd"].words == "status.json tells 75.00 %, but there is no record of it"
     assert findings["record best pgd"].verdict == FAILS
