@@ -119,20 +119,20 @@ def _target(names: tuple[str, ...], folder: Path, form: Format, out: str, *, man
 
 
 def _replayed(of: Gathered, form: Format, wanted: Wanted) -> list[Written]:
-    from crdnd_tui.write import mlflow, subject, tensorboard
+    from crdnd_tui.write import mlflow, tensorboard, trackers
 
     place = wanted.out or str(of.folder.parent / formats.FOLDER / form.name)
     written: list[Written] = []
     if form.name == "tensorboard":
         folder = Path(place).expanduser()
         for run in of.runs:
-            path, is_new = tensorboard.replay(subject.subject(run), folder, force=wanted.force)
+            path, is_new = tensorboard.replay(trackers.tracked_run(run), folder, force=wanted.force)
             written.append(Written(path=ordering.relative(path), run=run.id, is_new=is_new))
         output.say(f"`tensorboard --logdir {shlex.quote(ordering.relative(folder))}` shows it")
         return written
     store, experiment = mlflow.store(place), wanted.experiment or mlflow.EXPERIMENT
     for run in of.runs:
-        made = mlflow.replay(subject.subject(run), store, experiment=experiment, force=wanted.force)
+        made = mlflow.replay(trackers.tracked_run(run), store, experiment=experiment, force=wanted.force)
         facts = {"experiment": experiment, "run_id": made.run}
         written.append(Written(path=store.uri, run=run.id, is_new=made.is_new, facts=facts))
     output.say(f"`mlflow ui --backend-store-uri {shlex.quote(store.uri)}` shows it, in the experiment {experiment}")

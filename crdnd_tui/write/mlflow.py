@@ -7,7 +7,7 @@ last tag to be set.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 from crdnd_tui.core import run_reader
 from crdnd_tui.core.library import LIVING
-from crdnd_tui.write.extras import load
-from crdnd_tui.write.measured import Subject, cells, flattened, marked, measured, result_name
+from crdnd_tui.write.trackers import TrackedRun, cells, flattened, load, marked, result_name, scalars
 from engine.spec import toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import CrdndError
@@ -25,16 +24,17 @@ EXPERIMENT = "crdnd"
 MAX_METRICS, MAX_PARAMS = 1000, 100  # of one request
 MAX_VALUE, MAX_TAG = 6000, 8000  # characters of a param's and a tag's value
 _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}  # it tells nobody, and little
+_STATUSES = {"done": "FINISHED", "failed": "FAILED", "queued": "SCHEDULED"} | dict.fromkeys(LIVING, "RUNNING")
 
 
-class Store(NamedTuple):
+class TrackingStore(NamedTuple):
     """Where MLflow keeps runs."""
 
     uri: str
     artifacts: str | None  # of an experiment that is made here; None is the server's own choice
 
 
-class Replayed(NamedTuple):
+class ReplayedRun(NamedTuple):
     """A run in MLflow, and whether it was written now."""
 
     run: str  # MLflow's id
@@ -42,16 +42,18 @@ class Replayed(NamedTuple):
     is_new: bool
 
 
-def store(place: str) -> Store:
+def store(place: str) -> TrackingStore:
     """A tracking URI as it is; a folder becomes a data base and a folder of artifacts inside it."""
     if "://" in place or place in ("databricks", "databricks-uc"):
-        return Store(place, None)
+        return TrackingStore(place, None)
     folder = Path(place).expanduser().resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    return Store(f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri())
+    return TrackingStore(f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri())
 
 
-def replay(subject: Subject, where: Store, *, experiment: str = EXPERIMENT, force: bool = False) -> Replayed:
+def replay(
+    run: TrackedRun, where: TrackingStore, *, experiment: str = EXPERIMENT, force: bool = False
+) -> ReplayedRun:  # fmt: skip
     """Log the run unless it is there; with `force` an earlier replay of it goes to MLflow's trash first.
 
     CrdndError when MLflow is not installed, refuses, or holds an earlier replay of a run that has gone on since.
@@ -61,113 +63,105 @@ def replay(subject: Subject, where: Store, *, experiment: str = EXPERIMENT, forc
     trouble = load("mlflow.exceptions", "mlflow").MlflowException
     try:
         client = load("mlflow.tracking", "mlflow").MlflowClient(tracking_uri=where.uri)
-        return _replay(client, subject, where, experiment, force)
+        return _replay(client, run, where, experiment, force)
     except trouble as error:
         raise CrdndError(f"MLflow refuses: {error}", where=where.uri) from error
 
 
-def _replay(client: Any, subject: Subject, where: Store, experiment: str, force: bool) -> Replayed:  # noqa: ANN401
-    known = client.get_experiment_by_name(experiment)
-    place = known.experiment_id if known else client.create_experiment(experiment, where.artifacts)
-    digest = _digest(subject)
-    for old in _earlier(client, place, subject):
+def _replay(client: Any, run: TrackedRun, where: TrackingStore, name: str, force: bool) -> ReplayedRun:  # noqa: ANN401
+    known = client.get_experiment_by_name(name)
+    experiment = known.experiment_id if known else client.create_experiment(name, where.artifacts)
+    digest = _digest(run)
+    for old in _earlier(client, experiment, run):
         whole = old.data.tags.get("crdnd.replay")
         if whole == digest:
-            return Replayed(old.info.run_id, place, False)
+            return ReplayedRun(old.info.run_id, experiment, False)
         if whole and not force:
             raise CrdndError(
-                f"MLflow holds an earlier replay of {subject.id}, which has changed since",
+                f"MLflow holds an earlier replay of {run.id}, which has changed since",
                 hint="--force replaces it; the old one goes to MLflow's trash.",
             )
         client.delete_run(old.info.run_id)  # an unfinished replay is nobody's
-    return Replayed(_log(client, place, subject, digest), place, True)
+    return ReplayedRun(_log(client, experiment, run, digest), experiment, True)
 
 
-def _earlier(client: Any, experiment: str, subject: Subject) -> list[Any]:  # noqa: ANN401  an MLflow client
+def _earlier(client: Any, experiment: str, run: TrackedRun) -> list[Any]:  # noqa: ANN401  an MLflow client
     """Runs of the same config, then of the same folder: a config hash needs no quoting in a query."""
-    query = f"tags.`crdnd.config_hash` = '{subject.config.config_hash}'"
+    query = f"tags.`crdnd.config_hash` = '{run.config.config_hash}'"
     found: list[Any] = []
     page = client.search_runs([experiment], query, max_results=1000)
     found += page
     while page.token:
         page = client.search_runs([experiment], query, max_results=1000, page_token=page.token)
         found += page
-    return [run for run in found if run.data.tags.get("crdnd.run") == subject.id]
+    return [one for one in found if one.data.tags.get("crdnd.run") == run.id]
 
 
-def _log(client: Any, experiment: str, subject: Subject, digest: str) -> str:  # noqa: ANN401  an MLflow client
+def _log(client: Any, experiment: str, run: TrackedRun, digest: str) -> str:  # noqa: ANN401  an MLflow client
     entities = load("mlflow.entities", "mlflow")
-    log = subject.log
-    start = _milliseconds(log.started)
-    made = client.create_run(experiment, start_time=start, tags=_tags(subject), run_name=subject.id)
-    run: str = made.info.run_id
-    params = (entities.Param(key, _cut(str(value), MAX_VALUE)) for key, value in _params(subject))
-    for some in _batches(params, MAX_PARAMS):
-        client.log_batch(run, params=some)
-    metrics = (entities.Metric(one.name, one.value, _milliseconds(one.time), one.step) for one in measured(subject.log))
-    for some in _batches(metrics, MAX_METRICS):
-        client.log_batch(run, metrics=some)
-    for name, text in _artifacts(subject):
-        client.log_text(run, text, name)
-    client.set_tag(run, "crdnd.replay", digest)
-    statuses = {"done": "FINISHED", "failed": "FAILED", "queued": "SCHEDULED"} | dict.fromkeys(LIVING, "RUNNING")
-    client.set_terminated(run, statuses.get(subject.state, "KILLED"), end_time=_milliseconds(log.last))
-    return run
+    start, end = _milliseconds(run.log.started), _milliseconds(run.log.last)
+    logged: str = client.create_run(experiment, start_time=start, tags=_tags(run), run_name=run.id).info.run_id
+    for params in _batches(_params(run).items(), MAX_PARAMS):
+        client.log_batch(logged, params=[entities.Param(key, _cut(str(value), MAX_VALUE)) for key, value in params])
+    for some in _batches(scalars(run.log), MAX_METRICS):
+        metrics = [entities.Metric(one.name, one.value, _milliseconds(one.time), one.step) for one in some]
+        client.log_batch(logged, metrics=metrics)
+    for name, text in _artifacts(run).items():
+        client.log_text(logged, text, name)
+    client.set_tag(logged, "crdnd.replay", digest)
+    client.set_terminated(logged, _STATUSES.get(run.state, "KILLED"), end_time=end)
+    return logged
 
 
-def _params(subject: Subject) -> list[tuple[str, Any]]:
-    return list(flattened(subject.config.to_table()).items())
+def _params(run: TrackedRun) -> dict[str, Any]:
+    return flattened(run.config.to_table())
 
 
-def _tags(subject: Subject) -> dict[str, str]:
-    config, log = subject.config, subject.log
+def _tags(run: TrackedRun) -> dict[str, str]:
+    config, log = run.config, run.log
+    marks = {result_name(c.checkpoint, c.attack): marked(log, c.checkpoint, c.attack) for c in cells(log)}
     tags = {
-        "crdnd.run": subject.id,
+        "crdnd.run": run.id,
         "crdnd.name": log.name,
-        "crdnd.state": subject.state,
+        "crdnd.state": run.state,
         "crdnd.reason": log.reason,
         "crdnd.config_hash": config.config_hash,
         "crdnd.group_hash": config.group_hash if isinstance(config, RunConfig) else "",
         "crdnd.version": metadata.version("crdnd-tui"),
         "crdnd.warnings": "\n".join(one.message for one in log.warnings),
-        "crdnd.marks": "\n".join(
-            f"{result_name(cell.checkpoint, cell.attack)}: {words}"
-            for cell in cells(log)
-            if (words := marked(log, cell.checkpoint, cell.attack))
-        ),
+        "crdnd.marks": "\n".join(f"{name}: {words}" for name, words in marks.items() if words),
         "crdnd.checks": "; ".join(f"{checkpoint}: {log.checks(checkpoint)}" for checkpoint in log.table),
     }
-    known = subject.provenance or {}
     for table in ("packages", "git"):
-        inner = known.get(table)
+        inner = (run.provenance or {}).get(table)
         if isinstance(inner, dict):
             tags |= {f"crdnd.{table}.{key}": str(value) for key, value in inner.items() if _is_key(key)}
     return {key: _cut(value, MAX_TAG) for key, value in tags.items() if value}
 
 
-def _artifacts(subject: Subject) -> Iterator[tuple[str, str]]:
-    yield "config.toml", toml.dump(subject.config)
-    if subject.preset:
-        yield "preset.toml", subject.preset
-    results = run_reader.result_rows(subject.log)
-    rows = {"run": subject.id, "config_hash": subject.config.config_hash, "results": results}
-    yield "results.json", json.dumps(rows, indent=2)
+def _artifacts(run: TrackedRun) -> dict[str, str]:
+    """File name -> content."""
+    results = run_reader.result_rows(run.log)
+    rows = {"run": run.id, "config_hash": run.config.config_hash, "results": results}
+    preset = {"preset.toml": run.preset} if run.preset else {}
+    return {"config.toml": toml.dump(run.config), **preset, "results.json": json.dumps(rows, indent=2)}
 
 
-def _digest(subject: Subject) -> str:
+def _digest(run: TrackedRun) -> str:
     """Of all that is logged: equal digests are equal replays."""
-    tags = {key: value for key, value in _tags(subject).items() if key != "crdnd.version"}
-    told = [sorted(tags.items()), sorted((key, str(value)) for key, value in _params(subject))]
+    tags = {key: value for key, value in _tags(run).items() if key != "crdnd.version"}
+    told = [sorted(tags.items()), sorted((key, str(value)) for key, value in _params(run).items())]
     hashed = hashlib.sha256(json.dumps(told).encode())
-    for one in measured(subject.log):
+    for one in scalars(run.log):
         hashed.update(repr(tuple(one)).encode())
-    for name, text in _artifacts(subject):
+    for name, text in _artifacts(run).items():
         hashed.update(f"{name}\0{text}\0".encode())
     return hashed.hexdigest()
 
 
-def _batches(items: Iterator[Any], size: int) -> Iterator[Sequence[Any]]:
-    while some := list(islice(items, size)):
+def _batches(items: Iterable[Any], size: int) -> Iterator[Sequence[Any]]:
+    rest = iter(items)
+    while some := list(islice(rest, size)):
         yield some
 
 

@@ -6,15 +6,14 @@ Written with TensorBoard's own protocol buffers and record writer; TensorFlow an
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from crdnd_tui.core import marks
 from crdnd_tui.core.library import LIVING
-from crdnd_tui.write.extras import load
-from crdnd_tui.write.measured import Measured, Subject, cells, flattened, marked, measured
+from crdnd_tui.write.trackers import Scalar, TrackedRun, cells, flattened, load, marked, scalars
 from engine.spec import toml
 from engine.spec.errors import CrdndError
 from engine.spec.files import write_atomically
@@ -23,13 +22,13 @@ FILE = "events.out.tfevents.crdnd"
 _PROTO = "tensorboard.compat.proto"
 
 
-def replay(subject: Subject, folder: Path, *, force: bool = False) -> tuple[Path, bool]:
+def replay(run: TrackedRun, folder: Path, *, force: bool = False) -> tuple[Path, bool]:
     """Write FOLDER/<run id>/events...; the file, and whether it is new or changed.
 
     CrdndError when another replay lies there and `force` is not given, or TensorBoard is not installed.
     """
-    content = encoded(subject)
-    path = folder / subject.id / FILE
+    content = encoded(run)
+    path = folder / run.id / FILE
     if path.exists():
         if path.read_bytes() == content:
             return path, False
@@ -40,23 +39,23 @@ def replay(subject: Subject, folder: Path, *, force: bool = False) -> tuple[Path
     return path, True
 
 
-def encoded(subject: Subject) -> bytes:
+def encoded(run: TrackedRun) -> bytes:
     """The whole event file."""
     events = load(f"{_PROTO}.event_pb2", "tensorboard")
     writer = load("tensorboard.summary.writer.record_writer", "tensorboard")
-    start = subject.log.started
+    start = run.log.started
     buffer = io.BytesIO()
     records = writer.RecordWriter(buffer)
     records.write(events.Event(wall_time=start, file_version="brain.Event:2").SerializeToString())
-    for summary in (_hyperparameters(subject), *_texts(subject)):
+    for summary in (_hyperparameters(run), *_texts(run)):
         records.write(events.Event(wall_time=start, step=0, summary=summary).SerializeToString())
-    for step, time, summary in _scalars(measured(subject.log)):
+    for step, time, summary in _summaries(scalars(run.log)):
         records.write(events.Event(wall_time=time, step=step, summary=summary).SerializeToString())
-    records.write(events.Event(wall_time=subject.log.last, summary=_end(subject)).SerializeToString())
+    records.write(events.Event(wall_time=run.log.last, summary=_end(run)).SerializeToString())
     return buffer.getvalue()
 
 
-def _scalars(numbers: Iterator[Measured]) -> Iterator[tuple[int, float, Any]]:
+def _summaries(numbers: Iterable[Scalar]) -> Iterator[tuple[int, float, Any]]:
     """Numbers of one step and moment together, in the order of steps."""
     summary = load(f"{_PROTO}.summary_pb2", "tensorboard").Summary
     ordered = sorted(numbers, key=lambda one: (one.step, one.time))
@@ -68,24 +67,24 @@ def _scalars(numbers: Iterator[Measured]) -> Iterator[tuple[int, float, Any]]:
         yield step, time, summary(value=values)
 
 
-def _hyperparameters(subject: Subject) -> Any:  # noqa: ANN401  a message of TensorBoard
+def _hyperparameters(run: TrackedRun) -> Any:  # noqa: ANN401  a message of TensorBoard
     """With its map in a fixed order, so that equal runs are equal bytes."""
     hparams = load("tensorboard.plugins.hparams.summary_v2", "tensorboard")
     data = load("tensorboard.plugins.hparams.plugin_data_pb2", "tensorboard")
-    made = hparams.hparams_pb(flattened(subject.config.to_table()), subject.id, subject.log.started)
+    made = hparams.hparams_pb(flattened(run.config.to_table()), run.id, run.log.started)
     plugin = made.value[0].metadata.plugin_data
     plugin.content = data.HParamsPluginData.FromString(plugin.content).SerializeToString(deterministic=True)
     return made
 
 
-def _end(subject: Subject) -> Any:  # noqa: ANN401  a message of TensorBoard
+def _end(run: TrackedRun) -> Any:  # noqa: ANN401  a message of TensorBoard
     """How the run ended, for the plugin of hyperparameters."""
     summary = load(f"{_PROTO}.summary_pb2", "tensorboard").Summary
     metadata = load("tensorboard.plugins.hparams.metadata", "tensorboard")
     data = load("tensorboard.plugins.hparams.plugin_data_pb2", "tensorboard")
     api = load("tensorboard.plugins.hparams.api_pb2", "tensorboard")
     statuses = {"done": api.STATUS_SUCCESS, "failed": api.STATUS_FAILURE} | dict.fromkeys(LIVING, api.STATUS_RUNNING)
-    info = data.SessionEndInfo(status=statuses.get(subject.state, api.STATUS_UNKNOWN), end_time_secs=subject.log.last)
+    info = data.SessionEndInfo(status=statuses.get(run.state, api.STATUS_UNKNOWN), end_time_secs=run.log.last)
     value = summary.Value(
         tag=metadata.SESSION_END_INFO_TAG,
         metadata=metadata.create_summary_metadata(data.HParamsPluginData(session_end_info=info)),
@@ -94,15 +93,15 @@ def _end(subject: Subject) -> Any:  # noqa: ANN401  a message of TensorBoard
     return summary(value=[value])
 
 
-def _texts(subject: Subject) -> Iterator[Any]:
+def _texts(run: TrackedRun) -> Iterator[Any]:
     """Markdown, as TensorBoard's text plugin shows it."""
-    yield _text("run", _table(("", ""), _facts(subject)))
-    yield _text("config", _fenced(toml.dump(subject.config), "toml"))
-    if subject.provenance is not None:
-        kept = {key: value for key, value in subject.provenance.items() if key != "command"}  # names a home folder
+    yield _text("run", _table(("", ""), _facts(run)))
+    yield _text("config", _fenced(toml.dump(run.config), "toml"))
+    if run.provenance is not None:
+        kept = {key: value for key, value in run.provenance.items() if key != "command"}  # names a home folder
         yield _text("provenance", _fenced(json.dumps(kept, indent=2, sort_keys=True), "json"))
-    if subject.log.table:
-        yield _text("results", _results(subject))
+    if run.log.table:
+        yield _text("results", _results(run))
 
 
 def _text(tag: str, words: str) -> Any:  # noqa: ANN401  a message of TensorBoard
@@ -120,19 +119,19 @@ def _text(tag: str, words: str) -> Any:  # noqa: ANN401  a message of TensorBoar
     return summary(value=[summary.Value(tag=tag, metadata=metadata, tensor=tensor)])
 
 
-def _facts(subject: Subject) -> list[tuple[str, ...]]:
-    log = subject.log
+def _facts(run: TrackedRun) -> list[tuple[str, ...]]:
+    log = run.log
     return [
-        ("run", subject.id),
+        ("run", run.id),
         ("name", log.name),
-        ("state", f"{subject.state}: {log.reason}" if log.reason else subject.state),
-        ("config hash", subject.config.config_hash),
+        ("state", f"{run.state}: {log.reason}" if log.reason else run.state),
+        ("config hash", run.config.config_hash),
         *(("warning", one.message) for one in log.warnings),
     ]
 
 
-def _results(subject: Subject) -> str:
-    log = subject.log
+def _results(run: TrackedRun) -> str:
+    log = run.log
     head = ("checkpoint", "attack", "accuracy %", "95 % interval", "images", "specification", "marks", "checks")
     rows = [
         (

@@ -9,7 +9,7 @@ import pytest
 
 from crdnd_tui.cli import app, compare
 from crdnd_tui.cli import export as command
-from crdnd_tui.write import extras
+from crdnd_tui.write import trackers
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
 from tests.tui.lab_runs import CRDND, RSLAD
@@ -161,7 +161,7 @@ def test_a_missing_package_is_named_with_what_brings_it(call, monkeypatch: pytes
     code, _, err = call(CRDND, "--to", "tensorboard")
     assert code == 2 and "pip install 'crdnd-tui[tensorboard]'" in err
     with pytest.raises(CrdndError, match=r"pip install 'crdnd-tui\[plots\]'"):
-        extras.load("no_such_package.pyplot", "plots")
+        trackers.load("no_such_package.pyplot", "plots")
 
 
 def test_a_student_is_written_by_an_engine(call, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from crdnd_tui.write import as_csv, as_json, mlflow, numbers, plain, render, ten
 from crdnd_tui.write.comparison_document import lead
 from crdnd_tui.write.document import Cell, Document
 from crdnd_tui.write.run_document import run_document
-from crdnd_tui.write.subject import subject
+from crdnd_tui.write.trackers import tracked_run
 from engine.spec.events import Probed, Warned, encode
 from engine.spec.marks import MARKS, Finding, SanityReport, encode_checks, severity
 from engine.spec.rundir import RunDir
@@ -188,7 +188,7 @@ def test_a_run_is_marked_in_lists_replays_and_its_document(marked_run: RunDir) -
     shown = glance.results(glance.at_once(Row(row, NONE)), DARK, 60)
     assert "!!" in shown.plain and "struck out: not believed" in shown.plain
     assert any("strike" in str(span.style) for span in shown.spans)
-    of = subject(marked_run)
+    of = tracked_run(marked_run)
     tags = mlflow._tags(of)
     assert told in tags["crdnd.marks"] and struck in tags["crdnd.marks"]
     assert "test_best/pgd_sat: !! not believed: " in tags["crdnd.marks"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.write import measured, mlflow
-from crdnd_tui.write.subject import subject
+from crdnd_tui.write import mlflow, trackers
+from crdnd_tui.write.trackers import tracked_run
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
 from tests.tui.lab_runs import CRDND
@@ -27,7 +27,7 @@ def test_places_of_stores(tmp_path: Path) -> None:
 def test_a_run_is_replayed_once_and_read_back_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow")
     monkeypatch.chdir(tmp_path)
-    of = subject(RunDir(recorded(tmp_path / "runs", CRDND) / CRDND))
+    of = tracked_run(RunDir(recorded(tmp_path / "runs", CRDND) / CRDND))
     log = of.log
     steps = (replace_loss(log.steps[0]), *log.steps[1:40])
     of = replace(of, log=replace(log, steps=steps, epochs=log.epochs[:4], validations=log.validations[:4]))
@@ -41,7 +41,7 @@ def test_a_run_is_replayed_once_and_read_back_as_it_was(tmp_path: Path, monkeypa
     (run,) = client.search_runs([made.experiment])
     assert (run.info.run_name, run.info.status) == (CRDND, "FINISHED")
     assert (run.info.start_time, run.info.end_time) == (round(1000 * of.log.started), round(1000 * of.log.last))
-    assert run.data.params == {k: str(v) for k, v in measured.flattened(of.config.to_table()).items()}
+    assert run.data.params == {k: str(v) for k, v in trackers.flattened(of.config.to_table()).items()}
     assert run.data.params["training.epochs"] == "40"
     assert run.data.tags["crdnd.config_hash"] == of.config.config_hash
     assert run.data.tags["crdnd.state"] == "done"
@@ -70,8 +70,8 @@ def replace_loss(step):
 
 
 def check_metrics(client, run: str, of) -> None:
-    wanted: dict[str, list[measured.Measured]] = {}
-    for one in measured.measured(of.log):
+    wanted: dict[str, list[trackers.Measured]] = {}
+    for one in trackers.scalars(of.log):
         wanted.setdefault(one.name, []).append(one)
     assert set(client.get_run(run).data.metrics) == set(wanted)
     for name in ("train/learning_rate", "validation/cw_inf", "teacher_robust/7", "test_best/worst"):

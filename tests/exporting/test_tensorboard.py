@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.write import measured, tensorboard
-from crdnd_tui.write.measured import Measured, Subject
-from crdnd_tui.write.subject import subject
+from crdnd_tui.write import tensorboard, trackers
+from crdnd_tui.write.trackers import Scalar, tracked_run
 from engine.spec.errors import CrdndError
 from engine.spec.events import StepDone
 from engine.spec.rundir import RunDir
@@ -41,10 +40,10 @@ def single(value: float) -> float:
 
 
 def test_every_number_stands_at_its_step_and_moment(runs: Path, tmp_path: Path) -> None:
-    of = subject(RunDir(runs / CRDND))
+    of = tracked_run(RunDir(runs / CRDND))
     found = read_back(tensorboard.replay(of, tmp_path / "out")[0])
-    wanted: dict[str, list[Measured]] = {}
-    for one in measured.measured(of.log):
+    wanted: dict[str, list[Scalar]] = {}
+    for one in trackers.scalars(of.log):
         wanted.setdefault(one.name, []).append(one)
     assert {"train/loss", "train/learning_rate", "train/images_per_second", "train_terms/robust"} <= set(wanted)
     assert {"validation/pgd", "teacher_robust/9", "teacher_clean/0", "test_best/autoattack"} <= set(wanted)
@@ -55,20 +54,20 @@ def test_every_number_stands_at_its_step_and_moment(runs: Path, tmp_path: Path) 
 
 
 def test_the_numbers_are_those_of_the_log(runs: Path) -> None:
-    of = subject(RunDir(runs / CRDND))
+    of = tracked_run(RunDir(runs / CRDND))
     first, last = of.log.steps[0], of.log.validations[-1]
-    told = list(measured.measured(of.log))
-    assert Measured("train/loss", first.step, first.loss, first.time) in told
-    assert Measured("validation/clean", last.step, last.accuracy["clean"], last.time) in told
+    told = list(trackers.scalars(of.log))
+    assert Scalar("train/loss", first.step, first.loss, first.time) in told
+    assert Scalar("validation/clean", last.step, last.accuracy["clean"], last.time) in told
     cell = of.log.table["best"]["autoattack"]
-    assert Measured("test_best/autoattack", of.log.step, cell.accuracy, cell.time) in told
+    assert Scalar("test_best/autoattack", of.log.step, cell.accuracy, cell.time) in told
     assert len([one for one in told if one.name == "teacher_robust/3"]) == len(of.log.epochs)
 
 
 def test_hyperparameters_config_and_provenance(runs: Path, tmp_path: Path) -> None:
     hparams = pytest.importorskip("tensorboard.plugins.hparams.plugin_data_pb2")
     api = pytest.importorskip("tensorboard.plugins.hparams.api_pb2")
-    of = subject(RunDir(runs / CRDND))
+    of = tracked_run(RunDir(runs / CRDND))
     found = read_back(tensorboard.replay(of, tmp_path / "out")[0])
 
     def plugin(tag: str):
@@ -95,7 +94,7 @@ def test_hyperparameters_config_and_provenance(runs: Path, tmp_path: Path) -> No
 
 
 def test_a_second_replay_is_the_same_file_and_another_one_is_refused(runs: Path, tmp_path: Path) -> None:
-    of = subject(RunDir(runs / CRDND))
+    of = tracked_run(RunDir(runs / CRDND))
     path, is_new = tensorboard.replay(of, tmp_path / "out")
     before = path.read_bytes()
     assert is_new
@@ -113,17 +112,17 @@ def test_another_process_makes_the_same_bytes(runs: Path, tmp_path: Path) -> Non
     pytest.importorskip("tensorboard")
     program = f"""
 from pathlib import Path
-from crdnd_tui.write import subject, tensorboard
+from crdnd_tui.write import tensorboard, trackers
 from engine.spec.rundir import RunDir
-tensorboard.replay(subject.subject(RunDir(Path({str(runs / CRDND)!r}))), Path({str(tmp_path / "out")!r}))
+tensorboard.replay(trackers.tracked_run(RunDir(Path({str(runs / CRDND)!r}))), Path({str(tmp_path / "out")!r}))
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "77"}
     subprocess.run([sys.executable, "-c", program], check=True, env=environment)
-    assert not tensorboard.replay(subject(RunDir(runs / CRDND)), tmp_path / "out")[1]
+    assert not tensorboard.replay(tracked_run(RunDir(runs / CRDND)), tmp_path / "out")[1]
 
 
 def test_a_loss_that_was_not_finite_is_nan_and_a_failed_run_says_why(runs: Path, tmp_path: Path) -> None:
-    of = subject(RunDir(runs / FAILED))
+    of = tracked_run(RunDir(runs / FAILED))
     lost = StepDone(step=10**6, epoch=1, loss=None, terms={"a/b": None}, learning_rate=0.1, images_per_second=1.0)
     of = replace(of, log=replace(of.log, steps=(*of.log.steps, lost)))
     found = read_back(tensorboard.replay(of, tmp_path / "out")[0])
@@ -134,7 +133,7 @@ def test_a_loss_that_was_not_finite_is_nan_and_a_failed_run_says_why(runs: Path,
 
 
 def test_words_of_a_file_close_no_fence_and_open_no_cell(runs: Path, tmp_path: Path) -> None:
-    of: Subject = subject(RunDir(runs / CRDND))
+    of = tracked_run(RunDir(runs / CRDND))
     of = replace(of, provenance={"a": "```\n<script>"}, log=replace(of.log, name="a|b\n<i>"))
     found = read_back(tensorboard.replay(of, tmp_path / "out")[0])
     text = found.Tensors("provenance")[0].tensor_proto.string_val[0].decode()
@@ -145,8 +144,8 @@ def test_words_of_a_file_close_no_fence_and_open_no_cell(runs: Path, tmp_path: P
 
 def test_classes_keep_apart_whatever_they_are_called() -> None:
     names = ["cat", "../cat", "a/b", "", ".", "cat"] + ["x" * 400] * 6
-    made = measured.class_names(names)
+    made = trackers.class_names(names)
     assert len(set(made)) == len(names)
     assert all("/" not in name and ".." not in name.split() and len(name) < 200 for name in made)
-    assert measured.class_names([str(k) for k in range(12)])[3] == "03"
-    assert measured.class_names(["0", "one"]) == ["0", "1 one"]
+    assert trackers.class_names([str(k) for k in range(12)])[3] == "03"
+    assert trackers.class_names(["0", "one"]) == ["0", "1 one"]

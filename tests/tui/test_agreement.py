@@ -16,8 +16,7 @@ from crdnd_tui.core.gallery import GalleryError
 from crdnd_tui.core.scan import Scanner
 from crdnd_tui.core.views import JsonView, PlainView
 from crdnd_tui.tui.monitor.tracking import Tracker
-from crdnd_tui.write import subject
-from crdnd_tui.write.measured import measured
+from crdnd_tui.write.trackers import scalars, tracked_run
 from engine.spec import marks
 from engine.spec.attacks import KINDS
 from engine.spec.outcomes import decode, wilson
@@ -92,10 +91,10 @@ def test_one_changed_digit_is_shown_nowhere(run, capsys):
     )
     (side,) = read_runs([run], NOW)
     look = Tracker(run).poll(NOW, force=True)
-    for state in (side.state, look.state, subject.subject(run).log):
+    for state in (side.state, look.state, tracked_run(run).log):
         assert state.table["best"][ATTACK].accuracy == record.accuracy
         assert ("best", ATTACK) in state.disputed
-    assert 0.9012 not in [one.value for one in measured(subject.subject(run).log)]
+    assert 0.9012 not in [one.value for one in scalars(tracked_run(run).log)]
 
 
 @pytest.mark.parametrize(
