@@ -69,27 +69,19 @@ class FoldedNet(nn.Module):
         memo: dict[int, Any] = {id(getattr(m, hooks)): OrderedDict() for m in net.modules() for hooks in HOOKS}
         copy = deepcopy(net, memo).eval()
         sources = dict(zip(copy.modules(), net.modules(), strict=True))
-        calls = _trace(copy)
-        self.folded, self.left = len(calls.pairs), calls.norms - len(calls.pairs)
-        for module in copy.modules():
-            _as_buffers(module, dtype, memory_format, has_bias=any(module is conv for conv, _ in calls.pairs))
-        self._pairs = [FoldedPair(sources[conv], sources[norm], conv) for conv, norm in calls.pairs]  # type: ignore[arg-type]
-        folded = {module for pair in calls.pairs for module in pair}
-        self._others = [(sources[module], module) for module in copy.modules() if module not in folded]
-
-        self.net = nn.ModuleList([copy])  # a parent, so that the copy itself can be replaced
-        for _, norm in calls.pairs:
-            _replace(self.net, norm, nn.Identity())
-        cast = _Cast(dtype, memory_format)
-        self.before = cast if calls.entry is None else nn.Identity()
-        if calls.entry is not None:
-            _replace(self.net, calls.entry, nn.Sequential(calls.entry, cast))
+        self.net, pairs, norms = _traced(copy, dtype, memory_format)
+        self.folded, self.left = len(pairs), norms - len(pairs)
+        folded = {module for pair in pairs for module in pair}
+        self._pairs = [FoldedPair(sources[conv], sources[norm], conv) for conv, norm in pairs]  # type: ignore[arg-type]
+        self._others = [(sources[m], m) for m in self.net.modules() if m in sources and m not in folded]
+        for module in self.net.modules():
+            _as_buffers(module, dtype, memory_format, has_bias=any(module is conv for conv, _ in pairs))
         self.refresh()
         self.train()
 
     def forward(self, x: Images) -> Logits:
         """Images in [0, 1] of the net's own dtype to logits of that dtype; so is the gradient of x."""
-        logits: Logits = self.net[0](self.before(x)).to(x.dtype)
+        logits: Logits = self.net(x).to(x.dtype)
         return logits
 
     @torch.no_grad()
@@ -118,14 +110,6 @@ class FoldedNet(nn.Module):
         return self
 
 
-class _Calls(NamedTuple):
-    """What a net does with its modules."""
-
-    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]]  # convolution, and the batch norm that is its only user
-    norms: int  # batch norms that are called
-    entry: nn.Module | None  # the normalisation of pixels, where it is the only user of the input
-
-
 class _Tracer(fx.Tracer):
     """Stops at convolutions, batch norms and the normalisation of pixels."""
 
@@ -140,48 +124,50 @@ class _Tracer(fx.Tracer):
         return inspect.unwrap(type(m).forward)(m, *args, **kwargs)
 
 
-class _Cast(nn.Module):
-    """To the dtype (None: any) and layout that the convolutions want."""
+def _traced(
+    net: nn.Module, dtype: torch.dtype | None, memory_format: torch.memory_format
+) -> tuple[fx.GraphModule, list[tuple[nn.Conv2d, nn.BatchNorm2d]], int]:
+    """The net's calls without the batch norms that can be folded, behind a cast of the pixels, normalised or not.
 
-    def __init__(self, dtype: torch.dtype | None, memory_format: torch.memory_format) -> None:
-        super().__init__()
-        self.dtype, self.memory_format = dtype, memory_format
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Of the same shape."""
-        layout = self.memory_format if x.dim() == 4 else torch.preserve_format
-        return x.to(dtype=self.dtype or x.dtype, memory_format=layout)
-
-
-def _trace(net: nn.Module) -> _Calls:
-    whole = nn.Sequential(net)
+    Comes with each convolution and the batch norm that was its only user, and the number of batch norms in all.
+    """
+    root = nn.Sequential(net)
     try:
-        graph = _Tracer().trace(whole)
+        graph = _Tracer().trace(root)
     except (ValueError, TypeError, RuntimeError) as error:
         raise FoldingError(
             f"the forward of {type(net).__name__} cannot be traced: {error}",
             hint="It branches on values or sizes. Use the net as it is, with folded = false.",
         ) from error
-    modules = dict(whole.named_modules())
+    modules = dict(root.named_modules())
     called: dict[fx.Node, nn.Module] = {n: modules[str(n.target)] for n in graph.nodes if n.op == "call_module"}
     uses = Counter(called.values())
     uses.update(modules[str(n.target).rpartition(".")[0]] for n in graph.nodes if n.op == "get_attr")
-    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
-    entry = None
+    pairs: dict[fx.Node, tuple[nn.Conv2d, nn.BatchNorm2d]] = {}  # by the call of the batch norm
+    entry = next(iter(graph.nodes))  # the pixels, or their normalisation
     for node, module in called.items():
-        if len(node.all_input_nodes) != 1 or uses[module] > 1:
+        if len(node.all_input_nodes) != 1 or uses[module] > 1 or len(node.all_input_nodes[0].users) > 1:
             continue
         (before,) = node.all_input_nodes
-        if len(before.users) > 1:
-            continue
         if before.op == "placeholder" and isinstance(module, Normalize):
-            entry = module
+            entry = node
         conv = called.get(before)
         if isinstance(conv, nn.Conv2d) and isinstance(module, nn.BatchNorm2d) and uses[conv] == 1:
             known = type(conv) in CONVOLUTIONS and type(module) in BATCH_NORMS
             if known and module.affine and module.track_running_stats:
-                pairs.append((conv, module))
-    return _Calls(pairs, sum(isinstance(module, _BatchNorm) for module in uses), entry)
+                pairs[node] = conv, module
+    for node in pairs:
+        node.replace_all_uses_with(node.all_input_nodes[0])
+        graph.erase_node(node)
+    with graph.inserting_after(entry):
+        cast = graph.call_function(_cast, (entry, dtype, memory_format))
+    entry.replace_all_uses_with(cast, delete_user_cb=lambda user: user is not cast)
+    return fx.GraphModule(root, graph), list(pairs.values()), sum(isinstance(module, _BatchNorm) for module in uses)
+
+
+def _cast(x: Tensor, dtype: torch.dtype | None, memory_format: torch.memory_format) -> Tensor:
+    """To the dtype (None: any) and layout of the convolutions."""
+    return x.to(dtype=dtype or x.dtype, memory_format=memory_format if x.dim() == 4 else torch.preserve_format)
 
 
 def _affine(pairs: list[FoldedPair]) -> tuple[list[Tensor], list[Tensor]]:
@@ -211,11 +197,3 @@ def _as_buffers(
         layout = memory_format if value.dim() == 4 else torch.preserve_format
         place = torch.empty_like(value, dtype=wanted, memory_format=layout, requires_grad=False)
         module.register_buffer(name, place, persistent=False)
-
-
-def _replace(net: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Wherever the net holds it."""
-    for parent in list(net.modules()):
-        for name, child in list(parent._modules.items()):
-            if child is old:
-                setattr(parent, name, new)
