@@ -15,7 +15,7 @@ from engine.spec.config import CheckpointTeacher, JudgeConfig, RunConfig, RunTea
 from engine.spec.errors import ConfigError, RunFolderError, brief
 from engine.spec.machine import Machine
 from engine.spec.marks import decode_checks
-from engine.spec.rundir import RunDir, dated
+from engine.spec.rundir import RunDir, created
 from engine.spec.status import Status
 from engine.spec.toml import dump, read
 
@@ -74,12 +74,7 @@ def equal_runs(runs: Path, config: RunConfig) -> list[tuple[RunDir, Status | Non
                 found.append((run, status))
         except ConfigError:  # a damaged run, or one of a newer engine, is not this one
             continue
-    return sorted(found, key=lambda pair: (begun(*pair), pair[0].id), reverse=True)
-
-
-def begun(run: RunDir, status: Status | None) -> float:
-    """Return the unix seconds of a run's creation, from its status, else from its id."""
-    return status.created if status is not None and status.created > 0 else dated(run.id)
+    return sorted(found, key=lambda pair: (created(pair[0].path), pair[0].id), reverse=True)
 
 
 def finished_run(runs: Path, config: RunConfig) -> RunDir | None:

@@ -97,18 +97,16 @@ def supported(path: Path) -> bool:
     return True
 
 
-def wait(file: int) -> None:
-    """Wait for the lock; return at once where the file system has no locks."""
-    with tolerate_unsupported():
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold this lock in a `with` block, however long it takes to get; OSError when its file cannot be opened."""
+    """Hold this lock in a `with` block, however long it takes to get; without locks, hold nothing.
+
+    OSError when its file cannot be opened.
+    """
     file = open_lock(path)
     try:
-        wait(file)
+        with tolerate_unsupported():
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
     finally:
         os.close(file)
