@@ -3,16 +3,16 @@
 import faulthandler
 import os
 import sys
-import time
 from pathlib import Path
 
-from engine.runtime import interrupt
+from engine.runtime.interrupt import Interrupt, become_rank
 from engine.spec.process import replace_closed_streams
 
 
 def main() -> int:
     """Run what the folder holds; one sentence goes to stderr, the rest to the log."""
-    interrupt.listen_early()  # imports take a second, in which a request to stop must not kill
+    interrupt = Interrupt()
+    interrupt.listen()  # imports take a second, in which a request to stop must not kill
     replace_closed_streams()
     faulthandler.enable(all_threads=False)  # names a death by SIGSEGV and its like in engine.log
     from engine.run import job, launch  # noqa: PLC0415
@@ -21,7 +21,7 @@ def main() -> int:
 
     place = torchrun.place()
     if place is not None:
-        interrupt.become_rank()
+        become_rank()
     if len(sys.argv) != 2:
         print("usage: python -m engine RUN_DIR", file=sys.stderr)  # noqa: T201  there is no run to tell it
         return 2
@@ -29,8 +29,10 @@ def main() -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         run, machine = job.open_run(Path(sys.argv[1]).resolve())
+        interrupt.stop_file = run.stop
         several = place is None and machine.devices * machine.nodes > 1
-        code = launch.lead(run, machine) if several else job.work(run, machine, time.monotonic())
+        work = launch.lead if several else job.work
+        code = work(run, machine, interrupt)
     except CrdndError as error:
         print(error, file=sys.stderr)  # noqa: T201  the folder is not ours to write into
         code = 2

@@ -101,3 +101,9 @@ class Dataset:
     test: Split
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()  # what was passed over or converted on the way
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """C, H, W of its images."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width

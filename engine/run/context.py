@@ -68,8 +68,7 @@ class RunContext:
 
         A run that goes on keeps the threads that it began with. `learns`: the model's weights get gradients.
         """
-        _n, channels, height, width = dataset.train.images.shape
-        macs = model_cost(spec, len(dataset.classes), (channels, height, width)).macs
+        macs = model_cost(spec, len(dataset.classes), dataset.image).macs
         self.layout = device.layout(self.machine, self.device, spec, learns=learns)
         began_with = provenance.threads_before(self.run.provenance) if self.device.type == "cpu" else 0
         self.notes += [device.share_threads(self.machine, macs * batch_size, began_with), self.layout]
@@ -83,7 +82,6 @@ class RunContext:
 
     def build(self, spec: ModelSpec, dataset: Dataset, layout: Layout | None = None) -> nn.Module:
         """A fresh net on the device, initialised by the global generator; in the student's layout, or in this one."""
-        _n, channels, height, width = dataset.train.images.shape
         module = import_module(f"engine.models.{spec.module}")
-        net: nn.Module = module.build(spec, len(dataset.classes), (channels, height, width))
+        net: nn.Module = module.build(spec, len(dataset.classes), dataset.image)
         return device.place(net, self.device, self.format if layout is None else FORMATS[layout])

@@ -31,10 +31,9 @@ def build_fast_path(
     config: RunConfig, context: RunContext, nets: Nets, dataset: Dataset, source: TeacherSource | None
 ) -> FastPath:
     """The fast path around these nets; notes tell what cannot be folded, and how an attack in train mode computes."""
-    _n, channels, height, width = dataset.train.images.shape
 
     def cost(spec: ModelSpec) -> NetworkCost:
-        macs = model_cost(spec, len(dataset.classes), (channels, height, width)).macs
+        macs = model_cost(spec, len(dataset.classes), dataset.image).macs
         return NetworkCost(macs, spec.cpu_half, spec.cpu_paired)
 
     eval_attack = config.inner.student_mode == "eval"
@@ -197,18 +196,17 @@ class TeacherLogitsOpener:
 
     @cached_property
     def _key(self) -> TableKey:
-        n, channels, height, width = self.dataset.train.images.shape
         device, machine, plan = self.context.device, self.context.machine, self.fast.plan
         half = plan.teacher == torch.bfloat16
         return TableKey(
             teacher_sha256=self.source.identity,
             model=self.source.model.model_dump_json(),
             data_sha256=self.data_sha256,
-            images=n,
+            images=len(self.dataset.train.images),
             classes=len(self.dataset.classes),
             padding=self.config.data.crop_padding,
             flip=self.config.data.flip,
-            image=(channels, height, width),
+            image=self.dataset.image,
             precision="bfloat16" if half else "float32",
             folded=plan.folded_teacher or half,
             layout=self.context.layout_of(self.source.model),

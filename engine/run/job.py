@@ -41,18 +41,16 @@ def open_run(path: Path) -> tuple[RunDir, Machine]:
     return run, machine_of(run)
 
 
-def work(run: RunDir, machine: Machine, began: float) -> int:
-    """Do what the folder asks for; returns the exit code. CrdndError when another engine holds it. `began`: monotonic.
+def work(run: RunDir, machine: Machine, interrupt: Interrupt) -> int:
+    """Do what the folder asks for; returns the exit code. CrdndError when another engine holds it.
 
     A rank that does not lead computes, logs, and leaves quietly when all stop.
     """
     place = torchrun.place()
     leads = place is None or place.rank == 0
-    config, interrupt = toml.read(run.config), Interrupt(run.stop)
+    config, began = toml.read(run.config), time.monotonic()
     if leads:
         locks.hold(run.lock)
-        if place is None:
-            interrupt.listen()
         if is_done(run, config):
             return FINISHED
     reporter = _open_log_and_reporter(run, config, place)
@@ -118,7 +116,7 @@ def failure_of(error: Exception, run: RunDir, config: RunConfig | JudgeConfig) -
         code = REFUSED if isinstance(error, ConfigError) else FAILED
         kind, message = type(error).__name__.removesuffix("Error"), ": ".join(filter(None, (error.where, error.what)))
         return RankExit(rank=rank, code=code, kind=kind, message=message, hint=error.hint)
-    kind, message, hint = torch_errors.of(error)
+    kind, message, hint = torch_errors.cause_of(error)
     if place is not None and kind == "Lost":
         return RankExit(rank=rank, code=FAILED, message=message, lost=True)
     if kind == "OutOfMemory":

@@ -31,7 +31,7 @@ RESUME = "`crdnd resume` goes on from the last checkpoint."
 NATIVE = "If a rank dies so again, `crdnd resume RUN --machine layout=contiguous` avoids one known cause."
 
 
-def lead(run: RunDir, machine: Machine) -> int:
+def lead(run: RunDir, machine: Machine, interrupt: Interrupt) -> int:
     """Start the ranks of this node, hand stop requests to them, and tell their end; returns the engine's exit code."""
     config = toml.read(run.config)  # refused at once, if it is
     arguments = options(run, machine)
@@ -40,8 +40,6 @@ def lead(run: RunDir, machine: Machine) -> int:
     if machine.nodes == 1 and locks.is_held(run.lock):
         raise RunFolderError("another engine is at work here", where=str(run.path))
     torchrun.forget(run)
-    interrupt = Interrupt(run.stop)
-    interrupt.listen()
     since = time.time()
     agent = torchrun.start(run, "engine.run.launch", *arguments)
     asked = False
@@ -145,7 +143,7 @@ def main() -> int:
         torchrun.record_deaths(run, dead)
         return FAILED
     except Exception as error:  # torchrun's own: no port, no other node
-        cause = torch_errors.of(error)
+        cause = torch_errors.cause_of(error)
         kind, message = cause.kind or type(error).__name__, f"torchrun: {cause.message}"
         torchrun.record(run, RankExit(rank=-1, code=FAILED, kind=kind, message=message, hint=cause.hint))
         raise

@@ -12,7 +12,6 @@ from engine.spec.process import BLOCKED_SIGNALS, STOP_SIGNALS
 
 POLL_SECONDS = 0.25  # between looks at the stop file
 PARENT_SECONDS = 0.2  # between looks whether the parent lives
-_early: list[str] = []  # signals that came before an Interrupt listened
 
 
 class Stopped(BaseException):
@@ -26,16 +25,18 @@ class Stopped(BaseException):
 class Interrupt:
     """Whether somebody wants the engine to stop, and why."""
 
-    def __init__(self, stop_file: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._stop_file = stop_file
+    def __init__(self, stop_file: Path | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.stop_file = stop_file
         self._clock = clock
         self._looked = -POLL_SECONDS
         self._reason = ""
 
     def listen(self) -> None:
-        """Take over the signals, and those that came early."""
-        _handle_stop_signals(self._handle)
-        self._reason = self._reason or next(iter(_early), "")
+        """Take over the stop signals, also those that were blocked when this process was started."""
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._handle)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal means nothing to an engine
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self._reason = self._reason or signal.Signals(number).name
@@ -45,7 +46,7 @@ class Interrupt:
         """Empty while nobody asked."""
         if not self._reason and self._clock() - self._looked >= POLL_SECONDS:
             self._looked = self._clock()
-            if self._stop_file.exists():
+            if self.stop_file is not None and self.stop_file.exists():
                 self._reason = "stop file"
         return self._reason
 
@@ -53,12 +54,6 @@ class Interrupt:
         """Raise Stopped if somebody asked."""
         if self.reason:
             raise Stopped(self.reason)
-
-
-def listen_early() -> None:
-    """Note signals from now on, also those that were blocked when this process was started, for the first Interrupt."""
-    _handle_stop_signals(lambda number, _frame: _early.append(signal.Signals(number).name))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
 
 
 def become_rank() -> None:
@@ -82,9 +77,3 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-def _handle_stop_signals(handler: Callable[[int, FrameType | None], object]) -> None:
-    for number in STOP_SIGNALS:
-        signal.signal(number, handler)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal means nothing to an engine

@@ -56,10 +56,10 @@ class Cause(NamedTuple):
     hint: str = ""
 
 
-def of(error: BaseException) -> Cause:
+def cause_of(error: BaseException) -> Cause:
     """What happened. The kind is empty for what is none of these."""
     text = f"{' '.join(kind.__name__ for kind in type(error).__mro__)}: {error}"
-    message = told(error)
+    message = one_line(error)
     if isinstance(error, MemoryError) or "OutOfMemoryError" in text or getattr(error, "errno", 0) == errno.ENOMEM:
         return Cause("OutOfMemory", message)
     if not isinstance(error, RuntimeError):
@@ -74,7 +74,7 @@ def of(error: BaseException) -> Cause:
     return Cause("Lost", message) if LOST.search(text) else Cause("Network", message, UNTOLD)
 
 
-def told(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """One line: of NCCL's text its last error, which names the cause; of all else the first."""
     lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
     if not lines:

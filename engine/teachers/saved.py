@@ -79,8 +79,7 @@ def load_data(spec: DataSpec, machine: Machine) -> Dataset:
 
 def image_of(dataset: Dataset) -> Image:
     """C H W of its images."""
-    _n, channels, height, width = dataset.test.images.shape
-    return channels, height, width
+    return dataset.image
 
 
 def build(spec: ModelSpec, classes: int, image: Image) -> nn.Module:

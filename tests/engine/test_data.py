@@ -225,13 +225,6 @@ def test_the_classes_of_a_folder_are_alphabetical_and_its_images_resized(tmp_pat
     assert found.train.images.flatten(1).float().mean(dim=1).tolist() == [20, 21, 22, 0, 1, 2]  # bird was drawn second
 
 
-def test_grey_images_of_a_folder_become_rgb(tmp_path):
-    image_folder(tmp_path)
-    Image.fromarray(np.full((5, 5), 77, dtype=np.uint8)).save(tmp_path / "train" / "bird" / "0.png")
-    found = load(data.Folder(path=str(tmp_path), size=8), tmp_path)
-    assert found.train.images[0].unique().tolist() == [77]
-
-
 def broken_images():
     valid = Path("valid")
     return {

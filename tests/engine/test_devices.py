@@ -78,14 +78,14 @@ def test_two_epochs_of_a_method_stay_on_the_device(spec):
     optimizers = [optim.build(student, Training()), *method.optimizers()]
     for optimizer in optimizers:
         fused(optimizer)
-    ledger = EpochMetrics(CLASSES, GPU)
+    metrics = EpochMetrics(CLASSES, GPU)
     x, y = torch.rand(6, 3, 8, 8, device=GPU), torch.zeros(6, dtype=torch.int64, device=GPU)
     for epoch, start in enumerate(("gaussian", "uniform", "clean"), 1):
         inner = Inner(steps=2, start=start, student_mode="train" if start == "uniform" else "eval")
         method.epoch_started(epoch, 3)
-        ledger.add(train_step(method, maximiser(student, ThreatModel(), inner), optimizers, x, y), y)
+        metrics.add(train_step(method, maximiser(student, ThreatModel(), inner), optimizers, x, y), y)
         method.epoch_ended()
-        ledger.clear()
+        metrics.clear()
     assert all(len(optimizer.stepped) == 3 for optimizer in optimizers)
 
 

@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from engine.evaluate.context import AttackCheckpoint
 from engine.run import job
 from engine.runtime import provenance, torchrun
+from engine.runtime.interrupt import Interrupt
 from engine.spec import files, rundir
 from engine.spec.errors import CrdndError, RunFolderError
 from engine.spec.events import Warned
@@ -47,7 +47,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def work(run: RunDir) -> int:
-    return job.work(*job.open_run(run.path), time.monotonic())
+    return job.work(*job.open_run(run.path), Interrupt(run.stop))
 
 
 @pytest.mark.parametrize("name", [*FILES, *FOLDERS])

@@ -95,24 +95,24 @@ APART = [
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=str)
 def test_memory_that_ran_out_is_called_so(error):
-    assert torch_errors.of(error).kind == "OutOfMemory"
+    assert torch_errors.cause_of(error).kind == "OutOfMemory"
 
 
 @pytest.mark.parametrize("error", GONE, ids=str)
 def test_who_only_hears_that_another_is_gone_is_no_cause(error):
-    assert torch_errors.of(error).kind == "Lost"
+    assert torch_errors.cause_of(error).kind == "Lost"
 
 
 @pytest.mark.parametrize(("error", "advice"), APART, ids=lambda given: str(given)[-60:])
 def test_what_keeps_ranks_from_meeting_is_told_with_advice(error, advice):
-    found = torch_errors.of(error)
+    found = torch_errors.cause_of(error)
     assert found.kind == "RanksApart"
     assert advice in found.hint and "\n" not in found.message
     assert found.message.startswith("NCCL: ") == ("Last error" in str(error))
 
 
 def test_another_error_of_the_network_keeps_its_words_and_tells_how_to_learn_more():
-    found = torch_errors.of(nccl(CUDA, "Cuda failure 'invalid device ordinal'"))
+    found = torch_errors.cause_of(nccl(CUDA, "Cuda failure 'invalid device ordinal'"))
     assert found == ("Network", "NCCL: Cuda failure 'invalid device ordinal'", torch_errors.UNTOLD)
 
 
@@ -129,14 +129,14 @@ def test_another_error_of_the_network_keeps_its_words_and_tells_how_to_learn_mor
     ids=str,
 )
 def test_all_else_is_none_of_these(error):
-    assert torch_errors.of(error).kind == ""
+    assert torch_errors.cause_of(error).kind == ""
 
 
 def test_the_message_is_one_line_and_never_empty():
-    assert torch_errors.told(RuntimeError("")) == "RuntimeError"
-    assert torch_errors.told(RuntimeError("\n  one\ntwo")) == "one"
-    assert torch_errors.told(RuntimeError("before\nLast error:")) == "before"
-    assert len(torch_errors.told(RuntimeError("x" * 999))) == 300
+    assert torch_errors.one_line(RuntimeError("")) == "RuntimeError"
+    assert torch_errors.one_line(RuntimeError("\n  one\ntwo")) == "one"
+    assert torch_errors.one_line(RuntimeError("before\nLast error:")) == "before"
+    assert len(torch_errors.one_line(RuntimeError("x" * 999))) == 300
 
 
 @pytest.mark.parametrize("error", [*OUT_OF_MEMORY, *(error for error, _ in APART)], ids=str)
@@ -146,7 +146,7 @@ def test_a_run_that_fails_of_it_says_so_and_never_calls_it_a_defect_of_ours(erro
     failure = job.failure_of(error, RunDir(tmp_path), config(Natural()))
     kind, message, hint = failure.kind, failure.message, failure.hint
     assert failure.code == job.FAILED
-    assert kind == torch_errors.of(error).kind and "defect" not in hint and hint
+    assert kind == torch_errors.cause_of(error).kind and "defect" not in hint and hint
     assert "batch_size" in hint or kind != "OutOfMemory"
     assert message.startswith("rank 1 of 2: ") == (rank == 1)
 
@@ -155,7 +155,7 @@ def endings(*errors: Exception, deaths: tuple[int, ...] = ()) -> RankExit:
     """What is told of ranks that raised these, and of those that died."""
     said = []
     for rank, error in enumerate(errors):
-        cause = torch_errors.of(error)
+        cause = torch_errors.cause_of(error)
         lost = cause.kind == "Lost"
         said.append(
             RankExit(
@@ -172,9 +172,9 @@ def test_ranks_that_all_fail_in_the_beginning_keep_their_cause():
         endings(duplicate, duplicate).message
         == "NCCL: Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 1000"
     )
-    assert endings(GONE[0], duplicate, GONE[1]).hint == torch_errors.of(duplicate).hint
+    assert endings(GONE[0], duplicate, GONE[1]).hint == torch_errors.cause_of(duplicate).hint
     assert (
-        endings(duplicate, GONE[0], deaths=(-6,)).hint == torch_errors.of(duplicate).hint
+        endings(duplicate, GONE[0], deaths=(-6,)).hint == torch_errors.cause_of(duplicate).hint
     )  # its watchdog aborts another
 
 
