@@ -26,9 +26,9 @@ from benchmarks import robust_student
 from benchmarks.interleave import machine_facts, save
 from benchmarks.variants import CPU, Ours, Subject, Variant, variants
 from engine.losses import kl, soften
+from engine.runtime.device import mode
 from engine.spec.models import SmallResNet
 from engine.spec.training import Inner
-from engine.train.step import mode
 from engine.types import Images, Probs, Split
 
 INPUT_GRADIENT = 1e-5  # relative, Euclidean

@@ -163,27 +163,35 @@ def full_precision() -> Iterator[None]:
 
 
 @contextmanager
+def mode(net: nn.Module, *, training: bool) -> Iterator[None]:
+    """The net in this mode; at exit each of its modules is in the mode it was found in."""
+    found = [(module, module.training) for module in net.modules()]
+    net.train(training)
+    try:
+        yield
+    finally:
+        for module, was_training in found:
+            module.training = was_training
+
+
+@contextmanager
 def frozen_eval(net: nn.Module) -> Iterator[None]:
     """Every submodule in eval mode and no parameter asking for gradients; each one's own flags are restored at exit.
 
     Raises CrdndError when the block leaves any weight or buffer changed.
     """
-    modes = [(module, module.training) for module in net.modules()]
     flags = [(parameter, parameter.requires_grad) for parameter in net.parameters()]
     before = state_hash(net)
-    net.eval()
-    for parameter, _ in flags:
-        parameter.requires_grad_(False)
+    net.requires_grad_(False)
     try:
-        yield
+        with mode(net, training=False):
+            yield
         if state_hash(net) != before:
             raise CrdndError(
                 "the model changed while it was judged: its numbers depend on the order of the images",
                 hint="Its forward writes to a buffer even in eval mode; batch norm must use its running statistics.",
             )
     finally:
-        for module, training in modes:
-            module.training = training
         for parameter, flag in flags:
             parameter.requires_grad_(flag)
 

@@ -3,13 +3,13 @@
 x, y --method.loss(x, y, maximise)--> Loss --backward--> update, unless a number is not finite
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
 from engine.ascent import ascend
+from engine.runtime.device import mode
 from engine.spec.attacks import ThreatModel
 from engine.spec.training import Inner
 from engine.types import Images, Labels, Loss, Maximise, Objective, PerExample, TrainingMethod
@@ -57,15 +57,3 @@ def maximiser(
             return ascend(watched, x, threat_model, inner)
 
     return maximise
-
-
-@contextmanager
-def mode(net: nn.Module, *, training: bool) -> Iterator[None]:
-    """The net in this mode, and afterwards each of its modules in the mode it was found in."""
-    found = [(module, module.training) for module in net.modules()]
-    net.train(training)
-    try:
-        yield
-    finally:
-        for module, was_training in found:
-            module.training = was_training

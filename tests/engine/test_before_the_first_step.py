@@ -1,10 +1,7 @@
 """What a run says of its data before the first step: in its log, its notes and its provenance. Real engines."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +14,8 @@ from engine.spec.events import Event, RunFailed, StepDone, TrainingStarted, Warn
 from engine.spec.folders import create
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
+from tests.engine.broken_runs import ForkServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("engines")]
-ROOT = Path(__file__).parent.parent.parent
 JUDGED = {"checkpoints": ["best"], "gallery": 0, "suspect": False, "attacks": [{"name": "fgsm"}]}
 
 
@@ -49,19 +45,18 @@ def table(**changes: object) -> dict[str, object]:
     } | changes
 
 
-def work(home: Path, config: RunConfig | JudgeConfig) -> tuple[RunDir, list[Event]]:
+def work(fork_server: ForkServer, home: Path, config: RunConfig | JudgeConfig) -> tuple[RunDir, list[Event]]:
     machine = Machine(runs=str(home / "runs"), data=str(home), device="cpu", threads=1)
     run = create(config, toml.dump(config), machine)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-m", "engine", str(run.path)], env=environment, cwd=home, check=False, timeout=120)
+    fork_server.work(run)
     return run, decode(run.events.read_bytes().splitlines()).events
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunDir, list[Event]]:
+def lab(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunDir, list[Event]]:
     home = tmp_path_factory.mktemp("lab")
     image_folder(home / "images")
-    return home, *work(home, RunConfig.model_validate(table()))
+    return home, *work(fork_server, home, RunConfig.model_validate(table()))
 
 
 def test_a_run_says_what_was_passed_over_and_what_is_doubtful(lab):
@@ -75,31 +70,31 @@ def test_a_run_says_what_was_passed_over_and_what_is_doubtful(lab):
     assert warned.code == "shared_images" and warned.message.startswith("2 of 20 test images")
 
 
-def test_an_evaluation_says_it_too(lab):
+def test_an_evaluation_says_it_too(fork_server, lab):
     home, first, _ = lab
     subject = {"run": first.id}
     config = JudgeConfig.model_validate({"data": table()["data"], "subject": subject, "evaluation": JUDGED})
-    run, said = work(home, config)
+    run, said = work(fork_server, home, config)
     assert [event.code for event in said if isinstance(event, Warned) and not event.checkpoint] == ["shared_images"]
     assert "passed over: 4 whose names begin with a dot" in json.loads(run.provenance.read_text())["notes"]
 
 
-def test_a_teacher_of_other_classes_is_refused_before_the_first_step(lab, tmp_path: Path):
+def test_a_teacher_of_other_classes_is_refused_before_the_first_step(fork_server, lab, tmp_path: Path):
     first, home = lab[1], shutil.copytree(lab[0], tmp_path / "lab")
     for part in ("train", "test"):
         for old, new in (("dark", "z"), ("light", "dark"), ("z", "light")):
             (home / "images" / part / old).rename(home / "images" / part / new)
         (home / "images" / part / "light").rename(home / "images" / part / "a light")
     config = RunConfig.model_validate(table(method={"name": "ard"}, teacher={"run": first.id}))
-    _, said = work(home, config)
+    _, said = work(fork_server, home, config)
     assert isinstance(said[-1], RunFailed) and "class 0 is a light here and was dark there" in said[-1].message
 
 
-def test_images_that_are_all_the_same_are_refused(tmp_path: Path):
+def test_images_that_are_all_the_same_are_refused(fork_server, tmp_path: Path):
     image_folder(tmp_path / "images")
     for path in (tmp_path / "images" / "train").glob("*/[0-9]*.png"):
         Image.fromarray(np.full((8, 8), 255, dtype=np.uint8)).save(path)
-    _, said = work(tmp_path, RunConfig.model_validate(table()))
+    _, said = work(fork_server, tmp_path, RunConfig.model_validate(table()))
     assert (
         isinstance(said[-1], RunFailed)
         and "80 of 80 images of the train split are one and the same" in said[-1].message

@@ -5,11 +5,12 @@ from importlib import import_module
 import pytest
 import torch
 
+from engine.runtime.device import mode
 from engine.runtime.rng import seed_for
 from engine.spec.base import Pixels
 from engine.spec.training import Inner, Training
 from engine.train import optim
-from engine.train.step import maximiser, mode, train_step
+from engine.train.step import maximiser, train_step
 from engine.types import Nets
 from tests.engine.method_bench import BALL, CLASSES, SPECS, Net, batch
 
