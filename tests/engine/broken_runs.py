@@ -52,7 +52,7 @@ class ForkServer:
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def start(self, run: RunDir, fault: dict[str, Any] | None = None) -> int:
         """Fork an engine; its process id."""

@@ -48,6 +48,7 @@ def main() -> None:
         print(pid, flush=True)  # noqa: T201
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201
+    os._exit(0)  # torch takes its time to leave in order
 
 
 def _child(order: dict[str, Any], shared: mmap.mmap) -> None:
