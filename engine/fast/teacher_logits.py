@@ -194,7 +194,7 @@ def open_table(
             trouble = ""
             if path.is_symlink():
                 raise TableError("a link stands where the teacher's table belongs", where=str(path))
-            if os.path.lexists(path) and (trouble := tables.trouble(path, key)):
+            if os.path.lexists(path) and (trouble := tables.trouble(path)):
                 trouble = f"{trouble} (now {set_aside(path).name})"
             if not os.path.lexists(path):
                 meta = TableMeta(format=FORMAT, key=key, created=time.time(), teacher=teacher, data=data)

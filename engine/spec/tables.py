@@ -150,8 +150,8 @@ def read_meta(path: Path) -> TableMeta:
         raise TableError(f"its header cannot be read: {why}") from None
 
 
-def trouble(path: Path, key: TableKey | None = None) -> str:
-    """Why no engine uses the table in this file, or nothing; `key` is what it should hold, else its name tells."""
+def trouble(path: Path) -> str:
+    """Why no engine uses the table in this file, or nothing. Its name must be that of its key."""
     try:
         found = read_meta(path).key
         size = path.stat(follow_symlinks=False).st_size
@@ -159,7 +159,7 @@ def trouble(path: Path, key: TableKey | None = None) -> str:
         return error.what
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
-    if found.id != path.name[:16] or found != (key or found):
+    if found.id != path.name[:16]:
         return "it holds the logits of another key than its name says"
     return "" if size == found.table_bytes else f"it has {size:,} bytes instead of {found.table_bytes:,}"
 

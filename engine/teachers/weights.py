@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from engine.spec.errors import CheckpointError, CrdndError, TeacherError
+from engine.spec.errors import CheckpointError, CrdndError, TeacherError, brief
 from engine.spec.files import write_inside
 
 FORMAT = "crdnd student weights 1"
@@ -56,7 +56,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError:
         raise CheckpointError("there is no such file", where=str(path)) from None
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise CheckpointError(f"these weights cannot be read: {_line(error)}", where=str(path)) from None
+        raise CheckpointError(f"these weights cannot be read: {shown(brief(error))}", where=str(path)) from None
     promised = metadata.get("digest", "")
     if (promised or metadata.get("format") == FORMAT) and promised != digest(tensors, metadata):
         raise CheckpointError("these weights are damaged: their digest does not match", where=str(path))
@@ -175,10 +175,6 @@ def _misfit(
 
 def _shapes(state: Mapping[str, Tensor]) -> list[tuple[int, ...]]:
     return sorted(tuple(value.shape) for name, value in state.items() if not name.endswith("num_batches_tracked"))
-
-
-def _line(error: BaseException) -> str:
-    return shown((str(error).strip().splitlines() or [type(error).__name__])[0])
 
 
 def shown(text: str) -> str:
