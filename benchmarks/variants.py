@@ -1,6 +1,6 @@
 """What the step is measured with: each switch of the fast path alone, all together, and what a run decides by itself.
 
-A variant is put together as `Trainer` does it: stand-ins of the nets, a real table, the ledger's books.
+A variant is put together as `Trainer` does it: proxies of the nets, a real table, the ledger's books.
 """
 
 import json

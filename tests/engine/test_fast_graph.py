@@ -1,4 +1,4 @@
-"""Steps as a graph, with a stand-in for CUDA's: it holds the work and the memory, and does it again when replayed."""
+"""Steps as a graph, with a fake of CUDA's: it holds the work and the memory, and does it again when replayed."""
 
 import copy
 from contextlib import contextmanager
@@ -274,7 +274,7 @@ def unmoved(_objective, x: Tensor) -> Tensor:
 
 
 def alone(spoil: str | None = None):
-    """A recorded step of its own, its optimiser, and its stand-in of a graph."""
+    """A captured step of its own, its optimiser, and its fake of a graph."""
     net = Net(0).train()
     optimizer = optim.build(net, Training(learning_rate=0.01))
 

@@ -63,7 +63,7 @@ def test_several_steps_in_a_row_stay_together(spec):
 
 @pytest.mark.parametrize("spec", [spec for spec in METHODS if views(spec) == 2], ids=label)
 def test_one_batch_norm_over_both_views_would_be_another_step(spec, monkeypatch: pytest.MonkeyPatch):
-    """So the law above can fail: only the parting of the batch is taken away here."""
+    """So the law above can fail: only the split of the batch is taken away here."""
     exact = steps(spec, FastPlan(), dtype=DOUBLE)
     monkeypatch.setattr(proxies, "split_batches", lambda *_: nullcontext())
     joint = steps(spec, FAST, dtype=DOUBLE)
@@ -190,7 +190,7 @@ def test_an_equal_tensor_is_not_the_same_tensor():
     assert not torch.equal(fast.teacher(x), planted)
 
 
-def test_a_student_that_cannot_be_parted_or_folded_is_asked_plainly_and_a_note_says_why():
+def test_a_student_that_cannot_be_split_or_folded_is_asked_plainly_and_a_note_says_why():
     class Odd(Net):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x if float(x.sum()) > 0 else -x)

@@ -169,7 +169,7 @@ def test_a_variance_of_zero_is_finite():
         assert off(found, wanted) < 1e-12
 
 
-def test_a_teacher_and_a_parted_net_are_folded_too():
+def test_a_teacher_and_a_net_of_split_batch_norm_are_folded_too():
     net, x = shaken(SmallResNet(normalization="cifar10")), images()
     wanted = answer(net, x)
     teacher = FoldedNet(FrozenTeacher(deepcopy(net)))

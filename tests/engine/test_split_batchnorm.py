@@ -1,4 +1,4 @@
-"""Laws of parted batch norm: as separate batches, to the bit; as one process, whatever ranks the rows lie on."""
+"""Laws of split batch norm: as separate batches, to the bit; as one process, whatever ranks the rows lie on."""
 
 import pickle
 from collections.abc import Callable
@@ -21,7 +21,7 @@ FORMATS = pytest.mark.parametrize("memory_format", [torch.contiguous_format, tor
 
 
 def norms(dtype: torch.dtype) -> tuple[nn.BatchNorm2d, nn.BatchNorm2d]:
-    """A plain batch norm that has seen something, and its parted twin."""
+    """A plain batch norm that has seen something, and its split twin."""
     plain = nn.BatchNorm2d(CHANNELS, momentum=0.3).to(dtype)
     with torch.no_grad():
         plain.weight.uniform_(0.5, 1.5)
