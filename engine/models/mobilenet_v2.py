@@ -43,17 +43,17 @@ class MobileNet(nn.Module):
     def __init__(self, spec: MobileNetV2, classes: int, channels: int) -> None:
         super().__init__()
         self.normalize = Normalize(spec.normalization, channels)
-        self.conv1 = conv3x3(channels, 32)
-        self.bn1 = nn.BatchNorm2d(32)
-        blocks, inputs = [], 32
+        self.conv1 = conv3x3(channels, spec.STEM)
+        self.bn1 = nn.BatchNorm2d(spec.STEM)
+        blocks, inputs = [], spec.STEM
         for expansion, width, count, stride in spec.STAGES:
             for i in range(count):
                 blocks.append(InvertedResidual(inputs, width, expansion, stride if i == 0 else 1))
                 inputs = width
         self.layers = nn.Sequential(*blocks)
-        self.conv2 = conv1x1(inputs, 1280)
-        self.bn2 = nn.BatchNorm2d(1280)
-        self.linear = nn.Linear(1280, classes)
+        self.conv2 = conv1x1(inputs, spec.HEAD)
+        self.bn2 = nn.BatchNorm2d(spec.HEAD)
+        self.linear = nn.Linear(spec.HEAD, classes)
 
     def forward(self, x: Images) -> Logits:
         """Images in [0, 1] to logits."""

@@ -36,14 +36,15 @@ class PreActResNet(nn.Module):
 
     def __init__(self, spec: PreActResNet18, classes: int, channels: int) -> None:
         super().__init__()
+        first, second, third, fourth = spec.widths
         self.normalize = Normalize(spec.normalization, channels)
-        self.conv1 = conv3x3(channels, 64)
-        self.layer1 = stage(PreActBlock, 2, 64, 64, 1)
-        self.layer2 = stage(PreActBlock, 2, 64, 128, 2)
-        self.layer3 = stage(PreActBlock, 2, 128, 256, 2)
-        self.layer4 = stage(PreActBlock, 2, 256, 512, 2)
-        self.bn = nn.BatchNorm2d(512) if spec.variant == "rice" else None
-        self.linear = nn.Linear(512, classes)
+        self.conv1 = conv3x3(channels, first)
+        self.layer1 = stage(PreActBlock, spec.blocks, first, first, 1)
+        self.layer2 = stage(PreActBlock, spec.blocks, first, second, 2)
+        self.layer3 = stage(PreActBlock, spec.blocks, second, third, 2)
+        self.layer4 = stage(PreActBlock, spec.blocks, third, fourth, 2)
+        self.bn = nn.BatchNorm2d(fourth) if spec.variant == "rice" else None
+        self.linear = nn.Linear(fourth, classes)
 
     def forward(self, x: Images) -> Logits:
         """Images in [0, 1] to logits."""
@@ -82,14 +83,15 @@ class DeepMindPreActResNet(nn.Module):
 
     def __init__(self, spec: PreActResNet18, classes: int, channels: int) -> None:
         super().__init__()
+        first, second, third, fourth = spec.widths
         self.normalize = Normalize(spec.normalization, channels)
-        self.conv_2d = conv3x3(channels, 64)
-        self.layer_0 = stage(DeepMindBlock, 2, 64, 64, 1)
-        self.layer_1 = stage(DeepMindBlock, 2, 64, 128, 2)
-        self.layer_2 = stage(DeepMindBlock, 2, 128, 256, 2)
-        self.layer_3 = stage(DeepMindBlock, 2, 256, 512, 2)
-        self.batchnorm = nn.BatchNorm2d(512)
-        self.logits = nn.Linear(512, classes)
+        self.conv_2d = conv3x3(channels, first)
+        self.layer_0 = stage(DeepMindBlock, spec.blocks, first, first, 1)
+        self.layer_1 = stage(DeepMindBlock, spec.blocks, first, second, 2)
+        self.layer_2 = stage(DeepMindBlock, spec.blocks, second, third, 2)
+        self.layer_3 = stage(DeepMindBlock, spec.blocks, third, fourth, 2)
+        self.batchnorm = nn.BatchNorm2d(fourth)
+        self.logits = nn.Linear(fourth, classes)
 
     def forward(self, x: Images) -> Logits:
         """Images in [0, 1] to logits."""

@@ -15,8 +15,6 @@ from engine.layers import Block, Normalize, Parts, PreActivationBlock, SameConv2
 from engine.spec.models import WideResNet, WideResNetSiLU
 from engine.types import Images, Logits
 
-STEM = 16
-
 
 class WideBlock(PreActivationBlock):
     """Batch norm and ReLU before each 3 x 3 convolution; a 1 x 1 shortcut where the width changes."""
@@ -43,10 +41,10 @@ class WideNet(nn.Module):
         super().__init__()
         first, second, third = spec.widths
         self.normalize = Normalize(spec.normalization, channels)
-        self.conv1 = conv3x3(channels, STEM)
-        self.block1 = _stage("layer", WideBlock, spec.blocks, STEM, first, 1)
+        self.conv1 = conv3x3(channels, spec.STEM)
+        self.block1 = _stage("layer", WideBlock, spec.blocks, spec.STEM, first, 1)
         if spec.sub_block:
-            self.sub_block1 = _stage("layer", WideBlock, spec.blocks, STEM, first, 1)
+            self.sub_block1 = _stage("layer", WideBlock, spec.blocks, spec.STEM, first, 1)
         self.block2 = _stage("layer", WideBlock, spec.blocks, first, second, 2)
         self.block3 = _stage("layer", WideBlock, spec.blocks, second, third, 2)
         self.bn1 = nn.BatchNorm2d(third)
@@ -90,9 +88,9 @@ class WideSiLUNet(nn.Module):
         super().__init__()
         first, second, third = spec.widths
         self.normalize = Normalize(spec.normalization, channels)
-        self.init_conv = conv3x3(channels, STEM)
+        self.init_conv = conv3x3(channels, spec.STEM)
         self.layer = nn.Sequential(
-            _stage("block", WideSiLUBlock, spec.blocks, STEM, first, 1),
+            _stage("block", WideSiLUBlock, spec.blocks, spec.STEM, first, 1),
             _stage("block", WideSiLUBlock, spec.blocks, first, second, 2),
             _stage("block", WideSiLUBlock, spec.blocks, second, third, 2),
         )

@@ -34,7 +34,7 @@ def model_cost(spec: ModelSpec, classes: int, image: Shape) -> ModelCost:
         case MobileNetV2():
             _mobilenet(tally, spec)
         case PreActResNet18():
-            tally.conv(64)
+            tally.conv(spec.widths[0])
             block = partial(_preact_block, kernel=3 if spec.variant == "deepmind" else 1)
             _stages(tally, spec.widths, spec.blocks, block)
             if spec.variant != "kuangliu":
@@ -44,9 +44,9 @@ def model_cost(spec: ModelSpec, classes: int, image: Shape) -> ModelCost:
             tally.conv(2 * spec.width, stride=2, then="norm act")
             tally.shape = (prod(tally.shape), 1, 1)
         case _:
-            tally.conv(16)
+            tally.conv(spec.STEM)
             if isinstance(spec, WideResNet) and spec.sub_block:  # parameters that no image passes
-                unused = _Tally((16, 1, 1))
+                unused = _Tally((spec.STEM, 1, 1))
                 _stages(unused, spec.widths[:1], spec.blocks, _preact_block)
                 tally.parameters += unused.parameters
             _stages(tally, spec.widths, spec.blocks, _preact_block)
@@ -109,7 +109,7 @@ def _preact_block(tally: _Tally, width: int, stride: int, kernel: int = 1) -> No
 
 
 def _mobilenet(tally: _Tally, spec: MobileNetV2) -> None:
-    tally.conv(32, then="norm act")
+    tally.conv(spec.STEM, then="norm act")
     for expansion, width, blocks, first_stride in spec.STAGES:
         for block in range(blocks):
             stride, before = first_stride if block == 0 else 1, tally.shape
@@ -120,4 +120,4 @@ def _mobilenet(tally: _Tally, spec: MobileNetV2) -> None:
             tally.conv(hidden, 1, then="norm act")
             tally.conv(hidden, 3, stride, groups=hidden, then="norm act")
             tally.conv(width, 1, then="norm")
-    tally.conv(1280, 1, then="norm act")
+    tally.conv(spec.HEAD, 1, then="norm act")

@@ -58,6 +58,8 @@ class MobileNetV2(_Model):
     cpu_layout: ClassVar[Layout] = "channels_last"
     cpu_half: ClassVar[bool] = False
     cpu_paired: ClassVar[bool] = False
+    STEM: ClassVar[int] = 32  # channels before the first block
+    HEAD: ClassVar[int] = 1280  # and behind the last
     STAGES: ClassVar[tuple[tuple[int, int, int, int], ...]] = (  # expansion, width, blocks, stride of the first block
         (1, 16, 1, 1),
         (6, 24, 2, 1),
@@ -83,6 +85,7 @@ class PreActResNet18(_Model):
 
 class _WideModel(_Model):
     module: ClassVar[str] = "wide_resnet"
+    STEM: ClassVar[int] = 16  # channels before the first stage
     depth: Depth = 34
     width: Width = 10
 
