@@ -1,27 +1,33 @@
 """A run's adversarial examples as a screen can trust them: every offset, length and checksum has been looked at.
 
-What does not fit raises GalleryError, whose words are shown; pixels are read when an attack is looked at first.
+What does not fit raises GalleryError, whose words are shown; pixels are read when an attack is looked at first. Images
+are float32 arrays (C, H, W), [0, 1] where the engine did its work.
 """
 
 import hashlib
 import math
-import sys
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from crdnd_tui.core.text import display, one_line
 from engine.spec import files
 from engine.spec import gallery as spec
 from engine.spec.gallery import Example, ExampleSet, Gallery
 
+if TYPE_CHECKING:
+    from numpy import ndarray
+
 PIXEL_CAP = 256 << 20  # bytes of one attack's pixel file
 LARGEST = 1024  # pixels of a side
 MOST_CLASSES = 10_000
+STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # amplifications that + and - walk through
 _FLOAT = 4  # bytes
 
+Image: TypeAlias = "ndarray[Any, Any]"  # (C, H, W); NumPy is imported when an image is shown, never at start
+RGB = tuple[int, int, int]
+Raster = Sequence[Sequence[RGB]]  # rows of pixels
 Verdict = Literal["fooled", "stands", "wrong before"]
 
 
@@ -30,23 +36,7 @@ class GalleryError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """One image: C x H x W numbers, channel by channel, [0, 1] where the engine did its work."""
-
-    channels: int
-    height: int
-    width: int
-    values: Sequence[float]
-
-    @property
-    def planes(self) -> list[Sequence[float]]:
-        """Each channel's numbers, row by row."""
-        size = self.height * self.width
-        return [self.values[channel * size : (channel + 1) * size] for channel in range(self.channels)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hall:
+class Examples:
     """The index of one checkpoint's examples: attacks in the order of the suite, words safe to show."""
 
     folder: Path
@@ -65,26 +55,21 @@ class Hall:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pixels:
+class PixelFile:
     """One attack's pixel file, whole and checked."""
 
     shape: tuple[int, int, int]
-    values: Sequence[float]
+    values: Image  # float32, flat
 
-    def picture(self, offset: int) -> Picture:
-        """The image that begins at this byte; offsets were checked when the file was read."""
-        channels, height, width = self.shape
-        first = offset // _FLOAT
-        return Picture(
-            channels=channels, height=height, width=width, values=self.values[first : first + channels * height * width]
-        )
-
-    def pair(self, example: Example) -> tuple[Picture, Picture]:
-        """x and x'."""
-        return self.picture(example.clean_offset), self.picture(example.adversarial_offset)
+    def pair(self, example: Example) -> tuple[Image, Image]:
+        """x and x', each (C, H, W); offsets were checked when the file was read."""
+        size = math.prod(self.shape)
+        starts = (example.clean_offset // _FLOAT, example.adversarial_offset // _FLOAT)
+        x, x_adv = (self.values[first : first + size].reshape(self.shape) for first in starts)
+        return x, x_adv
 
 
-def load(folder: Path) -> Hall:
+def load(folder: Path) -> Examples:
     """The index in `evaluation/<checkpoint>`, checked; GalleryError says what is wrong with it."""
     there = files.is_folder(folder) and files.is_folder(folder.parent)
     content = files.read(folder / "gallery.json", files.RESULT_CAP) if there else None
@@ -95,7 +80,7 @@ def load(folder: Path) -> Hall:
     except files.MalformedError as error:
         raise GalleryError(f"gallery.json is damaged: {one_line(str(error), 120)}") from None
     _check(found)
-    return Hall(
+    return Examples(
         folder=folder,
         shape=found.shape,
         classes=tuple(one_line(name, 24) for name in found.classes),
@@ -130,25 +115,22 @@ def _fits(example: Example, classes: int) -> bool:
     )
 
 
-def pixels(hall: Hall, attack: str) -> Pixels:
+def pixels(examples: Examples, attack: str) -> PixelFile:
     """The attack's images, once their checksum is right; GalleryError when it is not."""
-    shelf = hall.shelves[attack]
+    import numpy as np  # noqa: PLC0415  nothing is shown at start
+
+    shelf = examples.shelves[attack]
     name = one_line(shelf.file, 60)
-    content = files.read(hall.folder / shelf.file, PIXEL_CAP)
+    content = files.read(examples.folder / shelf.file, PIXEL_CAP)
     if content is None:
         raise GalleryError(f"{name} is no regular file that can be read")
     if hashlib.sha256(content).hexdigest() != shelf.sha256:
         raise GalleryError(f"{name} is damaged: its bytes are not those that the engine wrote")
-    size = _FLOAT * math.prod(hall.shape)
-    for example in shelf.examples:
-        for offset in (example.clean_offset, example.adversarial_offset):
-            if offset < 0 or offset % _FLOAT or offset + size > len(content):
-                raise GalleryError(f"{name} is shorter than its index says")
-    values = array("f")
-    values.frombytes(content[: len(content) - len(content) % _FLOAT])
-    if sys.byteorder == "big":
-        values.byteswap()
-    return Pixels(shape=hall.shape, values=values)
+    last = len(content) - _FLOAT * math.prod(examples.shape)
+    offsets = [offset for e in shelf.examples for offset in (e.clean_offset, e.adversarial_offset)]
+    if not all(0 <= offset <= last and offset % _FLOAT == 0 for offset in offsets):
+        raise GalleryError(f"{name} is shorter than its index says")
+    return PixelFile(shape=examples.shape, values=np.frombuffer(content, "<f4", len(content) // _FLOAT))
 
 
 def verdict(example: Example) -> Verdict:
@@ -158,19 +140,41 @@ def verdict(example: Example) -> Verdict:
     return "fooled" if example.fooled else "stands"
 
 
-def linf(x: Picture, x_adv: Picture) -> float:
-    """max |x' - x|, in pixel units of [0, 1]."""
-    return max(_distances(x, x_adv), default=0.0)
+def linf(x: Image, x_adv: Image) -> float:
+    """max |x' - x|, in pixel units of [0, 1]; where one is not finite, nothing can be said, and 0 stands."""
+    return float(_difference(x, x_adv).max())
 
 
-def l2(x: Picture, x_adv: Picture) -> float:
+def l2(x: Image, x_adv: Image) -> float:
     """||x' - x|| over all channels."""
-    return math.hypot(*_distances(x, x_adv))
+    return float((_difference(x, x_adv) ** 2).sum() ** 0.5)
 
 
-def _distances(x: Picture, x_adv: Picture) -> list[float]:
-    """|x' - x| of each number; where one is not finite, nothing can be said, and 0 stands."""
-    return [d if math.isfinite(d := abs(b - a)) else 0.0 for a, b in zip(x.values, x_adv.values, strict=True)]
+def _difference(x: Image, x_adv: Image) -> Image:
+    import numpy as np  # noqa: PLC0415  nothing is shown at start
+
+    with np.errstate(invalid="ignore"):  # of two infinities
+        difference = np.abs(x_adv.astype(float) - x.astype(float))
+    return np.where(np.isfinite(difference), difference, 0.0)
+
+
+def raster(image: Image) -> list[list[RGB]]:
+    """Rows of pixels as bytes; what lies beyond [0, 1] is cut off, and what is no number is black."""
+    import numpy as np  # noqa: PLC0415  nothing is shown at start
+
+    levels = np.rint(255 * np.clip(np.nan_to_num(image.astype(float), nan=0.0), 0.0, 1.0)).astype(int)
+    rows = np.broadcast_to(levels, (3, *image.shape[1:])).transpose(1, 2, 0).tolist()  # one channel stands for three
+    return [[(red, green, blue) for red, green, blue in row] for row in rows]
+
+
+def amplified(x: Image, x_adv: Image, k: float) -> list[list[RGB]]:
+    """1/2 + k (x' - x): grey where nothing changed, brighter where the attack added, darker where it took away."""
+    return raster(0.5 + k * (x_adv.astype(float) - x.astype(float)))
+
+
+def fitting(largest: float) -> int:
+    """The amplification at which the largest |x' - x| just fills the range, in 1..64."""
+    return STEPS[-1] if largest <= 0 else min(STEPS[-1], max(1, math.floor(0.5 / largest + 1e-4)))
 
 
 def divergence(p: Sequence[float | None], q: Sequence[float | None]) -> float | None:

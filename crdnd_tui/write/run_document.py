@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import get_args
 
 from crdnd_tui.compare.runs import ComparedRun, read_runs, word
-from crdnd_tui.core import gallery, judged, per_class, raster, report
+from crdnd_tui.core import gallery, judged, per_class, report
 from crdnd_tui.core.format import count, percent
-from crdnd_tui.core.gallery import GalleryError, Hall
+from crdnd_tui.core.gallery import GalleryError
 from crdnd_tui.core.judged import Bounds, Judged
 from crdnd_tui.core.library import LIVING
 from crdnd_tui.core.marks import Marked
@@ -267,11 +267,11 @@ def _examples(folder: Path, records: Judged, most: int) -> tuple[list[Picture], 
 
 
 def _picture(
-    hall: Hall, attack: str, example: Example, pair: tuple[gallery.Picture, gallery.Picture], bounds: Bounds
+    hall: gallery.Examples, attack: str, example: Example, pair: tuple[gallery.Image, gallery.Image], bounds: Bounds
 ) -> Picture:
     clean, adversarial = pair
     linf = gallery.linf(clean, adversarial)
-    k, title, label = raster.fitting(linf), report.title(attack), hall.name(example.label)
+    k, title, label = gallery.fitting(linf), report.title(attack), hall.name(example.label)
     before, after = hall.name(example.predicted_clean), hall.name(example.predicted_adversarial)
     verdict = {
         "fooled": f"{label}, read as {after} under {title}",
@@ -279,9 +279,9 @@ def _picture(
         "wrong before": f"{label}, read as {before} before any attack, as {after} under it",
     }[gallery.verdict(example)]
     share = f", {linf / bounds.epsilon:.2f} epsilon" if bounds.bounded and bounds.epsilon else ""
-    images = (raster.raster(clean), raster.amplified(clean, adversarial, k), raster.raster(adversarial))
+    images = (gallery.raster(clean), gallery.amplified(clean, adversarial, k), gallery.raster(adversarial))
     first, amplified, second = (bytes(part for row in rows for pixel in row for part in pixel) for rows in images)
     return Picture(
-        height=clean.height, width=clean.width, clean=first, perturbation=amplified, adversarial=second,
+        height=hall.shape[1], width=hall.shape[2], clean=first, perturbation=amplified, adversarial=second,
         caption=f"{verdict}; L-inf {255 * linf:.1f}/255{share}; perturbation times {k}",
     )  # fmt: skip

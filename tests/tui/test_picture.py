@@ -1,18 +1,18 @@
 """Half-blocks: pictures of known pixels give known cells."""
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.style import Style
 
-from crdnd_tui.core.gallery import Picture
-from crdnd_tui.core.raster import amplified, fitting, raster
+from crdnd_tui.core.gallery import amplified, fitting, raster
 from crdnd_tui.tui.widgets.picture import Scale, draw, fit, scaled
 
 GROUND = Style(color="#dddddd", bgcolor="#101010")
 
 
 def _grey(*rows):
-    return Picture(channels=1, height=len(rows), width=len(rows[0]), values=[v for row in rows for v in row])
+    return np.array([rows])
 
 
 def _cells(lines):
@@ -30,8 +30,7 @@ def test_a_cell_is_two_pixels_above_each_other():
 
 
 def test_colours_are_red_green_blue():
-    rgb = Picture(channels=3, height=1, width=2, values=[1.0, 0.0, 0.0, 1.0, 0.0, 0.0])
-    assert raster(rgb) == [[(255, 0, 0), (0, 255, 0)]]
+    assert raster(np.array([[[1.0, 0.0]], [[0.0, 1.0]], [[0.0, 0.0]]])) == [[(255, 0, 0), (0, 255, 0)]]
 
 
 def test_the_last_line_of_an_odd_height_lies_on_the_ground():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from crdnd_tui.core import gallery, judged, library
-from crdnd_tui.core.gallery import GalleryError, Hall
+from crdnd_tui.core.gallery import Examples, GalleryError
 from crdnd_tui.core.judged import Judged
 from crdnd_tui.core.text import one_line
 from engine.spec import files
@@ -25,7 +25,7 @@ class Show:
     checkpoint: str = ""
     checkpoints: tuple[str, ...] = ()  # that have examples or records
     epsilon: str = ""
-    hall: Hall | None = None
+    hall: Examples | None = None
     judged: Judged = field(default_factory=Judged)
     why: str = ""
     how: str = ""
@@ -103,7 +103,7 @@ def load(folder: Path, name: str, checkpoint: str, now: float) -> Show:
     return _with(base, *_why(run, base, now))
 
 
-def _with(base: Show, why: str = "", how: str = "", *, hall: Hall | None = None, damaged: bool = False) -> Show:
+def _with(base: Show, why: str = "", how: str = "", *, hall: Examples | None = None, damaged: bool = False) -> Show:
     return Show(
         run=base.run, checkpoint=base.checkpoint, checkpoints=base.checkpoints, epsilon=base.epsilon, hall=hall,
         judged=base.judged, why=why, how=how, damaged=damaged, signature=base.signature,

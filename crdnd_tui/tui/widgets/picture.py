@@ -13,7 +13,7 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
-from crdnd_tui.core.raster import RGB, Raster
+from crdnd_tui.core.gallery import RGB, Raster
 
 RAMP = " .:-=+*#%@"  # dark to bright
 SIGNS = "=- +#"  # of a difference: far below, below, none, above, far above

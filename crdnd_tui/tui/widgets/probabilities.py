@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from crdnd_tui.core.gallery import Hall
+from crdnd_tui.core.gallery import Examples
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.text import bar, pad
 from crdnd_tui.tui.widgets.easel import Easel, Line
@@ -45,7 +45,7 @@ def best(row: Sequence[float | None]) -> int:
     return row.index(max(known)) if known and len(known) == len(row) else -1
 
 
-def beliefs(hall: Hall, example: Example, most: int, colours: tuple[str, str]) -> list[Belief]:
+def beliefs(hall: Examples, example: Example, most: int, colours: tuple[str, str]) -> list[Belief]:
     """The student's, and the teacher's when there is one."""
     order = top(example, most)
     pairs = [

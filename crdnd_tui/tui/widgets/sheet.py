@@ -7,9 +7,8 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from crdnd_tui.core import gallery, raster
-from crdnd_tui.core.gallery import Hall, Picture
-from crdnd_tui.core.raster import Raster
+from crdnd_tui.core import gallery
+from crdnd_tui.core.gallery import Examples, Image, Raster
 from crdnd_tui.tui.widgets import picture
 from crdnd_tui.tui.widgets.easel import Easel, Line
 from crdnd_tui.tui.widgets.picture import Scale
@@ -59,13 +58,15 @@ def _laid(scale: Scale, rows: int, columns: int, width: int, height: int) -> Gri
 class Sheet(Easel):
     """Tiles in rows; the one under the cursor has bars at its sides and its words in reverse."""
 
-    hall: Hall | None = None
+    hall: Examples | None = None
     rows: Sequence[Example] = ()
-    pictures: Sequence[Picture] = ()
+    pictures: Sequence[Image] = ()
     at: int = 0  # place of the cursor among `rows`
     words: str = ""
 
-    def show(self, hall: Hall, rows: Sequence[Example], pictures: Sequence[Picture], at: int, words: str = "") -> None:
+    def show(
+        self, hall: Examples, rows: Sequence[Example], pictures: Sequence[Image], at: int, words: str = ""
+    ) -> None:
         """These examples; `words` stand where there are none."""
         self.hall, self.rows, self.pictures, self.at, self.words = hall, rows, pictures, max(0, at), words
         self.redraw()
@@ -111,11 +112,11 @@ class Sheet(Easel):
             line.append(Segment("\u258c", accent))
         return line
 
-    def _tile(self, hall: Hall, place: int, made: Grid) -> list[Line]:
+    def _tile(self, hall: Examples, place: int, made: Grid) -> list[Line]:
         """The image, and `label -> prediction` below it."""
         palette, example = self.palette, self.rows[place]
         _, _, columns = hall.shape
-        image: Raster = raster.raster(self.pictures[place])
+        image: Raster = gallery.raster(self.pictures[place])
         drawn = picture.draw(image, made.scale, self.look, self.ground, bright_is_dense=palette.dark)
         side = (made.tile - made.scale.columns(columns)) // 2
         lines = [Segment.adjust_line_length([*self.space(side), *line], made.tile, style=self.ground) for line in drawn]

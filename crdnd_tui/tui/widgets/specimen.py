@@ -9,10 +9,9 @@ from functools import cached_property
 
 from rich.text import Text
 
-from crdnd_tui.core import gallery, raster
-from crdnd_tui.core.gallery import Hall, Picture
+from crdnd_tui.core import gallery
+from crdnd_tui.core.gallery import Examples, Image, Raster
 from crdnd_tui.core.judged import Bounds
-from crdnd_tui.core.raster import Raster
 from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.widgets import picture, probabilities
 from crdnd_tui.tui.widgets.easel import Easel, Line, beside, centred
@@ -28,10 +27,10 @@ _WORDS = 5  # lines that are left for bars, at least, when bars have no panel of
 class Specimen:
     """All there is to say of one example under one attack."""
 
-    hall: Hall
+    hall: Examples
     example: Example
-    clean: Picture
-    adversarial: Picture
+    clean: Image
+    adversarial: Image
     bounds: Bounds
     k: int  # amplification of the difference
 
@@ -179,12 +178,12 @@ class SpecimenPanel(Easel):
         image: Raster
         match which:
             case "clean":
-                image = raster.raster(one.clean)
+                image = gallery.raster(one.clean)
             case "delta":
-                image = raster.amplified(one.clean, one.adversarial, one.k)
+                image = gallery.amplified(one.clean, one.adversarial, one.k)
                 look = look if look == "colour" else "signs"
             case _:
-                image = raster.raster(one.adversarial)
+                image = gallery.raster(one.adversarial)
         return picture.draw(image, scale, look, self.ground, bright_is_dense=self.palette.dark)
 
     def _alone(self, one: Specimen, width: int, height: int) -> list[Line]:

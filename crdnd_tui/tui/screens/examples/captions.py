@@ -6,10 +6,9 @@ from rich.text import Text
 from textual.geometry import Size
 
 from crdnd_tui.core import judged, marks, report
-from crdnd_tui.core.gallery import Hall
+from crdnd_tui.core.gallery import STEPS, Examples
 from crdnd_tui.core.judged import Judged, Matrix, Mode
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.raster import STEPS
 from crdnd_tui.core.text import bar, one_line, pad
 from crdnd_tui.tui.gallery import shows
 from crdnd_tui.tui.gallery.shows import Show
@@ -85,7 +84,7 @@ def below(specimen: Specimen, show: Show, width: int) -> str:
     return whole if len(whole) <= width else run(show, width)
 
 
-def none_left(visit: Visit, hall: Hall) -> str:
+def none_left(visit: Visit, hall: Examples) -> str:
     """Why no example is in front."""
     only = visit.filter if visit.filter != "all" else "examples"
     of = f" of class {hall.name(visit.label)}" if visit.label is not None else ""
@@ -165,7 +164,7 @@ def cell_note(show: Show, attack: str, spot: Spot, names: Sequence[str], palette
     return note
 
 
-def kept(chosen: Visit | None, hall: Hall | None) -> str:
+def kept(chosen: Visit | None, hall: Examples | None) -> str:
     """How many examples of the cell the gallery holds."""
     if hall is None:
         return "\nthis run keeps no examples"

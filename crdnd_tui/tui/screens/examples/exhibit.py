@@ -12,8 +12,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
-from crdnd_tui.core import gallery, judged, raster, report
-from crdnd_tui.core.gallery import GalleryError, Hall, Pixels
+from crdnd_tui.core import gallery, judged, report
+from crdnd_tui.core.gallery import Examples, GalleryError, PixelFile
 from crdnd_tui.tui.gallery import shows
 from crdnd_tui.tui.gallery.shows import Show
 from crdnd_tui.tui.gallery.visit import Cell, Visit
@@ -42,7 +42,7 @@ class Exhibit(LabScreen):
         self.judged_attack = ""
         self.spot = Spot()
         self.amplification: int | None = None  # None: to fit
-        self.pixels: dict[str, Pixels | str] = {}  # by attack; words where they cannot be read
+        self.pixels: dict[str, PixelFile | str] = {}  # by attack; words where they cannot be read
         self.asked: str | None = None
 
     def body(self) -> Iterable[Widget]:
@@ -102,7 +102,7 @@ class Exhibit(LabScreen):
         hall, attack = self.shown.hall, self.visit.attack
         if hall is None or attack in self.pixels or attack not in hall.shelves:
             return
-        found: Pixels | str
+        found: PixelFile | str
         try:
             found = await to_thread(gallery.pixels, hall, attack)
         except GalleryError as error:
@@ -144,7 +144,7 @@ class Exhibit(LabScreen):
         panel.update(words)
         panel.border_title = Content(captions.run(shown))
 
-    def specimen(self, hall: Hall) -> Specimen | str:
+    def specimen(self, hall: Examples) -> Specimen | str:
         """The example in front, or why there is none to see."""
         example, pixels = self.visit.current, self.pixels.get(self.visit.attack)
         if not self.visit.rows:
@@ -155,10 +155,10 @@ class Exhibit(LabScreen):
             return f"\u2717 {pixels}"
         clean, adversarial = pixels.pair(example)
         bounds = judged.bounds(self.shown.judged, self.visit.attack, self.shown.epsilon)
-        k = self.amplification or raster.fitting(gallery.linf(clean, adversarial))
+        k = self.amplification or gallery.fitting(gallery.linf(clean, adversarial))
         return Specimen(hall=hall, example=example, clean=clean, adversarial=adversarial, bounds=bounds, k=k)
 
-    def _paint_single(self, hall: Hall) -> None:
+    def _paint_single(self, hall: Examples) -> None:
         panel, specimen = self.query_one(SpecimenPanel), self.specimen(hall)
         panel.inside = captions.inside(self.size)
         panel.place = captions.place(self.visit)
@@ -181,11 +181,11 @@ class Exhibit(LabScreen):
         teacher.display = len(believed) > 1
         student.border_subtitle = "" if teacher.display else "no teacher"
 
-    def _paint_sheet(self, hall: Hall, page: str) -> None:
+    def _paint_sheet(self, hall: Examples, page: str) -> None:
         """All of them as thumbnails; as a film below the picture, where there is room for one."""
         sheet, pixels, rows = self.query_one(f"#{page}", Sheet), self.pixels.get(self.visit.attack), self.visit.rows
         words = captions.none_left(self.visit, hall)
-        images = [pixels.pair(e)[1] for e in rows] if isinstance(pixels, Pixels) else []
+        images = [pixels.pair(e)[1] for e in rows] if isinstance(pixels, PixelFile) else []
         if rows and not images:
             words, rows = (f"\u2717 {pixels}" if pixels else "reading pixels"), []
         sheet.border_title = Content("x' \u00b7 " + captions.title(self.visit, self.shown, self.size.width - 9))
