@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from crdnd_tui.core import engine_process, forecast, library
-from crdnd_tui.core.forecast import Past
+from crdnd_tui.core import engine_process, library, runtime_estimate
 from crdnd_tui.core.format import duration, flops
 from crdnd_tui.core.library import Summary
+from crdnd_tui.core.runtime_estimate import PastRun
 from crdnd_tui.core.scan import shared
 from crdnd_tui.queue import worker
 from crdnd_tui.queue.tickets import ENDED, Queue, Ticket
@@ -266,7 +266,7 @@ class CostEstimator:
 
     def __init__(self, runs: Path, device: str = "auto") -> None:
         self._runs, self._device = runs, device
-        self._pasts: dict[str, Past | None] = {}
+        self._pasts: dict[str, PastRun | None] = {}
         self._done: frozenset[str] | None = None  # ids of the runs that were done when the past was last read
         self._groups: dict[str, str] = {}  # config hash -> group hash
         self._takes: dict[str, float | None] = {}  # group hash -> seconds
@@ -282,7 +282,7 @@ class CostEstimator:
         done = frozenset(one.run for one in progress.statuses if one.state == "done")
         if done != self._done:
             known = {name: past for name, past in self._pasts.items() if past is not None}
-            self._pasts, self._done = forecast.past_runs(self._runs, known), done
+            self._pasts, self._done = runtime_estimate.past_runs(self._runs, known), done
             self._takes.clear()
         pasts = [past for past in self._pasts.values() if past is not None]
         open_ = [one for one in progress.statuses if one.state != "done"]
@@ -295,7 +295,7 @@ class CostEstimator:
                 self._groups[name] = config.group_hash
             group = self._groups[name]
             if group not in self._takes:
-                found = forecast.forecast(config, pasts, self._device)
+                found = runtime_estimate.estimate_runtime(config, pasts, self._device)
                 self._takes[group] = found.seconds if found else None
             if group not in self._flops:
                 self._flops[group] = estimate(config).flops

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.cli import app
-from crdnd_tui.core import forecast, library, notes, settings, verifying
+from crdnd_tui.core import library, notes, runtime_estimate, settings, verifying
 from crdnd_tui.queue import worker
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.tui.form import prospect
@@ -74,7 +74,7 @@ def test_hostile_parts_of_runs_stop_no_command(tmp_path: Path, content: str, cal
         call("stop", names[PARTS.index(part)], "--kill")
     call("show", names[PARTS.index("provenance.json")], "--provenance")
     call("compare", whole, names[0])
-    assert forecast.past_runs(runs)
+    assert runtime_estimate.past_runs(runs)
     prospect.saved_runs(runs, now=0.0)
     assert Queue(runs).at_once
     assert notes.read(runs / whole) == notes.NONE

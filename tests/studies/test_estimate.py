@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import forecast
+from crdnd_tui.core.runtime_estimate import RuntimeEstimate
 from crdnd_tui.study import progress as progress_module
 from crdnd_tui.study import text as study_text
 from crdnd_tui.study.progress import CostEstimator, CostSummary, ProgressReader, StudyProgress, read_progress
@@ -22,9 +22,9 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     def told(config, pasts, device):
         takes = TAKES.get(config.method.name)
-        return takes and forecast.Forecast(seconds=takes, low=takes, high=takes, training=takes, evaluation=0.0, runs=3)
+        return takes and RuntimeEstimate(seconds=takes, low=takes, high=takes, training=takes, evaluation=0.0, runs=3)
 
-    monkeypatch.setattr(progress_module.forecast, "forecast", told)
+    monkeypatch.setattr(progress_module.runtime_estimate, "estimate_runtime", told)
     folder = tmp_path / "runs"
     folder.mkdir()
     return folder
@@ -69,7 +69,7 @@ def test_what_nobody_knows_is_said(tmp_path: Path, runs: Path, monkeypatch: pyte
     assert (some.unknown, some.seconds) == (2, 40.0)
     assert some.lines[1].startswith("time    at least 40 s, 40 s of work; from 0 past runs")
     assert "2 of them are like no past run here" in some.lines[2]
-    monkeypatch.setattr(progress_module.forecast, "forecast", lambda config, pasts, device: None)
+    monkeypatch.setattr(progress_module.runtime_estimate, "estimate_runtime", lambda config, pasts, device: None)
     assert seen(progress, runs).lines[1] == "time    unknown: no past run on this machine is like these"
     assert CostSummary().lines == ["nothing is left to do"]
 
@@ -78,7 +78,7 @@ def test_the_past_is_read_again_only_when_a_run_has_ended(
     tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study, looks = small(tmp_path), []
-    monkeypatch.setattr(progress_module.forecast, "past_runs", lambda *_: looks.append(1) or {})
+    monkeypatch.setattr(progress_module.runtime_estimate, "past_runs", lambda *_: looks.append(1) or {})
     estimator, reader = CostEstimator(runs), ProgressReader(runs)
     for _ in range(3):
         estimator.estimate(reader.read(study), 0.0)

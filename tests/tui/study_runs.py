@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import forecast, presets
+from crdnd_tui.core import presets, runtime_estimate
 from crdnd_tui.queue import devices, worker
 from crdnd_tui.queue.tickets import Queue, Ticket
 from crdnd_tui.study.file import read_study
@@ -63,7 +63,7 @@ def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     runs = recorded(tmp_path / "runs", *PAST)
     host = host_of(runs)
-    monkeypatch.setattr(forecast, "this_host", lambda: host)
+    monkeypatch.setattr(runtime_estimate, "this_host", lambda: host)
     presets = tmp_path / "presets"
     presets.mkdir()
     for method in METHODS:

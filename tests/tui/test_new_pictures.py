@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from crdnd_tui.core import forecast
+from crdnd_tui.core import runtime_estimate
 from tests.tui.new_desk import rest, story, to
 from tests.tui.pilot import recorded, same_picture
 
@@ -50,7 +50,7 @@ def pictured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runs = recorded(tmp_path / "runs")
     host = json.loads(next(runs.glob("*crdnd-small_cnn-s0*/status.json")).read_text())["host"]
-    monkeypatch.setattr(forecast, "this_host", lambda: host)
+    monkeypatch.setattr(runtime_estimate, "this_host", lambda: host)
     return runs
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crdnd_tui.core import forecast, library, presets
-from crdnd_tui.core.forecast import NOTHING, Forecast, Past
+from crdnd_tui.core import library, presets, runtime_estimate
 from crdnd_tui.core.format import duration, flops, size
+from crdnd_tui.core.runtime_estimate import NOTHING, PastRun, RuntimeEstimate
 from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.form.kinds import Option
 from engine.spec import files, folders
@@ -20,23 +20,23 @@ Row = tuple[str, str, str]  # what, its value, more of it
 class Prospect:
     """What the runs folder says about a config."""
 
-    time: Forecast | None = None
-    teacher: Forecast | None = None  # of a teacher that is trained first
+    time: RuntimeEstimate | None = None
+    teacher: RuntimeEstimate | None = None  # of a teacher that is trained first
     trains_teacher: bool = False
     equal: tuple[str, ...] = ()  # `id, state`, newest first
 
 
-def look(config: RunConfig, runs: Path, device: str, pasts: Mapping[str, Past | None]) -> Prospect:
+def look(config: RunConfig, runs: Path, device: str, pasts: Mapping[str, PastRun | None]) -> Prospect:
     """Reads the folder; not for the event loop."""
     known = [past for past in pasts.values() if past is not None]
-    teacher = forecast.teacher_to_train(config, runs)
+    teacher = runtime_estimate.teacher_to_train(config, runs)
     equal = []
     for run, _ in folders.equal_runs(runs, config)[:3]:
         row = library.summary(run)
         equal.append(f"{run.id}, {row.state if row else 'damaged'}")
     return Prospect(
-        time=forecast.forecast(config, known, device),
-        teacher=forecast.forecast(teacher, known, device) if teacher else None,
+        time=runtime_estimate.estimate_runtime(config, known, device),
+        teacher=runtime_estimate.estimate_runtime(teacher, known, device) if teacher else None,
         trains_teacher=teacher is not None,
         equal=tuple(equal),
     )

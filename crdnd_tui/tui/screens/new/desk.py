@@ -12,8 +12,8 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
-from crdnd_tui.core import forecast, presets
-from crdnd_tui.core.forecast import Past
+from crdnd_tui.core import presets, runtime_estimate
+from crdnd_tui.core.runtime_estimate import PastRun
 from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.dialogs.question import Question
 from crdnd_tui.tui.form import form, prospect
@@ -54,7 +54,7 @@ class Desk(LabScreen):
         super().__init__()
         self._options: list[Option] = []  # shipped presets
         self._runs: list[Option] = []
-        self._pasts: Mapping[str, Past | None] = {}
+        self._pasts: Mapping[str, PastRun | None] = {}
         self._prospect: Prospect | None = None
         self._entry: Entry | None = None  # in focus
         self._said: dict[str, str] = {}  # below panels
@@ -112,7 +112,7 @@ class Desk(LabScreen):
         runs, now = self.session.runs, self.session.now()
         self._options = self._options or await asyncio.to_thread(prospect.shipped_presets)
         self._runs = await asyncio.to_thread(prospect.saved_runs, runs, now=now)
-        self._pasts = await asyncio.to_thread(forecast.past_runs, runs, self._pasts)
+        self._pasts = await asyncio.to_thread(runtime_estimate.past_runs, runs, self._pasts)
         await self.redraw()
 
     @work(group="files")

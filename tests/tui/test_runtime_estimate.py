@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from crdnd_tui.core import forecast
-from crdnd_tui.core.forecast import Past
+from crdnd_tui.core import runtime_estimate
+from crdnd_tui.core.runtime_estimate import PastRun
 from crdnd_tui.tui.form import prospect
 from engine.spec import toml
 from engine.spec.estimate import estimate
@@ -20,7 +20,7 @@ def past(*overrides, seconds=100.0, device="auto", **more):
     config = toml.load(QUICK, overrides)
     attacks = {row.attack: 10.0 for row in estimate(config).evaluation}
     facts = {"training": seconds, "validation": 20.0, "attacks": attacks, "other": 3.0} | more
-    return Past(run="r", config=config, estimate=estimate(config), device=device, **facts)
+    return PastRun(run="r", config=config, estimate=estimate(config), device=device, **facts)
 
 
 def asked(*overrides):
@@ -28,30 +28,30 @@ def asked(*overrides):
 
 
 def test_the_same_run_takes_as_long_as_it_took():
-    told = forecast.forecast(asked(), [past()], "auto")
+    told = runtime_estimate.estimate_runtime(asked(), [past()], "auto")
     assert (told.training, told.evaluation, told.seconds) == (120.0, 80.0, 203.0)
     assert told.words == "\u2248 3:23 from one past run here"
 
 
 def test_training_grows_with_the_epochs_and_evaluation_with_the_steps():
-    told = forecast.forecast(asked("training.epochs=80"), [past()], "auto")
+    told = runtime_estimate.estimate_runtime(asked("training.epochs=80"), [past()], "auto")
     assert told.training == pytest.approx(240.0)
     assert told.evaluation == 80.0
     steps = 61 / 41  # forwards of 30 steps and of 20
-    told = forecast.forecast(asked("evaluation.attacks.1.steps=30"), [past()], "auto")
+    told = runtime_estimate.estimate_runtime(asked("evaluation.attacks.1.steps=30"), [past()], "auto")
     assert told.evaluation == pytest.approx(70.0 + 10.0 * steps)
 
 
 def test_several_runs_have_a_spread_and_a_middle():
-    told = forecast.forecast(asked(), [past(seconds=s) for s in (100.0, 90.0, 130.0)], "auto")
+    told = runtime_estimate.estimate_runtime(asked(), [past(seconds=s) for s in (100.0, 90.0, 130.0)], "auto")
     assert (told.low, told.seconds, told.high, told.runs) == (193.0, 203.0, 233.0, 3)
     assert told.words == "\u2248 3:23 (3:13 \u2013 3:53) from 3 past runs here"
 
 
 def test_the_same_method_is_asked_first_and_others_are_named():
     other = past("method.name=rslad", seconds=1000.0)
-    assert forecast.forecast(asked(), [other, past()], "auto").seconds == 203.0
-    told = forecast.forecast(asked(), [other], "auto")
+    assert runtime_estimate.estimate_runtime(asked(), [other, past()], "auto").seconds == 203.0
+    told = runtime_estimate.estimate_runtime(asked(), [other], "auto")
     assert told.words.endswith("from one past run of other methods here")
 
 
@@ -62,33 +62,33 @@ def test_the_same_method_is_asked_first_and_others_are_named():
 ])  # fmt: skip
 def test_a_run_that_is_not_like_it_tells_nothing(unlike):
     other = past(*unlike.pop("overrides", []), **unlike)
-    assert forecast.forecast(asked(), [other], "auto") is None
+    assert runtime_estimate.estimate_runtime(asked(), [other], "auto") is None
 
 
 def test_an_attack_that_nobody_ran_is_named_and_left_out():
     known = past()
     kept = {name: seconds for name, seconds in known.attacks.items() if name != "autoattack"}
-    told = forecast.forecast(asked(), [replace(known, attacks=kept)], "auto")
+    told = runtime_estimate.estimate_runtime(asked(), [replace(known, attacks=kept)], "auto")
     assert told.missing == ("autoattack",)
     assert told.words == "at least 3:13 from one past run here, without autoattack"
-    told = forecast.forecast(asked(), [replace(known, attacks=kept), known], "auto")
+    told = runtime_estimate.estimate_runtime(asked(), [replace(known, attacks=kept), known], "auto")
     assert (told.runs, told.missing) == (1, ())
 
 
 def test_recorded_runs_are_read(tmp_path, monkeypatch):
     runs = recorded(tmp_path / "runs")
     host = next(json.loads(p.read_text())["host"] for p in runs.glob("*crdnd-small_cnn-s0*/status.json"))
-    monkeypatch.setattr(forecast, "this_host", lambda: host)
-    found = forecast.past_runs(runs)
+    monkeypatch.setattr(runtime_estimate, "this_host", lambda: host)
+    found = runtime_estimate.past_runs(runs)
     told = [past for past in found.values() if past is not None]
     assert {"crdnd", "rslad", "natural", "pgd_at"} <= {past.config.method.name for past in told}
     assert all(past.training > 0 and past.attacks for past in told)
-    assert forecast.past_runs(runs, found) == found
+    assert runtime_estimate.past_runs(runs, found) == found
     ran = next(past for past in told if past.config.method.name == "crdnd")
-    again = forecast.forecast(ran.config, [ran], "auto")
+    again = runtime_estimate.estimate_runtime(ran.config, [ran], "auto")
     assert again.seconds == pytest.approx(ran.training + ran.validation + sum(ran.attacks.values()) + ran.other)
-    monkeypatch.setattr(forecast, "this_host", lambda: "elsewhere")
-    assert not any(forecast.past_runs(runs).values())
+    monkeypatch.setattr(runtime_estimate, "this_host", lambda: "elsewhere")
+    assert not any(runtime_estimate.past_runs(runs).values())
 
 
 def test_damaged_folders_tell_nothing(tmp_path):
@@ -97,11 +97,11 @@ def test_damaged_folders_tell_nothing(tmp_path):
     host = json.loads((run / "status.json").read_text())["host"]
     for name, content in (("machine.json", b"[1"), ("config.toml", b"x ="), ("status.json", b"\xff")):
         (run / name).write_bytes(content)
-        forecast._past(forecast.RunDir(run), host)
+        runtime_estimate._past(runtime_estimate.RunDir(run), host)
     (runs / "empty").mkdir()
     (runs / "link").symlink_to(run)
-    assert not any(forecast.past_runs(runs).values())
-    assert forecast.past_runs(tmp_path / "none") == {}
+    assert not any(runtime_estimate.past_runs(runs).values())
+    assert runtime_estimate.past_runs(tmp_path / "none") == {}
 
 
 def test_the_prospect_knows_equal_runs_and_the_teacher(tmp_path):

@@ -1,4 +1,4 @@
-"""How long a run will take, from runs that this machine has finished; never a guess.
+"""How long a run will take, estimated from runs that this machine has finished.
 
 Seconds per FLOP of like runs, times the FLOPs of the new one: training, validation and each attack by themselves.
 Like means the same student, data and device; another student or image size has another pace, which nobody knows.
@@ -9,7 +9,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from crdnd_tui.core import library
 from crdnd_tui.core.format import duration
 from crdnd_tui.core.run_reader import Follower
 from crdnd_tui.core.state import RunState, fold
@@ -24,7 +26,7 @@ NOTHING = "no past run like this on this machine: time unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Past:
+class PastRun:
     """What a finished run took, beside what it was."""
 
     run: str
@@ -38,7 +40,7 @@ class Past:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forecast:
+class RuntimeEstimate:
     """Seconds of a run. `likeness` says how like it the past runs were; empty for the same method."""
 
     seconds: float
@@ -65,13 +67,12 @@ def this_host() -> str:
     return os.uname().nodename
 
 
-def past_runs(folder: Path, known: Mapping[str, Past | None] | None = None) -> dict[str, Past | None]:
+def past_runs(folder: Path, known: Mapping[str, PastRun | None] | None = None) -> dict[str, PastRun | None]:
     """The newest finished runs of this machine, by id; None for those that tell nothing. `known` is not read again."""
-    found: dict[str, Past | None] = {}
+    found: dict[str, PastRun | None] = {}
     host, kept = this_host(), 0
     try:
-        with os.scandir(folder) as entries:
-            names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+        names = library.names(folder)
     except OSError:
         return found
     for name in newest_first(folder, names):
@@ -83,7 +84,7 @@ def past_runs(folder: Path, known: Mapping[str, Past | None] | None = None) -> d
     return found
 
 
-def forecast(config: RunConfig, pasts: Sequence[Past], device: str) -> Forecast | None:
+def estimate_runtime(config: RunConfig, pasts: Sequence[PastRun], device: str) -> RuntimeEstimate | None:
     """From those past runs that are most like it; None when none is like it at all."""
     pair = [p for p in pasts if p.device == device and p.config.student == config.student]
     near = [p for p in pair if p.config.data.name == config.data.name]
@@ -104,7 +105,7 @@ def teacher_to_train(config: RunConfig, runs: Path) -> RunConfig | None:
     return teacher.config if folders.finished_run(runs, teacher.config) is None else None
 
 
-def _past(run: RunDir, host: str) -> Past | None:
+def _past(run: RunDir, host: str) -> PastRun | None:
     known = folders.status_of(run)
     if known is None or known.phase != "done" or known.host != host:
         return None
@@ -126,7 +127,7 @@ def _past(run: RunDir, host: str) -> Past | None:
             if attack != "worst":  # made of the others
                 attacks[attack] = attacks.get(attack, 0.0) + cell.seconds
     spent = training + validation + sum(attacks.values())
-    return Past(
+    return PastRun(
         run=run.id, config=config, estimate=estimate(config), device=_device(run), training=training,
         validation=validation, attacks=attacks, other=max(0.0, state.last - begun - spent),
     )  # fmt: skip
@@ -146,22 +147,17 @@ def _device(run: RunDir) -> str:
     return str(files.read_table(run.machine).get("device", "auto"))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Scaled:
+class _Scaled(NamedTuple):
     """A run at the pace of one past run, in seconds."""
 
     training: float  # with validation
     evaluation: float
-    other: float
+    whole: float
     missing: tuple[str, ...]  # attacks that the past run had not
     unseen: int  # their FLOPs
 
-    @property
-    def whole(self) -> float:
-        return self.training + self.evaluation + self.other
 
-
-def _scaled(past: Past, config: RunConfig, cost: Estimate) -> _Scaled | None:
+def _scaled(past: PastRun, config: RunConfig, cost: Estimate) -> _Scaled | None:
     """None where the work of one of the two is not known."""
     new, old = _works(config, cost), _works(past.config, past.estimate)
     if new is None or old is None or not old[0]:
@@ -173,13 +169,9 @@ def _scaled(past: Past, config: RunConfig, cost: Estimate) -> _Scaled | None:
     flops = {row.attack: row.flops for row in past.estimate.evaluation if row.attack in past.attacks and row.flops}
     seen = [row for row in cost.evaluation if row.attack in flops]
     unseen = [row for row in cost.evaluation if row.attack not in flops]
-    return _Scaled(
-        training=training,
-        evaluation=sum(past.attacks[row.attack] * row.flops / flops[row.attack] for row in seen),
-        other=past.other,
-        missing=tuple(row.attack for row in unseen),
-        unseen=sum(row.flops for row in unseen),
-    )
+    evaluation = sum(past.attacks[row.attack] * row.flops / flops[row.attack] for row in seen)
+    missing, more = tuple(row.attack for row in unseen), sum(row.flops for row in unseen)
+    return _Scaled(training, evaluation, training + evaluation + past.other, missing, more)
 
 
 def _works(config: RunConfig, cost: Estimate) -> tuple[int, int | None] | None:
@@ -190,12 +182,12 @@ def _works(config: RunConfig, cost: Estimate) -> tuple[int, int | None] | None:
     return student, cost.training_flops
 
 
-def _together(each: Sequence[_Scaled], likeness: str) -> Forecast:
+def _together(each: Sequence[_Scaled], likeness: str) -> RuntimeEstimate:
     """Of the past runs that had most of the attacks."""
     least = min(one.unseen for one in each)
     each = [one for one in each if one.unseen == least]
     wholes = [one.whole for one in each]
-    return Forecast(
+    return RuntimeEstimate(
         seconds=statistics.median(wholes),
         low=min(wholes),
         high=max(wholes),
