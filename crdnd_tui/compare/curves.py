@@ -1,7 +1,7 @@
 """What can be drawn of runs run by run: the measures that some of them have, and their points. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, stdev
@@ -158,42 +158,26 @@ class RowCurve(NamedTuple):
     points: Points
 
 
-class GrowingCurves:
-    """Curves of the rows on the screen, extended while their runs grow, made anew where a run went back."""
+class CurveCache:
+    """Curves and bands of the rows on the screen, worked out again when one of their runs says something new."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], tuple[tuple[RunState, ...], RowCurve]] = {}
-        self._bands: dict[tuple[str, str], tuple[tuple[RunState, ...], Series]] = {}
+        self._known: dict[tuple[str, ...], tuple[tuple[RunState, ...], RowCurve]] = {}
 
-    def of(self, row: ComparisonRow, key: str) -> RowCurve:
-        """All points of this row; nothing is worked out again while its runs say nothing new."""
-        name, states = _named(row, key)
-        before, curve = self._known.get(name, ((), RowCurve(Series(), [])))
-        if _same(before, states):
-            return curve
-        points = of_row(row, key)
-        old = len(curve.points)
-        if points[:old] != curve.points:
-            curve, old = RowCurve(Series(), []), 0
-        curve.series.extend(points[old:])
-        self._known[name] = (states, RowCurve(curve.series, points))
-        return self._known[name][1]
+    def curve(self, row: ComparisonRow, key: str) -> RowCurve:
+        """All points of this row."""
+        return self._cached(row, key, of_row)
 
     def band(self, row: ComparisonRow, key: str) -> Series | None:
         """Of a group; None of a run, and of seeds that have no two points in common."""
-        if row.draws < 2:
-            return None
-        name, states = _named(row, key)
-        before, series = self._bands.get(name, ((), Series()))
-        if not _same(before, states):
-            series = Series(band(row, key))
-            self._bands[name] = (states, series)
-        return series if len(series) else None
+        found = self._cached(row, key, band) if row.draws > 1 else None
+        return found.series if found and found.points else None
 
-
-def _named(row: ComparisonRow, key: str) -> tuple[tuple[str, str], tuple[RunState, ...]]:
-    return ("+".join(run.id for run in row.runs), key), tuple(run.state for run in row.runs)
-
-
-def _same(before: Sequence[RunState], states: Sequence[RunState]) -> bool:
-    return len(before) == len(states) and all(one is two for one, two in zip(before, states, strict=True))
+    def _cached(self, row: ComparisonRow, key: str, make: Callable[[ComparisonRow, str], Points]) -> RowCurve:
+        name, states = (make.__name__, key, *row.ids), tuple(run.state for run in row.runs)
+        before, curve = self._known.get(name, ((), RowCurve(Series(), [])))
+        if len(before) != len(states) or any(one is not two for one, two in zip(before, states, strict=True)):
+            points = make(row, key)
+            curve = RowCurve(Series(points), points)
+            self._known[name] = states, curve
+        return curve

@@ -6,6 +6,7 @@ Nothing in a folder can raise: one that is gone, damaged or no run at all is a r
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from statistics import fmean
 from typing import Any
 
@@ -41,18 +42,18 @@ class ComparedRun:
     twin: str = ""  # draw of an earlier run with equal weights, which is the same network
     wanted: str = "best"  # the checkpoint whose numbers are compared, if there is one
 
-    @property
+    @cached_property
     def checkpoint(self) -> str:
         """The wanted one, or the only one that was judged."""
         known = self.state.table
         return self.wanted if self.wanted in known or not known else next(iter(known))
 
-    @property
+    @cached_property
     def data(self) -> str:
         """The data set's name."""
         return word(self.config, "data", "name")
 
-    @property
+    @cached_property
     def seed(self) -> str:
         """Of its training; empty where nothing was trained, or no config tells."""
         return "" if self.config.get("kind") == "evaluation" else word(self.config, "seed")
@@ -67,12 +68,12 @@ class ComparedRun:
         """The same by its seed alone, whatever its weights are; a run without a seed is its own."""
         return f"seed {self.seed}" if self.seed else f"run {self.id}"
 
-    @property
+    @cached_property
     def weights(self) -> frozenset[str]:
         """Hashes of the weights that were judged, as far as its records tell."""
         return frozenset(found.weights for found in self.records.values() if found.weights)
 
-    @property
+    @cached_property
     def cells(self) -> Mapping[str, Evaluated]:
         """Attack -> result, of the checkpoint."""
         return self.state.table.get(self.checkpoint, {})

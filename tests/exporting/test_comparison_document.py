@@ -12,7 +12,7 @@ from crdnd_tui.write.document import Cell
 from crdnd_tui.write.numbers import legend
 from engine.spec.events import Validated
 from engine.spec.outcomes import mcnemar_p, wilson
-from tests.tui.sides import cell, compared_document, judged, outcomes, seen, side, trained
+from tests.compare.runs import cell, compared_document, judged, outcomes, seen, side, trained
 
 BASE = "1" * 50 + "0" * 50
 OTHER = "0" * 10 + "1" * 60 + "0" * 30  # right in it alone: 20; in the base alone: 10

@@ -12,9 +12,9 @@ from crdnd_tui.tui.widgets import result_plan, result_words
 from crdnd_tui.write import origins, plain, render
 from crdnd_tui.write.run_document import run_document
 from engine.spec.rundir import RunDir
+from tests.compare.runs import cell, compared_document, side
 from tests.studies.test_tables import plan, run, table
 from tests.tui import pilot
-from tests.tui.sides import cell, compared_document, side
 
 FAST = {"teacher": "float32", "inner": "bfloat16", "outer": "float32", "folded": "on", "table": "lazy"}
 TOLD = "Computed differently: a exact; b inner bfloat16."

@@ -25,8 +25,8 @@ from crdnd_tui.write.trackers import tracked_run
 from engine.spec.events import Probed, Warned, encode
 from engine.spec.marks import MARKS, Finding, SanityReport, encode_checks, severity
 from engine.spec.rundir import RunDir
+from tests.compare.runs import cell, compared_document, seen, side
 from tests.exporting.test_run_document import CRDND, runs  # noqa: F401  a fixture
-from tests.tui.sides import cell, compared_document, seen, side
 
 RUN_WIDE = (
     "constant_output", "non_finite", "zero_gradient", "probabilities", "non_deterministic", "train_mode",

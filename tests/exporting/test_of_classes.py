@@ -6,7 +6,7 @@ from crdnd_tui.compare import stats
 from crdnd_tui.compare.comparison import compare
 from crdnd_tui.write.comparison_figures import figures
 from engine.spec.outcomes import summarise
-from tests.tui.sides import cell, classified, compared_document, side
+from tests.compare.runs import cell, classified, compared_document, side
 
 LABELS = [0] * 20 + [1] * 20
 BASE = [0] * 16 + [1] * 4 + [1] * 12 + [0] * 8  # class 0: 16 of 20, class 1: 12

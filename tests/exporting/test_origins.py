@@ -5,7 +5,7 @@ import json
 import pytest
 
 from crdnd_tui.write import origins
-from tests.tui.sides import judged
+from tests.compare.runs import judged
 
 
 def test_an_origin_tells_what_the_engine_wrote(tmp_path):

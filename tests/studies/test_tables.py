@@ -13,8 +13,8 @@ from crdnd_tui.write import study_document, study_tables
 from crdnd_tui.write.study_tables import StudyRuns, study_results
 from engine.spec.events import Warned
 from engine.spec.marks import MARKS
+from tests.compare.runs import cell, seen, side, trained
 from tests.studies import study_files
-from tests.tui.sides import cell, seen, side, trained
 
 ATTACKS = ("clean", "pgd_sat", "autoattack")
 HERE = {"method": "natural"}, {"method": "rslad"}

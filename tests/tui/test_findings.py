@@ -10,7 +10,7 @@ from crdnd_tui.tui.widgets import contrast_columns, finding_sheets, result_grid
 from crdnd_tui.tui.widgets.result_grid import View
 from crdnd_tui.write.findings import ComparisonPlan, Finder, findings
 from engine.spec.events import Warned
-from tests.tui.sides import cell, judged, outcomes, side
+from tests.compare.runs import cell, judged, outcomes, side
 
 BETTER, WORSE = "1" * 60 + "0" * 40, "1" * 40 + "0" * 60
 

@@ -9,8 +9,8 @@ from crdnd_tui.compare.runs import ComparedRuns
 from crdnd_tui.core.result_files import Images
 from crdnd_tui.core.session import Session
 from engine.spec.outcomes import confusion
+from tests.compare.runs import classified, seen
 from tests.tui.pilot import recorded
-from tests.tui.sides import classified, seen
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=200))

@@ -37,7 +37,7 @@ class ComparisonPanels(Container):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self._growing = curves.GrowingCurves()
+        self._curve_cache = curves.CurveCache()
         self._drawn: dict[str, Hashable] = {}  # page -> what it was drawn from
 
     def compose(self) -> ComposeResult:
@@ -100,7 +100,7 @@ class ComparisonPanels(Container):
         attack = by if measure.key == curves.SELECTING else measure.key.partition("val:")[2]
         seen = [row for row in shown.rows if row.id not in shown.hidden]
         for row in seen:
-            curve = self._growing.of(row, measure.key)
+            curve = self._curve_cache.curve(row, measure.key)
             if not curve.points:
                 without.append(row.label)
                 continue
@@ -109,7 +109,7 @@ class ComparisonPanels(Container):
                 Line(
                     name=row.label, colour=colours[row.id], series=curve.series,
                     band=measure.smooth and len(shown.rows) <= _BANDS, smooth=measure.smooth,
-                    spread=self._growing.band(row, measure.key) if spreads else None,
+                    spread=self._curve_cache.band(row, measure.key) if spreads else None,
                     value=curves.last(row, measure.key, curve.points, percent=measure.percent)
                     + (" " + found.comparison.marked(row, attack, checkpoints=[""]).signs if attack else "").rstrip(),
                 )

@@ -16,7 +16,7 @@ from crdnd_tui.write.comparison_figures import figures, tradeoff
 from crdnd_tui.write.comparison_tables import results_table
 from crdnd_tui.write.numbers import legend
 from engine.spec.outcomes import wilson
-from tests.tui.sides import cell, judged, outcomes, row, side, trained
+from tests.compare.runs import cell, judged, outcomes, row, side, trained
 
 OTHER = {"epsilon": "4/255"}  # of an attack: another question
 

@@ -4,7 +4,7 @@ import pytest
 
 from crdnd_tui.compare import curves
 from crdnd_tui.compare.rows import make_rows
-from tests.tui.sides import side, trained
+from tests.compare.runs import side, trained
 
 
 def seeded(run, state):
@@ -50,17 +50,13 @@ def test_a_group_is_drawn_as_its_mean_where_all_of_it_has_been():
     assert curves.of_row(row, "selecting") == [(1, pytest.approx(0.3)), (2, pytest.approx(0.45))]
 
 
-def test_a_growing_curve_keeps_its_series_and_one_that_went_back_starts_again():
-    growing = curves.GrowingCurves()
-
-    def after(losses):
-        (row,) = make_rows([side("a", state=trained([], losses))], grouped=False)
-        return growing.of(row, "loss").series
-
-    first = after([1.0])
-    assert after([1.0, None]) is first
-    assert len(first) == 2
-    assert after([3.0]) is not first
+def test_a_curve_is_kept_until_its_run_says_something_new():
+    cache = curves.CurveCache()
+    (row,) = make_rows([side("a", state=trained([], [1.0]))], grouped=False)
+    (longer,) = make_rows([side("a", state=trained([], [1.0, None]))], grouped=False)
+    first = cache.curve(row, "loss")
+    assert cache.curve(row, "loss") is first and len(first.series) == 1
+    assert len(cache.curve(longer, "loss").series) == 2
 
 
 def test_a_band_is_the_deviation_about_the_mean_straight_between_the_steps():
@@ -76,11 +72,11 @@ def test_a_band_is_the_deviation_about_the_mean_straight_between_the_steps():
 
 
 def test_a_run_alone_has_no_band_and_a_gap_stays_one():
-    growing = curves.GrowingCurves()
+    cache = curves.CurveCache()
     sides = [seeded(run, trained([], a)) for run, a in (("a", [1.0, None, 3.0]), ("b", [2.0, 2.0, 2.0]))]
     (alone,) = make_rows(sides[:1], grouped=True)
-    assert growing.band(alone, "loss") is None
+    assert cache.band(alone, "loss") is None
     (both,) = make_rows(sides, grouped=True)
-    series = growing.band(both, "loss")
-    assert growing.band(both, "loss") is series
+    series = cache.band(both, "loss")
+    assert cache.band(both, "loss") is series
     assert curves.band(both, "loss") == [(1, None), (2, None)]

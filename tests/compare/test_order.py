@@ -10,7 +10,7 @@ from crdnd_tui.tui.widgets import result_grid
 from crdnd_tui.tui.widgets.result_grid import View
 from crdnd_tui.write.findings import ComparisonPlan, findings
 from engine.spec.outcomes import wilson
-from tests.tui.sides import cell, judged, side
+from tests.compare.runs import cell, judged, side
 
 
 def values(pgd, suite, n=100):

@@ -11,8 +11,8 @@ from crdnd_tui.compare.tests import contrasts, leaders
 from crdnd_tui.core.session import Session
 from crdnd_tui.core.state import RunState
 from engine.spec.outcomes import decode, unpack
+from tests.compare.runs import cell, judged, outcomes, row, side
 from tests.tui.pilot import recorded
-from tests.tui.sides import cell, judged, outcomes, row, side
 
 HERE, THERE = "1" * 10 + "0" * 2 + "1" * 80 + "0" * 8, "0" * 10 + "1" * 2 + "1" * 80 + "0" * 8
 
@@ -158,11 +158,8 @@ def test_other_seeds_go_to_welch():
     assert (found.p, found.smallest) == pytest.approx((0.2, 0.1))  # 4 of 20 splits are as far
     still = one(seeded("a", [52, 52]), seeded("b", [50, 50], start=5))
     assert (still.difference, still.p, still.low) == (pytest.approx(0.02), pytest.approx(1 / 3), None)
-
-
-def test_two_seeds_against_two_others_are_never_significant():
-    found = one(seeded("a", [90, 91]), seeded("b", [10, 11], start=5))
-    assert (found.t_p < 0.001, found.is_significant, found.smallest) == (True, False, pytest.approx(1 / 3))
+    far = one(seeded("a", [90, 91]), seeded("b", [10, 11], start=5))  # two against two are never significant
+    assert (far.t_p < 0.001, far.is_significant, far.smallest) == (True, False, pytest.approx(1 / 3))
 
 
 def test_a_lone_seed_is_no_leader_beside_several_though_nothing_tells_it_from_them():

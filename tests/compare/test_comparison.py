@@ -19,7 +19,7 @@ from crdnd_tui.tui.widgets.result_grid import View
 from crdnd_tui.write.findings import ComparisonPlan, findings
 from engine.spec.events import Warned
 from engine.spec.outcomes import wilson
-from tests.tui.sides import cell, judged, side, trained
+from tests.compare.runs import cell, judged, side, trained
 
 
 def test_labels_are_method_and_seed_and_longer_only_where_they_must_differ():
@@ -32,6 +32,28 @@ def test_labels_are_method_and_seed_and_longer_only_where_they_must_differ():
     same = [("run-1111", table("crdnd", 0)), ("run-2222", table("crdnd", 0))]
     assert labels(same) == ["crdnd s0 1111", "crdnd s0 2222"]
     assert labels([("run-abcd", {"kind": "evaluation"}), ("some-damaged-run", {})]) == ["judged abcd", "-damaged-run"]
+
+
+def test_runs_of_one_method_are_called_as_their_presets_call_them():
+    def config(name, method, seed=0):
+        return {"name": name, "seed": seed, "method": {"name": method}, "student": {"name": "small_cnn"}}
+
+    study = [("1", config("CRDND, digits", "crdnd")), ("2", config("CRDND without ACM, digits", "crdnd", 1)),
+             ("3", config("CRDND+, digits", "crdnd")), ("4", config("RSLAD, digits", "rslad"))]  # fmt: skip
+    assert labels(study) == ["CRDND s0", "CRDND without ACM s1", "CRDND+ s0", "RSLAD s0"]
+    other = [*study[:1], ("5", config("CRDND+, cifar", "crdnd"))]
+    assert labels(other) == ["CRDND, digits s0", "CRDND+, cifar s0"]
+
+
+def test_two_experiments_never_share_a_name():
+    one = [judged(f"run-a{k}", 1, 1, group="a", seed=k) for k in (0, 1)]
+    two = [judged(f"run-b{k}", 1, 1, group="b", seed=k) for k in (2, 3)]
+    sides = [replace(run, label=f"crdnd s{k}") for k, run in enumerate([*one, *two])]
+    assert [row.label for row in make_rows(sides, grouped=True)] == ["crdnd n-a0 (2)", "crdnd n-b2 (2)"]
+    names = [
+        (f"run-{k}", {"name": f"{'very ' * 20}long name {k}", "seed": 0, "method": {"name": "m"}}) for k in range(2)
+    ]
+    assert len(set(labels(names))) == 2
 
 
 def test_nested_tables_become_dotted_paths_and_attacks_go_by_their_names():

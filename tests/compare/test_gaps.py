@@ -8,7 +8,7 @@ from crdnd_tui.compare import stats
 from crdnd_tui.compare.tests import attack_gap, overfitting_gap
 from crdnd_tui.core.state import RunState
 from engine.spec.outcomes import mcnemar_p
-from tests.tui.sides import cell, outcomes, seen, side
+from tests.compare.runs import cell, outcomes, seen, side
 
 CE, SUITE = "1" * 60 + "0" * 40, "1" * 50 + "0" * 49 + "1"
 
