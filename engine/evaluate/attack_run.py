@@ -37,8 +37,6 @@ def clean_predictions(context: EvaluationContext) -> AttackResult:
     return AttackResult(
         robust=predicted == context.labels.cpu(),
         predicted=predicted,
-        distance=torch.full((context.n,), torch.inf),
-        largest_change=torch.zeros(context.n),
         seconds=time.perf_counter() - began,
         details={"max_logit": max(largest)},
         marks=() if bool((predicted >= 0).all()) else ("non_finite",),
@@ -123,8 +121,6 @@ def run_attack(
     return AttackResult(
         robust=whole["robust"],
         predicted=whole["predicted"],
-        distance=whole["distance"],
-        largest_change=whole["reach"],
         seconds=float(whole["seconds"].sum()),
         details=_details(whole, right, bounded=spec.bounded),
         marks=() if bool(whole["finite"].all()) else ("non_finite",),

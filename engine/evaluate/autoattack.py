@@ -42,8 +42,6 @@ def run(context: EvaluationContext, clean: Tensor, checkpoint: AttackCheckpoint,
     parts = assemble(context, outputs)
     marks |= {"autoattack_few_classes"} if outputs < DLR_CLASSES else set()
     robust, predicted = clean == y, clean.clone()  # N, N
-    distance, largest_change = torch.full((context.n,), torch.inf), torch.zeros(context.n)
-    distance[~robust] = 0.0
     kept = context.batch(context.gallery)[0].cpu()
     accuracy = {"clean": _share(robust)}
     seconds, differently = 0.0, 0
@@ -64,7 +62,6 @@ def run(context: EvaluationContext, clean: Tensor, checkpoint: AttackCheckpoint,
             marks.update(_decode(batch["codes"]))
             fallen = batches[k][batch["fooled"]]
             robust[fallen], predicted[fallen] = False, batch["predicted"]
-            distance[fallen], largest_change[fallen] = batch["distance"], batch["reach"]
             for place, x_adv in zip(fallen.tolist(), batch["x_adv"], strict=True):
                 kept[context.gallery == place] = x_adv
             seconds += float(batch["seconds"])
@@ -80,9 +77,7 @@ def run(context: EvaluationContext, clean: Tensor, checkpoint: AttackCheckpoint,
         marks.add("rescored_differently")
     if not bool((predicted >= 0).all()):
         marks.add("non_finite")
-    return AttackResult(
-        robust, predicted, distance, largest_change, seconds, details, tuple(sorted(marks)), adversarial=kept
-    )
+    return AttackResult(robust, predicted, seconds, details, tuple(sorted(marks)), kept)
 
 
 def assemble(context: EvaluationContext, outputs: int) -> dict[str, Any]:
@@ -115,14 +110,11 @@ def _attack_batch(context: EvaluationContext, part: Any, positions: Tensor) -> B
         answer = predict(context.net, x_adv)
         fooled = answer != y
         again = predict(context.net, x_adv[fooled]) if bool(fooled.any()) else answer[fooled]
-    delta = (x_adv - x)[fooled].flatten(1)
     return {
         "positions": positions,
         "fooled": fooled.cpu(),
         "predicted": answer[fooled].cpu(),
         "x_adv": x_adv[fooled].cpu(),
-        "distance": delta.norm(dim=1).cpu(),
-        "reach": delta.abs().amax(dim=1).cpu(),
         "differently": (again == y[fooled]).sum().cpu(),
         "codes": _encode(codes),
         "seconds": torch.tensor(time.perf_counter() - began, dtype=torch.float64),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import safetensors.torch
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -138,8 +138,6 @@ class AttackResult(NamedTuple):
 
     robust: Bool[Tensor, " N"]  # right before and after
     predicted: Int[Tensor, " N"]  # the class under attack, -1 when the logits were not finite
-    distance: Float[Tensor, " N"]  # L2 from x to x_adv, infinite where the class never changed
-    largest_change: Float[Tensor, " N"]  # of a pixel
     seconds: float
     details: dict[str, float]
     marks: tuple[str, ...] = ()
