@@ -11,7 +11,7 @@ from crdnd_tui.cli import page_parts
 from crdnd_tui.compare.comparison import Comparison
 from crdnd_tui.compare.order import CE, SUITE
 from crdnd_tui.core import report
-from crdnd_tui.write import plain
+from crdnd_tui.write import tables
 from crdnd_tui.write.comparison_tables import compact_differences
 from crdnd_tui.write.document import Document, Table
 
@@ -22,12 +22,12 @@ _CLASSES = 20  # lines of a table of classes
 
 def page(document: Document, comparison: Comparison, width: int, *, ascii_only: bool) -> list[Text]:
     """All of it, in lines of at most `width` cells."""
-    tables = tuple(
+    short = tuple(
         replace(t, caption=comparison.bare(t.caption)) for t in (_shortened(t, comparison) for t in document.tables)
     )
     lead = (*([f"{comparison.conditions}."] if comparison.conditions else []), *document.lead)
-    shown = replace(document, lead=lead, tables=tables, origins=(), made=0.0, version="")
-    made = plain.document(shown, width, ascii_only=ascii_only)
+    shown = replace(document, lead=lead, tables=short, origins=(), made=0.0, version="")
+    made = tables.document_lines(shown, width, ascii_only=ascii_only)
     trade = next((figure for figure in document.figures if figure.key == "tradeoff"), None)
     if trade is not None:
         made += [

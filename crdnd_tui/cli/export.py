@@ -15,7 +15,7 @@ from typing import Any
 from crdnd_tui.cli import outlet, output
 from crdnd_tui.core import engine_process
 from crdnd_tui.core.text import display
-from crdnd_tui.write import formats, ordering
+from crdnd_tui.write import formats
 from crdnd_tui.write.formats import Format
 from crdnd_tui.write.gathering import CHECKPOINTS, Gathered, gather
 from engine.spec import files
@@ -108,7 +108,7 @@ def _document(of: Gathered, form: Format, wanted: Wanted) -> list[Written]:
         output.show_file(writing.text(document, form))
         return []
     paths = writing.write(document, form.name, _target(of.names, of.folder, form, wanted.out), force=wanted.force)
-    return [Written(path=ordering.relative(path)) for path in paths]
+    return [Written(path=formats.relative(path)) for path in paths]
 
 
 def _target(names: tuple[str, ...], folder: Path, form: Format, out: str, *, many: bool = False) -> Path:
@@ -127,8 +127,8 @@ def _replayed(of: Gathered, form: Format, wanted: Wanted) -> list[Written]:
         folder = Path(place).expanduser()
         for run in of.runs:
             path, is_new = tensorboard.replay(trackers.tracked_run(run), folder, force=wanted.force)
-            written.append(Written(path=ordering.relative(path), run=run.id, is_new=is_new))
-        output.say(f"`tensorboard --logdir {shlex.quote(ordering.relative(folder))}` shows it")
+            written.append(Written(path=formats.relative(path), run=run.id, is_new=is_new))
+        output.say(f"`tensorboard --logdir {shlex.quote(formats.relative(folder))}` shows it")
         return written
     store, experiment = mlflow.store(place), wanted.experiment or mlflow.EXPERIMENT
     for run in of.runs:
@@ -162,8 +162,8 @@ def _student(run: RunDir, form: Format, wanted: Wanted, *, many: bool, folder: P
         raise CrdndError(f"{run.id}: {why}", hint=display(str(said.get("hint", ""))))
     facts = {key: value for key, value in said.items() if key not in ("event", "format")}
     return [
-        Written(path=ordering.relative(target), run=run.id, facts=facts),
-        Written(path=ordering.relative(beside), run=run.id),
+        Written(path=formats.relative(target), run=run.id, facts=facts),
+        Written(path=formats.relative(beside), run=run.id),
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crdnd_tui.cli import output
 from crdnd_tui.core.text import display
-from crdnd_tui.write import formats, ordering
+from crdnd_tui.write import formats
 from crdnd_tui.write.document import Document
 from crdnd_tui.write.formats import Format
 from engine.spec.errors import ConfigError
@@ -33,7 +33,7 @@ def put(document: Document, to: str, out: str, *, names: Sequence[str], force: b
     if out in ("", STDOUT):
         output.show_file(writing.text(document, form))
         return
-    tell(ordering.relative(path) for path in writing.write(document, to, place(names, form, out), force=force))
+    tell(formats.relative(path) for path in writing.write(document, to, place(names, form, out), force=force))
 
 
 def tell(paths: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from crdnd_tui.chart.scatter import Point, scatter
 from crdnd_tui.core import report
 from crdnd_tui.core.text import one_line
 from crdnd_tui.core.text import plain as in_ascii
-from crdnd_tui.write import numbers, plain
+from crdnd_tui.write import numbers, tables
 from crdnd_tui.write.document import Document, Figure
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -68,7 +68,9 @@ def points(figure: Figure, width: int, *, caption: str, ascii_only: bool) -> lis
 
 def behind(document: Document, width: int, *, ascii_only: bool) -> list[Text]:
     """One line for each run, what all runs share, what only some have, and who made this page."""
-    made = [Text(), *plain.runs(document.origins, width, ascii_only=ascii_only), Text()] if document.origins else []
+    made = (
+        [Text(), *tables.run_lines(document.origins, width, ascii_only=ascii_only), Text()] if document.origins else []
+    )
     labels = {origin.run: origin.label for origin in document.origins}
     said = []
     for fact, value, holders in document.facts:

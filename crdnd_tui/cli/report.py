@@ -10,7 +10,7 @@ from crdnd_tui.cli import outlet, output, page_parts
 from crdnd_tui.core import presets
 from crdnd_tui.core.report import wrapped
 from crdnd_tui.study.file import read_study
-from crdnd_tui.write import plain, study_document
+from crdnd_tui.write import study_document, tables
 from crdnd_tui.write.document import Document
 from engine.spec.errors import ConfigError
 
@@ -46,7 +46,7 @@ def _page(document: Document, width: int, *, ascii_only: bool) -> list[Text]:
     """Tables but for the appendix, the trade-off of each as a plot, and where the numbers come from."""
     shown = tuple(table for table in document.tables if not table.appendix)
     bare = replace(document, tables=shown, origins=(), made=0.0, version="")
-    made = plain.document(bare, width, ascii_only=ascii_only)
+    made = tables.document_lines(bare, width, ascii_only=ascii_only)
     if len(shown) < len(document.tables):
         made += [Text(), *wrapped(_LEFT, width, "dim")]
     for figure in document.figures:

@@ -198,7 +198,7 @@ class Document:
         when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self.made)) if self.made > 0 else ""
         return ", ".join(part for part in (f"crdnd {self.version}" if self.version else "", when) if part)
 
-    @property
+    @cached_property
     def hashes(self) -> dict[str, str]:
         """Config hash of each run, whole."""
         return {origin.run: origin.config_hash for origin in self.origins}

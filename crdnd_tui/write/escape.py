@@ -5,11 +5,12 @@ import unicodedata
 from collections.abc import Mapping
 
 from crdnd_tui.core.text import display, plain
-from crdnd_tui.write.wrap import parts
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~&$])")
 _MARKDOWN_LINK = re.compile(r"(?i)(?:(?<=http)|(?<=https)|(?<=ftp)):(?=//)|(?<=www)\.")
 _MARKDOWN_START = re.compile(r"^(?:[#+-]|(\d+)(?=[.)]))")
+_BREAKS = re.compile(r"(?<=[-/_.:,=])(?=\w)|(?<=[a-z])(?=[A-Z])")  # where a long word is best broken
+_LONGEST = 12  # letters of a word that stays whole
 _LATEX_PAIR = re.compile(r"([-',])(?=\1)")
 _FORMULA = "=+-@|%\uff1d\uff0b\uff0d\uff20\u2212\ufe62\ufe63\ufe66\ufe6b"
 _PASSED_OVER = ("Zs", "Zl", "Zp", "Cc", "Cf", "Mn", "Me")  # blanks and what cannot be seen
@@ -78,7 +79,13 @@ def latex(text: str) -> str:
 
 def latex_prose(text: str) -> str:
     """The same where its longest words may be broken at the end of a line."""
-    return " ".join(r"\allowbreak{}".join(map(latex, parts(word))) for word in clean(text).split(" "))
+    return " ".join(r"\allowbreak{}".join(map(latex, _parts(word))) for word in clean(text).split(" "))
+
+
+def _parts(word: str) -> list[str]:
+    if len(word) <= _LONGEST:
+        return [word]
+    return [part[at : at + _LONGEST] for part in _BREAKS.split(word) for at in range(0, len(part), _LONGEST)]
 
 
 def _latex_character(character: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from crdnd_tui.core.text import display
-from crdnd_tui.write import as_csv, as_json, formats, render
+from crdnd_tui.write import data, formats, render
 from crdnd_tui.write.document import Document
 from crdnd_tui.write.formats import Format
 from engine.spec.errors import ConfigError, CrdndError
@@ -64,7 +64,7 @@ def rendered(document: Document, form: Format) -> dict[str, bytes]:
         case "latex":
             return {"": render.latex(document).encode()}
         case "json":
-            return {"": as_json.text(document).encode()}
+            return {"": data.json_text(document).encode()}
         case "html":
             return {"": render.html(document).encode()}
         case "csv":
@@ -84,7 +84,7 @@ def text(document: Document, form: Format) -> str:
         raise ConfigError([f"{form.name} is no text: name a file with -o"])
     pieces = rendered(document, form)
     if form.name == "csv" and len(pieces) > 1:
-        return as_csv.text(document)
+        return data.csv_cells(document)
     if len(pieces) > 1:
         pick = f"`crdnd export` with --figure picks one of {', '.join(pieces)}"
         raise ConfigError([f"-o -: there are {len(pieces)} figures; name a file, or {pick}"])
@@ -131,8 +131,8 @@ def _lies_there(target: Path, content: bytes) -> bool:
 
 def _sheets(document: Document) -> dict[str, bytes]:
     """Each table as it is seen, and the points of all figures."""
-    sheets = {one.key: as_csv.wide(one, document).encode() for one in document.tables}
-    return sheets | ({"curves": as_csv.curves(document).encode()} if document.figures else {})
+    sheets = {one.key: data.csv_table(one, document).encode() for one in document.tables}
+    return sheets | ({"curves": data.csv_figures(document).encode()} if document.figures else {})
 
 
 def _some(pieces: Mapping[str, bytes], what: str, form: Format) -> dict[str, bytes]:

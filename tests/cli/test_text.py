@@ -14,7 +14,7 @@ from crdnd_tui.core import format, report, text
 from crdnd_tui.core.palette import named
 from crdnd_tui.tui.runs import columns, query
 from crdnd_tui.tui.widgets import log_tail, toml_view
-from crdnd_tui.write import escape, wrap
+from crdnd_tui.write import escape
 from engine.spec import toml_text
 from engine.spec.errors import CrdndError
 
@@ -104,7 +104,6 @@ def test_the_first_line_of_a_text_is_its_beginning_and_never_nothing(words: str,
 LONG: dict[str, Callable[[str], object]] = {
     "one_line": lambda words: text.one_line(words, 60),
     "middle": lambda words: columns.middle(words, 60, 20),
-    "wrap": lambda words: wrap.wrap(words, 8),
     "folded": lambda words: log_tail.folded(words, 8),
     "wrapped": lambda words: report.wrapped(words, 20),
     "markdown": escape.markdown_line,
@@ -134,7 +133,7 @@ def test_long_texts_take_no_quadratic_time(name: str) -> None:
 @pytest.mark.parametrize("unit", WIDE)
 def test_no_line_is_wider_than_asked_for_and_nothing_is_lost(unit: str) -> None:
     words = unit * 200
-    for made in (wrap.wrap(words, 10), log_tail.folded(words, 10)):
-        assert all(cell_len(line) <= 10 for line in made)
-        assert "".join(made).replace(" ", "") == words.replace(" ", "")
+    made = log_tail.folded(words, 10)
+    assert all(cell_len(line) <= 10 for line in made)
+    assert "".join(made).replace(" ", "") == words.replace(" ", "")
     assert all(line.cell_len <= 20 for line in report.wrapped(words, 20))

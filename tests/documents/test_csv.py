@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdnd_tui.write import as_csv
+from crdnd_tui.write import data
 from crdnd_tui.write.document import Bar, Cell, Document, Figure, Series
 from crdnd_tui.write.escape import clean, spreadsheet
 from tests.documents.small import DOCUMENT, PIECES, TABLE, nasty, tabled
@@ -44,11 +44,11 @@ def is_formula(field: str) -> bool:
 
 
 def test_the_wide_table_to_the_letter() -> None:
-    assert as_csv.wide(TABLE, DOCUMENT) == GOLDEN
+    assert data.csv_table(TABLE, DOCUMENT) == GOLDEN
 
 
 def test_the_long_table_has_a_line_for_each_cell_with_its_runs() -> None:
-    lines = read(as_csv.text(DOCUMENT))
+    lines = read(data.csv_cells(DOCUMENT))
     assert len(lines) == len(TABLE.rows) * len(TABLE.columns)
     line = lines[4]
     assert (line["table"], line["group"], line["row"], line["column"]) == (
@@ -65,7 +65,7 @@ def test_the_long_table_has_a_line_for_each_cell_with_its_runs() -> None:
 
 def test_pandas_reads_it_in_one_go() -> None:
     pandas = pytest.importorskip("pandas")
-    frame = pandas.read_csv(io.StringIO(as_csv.text(DOCUMENT)))
+    frame = pandas.read_csv(io.StringIO(data.csv_cells(DOCUMENT)))
     assert [str(frame[name].dtype) for name in ("value", "low", "best", "runs")] == [
         "float64",
         "float64",
@@ -77,7 +77,7 @@ def test_pandas_reads_it_in_one_go() -> None:
 
 
 def test_curves_bear_the_run_of_their_label_and_gaps_are_empty() -> None:
-    lines = read(as_csv.curves(DOCUMENT))
+    lines = read(data.csv_figures(DOCUMENT))
     assert [(line["series"], line["x"], line["y"], line["run_ids"]) for line in lines] == [
         ("RSLAD s0", "1.0", "0.5", "r1"), ("RSLAD s0", "2.0", "", "r1")]  # fmt: skip
 
@@ -91,7 +91,7 @@ def test_bars_and_cells_say_what_they_are_and_bear_their_own_runs() -> None:
         Figure(key="band", title="", kind="lines", series=(band,)),
         Figure(key="confusion", title="", kind="matrix", matrix=((7.0,),), labels=("cat",), runs=("r3",)),
     )
-    lines = read(as_csv.curves(replace(DOCUMENT, figures=figures)))
+    lines = read(data.csv_figures(replace(DOCUMENT, figures=figures)))
     assert [(line["series"], line["x"], line["y"], line["low"], line["run_ids"]) for line in lines] == [
         ("PGD-SAT", "RSLAD (2)", "1.5", "1.0", "r2 r1"), ("AutoAttack", "RSLAD (2)", "0.5", "", "r3"),
         ("RSLAD (2)", "1.0", "2.0", "", "r1 r2"), ("cat", "cat", "7.0", "", "r3")]  # fmt: skip
@@ -100,18 +100,18 @@ def test_bars_and_cells_say_what_they_are_and_bear_their_own_runs() -> None:
 
 def test_a_table_whose_rows_have_no_runs_of_their_own_names_all_of_them() -> None:
     table = replace(TABLE, rows=tuple(replace(row, runs=(), group="") for row in TABLE.rows))
-    lines = read(as_csv.wide(table, DOCUMENT))
+    lines = read(data.csv_table(table, DOCUMENT))
     assert {line["run_ids"] for line in lines} == {"r1 r2 r3"} and "group" not in lines[0]
 
 
 def test_a_run_without_a_known_config_keeps_its_place() -> None:
-    assert read(as_csv.text(Document(title="", tables=(TABLE,))))[4]["config_hashes"] == "unknown unknown"
+    assert read(data.csv_cells(Document(title="", tables=(TABLE,))))[4]["config_hashes"] == "unknown unknown"
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
 def test_numbers_stay_numbers_to_the_last_bit(value: float) -> None:
     row = replace(TABLE.rows[0], cells=(Cell(value=value),) * 4)
-    said = read(as_csv.text(replace(DOCUMENT, tables=(replace(TABLE, rows=(row,)),))))[0]["value"]
+    said = read(data.csv_cells(replace(DOCUMENT, tables=(replace(TABLE, rows=(row,)),))))[0]["value"]
     assert said == "" if not math.isfinite(value) else float(said) == value
 
 
@@ -142,7 +142,7 @@ def test_none_of_five_thousand_names_is_a_formula() -> None:
 @given(st.lists(nasty, min_size=1, max_size=4))
 def test_no_words_break_lines_or_make_formulas_in_a_file(said: list[str]) -> None:
     document = tabled(said)
-    for source in (as_csv.text(document), as_csv.wide(document.tables[0], document)):
+    for source in (data.csv_cells(document), data.csv_table(document.tables[0], document)):
         lines = list(csv.reader(io.StringIO(source, newline=""), strict=True))
         assert len(lines) == len(source.splitlines()) and len({len(line) for line in lines}) == 1
         assert not any(is_formula(field) for line in lines for field in line)

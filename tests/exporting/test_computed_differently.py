@@ -9,7 +9,7 @@ from crdnd_tui.compare.comparison import compare
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.core.state import RunState
 from crdnd_tui.tui.widgets import result_plan, result_words
-from crdnd_tui.write import origins, plain, render
+from crdnd_tui.write import origins, render, tables
 from crdnd_tui.write.run_document import run_document
 from engine.spec.rundir import RunDir
 from tests.compare.runs import cell, compared_document, side
@@ -64,7 +64,7 @@ def test_every_file_says_it():
     (results,) = (t for t in document.tables if t.key == "results")
     assert ("", TOLD) in results.notes
     assert TOLD in render.markdown(document)
-    assert TOLD in "\n".join(line.plain for line in plain.document(document, 100))
+    assert TOLD in "\n".join(line.plain for line in tables.document_lines(document, 100))
 
 
 def test_a_study_s_report_says_it_of_each_table(study):

@@ -17,7 +17,7 @@ from crdnd_tui.core.notes import NONE
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.core.scan import Row
 from crdnd_tui.tui.runs import glance
-from crdnd_tui.write import as_csv, as_json, mlflow, numbers, plain, render, tensorboard
+from crdnd_tui.write import data, mlflow, numbers, render, tables, tensorboard
 from crdnd_tui.write.comparison_document import lead
 from crdnd_tui.write.document import Cell, Document
 from crdnd_tui.write.run_document import run_document
@@ -56,11 +56,12 @@ def letters(words: str) -> str:
 
 def written(document: Document) -> dict[str, str]:
     return {
-        "terminal": "\n".join(line.plain for line in plain.document(document, 100)),
-        "ascii": "\n".join(line.plain for line in plain.document(document, 100, ascii_only=True)),
+        "terminal": "\n".join(line.plain for line in tables.document_lines(document, 100)),
+        "ascii": "\n".join(line.plain for line in tables.document_lines(document, 100, ascii_only=True)),
         "markdown": render.markdown(document), "latex": render.latex(document), "html": render.html(document),
-        "json": as_json.text(document), "csv": as_csv.text(document), "curves": as_csv.curves(document),
-        **{f"wide {t.key}": as_csv.wide(t, document) for t in document.tables if t.key in ("results", "differences")},
+        "json": data.json_text(document), "csv": data.csv_cells(document), "curves": data.csv_figures(document),
+        **{f"wide {t.key}": data.csv_table(t, document) for t in document.tables
+           if t.key in ("results", "differences")},
         **{f"figure {f.key}": " ".join([numbers.titled(f), *map(numbers.labelled, f.series), *numbers.below(f)])
            for f in document.figures if f.key in ("tradeoff", "attacks")},
     }  # fmt: skip

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from crdnd_tui.core import complete
-from crdnd_tui.write import formats, ordering, writing
+from crdnd_tui.write import formats, writing
 from crdnd_tui.write.document import Cell, Column, Document, Figure, Origin, Row, Series, Table
 from engine.spec.errors import ConfigError, CrdndError
 
@@ -168,15 +168,15 @@ def test_formats_and_names() -> None:
 
 def test_the_command_that_the_dialog_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    where = ordering.target([RUN], formats.known("html"), tmp_path / "runs")
+    where = formats.default_path([RUN], formats.known("html"), tmp_path / "runs")
     assert where == f"exports/{RUN}.html"
-    order = ordering.Order(runs=(RUN,), to="html", target=where, folder=tmp_path / "runs")
+    order = formats.ExportCommand(runs=(RUN,), to="html", target=where, folder=tmp_path / "runs")
     assert order.line == f"crdnd export {RUN} --to html -o exports/{RUN}.html"
     elsewhere = replace(order, folder=tmp_path / "other runs", target="it's.html", force=True)
     assert elsewhere.line == f"crdnd export {RUN} --to html -o 'it'\"'\"'s.html' --force --runs 'other runs'"
     last = replace(order, checkpoint="last")
     assert last.line.endswith(".html --checkpoint last")
-    assert "--checkpoint" not in replace(last, to="mlflow").words
-    assert ordering.target(["a", "b"], formats.known("onnx"), tmp_path / "runs") == "exports/"
-    assert ordering.target(["a", "b"], formats.known("mlflow"), tmp_path / "runs") == "exports/mlflow"
-    assert ordering.target(["a"], formats.known("html"), Path("/elsewhere/runs")) == "/elsewhere/exports/a.html"
+    assert "--checkpoint" not in replace(last, to="mlflow").arguments
+    assert formats.default_path(["a", "b"], formats.known("onnx"), tmp_path / "runs") == "exports/"
+    assert formats.default_path(["a", "b"], formats.known("mlflow"), tmp_path / "runs") == "exports/mlflow"
+    assert formats.default_path(["a"], formats.known("html"), Path("/elsewhere/runs")) == "/elsewhere/exports/a.html"

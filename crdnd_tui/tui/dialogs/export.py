@@ -26,8 +26,7 @@ from textual.widgets.option_list import Option
 
 from crdnd_tui.core import engine_process
 from crdnd_tui.core.text import display
-from crdnd_tui.write.formats import FORMATS, Format
-from crdnd_tui.write.ordering import Order, target
+from crdnd_tui.write.formats import FORMATS, ExportCommand, Format, default_path
 
 KEYS = "enter export   ctrl+r and replace   tab target   esc back"
 
@@ -51,7 +50,7 @@ class Export(ModalScreen[None]):
         baseline: str = "",
         grouped: bool | None = None,
     ) -> None:
-        """`baseline` and `grouped` are those of a comparison; see Order."""
+        """`baseline` and `grouped` are those of a comparison; see ExportCommand."""
         super().__init__()
         self._runs, self._folder, self._checkpoint = tuple(runs), folder, checkpoint
         self._baseline, self._grouped = baseline, grouped
@@ -83,10 +82,10 @@ class Export(ModalScreen[None]):
     def _form(self) -> Format:
         return FORMATS[self.query_one(OptionList).highlighted or 0]
 
-    def order(self, *, force: bool = False) -> Order:
+    def order(self, *, force: bool = False) -> ExportCommand:
         """As the dialog stands now; `force` replaces what lies there."""
-        where = self.query_one(Input).value.strip() or target(self._runs, self._form, self._folder)
-        return Order(
+        where = self.query_one(Input).value.strip() or default_path(self._runs, self._form, self._folder)
+        return ExportCommand(
             runs=self._runs, to=self._form.name, target=where, folder=self._folder, force=force,
             checkpoint=self._checkpoint, baseline=self._baseline, grouped=self._grouped,
         )  # fmt: skip
@@ -95,7 +94,7 @@ class Export(ModalScreen[None]):
     def _chosen(self) -> None:
         """A target that the user wrote keeps its name; only its suffix follows the format."""
         field, before = self.query_one(Input), self._proposed
-        self._proposed = target(self._runs, self._form, self._folder)
+        self._proposed = default_path(self._runs, self._form, self._folder)
         written = field.value.strip()
         own = written not in ("", before) and not written.endswith("/")
         field.value = str(Path(written).with_suffix(self._form.suffix)) if own else self._proposed
@@ -105,7 +104,7 @@ class Export(ModalScreen[None]):
     def _tell_order(self) -> None:
         self._tell(self.order())
 
-    def _tell(self, order: Order) -> None:
+    def _tell(self, order: ExportCommand) -> None:
         self.query_one("#order", Static).update(display(order.line))
 
     def action_go(self, force: bool) -> None:
@@ -130,11 +129,11 @@ class Export(ModalScreen[None]):
                 os.killpg(self._process.pid, signal.SIGTERM)
 
     @work(group="export")
-    async def _export(self, order: Order) -> None:
+    async def _export(self, order: ExportCommand) -> None:
         path = os.pathsep.join(filter(None, [str(engine_process.ROOT), os.environ.get("PYTHONPATH", "")]))
         try:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "crdnd_tui", *order.words,
+                sys.executable, "-P", "-m", "crdnd_tui", *order.arguments,
                 stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True, env={**os.environ, "PYTHONPATH": path},
             )  # fmt: skip
         except OSError as error:

@@ -10,11 +10,11 @@ from rich.text import Text
 
 from crdnd_tui.core import report
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.write import plain
+from crdnd_tui.write import tables
 from crdnd_tui.write.comparison_tables import compact_differences, differences_table
 from crdnd_tui.write.document import Table
 from crdnd_tui.write.findings import Findings
-from crdnd_tui.write.plain_layout import INDENT
+from crdnd_tui.write.tables import INDENT
 
 _WHOLE = 112  # cells from which all columns of the tests stand beside each other
 _NO_GAP = (
@@ -66,8 +66,8 @@ def _table(found: Findings, table: Table, colours: Mapping[str, str], palette: P
     """Without its title, which stands on the border, and without conditions, which do so, too."""
     comparison = found.comparison
     bare = replace(table, title="", caption=comparison.bare(table.caption))
-    ink = plain.Ink(text=palette.text, strong="bold", muted=palette.muted, mark=palette.warn, bad=palette.bad)
-    made = plain.lines(bare, width, ink=ink)
+    style = tables.TableStyle(text=palette.text, strong="bold", muted=palette.muted, mark=palette.warn, bad=palette.bad)
+    made = tables.table_lines(bare, width, style=style)
     labels = sorted(((row.label, colours.get(row.id, "")) for row in comparison.rows), key=lambda one: -len(one[0]))
     return [_coloured(line, labels, palette) for line in made]
 

@@ -10,10 +10,10 @@ from crdnd_tui.chart.scatter import Point, scatter
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.report import wrapped
 from crdnd_tui.core.text import one_line, pad
-from crdnd_tui.write import plain
+from crdnd_tui.write import tables
 from crdnd_tui.write.document import Cell, Document, Figure, Row, Table
 from crdnd_tui.write.numbers import below, marks
-from crdnd_tui.write.plain import Ink
+from crdnd_tui.write.tables import TableStyle
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SEEDS = re.compile(r" \(\d+\)$")  # the report says how many they are
@@ -21,28 +21,28 @@ _BESIDE = 22  # cells for names beside a plot
 _LEAST = (24, 6)  # cells of a plot that still says something
 
 
-def ink(palette: Palette) -> Ink:
+def table_style(palette: Palette) -> TableStyle:
     """Styles of the palette."""
-    return Ink(
+    return TableStyle(
         text=palette.text, strong=f"bold {palette.text}", muted=palette.muted, mark=palette.warn, bad=palette.bad
     )
 
 
 def lines(document: Document, width: int, palette: Palette, *, ascii_only: bool = False) -> list[Text]:
     """All of it for this width; numbers in print stand below the measured ones."""
-    pen = ink(palette)
+    style = table_style(palette)
     results = [table for table in document.tables if table.key.startswith("results")]
     others = [table for table in document.tables if table not in results and not table.appendix]
     made: list[Text] = []
     for table in results:
         said = told_once(table if len(results) > 1 else replace(table, title=""))
-        made += [*plain.lines(said, width, ascii_only=ascii_only, ink=pen), Text()]
+        made += [*tables.table_lines(said, width, ascii_only=ascii_only, style=style), Text()]
     for sentence in document.lead:
         made += [*wrapped(sentence, width, palette.text, indent="  ", hang="    "), Text()]
     for warning in document.warnings:
         made += [*wrapped(f"! {warning}", width, palette.warn, indent="  ", hang="    "), Text()]
     for table in others:
-        made += [*plain.lines(table, width, ascii_only=ascii_only, ink=pen), Text()]
+        made += [*tables.table_lines(table, width, ascii_only=ascii_only, style=style), Text()]
     return made
 
 
