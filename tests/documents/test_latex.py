@@ -208,6 +208,12 @@ def test_a_long_table_goes_on_in_a_next_float_and_its_notes_stand_below_the_last
     assert [name for name in ("tab:t}", "tab:t-2}", "tab:t-3}") if name in said] == ["tab:t}", "tab:t-2}", "tab:t-3}"]
 
 
+def test_seeds_stand_apart_from_the_deviation() -> None:
+    rows = tuple(Row(label=str(k), cells=(Cell(value=51.2, std=0.3, runs=k),)) for k in (2, 3))
+    said = one(Table(key="t", title="", head="m", columns=(Column(key="c", title="c"),), rows=rows))
+    assert r"51.2 {\scriptsize $\pm$ 0.3 (3)}" in said
+
+
 def test_long_words_are_set_in_lines_that_can_be_broken() -> None:
     rows = (Row(label="teachers.robust.path", cells=(Cell(text="a/" * 60),)),)
     said = one(Table(key="t", title="", head="key", columns=(Column(key="c", title="run", unit="words"),), rows=rows))

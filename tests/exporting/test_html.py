@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -140,6 +141,13 @@ def test_links_lead_to_parts_that_are_there():
 def test_long_tables_stand_after_the_figures():
     page = render.html(document(tables=(table(rows=60),)))
     assert page.index('id="figures"') < page.index('id="table-1"')
+
+
+def test_long_and_wide_tables_scroll_by_themselves_and_stand_closer():
+    wide = table(rows=60)
+    wide = replace(wide, columns=wide.columns[:1] * 9, rows=tuple(replace(r, cells=r.cells[:1] * 9) for r in wide.rows))
+    page = Page(render.html(Document(title="T", tables=(table(), wide))))
+    assert [a["class"] for a in page.of("div") if "scroll" in a["class"]] == ["scroll", "scroll tall dense"]
 
 
 def test_a_document_of_a_title_is_a_page():
