@@ -13,7 +13,7 @@ from typing import Any
 from crdnd_tui.core.format import finite
 from crdnd_tui.write.document import Bar, Cell, Document, Figure, Row, Series, Table
 from crdnd_tui.write.escape import spreadsheet
-from crdnd_tui.write.numbers import BARRED, name, rows
+from crdnd_tui.write.numbers import BARRED, cell_texts, row_label
 
 SCHEMA = 1  # of the JSON; goes up when a key changes its meaning or goes away
 _CELLS = ("table", "group", "row", "column", "title", "unit", "value", "std", "low", "high", "n", "runs", "text",
@@ -43,7 +43,7 @@ def csv_table(table: Table, document: Document) -> str:
     head += ["run_ids", "config_hashes", *(["notes"] if loose else [])]
     lines = []
     for row, group, label in _labelled(table):
-        line: list[_Field] = [*([group] if grouped else []), label if row.quiet else name(row, table)]
+        line: list[_Field] = [*([group] if grouped else []), label if row.quiet else row_label(row, table)]
         for cell, spreads, is_marked in zip(row.cells, parts, marked, strict=True):
             line += [_value_or_words(cell), *(finite(getattr(cell, part)) for part in spreads)]
             line += _marks(cell, table.notes) if is_marked else ()
@@ -67,7 +67,7 @@ def json_value(document: Document) -> dict[str, Any]:
     made: dict[str, Any] = _plain(asdict(document))
     made["pictures"] = [{"caption": one.caption, "height": one.height, "width": one.width} for one in document.pictures]
     for table, plain in zip(document.tables, made["tables"], strict=True):
-        for row, words in zip(plain["rows"], rows(table), strict=True):
+        for row, words in zip(plain["rows"], cell_texts(table), strict=True):
             for cell, said, column in zip(row["cells"], words, table.columns, strict=True):
                 cell |= {"column": column.key, "shown": said.text}
     return {"schema": SCHEMA, **made}

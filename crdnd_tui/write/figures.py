@@ -74,7 +74,7 @@ def render(
         sheet.set_facecolor("none" if bare else "white")
         axes = sheet.add_subplot(facecolor="none")
         if not bare:
-            title = _words(numbers.titled(figure), 100)
+            title = _words(numbers.figure_title(figure), 100)
             sheet.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=10.5, color=palette.text)
         if notes:
             sheet.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=6.5)

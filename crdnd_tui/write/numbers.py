@@ -1,4 +1,4 @@
-"""How a cell of a table is worded: one place for every writer. A value that is not finite is no value."""
+"""The text of cells, their marks and the notes below tables, for every medium. A value that is not finite is none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ PLUS_MINUS = "\u00b1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worded:
+class CellText:
     """A cell in words, apart so that a writer may set the parts apart; empty parts are not shown."""
 
     number: str  # 84.1, +0.7, < 0.001, an en dash, not comparable, or the words that stand here
@@ -33,18 +33,18 @@ class Worded:
         return f"{self.number} {PLUS_MINUS} {self.std}" if self.std else self.number
 
 
-def worded(cell: Cell, unit: Unit, *, counted: bool = False) -> Worded:
+def cell_text(cell: Cell, unit: Unit, *, counted: bool = False) -> CellText:
     """The cell as it is read; `counted` puts the number of seeds into it."""
     if cell.barred:
-        return Worded(number=BARRED)
+        return CellText(number=BARRED)
     value = finite(cell.value)
     if value is None:
-        return Worded(number=cell.text or MISSING)
+        return CellText(number=cell.text or MISSING)
     std, low, high = finite(cell.std), finite(cell.low), finite(cell.high)
     say = _speaker(unit, cell.n)
     said_interval = f"[{say(low)}, {say(high)}]" if low is not None and high is not None else ""
     spread = _speaker("percent" if unit == "points" else unit, cell.n)
-    return Worded(
+    return CellText(
         number=say(value),
         std=spread(std) if std is not None else "",
         count=f"({cell.runs})" if counted and _counts(cell, unit) else "",
@@ -74,7 +74,7 @@ def _counts(cell: Cell, unit: Unit) -> bool:
     return finite(cell.value) is not None and (cell.runs > 1 or unit == "percent")
 
 
-def seeds(table: Table) -> set[int]:
+def seed_counts(table: Table) -> set[int]:
     """The numbers of seeds that the table's measured numbers stand on."""
     return {
         cell.runs
@@ -85,49 +85,49 @@ def seeds(table: Table) -> set[int]:
     }
 
 
-def rows(table: Table) -> list[tuple[Worded, ...]]:
+def cell_texts(table: Table) -> list[tuple[CellText, ...]]:
     """Every row in words; seeds are counted in each cell only where they are not the same all over the table."""
-    counted = len(seeds(table)) > 1
+    counted = len(seed_counts(table)) > 1
     return [
         tuple(
-            worded(cell, row.unit or column.unit, counted=counted and not row.quiet)
+            cell_text(cell, row.unit or column.unit, counted=counted and not row.quiet)
             for cell, column in zip(row.cells, table.columns, strict=True)
         )
         for row in table.rows
     ]
 
 
-def legend(table: Table, *, best: str, dagger: str = DAGGER) -> list[str]:
+def legend(table: Table, *, best: str) -> list[str]:
     """Sentences on how numbers and signs are to be read; `best` is how the writer shows the best."""
-    return [*spread(table), *signs(table, best=best, dagger=dagger)]
+    return [*spread_notes(table), *sign_notes(table, best=best)]
 
 
 def _numbers(table: Table) -> list[Cell]:
     return [cell for row in table.rows for cell in row.cells if finite(cell.value) is not None and not cell.barred]
 
 
-def spread(table: Table) -> list[str]:
+def spread_notes(table: Table) -> list[str]:
     """What stands beside the numbers: the deviation over how many seeds, and intervals."""
     cells, said = _numbers(table), []
     if any(finite(cell.std) is not None for cell in cells):
-        counts = seeds(table) - {1}
-        over = f"over {next(iter(counts))} seeds" if len(counts) == 1 and len(seeds(table)) == 1 else "over seeds"
+        counts = seed_counts(table) - {1}
+        over = f"over {next(iter(counts))} seeds" if len(counts) == 1 and len(seed_counts(table)) == 1 else "over seeds"
         said.append(f"Mean {PLUS_MINUS} sample standard deviation {over}.")
-    if len(seeds(table)) > 1:
+    if len(seed_counts(table)) > 1:
         said.append("In parentheses: the number of seeds.")
     if any(finite(cell.low) is not None and finite(cell.high) is not None for cell in cells):
         said.append("In brackets: 95\u00a0% interval.")
     return said
 
 
-def signs(table: Table, *, best: str, dagger: str = DAGGER) -> list[str]:
+def sign_notes(table: Table, *, best: str) -> list[str]:
     """What the best and the dagger mean, where there are any."""
     cells, said = _numbers(table), []
     if any(cell.best for cell in cells):
         said.append(f"{best}: the best of its column, and what cannot be told from it.")
     if any(cell.significant for cell in cells):
         from_it = f" from {table.baseline}" if table.baseline else " from the baseline"
-        said.append(f"{dagger} differs{from_it}: p below 0.05 after Holm's correction.")
+        said.append(f"{DAGGER} differs{from_it}: p below 0.05 after Holm's correction.")
     if any(cell.struck for row in table.rows for cell in row.cells):
         said.append(DISBELIEVED)
     return said
@@ -138,12 +138,7 @@ def marks(what: Cell | Series | Bar | Figure) -> str:
     return (STRUCK if what.severity == "red" else "") + what.marks
 
 
-def labelled(what: Series | Bar) -> str:
-    """A name in a figure with the marks of its numbers: `RSLAD !!a`."""
-    return f"{what.label} {marks(what)}".rstrip() if marks(what) else what.label
-
-
-def titled(figure: Figure) -> str:
+def figure_title(figure: Figure) -> str:
     """A figure's title with the marks of a whole matrix."""
     return f"{figure.title} {marks(figure)}" if marks(figure) else figure.title
 
@@ -154,7 +149,7 @@ def below(figure: Figure) -> list[str]:
     return [*said, *([DISBELIEVED] if any(one.severity == "red" for one in figure.shown) else [])]
 
 
-def refusals(table: Table) -> list[str]:
+def refusal_notes(table: Table) -> list[str]:
     """Why cells are not comparable, one sentence for each row and reason."""
     said: list[str] = []
     for row in table.rows:
@@ -168,6 +163,6 @@ def refusals(table: Table) -> list[str]:
     return said
 
 
-def name(row: Row, table: Table) -> str:
+def row_label(row: Row, table: Table) -> str:
     """The row's label, and that it is the baseline."""
     return f"{row.label} (baseline)" if table.baseline and row.label == table.baseline and not row.quiet else row.label

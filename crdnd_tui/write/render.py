@@ -22,7 +22,7 @@ from crdnd_tui.core.format import MISSING
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.write import escape, numbers
 from crdnd_tui.write.document import Cell, Document, Figure, Picture, Row, Table
-from crdnd_tui.write.numbers import Worded
+from crdnd_tui.write.numbers import CellText
 
 _LONG = 60  # rows from which a table of a page stands behind the figures
 _FLOAT = 40  # rows of a LaTeX table; the rest follows in the next one
@@ -71,9 +71,10 @@ def _template(name: str, escaped: Callable[[str], str]) -> Template:
         **(latex if name.endswith(".tex.j2") else {}),
     )  # fmt: skip
     made.globals |= {
-        "lines": lines, "signs": signs, "remarks": remarks, "spread": numbers.spread, "titled": numbers.titled,
-        "below": numbers.below, "missing": MISSING, "css": _css, "drawn": _drawn, "png": _png,
-        "columns": _latex_column, "grid": _markdown_grid, "sentences": _sentences, "longest": _FLOAT,
+        "lines": lines, "signs": signs, "remarks": remarks, "spread": numbers.spread_notes,
+        "titled": numbers.figure_title, "below": numbers.below, "missing": MISSING, "css": _css, "drawn": _drawn,
+        "png": _png, "columns": _latex_column, "grid": _markdown_grid, "sentences": _sentences,
+        "longest": _FLOAT,
     }  # fmt: skip
     places = {
         "raw": str, "line": escape.markdown_line, "heading": escape.markdown_heading, "prose": escape.latex_prose,
@@ -83,24 +84,24 @@ def _template(name: str, escaped: Callable[[str], str]) -> Template:
     return made.get_template(name)
 
 
-def lines(table: Table) -> list[tuple[Row, str, list[tuple[Cell, Worded]]]]:
+def lines(table: Table) -> list[tuple[Row, str, list[tuple[Cell, CellText]]]]:
     """Each row with its label and its cells in words."""
     return [
-        (row, numbers.name(row, table), list(zip(row.cells, said, strict=True)))
-        for row, said in zip(table.rows, numbers.rows(table), strict=True)
+        (row, numbers.row_label(row, table), list(zip(row.cells, said, strict=True)))
+        for row, said in zip(table.rows, numbers.cell_texts(table), strict=True)
     ]
 
 
-def signs(cell: Cell, said: Worded) -> str:
+def signs(cell: Cell, said: CellText) -> str:
     """What stands raised behind a number: the dagger, the sign of a struck number, letters of notes."""
     return (numbers.DAGGER if cell.significant and said.is_number else "") + numbers.marks(cell)
 
 
 def remarks(table: Table, best: str, *, spreads: bool = True) -> list[str]:
     """Sentences below a table that bear no letter: on all of it, on cells without a number, on its signs."""
-    meant = [*(numbers.spread(table) if spreads else []), *numbers.signs(table, best=best)]
+    meant = [*(numbers.spread_notes(table) if spreads else []), *numbers.sign_notes(table, best=best)]
     loose = [sentence for letter, sentence in table.notes if not letter]
-    return [*loose, *numbers.refusals(table), *([" ".join(meant)] if meant else [])]
+    return [*loose, *numbers.refusal_notes(table), *([" ".join(meant)] if meant else [])]
 
 
 def _sentences(parts: Sequence[str]) -> str:
@@ -168,7 +169,7 @@ def _markdown_grid(table: Table) -> Markup:
     return Markup("\n".join(f"| {' | '.join(line)} |" for line in filled))
 
 
-def _markdown_cell(cell: Cell, said: Worded) -> str:
+def _markdown_cell(cell: Cell, said: CellText) -> str:
     """`**84.1**<sup>†a</sup> ± 0.2 (3) [83.1, 85.1]`."""
     number = escape.markdown(said.number)
     if said.is_number and (cell.best or cell.struck):

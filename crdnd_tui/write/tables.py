@@ -21,7 +21,7 @@ from crdnd_tui.core.report import wrapped
 from crdnd_tui.write import numbers
 from crdnd_tui.write.document import Cell, Column, Document, Origin, Row, Table
 from crdnd_tui.write.escape import terminal
-from crdnd_tui.write.numbers import DAGGER, PLUS_MINUS, Worded
+from crdnd_tui.write.numbers import DAGGER, PLUS_MINUS, CellText
 
 BEST, UNLIKE = "*", "\u2260"  # signs behind the best, and in place of what cannot be compared
 INDENT = 2
@@ -119,7 +119,7 @@ def _below(table: Table, screen: _Screen, of: str) -> list[Text]:
     """Caption, refusals, notes, and what the signs mean."""
     quiet = screen.style.muted
     made = screen.prose(table.caption, quiet) if table.caption else []
-    for refusal in numbers.refusals(table):
+    for refusal in numbers.refusal_notes(table):
         made += screen.prose(f"{UNLIKE} {refusal}", quiet, sign=len(screen.text(UNLIKE)))
     for letter, sentence in table.notes:
         made += screen.prose(f"{letter} {sentence}".strip(), quiet, sign=len(letter))
@@ -156,7 +156,7 @@ def _transposed(table: Table) -> Table:
     return replace(
         table,
         head="",
-        columns=tuple(Column(key="", title=numbers.name(row, table), unit=unit) for row in table.rows),
+        columns=tuple(Column(key="", title=numbers.row_label(row, table), unit=unit) for row in table.rows),
         rows=tuple(
             Row(label=column.title, cells=tuple(row.cells[place] for row in table.rows))
             for place, column in enumerate(table.columns)
@@ -200,7 +200,7 @@ class _Block:
 
 def _label(row: Row, table: Table) -> str:
     """With what stands in all cells, if that is the same."""
-    said = numbers.name(row, table)
+    said = numbers.row_label(row, table)
     return f"{said}: {row.cells[0].text}" if _says_one_thing(row) else said
 
 
@@ -219,7 +219,7 @@ class _Numbers:
         self._title = screen.text(table.columns[place].title)
         self._words = table.columns[place].unit == "words"
         self._cells = [
-            (row.cells[place], said[place]) for row, said in zip(table.rows, numbers.rows(table), strict=True)
+            (row.cells[place], said[place]) for row, said in zip(table.rows, numbers.cell_texts(table), strict=True)
         ]
         known = [said for _, said in self._cells if said.is_number]
         self._point = max((len(said.number) - said.number.find(".") for said in known if "." in said.number), default=0)
@@ -262,7 +262,7 @@ class _Numbers:
             marks += " " * (self._signs + self._spread + self._interval - len(marks))
         return Text(words, self._screen.style.muted if quiet else style).append(marks, self._screen.style.mark)
 
-    def _number(self, cell: Cell, said: Worded, style: str) -> Text:
+    def _number(self, cell: Cell, said: CellText, style: str) -> Text:
         colours = self._screen.style
         strong = (
             f"not bold strike {colours.muted}" if cell.struck else f"{style} {colours.strong}" if cell.best else style
@@ -277,11 +277,11 @@ class _Numbers:
             made.append(f"\n{part}{' ' * self._signs}" if part else "", colours.muted)
         return made
 
-    def _marks(self, cell: Cell, said: Worded) -> str:
+    def _marks(self, cell: Cell, said: CellText) -> str:
         signs = (BEST if cell.best else "") + (DAGGER if cell.significant else "") if said.is_number else ""
         return self._screen.text(signs + numbers.marks(cell))
 
 
-def _spread(said: Worded) -> str:
+def _spread(said: CellText) -> str:
     """What stands beside a number: its deviation, and the number of seeds."""
     return " ".join(part for part in (f"{PLUS_MINUS} {said.std}" if said.std else "", said.count) if part)

@@ -47,7 +47,7 @@ from tests.documents.small import TABLE
     ],
 )
 def test_a_cell_in_words(cell: Cell, unit: Unit, said: str) -> None:
-    assert numbers.worded(cell, unit).text == said
+    assert numbers.cell_text(cell, unit).text == said
 
 
 @given(st.floats(0, 1))
@@ -70,7 +70,7 @@ def test_points_say_what_they_round_to_and_only_zero_has_no_sign(value: float, n
 
 @given(st.floats(allow_nan=True, allow_infinity=True), st.sampled_from(["percent", "points", "count", "seconds"]))
 def test_any_number_is_worded_in_few_letters(value: float, unit: Unit) -> None:
-    assert 0 < len(numbers.worded(Cell(value=value), unit).text) < 32
+    assert 0 < len(numbers.cell_text(Cell(value=value), unit).text) < 32
 
 
 def table(*runs: int, std: float | None = 0.1) -> Table:
@@ -79,15 +79,15 @@ def table(*runs: int, std: float | None = 0.1) -> Table:
 
 
 def test_seeds_are_counted_once_where_they_are_the_same_and_in_each_cell_where_not() -> None:
-    assert [line[0].text for line in numbers.rows(table(3, 3))] == ["50.0 \u00b1 0.1"] * 2
+    assert [line[0].text for line in numbers.cell_texts(table(3, 3))] == ["50.0 \u00b1 0.1"] * 2
     assert numbers.legend(table(3, 3), best="Bold") == ["Mean \u00b1 sample standard deviation over 3 seeds."]
-    assert [line[0].text for line in numbers.rows(table(3, 2))] == ["50.0 \u00b1 0.1 (3)", "50.0 \u00b1 0.1 (2)"]
+    assert [line[0].text for line in numbers.cell_texts(table(3, 2))] == ["50.0 \u00b1 0.1 (3)", "50.0 \u00b1 0.1 (2)"]
     assert "In parentheses: the number of seeds." in numbers.legend(table(3, 2), best="Bold")
 
 
 def test_a_published_number_is_not_counted_as_one_seed() -> None:
-    assert numbers.seeds(TABLE) == {3}
-    assert "(" not in "".join(said.text for line in numbers.rows(TABLE) for said in line if said.is_number)
+    assert numbers.seed_counts(TABLE) == {3}
+    assert "(" not in "".join(said.text for line in numbers.cell_texts(TABLE) for said in line if said.is_number)
 
 
 def test_the_legend_says_what_each_sign_means_and_no_other() -> None:
@@ -98,14 +98,14 @@ def test_the_legend_says_what_each_sign_means_and_no_other() -> None:
 
 
 def test_a_refusal_names_row_columns_and_reason() -> None:
-    assert numbers.refusals(TABLE) == ["ARD, AutoAttack: not comparable: epsilon 0.031 & 8/255"]
+    assert numbers.refusal_notes(TABLE) == ["ARD, AutoAttack: not comparable: epsilon 0.031 & 8/255"]
 
 
 def test_the_baseline_is_called_so() -> None:
-    assert [numbers.name(row, TABLE) for row in TABLE.rows][:2] == ["RSLAD (baseline)", "CRDND_1"]
+    assert [numbers.row_label(row, TABLE) for row in TABLE.rows][:2] == ["RSLAD (baseline)", "CRDND_1"]
 
 
 def test_a_row_without_a_cell_for_each_column_is_refused() -> None:
     wrong = Table(key="t", title="t", head="h", columns=TABLE.columns, rows=(Row(label="x", cells=(Cell(),)),))
     with pytest.raises(ValueError, match=re.escape("zip()")):
-        numbers.rows(wrong)
+        numbers.cell_texts(wrong)

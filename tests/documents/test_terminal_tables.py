@@ -12,7 +12,7 @@ from rich.text import Text
 from crdnd_tui.core.text import display
 from crdnd_tui.write import tables
 from crdnd_tui.write.document import Cell, Column, Origin, Row, Table
-from crdnd_tui.write.numbers import rows
+from crdnd_tui.write.numbers import cell_texts
 from tests.documents.small import COLUMNS, DOCUMENT, TABLE, nasty, tabled
 
 ROOMY = """\
@@ -62,7 +62,7 @@ def test_no_number_is_lost_and_no_line_too_long_at_any_width(width: int, *, asci
     lines = tables.document_lines(DOCUMENT, width, ascii_only=ascii_only)
     assert max(cell_len(line.plain) for line in lines) <= width
     found = re.sub(r"\s+", "", shown(lines))
-    for line in rows(TABLE):
+    for line in cell_texts(TABLE):
         for words in line:
             for part in (words.number, words.std, words.interval) if words.is_number else ():
                 sought = part.replace("\u2212", "-") if ascii_only else part

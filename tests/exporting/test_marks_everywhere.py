@@ -62,7 +62,7 @@ def written(document: Document) -> dict[str, str]:
         "json": data.json_text(document), "csv": data.csv_cells(document), "curves": data.csv_figures(document),
         **{f"wide {t.key}": data.csv_table(t, document) for t in document.tables
            if t.key in ("results", "differences")},
-        **{f"figure {f.key}": " ".join([numbers.titled(f), *map(numbers.labelled, f.series), *numbers.below(f)])
+        **{f"figure {f.key}": " ".join([numbers.figure_title(f), *numbers.below(f)])
            for f in document.figures if f.key in ("tradeoff", "attacks")},
     }  # fmt: skip
 
