@@ -106,7 +106,7 @@ class StudentProxy(nn.Module):
 
     def _forward_one(self, net: nn.Module, z: Images) -> Logits:
         n, several = len(z), self._ranks.world_size > 1
-        split = split_batches(self.net, 1, (n,), self._ranks) if several else nullcontext()
+        split = split_batches(self.net, 1, n, self._ranks) if several else nullcontext()
         with split, self._precision(z):
             logits: Logits = net(z[self._ranks.rows(n)] if several else z)
         return self._ranks.gather(_at_least_float32(logits), n)
@@ -115,7 +115,7 @@ class StudentProxy(nn.Module):
         """Both views in one batch, batch norm for each half in this order."""
         n, several = len(first), self._ranks.world_size > 1
         rows = self._ranks.rows(n)
-        split = split_batches(self.net, 2, (n, n) if several else None, self._ranks if several else None)
+        split = split_batches(self.net, 2, n if several else None, self._ranks if several else None)
         with split, self._precision(first):
             logits = _at_least_float32(self._outer[0](torch.cat([first[rows], second[rows]])))
         if not several:

@@ -38,7 +38,7 @@ class SplitBatchNorm(nn.BatchNorm2d):
     """As nn.BatchNorm2d, with the same parameters, buffers and keys; `split_batches` sets the parts of a batch."""
 
     parts: int = 1
-    counts: tuple[int, ...] | None = None  # images of each part, over all ranks
+    images: int | None = None  # of each part over all ranks; None: those of this batch
     ranks: Reducer | None = None
 
     def forward(self, input: Tensor) -> Tensor:
@@ -50,11 +50,11 @@ class SplitBatchNorm(nn.BatchNorm2d):
             raise ValueError(f"a batch of {len(input)} images cannot be {self.parts} parts of equal size")
         assert self.num_batches_tracked is not None and self.momentum is not None
         pixels = input.shape[2] * input.shape[3]
-        counts = self.counts or (len(input) // self.parts,) * self.parts
-        if min(counts) * pixels < 2:
+        values = (self.images or len(input) // self.parts) * pixels
+        if values < 2:
             raise ValueError("batch statistics need more than one value per channel in each part")
         self.num_batches_tracked.add_(self.parts)
-        how = _Args(tuple(count * pixels for count in counts), self.momentum, self.eps, self.ranks)
+        how = _Args((values,) * self.parts, self.momentum, self.eps, self.ranks)
         function = _SplitNorm if self.ranks is None else _SyncedSplitNorm
         out: Tensor = function.apply(input, self.weight, self.bias, self.running_mean, self.running_var, how)
         return out
@@ -79,24 +79,24 @@ def use_split_batchnorm(net: nn.Module) -> None:
 
 @contextmanager
 def split_batches(
-    net: nn.Module, parts: int, counts: tuple[int, ...] | None = None, ranks: Reducer | None = None
+    net: nn.Module, parts: int, images: int | None = None, ranks: Reducer | None = None
 ) -> Iterator[None]:
     """Within, every batch norm in train mode takes a batch of parts * B images as `parts` batches, in order.
 
-    With ranks, `counts` are the images of each part over all ranks, and the batch holds this rank's rows of each
-    part: as many of one as of the other, or none. Every rank must then make the same passes in the same order.
+    With ranks, `images` is the size of each part over all ranks, and the batch holds this rank's rows of each part, or
+    none. Every rank must then make the same passes in the same order.
     """
-    if (ranks is None) != (counts is None) or len(counts or range(parts)) != parts:
-        raise ValueError(f"the images of each of {parts} parts are needed with ranks, and only then: {counts}")
+    if (ranks is None) != (images is None):
+        raise ValueError(f"the size of a part is needed with ranks, and only then: {images}")
     norms = [module for module in net.modules() if isinstance(module, SplitBatchNorm)]
-    found = [(norm.parts, norm.counts, norm.ranks) for norm in norms]
+    found = [(norm.parts, norm.images, norm.ranks) for norm in norms]
     for norm in norms:
-        norm.parts, norm.counts, norm.ranks = parts, counts, ranks
+        norm.parts, norm.images, norm.ranks = parts, images, ranks
     try:
         yield
     finally:
         for norm, before in zip(norms, found, strict=True):
-            norm.parts, norm.counts, norm.ranks = before
+            norm.parts, norm.images, norm.ranks = before
 
 
 class _Args(NamedTuple):

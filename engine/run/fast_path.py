@@ -131,7 +131,8 @@ class TeacherLogitsOpener:
         with table:
             missing = table.absent(chunks)
             present = np.setdiff1d(chunks, missing)
-            mismatch = self._mismatch(table, int(present[self._draw % len(present)])) if len(present) else ""
+            chosen = seed_for(self.config.seed, "table")
+            mismatch = self._mismatch(table, int(present[chosen % len(present)])) if len(present) else ""
             try:
                 if mismatch:
                     table.set_aside()
@@ -181,10 +182,6 @@ class TeacherLogitsOpener:
 
     def _warn(self, code: str, message: str) -> None:
         self.context.reporter.say(Warned(code=code, message=message))
-
-    @property
-    def _draw(self) -> int:
-        return seed_for(self.config.seed, "table")
 
     @property
     def _folder(self) -> Path:

@@ -141,7 +141,7 @@ def test_the_context_gives_back_what_it_found():
             assert ours[0].parts == 3
         assert ours[0].parts == 2
         raise KeyError
-    assert (ours[0].parts, ours[0].counts, ours[0].ranks) == (1, None, None)
+    assert (ours[0].parts, ours[0].images, ours[0].ranks) == (1, None, None)
     assert isinstance(pickle.loads(pickle.dumps(ours))[0], SplitBatchNorm)
 
 
@@ -153,7 +153,7 @@ def test_what_would_be_wrong_is_refused():
     with split_batches(ours, 2), pytest.raises(ValueError, match="more than one value"):
         ours(torch.rand(2, 3, 1, 1))
     assert ours.num_batches_tracked.item() == 0
-    with pytest.raises(ValueError, match="needed with ranks, and only then"), split_batches(ours, 2, (4, 4)):
+    with pytest.raises(ValueError, match="needed with ranks, and only then"), split_batches(ours, 2, 4):
         pass
     for other in (nn.BatchNorm1d(3), nn.BatchNorm2d(3, affine=False), nn.BatchNorm2d(3, momentum=None)):
         net = nn.Sequential(nn.BatchNorm2d(3), other)
@@ -209,7 +209,7 @@ def test_ranks_together_are_one_process(rows, parts, memory_format):
         assert isinstance(ranks, Reducer)
         mine = slice(starts[rank], starts[rank] + rows[rank])
         x = torch.cat([part_[mine].detach() for part_ in whole]).requires_grad_()
-        with split_batches(twins[rank], parts, (sum(rows),) * parts, ranks):
+        with split_batches(twins[rank], parts, sum(rows), ranks):
             out = twins[rank](x)
         found = gradients(out, x, twins[rank], torch.cat([part_[mine] for part_ in upstream]))
         return out.detach(), found, ranks.asked
@@ -252,7 +252,7 @@ def test_the_backward_of_each_part_is_given_its_mean_and_inverse_deviation(toget
     torch.manual_seed(0)
     _plain, ours = norms(torch.float64)
     x = batch(6, torch.float64, memory_format)
-    with Asked() as asked, split_batches(ours, 2, (3, 3) if together else None, One() if together else None):
+    with Asked() as asked, split_batches(ours, 2, 3 if together else None, One() if together else None):
         ours(x).square().sum().backward()
     assert [trains for _m, _i, trains in asked.given] == [not together] * 2
     for (mean, inverse, _), half in zip(asked.given, x.detach().split(3), strict=True):
@@ -271,7 +271,7 @@ def test_far_from_zero_float32_keeps_its_digits():
 
     def work(rank: int, ranks: Thread) -> Tensor:
         norm = deepcopy(ours)
-        with split_batches(norm, 1, (8,), ranks):
+        with split_batches(norm, 1, 8, ranks):
             return norm(exact.float()[4 * rank : 4 * rank + 4])
 
     out = torch.cat(on_ranks(2, work))
@@ -291,7 +291,7 @@ def test_ranks_under_autocast_reduces_float32():
             seen.append(tensor.dtype)
             return tensor
 
-    with torch.autocast("cpu", torch.bfloat16), split_batches(ours, 2, (3, 3), Alone()):
+    with torch.autocast("cpu", torch.bfloat16), split_batches(ours, 2, 3, Alone()):
         out = ours(x)
     wanted = torch.cat([plain(half) for half in x.split(3)])
     assert out.dtype == torch.bfloat16
