@@ -32,10 +32,10 @@ def write(
     teacher, teacher_adv = (_probabilities(subject.teacher, images) for images in (x, x_adv))
     examples = []
     for i, place in enumerate(context.gallery.tolist()):
-        before = _most_probable(student[i])
+        before = most_probable(student[i])
         fooled = before == int(y[i]) and not bool(result.robust[place])
         # the record of an attack that failed holds the clean class, whatever the net makes of the image tried last
-        after = int(result.predicted[place]) if fooled else _most_probable(student_adv[i])
+        after = int(result.predicted[place]) if fooled else most_probable(student_adv[i])
         examples.append(
             Example(
                 index=int(subject.indices[place]),
@@ -89,7 +89,7 @@ def _probabilities(net: nn.Module | None, x: Images) -> list[Probabilities]:
     return [[value if math.isfinite(value) else None for value in row] for row in net(x).softmax(dim=1).tolist()]
 
 
-def _most_probable(probabilities: Probabilities) -> int:
-    """A class; -1 when a probability is not finite."""
+def most_probable(probabilities: Probabilities) -> int:
+    """A class; -1 when a probability is not finite, or there are none."""
     finite = [value for value in probabilities if value is not None]
-    return finite.index(max(finite)) if len(finite) == len(probabilities) else -1
+    return finite.index(max(finite)) if finite and len(finite) == len(probabilities) else -1

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.evaluate.context import EvaluationSubject
+from engine.evaluate.gallery import most_probable
 from engine.evaluate.outcomes import FAILS, UNKNOWN, CheckResult
 from engine.spec import files, gallery
 from engine.spec.errors import brief
@@ -146,10 +147,6 @@ def _recorded(
     if clean is None:
         return ""
     fooled = unpack(clean.robust, clean.n)[place] and not unpack(record.robust, record.n)[place]
-    answers, after = example.student_adversarial, -1
-    if fooled:
-        after = record.predicted[place]
-    elif answers and None not in answers:
-        after = answers.index(max(value for value in answers if value is not None))
+    after = record.predicted[place] if fooled else most_probable(example.student_adversarial)
     said = (example.fooled, example.predicted_clean, example.predicted_adversarial)
     return "" if said == (fooled, clean.predicted[place], after) else f"image {example.index} is not as its record says"
