@@ -12,7 +12,7 @@ _SLACK = 1e-9  # of a step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class View:
+class PlotView:
     """What lies between the axes, in the numbers of the data."""
 
     x0: float

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from crdnd_tui.chart import axes
-from crdnd_tui.chart.axes import View
+from crdnd_tui.chart.axes import PlotView
 from crdnd_tui.chart.series import Series, Span
 from crdnd_tui.core.format import compact, position
 
@@ -115,7 +115,7 @@ def _shares(values: "ndarray[Any, Any]", low: float, high: float, *, log: bool) 
     return (values - low) / (high - low) if high > low else values * 0 + 0.5
 
 
-def stretches(curve: Curve, view: View, columns: int, rows: int) -> Iterator[Stretch]:
+def stretches(curve: Curve, view: PlotView, columns: int, rows: int) -> Iterator[Stretch]:
     """The dots of a curve: the range of its values in each column, straight lines where a column has none.
 
     Neighbouring columns are joined, but not over a gap: a value that is not finite, or not positive on a log axis.
@@ -153,7 +153,7 @@ def stretches(curve: Curve, view: View, columns: int, rows: int) -> Iterator[Str
         before = here
 
 
-def trace(raster: Raster, curve: Curve, view: View) -> None:
+def trace(raster: Raster, curve: Curve, view: PlotView) -> None:
     """Draw one curve over what is there."""
     pen = raster.pen(curve.key, curve.letter, line=curve.kind != "band")
     on = max(1, 8 // curve.dash) if curve.dash else 0
@@ -162,7 +162,7 @@ def trace(raster: Raster, curve: Curve, view: View) -> None:
             raster.column(x, top, bottom, pen)
 
 
-class Picture(NamedTuple):
+class DrawnChart(NamedTuple):
     """Rows, and between which cells the curves lie."""
 
     rows: list[Row]
@@ -181,8 +181,8 @@ class Frame:
 
 
 def draw(
-    curves: Sequence[Curve], view: View, size: tuple[int, int], frame: Frame, markers: Markers = "braille"
-) -> Picture:
+    curves: Sequence[Curve], view: PlotView, size: tuple[int, int], frame: Frame, markers: Markers = "braille"
+) -> DrawnChart:
     """`size` is width and height with the axes. Bands lie behind all, later lines above earlier ones."""
     width, height = size
     numbers, names = _y_ticks(view, height - 1, frame.percent)
@@ -204,10 +204,10 @@ def draw(
           for y, name in zip(numbers, names, strict=True)}  # fmt: skip
     rows = [_y_axis(at.get(row), gutter) + raster.runs(row) for row in range(raster.height)]
     rows.append(_x_axis(view, gutter, raster.width, frame.x_label))
-    return Picture(rows, gutter + 1, raster.width)
+    return DrawnChart(rows, gutter + 1, raster.width)
 
 
-def settled(view: View, height: int, *, percent: bool) -> View:
+def settled(view: PlotView, height: int, *, percent: bool) -> PlotView:
     """A little more of a linear y axis, where that puts whole rows between its ticks; `height` is with the axis."""
     rows = height - 1 - 1 / 4  # between the first and the last dot, in Braille
     numbers, _ = _y_ticks(view, height - 1, percent)
@@ -255,17 +255,17 @@ def y_range(curves: Sequence[Curve], x0: float, x1: float, *, log: bool) -> Span
     return (min(low for low, _ in found), max(high for _, high in found)) if found else None
 
 
-def row_of(view: View, y: float, height: int) -> int:
+def row_of(view: PlotView, y: float, height: int) -> int:
     """The row of cells of a y, counted from the top."""
     return min(height - 1, max(0, int((1 - view.up(y)) * height)))
 
 
-def column_of(view: View, x: float, width: int) -> int:
+def column_of(view: PlotView, x: float, width: int) -> int:
     """The column of cells of an x, counted from the left."""
     return min(width - 1, max(0, int(view.across(x) * width)))
 
 
-def _write_gap(raster: Raster, view: View, gap: tuple[float, str]) -> None:
+def _write_gap(raster: Raster, view: PlotView, gap: tuple[float, str]) -> None:
     """What is missing, on the side where there is room."""
     words, column = gap[1], column_of(view, gap[0], raster.width)
     room = max(column, raster.width - column - 1)
@@ -274,7 +274,7 @@ def _write_gap(raster: Raster, view: View, gap: tuple[float, str]) -> None:
     raster.write(0, column + 1 if right else column - len(shown), shown, BAD)
 
 
-def _y_ticks(view: View, height: int, percent: bool) -> tuple[list[float], list[str]]:
+def _y_ticks(view: PlotView, height: int, percent: bool) -> tuple[list[float], list[str]]:
     """At most one in two rows, a little closer in the smallest charts; about eight in a large one."""
     most = min(8, max(2, height // 2 if height >= 8 else int(height / 1.75)))
     if view.log_y:
@@ -291,7 +291,7 @@ def _y_axis(name: str | None, gutter: int) -> Row:
     return [(name[:gutter].rjust(gutter), LABEL), ("\u2524", AXIS)]
 
 
-def _x_axis(view: View, gutter: int, width: int, label: str) -> Row:
+def _x_axis(view: PlotView, gutter: int, width: int, label: str) -> Row:
     """One row: the line, with the first, a round middle and the last x written into it."""
     span = view.x1 - view.x0
     left, right = (  # without digits that no one can see

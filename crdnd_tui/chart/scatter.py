@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crdnd_tui.chart import axes
-from crdnd_tui.chart.axes import View
+from crdnd_tui.chart.axes import PlotView
 from crdnd_tui.chart.plot import AXIS, DOT, LABEL, Markers, Raster, Row, column_of, row_of
 
 _TALL, _WIDE = 4, 14  # cells from one number of an axis to the next, at least
@@ -26,7 +26,7 @@ def scatter(points: Sequence[Point], size: tuple[int, int], markers: Markers = "
     """Draw at least one point; `size` is width and height with the axes, from 16 x 5 on."""
     width, height = size
     (x0, x1), (y0, y1) = _span([p.x for p in points]), _span([y for p in points for y in (p.y, *p.ends)])
-    view = View(x0=x0, x1=x1, y0=y0, y1=y1)
+    view = PlotView(x0=x0, x1=x1, y0=y0, y1=y1)
     numbers = _numbers(y0, y1, max(2, (height - 2) // _TALL))
     gutter = max(len(name) for _, name in numbers)
     raster = Raster(max(1, width - gutter - 1), max(1, height - 2), markers)

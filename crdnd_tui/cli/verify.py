@@ -12,7 +12,7 @@ from rich.text import Text
 from crdnd_tui.cli import output
 from crdnd_tui.core import verifying
 from crdnd_tui.core.format import count
-from crdnd_tui.core.verifying import MAX_LINE, PATIENCE, SIGNS, WORDS, Check, Course, Progress, Verdict, Word
+from crdnd_tui.core.verifying import MAX_LINE, PATIENCE, SIGNS, WORDS, Course, Progress, Verdict, VerifyCheck, Word
 from engine.spec import rundir
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
@@ -54,7 +54,7 @@ def verify(name: str, runs: Path, flags: Sequence[str], *, as_json: bool) -> int
     return HELD if code == HELD else FAILED
 
 
-def page(run: RunDir, checks: Sequence[Check], verdict: Verdict) -> list[Text]:
+def page(run: RunDir, checks: Sequence[VerifyCheck], verdict: Verdict) -> list[Text]:
     """One row for each check, and the verdict below."""
     width = max((len(check.what) for check in checks), default=0)
     rows = [Text.assemble("  ", _sign(check.verdict), f" {check.what:<{width}}  ", check.words) for check in checks]
@@ -70,7 +70,7 @@ def _sign(verdict: str) -> tuple[str, str]:
 def _narrate(word: Word) -> None:
     """Each check, and the beginning and the end of each judgement."""
     match word:
-        case Check():
+        case VerifyCheck():
             output.say(f"{word.what}: {WORDS.get(word.verdict, '?')}, {word.words}")
         case Progress(done=done, total=total) if done in (0, total):
             what = " ".join(filter(None, (word.checkpoint, word.attack, word.part)))

@@ -21,7 +21,7 @@ _MOST = 100  # records of one checkpoint that are read
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class CheckpointRecords:
     """The records of one checkpoint by attack, and what is wrong with those that could not be read."""
 
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matrix:
+class ConfusionMatrix:
     """Counts, or differences of counts, by true class (rows) and predicted class (columns)."""
 
     mode: Mode
@@ -51,13 +51,13 @@ class Matrix:
         return self.rows[true][predicted] / self.counts[true] if self.counts[true] else 0.0
 
 
-def load(folder: Path) -> Judged:
+def load(folder: Path) -> CheckpointRecords:
     """All records in `evaluation/<checkpoint>`; an absent folder, or a link, holds none."""
     try:
         there = files.is_folder(folder) and files.is_folder(folder.parent)
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".json") if there else []
     except OSError:
-        return Judged()
+        return CheckpointRecords()
     found: dict[str, Outcome] = {}
     troubles: dict[str, str] = {}
     for path in [path for path in paths if path.stem not in _NO_OUTCOMES][:_MOST]:
@@ -70,10 +70,10 @@ def load(folder: Path) -> Judged:
             found[name] = files.parsed(content, outcomes.decode)
         except files.MalformedError as error:
             troubles[name] = f"{one_line(path.name, 60)} is damaged: {one_line(str(error), 120)}"
-    return Judged(outcomes=found, troubles=troubles)
+    return CheckpointRecords(outcomes=found, troubles=troubles)
 
 
-def matrix(judged: Judged, attack: str, mode: Mode) -> Matrix | str:
+def matrix(judged: CheckpointRecords, attack: str, mode: Mode) -> ConfusionMatrix | str:
     """One of the three matrices of an attack, or the reason why there is none."""
     needed = {"clean": ["clean"], "adversarial": [attack], "difference": ["clean", attack]}[mode]
     for name in needed:
@@ -82,7 +82,7 @@ def matrix(judged: Judged, attack: str, mode: Mode) -> Matrix | str:
     chosen = [judged.outcomes[name] for name in needed]
     last = chosen[-1]
     if mode != "difference":
-        return Matrix(mode=mode, rows=last.confusion, counts=last.counts)
+        return ConfusionMatrix(mode=mode, rows=last.confusion, counts=last.counts)
     clean = chosen[0]
     if clean.indices_sha256 != last.indices_sha256 or clean.counts != last.counts:
         return "clean and adversarial were judged on different images: they have no difference"
@@ -90,10 +90,10 @@ def matrix(judged: Judged, attack: str, mode: Mode) -> Matrix | str:
         [b - a for a, b in zip(before, after, strict=True)]
         for before, after in zip(clean.confusion, last.confusion, strict=True)
     ]
-    return Matrix(mode=mode, rows=rows, counts=last.counts)
+    return ConfusionMatrix(mode=mode, rows=rows, counts=last.counts)
 
 
-def coarse(matrix: Matrix, group: int) -> list[list[int]]:
+def coarse(matrix: ConfusionMatrix, group: int) -> list[list[int]]:
     """Sums over squares of `group` x `group` neighbouring classes, the last ones smaller."""
     starts = range(0, matrix.classes, group)
     return [
@@ -102,7 +102,7 @@ def coarse(matrix: Matrix, group: int) -> list[list[int]]:
     ]  # fmt: skip
 
 
-def worst(matrix: Matrix, true: int, most: int = 5) -> list[tuple[int, int]]:
+def worst(matrix: ConfusionMatrix, true: int, most: int = 5) -> list[tuple[int, int]]:
     """(predicted class, count) of the mistakes made of a class, the most frequent first."""
     row = matrix.rows[true]
     order = sorted((k for k in range(matrix.classes) if k != true and row[k]), key=lambda k: (-abs(row[k]), k))
@@ -119,7 +119,7 @@ class Bounds:
     bounded: bool = True
 
 
-def bounds(judged: Judged, attack: str, epsilon: str = "") -> Bounds:
+def bounds(judged: CheckpointRecords, attack: str, epsilon: str = "") -> Bounds:
     """From the attack's own record, or from the run's epsilon as long as there is none."""
     record = judged.outcomes.get(attack)
     settings: Mapping[str, Any] = record.spec if record else {}

@@ -23,7 +23,7 @@ _NO_TAG = re.compile(r"[\s,#\"()]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notes:
+class RunNotes:
     """Safe to show."""
 
     tags: tuple[str, ...] = ()
@@ -31,23 +31,23 @@ class Notes:
     pinned: bool = False
 
 
-NONE = Notes()
+NONE = RunNotes()
 
 
-def read(folder: Path) -> Notes:
+def read(folder: Path) -> RunNotes:
     """Of a run folder; NONE when there are none that can be read."""
     table = files.decoded(folder / NAME, files.toml_table, CAP)
     if table is None:
         return NONE
     tags, note = table.get("tags"), table.get("note")
-    return Notes(
+    return RunNotes(
         tags=clean_tags(word for word in tags if isinstance(word, str)) if isinstance(tags, list) else (),
         note=display(note, MAX_NOTE) if isinstance(note, str) else "",
         pinned=table.get("pinned") is True,
     )
 
 
-def write(folder: Path, notes: Notes) -> None:
+def write(folder: Path, notes: RunNotes) -> None:
     """Replace the notes of a run; empty ones are taken away. OSError when the folder cannot be written."""
     path = folder / NAME
     if notes == NONE:

@@ -170,7 +170,7 @@ def history(state: RunState, images: Images) -> History | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matrix:
+class AcmMatrix:
     """M at the last epoch that told it."""
 
     images: Images
@@ -179,13 +179,13 @@ class Matrix:
     rows: tuple[tuple[float, ...], ...]
 
 
-def matrix(state: RunState, images: Images) -> Matrix | None:
+def matrix(state: RunState, images: Images) -> AcmMatrix | None:
     """M1 on clean images, M2 on adversarial ones; None for methods that have none."""
     field = "acm_clean" if images == "clean" else "acm_robust"
     for epoch in reversed(state.epochs[-50:]):
         rows = getattr(epoch, field)
         if rows:
-            return Matrix(
+            return AcmMatrix(
                 images=images,
                 epoch=epoch.epoch,
                 names=names(state, len(rows)),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from crdnd_tui.core import library, notes, result_files
 from crdnd_tui.core.library import State, Summary
-from crdnd_tui.core.notes import Notes
+from crdnd_tui.core.notes import RunNotes
 from engine.spec.rundir import RunDir
 
 FIRST = 200  # rows that are shown before the rest is read
@@ -23,11 +23,11 @@ _Stamp = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ListedRun:
     """A run and what a person said of it."""
 
     summary: Summary
-    notes: Notes
+    notes: RunNotes
 
     @property
     def id(self) -> str:
@@ -39,7 +39,7 @@ class Row:
 class Scan:
     """What a look at the folder found, newest first; `problem` when it could not be listed."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ListedRun, ...]
     problem: str = ""
     whole: bool = True  # all runs, not just the first
 
@@ -49,7 +49,7 @@ class Scanner:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._seen: dict[str, tuple[_Stamp, Row]] = {}
+        self._seen: dict[str, tuple[_Stamp, ListedRun]] = {}
         self._digests: dict[str, tuple[_Stamp, str]] = {}
         self._looking = threading.RLock()
         self._last: tuple[float, Scan] | None = None  # by the monotonic clock
@@ -79,7 +79,7 @@ class Scanner:
             self._seen.clear()
             yield Scan((), error.strerror or "it cannot be read")
             return
-        rows: list[Row] = []
+        rows: list[ListedRun] = []
         before, self._seen = self._seen, {}
         for name in names:
             row = self._row(name, now, before.get(name))
@@ -90,9 +90,9 @@ class Scanner:
         found = sorted(rows, key=lambda row: library.by_age(row.summary), reverse=True)
         yield Scan(tuple(self._twinned(found)))
 
-    def _twinned(self, rows: list[Row]) -> list[Row]:
+    def _twinned(self, rows: list[ListedRun]) -> list[ListedRun]:
         """With each run of a group that is one network with an earlier one named so: looked at where results agree."""
-        alike: dict[tuple[str, str], list[Row]] = {}
+        alike: dict[tuple[str, str], list[ListedRun]] = {}
         for row in rows:
             status = row.summary.status
             if status is not None and status.group_hash and status.results:
@@ -108,7 +108,7 @@ class Scanner:
             replace(row, summary=replace(row.summary, twin=twins[row.id])) if row.id in twins else row for row in rows
         ]
 
-    def _weights(self, row: Row) -> str:
+    def _weights(self, row: ListedRun) -> str:
         """Hash of the weights that were judged; read once for each state of the run's folder."""
         stamp = self._stamp(row.id)
         if row.id not in self._digests or self._digests[row.id][0] != stamp:
@@ -117,7 +117,7 @@ class Scanner:
             self._digests[row.id] = stamp, record.weights_sha256 if isinstance(record, result_files.ListRecord) else ""
         return self._digests[row.id][1]
 
-    def _row(self, name: str, now: float, known: tuple[_Stamp, Row] | None) -> Row | None:
+    def _row(self, name: str, now: float, known: tuple[_Stamp, ListedRun] | None) -> ListedRun | None:
         stamp = self._stamp(name)
         if known is not None and stamp == known[0] and stamp and known[1].summary.state in _ENDED:
             row = known[1]
@@ -129,11 +129,11 @@ class Scanner:
         if summary is None:
             return None
         said = known[1].notes if known is not None and stamp == known[0] else self._notes(path)
-        row = Row(library.held(summary), said)
+        row = ListedRun(library.held(summary), said)
         self._seen[name] = (stamp, row)
         return row
 
-    def _notes(self, path: Path) -> Notes:
+    def _notes(self, path: Path) -> RunNotes:
         return notes.read(path) if os.path.lexists(f"{path}/{notes.NAME}") else notes.NONE
 
     def _stamp(self, name: str) -> _Stamp:

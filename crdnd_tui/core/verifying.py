@@ -3,14 +3,12 @@
 Nothing is written into the run: the engine judges in a temporary folder of its own.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crdnd_tui.core import provenance_lines
-from crdnd_tui.core.engine_process import ROOT
+from crdnd_tui.core import engine_process, provenance_lines
 from crdnd_tui.core.text import one_line
 from engine.spec import files
 from engine.spec.rundir import RunDir
@@ -22,7 +20,7 @@ MAX_LINE = 1 << 16  # characters of a line of the engine
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class VerifyCheck:
     """One thing that holds, fails, or of which nothing can be said (`verdict`: holds, fails, unknown)."""
 
     what: str
@@ -56,14 +54,14 @@ class Refusal:
     message: str
 
 
-Word = Check | Progress | Verdict | Refusal
+Word = VerifyCheck | Progress | Verdict | Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
     """All that an engine has said so far."""
 
-    checks: tuple[Check, ...] = ()
+    checks: tuple[VerifyCheck, ...] = ()
     progress: Progress | None = None  # None between two judgements
     verdict: Verdict | None = None
     refusal: str = ""
@@ -71,7 +69,7 @@ class Course:
     def after(self, word: Word) -> "Course":
         """With one word more."""
         match word:
-            case Check():
+            case VerifyCheck():
                 return replace(self, checks=(*self.checks, word), progress=None)
             case Progress():
                 return replace(self, progress=word)
@@ -106,7 +104,7 @@ def heard(raw: bytes) -> Word | None:
     done, total = line.get("done"), line.get("total")
     match line.get("event"):
         case "checked":
-            return Check(what=text.get("what", ""), verdict=text.get("verdict", ""), words=text.get("words", ""))
+            return VerifyCheck(what=text.get("what", ""), verdict=text.get("verdict", ""), words=text.get("words", ""))
         case "progress" if isinstance(done, int) and isinstance(total, int):
             checkpoint, attack, part = (text.get(key, "") for key in ("checkpoint", "attack", "part"))
             return Progress(checkpoint=checkpoint, attack=attack, part=part, done=done, total=total)
@@ -124,9 +122,7 @@ def verify_command(run: RunDir, flags: Sequence[str]) -> list[str]:
 
 def environment() -> dict[str, str]:
     """Of that engine: it finds our package, and threads that wait leave the cores to others."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    wait = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
-    return {**os.environ, "PYTHONPATH": path, "OMP_WAIT_POLICY": wait}
+    return {"OMP_WAIT_POLICY": "PASSIVE", **engine_process.environment()}
 
 
 def flags(run: RunDir, data: Path, *, quick: bool) -> list[str]:

@@ -13,7 +13,7 @@ from crdnd_tui.compare.runs import ComparedRun, read_runs, word
 from crdnd_tui.core import gallery, judged, per_class, report
 from crdnd_tui.core.format import count, percent
 from crdnd_tui.core.gallery import GalleryError
-from crdnd_tui.core.judged import Bounds, Judged
+from crdnd_tui.core.judged import Bounds, CheckpointRecords
 from crdnd_tui.core.library import LIVING
 from crdnd_tui.core.marks import Marked
 from crdnd_tui.core.state import RunState
@@ -115,7 +115,7 @@ def _accuracies(state: RunState, chosen: str, signs: Mapping[str, str]) -> str:
     return f"The student ({chosen}) is right on {', and on '.join(parts)}.{beware}"
 
 
-def _warnings(run: ComparedRun, chosen: str, records: Judged, trouble: str) -> list[str]:
+def _warnings(run: ComparedRun, chosen: str, records: CheckpointRecords, trouble: str) -> list[str]:
     """How the run is, unless it is done; what was never judged; lines and files that were passed over."""
     said, table = [], run.state.table
     if run.status in LIVING:
@@ -206,7 +206,7 @@ def _settings(cell: Evaluated) -> str:
     return one_line(", ".join(said), 160)
 
 
-def _classes_table(state: RunState, chosen: str, records: Judged) -> Table | None:
+def _classes_table(state: RunState, chosen: str, records: CheckpointRecords) -> Table | None:
     """Classes as rows, attacks as columns; None without accuracies per class."""
     row = {attack: cell for attack, cell in state.table.get(chosen, {}).items() if cell.per_class}
     attacks, notes = [attack for attack in state.attacks if attack in row], report.Notes(state)
@@ -241,7 +241,7 @@ def _share(values: Sequence[float], k: int, found: Marked) -> Cell:
     return Cell(value=100 * values[k], **mark_fields(found)) if k < len(values) else Cell()
 
 
-def _examples(folder: Path, records: Judged, most: int) -> tuple[list[Picture], str]:
+def _examples(folder: Path, records: CheckpointRecords, most: int) -> tuple[list[Picture], str]:
     """Adversarial examples of the strongest attack that has any, and what is wrong with the gallery.
 
     Those that fool come first, the first of each class before the second of any.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from crdnd_tui.core import per_class, report
-from crdnd_tui.core.judged import Judged
+from crdnd_tui.core.judged import CheckpointRecords
 from crdnd_tui.core.per_class import History
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
@@ -20,7 +20,7 @@ _BARS = 20  # classes that are drawn as bars
 _COLOURS = 8
 
 
-def run_figures(state: RunState, chosen: str, records: Judged) -> list[Figure]:
+def run_figures(state: RunState, chosen: str, records: CheckpointRecords) -> list[Figure]:
     """Those that have something to show, with the sentences of their letters."""
     notes = report.Notes(state)
     strongest = next((attack for attack in _STRONGEST if attack in records.outcomes), "")
@@ -103,7 +103,7 @@ def _history(history: History | None) -> Figure | None:
     )  # fmt: skip
 
 
-def _class_bars(state: RunState, chosen: str, records: Judged, notes: report.Notes) -> Figure | None:
+def _class_bars(state: RunState, chosen: str, records: CheckpointRecords, notes: report.Notes) -> Figure | None:
     """Clean and under attack, class by class, with Wilson intervals where the counts are known."""
     row = {attack: cell for attack, cell in state.table.get(chosen, {}).items() if cell.per_class}
     known = [attack for attack, cell in row.items() if attack != report.CLEAN and report.is_within(attack, cell)]

@@ -15,7 +15,7 @@ from crdnd_tui.compare.runs import mark_twins
 from crdnd_tui.core import library, marks, pages, report, run_reader
 from crdnd_tui.core.notes import NONE
 from crdnd_tui.core.palette import DARK
-from crdnd_tui.core.scan import Row
+from crdnd_tui.core.scan import ListedRun
 from crdnd_tui.tui.runs import glance
 from crdnd_tui.write import data, mlflow, numbers, render, tables, tensorboard
 from crdnd_tui.write.comparison_document import lead
@@ -186,7 +186,7 @@ def test_a_run_is_marked_in_lists_replays_and_its_document(marked_run: RunDir) -
     assert row.to_json()["severity"]["best"]["pgd_sat"] == "red"
     listed = "\n".join(line.plain for line in pages.run_list([row], 100))
     assert "97.2 !" in listed and "! may mislead" in listed and "`crdnd show RUN`" in listed
-    shown = glance.results(glance.at_once(Row(row, NONE)), DARK, 60)
+    shown = glance.results(glance.at_once(ListedRun(row, NONE)), DARK, 60)
     assert "!!" in shown.plain and "struck out: not believed" in shown.plain
     assert any("strike" in str(span.style) for span in shown.spans)
     of = tracked_run(marked_run)

@@ -7,7 +7,7 @@ import pytest
 
 from crdnd_tui.core.library import Summary
 from crdnd_tui.core.notes import NONE
-from crdnd_tui.core.scan import Row
+from crdnd_tui.core.scan import ListedRun
 from crdnd_tui.tui.runs import run_rows
 from crdnd_tui.tui.runs.groups import grouped, spread
 from engine.spec.status import Status
@@ -61,7 +61,7 @@ def test_a_struck_figure_strikes_the_mean_and_equal_weights_count_once() -> None
 
 def test_a_struck_figure_is_last_in_its_column_and_never_its_best() -> None:
     red = replace(run("a", "", 0.9), marks=(("above_worst_case", "best", "autoattack"),))
-    rows = [Row(red, NONE), Row(run("b", "", 0.5), NONE), Row(run("c", "", 0.6), NONE)]
+    rows = [ListedRun(red, NONE), ListedRun(run("b", "", 0.5), NONE), ListedRun(run("c", "", 0.6), NONE)]
     assert [row.id for row in run_rows.ordered(rows, "aa", falling=True)] == ["c", "b", "a"]
     assert run_rows.best(rows) == {"aa": 0.6}
     cell = run_rows.line(rows[0], run_rows.View(now=0.0, signs=2, best={"aa": 0.6})).cells["aa"]

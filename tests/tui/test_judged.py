@@ -5,7 +5,7 @@ import json
 import pytest
 
 from crdnd_tui.core import judged
-from crdnd_tui.core.judged import Matrix
+from crdnd_tui.core.judged import ConfusionMatrix
 from tests.tui.shelves import judge
 
 LABELS = [0, 0, 1, 1, 2]
@@ -56,14 +56,14 @@ def test_indices_beside_the_records_are_none(tmp_path):
 
 def test_neighbouring_classes_are_summed():
     rows = [[c + 10 * r for c in range(3)] for r in range(3)]
-    matrix = Matrix(mode="clean", rows=rows, counts=[1, 1, 1])
+    matrix = ConfusionMatrix(mode="clean", rows=rows, counts=[1, 1, 1])
     assert judged.coarse(matrix, 2) == [[0 + 1 + 10 + 11, 2 + 12], [20 + 21, 22]]
     assert judged.coarse(matrix, 1) == rows
     assert matrix.largest == 22
 
 
 def test_the_worst_mistakes_come_first():
-    matrix = Matrix(mode="adversarial", rows=[[9, 1, 0, 4]] * 4, counts=[14] * 4)
+    matrix = ConfusionMatrix(mode="adversarial", rows=[[9, 1, 0, 4]] * 4, counts=[14] * 4)
     assert judged.worst(matrix, 0) == [(3, 4), (1, 1)]
 
 

@@ -8,7 +8,7 @@ import pytest
 from crdnd_tui.core import gpu
 from crdnd_tui.core.library import Summary
 from crdnd_tui.core.notes import NONE
-from crdnd_tui.core.scan import Row, Scan, Scanner
+from crdnd_tui.core.scan import ListedRun, Scan, Scanner
 from crdnd_tui.core.session import Session
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.tui import leaving, machine_note
@@ -24,7 +24,7 @@ def row(name: str, state: str, pid: int = 1) -> Summary:
 @pytest.fixture
 def runs(monkeypatch):
     def there_are(*rows):
-        found = Scan(tuple(Row(row, NONE) for row in rows))
+        found = Scan(tuple(ListedRun(row, NONE) for row in rows))
         monkeypatch.setattr(Scanner, "look", lambda self, now: iter([found]))
 
     monkeypatch.setattr(gpu, "cards", list)

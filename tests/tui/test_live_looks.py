@@ -5,7 +5,7 @@ from textual.content import Content
 
 from crdnd_tui.chart.series import Series
 from crdnd_tui.core import per_class
-from crdnd_tui.core.per_class import Matrix
+from crdnd_tui.core.per_class import AcmMatrix
 from crdnd_tui.tui.monitor.log_lines import LogLine
 from crdnd_tui.tui.widgets.chart import Chart
 from crdnd_tui.tui.widgets.chart_sheet import Line
@@ -48,7 +48,7 @@ def test_only_the_diagonal_of_the_matrix_has_a_ground_and_the_rest_is_told_by_br
     widget, seen = MatrixMap(id="matrix"), []
 
     def note(one):
-        one.show(Matrix(images="clean", epoch=3, names=("a", "b", "c"), rows=rows), "clean")
+        one.show(AcmMatrix(images="clean", epoch=3, names=("a", "b", "c"), rows=rows), "clean")
         seen.append(one.draw(40, 5))
 
     drawn(widget, 40, 5, note)

@@ -6,7 +6,7 @@ import pytest
 from textual.app import App
 
 from crdnd_tui.core import per_class
-from crdnd_tui.core.per_class import History, Matrix, PerClass, Side
+from crdnd_tui.core.per_class import AcmMatrix, History, PerClass, Side
 from crdnd_tui.core.state import RunState, fold
 from crdnd_tui.tui.monitor.log_lines import LogLine
 from crdnd_tui.tui.themes import themes
@@ -146,7 +146,7 @@ def test_more_classes_than_rows_share_cells():
 
 @pytest.mark.parametrize("theme", ["crdnd-dark", "crdnd-light", "crdnd-contrast"])
 def test_the_matrix_shows_its_entries_and_the_one_under_the_cursor(theme):
-    known = Matrix(images="clean", epoch=3, names=("cat", "dog"), rows=((0.99, 0.125), (0.01, 0.875)))
+    known = AcmMatrix(images="clean", epoch=3, names=("cat", "dog"), rows=((0.99, 0.125), (0.01, 0.875)))
     lines, title, subtitle = drawn(MatrixMap(id="m"), 30, 4, lambda w: w.show(known, "clean"), theme)
     assert "99.0" in lines[1] and "12.5" in lines[1] and "87.5" in lines[2]
     assert "M1" in title and "epoch 3" in title and subtitle == "row cat, column cat: 99.00 %"
@@ -162,7 +162,9 @@ def test_the_matrix_shows_its_entries_and_the_one_under_the_cursor(theme):
 def test_no_size_is_too_small(size):
     many = tuple(tuple(1 / (1 + abs(i - j)) for j in range(100)) for i in range(100))
     names = tuple(f"class{k}" for k in range(100))
-    drawn(MatrixMap(id="m"), *size, lambda w: w.show(Matrix(images="clean", epoch=1, names=names, rows=many), "clean"))
+    drawn(
+        MatrixMap(id="m"), *size, lambda w: w.show(AcmMatrix(images="clean", epoch=1, names=names, rows=many), "clean")
+    )
     known = History(who="teacher", images="clean", epochs=(1,), total=1, names=names, rows=tuple((0.5,) for _ in names))
     drawn(HeatMap(id="h"), *size, lambda w: w.show(known, "clean"))
     drawn(ClassBars(id="b"), *size, lambda w: w.show(TWO, "clean"))

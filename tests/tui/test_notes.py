@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.core import notes
-from crdnd_tui.core.notes import NONE, Notes
+from crdnd_tui.core.notes import NONE, RunNotes
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    said = Notes(tags=("paper", "table-2"), note='best "so far"\\ é', pinned=True)
+    said = RunNotes(tags=("paper", "table-2"), note='best "so far"\\ é', pinned=True)
     notes.write(tmp_path, said)
     assert notes.read(tmp_path) == said
     assert [path.name for path in tmp_path.iterdir()] == [notes.NAME]
 
 
 def test_nothing_to_say_leaves_no_file(tmp_path: Path) -> None:
-    notes.write(tmp_path, Notes(pinned=True))
+    notes.write(tmp_path, RunNotes(pinned=True))
     notes.write(tmp_path, NONE)
     assert list(tmp_path.iterdir()) == []
     assert notes.read(tmp_path) == NONE
@@ -57,4 +57,4 @@ def test_tags_are_words_each_once() -> None:
 def test_a_folder_in_its_place_is_told(tmp_path: Path) -> None:
     (tmp_path / notes.NAME).mkdir()
     with pytest.raises(OSError):
-        notes.write(tmp_path, Notes(note="a"))
+        notes.write(tmp_path, RunNotes(note="a"))

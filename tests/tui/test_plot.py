@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdnd_tui.chart import axes
-from crdnd_tui.chart.axes import View
+from crdnd_tui.chart.axes import PlotView
 from crdnd_tui.chart.plot import Curve, Frame, Raster, draw, settled, skeleton, spark, stretches, y_range
 from crdnd_tui.chart.series import Series, Smoothed
 from crdnd_tui.core import format
 
-EIGHT = View(x0=0, x1=8, y0=0, y1=8)
+EIGHT = PlotView(x0=0, x1=8, y0=0, y1=8)
 RAMP = Series((float(k), float(k)) for k in range(9))
 
 
@@ -80,7 +80,7 @@ def test_a_curve_stops_at_a_value_that_is_not_finite_and_says_where():
 
 def test_what_is_not_positive_is_a_gap_on_a_log_axis():
     series = Series([(0, 1.0), (2, 10.0), (4, 0.0), (6, 10.0), (8, 100.0)])
-    view = View(x0=0, x1=8, y0=1, y1=100, log_y=True)
+    view = PlotView(x0=0, x1=8, y0=1, y1=100, log_y=True)
     rows = shown(picture([Curve(series=series, key="a")], view, (20, 8)))
     assert [row[:4].strip() for row in rows[:7] if row[:3].strip()] == ["100\u2524", "10\u2524", "1\u2524"]
     columns = {k for row in rows[:7] for k, c in enumerate(row) if c == "*"}
@@ -90,7 +90,7 @@ def test_what_is_not_positive_is_a_gap_on_a_log_axis():
 @given(st.lists(st.one_of(st.none(), st.floats(0, 8)), min_size=2, max_size=200), st.integers(1, 40))
 def test_every_point_lies_in_the_stretch_of_its_column_and_nothing_reaches_beyond_its_neighbours(values, columns):
     curve = Curve(series=Series(enumerate(values)), key="a")
-    view = View(x0=0, x1=len(values) - 1, y0=0, y1=8)
+    view = PlotView(x0=0, x1=len(values) - 1, y0=0, y1=8)
     found = {}
     for x, top, bottom in stretches(curve, view, columns, 81):
         found[x] = min(top, found.get(x, (80, 0))[0]), max(bottom, found.get(x, (80, 0))[1])
@@ -104,7 +104,7 @@ def test_every_point_lies_in_the_stretch_of_its_column_and_nothing_reaches_beyon
 
 def test_a_dense_curve_is_the_range_in_each_column():
     series = Series((float(k), float(k % 2) * 8) for k in range(800))
-    rows = picture([Curve(series=series, key="a")], View(x0=0, x1=799, y0=0, y1=8), (12, 5))
+    rows = picture([Curve(series=series, key="a")], PlotView(x0=0, x1=799, y0=0, y1=8), (12, 5))
     assert all(row[2:] == "**********" for row in shown(rows)[:4])
 
 
@@ -112,7 +112,7 @@ def test_a_band_lies_behind_lines_and_behind_the_crosshair():
     series = Series((float(k), float(k % 9)) for k in range(900))
     line = Curve(series=Smoothed(series, 0.99), key="line0", kind="ends")
     band = Curve(series=series, key="band0", kind="band")
-    rows = picture([line, band], View(x0=0, x1=899, y0=0, y1=8), (20, 9), cross=450.0)
+    rows = picture([line, band], PlotView(x0=0, x1=899, y0=0, y1=8), (20, 9), cross=450.0)
     assert keys(rows[0]) >= {"band0", "cross"}
     assert any("line0" in keys(row) for row in rows)
     assert (
@@ -122,7 +122,7 @@ def test_a_band_lies_behind_lines_and_behind_the_crosshair():
 
 def test_the_smoothed_line_is_one_dot_per_column():
     mean = Smoothed(Series((float(k), float(k % 2)) for k in range(10_000)), 0.99)
-    rows = picture([Curve(series=mean, key="a", kind="ends")], View(x0=0, x1=9_999, y0=0, y1=1), (30, 9))
+    rows = picture([Curve(series=mean, key="a", kind="ends")], PlotView(x0=0, x1=9_999, y0=0, y1=1), (30, 9))
     assert sum(row.count("*") for row in shown(rows)) == pytest.approx(28, abs=3)
 
 
@@ -228,7 +228,7 @@ def test_no_data_of_any_kind_breaks_the_picture(points, size, markers, logs, kin
         return
     curve = Curve(series=series, key="a", kind=kind)
     low, high = axes.bounds(*(y_range([curve], *span, log=logs[1]) or (0.1, 1.0)), log=logs[1])
-    view = View(x0=span[0], x1=span[1], y0=low, y1=high, log_x=logs[0], log_y=logs[1])
+    view = PlotView(x0=span[0], x1=span[1], y0=low, y1=high, log_x=logs[0], log_y=logs[1])
     rows = draw([curve], view, size, Frame(cross=span[1], gap=(span[0], "NaN")), markers).rows
     assert len(rows) == max(2, size[1])
     assert len({sum(len(text) for text, _ in row) for row in rows[:-1]}) == 1
@@ -257,24 +257,24 @@ def test_a_stroke_is_not_lost_between_two_dashes():
 
 @pytest.mark.parametrize(("rows", "least"), [(5, 2), (7, 4), (8, 4), (12, 4), (20, 8)])
 def test_small_charts_have_ticks_enough_and_none_in_neighbouring_rows(rows, least):
-    drawn = shown(picture([], View(x0=0, x1=8, y0=2.4, y1=6.2), (40, rows + 1)))[:rows]
+    drawn = shown(picture([], PlotView(x0=0, x1=8, y0=2.4, y1=6.2), (40, rows + 1)))[:rows]
     ticked = [k for k, row in enumerate(drawn) if "\u2524" in row]
     assert len(ticked) >= least and all(b - a > 1 or rows < 8 for a, b in pairwise(ticked))
 
 
 def test_accuracies_are_cut_into_quarters_where_fifths_are_too_many():
-    rows = shown(picture([], View(x0=0, x1=8, y0=0.1, y1=1.0), (40, 9), percent=True))
+    rows = shown(picture([], PlotView(x0=0, x1=8, y0=0.1, y1=1.0), (40, 9), percent=True))
     assert [row[:4].strip() for row in rows if "\u2524" in row] == ["100%", "75%", "50%", "25%"]
 
 
 def test_an_axis_gives_a_little_so_that_its_ticks_stand_evenly():
-    view = View(x0=0, x1=8, y0=2.5, y1=6.2)
+    view = PlotView(x0=0, x1=8, y0=2.5, y1=6.2)
     even = settled(view, 9, percent=False)
     assert even.y0 == pytest.approx(6.2 - 7.75 / 2) and even.y1 == 6.2
     rows = shown(picture([], even, (40, 9)))
     ticked = [k for k, row in enumerate(rows) if "\u2524" in row]
     assert len({b - a for a, b in pairwise(ticked)}) == 1
-    assert settled(View(x0=0, x1=8, y0=1, y1=100, log_y=True), 9, percent=False).y1 == 100
+    assert settled(PlotView(x0=0, x1=8, y0=1, y1=100, log_y=True), 9, percent=False).y1 == 100
     assert settled(view, 8, percent=False) == view  # it would have to give too much
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.core.library import STATES, Summary
-from crdnd_tui.core.notes import NONE, Notes
+from crdnd_tui.core.notes import NONE, RunNotes
 from crdnd_tui.tui.runs import query
 from engine.spec.status import Status
 
@@ -23,7 +23,7 @@ def run(id: str = "a", state: str = "done", results: dict | None = None, **facts
 RUN = run(
     "20260101-a", results={"clean": 0.90, "pgd_sat": 0.55, "autoattack": 0.504, "worst": 0.2}, seed=3, name="Baseline"
 )
-NOTES = Notes(tags=("paper", "Baseline"), note="for table 2", pinned=True)
+NOTES = RunNotes(tags=("paper", "Baseline"), note="for table 2", pinned=True)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from textual.widgets import Static
 
 from crdnd_tui.core import engine_process, notes, run_actions
-from crdnd_tui.core.notes import Notes
+from crdnd_tui.core.notes import RunNotes
 from crdnd_tui.tui.dialogs.question import Ask, Question
 from engine.spec import toml
 from engine.spec.rundir import RunDir
@@ -34,7 +34,7 @@ def test_tags_and_notes(runs: Path) -> None:
         await settle(pilot)
         await pilot.pause(0.3)
         await ready(app, pilot)
-        assert notes.read(runs / RSLAD) == Notes(tags=("paper", "x"), note="for [b]table")
+        assert notes.read(runs / RSLAD) == RunNotes(tags=("paper", "x"), note="for [b]table")
         facts = str(app.screen.query_one("#facts", Static).content)
         assert "#paper #x" in facts and "for [b]table" in facts
         await pilot.press("slash", *"tag:paper")

@@ -6,7 +6,7 @@ import pytest
 from textual.widgets import Input, Static
 
 from crdnd_tui.core import notes
-from crdnd_tui.core.notes import Notes
+from crdnd_tui.core.notes import RunNotes
 from crdnd_tui.core.palette import PALETTES
 from crdnd_tui.queue.tickets import Queue
 from engine.spec.rundir import RunDir
@@ -99,7 +99,7 @@ def test_no_runs_and_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_hostile_words_are_shown_and_not_obeyed(runs: Path) -> None:
     hostile = "[red]\x1b[2J\u202e[/]" + "x" * 300
     with living(runs, method=hostile, attack=hostile) as run:
-        notes.write(run.path, Notes(note=hostile))
+        notes.write(run.path, RunNotes(note=hostile))
 
         async def story(app, pilot):
             await ready(app, pilot, run.id)
@@ -126,7 +126,7 @@ def picture(runs: Path, name: str, *keys: str, key: str = "", **flags) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_pictures(runs: Path, size: str) -> None:
-    notes.write(runs / RSLAD, Notes(tags=("paper", "baseline"), note="baseline of table 2", pinned=True))
+    notes.write(runs / RSLAD, RunNotes(tags=("paper", "baseline"), note="baseline of table 2", pinned=True))
     with living(runs):
         picture(runs, f"runs-{size}", key=RSLAD, size=SIZES[size])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.core import library, notes
-from crdnd_tui.core.notes import Notes
+from crdnd_tui.core.notes import RunNotes
 from crdnd_tui.core.scan import FIRST, Scan, Scanner, shared
 from engine.spec import files
 from engine.spec import status as spec_status
@@ -46,7 +46,7 @@ def test_every_change_is_seen(tmp_path: Path) -> None:
     assert states(look(scanner)) == {"b": "killed", "a": "done"}
     say(first, "failed", reason="no memory")
     assert look(scanner).rows[1].summary.why == "no memory"
-    notes.write(first.path, Notes(tags=("x",)))
+    notes.write(first.path, RunNotes(tags=("x",)))
     assert look(scanner).rows[1].notes.tags == ("x",)
     first.path.rename(tmp_path / "c")
     assert list(states(look(scanner))) == ["c", "b"]

@@ -8,14 +8,14 @@ from rich.cells import cell_len
 
 from crdnd_tui.core import verifying
 from crdnd_tui.core.palette import DARK
-from crdnd_tui.core.verifying import Check, Course, Extent, Progress, Refusal, Verdict
+from crdnd_tui.core.verifying import Course, Extent, Progress, Refusal, Verdict, VerifyCheck
 from crdnd_tui.tui.dialogs import verify_page
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
 from tests.tui.lab_runs import CRDND
 from tests.tui.pilot import recorded
 
-CHECK = Check(what="data test", verdict="holds", words="sha256 1234")
+CHECK = VerifyCheck(what="data test", verdict="holds", words="sha256 1234")
 PROGRESS = Progress(checkpoint="best", attack="fgsm", part="", done=5, total=10)
 VERDICT = Verdict(verdict="holds", words="so it is")
 
@@ -83,7 +83,7 @@ def test_a_line_is_a_word_or_nothing(line: bytes, word: object) -> None:
 
 def test_words_that_could_steer_a_terminal_do_not() -> None:
     line = {"event": "checked", "what": "a\x1b[2J", "verdict": "holds", "words": "b\x9b[red]\nc"}
-    assert verifying.heard(json.dumps(line).encode()) == Check(
+    assert verifying.heard(json.dumps(line).encode()) == VerifyCheck(
         what="a\ufffd[2J", verdict="holds", words="b\ufffd[red] c"
     )
 
@@ -104,7 +104,7 @@ def test_why_there_is_no_verdict() -> None:
 
 @pytest.mark.parametrize("width", [30, 40, 56, 69, 104])
 def test_no_line_is_wider_than_the_page(run: RunDir, width: int) -> None:
-    long = Check(what="record best pgd_rescaled", verdict="fails", words="a word and another one " * 8)
+    long = VerifyCheck(what="record best pgd_rescaled", verdict="fails", words="a word and another one " * 8)
     course = Course(checks=(CHECK, long))
     lines = verify_page.checks(course, width, DARK)
     for extents in (verifying.extents(run), (Extent(), Extent()), None):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crdnd_tui.core import gallery, judged, library
 from crdnd_tui.core.gallery import Examples, GalleryError
-from crdnd_tui.core.judged import Judged
+from crdnd_tui.core.judged import CheckpointRecords
 from crdnd_tui.core.text import one_line
 from engine.spec import files
 from engine.spec.rundir import RUN_ID, RunDir, newest_first
@@ -26,7 +26,7 @@ class Show:
     checkpoints: tuple[str, ...] = ()  # that have examples or records
     epsilon: str = ""
     hall: Examples | None = None
-    judged: Judged = field(default_factory=Judged)
+    judged: CheckpointRecords = field(default_factory=CheckpointRecords)
     why: str = ""
     how: str = ""
     damaged: bool = False
@@ -89,7 +89,7 @@ def load(folder: Path, name: str, checkpoint: str, now: float) -> Show:
         checkpoint=checkpoint,
         checkpoints=present,
         epsilon=_epsilon(run),
-        judged=judged.load(run.evaluation / checkpoint) if checkpoint else Judged(),
+        judged=judged.load(run.evaluation / checkpoint) if checkpoint else CheckpointRecords(),
         signature=signature(folder, name),
     )
     if checkpoint and os.path.lexists(run.gallery(checkpoint)):

@@ -15,10 +15,10 @@ from rich.text import Text
 from crdnd_tui.core import library, marks
 from crdnd_tui.core.format import duration, percent
 from crdnd_tui.core.library import LIVING, Summary
-from crdnd_tui.core.notes import Notes
+from crdnd_tui.core.notes import RunNotes
 from crdnd_tui.core.pages import SIGNS
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.scan import Row
+from crdnd_tui.core.scan import ListedRun
 from crdnd_tui.core.text import DISPUTED, bar, display, one_line
 from crdnd_tui.tui.runs.run_rows import ROLES, label, near, pair, why
 from engine.spec import deaths, files
@@ -40,7 +40,7 @@ _SAYS = {"done": "", "queued": "waiting for its turn", "starting": "the engine i
 class Glance:
     """All that is known without opening the run."""
 
-    row: Row
+    row: ListedRun
     loss: tuple[tuple[float, float | None], ...] = ()  # (step, loss)
     device: str = ""
     commit: str = ""
@@ -54,17 +54,17 @@ class Glance:
         return self.row.summary
 
     @property
-    def notes(self) -> Notes:
+    def notes(self) -> RunNotes:
         """What a person said of it."""
         return self.row.notes
 
 
-def at_once(row: Row) -> Glance:
+def at_once(row: ListedRun) -> Glance:
     """From what the list of runs knows already."""
     return Glance(row, config_hash=row.summary.status.config_hash if row.summary.status else "")
 
 
-def look(row: Row) -> Glance:
+def look(row: ListedRun) -> Glance:
     """Reads the folder; a file that cannot be read is passed over."""
     from crdnd_tui.core import report  # noqa: PLC0415  brings pydantic, which the first paint does not wait for
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from crdnd_tui.core.library import ACCURACIES, LIVING, STATES, Summary
-from crdnd_tui.core.notes import NONE, Notes
+from crdnd_tui.core.notes import NONE, RunNotes
 
 MAX_LENGTH = 500  # characters
 MAX_DEPTH = 30  # of parentheses and `not`
 
-Test = Callable[[Summary, Notes], bool]
+Test = Callable[[Summary, RunNotes], bool]
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<bracket>[()])|(?P<field>[A-Za-z_]+)(?P<sign><=|>=|!=|[:=<>])(?P<value>\"[^\"]*\"?|[^\s()\"]*)"
@@ -90,7 +90,7 @@ def parse(text: str) -> Query:
     return Query(test)
 
 
-def _everything(_row: Summary, _notes: Notes = NONE) -> bool:
+def _everything(_row: Summary, _notes: RunNotes = NONE) -> bool:
     return True
 
 
@@ -225,7 +225,7 @@ def _numeric(name: str, sign: str, value: str) -> Test:
     get = _NUMBERS.get(name) or (lambda row: _points(row.accuracy(name)))
     tolerance = 0.05 if name in ACCURACIES else 1e-9  # accuracies are shown, and so compared, to one decimal
 
-    def test(row: Summary, _notes: Notes) -> bool:
+    def test(row: Summary, _notes: RunNotes) -> bool:
         found = get(row)
         if found is None:
             return False

@@ -10,7 +10,7 @@ from rich.text import Text
 from crdnd_tui.core import marks
 from crdnd_tui.core.library import ACCURACIES
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.scan import Row, Scan
+from crdnd_tui.core.scan import ListedRun, Scan
 from crdnd_tui.core.text import DISPUTED, one_line
 from crdnd_tui.tui.runs import query, run_rows
 from crdnd_tui.tui.runs.columns import Column, Line
@@ -37,7 +37,7 @@ class RunList:
         self.keys: list[str] = []
         self.columns: list[Column] = []
         self._closed: frozenset[str] = frozenset()
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, ListedRun] = {}
         self._groups: dict[str, Group] = {}
         self._guides: dict[str, str] = {}
         self._view = run_rows.View(now=0.0)
@@ -90,7 +90,7 @@ class RunList:
             signs=max((len(marks.SIGNS[severity]) for severity in self._severities), default=0),
         )
 
-    def _grouped(self, rows: Sequence[Row]) -> list[str]:
+    def _grouped(self, rows: Sequence[ListedRun]) -> list[str]:
         keys: list[str] = []
         for group in grouped((row.summary for row in rows), self.column, falling=self.falling):
             if len(group.runs) > 1:
@@ -109,12 +109,12 @@ class RunList:
             return run_rows.group_line(self._groups[key], self._view, is_open=key not in self._closed)
         return replace(run_rows.line(self._rows[key], self._view), guide=self._guides.get(key, ""))
 
-    def under(self, key: str) -> list[Row]:
+    def under(self, key: str) -> list[ListedRun]:
         """The run of this key, or all of the group."""
         ids = [run.id for run in self._groups[key].runs] if key in self._groups else [key]
         return [self._rows[id_] for id_ in ids if id_ in self._rows]
 
-    def targets(self, key: str) -> list[Row]:
+    def targets(self, key: str) -> list[ListedRun]:
         """The selected runs wherever they are; without any, those under the cursor."""
         if self.selected and self.scan:
             return [row for row in self.scan.rows if row.id in self.selected]

@@ -13,7 +13,7 @@ from crdnd_tui.core import marks
 from crdnd_tui.core.format import age, duration, percent
 from crdnd_tui.core.library import ACCURACIES, LIVING, Summary, by_age
 from crdnd_tui.core.pages import SIGNS
-from crdnd_tui.core.scan import Row
+from crdnd_tui.core.scan import ListedRun
 from crdnd_tui.core.text import DISPUTED, one_line
 from crdnd_tui.tui.runs.columns import Cell, Column, Line
 from crdnd_tui.tui.runs.groups import Group, Spread
@@ -44,7 +44,7 @@ class View:
     signs: int = 0  # cells of the marks behind accuracies
 
 
-def columns(rows: Sequence[Row], view: View, hidden: Iterable[str] = ()) -> list[Column]:
+def columns(rows: Sequence[ListedRun], view: View, hidden: Iterable[str] = ()) -> list[Column]:
     """All but the hidden ones, wide enough for what they hold."""
     rows = rows[:MEASURED]
     name = max((len(label(row.summary)) for row in rows), default=14)
@@ -126,7 +126,7 @@ def told(run: Summary) -> dict[str, str]:
     return match.groupdict() if match else {}
 
 
-def line(row: Row, view: View) -> Line:
+def line(row: ListedRun, view: View) -> Line:
     """One run."""
     run, status = row.summary, row.summary.status
     sign, style = SIGNS[run.state]
@@ -226,7 +226,7 @@ def _spread(spread: Spread | None, view: View) -> str:
     return mean + f"\u00b1{100 * spread.deviation:.{digits}f}".ljust(5 + view.fine)
 
 
-def ordered(rows: Iterable[Row], column: str, *, falling: bool) -> list[Row]:
+def ordered(rows: Iterable[ListedRun], column: str, *, falling: bool) -> list[ListedRun]:
     """By a column, what has no value last; live, pinned, newest first when there is no column."""
     found = sorted(rows, key=lambda row: by_age(row.summary), reverse=True)
     if column == NEWEST:
@@ -238,7 +238,7 @@ def ordered(rows: Iterable[Row], column: str, *, falling: bool) -> list[Row]:
     return known + [row for row in found if values[row.id] is None]
 
 
-def value(row: Row, column: str) -> float | str | None:
+def value(row: ListedRun, column: str) -> float | str | None:
     """What a column sorts by; all of a column are of one type."""
     run, status = row.summary, row.summary.status
     if column in ACCURACIES:
@@ -267,7 +267,7 @@ def value(row: Row, column: str) -> float | str | None:
             return None
 
 
-def best(rows: Sequence[Row]) -> dict[str, float]:
+def best(rows: Sequence[ListedRun]) -> dict[str, float]:
     """The highest accuracy of each column that is believed, where more than one row has any."""
     found: dict[str, float] = {}
     for key in ACCURACIES:
@@ -278,7 +278,7 @@ def best(rows: Sequence[Row]) -> dict[str, float]:
     return found
 
 
-def severities(rows: Iterable[Row]) -> set[Severity]:
+def severities(rows: Iterable[ListedRun]) -> set[Severity]:
     """Of all accuracies in these rows."""
     figures = ((row.summary, row.summary.attack_of(key)) for row in rows for key in ACCURACIES)
     found = {run.severity(attack) for run, attack in figures if attack}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crdnd_tui.chart import axes, plot
-from crdnd_tui.chart.axes import View
+from crdnd_tui.chart.axes import PlotView
 from crdnd_tui.chart.plot import Curve, Markers
 from crdnd_tui.chart.series import LIMIT, Series, Smoothed, Span
 from crdnd_tui.core.format import position
@@ -90,15 +90,15 @@ class Sheet:
         found = [span for line in self.lines if (span := line.series.x_bounds(positive_only=how.log_x))]
         return (min(low for low, _ in found), max(high for _, high in found)) if found else None
 
-    def across(self, how: How) -> View | None:
+    def across(self, how: How) -> PlotView | None:
         """The stretch of x that is shown, with no y yet."""
         whole = self.whole(how)
         if whole is None:
             return None
         x0, x1 = self.window.shown(whole, log=how.log_x)
-        return View(x0=x0, x1=x1, y0=0.0, y1=1.0, log_x=how.log_x)
+        return PlotView(x0=x0, x1=x1, y0=0.0, y1=1.0, log_x=how.log_x)
 
-    def view(self, curves: Sequence[Curve], how: How) -> View | None:
+    def view(self, curves: Sequence[Curve], how: How) -> PlotView | None:
         """What lies between the axes; None where nothing could be drawn."""
         flat = self.across(how)
         span = plot.y_range(curves, flat.x0, flat.x1, log=how.log_y) if flat else None
@@ -107,9 +107,9 @@ class Sheet:
         low, high = axes.bounds(*(span or (0.1, 1.0)), log=how.log_y)
         if self.percent and not how.log_y:
             low, high = max(0.0, low), min(1.0, high)
-        return View(x0=flat.x0, x1=flat.x1, y0=low, y1=high, log_x=how.log_x, log_y=how.log_y)
+        return PlotView(x0=flat.x0, x1=flat.x1, y0=low, y1=high, log_x=how.log_x, log_y=how.log_y)
 
-    def gap(self, view: View) -> tuple[float, str] | None:
+    def gap(self, view: PlotView) -> tuple[float, str] | None:
         """The first value that was not finite, and how many more there are."""
         found = [gap for line in self.lines if (gap := line.series.gap_in(view.x0, view.x1))]
         if not found:

@@ -11,7 +11,7 @@ from rich.style import Style
 from rich.text import Text
 
 from crdnd_tui.core import judged
-from crdnd_tui.core.judged import Matrix
+from crdnd_tui.core.judged import ConfusionMatrix
 from crdnd_tui.core.palette import Palette, difference, mix, readable_on, sequence
 from crdnd_tui.tui.widgets.easel import Easel, Line
 
@@ -43,7 +43,7 @@ def number(value: int, mode: str) -> str:
     return f"{value:+d}".replace("-", "\u2212") if mode == "difference" else str(value)
 
 
-def colour(palette: Palette, matrix: Matrix, share: float) -> str:
+def colour(palette: Palette, matrix: ConfusionMatrix, share: float) -> str:
     """Of a share of a row: a sequence for counts, blue to orange for differences."""
     if matrix.mode == "difference":
         return difference(palette, max(-1.0, min(1.0, 2 * share)))
@@ -55,13 +55,13 @@ def colour(palette: Palette, matrix: Matrix, share: float) -> str:
 class Confusion(Easel):
     """True classes are rows, predicted ones columns."""
 
-    matrix: Matrix | None = None
+    matrix: ConfusionMatrix | None = None
     names: Sequence[str] = ()
     spot: Spot = Spot()
     overview: bool | None = None  # None: by size
     words: str = ""
 
-    def show(self, matrix: Matrix | None, names: Sequence[str], spot: Spot, words: str = "") -> None:
+    def show(self, matrix: ConfusionMatrix | None, names: Sequence[str], spot: Spot, words: str = "") -> None:
         """This matrix with words on the cursor's cell, or, without one, words alone."""
         self.matrix, self.names, self.spot, self.words = matrix, names, spot, words
         self.redraw()
@@ -77,7 +77,7 @@ class Confusion(Easel):
             return False
         return self._large(*self.size, self.matrix) if self.overview is None else self.overview
 
-    def _large(self, width: int, height: int, matrix: Matrix) -> bool:
+    def _large(self, width: int, height: int, matrix: ConfusionMatrix) -> bool:
         label = max(len(self.called(k)) for k in range(min(matrix.classes, 1000)))
         return matrix.classes * _LEAST > width - min(_NAME, label) - 1 and matrix.classes > 20
 
@@ -90,7 +90,7 @@ class Confusion(Easel):
         lines = (self._overview if self.whole else self._cells)(matrix, width, height - flat)
         return [*lines, self.text(Text(self.words, self.palette.text), width)] if flat else lines
 
-    def _cells(self, matrix: Matrix, width: int, height: int) -> list[Line]:
+    def _cells(self, matrix: ConfusionMatrix, width: int, height: int) -> list[Line]:
         palette, k = self.palette, matrix.classes
         label = min(_NAME, max(2, *(len(self.called(c)) for c in range(k))), max(2, width // 5))
         cell = max(_LEAST, min(_MOST, (width - label - 1) // k))
@@ -110,7 +110,9 @@ class Confusion(Easel):
         above = max(0, (height - len(lines)) // 2)
         return [*[[] for _ in range(above)], *lines][:height]
 
-    def _row(self, matrix: Matrix, r: int, columns: range, sizes: tuple[int, int, int], margin: Line) -> list[Line]:
+    def _row(
+        self, matrix: ConfusionMatrix, r: int, columns: range, sizes: tuple[int, int, int], margin: Line
+    ) -> list[Line]:
         """One class; its numbers stand on the middle one of its lines."""
         palette, (label, cell, tall) = self.palette, sizes
         lines: list[Line] = []
@@ -131,7 +133,7 @@ class Confusion(Easel):
             lines.append(line)
         return lines
 
-    def _style(self, matrix: Matrix, share: float, value: int, *, chosen: bool) -> Style:
+    def _style(self, matrix: ConfusionMatrix, share: float, value: int, *, chosen: bool) -> Style:
         palette = self.palette
         if chosen and palette.ansi:
             return Style(color="black", bgcolor=palette.accent, bold=True)
@@ -144,7 +146,7 @@ class Confusion(Easel):
             return Style(color=painted, bgcolor="default", bold=abs(share) > 0.5)
         return Style(color=readable_on(painted), bgcolor=painted)
 
-    def _overview(self, matrix: Matrix, width: int, height: int) -> list[Line]:
+    def _overview(self, matrix: ConfusionMatrix, width: int, height: int) -> list[Line]:
         """Two rows of classes in each line; the cursor's row and column are marked at the edges."""
         palette, k = self.palette, matrix.classes
         room = max(1, min(width - 3, 2 * (height - 2)))
@@ -176,7 +178,7 @@ class Confusion(Easel):
         return [*[[] for _ in range(above)], *lines][:height]
 
 
-def _plain(palette: Palette, matrix: Matrix, value: int, weight: int) -> str:
+def _plain(palette: Palette, matrix: ConfusionMatrix, value: int, weight: int) -> str:
     return palette.background if value == 0 else colour(palette, matrix, value / weight)
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from crdnd_tui.core.palette import readable_on, sequence
-from crdnd_tui.core.per_class import Images, Matrix
+from crdnd_tui.core.per_class import AcmMatrix, Images
 from crdnd_tui.core.text import pad
 from crdnd_tui.tui.widgets.cells import Cells, Part, Row, blend
 
@@ -23,11 +23,11 @@ class MatrixMap(Cells):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, title="ACM")
-        self._known: Matrix | None = None
+        self._known: AcmMatrix | None = None
         self._images: Images = "adversarial"
         self._row, self._column = 0, 0
 
-    def show(self, known: Matrix | None, images: Images) -> None:
+    def show(self, known: AcmMatrix | None, images: Images) -> None:
         """M of one kind of images."""
         if known != self._known or images != self._images:
             self._known, self._images = known, images
@@ -72,14 +72,14 @@ class MatrixMap(Cells):
             rows.append(row + [self._cell(known, k, c, cell, chosen=(k, c) == (i, j)) for c in columns])
         return rows
 
-    def _head(self, known: Matrix, columns: range, label: int, cell: int, chosen: int) -> Row:
+    def _head(self, known: AcmMatrix, columns: range, label: int, cell: int, chosen: int) -> Row:
         palette, row = self.palette, list[Part]()
         for c in columns:
             name = known.names[c][: max(1, cell - 1)] if cell > 1 else ("\u25be" if c == chosen else " ")
             row.append((name.rjust(cell), palette.accent if c == chosen else palette.muted))
         return [(" " * (label + 1), ""), *row]
 
-    def _cell(self, known: Matrix, i: int, j: int, cell: int, *, chosen: bool) -> Part:
+    def _cell(self, known: AcmMatrix, i: int, j: int, cell: int, *, chosen: bool) -> Part:
         """The diagonal on the scale of sequences; the rest the brighter, the larger."""
         palette = self.palette
         value = known.rows[i][j] if j < len(known.rows[i]) else 0.0
@@ -98,7 +98,7 @@ class MatrixMap(Cells):
         return "\u2588" * cell, blend(palette, palette.background, palette.muted, 0.6 * share)
 
 
-def _scales(known: Matrix) -> tuple[list[float], float]:
+def _scales(known: AcmMatrix) -> tuple[list[float], float]:
     """The diagonal, and the largest entry beside it."""
     diagonal = [row[k] for k, row in enumerate(known.rows) if k < len(row)]
     return diagonal, max((v for a, row in enumerate(known.rows) for b, v in enumerate(row) if a != b), default=0.0)

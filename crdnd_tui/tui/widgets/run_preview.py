@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from crdnd_tui.chart import plot
-from crdnd_tui.chart.axes import View
+from crdnd_tui.chart.axes import PlotView
 from crdnd_tui.chart.plot import Curve
 from crdnd_tui.chart.series import Series
 from crdnd_tui.core.palette import named
@@ -72,7 +72,7 @@ class LossCurve(Widget):
         else:
             low, high = heights
             room = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
-            view = View(x0=bounds[0], x1=bounds[1], y0=low - room, y1=high + room)
+            view = PlotView(x0=bounds[0], x1=bounds[1], y0=low - room, y1=high + room)
             ascii_only = getattr(getattr(self.app, "session", None), "ascii_only", False)
             curve = Curve(series=self._series, key="loss")
             gap = self._series.gap_in(*bounds)

@@ -7,7 +7,7 @@ from textual.geometry import Size
 
 from crdnd_tui.core import judged, marks, report
 from crdnd_tui.core.gallery import STEPS, Examples
-from crdnd_tui.core.judged import Judged, Matrix, Mode
+from crdnd_tui.core.judged import CheckpointRecords, ConfusionMatrix, Mode
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.text import bar, one_line, pad
 from crdnd_tui.tui.gallery import shows
@@ -35,14 +35,14 @@ def first(examples: Mapping[str, object]) -> str:
     return next((attack for attack in _FIRST if attack in examples), next(iter(examples), ""))
 
 
-def attacks(found: Judged) -> list[str]:
+def attacks(found: CheckpointRecords) -> list[str]:
     """All that were judged, in the suite's order, the worst case last."""
     known = [name for name in report.TITLES if name in found.outcomes and name not in ("clean", "worst")]
     others = [name for name in found.outcomes if name not in known and name not in ("clean", "worst")]
     return [*known, *others, *(["worst"] if "worst" in found.outcomes else [])] or list(found.outcomes)
 
 
-def judged_attack(found: Judged, wanted: str) -> str:
+def judged_attack(found: CheckpointRecords, wanted: str) -> str:
     """The wanted one, or the first that has a record."""
     known = attacks(found)
     return wanted if wanted in known or wanted in found.troubles or not known else known[0]
@@ -108,7 +108,7 @@ def names(show: Show, attack: str) -> list[str]:
     return [str(k) for k in range(count)]
 
 
-def matrix_title(matrix: Matrix, attack: str, show: Show, width: int) -> str:
+def matrix_title(matrix: ConfusionMatrix, attack: str, show: Show, width: int) -> str:
     """Which matrix of which attack on how many images."""
     what = {
         "clean": "clean",
@@ -126,7 +126,7 @@ def matrix_title(matrix: Matrix, attack: str, show: Show, width: int) -> str:
     return _DOT.join(parts)
 
 
-def cell_line(matrix: Matrix, spot: Spot, names: Sequence[str]) -> str:
+def cell_line(matrix: ConfusionMatrix, spot: Spot, names: Sequence[str]) -> str:
     """The cell under the cursor in a few words."""
     value, count = matrix.rows[spot.true][spot.predicted], matrix.counts[spot.true]
     share = 100 * matrix.share(spot.true, spot.predicted)

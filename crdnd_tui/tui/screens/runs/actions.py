@@ -12,8 +12,8 @@ from textual.binding import Binding, BindingType
 
 from crdnd_tui.core import notes
 from crdnd_tui.core.library import LIVING, Summary
-from crdnd_tui.core.notes import Notes
-from crdnd_tui.core.scan import Row
+from crdnd_tui.core.notes import RunNotes
+from crdnd_tui.core.scan import ListedRun
 from crdnd_tui.tui.dialogs.question import Ask, Question
 from crdnd_tui.tui.runs.run_rows import label
 from crdnd_tui.tui.screen import LabScreen
@@ -42,11 +42,11 @@ class RunActions(LabScreen):
 
     _trashed: tuple[tuple[Path, Path], ...] = ()  # where the last ones lie, and lay
 
-    def targets(self) -> list[Row]:
+    def targets(self) -> list[ListedRun]:
         """The selected runs, or the one under the cursor."""
         return []
 
-    def under(self) -> list[Row]:
+    def under(self) -> list[ListedRun]:
         """The run under the cursor, whatever is selected; of a group, all its runs."""
         return []
 
@@ -57,7 +57,7 @@ class RunActions(LabScreen):
         """A short word that goes away by itself."""
         self.app.notify(words, severity=severity, markup=False, timeout=4)  # type: ignore[arg-type]
 
-    def _meant(self, fits: Callable[[Summary], bool], otherwise: str) -> list[Row]:
+    def _meant(self, fits: Callable[[Summary], bool], otherwise: str) -> list[ListedRun]:
         rows = self.targets()
         found = [row for row in rows if fits(row.summary)]
         if not found:
@@ -65,13 +65,13 @@ class RunActions(LabScreen):
             self.say(otherwise + state if rows else "There is no run here.", "warning")
         return found
 
-    async def _sure(self, title: str, rows: Sequence[Row], words: Sequence[str], choice: tuple[str, str]) -> bool:
+    async def _sure(self, title: str, rows: Sequence[ListedRun], words: Sequence[str], choice: tuple[str, str]) -> bool:
         names = [label(row.summary) for row in rows[:8]]
         more = [f"and {len(rows) - 8} more"] if len(rows) > 8 else []
         asked: Question = Question(title, [*names, *more, "", *words], [choice])
         return await self.app.push_screen_wait(asked) == choice[1]
 
-    async def _do(self, rows: Sequence[Row], deed: str, done: str) -> None:
+    async def _do(self, rows: Sequence[ListedRun], deed: str, done: str) -> None:
         """In a thread, one after the other; the first trouble is told and ends it."""
         from crdnd_tui.core import run_actions  # noqa: PLC0415  not needed for the first paint
 
@@ -164,7 +164,7 @@ class RunActions(LabScreen):
             return
         self.lab.edit_preset(text, None)
 
-    async def _write(self, rows: Sequence[Row], change: Callable[[Notes], Notes]) -> None:
+    async def _write(self, rows: Sequence[ListedRun], change: Callable[[RunNotes], RunNotes]) -> None:
         for row in rows:
             try:
                 await asyncio.to_thread(notes.write, row.summary.path, change(row.notes))

@@ -11,7 +11,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from crdnd_tui.core.scan import Row, Scan, shared
+from crdnd_tui.core.scan import ListedRun, Scan, shared
 from crdnd_tui.tui.runs import glance, run_list
 from crdnd_tui.tui.runs.glance import Glance
 from crdnd_tui.tui.runs.run_list import RunList
@@ -55,7 +55,7 @@ class RunsScreen(RunActions):
         super().__init__()
         self._list = RunList()
         self._scanning = self._again = False
-        self._previewed: Row | None = None
+        self._previewed: ListedRun | None = None
         self._glance: Glance | None = None
         self._resting: Timer | None = None
 
@@ -161,7 +161,7 @@ class RunsScreen(RunActions):
         self._resting = self.set_timer(REST, lambda: self._read(row))
 
     @work(thread=True, exclusive=True, group="preview")
-    def _read(self, row: Row) -> None:
+    def _read(self, row: ListedRun) -> None:
         found = glance.look(row)
         self.app.call_from_thread(self._seen, found)
 
@@ -191,11 +191,11 @@ class RunsScreen(RunActions):
             return False  # in there it is a letter
         return super().check_action(action, parameters)
 
-    def targets(self) -> list[Row]:
+    def targets(self) -> list[ListedRun]:
         """The selected runs, or those under the cursor."""
         return self._list.targets(self.table.key)
 
-    def under(self) -> list[Row]:
+    def under(self) -> list[ListedRun]:
         """The run under the cursor, whatever is selected; of a group, all its runs."""
         return self._list.under(self.table.key)
 
