@@ -2,15 +2,23 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from crdnd_tui.cli import compare_page, outlet, output
+from rich.text import Text
+
+from crdnd_tui.cli import output
+from crdnd_tui.cli.report import origins_lines, scatter_plot
 from crdnd_tui.compare import comparison as comparing
 from crdnd_tui.compare.comparison import Comparison
+from crdnd_tui.compare.order import CE, SUITE
 from crdnd_tui.compare.rows import has_seeds
 from crdnd_tui.compare.runs import read_runs
+from crdnd_tui.core import report
+from crdnd_tui.write import tables
 from crdnd_tui.write.comparison_document import comparison_document
-from crdnd_tui.write.document import Document
+from crdnd_tui.write.comparison_tables import compact_differences
+from crdnd_tui.write.document import Document, Table
 from crdnd_tui.write.origins import run_origins
 from engine.spec import rundir
 from engine.spec.errors import ConfigError
@@ -18,6 +26,9 @@ from engine.spec.rundir import RunDir
 
 NOT_COMPARABLE = 4
 CHECKPOINTS = ("best", "last")
+_LINES = 24  # of the differences, at most
+_MATTERS = (report.CLEAN, CE, SUITE, report.WORST)
+_CLASSES = 20  # lines of a table of classes
 
 
 def compare(  # noqa: PLR0913  options of a command line
@@ -39,16 +50,16 @@ def compare(  # noqa: PLR0913  options of a command line
     """
     if checkpoint not in CHECKPOINTS:
         raise ConfigError([f"--checkpoint: no checkpoint `{checkpoint}`; it may be {' or '.join(CHECKPOINTS)}"])
-    outlet.check(to, out, as_json=as_json)
+    output.check_target(to, out, as_json=as_json)
     runs, base = _runs(names, folder, baseline)
     document, comparison = _document(runs, base, checkpoint, grouped)
     code = _verdict(comparison, checkpoint)
     if to or as_json:
-        outlet.put(document, to or "json", out, names=[run.id for run in runs], force=force)
+        output.put_document(document, to or "json", out, names=[run.id for run in runs], force=force)
     else:
         console = output.data()
         ascii_only = output.is_ascii(console)
-        output.show(compare_page.page(document, comparison, console.width, ascii_only=ascii_only))
+        output.show(_page(document, comparison, console.width, ascii_only=ascii_only))
     return code
 
 
@@ -95,3 +106,36 @@ def _verdict(comparison: Comparison, checkpoint: str) -> int:
     for row in comparison.others:
         output.say(f"  {row.label}: {comparison.whole_refusal(row)}")
     return NOT_COMPARABLE
+
+
+def _page(document: Document, comparison: Comparison, width: int, *, ascii_only: bool) -> list[Text]:
+    """All of it, in lines of at most `width` cells; what would fill screens is shortened, and said to be."""
+    short = tuple(
+        replace(t, caption=comparison.bare(t.caption)) for t in (_shortened(t, comparison) for t in document.tables)
+    )
+    lead = (*([f"{comparison.conditions}."] if comparison.conditions else []), *document.lead)
+    shown = replace(document, lead=lead, tables=short, origins=(), made=0.0, version="")
+    made = tables.document_lines(shown, width, ascii_only=ascii_only)
+    trade = next((figure for figure in document.figures if figure.key == "tradeoff"), None)
+    if trade is not None:
+        made += [
+            Text(),
+            *scatter_plot(trade, width, caption=comparison.bare(trade.caption), ascii_only=ascii_only),
+        ]
+    return [*made, *origins_lines(document, width, ascii_only=ascii_only)]
+
+
+def _shortened(table: Table, comparison: Comparison) -> Table:
+    more = "the rest is in every file that --to writes"
+    if table.key == "differences":
+        matter = [a for a in comparison.attacks if a in _MATTERS or len(table.rows) <= _LINES]
+        short = compact_differences(comparison, matter)
+        left = [comparison.title(attack) for attack in comparison.attacks if attack not in matter]
+        if not left:
+            return short
+        return replace(short, notes=(*short.notes, ("", f"Left out here: {', '.join(left)}; {more}.")))
+    if table.key == "classes" and len(table.rows) > _CLASSES:
+        spread = sorted(table.rows, key=lambda row: -max(abs(cell.value or 0.0) for cell in row.cells[1:]))
+        note = f"The {_CLASSES} of {len(table.rows)} classes that differ most; {more}."
+        return replace(table, rows=tuple(spread[:_CLASSES]), notes=(*table.notes, ("", note)))
+    return table

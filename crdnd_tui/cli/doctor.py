@@ -13,6 +13,7 @@ from typing import Literal
 from rich.text import Text
 
 from crdnd_tui.cli import output
+from crdnd_tui.cli.options import Data, Json, Runs, folder
 from crdnd_tui.core.format import size
 from crdnd_tui.core.text import encodes_unicode, one_line
 from engine.spec import locks
@@ -26,7 +27,7 @@ MIN_FREE = 2 << 30  # bytes: checkpoints of one CIFAR run, with room for its res
 
 
 @dataclass(frozen=True)
-class Check:
+class Finding:
     """One thing that was looked at."""
 
     name: str
@@ -34,8 +35,9 @@ class Check:
     found: str
 
 
-def doctor(runs: Path, data: Path, *, as_json: bool) -> int:
-    """Exit code 0 when nothing stands in the way."""
+def doctor(as_json: Json = False, data: Data = Path("data"), runs: Runs = Path("runs")) -> int:
+    """Say whether this machine can do the work."""
+    runs, data = folder(runs), folder(data)
     checks = [*_software(), *_device(), *_disk(runs), *_data_sets(data), *_terminal()]
     if as_json:
         output.show_json([asdict(check) for check in checks])
@@ -44,18 +46,18 @@ def doctor(runs: Path, data: Path, *, as_json: bool) -> int:
     return 1 if any(check.level == "bad" for check in checks) else 0
 
 
-def _line(check: Check) -> Text:
+def _line(check: Finding) -> Text:
     sign, style = _SIGNS[check.level]
     return Text.assemble((f"{sign} ", style), (f"{check.name:<12} ", "bold"), one_line(check.found, 300))
 
 
-def _software() -> Iterator[Check]:
-    yield Check("crdnd", "ok", f"{_version('crdnd-tui') or 'source tree, not installed'}")
+def _software() -> Iterator[Finding]:
+    yield Finding("crdnd", "ok", f"{_version('crdnd-tui') or 'source tree, not installed'}")
     python = platform.python_version()
-    yield Check("python", "ok" if sys.version_info >= (3, 11) else "bad", f"{python} at {sys.executable}")
+    yield Finding("python", "ok" if sys.version_info >= (3, 11) else "bad", f"{python} at {sys.executable}")
     for package in ("torch", "torchvision", "pyautoattack"):
         version = _version(package)
-        yield Check(package, "ok" if version else "bad", version or "missing: pip install crdnd-tui")
+        yield Finding(package, "ok" if version else "bad", version or "missing: pip install crdnd-tui")
 
 
 def _version(package: str) -> str:
@@ -65,67 +67,67 @@ def _version(package: str) -> str:
         return ""
 
 
-def _device() -> Iterator[Check]:
+def _device() -> Iterator[Finding]:
     """GPUs as the driver sees them, and the CPU."""
-    yield Check("cpu", "ok", f"{usable_cpus()} cores for us")
+    yield Finding("cpu", "ok", f"{usable_cpus()} cores for us")
     try:
         import pynvml
     except ModuleNotFoundError:
-        yield Check("gpu", "note", "cannot tell: nvidia-ml-py is missing")
+        yield Finding("gpu", "note", "cannot tell: nvidia-ml-py is missing")
         return
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        yield Check("gpu", "note", f"none ({error}); runs use the CPU")
+        yield Finding("gpu", "note", f"none ({error}); runs use the CPU")
     else:
         for index in range(pynvml.nvmlDeviceGetCount()):
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
             memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
             name = str(pynvml.nvmlDeviceGetName(handle))
-            yield Check("gpu", "ok", f"cuda:{index} {name}, {size(memory.free)} of {size(memory.total)} free")
+            yield Finding("gpu", "ok", f"cuda:{index} {name}, {size(memory.free)} of {size(memory.total)} free")
         pynvml.nvmlShutdown()
 
 
-def _disk(runs: Path) -> Iterator[Check]:
+def _disk(runs: Path) -> Iterator[Finding]:
     """Room, and locks that work: two descriptors of one file must not both get it."""
     folder = runs
     while not folder.exists():
         folder = folder.parent
     free = free_bytes(folder)
     if free is None:
-        yield Check("disk", "note", f"the file system does not tell how much is free for runs in {runs}")
+        yield Finding("disk", "note", f"the file system does not tell how much is free for runs in {runs}")
     else:
-        yield Check("disk", "ok" if free > MIN_FREE else "bad", f"{size(free)} free for runs in {runs}")
+        yield Finding("disk", "ok" if free > MIN_FREE else "bad", f"{size(free)} free for runs in {runs}")
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as first, Path(first.name).open("rb") as second:
             locks.try_lock(first.fileno())
             if locks.try_lock(second.fileno()):
-                yield Check("locks", "bad", "flock does not exclude here: two engines could work on one run")
+                yield Finding("locks", "bad", "flock does not exclude here: two engines could work on one run")
             else:
-                yield Check("locks", "ok", "flock works where the runs lie")
+                yield Finding("locks", "ok", "flock works where the runs lie")
     except locks.LocksMissingError as error:
-        yield Check("locks", "note", f"{NO_LOCKS} ({error.strerror})")
+        yield Finding("locks", "note", f"{NO_LOCKS} ({error.strerror})")
     except OSError as error:
-        yield Check("locks", "bad", f"no file can be made and locked in {folder}: {error.strerror}")
+        yield Finding("locks", "bad", f"no file can be made and locked in {folder}: {error.strerror}")
 
 
-def _data_sets(data: Path) -> Iterator[Check]:
-    yield Check("digits", "ok" if _version("scikit-learn") else "bad", "comes with scikit-learn")
-    for name, folder in (("cifar10", "cifar-10-batches-py"), ("cifar100", "cifar-100-python")):
-        here = (data / folder).is_dir()
-        yield Check(
-            name, "ok" if here else "note", str(data / folder) if here else f"not in {data}; fetched when needed"
-        )
+def _data_sets(data: Path) -> Iterator[Finding]:
+    yield Finding("digits", "ok" if _version("scikit-learn") else "bad", "comes with scikit-learn")
+    for name, place in (("cifar10", data / "cifar-10-batches-py"), ("cifar100", data / "cifar-100-python")):
+        if place.is_dir():
+            yield Finding(name, "ok", str(place))
+        else:
+            yield Finding(name, "note", f"not in {data}; fetched when needed")
 
 
-def _terminal() -> Iterator[Check]:
+def _terminal() -> Iterator[Finding]:
     console = output.data()
     unicode = encodes_unicode(console.encoding)
-    yield Check("encoding", "ok" if unicode else "note", console.encoding + ("" if unicode else ": ASCII bars"))
+    yield Finding("encoding", "ok" if unicode else "note", console.encoding + ("" if unicode else ": ASCII bars"))
     if not console.is_terminal:
-        yield Check("terminal", "note", "stdout is no terminal: plain lines")
+        yield Finding("terminal", "note", "stdout is no terminal: plain lines")
         return
     colours = console.color_system or "no colours"
     reason = " (NO_COLOR is set)" if os.environ.get("NO_COLOR") else ""
     width, height = console.size
-    yield Check("terminal", "ok", f"{os.environ.get('TERM', '?')}, {width} x {height}, {colours}{reason}")
+    yield Finding("terminal", "ok", f"{os.environ.get('TERM', '?')}, {width} x {height}, {colours}{reason}")

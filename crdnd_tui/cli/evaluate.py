@@ -1,4 +1,4 @@
-"""crdnd evaluate: a saved student, or any checkpoint, is judged (again), as a run of its own."""
+"""The config of an evaluation, from a run or a checkpoint file and the flags of `crdnd evaluate`."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,8 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from crdnd_tui.cli import run as runs_command
 from crdnd_tui.core.text import display
-from engine.spec import folders, rundir, toml
+from engine.spec import rundir, toml
 from engine.spec.attacks import AttackSpec, ThreatModel
 from engine.spec.base import Spec
 from engine.spec.config import CheckpointTeacher, JudgeConfig, RunConfig, RunTeacher
@@ -22,20 +21,6 @@ from engine.spec.training import Evaluation
 T = TypeVar("T", bound=Spec)
 Weights = Literal["best", "last"]
 _FLAGS = (("--model", "model"), ("--data-set", "data_set"))  # without which a checkpoint file cannot be judged
-
-
-def evaluate(
-    subject: str,
-    changes: dict[str, Any],
-    machine: Machine,
-    *,
-    detach: bool,
-    as_json: bool,
-) -> int:
-    """Judges `subject`; `changes` holds what the flags said."""
-    config = judge_config(subject, changes, machine)
-    folder = folders.create(config, toml.dump(config), machine)
-    return runs_command.go(folder, detach=detach, as_json=as_json)
 
 
 def judge_config(subject: str, changes: dict[str, Any], machine: Machine) -> JudgeConfig:

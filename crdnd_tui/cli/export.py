@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crdnd_tui.cli import outlet, output
+from crdnd_tui.cli import output
 from crdnd_tui.core import engine_process
 from crdnd_tui.core.text import display
 from crdnd_tui.write import formats
@@ -65,7 +65,7 @@ def export(what: Sequence[str], folder: Path, wanted: Wanted, *, as_json: bool =
         written = [one for run in of.runs for one in _student(run, form, wanted, many=many, folder=of.folder)]
     else:
         written = _replayed(of, form, wanted)
-    if wanted.out == outlet.STDOUT:
+    if wanted.out == output.STDOUT:
         return OK
     if as_json:
         output.show_json({"format": form.name, "runs": [run.id for run in of.runs], "written": _plain(written)})
@@ -73,7 +73,7 @@ def export(what: Sequence[str], folder: Path, wanted: Wanted, *, as_json: bool =
         for one in written:
             if not one.is_new:
                 output.say(f"{one.run or one.path} lies there already, unchanged")
-        outlet.tell(one.path for one in written)
+        output.show_paths(one.path for one in written)
     return OK
 
 
@@ -87,7 +87,7 @@ def _check(form: Format, wanted: Wanted) -> None:
             mistakes.append(f"--baseline is of comparisons; {form.name} compares nothing")
         if wanted.grouped is not None:
             mistakes.append(f"--seeds and --each are of comparisons; {form.name} compares nothing")
-        if wanted.out == outlet.STDOUT:
+        if wanted.out == output.STDOUT:
             mistakes.append(f"-o -: {form.name} is no text; name a file")
     if form.kind == "replay" and wanted.checkpoint:
         mistakes.append(f"--checkpoint: {form.name} has the results of every checkpoint")
@@ -104,7 +104,7 @@ def _document(of: Gathered, form: Format, wanted: Wanted) -> list[Written]:
 
     whole = gathering.document(of, checkpoint=wanted.checkpoint, baseline=wanted.baseline, grouped=wanted.grouped)
     document = writing.picked(whole, wanted.tables, wanted.figures)
-    if wanted.out == outlet.STDOUT:
+    if wanted.out == output.STDOUT:
         output.show_file(writing.text(document, form))
         return []
     paths = writing.write(document, form.name, _target(of.names, of.folder, form, wanted.out), force=wanted.force)
@@ -115,7 +115,7 @@ def _target(names: tuple[str, ...], folder: Path, form: Format, out: str, *, man
     """The file or folder that was named; `exports` beside the runs otherwise."""
     if not out:
         return folder.parent / formats.FOLDER / formats.file_name(names, form)
-    return outlet.place(names, form, out, many=many)
+    return output.target(names, form, out, many=many)
 
 
 def _replayed(of: Gathered, form: Format, wanted: Wanted) -> list[Written]:

@@ -1,14 +1,23 @@
-"""The two ways out: data to stdout, words about it to stderr. Nothing that comes from a file is taken for markup."""
+"""All that commands print: data to stdout, words about it to stderr. Nothing of a file is taken for markup."""
 
 import json
+import os
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
 from crdnd_tui.core.text import display, encodes_unicode, plain
+from engine.spec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from crdnd_tui.write.document import Document
+    from crdnd_tui.write.formats import Format
+
+STDOUT = "-"
 
 
 def narration() -> Console:
@@ -70,3 +79,44 @@ def say(words: str, style: str = "") -> None:
     console = narration()
     shown = display(words)
     console.print(Text(plain(shown) if is_ascii(console) else shown, style), soft_wrap=True)
+
+
+def check_target(to: str, out: str, *, as_json: bool) -> None:
+    """ConfigError for options of a command that prints a page unless --to names a format."""
+    if out and not to:
+        raise ConfigError(["-o: name the format with --to"])
+    if to and as_json:
+        raise ConfigError(["--json is --to json: leave one of them out"])
+    from crdnd_tui.write import formats
+
+    if to and formats.known(to).kind not in ("text", "figure"):
+        raise ConfigError([f"--to {to}: only `crdnd export` writes that"])
+
+
+def put_document(document: "Document", to: str, out: str, *, names: Sequence[str], force: bool) -> None:
+    """Text to stdout unless a file or a folder is named; then the paths of what was written, one a line."""
+    from crdnd_tui.write import formats, writing
+
+    form = formats.known(to)
+    if out in ("", STDOUT):
+        show_file(writing.text(document, form))
+        return
+    show_paths(formats.relative(path) for path in writing.write(document, to, target(names, form, out), force=force))
+
+
+def show_paths(paths: Iterable[str]) -> None:
+    """What lies there now, each once."""
+    sys.stdout.write("".join(display(path) + "\n" for path in dict.fromkeys(paths)))
+    sys.stdout.flush()
+
+
+def target(names: Sequence[str], form: "Format", out: str, *, many: bool = False) -> Path:
+    """The file: as it was named, with the format's suffix when it has none, or in the folder that was named."""
+    from crdnd_tui.write import formats
+
+    path = Path(out).expanduser()
+    if out.endswith(os.sep) or path.is_dir():
+        return path / formats.file_name(tuple(names), form)
+    if many:
+        raise ConfigError([f"-o {display(out, 200)}: for several runs name a folder, with a / at its end"])
+    return path if path.suffix else path.with_name(path.name + form.suffix)

@@ -1,21 +1,29 @@
-"""crdnd report: the tables of a study, with what is in print beside what was measured."""
+"""crdnd report: the tables of a study, with what is in print beside what was measured; compare uses parts of it."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rich.text import Text
 
-from crdnd_tui.cli import outlet, output, page_parts
+from crdnd_tui.chart.scatter import Point, scatter
+from crdnd_tui.cli import output
 from crdnd_tui.core import presets
 from crdnd_tui.core.report import wrapped
+from crdnd_tui.core.text import one_line
+from crdnd_tui.core.text import plain as in_ascii
 from crdnd_tui.study.file import read_study
-from crdnd_tui.write import study_document, tables
-from crdnd_tui.write.document import Document
+from crdnd_tui.write import numbers, study_document, tables
+from crdnd_tui.write.document import Document, Figure
 from engine.spec.errors import ConfigError
 
 _LEFT = "Left out here, but in every file that --to writes: best against last, classes, keys that differ."
 CHECKPOINTS = ("", "best", "last")
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red")
+_PLOT = (64, 18)  # cells, at most
+_BESIDE = 34  # cells that the plot's legend needs beside it
 
 
 def report(
@@ -31,11 +39,11 @@ def report(
     """Print the report, or write it down; at any time, for what has not run says so in its row."""
     if checkpoint not in CHECKPOINTS:
         raise ConfigError([f"--checkpoint: no checkpoint `{checkpoint}`; it may be best or last"])
-    outlet.check(to, out, as_json=as_json)
+    output.check_target(to, out, as_json=as_json)
     study = read_study(presets.resolve_study(name))
     document = study_document.study_document(study, folder, checkpoint=checkpoint, now=time.time())
     if to or as_json:
-        outlet.put(document, to or "json", out, names=(study.name,), force=force)
+        output.put_document(document, to or "json", out, names=(study.name,), force=force)
     else:
         console = output.data()
         output.show(_page(document, console.width, ascii_only=output.is_ascii(console)))
@@ -51,5 +59,73 @@ def _page(document: Document, width: int, *, ascii_only: bool) -> list[Text]:
         made += [Text(), *wrapped(_LEFT, width, "dim")]
     for figure in document.figures:
         if figure.kind == "scatter":
-            made += [Text(), *page_parts.points(figure, width, caption=figure.caption, ascii_only=ascii_only)]
-    return [*made, *page_parts.behind(document, width, ascii_only=ascii_only)]
+            made += [Text(), *scatter_plot(figure, width, caption=figure.caption, ascii_only=ascii_only)]
+    return [*made, *origins_lines(document, width, ascii_only=ascii_only)]
+
+
+def scatter_plot(figure: Figure, width: int, *, caption: str, ascii_only: bool) -> list[Text]:
+    """One letter for each row, with its error bar; the letters' names beside it, or below in a narrow terminal."""
+
+    def say(words: str) -> str:
+        flat = one_line(words, 400)
+        return in_ascii(flat) if ascii_only else flat
+
+    drawn = [
+        Point(
+            name=_LETTERS[k % len(_LETTERS)],
+            key=_LETTERS[k % len(_LETTERS)],
+            x=s.x[0],
+            y=s.y[0],
+            ends=(s.low[0], s.high[0]) if s.low and s.high else (s.y[0], s.y[0]),
+        )
+        for k, s in enumerate(figure.series)
+    ]
+    styles = {point.name: _COLOURS[k % len(_COLOURS)] for k, point in enumerate(drawn)}
+    legend = [
+        (point.name, say(f"{s.label}  {s.x[0]:.1f} / {s.y[0]:.1f} {numbers.marks(s)}"), s.severity == "red")
+        for point, s in zip(drawn, figure.series, strict=True)
+    ]
+    columns = min(width - 2, _PLOT[0])
+    beside = width - columns - 4 >= _BESIDE
+    lines = []
+    for row in scatter(drawn, (columns, _PLOT[1]), "ascii" if ascii_only else "braille"):
+        line = Text("  ")
+        for words, letter in row:
+            line.append(
+                in_ascii(words) if ascii_only else words, f"bold {styles[letter]}" if letter in styles else "dim"
+            )
+        lines.append(line)
+    names = [
+        Text.assemble((letter, styles[letter] if struck else f"bold {styles[letter]}"), " ",
+                      (words, "dim strike" if struck else ""))
+        for letter, words, struck in legend
+    ]  # fmt: skip
+    head = [Text("  " + say(f"{figure.y} (up) against {figure.x} (right)"), "bold")]
+    said = (caption, *numbers.below(figure))
+    below = [line for words in said for line in wrapped(say(words), width, "dim")]
+    if not beside:
+        return [*head, *lines, Text(), *(Text("  ").append_text(name) for name in names), *below]
+    for line, name in zip(lines[1:], names, strict=False):
+        line.append(" " * max(2, columns + 4 - len(line.plain)))
+        line.append_text(name)
+    left = [Text(" " * (columns + 4)).append_text(name) for name in names[len(lines) - 1 :]]
+    return [*head, *lines, *left, *below]
+
+
+def origins_lines(document: Document, width: int, *, ascii_only: bool) -> list[Text]:
+    """One line for each run, what all runs share, what only some have, and who made this page."""
+    made = (
+        [Text(), *tables.run_lines(document.origins, width, ascii_only=ascii_only), Text()] if document.origins else []
+    )
+    labels = {origin.run: origin.label for origin in document.origins}
+    said = []
+    for fact, value, holders in document.facts:
+        of_it = f" ({_some(list(dict.fromkeys(labels[run] for run in holders)))})" if holders else ""
+        said.append(f"{fact}: {value}{of_it}")
+    said.append(document.made_by)
+    made += [line for words in said for line in wrapped(one_line(words, 600), width, "dim")]
+    return [Text(in_ascii(line.plain), line.style) for line in made] if ascii_only else made
+
+
+def _some(labels: Sequence[str]) -> str:
+    return ", ".join(labels) if len(labels) <= 3 else f"{', '.join(labels[:2])} and {len(labels) - 2} more"

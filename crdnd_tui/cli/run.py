@@ -1,37 +1,76 @@
-"""crdnd run, resume, stop, watch: engines are started, followed and asked to stop."""
+"""crdnd run, resume, join, stop, watch, evaluate: engines are started, followed, joined and asked to stop."""
 
+import contextlib
 import json
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.text import Text
+import typer
 
 from crdnd_tui.cli import options, output
-from crdnd_tui.core import advice, engine_process, library, presets, report, run_reader
-from crdnd_tui.core.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, Outcome
-from crdnd_tui.core.launch import invitation
-from crdnd_tui.core.provenance_lines import machine_as_written, machine_of
-from crdnd_tui.core.text import display, one_line
-from crdnd_tui.core.views import JsonView, LiveView, PlainView, View
-from engine.spec import files, folders, rundir, toml
-from engine.spec.config import JudgeConfig, RunConfig
-from engine.spec.deaths import Death
+from crdnd_tui.cli.options import (
+    AnotherData,
+    AnotherDevice,
+    AnotherThreads,
+    Data,
+    Detach,
+    Device,
+    Devices,
+    Exact,
+    Json,
+    Name,
+    Nodes,
+    Preset,
+    Rendezvous,
+    Run,
+    Runs,
+    Seed,
+    Set,
+    Settings,
+    Threads,
+    folder,
+)  # fmt: skip
+from crdnd_tui.core import advice, complete
+from crdnd_tui.core.text import display
+from engine.spec import rundir
 from engine.spec.errors import ConfigError, RunFolderError
-from engine.spec.files import write_atomically
-from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 
-OWNER_KEYS = "Ctrl-C: stop after this step and save; twice: kill"
-WATCHER_KEYS = "Ctrl-C: leave; the run goes on"
+if TYPE_CHECKING:
+    from engine.spec.config import JudgeConfig, RunConfig
+    from engine.spec.machine import Machine
+
+DONE, FAILED = 0, 1
 
 
-def run(
-    preset: str, overrides: Sequence[str], seed: int | None, name: str, here: Machine, *, detach: bool, as_json: bool
+def run(  # noqa: PLR0913  options of a command line
+    preset: Preset,
+    *,
+    overrides: Set = None,
+    seed: Seed = None,
+    name: Name = "",
+    detach: Detach = False,
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    rendezvous: Rendezvous = None,
+    exact: Exact = None,
+    settings: Settings = None,
+    data: Data = Path("data"),
+    runs: Runs = Path("runs"),
 ) -> int:
-    """A preset becomes a run; returns the exit code."""
+    """Run a preset, watch it, and print its robustness table. Ctrl-C stops and saves; twice kills."""
+    from crdnd_tui.cli import follow
+    from crdnd_tui.core import presets
+    from engine.spec import folders, toml
+
+    here = options.machine(
+        settings, runs=runs, data=data, device=device, threads=threads, devices=devices, nodes=nodes,
+        rendezvous=rendezvous, exact=exact,
+    )  # fmt: skip
     path = presets.resolve(preset)
     named = [f"name={json.dumps(name)}"] if name else []
     config: RunConfig | JudgeConfig
@@ -40,185 +79,199 @@ def run(
             raise ConfigError(["a saved evaluation is repeated as it is: --set, --seed and --name do not apply to it"])
         config = toml.read(path.resolve())
     else:
-        config = toml.load(path, [*overrides, *named], seed)
-    folder = folders.create(config, toml.text_of(path), here)
-    _invite(folder, here)
-    return go(folder, detach=detach, as_json=as_json)
+        config = toml.load(path, [*(overrides or ()), *named], seed)
+    made = folders.create(config, toml.text_of(path), here)
+    _invite(made, here)
+    return follow.go(made, detach=detach, as_json=as_json)
 
 
-def resume(
-    name: str, runs: Path, settings: Sequence[str], crew: Mapping[str, Any], *, detach: bool, as_json: bool
+def resume(  # noqa: PLR0913  options of a command line
+    run: Run,
+    *,
+    detach: Detach = False,
+    as_json: Json = False,
+    device: AnotherDevice = None,
+    threads: AnotherThreads = None,
+    devices: Devices = None,
+    nodes: Nodes = None,
+    rendezvous: Rendezvous = None,
+    exact: Exact = None,
+    settings: Settings = None,
+    data: AnotherData = None,
+    runs: Runs = Path("runs"),
 ) -> int:
-    """An interrupted run goes on where its last checkpoint is, on its machine with these changes."""
-    folder = rundir.find(runs, name)
-    row = library.summary(folder)
-    if row is not None and row.state == "done" and _is_done(folder):
+    """Go on with a stopped, killed or failed run, from its last checkpoint; what is said of its machine stays so."""
+    from crdnd_tui.cli import follow
+    from crdnd_tui.core import library
+
+    found = rundir.find(folder(runs), run)
+    row = library.summary(found)
+    if row is not None and row.state == "done" and _is_done(found):
         output.say(f"{row.id} is done already.")
         if not as_json:
-            output.show(_table(folder))
+            output.show(follow.table(found))
         return DONE
-    _invite(folder, _moved(folder, settings, crew))
-    return go(folder, detach=detach, as_json=as_json, again=True)
+    here = _moved(
+        found, settings or (), device=device, threads=threads, devices=devices, nodes=nodes, rendezvous=rendezvous,
+        exact=exact, data=folder(data) if data else None,
+    )  # fmt: skip
+    _invite(found, here)
+    return follow.go(found, detach=detach, as_json=as_json, again=True)
 
 
-def _is_done(folder: RunDir) -> bool:
-    """Whether an engine would find nothing to do, or nothing to go on from."""
-    return folders.is_done(folder, toml.read(folder.config)) or not any(folder.checkpoints.glob("[0-9]*-*.pt"))
+def join(run: Run, runs: Runs = Path("runs")) -> int:
+    """Compute a part of a run of several nodes on this one; the run itself is started on the first node."""
+    from crdnd_tui.core import library
+    from crdnd_tui.core.launch import problems
+    from crdnd_tui.core.provenance_lines import machine_of
 
-
-def _invite(folder: RunDir, here: Machine) -> None:
-    words = invitation(folder, here)
-    if words:
-        output.say(words)
-
-
-def _moved(folder: RunDir, settings: Sequence[str], crew: Mapping[str, Any]) -> Machine:
-    """Its machine for this and later engines, where the run lies now; RunFolderError while one is at work."""
-    written, known = machine_as_written(folder), machine_of(folder) or Machine(runs=str(folder.path.parent))
-    here = options.machine(settings, known, **crew)
-    if written is not None and here.data == known.data != written.data:
-        output.say(f"its data folder {written.data} is not on this machine: {known.data} is used; --data names another")
-    if here != (written or known):
-        engine_process.refuse_a_second(folder)
-        write_atomically(folder.machine, (here.model_dump_json(indent=1) + "\n").encode())
-    return here
-
-
-def stop(name: str, runs: Path, *, kill: bool) -> int:
-    """Asks the engine to save and leave, or kills it."""
-    folder = rundir.find(runs, name)
-    if not engine_process.alive(folder):
-        row = library.summary(folder)
-        if row is None or row.state not in library.LIVING:
-            raise RunFolderError(
-                f"no engine is at work in {display(folder.id)}; it is {row.state if row else 'no run'}"
-            )
-    engine_process.ask_to_stop(folder)
-    if not kill:
-        output.say(f"{folder.id} stops after this step and saves; {advice.on('resume', folder)} goes on.")
+    found = rundir.find(folder(runs), run)
+    here = machine_of(found)
+    if here is None:
+        raise RunFolderError("its machine.json cannot be read", where=str(found.path))
+    if here.nodes == 1:
+        spread = advice.command(f"resume {display(found.id)} --nodes N --rendezvous HOST:PORT", found.path.parent)
+        raise RunFolderError(
+            f"{display(found.id)} is computed on one node: nobody can join it",
+            hint=f"{spread} spreads it over several.",
+        )
+    if mistakes := problems(here):
+        raise ConfigError(mistakes)
+    row = library.summary(found)
+    if row is not None and row.state == "done":
+        output.say(f"{row.id} is done already.")
         return DONE
-    state = run_reader.load(folder)
-    if engine_process.kill(folder):
-        engine_process.kill_teacher(folder, state)
-        output.say(f"{folder.id} is killed; {advice.on('resume', folder)} goes on from its last checkpoint.")
-        return DONE
-    output.say(
-        f"{folder.id}: its engine is not a process of this machine that could be killed; `stop` was left for it."
+    many = "one process" if here.devices == 1 else f"{here.devices} processes"
+    output.say(f"{found.id}: this node joins with {many}, {here.nodes} nodes meet at {display(here.rendezvous)}.")
+    output.say(f"{advice.on('watch', found)} shows how it goes. Ctrl-C asks the whole run to stop and save.")
+    return _work(found)
+
+
+def _work(run: RunDir) -> int:
+    """This node's processes, in the foreground: Ctrl-C reaches the engine as it reaches us; its exit code."""
+    import subprocess
+
+    from crdnd_tui.core import engine_process
+
+    engine = subprocess.Popen(
+        engine_process.engine_command(run), stdin=subprocess.DEVNULL, env=engine_process.environment()
     )
+    code: int | None = None
+    while code is None:
+        with contextlib.suppress(KeyboardInterrupt):
+            code = engine.wait()
+    how = f"ended with exit code {code}; {advice.on('resume', run)} on the first node goes on" if code else "is done"
+    output.say(f"{run.id}: this node's part {how}.")
+    return code if code >= 0 else 128 - code
+
+
+def stop(
+    run: Run,
+    kill: Annotated[bool, typer.Option("--kill", help="Do not wait for the step to end.")] = False,
+    runs: Runs = Path("runs"),
+) -> int:
+    """Ask a run to finish its step, save and leave."""
+    from crdnd_tui.core import engine_process, library, run_reader
+
+    found = rundir.find(folder(runs), run)
+    if not engine_process.alive(found):
+        row = library.summary(found)
+        if row is None or row.state not in library.LIVING:
+            raise RunFolderError(f"no engine is at work in {display(found.id)}; it is {row.state if row else 'no run'}")
+    engine_process.ask_to_stop(found)
+    again = advice.on("resume", found)
+    if not kill:
+        output.say(f"{found.id} stops after this step and saves; {again} goes on.")
+        return DONE
+    state = run_reader.load(found)
+    if engine_process.kill(found):
+        engine_process.kill_teacher(found, state)
+        output.say(f"{found.id} is killed; {again} goes on from its last checkpoint.")
+        return DONE
+    output.say(f"{found.id}: its engine is not a process of this machine that could be killed; `stop` was left for it.")
     return FAILED
 
 
-def watch(name: str, runs: Path, *, as_json: bool) -> int:
-    """Looks on until the engine leaves; Ctrl-C leaves the run alone."""
-    folder = rundir.find(runs, name)
-    view = _view(folder, as_json, WATCHER_KEYS)
-    outcome = Attachment(folder, view, from_start=True).follow()
-    if outcome.code == INTERRUPTED:
-        output.say(f"{folder.id} goes on without a watcher.")
-        return INTERRUPTED
-    return _finish(folder, outcome, as_json)
+def watch(run: Run, as_json: Json = False, runs: Runs = Path("runs")) -> int:
+    """Look at a run while it works. Ctrl-C leaves it alone."""
+    from crdnd_tui.cli import follow
+
+    return follow.watch(rundir.find(folder(runs), run), as_json=as_json)
 
 
-def go(folder: RunDir, *, detach: bool, as_json: bool, again: bool = False) -> int:
-    """Starts the engine of a run folder and follows it, or leaves it alone once it has spoken."""
-    before = _stamp(folder)
-    process = engine_process.start(folder)
-    if detach:
-        return _detached(folder, process, before)
-    view = _view(folder, as_json, OWNER_KEYS)
-    outcome = Attachment(folder, view, process, from_start=not again).follow()
-    return _finish(folder, outcome, as_json, spoke=_stamp(folder) != before)
+def evaluate(  # noqa: PLR0913  options of a command line
+    subject: Annotated[str, typer.Argument(help="A run, or a checkpoint file.", autocompletion=complete.runs)],
+    *,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]",
+            help="An attack, as in pgd:steps=100,step_size=1/255; the usual suite when there is none.",
+            autocompletion=complete.attacks,
+        ),
+    ] = None,
+    weights: Annotated[str, typer.Option(help="Of a run: best or last.")] = "best",
+    model: Annotated[str, typer.Option(metavar="NAME[:KEY=VALUE,...]", help="Of a checkpoint file.")] = "",
+    data_set: Annotated[str, typer.Option(metavar="NAME[:KEY=VALUE,...]", help="Of a checkpoint file.")] = "",
+    prefix: Annotated[
+        str | None,
+        typer.Option(help="Of the tensors' names, where several networks in a checkpoint file fit; may be empty."),
+    ] = None,
+    epsilon: Annotated[str, typer.Option(help="Another radius, as in 8/255.")] = "",
+    images: Annotated[
+        int | None, typer.Option(min=0, help="A stratified part of the test split; 0 = all.", show_default=False)
+    ] = None,
+    detach: Detach = False,
+    as_json: Json = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    devices: Devices = None,
+    exact: Exact = None,
+    settings: Settings = None,
+    data: Data = Path("data"),
+    runs: Runs = Path("runs"),
+) -> int:
+    """Judge a saved student, or any checkpoint, again; the judgement is a run of its own."""
+    from crdnd_tui.cli import follow
+    from crdnd_tui.cli.evaluate import judge_config
+    from engine.spec import folders, toml
+
+    here = options.machine(settings, runs=runs, data=data, device=device, threads=threads, devices=devices, exact=exact)
+    flags = {
+        "attacks": attack, "weights": weights, "model": model, "data_set": data_set, "epsilon": epsilon,
+        "images": images, "prefix": prefix,
+    }  # fmt: skip
+    config = judge_config(subject, flags, here)
+    return follow.go(folders.create(config, toml.dump(config), here), detach=detach, as_json=as_json)
 
 
-def _stamp(folder: RunDir) -> tuple[int, int]:
-    """Changes when an engine says something; the last words of an earlier engine are not this one's."""
-    try:
-        found = folder.events.stat(follow_symlinks=False)
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
+def _is_done(run: RunDir) -> bool:
+    """Whether an engine would find nothing to do, or nothing to go on from."""
+    from engine.spec import folders, toml
+
+    return folders.is_done(run, toml.read(run.config)) or not any(run.checkpoints.glob("[0-9]*-*.pt"))
 
 
-def _detached(folder: RunDir, process: subprocess.Popen[bytes], before: tuple[int, int]) -> int:
-    code = engine_process.wait_started(folder, process)
-    if code is not None:
-        engine_process.ended(folder, process)
-    if code in (None, DONE):
-        sys.stdout.write(folder.id + "\n")
-        sys.stdout.flush()
-        return DONE
-    _complain(folder, code or 0, spoke=_stamp(folder) != before)
-    return code if code in (FAILED, USAGE, STOPPED) else FAILED
+def _invite(run: RunDir, here: "Machine") -> None:
+    """Say what to type on the other nodes, if there are any."""
+    from crdnd_tui.core.launch import invitation
+
+    if text := invitation(run, here):
+        output.say(text)
 
 
-def _view(folder: RunDir, as_json: bool, keys: str) -> View:
-    console = output.narration()
-    if as_json:
-        return JsonView(console)
-    if console.is_terminal and not console.is_dumb_terminal:
-        return LiveView(console, _title(folder), keys)
-    return PlainView(console)
+def _moved(run: RunDir, settings: Sequence[str], **flags: Any) -> "Machine":  # noqa: ANN401  values of flags
+    """Its machine for this and later engines, where the run lies now; RunFolderError while one is at work."""
+    from crdnd_tui.core import engine_process
+    from crdnd_tui.core.provenance_lines import machine_as_written, machine_of
+    from engine.spec.files import write_atomically
+    from engine.spec.machine import Machine
 
-
-def _title(folder: RunDir) -> str:
-    """What the run is, in one line."""
-    try:
-        config = toml.read(folder.config)
-    except ConfigError:
-        return ""
-    return describe(config)
-
-
-def describe(config: RunConfig | JudgeConfig) -> str:
-    """Method, student, teacher, data, radius, seed."""
-    epsilon = f"epsilon {config.threat_model.epsilon}"
-    if isinstance(config, JudgeConfig):
-        parts = [f"evaluation of {config.name}" if config.name else "evaluation", config.data.title, epsilon]
-        return one_line(" \u00b7 ".join(parts), 160)
-    of = f" \u2190 {config.teacher_title}" if config.teacher else ""
-    parts = [config.method.title, f"{config.student.title}{of}", config.data.title, epsilon, f"seed {config.seed}"]
-    return one_line(" \u00b7 ".join(parts), 160)
-
-
-def _finish(folder: RunDir, outcome: Outcome, as_json: bool, *, spoke: bool = True) -> int:
-    """The table, the run's id and where it lies; or what went wrong and how to go on."""
-    if outcome.code in (FAILED, USAGE) or outcome.killed:
-        _complain(folder, outcome.code, outcome, spoke=spoke)
-    elif outcome.code in (STOPPED, INTERRUPTED):
-        reason = f" ({outcome.state.reason})" if outcome.state.reason else ""
-        at = f"stopped at step {outcome.state.step:,}{reason} and saved"
-        output.say(f"{at}; {advice.on('resume', folder)} goes on", "yellow")
-    if not as_json:
-        lines = _table(folder)
-        if lines:
-            title = _title(folder)
-            output.show([Text(), Text(f"  {title}", "bold"), Text(), *lines, Text()])
-        output.show([Text(f"run     {display(folder.id)}"), Text(f"folder  {display(str(folder.path))}")])
-    return outcome.code
-
-
-def _table(folder: RunDir) -> list[Text]:
-    console = output.data()
-    return report.table(run_reader.load(folder), min(console.width, 100), ascii_only=output.is_ascii(console))
-
-
-def _complain(folder: RunDir, code: int, outcome: Outcome | None = None, *, spoke: bool) -> None:
-    """Why the engine left: its own last event where there is one, else the end of its log."""
-    state = outcome.state if outcome else run_reader.load(folder)
-    if state.phase == "failed" and spoke:
-        output.say(f"failed: {state.reason}", "red")
-        if state.hint:
-            output.say(f"  {state.hint}")
-        return
-    if outcome is not None and outcome.code == INTERRUPTED:
-        output.say(f"killed; {advice.on('resume', folder)} goes on from the last checkpoint", "yellow")
-        return
-    killed = outcome.killed if outcome else code < 0
-    death = library.death_of(folder) if killed else Death("")
-    what = "the engine refused the run" if code == USAGE else death.text
-    last_words = library.log_tail(folder)
-    output.say(f"{what}; " + (f"the end of {folder.log}:" if last_words else f"its log is {folder.log}"), "red")
-    for line in last_words:
-        output.say(f"  {line}")
-    if code != USAGE:
-        output.say(death.advice(advice.named(folder), files.read(folder.machine)))
+    written, known = machine_as_written(run), machine_of(run) or Machine(runs=str(run.path.parent))
+    here = options.machine(settings, known, **flags)
+    if written is not None and here.data == known.data != written.data:
+        output.say(f"its data folder {written.data} is not on this machine: {known.data} is used; --data names another")
+    if here != (written or known):
+        engine_process.refuse_a_second(run)
+        write_atomically(run.machine, (here.model_dump_json(indent=1) + "\n").encode())
+    return here

@@ -1,27 +1,46 @@
-"""crdnd runs, show: what there is, and how it is."""
+"""crdnd runs, show, tables: what there is, and how it is."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import structs
+import typer
 from rich.text import Text
 
 from crdnd_tui.cli import output
-from crdnd_tui.core import fast_path, library, pages
-from crdnd_tui.core.state import RunState
-from engine.spec import rundir
+from crdnd_tui.cli.options import Data, Json, Run, Runs, folder
+from crdnd_tui.core import complete
+from crdnd_tui.core.format import count, duration, percent, size
+from crdnd_tui.core.text import one_line, pad
+from engine.spec import files, rundir
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.rundir import RunDir
 
+if TYPE_CHECKING:
+    from crdnd_tui.core.library import Summary
+    from crdnd_tui.core.state import RunState
+    from engine.spec.tables import ListedTable, TableMeta
 
-def runs(folder: Path, states: Sequence[str], *, as_json: bool) -> int:
-    """All runs of the folder, newest first."""
-    unknown = [state for state in states if state not in library.STATES]
+WIDEST = 30  # cells of a teacher's name
+
+
+def list_runs(
+    state: Annotated[
+        list[str] | None, typer.Option(help="Only runs in this state.", autocompletion=complete.states)
+    ] = None,
+    as_json: Json = False,
+    runs: Runs = Path("runs"),
+) -> int:
+    """List the runs and how they are."""
+    from crdnd_tui.core import library, pages
+
+    runs, states = folder(runs), state or []
+    unknown = [each for each in states if each not in library.STATES]
     if unknown:
         raise ConfigError([f"no state `{unknown[0]}`; it may be one of {', '.join(library.STATES)}"])
-    found = (row for row in library.runs(folder) if not states or row.state in states)
+    found = (row for row in library.runs(runs) if not states or row.state in states)
     rows = [library.held(row, whole=as_json) for row in found]  # scripts are told every figure
     if as_json:
         output.show_json([row.to_json() for row in rows])
@@ -29,35 +48,42 @@ def runs(folder: Path, states: Sequence[str], *, as_json: bool) -> int:
         console = output.data()
         output.show(pages.run_list(rows, console.width, ascii_only=output.is_ascii(console)))
     else:
-        for line in pages.empty_list(str(folder)):
+        for line in pages.empty_list(str(runs)):
             output.say(line.plain)
     return 0
 
 
-def show(name: str, folder: Path, *, as_json: bool, provenance: bool = False) -> int:
-    """One run: how it is, its table, its warnings; or where its numbers come from."""
-    from crdnd_tui.core import provenance_lines, report, run_reader
+def show(
+    run: Run,
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Where its numbers come from, and the line that repeats the run.")
+    ] = False,
+    as_json: Json = False,
+    runs: Runs = Path("runs"),
+) -> int:
+    """Show one run: how it is, its robustness table, its warnings."""
+    from crdnd_tui.core import fast_path, library, pages, provenance_lines, report, run_reader
 
-    run = _find(folder, name)
-    row = library.summary(run)
+    found = _find(folder(runs), run)
+    row = library.summary(found)
     if row is None:
-        raise RunFolderError(f"{run.path} holds no run")
-    origin = provenance_lines.read(run) if provenance else None
-    state = run_reader.load(run)
+        raise RunFolderError(f"{found.path} holds no run")
+    origin = provenance_lines.read(found) if provenance else None
+    state = run_reader.load(found)
     row = _as_told(row, state)
     if as_json:
         more = {"provenance": origin.to_json()} if origin else {}
         output.show_json(row.to_json() | _details(state, run_reader.result_rows(state)) | more)
         return 0
+    lines = pages.facts(row, report.TITLES)
     if origin:
-        output.show([*pages.facts(row, report.TITLES), Text(), *provenance_lines.lines(origin)])
+        output.show([*lines, Text(), *provenance_lines.lines(origin)])
         return 0
     console = output.data()
-    lines = pages.facts(row, report.TITLES)
     if state.teacher is not None:
         t = state.teacher
-        clean, robust = f"{100 * t.clean:.1f}", f"{100 * t.robust:.1f}"
-        lines.insert(-1, Text(f"  teacher     clean {clean}  PGD-10 {robust}  {t.model} on {t.n} images"))
+        figures = f"clean {percent(t.clean)}  PGD-10 {percent(t.robust)}"
+        lines.insert(-1, Text(f"  teacher     {figures}  {t.model} on {t.n} images"))
     for label, words in fast_path.facts(state.training, state.steps):
         lines.insert(-1, Text(f"  {label:<11} {words}"))
     table = report.table(state, min(console.width, 100), ascii_only=output.is_ascii(console))
@@ -68,15 +94,19 @@ def show(name: str, folder: Path, *, as_json: bool, provenance: bool = False) ->
     return 0
 
 
-def _as_told(row: library.Summary, state: RunState) -> library.Summary:
+def _as_told(row: "Summary", state: "RunState") -> "Summary":
     """With the last validation as the log tells it, once nothing is written any more that one of both may lack."""
     if row.status is None or row.state != "done" or not state.validations:
         return row
+    from msgspec import structs
+
     return replace(row, status=structs.replace(row.status, validation=state.validations[-1].accuracy))
 
 
 def _find(folder: Path, name: str) -> RunDir:
     """A run, damaged or not: one without its config is in the list, so it has a page, too."""
+    from crdnd_tui.core import library
+
     try:
         return rundir.find(folder, name)
     except RunFolderError:
@@ -86,8 +116,10 @@ def _find(folder: Path, name: str) -> RunDir:
         raise
 
 
-def _details(state: RunState, cells: list[dict[str, Any]]) -> dict[str, Any]:
+def _details(state: "RunState", cells: list[dict[str, Any]]) -> dict[str, Any]:
     """What only the log knows."""
+    from crdnd_tui.core import fast_path
+
     return {
         "results": cells,
         "warned": [
@@ -111,3 +143,85 @@ def _details(state: RunState, cells: list[dict[str, Any]]) -> dict[str, Any]:
         "damaged_lines": state.damaged,
         "unknown_events": state.unknown,
     }
+
+
+def list_tables(
+    remove: Annotated[
+        str, typer.Option(metavar="ID", help="Take this one away; its beginning is enough. Refused while in use.")
+    ] = "",
+    as_json: Json = False,
+    data: Data = Path("data"),
+) -> int:
+    """List the tables of teachers' logits in the data folder, which runs share, or remove one."""
+    from engine.spec import tables
+
+    where = tables.tables_folder(folder(data))
+    if remove:
+        removed, freed = tables.remove(where, remove)
+        if as_json:
+            output.show_json({"removed": removed, "freed": freed})
+        else:
+            output.say(f"{removed} is removed; {size(freed)} are free again.")
+        return 0
+    found = tables.listed(where)
+    if as_json:
+        output.show_json([_table_json(table) for table in found])
+    elif not found:
+        output.say(f"No tables in {where}. A run with a teacher makes one where it pays, but for --machine table=off.")
+    else:
+        output.show(_table_lines(found, time.time()))
+        taken, full = sum(table.bytes_on_disk for table in found), sum(table.bytes for table in found)
+        output.say(f"{size(taken)} on disk, {size(full)} when all are filled, in {where}")
+    return 0
+
+
+def _table_lines(found: Sequence["ListedTable"], now: float) -> Iterator[Text]:
+    wide = max(len("table"), *(len(table.id) for table in found))
+    teachers = [one_line(_teacher(table.meta), WIDEST) for table in found]
+    room = max(len("teacher"), *(len(teacher) for teacher in teachers))
+    head = f"  {pad('table', wide)}  {pad('teacher', room)}  {'data':<10} {'images x views':>15} {'filled %':>8} "
+    yield Text(f"{head} {'on disk':>9}  last used", "bold")
+    for table, teacher in zip(found, teachers, strict=True):
+        line = Text("! ", "red") if table.trouble else Text("\u25cf ", "green") if table.in_use else Text("  ")
+        line.append(f"{pad(table.id, wide)}  {pad(teacher, room)}  {_table_facts(table)} ")
+        line.append(f"{size(table.bytes_on_disk):>9}  {_when(table, now)}")
+        yield line
+        if table.trouble:
+            hint = f"`crdnd tables --remove {table.id}` takes it away"
+            yield Text(f"    no run uses it: {one_line(table.trouble)}; {hint}", "red")
+
+
+def _table_facts(table: "ListedTable") -> str:
+    """Data set, number of views, and how many of them are there."""
+    if table.meta is None:
+        return f"{'?':<10} {'?':>15} {percent(None):>8}"
+    key = table.meta.key
+    data = pad(one_line(table.meta.data or key.data_sha256[:8], 10), 10)
+    filled = None if table.filled is None else int(1000 * table.filled) / 1000  # 100.0 only when nothing is missing
+    return f"{data} {f'{count(key.images)} x {key.views}':>15} {percent(filled):>8}"
+
+
+def _teacher(meta: "TableMeta | None") -> str:
+    """As the run that made the table called it, else its architecture."""
+    return "?" if meta is None else meta.teacher or str(_model(meta).get("name", "?"))
+
+
+def _model(meta: "TableMeta") -> dict[str, Any]:
+    try:
+        return files.json_table(meta.key.model.encode())
+    except files.MalformedError:
+        return {}
+
+
+def _when(table: "ListedTable", now: float) -> str:
+    if table.in_use:
+        return "in use"
+    return "?" if table.last_used is None else f"{duration(now - table.last_used)} ago"
+
+
+def _table_json(table: "ListedTable") -> dict[str, Any]:
+    facts = asdict(table) | {"path": str(table.path)}
+    if table.meta is not None:
+        facts["meta"]["key"]["model"] = _model(table.meta)
+        facts["meta"]["key"]["views"] = table.meta.key.views
+    return facts

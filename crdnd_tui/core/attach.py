@@ -6,13 +6,15 @@ Ctrl-C once touches `stop`, twice kills. Whoever only watches just leaves.
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
+from typing import Protocol
 
 from crdnd_tui.core import engine_process
 from crdnd_tui.core.run_reader import RunReader, believed_events
 from crdnd_tui.core.state import RunState
-from crdnd_tui.core.views import View
+from engine.spec.events import Event
 from engine.spec.rundir import RUN_ID, RunDir
 
 POLL_SECONDS = 0.1
@@ -28,6 +30,22 @@ class Outcome:
     state: RunState
     code: int
     killed: bool = False  # the engine died without a word
+
+
+class View(Protocol):
+    """Is told what happened, and shows it."""
+
+    def show(self, state: RunState, events: Sequence[Event], *, living: bool) -> None:
+        """New events of the run, which `state` has in it already; none when time has passed."""
+
+    def show_teacher(self, state: RunState, events: Sequence[Event]) -> None:
+        """The same of the teacher's run, while it is worked on."""
+
+    def say(self, words: str) -> None:
+        """A word of the program itself."""
+
+    def close(self) -> None:
+        """Give the terminal back."""
 
 
 class Attachment:

@@ -108,7 +108,7 @@ def test_a_status_that_the_log_contradicts_is_not_believed(tmp_path: Path, call,
     run.events.write_bytes(b"".join(lines) + b"?" * 2000 + b"\n")
     assert library.summary(run).state == "done"
     started = []
-    monkeypatch.setattr("crdnd_tui.cli.run.go", lambda folder, **_: started.append(folder.id) or 0)
+    monkeypatch.setattr("crdnd_tui.cli.follow.go", lambda folder, **_: started.append(folder.id) or 0)
     assert "is done already" in call("resume", run.id)[1]
     run.events.write_bytes(b"".join(lines[:-1]))
     assert call("resume", run.id)[0] == 0

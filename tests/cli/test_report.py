@@ -1,9 +1,14 @@
-"""The table as people read it, to the letter; and the live picture at every size."""
+"""The table as people read it, to the letter; and the progress of a run that is followed, at every size."""
+
+import io
 
 import pytest
 from msgspec.structs import replace
+from rich.cells import cell_len
+from rich.console import Console
 
-from crdnd_tui.core import classes, live, report
+from crdnd_tui.cli.follow import ProgressView, bars, latest
+from crdnd_tui.core import report
 from crdnd_tui.core.narrate import Narrator
 from crdnd_tui.core.state import RunState, fold
 from engine.spec.events import (
@@ -168,30 +173,42 @@ RUNNING: list[Event] = [
 PROGRESS = AttackProgressed(checkpoint="last", attack="autoattack", part="apgd-ce", done=3, total=9, robust=0.4)
 
 
+def drawn(events: list[Event], width: int = 80, height: int = 24, *, ascii_only: bool = False) -> list[str]:
+    """The lines that `crdnd run` keeps at the foot of a terminal of this size."""
+    encoding = "ascii" if ascii_only else "utf-8"
+    screen = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    console = Console(file=screen, width=width, height=height, force_terminal=True, color_system=None)
+    view = ProgressView(console, "CRDND on digits", "Ctrl-C: stop")
+    view.show(fold(events), events, living=True)
+    view.close()
+    with console.capture() as captured:
+        console.print(view._progress.get_renderable())
+    return captured.get().splitlines()
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (60, 16), (40, 10), (20, 3)])
 @pytest.mark.parametrize("events", [[], RUNNING, [*RUNNING, *JUDGED, PROGRESS]], ids=["waiting", "training", "judging"])
 @pytest.mark.parametrize("ascii_only", [False, True])
-def test_a_picture_fits_its_terminal(size: tuple[int, int], events: list[Event], ascii_only: bool) -> None:
-    width, height = size
-    lines = live.frame(fold(events), "CRDND on digits", width, height, ascii_only=ascii_only)
-    assert len(lines) <= height
-    assert all(line.cell_len <= width for line in lines)
-    assert not ascii_only or all(line.plain.isascii() for line in lines)
+def test_progress_fits_its_terminal(size: tuple[int, int], events: list[Event], ascii_only: bool) -> None:
+    lines = drawn(events, *size, ascii_only=ascii_only)
+    assert all(cell_len(line) <= size[0] for line in lines)
+    assert not ascii_only or all(line.isascii() for line in lines)
+    assert any("Ctrl-C" in line for line in lines)
 
 
-def test_the_picture_shows_progress_losses_validation_and_the_teachers_classes() -> None:
-    shown = "\n".join(line.plain for line in live.frame(fold(RUNNING), "CRDND on digits", 80, 24))
-    for words in ("epoch 2/2", " 75 %", "nan", "best epoch 1", "CW-inf 40.0", "cat ", "50 images/s"):
+def test_progress_shows_losses_validation_pace_and_what_is_left() -> None:
+    shown = "\n".join(drawn(RUNNING, 100))
+    for words in ("epoch 2/2", " 75 %", "nan", "best epoch 1", "CW-inf 40.0", "50 images/s", "0 s left"):
         assert words in shown
 
 
-def test_the_picture_shows_where_the_time_goes_and_how_it_is_computed() -> None:
+def test_progress_shows_where_the_time_goes_and_how_it_is_computed() -> None:
     exact = [replace(e, shares={"inner": 0.75, "outer": 0.25}) if isinstance(e, StepDone) else e for e in RUNNING]
     begun = replace(TRAINING, switches={"inner": "bfloat16", "table": "lazy", "folded": "on"})
     fast = [begun if e is TRAINING else e for e in exact]
 
     def shown(events: list[Event]) -> list[str]:
-        return [line.plain for line in live.frame(fold(events), "CRDND on digits", 80, 24)]
+        return [line.plain for line in latest(fold(events))]
 
     assert "time        inner maximisation 75 %, outer step 25 %" in shown(fast)
     assert "computed    inner bfloat16, table lazy, folded" in shown(fast)
@@ -204,37 +221,12 @@ def test_the_picture_shows_where_the_time_goes_and_how_it_is_computed() -> None:
 def test_the_teachers_table_is_told_by_quarters_and_ends_with_the_training() -> None:
     begun: list[Event] = [*RUNNING[:1], StageStarted(stage="table")]
     filling = [*begun, *(TableFilled(filled=k / 100) for k in range(60))]
-    assert "teacher's table " in live.frame(fold(filling), "", 80, 24)[2].plain
-    assert live.frame(fold(filling), "", 80, 24)[2].plain.endswith(" 59 %")
+    assert bars(fold(filling), 0.0) == [("teacher's table", 0.59, 1.0, "")]
     told = [line for line in Narrator().lines(filling, fold(filling)) if "table" in line]
     assert told == ["teacher's table 0.0 %", "teacher's table 25.0 %", "teacher's table 50.0 %"]
     stopped = RunStopped(reason="stop file", step=0)
     for event in (StageStarted(stage="training"), TRAINING, stopped):
         assert fold([*filling, event]).filled is None
-
-
-LEARNT: list[Event] = [
-    TRAINING,
-    EpochDone(epoch=1, step=2, loss=1.0, terms={}, learning_rate=0.1, seconds=1.0, teacher_clean=[0.9, 0.95, 1.0],
-              teacher_robust=[0.85, 0.9, 0.9]),
-    EpochDone(epoch=2, step=4, loss=1.0, terms={}, learning_rate=0.1, seconds=1.0, teacher_clean=[0.9, 0.96, 0.99],
-              teacher_robust=[0.85, 0.875, 0.9], student_clean=[0.5, 0.6, 0.7], student_robust=[0.1, 0.2, 0.3]),
-]  # fmt: skip
-
-
-def test_classes_show_the_teachers_accuracies_their_changes_and_the_student() -> None:
-    head, plane, cat, ship = [line.plain for line in classes.lines(fold(LEARNT), 80, 20, ascii_only=True)]
-    assert "80 to 100" in head and head.endswith("S(x) S(x')") and len(head) == len(plane)
-    assert plane.startswith("plane ") and plane.split()[1:] == ["########", "90.0", "####", "85.0", "50.0", "10.0"]
-    assert [word for word in cat.split() if word[0] in "+-"] == ["+1.0", "-2.5"]
-    assert [word for word in ship.split() if word[0] in "+-"] == ["-1.0"]
-
-
-def test_little_room_shows_the_classes_that_the_teacher_knows_least() -> None:
-    lines = classes.lines(fold(LEARNT), 50, 3, ascii_only=True)
-    assert [line.plain.split()[0] for line in lines[1:]] == ["plane", "cat"]
-    assert classes.lines(fold(LEARNT), 40, 20, ascii_only=True) == []
-    assert classes.lines(fold([]), 80, 20, ascii_only=True) == []
 
 
 def test_an_attack_without_a_start_counts_its_time_from_its_first_progress() -> None:
@@ -243,9 +235,11 @@ def test_an_attack_without_a_start_counts_its_time_from_its_first_progress() -> 
     assert state.attack_since == 50.0
 
 
-def test_the_picture_shows_how_far_an_attack_is() -> None:
-    shown = "\n".join(line.plain for line in live.frame(fold([*JUDGED, PROGRESS]), "", 80, 24))
-    assert "last AutoAttack APGD-CE" in shown and "3/9" in shown and "46.55" in shown
+def test_progress_shows_how_far_an_attack_is_and_the_table_as_it_grows() -> None:
+    shown = "\n".join(drawn([*JUDGED, PROGRESS], 100))
+    assert "last AutoAttack APGD-CE" in shown and " 33 % " in shown and "40.0 % stand" in shown and "46.55" in shown
+    judged, attack = bars(fold([*JUDGED, PROGRESS]), 0.0)
+    assert (attack[1], attack[2]) == (3, 9) and judged[1] == sum(len(row) for row in fold(JUDGED).table.values())
 
 
 def test_the_eta_is_what_is_left_at_the_latest_pace() -> None:

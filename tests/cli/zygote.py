@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from crdnd_tui.cli import compare, doctor, evaluate, preset, run, show  # noqa: F401  imported once for all
+from crdnd_tui.cli import compare, evaluate, follow  # noqa: F401  imported once for all
 from crdnd_tui.cli.app import main
 from crdnd_tui.core import engine_process
 

@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 
 from crdnd_tui.cli import export, show
+from crdnd_tui.cli.follow import JsonView, PlainView
 from crdnd_tui.compare.runs import read_runs
 from crdnd_tui.core import agreement, gallery, judged, library, report, result_files, run_reader
 from crdnd_tui.core.gallery import GalleryError
 from crdnd_tui.core.scan import Scanner
-from crdnd_tui.core.views import JsonView, PlainView
 from crdnd_tui.tui.monitor.tracking import Tracker
 from crdnd_tui.write.trackers import scalars, tracked_run
 from engine.spec import marks
@@ -77,8 +77,8 @@ def test_what_a_line_of_the_log_says_otherwise_than_its_record_is_the_record_s_w
 def test_one_changed_digit_is_shown_nowhere(run, capsys):
     record = decode(run.result("best", ATTACK).read_bytes())
     tell_otherwise(run.path, ATTACK, accuracy=0.9012)
-    assert show.show(run.id, run.path.parent, as_json=False) == 0
-    assert show.show(run.id, run.path.parent, as_json=True) == 0
+    assert show.show(run.id, as_json=False, runs=run.path.parent) == 0
+    assert show.show(run.id, as_json=True, runs=run.path.parent) == 0
     source = run_reader.RunReader(run)
     news = run_reader.believed_events(source.read(), source.state)
     console = Console(width=120, force_terminal=False)
@@ -215,8 +215,8 @@ def test_a_status_that_contradicts_itself_is_no_figure_of_the_list(run, capsys, 
     row = library.summary(run)
     assert row.state == "done" and row.disputes(column) and row.accuracy(column) is None
     assert place not in row.status.results["best"]
-    assert show.runs(run.path.parent, (), as_json=False) == 0
-    assert show.runs(run.path.parent, (), as_json=True) == 0
+    assert show.list_runs(as_json=False, runs=run.path.parent) == 0
+    assert show.list_runs(as_json=True, runs=run.path.parent) == 0
     plain, _, told = capsys.readouterr().out.partition("[\n")
     assert ("\u2260" in plain) == signed
     assert [one["attack"] for one in json.loads("[" + told)[0]["does_not_agree"] if one["checkpoint"] == "best"]
@@ -249,7 +249,7 @@ def lines(run: RunDir) -> list[str]:
 def test_a_gap_in_the_numbering_is_said(run, capsys, kept, words):
     run.events.write_text("".join(kept(lines(run))))
     assert ", ".join(run_reader.load(run).flaws) == words
-    assert show.show(run.id, run.path.parent, as_json=False) == 0
+    assert show.show(run.id, as_json=False, runs=run.path.parent) == 0
     assert f"events.jsonl: {words}" in capsys.readouterr().out
 
 
@@ -305,20 +305,20 @@ def test_a_status_that_its_records_contradict_is_no_figure_of_any_list(run, caps
     forged = {"best": status["results"]["best"] | {"clean": 1.0}}
     changed = {"results": status["results"] | forged, "validation": status["validation"] | {"clean": 0.83}}
     run.status.write_text(json.dumps(status | changed))
-    show.runs(run.path.parent, (), as_json=False)
+    show.list_runs(as_json=False, runs=run.path.parent)
     told = capsys.readouterr().out
     assert "100.0" not in told and "\u2260 its files do not agree" in told
-    show.runs(run.path.parent, (), as_json=True)
+    show.list_runs(as_json=True, runs=run.path.parent)
     (row,) = json.loads(capsys.readouterr().out)
     assert "clean" not in row["results"]["best"] and row["does_not_agree"][0]["attack"] == "clean"
     *_, scan = Scanner(run.path.parent).look(NOW)
     assert scan.rows[0].summary.accuracy("clean") is None and scan.rows[0].summary.disputes("clean")
-    show.show(run.id, run.path.parent, as_json=False)
+    show.show(run.id, as_json=False, runs=run.path.parent)
     assert "83.0" not in capsys.readouterr().out  # the log tells another validation
 
 
 def test_the_list_of_runs_that_nobody_touched_agrees(original, capsys):
-    show.runs(original, (), as_json=False)
+    show.list_runs(as_json=False, runs=original)
     assert "\u2260" not in capsys.readouterr().out
 
 

@@ -26,15 +26,6 @@ from crdnd_tui.cli.options import (
 from crdnd_tui.core import complete
 
 
-def register(app: typer.Typer) -> None:
-    """Each command under its name, in the order of the help."""
-    app.command()(compare)
-    app.command()(study)
-    app.command()(verify)
-    app.command()(export)
-    app.command()(report)
-
-
 def compare(  # noqa: PLR0913  options of a command line
     runs_: Annotated[
         list[str], typer.Argument(metavar="RUN...", help="Two runs and more.", autocompletion=complete.runs)
@@ -48,15 +39,13 @@ def compare(  # noqa: PLR0913  options of a command line
     out: Out = "",
     force: Force = False,
     runs: Runs = Path("runs"),
-) -> None:
+) -> int:
     """Compare runs: accuracies with intervals, paired tests, gaps, classes, and the keys that differ."""
     from crdnd_tui.cli import compare as command
 
-    raise typer.Exit(
-        command.compare(
-            runs_, folder(runs), baseline=baseline, checkpoint=checkpoint, grouped=seeds, as_json=as_json, to=to,
-            out=out, force=force,
-        )
+    return command.compare(
+        runs_, folder(runs), baseline=baseline, checkpoint=checkpoint, grouped=seeds, as_json=as_json, to=to,
+        out=out, force=force,
     )  # fmt: skip
 
 
@@ -81,16 +70,14 @@ def study(  # noqa: PLR0913  options of a command line
     settings: Settings = None,
     data: Data = Path("data"),
     runs: Runs = Path("runs"),
-) -> None:
+) -> int:
     """Run a whole table from one file; what is done is not repeated, what was interrupted goes on. Ctrl-C leaves."""
     from crdnd_tui.cli import study as command
 
     here = options.machine(settings, runs=runs, data=data, device=device, threads=threads, exact=exact)
-    raise typer.Exit(
-        command.study(
-            name, here, only or (), dry_run=dry_run, at_once=at_once, stop_on_failure=stop_on_failure,
-            retry_failed=retry_failed, detach=detach, as_json=as_json,
-        )
+    return command.study(
+        name, here, only or (), dry_run=dry_run, at_once=at_once, stop_on_failure=stop_on_failure,
+        retry_failed=retry_failed, detach=detach, as_json=as_json,
     )  # fmt: skip
 
 
@@ -105,14 +92,12 @@ def report(
     out: Out = "",
     force: Force = False,
     runs: Runs = Path("runs"),
-) -> None:
+) -> int:
     """Print a study's tables, with the numbers in print beside the measured ones; what has not run says so."""
     from crdnd_tui.cli import report as command
 
-    raise typer.Exit(
-        command.report(
-            study, folder(runs), checkpoint=checkpoint, as_json=as_json, to=to, out=out, force=force
-        )
+    return command.report(
+        study, folder(runs), checkpoint=checkpoint, as_json=as_json, to=to, out=out, force=force
     )  # fmt: skip
 
 
@@ -146,7 +131,7 @@ def export(  # noqa: PLR0913  options of a command line
     as_json: Json = False,
     data: Data = Path("data"),
     runs: Runs = Path("runs"),
-) -> None:
+) -> int:
     """Write a run, a comparison or a study as tables, plots or a report; replay it elsewhere; export the student."""
     from crdnd_tui.cli import export as command
 
@@ -154,7 +139,7 @@ def export(  # noqa: PLR0913  options of a command line
         to=to, out=out, force=force, checkpoint=checkpoint, baseline=baseline, grouped=seeds,
         tables=_keys(only), figures=_keys(figure), experiment=experiment, data=folder(data),
     )  # fmt: skip
-    raise typer.Exit(command.export(what, folder(runs), wanted, as_json=as_json))
+    return command.export(what, folder(runs), wanted, as_json=as_json)
 
 
 def _keys(text: str) -> tuple[str, ...]:
@@ -176,7 +161,7 @@ def verify(  # noqa: PLR0913  options of a command line
     threads: Annotated[int, typer.Option(help="CPU threads; 0 = as many as the run had.", min=0)] = 0,
     data: Annotated[Path | None, typer.Option(envvar="CRDND_DATA", help="Folder of data sets and teachers.")] = None,
     runs: Runs = Path("runs"),
-) -> None:
+) -> int:
     """Check a run's hashes and records, judge its student again, and say whether the stored numbers hold."""
     from crdnd_tui.cli import verify as command
 
@@ -184,4 +169,4 @@ def verify(  # noqa: PLR0913  options of a command line
     flags += ["--device", device] if device else []
     flags += ["--threads", str(threads)] if threads else []
     flags += ["--data", str(folder(data))] if data else []
-    raise typer.Exit(command.verify(run, folder(runs), flags, as_json=as_json))
+    return command.verify(run, folder(runs), flags, as_json=as_json)
