@@ -46,7 +46,7 @@ class ProgressView:
         self._said, self._drawn = "", 0.0
         self._state = RunState()
         self._teacher: RunState | None = None
-        self._progress = _RunProgress(console)
+        self._progress = LinedProgress(console)
         self._progress.start()
 
     def show(self, state: RunState, events: Sequence[Event], *, living: bool) -> None:
@@ -81,7 +81,7 @@ class ProgressView:
         self._progress.draw(bars_, lines, [*below, *([Text()] if table else []), *table, Text(), *foot], self._ascii)
 
 
-class _RunProgress(Progress):
+class LinedProgress(Progress):
     """Bars between lines of text."""
 
     def __init__(self, console: Console) -> None:
@@ -283,7 +283,7 @@ def _view(folder: RunDir, as_json: bool, keys: str) -> View:
     console = output.narration()
     if as_json:
         return JsonView(console)
-    if console.is_terminal and not console.is_dumb_terminal and not console.no_color:
+    if output.is_lively(console):
         return ProgressView(console, title(folder), keys)
     return PlainView(console)
 

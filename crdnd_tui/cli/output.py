@@ -35,6 +35,11 @@ def is_ascii(console: Console) -> bool:
     return not encodes_unicode(console.encoding)
 
 
+def is_lively(console: Console) -> bool:
+    """Whether something may be redrawn in place: a terminal that moves its cursor, with colours."""
+    return console.is_terminal and not console.is_dumb_terminal and not console.no_color
+
+
 def show(lines: Iterable[Text]) -> None:
     """Lines of data."""
     console = data()

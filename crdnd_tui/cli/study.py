@@ -9,13 +9,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.text import Text
 
 from crdnd_tui.cli import output
+from crdnd_tui.cli.follow import LinedProgress
 from crdnd_tui.core import advice, presets
-from crdnd_tui.core.text import display, plain
+from crdnd_tui.core.format import duration
+from crdnd_tui.core.text import display, one_line, plain
 from crdnd_tui.queue import worker
 from crdnd_tui.study import conduct
 from crdnd_tui.study import text as study_text
@@ -134,26 +135,28 @@ class _Lines:
         """Nothing is left open."""
 
 
-class _Picture:
-    """A picture that is redrawn; what has ended stays above it as a line."""
+class _Bars:
+    """A progress bar that is redrawn; what has ended stays above it as a line."""
 
     def __init__(self, console: Console) -> None:
-        self._console, self._ascii = console, output.is_ascii(console)
-        self._live = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
-        self._live.start()
+        self._ascii = output.is_ascii(console)
+        self._progress = LinedProgress(console)
+        self._progress.start()
         self._before: StudyProgress | None = None
 
     def show(self, progress: StudyProgress, cost: CostSummary) -> None:
-        width, height = self._console.size
         for line in study_text.news(self._before, progress, ENDED):
-            self._live.console.print(Text(plain(line) if self._ascii else line))
+            self._progress.console.print(Text(plain(line) if self._ascii else line))
         self._before = progress
-        lines = study_text.frame(progress, cost, width, height - 3, ascii_only=self._ascii)
+        left = f"{duration(cost.wall)} left" if cost.left and not cost.unknown else ""
+        done = f"{progress.counts['done']}/{len(progress.statuses)}"
+        bars = [(done, study_text.share(progress), 1.0, left)]
         footer = Text("Ctrl-C: leave; the queue goes on", "dim")
-        self._live.update(Group(*lines, Text(), footer), refresh=True)
+        below = [*study_text.at_work(progress, cost), Text(), footer]
+        self._progress.draw(bars, [Text(one_line(progress.study.title, 120), "bold")], below, self._ascii)
 
     def close(self) -> None:
-        self._live.stop()
+        self._progress.stop()
 
 
 def _follow(reader: ProgressReader, estimator: CostEstimator, of: Study) -> StudyProgress | None:
@@ -165,7 +168,7 @@ def _follow(reader: ProgressReader, estimator: CostEstimator, of: Study) -> Stud
 
     before = signal.signal(signal.SIGINT, pressed)
     console = output.narration()
-    view: _View = _Picture(console) if console.is_terminal and not console.is_dumb_terminal else _Lines()
+    view: _View = _Bars(console) if output.is_lively(console) else _Lines()
     try:
         while True:
             progress = reader.read(of)

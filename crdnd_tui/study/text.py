@@ -7,7 +7,7 @@ import msgspec
 from rich.text import Text
 
 from crdnd_tui.core.format import duration, percent
-from crdnd_tui.core.text import bar, one_line, pad, plain
+from crdnd_tui.core.text import one_line, pad
 from crdnd_tui.study.progress import STATES, CellStatus, CostSummary, State, StudyProgress
 
 SIGNS: dict[State, tuple[str, str]] = {
@@ -60,34 +60,13 @@ def teachers(progress: StudyProgress) -> list[Text]:
     ]
 
 
-def frame(
-    progress: StudyProgress, cost: CostSummary, width: int, height: int, *, ascii_only: bool = False
-) -> list[Text]:
-    """At most `height` lines: a bar over all runs, a line for each at work, the latest failures."""
-    counts, of = progress.counts, len(progress.statuses)
-    share = _share(progress)
-    title = one_line(progress.study.title, max(10, width - 2))
-    length = max(10, min(40, width - 40))
-    filled = bar(share, length, ascii_only=ascii_only).rstrip()
-    track = "\u2500" * (length - len(filled))
-    left = f"  \u2248 {duration(cost.wall)} left" if cost.left and not cost.unknown else ""
-    lines = [
-        Text(title, "bold"),
-        Text.assemble((filled, "bright_blue"), (track, "dim"), f" {counts['done']}/{of}", (left, "dim")),
-    ]
-    lines.append(Text(counted(progress), "dim"))
-    for one in progress.statuses:
-        if one.state == "running":
-            lines.append(_at_work(one, cost))
-    lines += [Text(f"teacher {one_line(t.run, 60)}: {t.state}", "dim") for t in progress.missing if t.run]
-    for one in progress.statuses:
-        if one.state == "failed":
-            lines.append(Text(f"\u2717 {one.cell.text}  {one_line(one.why, 120)}", "red"))
-    lines = lines[: max(3, height)]
-    for k, line in enumerate(lines):
-        lines[k] = Text(plain(line.plain)) if ascii_only else line
-        lines[k].truncate(width, overflow="crop" if ascii_only else "ellipsis")
-    return lines
+def at_work(progress: StudyProgress, cost: CostSummary) -> list[Text]:
+    """The sums, a line for each run at work and for each teacher that is trained, and the failures."""
+    runs = [_at_work(one, cost) for one in progress.statuses if one.state == "running"]
+    first = [Text(f"teacher {one_line(t.run, 60)}: {t.state}", "dim") for t in progress.missing if t.run]
+    failed = [one for one in progress.statuses if one.state == "failed"]
+    failures = [Text(f"\u2717 {one.cell.text}  {one_line(one.why, 120)}", "red") for one in failed]
+    return [Text(counted(progress), "dim"), *runs, *first, *failures]
 
 
 def news(before: StudyProgress | None, after: StudyProgress, states: Collection[State] = STATES) -> list[str]:
@@ -167,7 +146,7 @@ def _at_work(one: CellStatus, cost: CostSummary) -> Text:
     return line
 
 
-def _share(progress: StudyProgress) -> float:
+def share(progress: StudyProgress) -> float:
     """Of all runs; one at work counts by the part of it that is done."""
     parts: Sequence[float] = [_part(one) for one in progress.statuses]
     return sum(parts) / len(parts) if parts else 0.0

@@ -114,23 +114,18 @@ def test_news_are_the_changes(tmp_path: Path, runs: Path) -> None:
     assert study_text.news(after, after) == []
 
 
-@pytest.mark.parametrize(("width", "height"), [(120, 30), (40, 8), (20, 3)])
-@pytest.mark.parametrize("ascii_only", [False, True])
-def test_the_picture_fits_any_terminal(tmp_path: Path, runs: Path, width: int, height: int, ascii_only: bool) -> None:
+def test_what_is_at_work_is_told_with_what_is_left(tmp_path: Path, runs: Path) -> None:
     study = small(tmp_path, seeds=8)
     for seed in range(8):
         run = made(runs, cell(study, "natural", seed).config)
         queued(runs, run, "running", started=990.0)
+    spoke(runs, cell(study, "rslad", 0).config, "failed", reason="bad \x1b[2J word")
     progress = read_progress(study, runs, 1000.0)
-    lines = study_text.frame(progress, seen(progress, runs), width, height, ascii_only=ascii_only)
-    assert len(lines) <= height
-    assert all(line.cell_len <= width for line in lines)
-    assert not ascii_only or all(line.plain.isascii() for line in lines)
-    assert "A small" in lines[0].plain
-    if width == 120:
-        said = "\n".join(line.plain for line in lines)
-        assert "0/16" in said and "0 of 16 done, 8 running, 8 absent" in said
-        assert said.count("starting  ~0 s left") == 8
+    lines = [line.plain for line in study_text.at_work(progress, seen(progress, runs))]
+    assert lines[0] == "0 of 16 done, 8 running, 1 failed, 7 absent"
+    assert [line.endswith("starting  ~0 s left") for line in lines[1:9]] == [True] * 8
+    assert lines[9] == "\u2717 method rslad, seed 0  bad \ufffd[2J word"
+    assert study_text.share(progress) == 0.0
 
 
 def test_scripts_get_all_of_it(tmp_path: Path, runs: Path) -> None:
