@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from crdnd_tui.cli.follow import ProgressView, bars, latest
+from crdnd_tui.cli.output import is_lively
 from crdnd_tui.core import report
 from crdnd_tui.core.narrate import Narrator
 from crdnd_tui.core.state import RunState, fold
@@ -194,6 +195,15 @@ def test_progress_fits_its_terminal(size: tuple[int, int], events: list[Event], 
     assert all(cell_len(line) <= size[0] for line in lines)
     assert not ascii_only or all(line.isascii() for line in lines)
     assert any("Ctrl-C" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("environment", "lively"),
+    [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"TERM": "xterm", "NO_COLOR": "1"}, False)],
+)
+def test_nothing_is_redrawn_in_a_dumb_terminal_or_without_colours(environment: dict[str, str], lively: bool) -> None:
+    assert is_lively(Console(file=io.StringIO(), force_terminal=True, _environ=environment)) == lively
+    assert not is_lively(Console(file=io.StringIO(), _environ=environment))
 
 
 def test_progress_shows_losses_validation_pace_and_what_is_left() -> None:
