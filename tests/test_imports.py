@@ -38,3 +38,8 @@ def test_what_a_list_of_runs_reads_needs_no_registry(module):
 @pytest.mark.parametrize("module", ["engine.run.job", "engine.__main__"])
 def test_an_engine_says_that_it_lives_before_it_loads_torch(module):
     assert not loaded_by(f"import {module}") & HEAVY
+
+
+def test_comparisons_and_documents_load_no_numeric_library_before_they_need_one():
+    found = loaded_by("import crdnd_tui.write.findings, crdnd_tui.write.study_document, crdnd_tui.write.run_document")
+    assert not found & {"scipy", "numpy", "matplotlib", "jinja2", "textual"}

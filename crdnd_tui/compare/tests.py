@@ -17,8 +17,6 @@ from crdnd_tui.core.result_files import Images
 from engine.spec.events import Evaluated
 from engine.spec.outcomes import mcnemar_p
 
-_TOO_MANY = f"t test: the exact test takes {stats.MAX_PAIRS} seeds at most"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
@@ -148,18 +146,15 @@ def _by_seed(
 ) -> Contrast:
     """Seed by seed: the t interval of the mean difference, and the exact test."""
     differences = [ones[seed] - others[seed] for seed in shared]
-    test, exact = stats.paired_t(differences), _sign_flip(differences)
+    test = stats.paired_t(differences)
+    exact = stats.sign_flip(differences) if len(differences) <= stats.MAX_PAIRS else None
     left = len({*ones, *others}) - len(shared)
     said = [f"only the {len(shared)} seeds that both have; {left} left out"] if left else []
     return Contrast(
         attack=attack, kind="seeds", difference=test.difference, low=test.low, high=test.high, n=n, pairs=len(shared),
         p=exact.p if exact else test.t_p, t_p=test.t_p, smallest=exact.smallest if exact else None,
-        why="; ".join([*said, *([] if exact else [_TOO_MANY])]),
+        why="; ".join(said if exact else [*said, f"t test: the exact test takes {stats.MAX_PAIRS} seeds at most"]),
     )  # fmt: skip
-
-
-def _sign_flip(differences: Sequence[float]) -> stats.ExactTest | None:
-    return stats.sign_flip(differences) if len(differences) <= stats.MAX_PAIRS else None
 
 
 def _networks_apart(
@@ -230,8 +225,8 @@ class AttackGap:
     """A difference inside of runs: two attacks on the same weights, or two checkpoints under the same attack.
 
     First minus second, as fractions; None where there is none that means anything.
-    paired: one run, image by image: exact McNemar test, Agresti-Min interval. seeds: the mean over runs, with its
-    t interval and the exact sign-flip test. refused, missing: `why` says it.
+    paired: one run, image by image: Agresti-Min interval. seeds: the mean over seeds with its t interval.
+    refused, missing: `why` says it.
     """
 
     kind: Literal["paired", "seeds", "refused", "missing"]
@@ -239,10 +234,6 @@ class AttackGap:
     std: float | None = None  # sample standard deviation over runs
     low: float | None = None  # 95 % interval
     high: float | None = None
-    p: float | None = None  # two-sided
-    smallest: float | None = None  # that the exact test of so many runs can give
-    only_first: int = 0  # images right in the first only, of one run
-    only_second: int = 0
     n: int = 0  # images of one run
     runs: int = 0
     why: str = ""
@@ -307,24 +298,19 @@ def _gap(runs: Sequence[ComparedRun], places: Callable[[ComparedRun], Sequence[t
         return _gap_by_image(both[0], n)
     differences = list(by_draw((pair.run, pair.first.accuracy - pair.second.accuracy) for pair in both).values())
     if len(differences) == 1:
-        why = "the mean of a seed that ran more than once: no interval, no test"
+        why = "the mean of a seed that ran more than once: no interval"
         return AttackGap(kind="paired", difference=differences[0], n=n, runs=1, why=why)
-    test, exact = stats.paired_t(differences), _sign_flip(differences)
+    test, std = stats.paired_t(differences), statistics.stdev(differences)
     return AttackGap(
-        kind="seeds", difference=test.difference, std=statistics.stdev(differences), low=test.low, high=test.high,
-        p=exact.p if exact else test.t_p, smallest=exact.smallest if exact else None, n=n, runs=len(differences),
-        why="" if exact else _TOO_MANY,
-    )  # fmt: skip
+        kind="seeds", difference=test.difference, std=std, low=test.low, high=test.high, n=n, runs=len(differences)
+    )
 
 
 def _gap_by_image(pair: _CellPair, n: int) -> AttackGap:
     one, two = pair.record(pair.first), pair.record(pair.second)
     counts = one.only(two) if one and two else None
     if counts is None:
-        why = "no outcome of each image is at hand: no interval, no test"
+        why = "no outcome of each image is at hand: no interval"
         return AttackGap(kind="paired", difference=pair.first.accuracy - pair.second.accuracy, n=n, runs=1, why=why)
     low, high = stats.agresti_min(*counts, n)
-    return AttackGap(
-        kind="paired", difference=(counts[0] - counts[1]) / n, low=low, high=high, p=mcnemar_p(*counts),
-        only_first=counts[0], only_second=counts[1], n=n, runs=1,
-    )  # fmt: skip
+    return AttackGap(kind="paired", difference=(counts[0] - counts[1]) / n, low=low, high=high, n=n, runs=1)

@@ -7,7 +7,6 @@ import pytest
 from crdnd_tui.compare import stats
 from crdnd_tui.compare.tests import attack_gap, overfitting_gap
 from crdnd_tui.core.state import RunState
-from engine.spec.outcomes import mcnemar_p
 from tests.compare.runs import cell, outcomes, seen, side
 
 CE, SUITE = "1" * 60 + "0" * 40, "1" * 50 + "0" * 49 + "1"
@@ -21,16 +20,15 @@ def both(best, last, **known):
 
 def test_two_attacks_on_one_network_are_compared_image_by_image():
     found = attack_gap([outcomes("a", pgd_sat=CE, autoattack=SUITE)], "pgd_sat", "autoattack")
-    assert (found.kind, found.only_first, found.only_second, found.n, found.runs) == ("paired", 10, 1, 100, 1)
+    assert (found.kind, found.n, found.runs) == ("paired", 100, 1)
     assert found.difference == pytest.approx(0.09)
     assert (found.low, found.high) == stats.agresti_min(10, 1, 100)
-    assert found.p == mcnemar_p(10, 1)
 
 
-def test_over_seeds_the_gaps_have_a_mean_a_deviation_and_an_exact_test():
+def test_over_seeds_the_gaps_have_a_mean_and_a_deviation():
     runs = [side(f"a{k}", [cell("pgd_sat", 60 + k), cell("autoattack", 50)], seed=k) for k in range(3)]
     found = attack_gap(runs, "pgd_sat", "autoattack")
-    assert (found.kind, found.runs, found.p, found.smallest, found.n) == ("seeds", 3, 0.25, 0.25, 100)
+    assert (found.kind, found.runs, found.n) == ("seeds", 3, 100)
     assert (found.difference, found.std) == (pytest.approx(0.11), pytest.approx(0.01))
     assert (found.low, found.high) == pytest.approx(stats.seed_mean([0.10, 0.11, 0.12])[3:])
 
@@ -40,14 +38,14 @@ def test_runs_that_lack_one_of_both_are_left_out():
     half = side("b", [cell("pgd_sat", 99)], seed=1)
     found = attack_gap([half, whole], "pgd_sat", "autoattack")
     assert (found.runs, found.difference, found.low) == (1, pytest.approx(0.1), None)
-    assert found.why == "no outcome of each image is at hand: no interval, no test"
+    assert found.why == "no outcome of each image is at hand: no interval"
     assert attack_gap([half], "pgd_sat", "autoattack").kind == "missing"
     assert attack_gap([side("c", state=RunState())], "pgd_sat", "autoattack").kind == "missing"
 
 
 def test_best_against_last_is_robust_overfitting():
     found = overfitting_gap([both(CE, SUITE)], "pgd_sat")
-    assert (found.kind, found.difference, found.only_first, found.only_second) == ("paired", pytest.approx(0.09), 10, 1)
+    assert (found.kind, found.difference) == ("paired", pytest.approx(0.09))
     assert overfitting_gap([outcomes("a", pgd_sat=CE)], "pgd_sat").kind == "missing"
 
 
@@ -81,9 +79,3 @@ def test_runs_with_other_attacks_have_no_common_gap():
     )
     found = attack_gap([one, two], "pgd_sat", "autoattack")
     assert (found.kind, found.why) == ("refused", "PGD-SAT: steps 50, not 20")
-
-
-def test_more_runs_than_the_exact_test_takes_have_a_t_test():
-    runs = [side(f"a{k}", [cell("pgd_sat", 60 + k % 3), cell("autoattack", 50)], seed=k) for k in range(31)]
-    found = attack_gap(runs, "pgd_sat", "autoattack")
-    assert (found.smallest, found.p < 1e-9, found.why) == (None, True, "t test: the exact test takes 30 seeds at most")
