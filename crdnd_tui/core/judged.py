@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from crdnd_tui.core import result_files, run_reader
 from crdnd_tui.core.text import display, one_line
-from engine.spec import files, outcomes
+from engine.spec import outcomes
 from engine.spec.outcomes import Outcome
+from engine.spec.rundir import RunDir
 
 Mode = Literal["clean", "adversarial", "difference"]
 MODES: tuple[Mode, ...] = ("clean", "adversarial", "difference")
-_NO_OUTCOMES = frozenset({"gallery", "suspect"})
-_MOST = 100  # records of one checkpoint that are read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +53,13 @@ class ConfusionMatrix:
 
 def load(folder: Path) -> CheckpointRecords:
     """All records in `evaluation/<checkpoint>`; an absent folder, or a link, holds none."""
-    try:
-        there = files.is_folder(folder) and files.is_folder(folder.parent)
-        paths = sorted(path for path in folder.iterdir() if path.suffix == ".json") if there else []
-    except OSError:
-        return CheckpointRecords()
-    found: dict[str, Outcome] = {}
-    troubles: dict[str, str] = {}
-    for path in [path for path in paths if path.stem not in _NO_OUTCOMES][:_MOST]:
-        name = display(path.stem, 40)
-        content = files.read(path, files.RESULT_CAP)
-        if content is None:
-            troubles[name] = f"{one_line(path.name, 60)} is no regular file that can be read"
-            continue
-        try:
-            found[name] = files.parsed(content, outcomes.decode)
-        except files.MalformedError as error:
-            troubles[name] = f"{one_line(path.name, 60)} is damaged: {one_line(str(error), 120)}"
+    run, found, troubles = RunDir(folder.parents[1]), dict[str, Outcome](), dict[str, str]()
+    for attack in run_reader.names(folder):
+        record = result_files.read(run, (folder.name, attack), outcomes.decode)
+        if isinstance(record, Outcome):
+            found[display(attack, 40)] = record
+        elif record is not None:
+            troubles[display(attack, 40)] = f"{one_line(attack, 60)}: {record}"
     return CheckpointRecords(outcomes=found, troubles=troubles)
 
 

@@ -11,14 +11,22 @@ from tests.tui.shelves import judge
 LABELS = [0, 0, 1, 1, 2]
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """Of the records of one checkpoint."""
+    made = tmp_path / "evaluation" / "best"
+    made.mkdir(parents=True)
+    return made
+
+
 def _judged(folder):
     judge(folder, "clean", LABELS, [0, 0, 1, 2, 2], 3)
     judge(folder, "fgsm", LABELS, [0, 1, 1, 0, -1], 3)
     return judged.load(folder)
 
 
-def test_the_three_matrices_by_hand(tmp_path):
-    found = _judged(tmp_path)
+def test_the_three_matrices_by_hand(folder):
+    found = _judged(folder)
     assert judged.matrix(found, "fgsm", "clean").rows == [[2, 0, 0], [0, 1, 1], [0, 0, 1]]
     adversarial = judged.matrix(found, "fgsm", "adversarial")
     assert adversarial.rows == [[1, 1, 0], [1, 1, 0], [0, 0, 0]]  # -1 has no column
@@ -26,32 +34,32 @@ def test_the_three_matrices_by_hand(tmp_path):
     assert judged.matrix(found, "fgsm", "difference").rows == [[-1, 1, 0], [1, 0, -1], [0, 0, -1]]
 
 
-def test_other_images_have_no_difference(tmp_path):
-    judge(tmp_path, "clean", [0, 1], [0, 1], 3)
-    judge(tmp_path, "fgsm", LABELS, LABELS, 3)
-    assert "no difference" in judged.matrix(judged.load(tmp_path), "fgsm", "difference")
+def test_other_images_have_no_difference(folder):
+    judge(folder, "clean", [0, 1], [0, 1], 3)
+    judge(folder, "fgsm", LABELS, LABELS, 3)
+    assert "no difference" in judged.matrix(judged.load(folder), "fgsm", "difference")
 
 
-def test_what_is_missing_or_damaged_becomes_words(tmp_path):
-    _judged(tmp_path)
-    record = json.loads((tmp_path / "fgsm.json").read_bytes())
-    (tmp_path / "fgsm.json").write_text(json.dumps(record | {"accuracy": 0.9}))
-    (tmp_path / "pgd.json").write_bytes(b"[" * 100_000)
-    (tmp_path / "cw_inf.json").write_text(json.dumps(record | {"confusion": [[1, 1, 9], [1, 1, 0], [0, 0, 0]]}))
-    (tmp_path / "link.json").symlink_to(tmp_path / "clean.json")
-    found = judged.load(tmp_path)
+def test_what_is_missing_or_damaged_becomes_words(folder):
+    _judged(folder)
+    record = json.loads((folder / "fgsm.json").read_bytes())
+    (folder / "fgsm.json").write_text(json.dumps(record | {"accuracy": 0.9}))
+    (folder / "pgd.json").write_bytes(b"[" * 100_000)
+    (folder / "cw_inf.json").write_text(json.dumps(record | {"confusion": [[1, 1, 9], [1, 1, 0], [0, 0, 0]]}))
+    (folder / "link.json").symlink_to(folder / "clean.json")
+    found = judged.load(folder)
     assert list(found.outcomes) == ["clean"]
     assert set(found.troubles) == {"fgsm", "pgd", "cw_inf", "link"}
     assert "damaged" in judged.matrix(found, "fgsm", "adversarial")
     assert "has not been judged" in judged.matrix(found, "autoattack", "adversarial")
 
 
-def test_indices_beside_the_records_are_none(tmp_path):
-    _judged(tmp_path)
-    (tmp_path / "gallery.json").write_text("{}")
-    (tmp_path / "suspect.json").write_text("{}")
-    assert judged.load(tmp_path).troubles == {}
-    assert judged.load(tmp_path / "absent").outcomes == {}
+def test_indices_beside_the_records_are_none(folder):
+    _judged(folder)
+    (folder / "gallery.json").write_text("{}")
+    (folder / "suspect.json").write_text("{}")
+    assert judged.load(folder).troubles == {}
+    assert judged.load(folder / "absent").outcomes == {}
 
 
 def test_neighbouring_classes_are_summed():
@@ -80,13 +88,13 @@ def test_the_worst_mistakes_come_first():
         (True, None),
     ],
 )
-def test_epsilon_is_a_fraction_or_nothing(tmp_path, written, value):
-    judge(tmp_path, "fgsm", LABELS, LABELS, 3, epsilon=written)
-    assert judged.bounds(judged.load(tmp_path), "fgsm").epsilon == value
+def test_epsilon_is_a_fraction_or_nothing(folder, written, value):
+    judge(folder, "fgsm", LABELS, LABELS, 3, epsilon=written)
+    assert judged.bounds(judged.load(folder), "fgsm").epsilon == value
 
 
-def test_a_radius_is_what_binds_cw_2(tmp_path):
-    judge(tmp_path, "cw_2", LABELS, LABELS, 3, radius=0.5)
-    bounds = judged.bounds(judged.load(tmp_path), "cw_2")
+def test_a_radius_is_what_binds_cw_2(folder):
+    judge(folder, "cw_2", LABELS, LABELS, 3, radius=0.5)
+    bounds = judged.bounds(judged.load(folder), "cw_2")
     assert (bounds.bounded, bounds.radius) == (False, 0.5)
-    assert judged.bounds(judged.load(tmp_path), "pgd", "8/255").words == "8/255"
+    assert judged.bounds(judged.load(folder), "pgd", "8/255").words == "8/255"
