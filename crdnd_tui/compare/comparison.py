@@ -68,7 +68,7 @@ class Comparison:
     @property
     def empty(self) -> dict[str, str]:
         """Row id -> why it shows no number, or fewer seeds than it has."""
-        return {row.id: why for row in self.rows if (why := emptiness(row))}
+        return {row.id: why for row in self.rows if (why := _emptiness(row))}
 
     @property
     def strongest(self) -> str:
@@ -114,7 +114,7 @@ class Comparison:
         barred = dict.fromkeys(one.why for one in found if one.kind == "refused")
         if why := self.badges.get(row.id) or "; ".join(barred):
             return f"not comparable: {why}"
-        whys = (emptiness(one) for one in (row, self.base))
+        whys = (_emptiness(one) for one in (row, self.base))
         return next(filter(None, whys), "no attack that both have been through")
 
     def marked(
@@ -191,12 +191,8 @@ def compare(
     runs: Sequence[ComparedRun], *, checkpoint: str = "best", baseline: str = "", grouped: bool = False
 ) -> Comparison:  # fmt: skip
     """At least one run. `baseline` is the id of any run of the row to compare with; the first row otherwise."""
-    return compare_rows(make_rows([replace(run, wanted=checkpoint) for run in runs], grouped=grouped), baseline)
-
-
-def compare_rows(rows: Sequence[ComparisonRow], baseline: str = "") -> Comparison:
-    """The same of rows that are there."""
-    runs = [run for row in rows for run in row.runs]
+    runs = [replace(run, wanted=checkpoint) for run in runs]
+    rows = make_rows(runs, grouped=grouped)
     base = next((row for row in rows if baseline in row.ids), rows[0])
     within, apart = columns(runs)
     attacks = [*within, *apart]
@@ -251,7 +247,7 @@ def _ordered(
     return OrderedRow(label=row.label, cells=fair)
 
 
-def emptiness(row: ComparisonRow) -> str:
+def _emptiness(row: ComparisonRow) -> str:
     """Why a row shows no number at all, or fewer seeds than it has; empty when it shows all."""
     if row.judged:
         return "" if row.judged == row.draws else f"{row.judged} of {row.draws} seeds are judged"

@@ -51,7 +51,7 @@ def _title(comparison: Comparison) -> str:
 
 def lead(comparison: Comparison) -> tuple[str, ...]:
     """What the tables say of the order, what the tests leave of it, and whose numbers are not believed."""
-    order, said = comparison.order.text, tested_sentences(comparison)
+    order, said = comparison.order.text, _tested(comparison)
     if order:
         is_name = any(order.startswith(row.label) for row in comparison.rows)
         said = [f"{order if is_name else order[:1].upper() + order[1:]}.", *said]
@@ -65,7 +65,7 @@ def lead(comparison: Comparison) -> tuple[str, ...]:
     return tuple(words for words in (*said, marks.explained(said), *struck) if words)
 
 
-def tested_sentences(comparison: Comparison) -> list[str]:
+def _tested(comparison: Comparison) -> list[str]:
     """What the tests say of the differences under the strongest judgement."""
     attack = comparison.strongest
     found = [(row, comparison.contrasts[row.id, attack]) for row in comparison.others if attack]
