@@ -59,7 +59,7 @@ def load(folder: Path) -> CheckpointRecords:
         if isinstance(record, Outcome):
             found[display(attack, 40)] = record
         elif record is not None:
-            troubles[display(attack, 40)] = f"{one_line(attack, 60)}: {record}"
+            troubles[display(attack, 40)] = record.replace("its record", one_line(f"{attack}.json", 60), 1)
     return CheckpointRecords(outcomes=found, troubles=troubles)
 
 

@@ -221,7 +221,7 @@ class LabApp(App[None]):
 
     @work(thread=True, group="settings")
     def _remember_theme(self, path: Path) -> None:
-        from crdnd_tui.core import settings  # noqa: PLC0415  not needed for the first paint
+        from crdnd_tui.tui import settings  # noqa: PLC0415  not needed for the first paint
 
         try:
             with self._remembering:  # the last to write knows the last theme

@@ -74,8 +74,8 @@ def run(  # noqa: PLR0913  options of a command line
     opened = _found(folder, run) if run else None
     os.environ.setdefault("TEXTUAL_ANIMATIONS", "none")  # read when Textual is imported
     from crdnd_tui.core.session import Session  # noqa: PLC0415
-    from crdnd_tui.core.settings import place, remembered  # noqa: PLC0415
     from crdnd_tui.tui.app import LabApp  # noqa: PLC0415  --help does not wait for it
+    from crdnd_tui.tui.settings import place, remembered  # noqa: PLC0415
 
     settings = place(os.environ)
     theme = f"crdnd-{theme or remembered(settings, 'theme')}"  # the app takes what is no theme for dark

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.cli import app
-from crdnd_tui.core import library, notes, runtime_estimate, settings, verifying
+from crdnd_tui.core import library, notes, runtime_estimate, verifying
 from crdnd_tui.queue import worker
 from crdnd_tui.queue.tickets import Queue
+from crdnd_tui.tui import settings
 from crdnd_tui.tui.form import prospect
 from engine.spec import rundir, tables
 from tests import hostile

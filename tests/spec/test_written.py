@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import notes, run_actions, settings
+from crdnd_tui.core import notes, run_actions
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.study import file as studies
+from crdnd_tui.tui import settings
 from engine.spec import files, toml, toml_text
 from engine.spec.errors import ConfigError
 from engine.spec.rundir import RunDir

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core.settings import place, remember, remembered
+from crdnd_tui.tui.settings import place, remember, remembered
 from tests.tui.pilot import drive, settle
 
 
