@@ -56,7 +56,7 @@ def study(  # noqa: PLR0913  options of a command line
         whole, machine, only=part, at_once=at_once, stop_on_failure=stop_on_failure, retry_failed=retry_failed
     )
     output.say(f"{part.title}: {len(part.cells)} runs")
-    for line in begun.words:
+    for line in begun.lines:
         output.say(line)
     progress = reader.read(part)
     if not detach and progress.busy:

@@ -31,8 +31,8 @@ SETTLES = 5.0  # seconds in which a worker notices that an engine is gone
 
 
 @dataclass(frozen=True, kw_only=True)
-class Begun:
-    """What a launch did. Each holds ids of runs."""
+class LaunchResult:
+    """What a launch did; ids of runs by what became of them."""
 
     made: tuple[str, ...] = ()
     resumed: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Begun:
     waiting: int = 0  # before, or at work
 
     @property
-    def words(self) -> list[str]:
+    def lines(self) -> list[str]:
         """A line for each kind of which there are any."""
         counted = [
             (self.done, "done already"),
@@ -101,7 +101,7 @@ def launch(
     at_once: int | None = None,
     stop_on_failure: bool | None = None,
     retry_failed: bool = False,
-) -> Begun:
+) -> LaunchResult:
     """Begin or go on with the study, or with the part `only` of it; a worker is there when this returns.
 
     `at_once` and `stop_on_failure` None: as before.
@@ -127,7 +127,7 @@ def launch(
 
 def _queue_all(
     queue: Queue, progress: StudyProgress, machine: Machine, *, stop_on_failure: bool, retry_failed: bool
-) -> Begun:
+) -> LaunchResult:
     study = progress.study
     by_hash = {cell_status.cell.config_hash: cell_status for cell_status in progress.statuses}
     ids: dict[str, list[str]] = {
@@ -136,7 +136,7 @@ def _queue_all(
     wanted, epochs = [], planned_epochs([s.cell.config for s in progress.statuses if s.state != "done"])
     for cell in in_order(study.cells, study):
         cell_status = by_hash[cell.config_hash]
-        kind = _fate(cell_status, retry_failed)
+        kind = _launch_kind(cell_status, retry_failed)
         if not kind:
             continue
         together = machine.model_copy(update={"table_epochs": epochs.get(_views(cell.config), 0)})
@@ -150,7 +150,7 @@ def _queue_all(
             wanted.append(_with(ticket, stop_on_failure=stop_on_failure))
     queue.add_all(wanted)
     counts = progress.counts
-    return Begun(
+    return LaunchResult(
         **{kind: tuple(found) for kind, found in ids.items()},
         done=counts["done"],
         waiting=counts["running"] + counts["waiting"],
@@ -170,8 +170,8 @@ def _views(config: RunConfig) -> str:
     return f"{config.teacher.model_dump_json() if config.teacher else ''} {config.data.model_dump_json()}"
 
 
-def _fate(cell_status: CellStatus, retry_failed: bool) -> str:
-    """What a launch does with a cell; empty for nothing."""
+def _launch_kind(cell_status: CellStatus, retry_failed: bool) -> str:
+    """The field of LaunchResult that a cell's run belongs to; empty for what a launch leaves alone."""
     match cell_status.state:
         case "absent":
             return "made"

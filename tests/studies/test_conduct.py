@@ -13,7 +13,7 @@ from crdnd_tui.core.provenance_lines import machine_of
 from crdnd_tui.queue import actions, snapshot, worker
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.study import conduct
-from crdnd_tui.study.conduct import Begun
+from crdnd_tui.study.conduct import LaunchResult
 from crdnd_tui.study.progress import read_progress
 from crdnd_tui.study.study import Study
 from engine.spec import toml
@@ -29,7 +29,7 @@ def still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "ensure", lambda runs: True)
 
 
-def launch(study: Study, runs: Path, **how) -> Begun:
+def launch(study: Study, runs: Path, **how) -> LaunchResult:
     return conduct.launch(study, machine(runs), **how)
 
 
@@ -46,7 +46,7 @@ class TestLaunching:
         assert [(c.seed, c.method.name) for c in order] == [(0, "natural"), (0, "rslad"), (1, "natural"), (1, "rslad")]
         assert {t.study for t in Queue(runs).tickets()} == {"small"}
         assert Queue(runs).at_once == 2
-        assert (len(begun.made), begun.words) == (4, ["   4 made and queued"])
+        assert (len(begun.made), begun.lines) == (4, ["   4 made and queued"])
 
     def test_a_run_folder_says_what_was_asked_for(self, tmp_path: Path, runs: Path) -> None:
         study = small(tmp_path)
@@ -106,7 +106,7 @@ class TestLaunching:
         assert (begun.lost, begun.resumed, len(begun.made)) == ((lost.id,), (), 3)
         assert lost.id not in states(runs)
         words = "lost, silent on another machine, and left so; once surely dead, `crdnd resume` goes on"
-        assert f"   1 {words}" in begun.words
+        assert f"   1 {words}" in begun.lines
 
     def test_what_failed_is_left_unless_it_is_asked_for(self, tmp_path: Path, runs: Path) -> None:
         study = small(tmp_path)
