@@ -8,7 +8,6 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -34,6 +33,8 @@ _PLACED = re.compile(r"\S+: ")  # file:line: or --set:
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         typer.echo(f"crdnd {metadata.version('crdnd-tui')}")
         raise typer.Exit
 
