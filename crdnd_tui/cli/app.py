@@ -14,6 +14,7 @@ import typer
 
 from crdnd_tui.cli import doctor, output, queue, results, run, show
 from crdnd_tui.cli.options import Json, Preset, Seed, Set
+from crdnd_tui.cli.output import FAILED, INTERRUPTED, OK, USAGE
 from crdnd_tui.core.text import display
 from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.process import replace_closed_streams
@@ -27,7 +28,6 @@ app = typer.Typer(
 )
 app.add_typer(queue.app, name="queue")
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]  # Typer carries its own click, or uses the installed one
-USAGE = 2
 _PLACED = re.compile(r"\S+: ")  # file:line: or --set:
 
 
@@ -60,12 +60,12 @@ def check(preset: Preset, overrides: Set = None, seed: Seed = None, as_json: Jso
         hashes = {"config_hash": config.config_hash, "group_hash": config.group_hash}
         table = {"preset": str(path), "config": config.to_table(), **hashes, "estimate": asdict(cost)}
         output.show_json(table)
-        return 0
+        return OK
     output.show_text(toml.dump(config).rstrip() + "\n")
     output.say("")
     for line in cost_summary.lines(cost):
         output.say(line)
-    return 0
+    return OK
 
 
 def schema() -> int:
@@ -73,7 +73,7 @@ def schema() -> int:
     from engine.spec import toml
 
     output.show_json(toml.schema())
-    return 0
+    return OK
 
 
 _COMMANDS: dict[str, Callable[..., int]] = {
@@ -106,11 +106,11 @@ def _called() -> int:
     except _UsageError as error:
         return _complain(f"{error}\nTry `crdnd --help`.", USAGE)
     except typer.Abort:
-        return 130
+        return INTERRUPTED
     except OSError as error:
         named = f": {error.filename}" if error.filename else ""
-        return _complain(f"{error.strerror or error}{named}", 1)
-    return code if isinstance(code, int) else 0
+        return _complain(f"{error.strerror or error}{named}", FAILED)
+    return code if isinstance(code, int) else OK
 
 
 def _mistakes(error: ConfigError) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from crdnd_tui.cli import output
+from crdnd_tui.cli.output import NOT_COMPARABLE, OK
 from crdnd_tui.cli.report import origins_lines, scatter_plot
 from crdnd_tui.compare import comparison as comparing
 from crdnd_tui.compare.comparison import Comparison
@@ -24,7 +25,6 @@ from engine.spec import rundir
 from engine.spec.errors import ConfigError
 from engine.spec.rundir import RunDir
 
-NOT_COMPARABLE = 4
 CHECKPOINTS = ("best", "last")
 _LINES = 24  # of the differences, at most
 _MATTERS = (report.CLEAN, CE, SUITE, report.WORST)
@@ -101,7 +101,7 @@ def _verdict(comparison: Comparison, checkpoint: str) -> int:
             output.say(f"  {why}")
         return NOT_COMPARABLE
     if not comparison.others or any(one.difference is not None for one in comparison.contrasts.values()):
-        return 0
+        return OK
     output.say(f"nothing can be compared with {comparison.base.label}:")
     for row in comparison.others:
         output.say(f"  {row.label}: {comparison.whole_refusal(row)}")

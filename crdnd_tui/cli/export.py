@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crdnd_tui.cli import output
+from crdnd_tui.cli.output import OK
 from crdnd_tui.core import engine_process
 from crdnd_tui.core.text import display
 from crdnd_tui.write import formats
@@ -21,8 +22,6 @@ from crdnd_tui.write.gathering import CHECKPOINTS, Gathered, gather
 from engine.spec import files
 from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.rundir import RunDir
-
-OK = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crdnd_tui.write.formats import Format
 
 STDOUT = "-"
+OK, FAILED, USAGE, STOPPED, NOT_COMPARABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130  # exit codes
 
 
 def narration() -> Console:

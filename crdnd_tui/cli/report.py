@@ -9,6 +9,7 @@ from rich.text import Text
 
 from crdnd_tui.chart.scatter import Point, scatter
 from crdnd_tui.cli import output
+from crdnd_tui.cli.output import OK
 from crdnd_tui.core import presets
 from crdnd_tui.core.report import wrapped
 from crdnd_tui.core.text import one_line
@@ -47,7 +48,7 @@ def report(
     else:
         console = output.data()
         output.show(_page(document, console.width, ascii_only=output.is_ascii(console)))
-    return 0
+    return OK
 
 
 def _page(document: Document, width: int, *, ascii_only: bool) -> list[Text]:

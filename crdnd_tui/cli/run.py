@@ -31,6 +31,7 @@ from crdnd_tui.cli.options import (
     Threads,
     folder,
 )  # fmt: skip
+from crdnd_tui.cli.output import FAILED, OK
 from crdnd_tui.core import advice, complete
 from crdnd_tui.core.text import display
 from engine.spec import rundir
@@ -40,8 +41,6 @@ from engine.spec.rundir import RunDir
 if TYPE_CHECKING:
     from engine.spec.config import JudgeConfig, RunConfig
     from engine.spec.machine import Machine
-
-DONE, FAILED = 0, 1
 
 
 def run(  # noqa: PLR0913  options of a command line
@@ -110,7 +109,7 @@ def resume(  # noqa: PLR0913  options of a command line
         output.say(f"{row.id} is done already.")
         if not as_json:
             output.show(follow.table(found))
-        return DONE
+        return OK
     here = _moved(
         found, settings or (), device=device, threads=threads, devices=devices, nodes=nodes, rendezvous=rendezvous,
         exact=exact, data=folder(data) if data else None,
@@ -140,7 +139,7 @@ def join(run: Run, runs: Runs = Path("runs")) -> int:
     row = library.summary(found)
     if row is not None and row.state == "done":
         output.say(f"{row.id} is done already.")
-        return DONE
+        return OK
     many = "one process" if here.devices == 1 else f"{here.devices} processes"
     output.say(f"{found.id}: this node joins with {many}, {here.nodes} nodes meet at {display(here.rendezvous)}.")
     output.say(f"{advice.on('watch', found)} shows how it goes. Ctrl-C asks the whole run to stop and save.")
@@ -182,12 +181,12 @@ def stop(
     again = advice.on("resume", found)
     if not kill:
         output.say(f"{found.id} stops after this step and saves; {again} goes on.")
-        return DONE
+        return OK
     state = run_reader.load(found)
     if engine_process.kill(found):
         engine_process.kill_teacher(found, state)
         output.say(f"{found.id} is killed; {again} goes on from its last checkpoint.")
-        return DONE
+        return OK
     output.say(f"{found.id}: its engine is not a process of this machine that could be killed; `stop` was left for it.")
     return FAILED
 

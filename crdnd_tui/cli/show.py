@@ -11,6 +11,7 @@ from rich.text import Text
 
 from crdnd_tui.cli import output
 from crdnd_tui.cli.options import Data, Json, Run, Runs, folder
+from crdnd_tui.cli.output import OK
 from crdnd_tui.core import complete
 from crdnd_tui.core.format import count, duration, percent, size
 from crdnd_tui.core.text import one_line, pad
@@ -50,7 +51,7 @@ def list_runs(
     else:
         for line in pages.empty_list(str(runs)):
             output.say(line.plain)
-    return 0
+    return OK
 
 
 def show(
@@ -74,11 +75,11 @@ def show(
     if as_json:
         more = {"provenance": origin.to_json()} if origin else {}
         output.show_json(row.to_json() | _details(state, run_reader.result_rows(state)) | more)
-        return 0
+        return OK
     lines = pages.facts(row, report.TITLES)
     if origin:
         output.show([*lines, Text(), *provenance_lines.lines(origin)])
-        return 0
+        return OK
     console = output.data()
     if state.teacher is not None:
         t = state.teacher
@@ -91,7 +92,7 @@ def show(
     if state.flaws:
         lines.append(Text(f"  events.jsonl: {', '.join(state.flaws)}", "yellow"))
     output.show(lines)
-    return 0
+    return OK
 
 
 def _as_told(row: "Summary", state: "RunState") -> "Summary":
@@ -162,7 +163,7 @@ def list_tables(
             output.show_json({"removed": removed, "freed": freed})
         else:
             output.say(f"{removed} is removed; {size(freed)} are free again.")
-        return 0
+        return OK
     found = tables.listed(where)
     if as_json:
         output.show_json([_table_json(table) for table in found])
@@ -172,7 +173,7 @@ def list_tables(
         output.show(_table_lines(found, time.time()))
         taken, full = sum(table.bytes_on_disk for table in found), sum(table.bytes for table in found)
         output.say(f"{size(taken)} on disk, {size(full)} when all are filled, in {where}")
-    return 0
+    return OK
 
 
 def _table_lines(found: Sequence["ListedTable"], now: float) -> Iterator[Text]:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from crdnd_tui.cli import output
 from crdnd_tui.cli.follow import LinedProgress
+from crdnd_tui.cli.output import FAILED, INTERRUPTED, OK, STOPPED
 from crdnd_tui.core import advice, presets
 from crdnd_tui.core.format import duration
 from crdnd_tui.core.text import display, one_line, plain
@@ -25,7 +26,6 @@ from crdnd_tui.study.progress import CostEstimator, CostSummary, ProgressReader,
 from crdnd_tui.study.study import Study
 from engine.spec.machine import Machine
 
-OK, FAILED, STOPPED, INTERRUPTED = 0, 1, 3, 130
 ENDED: frozenset[State] = frozenset({"done", "failed", "killed", "lost", "stopped"})
 EVERY, POLL = 1.0, 0.1  # seconds between two looks; between two thoughts of leaving
 

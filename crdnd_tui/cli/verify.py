@@ -10,6 +10,7 @@ from typing import IO
 from rich.text import Text
 
 from crdnd_tui.cli import output
+from crdnd_tui.cli.output import FAILED, INTERRUPTED, OK, STOPPED
 from crdnd_tui.core import verifying
 from crdnd_tui.core.format import count
 from crdnd_tui.core.verifying import MAX_LINE, PATIENCE, SIGNS, WORDS, Course, Progress, Verdict, VerifyCheck, Word
@@ -17,7 +18,6 @@ from engine.spec import rundir
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
 
-HELD, FAILED, USAGE, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
 COLOURS = {"holds": "green", "fails": "red"}
 
 
@@ -51,7 +51,7 @@ def verify(name: str, runs: Path, flags: Sequence[str], *, as_json: bool) -> int
         output.show_json({"run": run.id, **asdict(course.verdict), "exit": code, "checks": checks})
     else:
         output.show(page(run, course.checks, course.verdict))
-    return HELD if code == HELD else FAILED
+    return OK if code == OK else FAILED
 
 
 def page(run: RunDir, checks: Sequence[VerifyCheck], verdict: Verdict) -> list[Text]:
