@@ -84,9 +84,9 @@ def places(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 HELD = {
-    ("widgets/chart.py", "border_title"),  # a pair of Contents, made the line before
-    ("widgets/foot.py", "tooltip"),  # of our own key bindings
-    ("help.py", "from_markup"),  # of what a title's getter escaped
+    ("tui/widgets/chart.py", "border_title"),  # a pair of Contents, made the line before
+    ("tui/widgets/foot.py", "tooltip"),  # of our own key bindings
+    ("tui/help.py", "from_markup"),  # of what a title's getter escaped
 }
 
 
