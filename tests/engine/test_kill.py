@@ -18,6 +18,7 @@ KILLS, MOST = 40, 160
 POINTS = 20  # crash points that are tried, of all calls that change the disk
 
 
+@pytest.mark.campaign
 @pytest.mark.slow
 def test_random_kills_change_nothing(fork_server: ForkServer, data: Path, whole: RunDir, tmp_path: Path) -> None:
     chance, hits, attempts, runs = random.Random(1), Counter[str](), 0, 0
