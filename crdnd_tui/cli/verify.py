@@ -3,10 +3,10 @@
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
+from msgspec import structs
 from rich.text import Text
 
 from crdnd_tui.cli import output
@@ -47,8 +47,8 @@ def verify(name: str, runs: Path, flags: Sequence[str], *, as_json: bool) -> int
     if course.verdict is None:
         raise CrdndError(course.trouble(code, last))
     if as_json:
-        checks = [asdict(check) for check in course.checks]
-        output.show_json({"run": run.id, **asdict(course.verdict), "exit": code, "checks": checks})
+        checks = [structs.asdict(check) for check in course.checks]
+        output.show_json({"run": run.id, **structs.asdict(course.verdict), "exit": code, "checks": checks})
     else:
         output.show(page(run, course.checks, course.verdict))
     return OK if code == OK else FAILED

@@ -6,7 +6,6 @@ A run that is damaged is a row that says so, never an error.
 import os
 import platform
 import re
-import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from msgspec import structs
 from crdnd_tui.core import advice, agreement, engine_process, marks, result_files
 from crdnd_tui.core.format import duration
 from crdnd_tui.core.result_files import ListRecord, Place
-from crdnd_tui.core.text import MAX_TEXT, display
+from crdnd_tui.core.text import MAX_TEXT, display, safe_json
 from engine.spec import deaths, files, outcomes
 from engine.spec import status as spec_status
 from engine.spec.deaths import Death
@@ -204,7 +203,7 @@ def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
     now = time.time() if now is None else now
     name, base = display(run.id), str(run.path)  # words, not paths: these lines run for 10,000 runs
     content = files.read(f"{base}/status.json")
-    has_config = _is_regular(f"{base}/config.toml")
+    has_config = files.is_regular(f"{base}/config.toml") and os.access(f"{base}/config.toml", os.R_OK)
     if not has_config:
         why = damage(run)
         return Summary(id=name, path=run.path, state="damaged", why=why) if why else None
@@ -215,8 +214,7 @@ def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
         state, why = _without_status(run, now)
         return Summary(id=name, path=run.path, state=state, why=why)
     try:
-        status = files.parsed(content, spec_status.decode)
-        status = status if _is_plain(content) else _shown(status)
+        status = files.parsed(content, lambda said: spec_status.decode(safe_json(said, MAX_TEXT)))
     except files.MalformedError:
         if engine_process.alive(run):
             return Summary(id=name, path=run.path, state="running", why="status.json is damaged")
@@ -228,7 +226,8 @@ def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
         why = "; ".join(filter(None, [why, "status.json says that it is done, and its log does not"]))
         return Summary(id=name, path=run.path, state=state, why=why)
     state, why = _state(run, status, now)
-    known = tuple((display(code, 80), c, a) for code, c, a in status.marks) or _marks_of_log(run, untold, end)
+    known = tuple((display(code, 80), display(c, 20), display(a, 80)) for code, c, a in status.marks)
+    known = known or _marks_of_log(run, untold, end)
     age = max(0.0, now - status.heartbeat)
     found = Summary(id=name, path=run.path, state=state, why=why, status=status, age=age, marks=known)
     return found.disputing(agreement.of_status(status))
@@ -366,25 +365,3 @@ def _without_status(run: RunDir, now: float) -> tuple[State, str]:
     if now - log.st_mtime < STARTING_FOR and not log.st_size:
         return "starting", ""
     return _last_words(run) or ("killed", _told(run, " while it started"))
-
-
-def _shown(status: Status) -> Status:
-    """The same status with its words safe to show."""
-    safe = {key: display(value) for key in Status.__struct_fields__ if isinstance(value := getattr(status, key), str)}
-    results = {display(c): {display(a): v for a, v in row.items()} for c, row in status.results.items()}
-    validation = {display(attack): value for attack, value in status.validation.items()}
-    found = [(display(code, 80), display(c, 20), display(a, 80)) for code, c, a in status.marks]
-    fields = {key: getattr(status, key) for key in Status.__struct_fields__}
-    return Status(**fields | safe | {"results": results, "validation": validation, "marks": found})
-
-
-def _is_plain(content: bytes) -> bool:
-    """Whether no word of this JSON can need `display`: ASCII without escapes, each shorter than any cap."""
-    return len(content) < MAX_TEXT and content.isascii() and b"\\" not in content and b"\x7f" not in content
-
-
-def _is_regular(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode) and os.access(path, os.R_OK)
-    except OSError:
-        return False

@@ -6,9 +6,10 @@ Amber informs; red strikes the figure, which then is not believed, never bold, a
 import re
 from collections.abc import Iterable, Mapping
 from string import ascii_letters
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from engine.spec import marks as spec_marks
+from engine.spec.events import Warned
 from engine.spec.marks import MARKS, Severity, severity
 
 SIGNS: Mapping[Severity | None, str] = {None: "", "amber": "!", "red": "!!"}
@@ -22,15 +23,6 @@ _TELLING = frozenset(
 
 
 _SIGNED = re.compile(r" !(?=[ ,;:)]|$)").search  # no word of a label that happens to begin with the sign
-
-
-class Mark(Protocol):
-    """A `Warned` event, as far as it is shown."""
-
-    @property
-    def code(self) -> str: ...
-    @property
-    def message(self) -> str: ...
 
 
 class Marked(NamedTuple):
@@ -63,7 +55,7 @@ def concerns(code: str, attack: str) -> bool:
     return bool(attack) and (code in MARKS or code in _TELLING) and spec_marks.concerns(code, attack)
 
 
-def sentence(mark: Mark) -> str:
+def sentence(mark: Warned) -> str:
     """What is said of every figure with this mark; some marks have figures of their own in it."""
     return mark.message if mark.code in _TELLING and mark.message else MARKS.get(mark.code, mark.message)
 

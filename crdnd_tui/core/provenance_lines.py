@@ -20,7 +20,6 @@ from engine.spec.machine import Machine, decode
 from engine.spec.rundir import RunDir
 
 LABEL = 10  # cells of a line's label
-CHUNK = 1 << 20  # bytes read at once
 MAX_FILES = 500  # whose hashes are shown
 _UNSAFE = frozenset("\n\r\t\x00")
 _ELSEWHERE = frozenset({"device", "threads", "data", "runs", "checkpoint_seconds", "table_epochs"})
@@ -275,16 +274,11 @@ def _hash(path: Path) -> tuple[str, int] | None:
     descriptor = files.open_regular(path)
     if descriptor is None:
         return None
-    digest, length = hashlib.sha256(), 0
     try:
-        while chunk := os.read(descriptor, CHUNK):
-            digest.update(chunk)
-            length += len(chunk)
+        with os.fdopen(descriptor, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
     except OSError:
         return None
-    finally:
-        os.close(descriptor)
-    return digest.hexdigest(), length
 
 
 def machine_of(run: RunDir) -> Machine | None:

@@ -4,7 +4,7 @@ import os
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -95,16 +95,7 @@ class ListRecord(msgspec.Struct):
 decode_list_record = msgspec.json.Decoder(ListRecord).decode
 
 
-class Told(Protocol):
-    """What every record says: `best` or `last`, and the attack's key."""
-
-    @property
-    def checkpoint(self) -> str: ...
-    @property
-    def attack(self) -> str: ...
-
-
-T = TypeVar("T", bound=Told)
+T = TypeVar("T", bound="ListRecord | Outcome")
 
 
 def read(run: RunDir, place: Place, decode: Callable[[bytes], T]) -> T | str | None:

@@ -15,7 +15,7 @@ import msgspec
 from crdnd_tui.core import agreement, result_files
 from crdnd_tui.core.result_files import BOTH, Images, Place, Record, Stamp
 from crdnd_tui.core.state import RunState, fold
-from crdnd_tui.core.text import display, safe
+from crdnd_tui.core.text import display, safe_json
 from engine.spec import files
 from engine.spec.attacks import KINDS, RESERVED
 from engine.spec.events import MAX_LINE, Evaluated, Event, Probed, RunResumed, Warned, decode
@@ -96,13 +96,10 @@ class Follower:
 
 
 def _shown(line: bytes) -> bytes:
-    """The line with its strings made safe to show; a line of plain ASCII without escapes already is."""
-    if line.isascii() and b"\\" not in line and b"\x7f" not in line:
-        return line
     if len(line) > MAX_LINE:
         return line
     try:
-        return msgspec.json.encode(safe(msgspec.json.decode(line)))
+        return safe_json(line, MAX_LINE)
     except (ValueError, RecursionError):
         return line  # damaged: it will be counted
 

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from crdnd_tui.core import library
 from crdnd_tui.core.format import duration
-from crdnd_tui.core.run_reader import Follower
-from crdnd_tui.core.state import RunState, fold
+from crdnd_tui.core.run_reader import load
 from engine.spec import files, folders, toml
 from engine.spec.config import PresetTeacher, RunConfig
 from engine.spec.errors import ConfigError
@@ -115,9 +114,10 @@ def _past(run: RunDir, host: str) -> PastRun | None:
         return None
     if not isinstance(config, RunConfig):
         return None
-    state = _state(run)
+    state = load(run)
     if state.phase != "finished" or state.resumes or state.training is None or not state.epochs:
         return None
+    device = str(files.read_table(run.machine).get("device", "auto"))
     begun = state.epochs[0].time - state.epochs[0].seconds
     training = sum(epoch.seconds for epoch in state.epochs)
     validation = sum(validated.seconds for validated in state.validations)
@@ -128,23 +128,9 @@ def _past(run: RunDir, host: str) -> PastRun | None:
                 attacks[attack] = attacks.get(attack, 0.0) + cell.seconds
     spent = training + validation + sum(attacks.values())
     return PastRun(
-        run=run.id, config=config, estimate=estimate(config), device=_device(run), training=training,
+        run=run.id, config=config, estimate=estimate(config), device=device, training=training,
         validation=validation, attacks=attacks, other=max(0.0, state.last - begun - spent),
     )  # fmt: skip
-
-
-def _state(run: RunDir) -> RunState:
-    follower, state = Follower(run.events), RunState()
-    while True:
-        batch = follower.read()
-        state = fold((event for event in batch.events if event.__struct_config__.tag != "step_done"), state)
-        if not batch.more:
-            return state
-
-
-def _device(run: RunDir) -> str:
-    """The device that was asked for."""
-    return str(files.read_table(run.machine).get("device", "auto"))
 
 
 class _Scaled(NamedTuple):

@@ -128,13 +128,10 @@ class Scanner:
         summary = library.summary(RunDir(path), now=now)
         if summary is None:
             return None
-        said = known[1].notes if known is not None and stamp == known[0] else self._notes(path)
+        said = known[1].notes if known is not None and stamp == known[0] else notes.read(path)
         row = ListedRun(library.held(summary), said)
         self._seen[name] = (stamp, row)
         return row
-
-    def _notes(self, path: Path) -> RunNotes:
-        return notes.read(path) if os.path.lexists(f"{path}/{notes.NAME}") else notes.NONE
 
     def _stamp(self, name: str) -> _Stamp:
         """Changes with every file that is made or replaced in the folder, and with a status written in place."""

@@ -54,6 +54,18 @@ def safe(value: Any) -> Any:  # noqa: ANN401  any JSON
             return value
 
 
+def safe_json(content: bytes, longest: int) -> bytes:
+    """JSON with all its words safe to show; ASCII without escapes and of at most `longest` bytes is already.
+
+    ValueError or RecursionError when it is none.
+    """
+    if len(content) <= longest and content.isascii() and b"\\" not in content and b"\x7f" not in content:
+        return content
+    import msgspec  # noqa: PLC0415  the help does without it
+
+    return msgspec.json.encode(safe(msgspec.json.decode(content)))
+
+
 def one_line(text: str, width: int = 200) -> str:
     """The text on one line of at most `width` cells, shortened in its middle, where names differ least."""
     flat = " ".join(display(text).split())

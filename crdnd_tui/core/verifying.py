@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from crdnd_tui.core import engine_process, provenance_lines
 from crdnd_tui.core.text import one_line
 from engine.spec import files
@@ -19,39 +21,35 @@ PATIENCE = 10.0  # seconds in which an engine that was asked to stop leaves
 MAX_LINE = 1 << 16  # characters of a line of the engine
 
 
-@dataclass(frozen=True, kw_only=True)
-class VerifyCheck:
+class VerifyCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="checked"):
     """One thing that holds, fails, or of which nothing can be said (`verdict`: holds, fails, unknown)."""
 
-    what: str
-    verdict: str
-    words: str
+    what: str = ""
+    verdict: str = ""
+    words: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="progress"):
     """Images of the judgement under way."""
 
-    checkpoint: str
-    attack: str
-    part: str  # of AutoAttack; empty otherwise
+    checkpoint: str = ""
+    attack: str = ""
+    part: str = ""  # of AutoAttack; empty otherwise
     done: int
     total: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="verdict"):
     """The whole in one sentence."""
 
-    verdict: str
-    words: str
+    verdict: str = ""
+    words: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="failed"):
     """Why nothing can be checked."""
 
-    message: str
+    message: str = ""
 
 
 Word = VerifyCheck | Progress | Verdict | Refusal
@@ -98,21 +96,11 @@ def heard(raw: bytes) -> Word | None:
     """A line of the engine; None for any other one: libraries print, too."""
     try:
         line = files.json_table(raw)
-    except files.MalformedError:
+        shown = {key: one_line(value, 600) if isinstance(value, str) else value for key, value in line.items()}
+        word: Word = msgspec.convert(shown, Word)
+        return word
+    except (files.MalformedError, msgspec.ValidationError):
         return None
-    text = {key: one_line(str(value), 600) for key, value in line.items()}
-    done, total = line.get("done"), line.get("total")
-    match line.get("event"):
-        case "checked":
-            return VerifyCheck(what=text.get("what", ""), verdict=text.get("verdict", ""), words=text.get("words", ""))
-        case "progress" if isinstance(done, int) and isinstance(total, int):
-            checkpoint, attack, part = (text.get(key, "") for key in ("checkpoint", "attack", "part"))
-            return Progress(checkpoint=checkpoint, attack=attack, part=part, done=done, total=total)
-        case "verdict":
-            return Verdict(verdict=text.get("verdict", ""), words=text.get("words", ""))
-        case "failed":
-            return Refusal(message=text.get("message", ""))
-    return None
 
 
 def verify_command(run: RunDir, flags: Sequence[str]) -> list[str]:
