@@ -1,6 +1,5 @@
 """The config of an evaluation, from a run or a checkpoint file and the flags of `crdnd evaluate`."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -111,14 +110,8 @@ def _part(text: str, adapter: TypeAdapter[T], flag: str) -> T:
 
 
 def _value(text: str) -> object:
-    """A number, true, false, or a word; `a|b` is a list of them."""
-    if "|" in text:
-        return [_value(item) for item in text.split("|")]
-    try:
-        value: object = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return value if isinstance(value, bool | int | float) else text
+    """A value of TOML, or a word; `a|b` is a list of them."""
+    return [_value(item) for item in text.split("|")] if "|" in text else toml.value_of(text)
 
 
 def _said(error: ValidationError) -> str:

@@ -4,7 +4,6 @@ Three views: a progress bar with the latest figures and the robustness table as 
 for pipes, logs and dumb terminals; events as JSON lines, for scripts.
 """
 
-import json
 import subprocess
 import sys
 import time
@@ -191,8 +190,7 @@ def latest(state: RunState) -> list[Text]:
 class PlainView:
     """One line for each thing worth telling."""
 
-    def __init__(self, console: Console) -> None:
-        self._console, self._ascii = console, output.is_ascii(console)
+    def __init__(self) -> None:
         self._narrator, self._teacher = Narrator(), Narrator(prefix="teacher: ")
         self._flaws: list[str] = []
 
@@ -208,34 +206,27 @@ class PlainView:
             self.say(line)
 
     def say(self, words: str) -> None:
-        shown = plain(display(words)) if self._ascii else display(words)
-        self._console.print(Text(shown), soft_wrap=True)
+        output.say(words)
 
     def close(self) -> None:
-        self._console.file.flush()
+        """Nothing is left open."""
 
 
 class JsonView:
     """The run's own events on stdout, one JSON object per line, in ASCII; words of the program go to stderr."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
     def show(self, state: RunState, events: Sequence[Event], *, living: bool) -> None:
         for event in events:
-            line = json.dumps(msgspec.to_builtins(event), allow_nan=False)
-            sys.stdout.write(line.replace("\x7f", "\\u007f") + "\n")
-        if events:
-            sys.stdout.flush()
+            output.show_json(msgspec.to_builtins(event), indent=None)
 
     def show_teacher(self, state: RunState, events: Sequence[Event]) -> None:
         """A teacher's run has events of its own; whoever wants them watches that run."""
 
     def say(self, words: str) -> None:
-        self._console.print(Text(display(words)), soft_wrap=True)
+        output.say(words)
 
     def close(self) -> None:
-        sys.stdout.flush()
+        """Nothing is left open."""
 
 
 def watch(folder: RunDir, *, as_json: bool) -> int:
@@ -282,10 +273,10 @@ def _detached(folder: RunDir, process: "subprocess.Popen[bytes]", before: tuple[
 def _view(folder: RunDir, as_json: bool, keys: str) -> View:
     console = output.narration()
     if as_json:
-        return JsonView(console)
+        return JsonView()
     if output.is_lively(console):
         return ProgressView(console, title(folder), keys)
-    return PlainView(console)
+    return PlainView()
 
 
 def title(folder: RunDir) -> str:

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +61,9 @@ def show_file(text: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def show_json(value: Any) -> None:  # noqa: ANN401  any JSON
+def show_json(value: Any, indent: int | None = 2) -> None:  # noqa: ANN401  any JSON
     """One JSON value, in ASCII, so that it can steer no terminal; numbers that are not finite are null."""
-    text = json.dumps(_finite(value), indent=2, allow_nan=False)
+    text = json.dumps(_finite(value), indent=indent, allow_nan=False)
     sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
     sys.stdout.flush()
 
@@ -99,10 +99,16 @@ def check_target(to: str, out: str, *, as_json: bool) -> None:
         raise ConfigError([f"--to {to}: only `crdnd export` writes that"])
 
 
-def put_document(document: "Document", to: str, out: str, *, names: Sequence[str], force: bool) -> None:
-    """Text to stdout unless a file or a folder is named; then the paths of what was written, one a line."""
+def put_document(
+    document: "Document", page: Callable[..., list[Text]], to: str, out: str, *, names: Sequence[str], force: bool
+) -> None:
+    """Print the page, or in a format: text to stdout, or files whose paths are printed, one a line."""
     from crdnd_tui.write import formats, writing
 
+    if not to:
+        console = data()
+        show(page(width=console.width, ascii_only=is_ascii(console)))
+        return
     form = formats.known(to)
     if out in ("", STDOUT):
         show_file(writing.text(document, form))

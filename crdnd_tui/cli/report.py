@@ -1,57 +1,25 @@
-"""crdnd report: the tables of a study, with what is in print beside what was measured; compare uses parts of it."""
+"""The pages of `crdnd report` and `crdnd compare` in a terminal: trade-offs as plots, and where numbers come from."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from rich.text import Text
 
 from crdnd_tui.chart.scatter import Point, scatter
-from crdnd_tui.cli import output
-from crdnd_tui.cli.output import OK
-from crdnd_tui.core import presets
 from crdnd_tui.core.report import wrapped
 from crdnd_tui.core.text import one_line
 from crdnd_tui.core.text import plain as in_ascii
-from crdnd_tui.study.file import read_study
-from crdnd_tui.write import numbers, study_document, tables
+from crdnd_tui.write import numbers, tables
 from crdnd_tui.write.document import Document, Figure
-from engine.spec.errors import ConfigError
 
 _LEFT = "Left out here, but in every file that --to writes: best against last, classes, keys that differ."
-CHECKPOINTS = ("", "best", "last")
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red")
 _PLOT = (64, 18)  # cells, at most
 _BESIDE = 34  # cells that the plot's legend needs beside it
 
 
-def report(
-    name: str,
-    folder: Path,
-    *,
-    checkpoint: str = "",
-    as_json: bool = False,
-    to: str = "",
-    out: str = "",
-    force: bool = False,
-) -> int:
-    """Print the report, or write it down; at any time, for what has not run says so in its row."""
-    if checkpoint not in CHECKPOINTS:
-        raise ConfigError([f"--checkpoint: no checkpoint `{checkpoint}`; it may be best or last"])
-    output.check_target(to, out, as_json=as_json)
-    study = read_study(presets.resolve_study(name))
-    document = study_document.study_document(study, folder, checkpoint=checkpoint, now=time.time())
-    if to or as_json:
-        output.put_document(document, to or "json", out, names=(study.name,), force=force)
-    else:
-        console = output.data()
-        output.show(_page(document, console.width, ascii_only=output.is_ascii(console)))
-    return OK
-
-
-def _page(document: Document, width: int, *, ascii_only: bool) -> list[Text]:
+def page(document: Document, width: int, *, ascii_only: bool) -> list[Text]:
     """Tables but for the appendix, the trade-off of each as a plot, and where the numbers come from."""
     shown = tuple(table for table in document.tables if not table.appendix)
     bare = replace(document, tables=shown, origins=(), made=0.0, version="")

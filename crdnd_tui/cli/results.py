@@ -1,11 +1,14 @@
-"""crdnd compare, study, report, export, verify: names and flags only; the work is imported when it is called."""
+"""crdnd compare, study, report, export, verify: what is imported when it is called does the work."""
 
+import shlex
+import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from crdnd_tui.cli import options
+from crdnd_tui.cli import options, output
 from crdnd_tui.cli.options import (
     Baseline,
     Data,
@@ -23,7 +26,8 @@ from crdnd_tui.cli.options import (
     To,
     folder,
 )
-from crdnd_tui.core import complete
+from crdnd_tui.cli.output import INTERRUPTED, NOT_COMPARABLE, OK
+from crdnd_tui.core import advice, complete
 
 
 def compare(  # noqa: PLR0913  options of a command line
@@ -42,11 +46,16 @@ def compare(  # noqa: PLR0913  options of a command line
 ) -> int:
     """Compare runs: accuracies with intervals, paired tests, gaps, classes, and the keys that differ."""
     from crdnd_tui.cli import compare as command
+    from crdnd_tui.write.gathering import check_checkpoint
 
-    return command.compare(
-        runs_, folder(runs), baseline=baseline, checkpoint=checkpoint, grouped=seeds, as_json=as_json, to=to,
-        out=out, force=force,
-    )  # fmt: skip
+    check_checkpoint(checkpoint)
+    output.check_target(to, out, as_json=as_json)
+    found = command.compare(runs_, folder(runs), baseline, checkpoint, seeds)
+    for line in filter(None, (command.unjudged(found.comparison, checkpoint), *found.refusals)):
+        output.say(line)
+    page = partial(command.page, found)
+    output.put_document(found.document, page, "json" if as_json else to, out, names=found.ids, force=force)
+    return NOT_COMPARABLE if found.refusals else OK
 
 
 def study(  # noqa: PLR0913  options of a command line
@@ -71,14 +80,47 @@ def study(  # noqa: PLR0913  options of a command line
     data: Data = Path("data"),
     runs: Runs = Path("runs"),
 ) -> int:
-    """Run a whole table from one file; what is done is not repeated, what was interrupted goes on. Ctrl-C leaves."""
+    """Run a whole table from one file; what is done is not repeated, what was interrupted goes on. Ctrl-C leaves.
+
+    Exits with 1 when a run failed or is lost, with 3 when one was stopped or is held, with 130 when it was left.
+    """
     from crdnd_tui.cli import study as command
+    from crdnd_tui.core import presets
+    from crdnd_tui.study import conduct
+    from crdnd_tui.study import text as study_text
+    from crdnd_tui.study.file import read_study
+    from crdnd_tui.study.progress import CostEstimator, ProgressReader
 
     here = options.machine(settings, runs=runs, data=data, device=device, threads=threads, exact=exact)
-    return command.study(
-        name, here, only or (), dry_run=dry_run, at_once=at_once, stop_on_failure=stop_on_failure,
-        retry_failed=retry_failed, detach=detach, as_json=as_json,
-    )  # fmt: skip
+    whole = read_study(presets.resolve_study(name))
+    part = conduct.narrowed(whole, only or ())
+    conduct.check_at_once(at_once)
+    reader, estimator = ProgressReader(here.runs_folder), CostEstimator(here.runs_folder, here.device)
+    if dry_run:
+        command.show_plan(reader.read(part), at_once, estimator, as_json=as_json)
+        return OK
+    begun = conduct.launch(
+        whole, here, only=part, at_once=at_once, stop_on_failure=stop_on_failure, retry_failed=retry_failed
+    )
+    output.say(f"{part.title}: {len(part.cells)} runs")
+    for line in begun.lines:
+        output.say(line)
+    progress = reader.read(part)
+    again = advice.command(f"study {shlex.quote(name)}", here.runs_folder)
+    if not detach and progress.busy:
+        followed = command.follow(reader, estimator, part)
+        if followed is None:
+            held = advice.command(f"queue hold --study {whole.name}", here.runs_folder)
+            output.say(f"The queue goes on without a watcher: {again} shows it again, {held} holds what waits.")
+            return INTERRUPTED
+        progress = followed
+    if as_json:
+        output.show_json(study_text.to_json(progress))
+    if detach:
+        listed = advice.command("queue list", here.runs_folder)
+        output.say(f"The queue works on it; {again} follows it, {listed} shows it.")
+        return OK
+    return command.end(progress, name, here.runs_folder)
 
 
 def report(
@@ -95,10 +137,18 @@ def report(
 ) -> int:
     """Print a study's tables, with the numbers in print beside the measured ones; what has not run says so."""
     from crdnd_tui.cli import report as command
+    from crdnd_tui.core import presets
+    from crdnd_tui.study.file import read_study
+    from crdnd_tui.write.gathering import check_checkpoint
+    from crdnd_tui.write.study_document import study_document
 
-    return command.report(
-        study, folder(runs), checkpoint=checkpoint, as_json=as_json, to=to, out=out, force=force
-    )  # fmt: skip
+    check_checkpoint(checkpoint)
+    output.check_target(to, out, as_json=as_json)
+    read = read_study(presets.resolve_study(study))
+    document = study_document(read, folder(runs), checkpoint=checkpoint, now=time.time())
+    page = partial(command.page, document)
+    output.put_document(document, page, "json" if as_json else to, out, names=(read.name,), force=force)
+    return OK
 
 
 def export(  # noqa: PLR0913  options of a command line

@@ -111,11 +111,7 @@ def to_json(progress: StudyProgress, cost: CostSummary | None = None) -> dict[st
         ],
     }
     if cost is not None:
-        found["estimate"] = {
-            "runs": cost.runs, "teachers": cost.teachers, "seconds": cost.seconds, "wall": cost.wall,
-            "at_once": cost.at_once, "unknown": cost.unknown, "past_runs": cost.past_runs, "flops": cost.flops,
-            "flops_unknown": cost.flops_unknown,
-        }  # fmt: skip
+        found["estimate"] = {key: value for key, value in vars(cost).items() if key != "left"}
     return found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crdnd_tui.compare.comparison import compare
+from crdnd_tui.compare.comparison import Comparison, compare
 from crdnd_tui.compare.rows import has_seeds
 from crdnd_tui.compare.runs import read_runs
 from crdnd_tui.core import presets
@@ -43,12 +43,35 @@ def gather(what: Sequence[str], folder: Path) -> Gathered:
         found = read_progress(study, folder).statuses
         done = tuple(RunDir(folder / one.run) for one in found if one.state == "done")
         return Gathered(folder=folder, runs=done, study=study)
-    runs = {run.path: run for run in (rundir.find(folder, name) for name in what)}
-    ids = [run.id for run in runs.values()]
+    return Gathered(folder=folder, runs=find_runs(what, folder))
+
+
+def find_runs(names: Sequence[str], folder: Path) -> tuple[RunDir, ...]:
+    """Each run once, in this order; ConfigError where two folders hold runs of one id."""
+    runs = tuple({run.path: run for run in (rundir.find(folder, name) for name in names)}.values())
+    ids = [run.id for run in runs]
     twice = next((run for run in ids if ids.count(run) > 1), "")
     if twice:
         raise ConfigError([f"two folders hold a run called {twice}; rename one of them"])
-    return Gathered(folder=folder, runs=tuple(runs.values()))
+    return runs
+
+
+def check_checkpoint(name: str) -> None:
+    """ConfigError for a name that is neither empty nor a checkpoint's."""
+    if name and name not in CHECKPOINTS:
+        raise ConfigError([f"--checkpoint: no checkpoint `{name}`; it may be {' or '.join(CHECKPOINTS)}"])
+
+
+def compare_runs(
+    runs: Sequence[RunDir], *, checkpoint: str = "", baseline: str = "", grouped: bool | None = None
+) -> tuple[Comparison, Document]:
+    """Compare runs with the one whose id is `baseline`; `grouped` None: seeds are one row where rows remain."""
+    now = time.time()
+    read = read_runs(runs, now)
+    grouped = has_seeds(read) if grouped is None else grouped
+    comparison = compare(read, checkpoint=checkpoint or "best", baseline=baseline, grouped=grouped)
+    behind = run_origins(read, {run.id: run.path for run in runs})
+    return comparison, comparison_document(comparison, origins=behind, made=now)
 
 
 def document(of: Gathered, *, checkpoint: str = "", baseline: str = "", grouped: bool | None = None) -> Document:
@@ -57,8 +80,7 @@ def document(of: Gathered, *, checkpoint: str = "", baseline: str = "", grouped:
     `checkpoint` "" is the best one, or the last where the best was not judged. `baseline` is a run, the first
     otherwise; `grouped` is whether seeds are one row. A study's file says both itself.
     """
-    if checkpoint and checkpoint not in CHECKPOINTS:
-        raise ConfigError([f"--checkpoint: no checkpoint `{checkpoint}`; it may be {' or '.join(CHECKPOINTS)}"])
+    check_checkpoint(checkpoint)
     if baseline and (of.study is not None or len(of.runs) < 2):
         raise ConfigError(["--baseline: only several runs are compared with one; a study's file names its own"])
     if grouped is not None and (of.study is not None or len(of.runs) < 2):
@@ -68,11 +90,7 @@ def document(of: Gathered, *, checkpoint: str = "", baseline: str = "", grouped:
         return study_document.study_document(of.study, of.folder, checkpoint=checkpoint, now=now)
     if len(of.runs) == 1:
         return run_document.run_document(of.runs[0], checkpoint=checkpoint, made=now)
-    runs = read_runs(of.runs, now)
-    grouped = has_seeds(runs) if grouped is None else grouped
-    compared = compare(runs, checkpoint=checkpoint or "best", baseline=_baseline(of, baseline), grouped=grouped)
-    behind = run_origins(runs, {run.id: run.path for run in of.runs})
-    return comparison_document(compared, origins=behind, made=now)
+    return compare_runs(of.runs, checkpoint=checkpoint, baseline=_baseline(of, baseline), grouped=grouped)[1]
 
 
 def _study(name: str, folder: Path) -> Study | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.cli import app, compare
+from crdnd_tui.cli import app, results
 from crdnd_tui.cli import export as command
 from crdnd_tui.write import trackers
 from engine.spec.errors import CrdndError
@@ -76,7 +76,7 @@ def test_rows_are_those_of_crdnd_compare(call, runs: Path, capfd, runs_: tuple[s
     code, out, err = call(*runs_, *how, "--to", "json", "-o", "-")
     assert code == 0, err
     wish = {(): None, ("--seeds",): True, ("--each",): False}[how]
-    assert compare.compare(runs_, runs, grouped=wish, as_json=True) == 0
+    assert results.compare(runs_, seeds=wish, as_json=True, runs=runs) == 0
     ours, theirs = ([row["label"] for row in table(said)["rows"]] for said in (out, capfd.readouterr().out))
     assert ours == theirs
     assert len(ours) == (len(runs_) if how == ("--each",) or (not how and CRDND not in runs_) else len(runs_) - 1)
