@@ -17,7 +17,7 @@ from rich.text import Text
 
 from crdnd_tui.cli import output
 from crdnd_tui.core import advice, engine_process, fast_path, library, marks, report, run_reader
-from crdnd_tui.core.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, Outcome, View
+from crdnd_tui.core.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, RunExit, RunView
 from crdnd_tui.core.format import count, duration, number, percent, size
 from crdnd_tui.core.narrate import Narrator
 from crdnd_tui.core.state import RunState
@@ -48,7 +48,7 @@ class ProgressView:
         self._progress = LinedProgress(console)
         self._progress.start()
 
-    def show(self, state: RunState, events: Sequence[Event], *, living: bool) -> None:
+    def show(self, state: RunState, events: Sequence[Event]) -> None:
         self._state = state
         if not state.teacher_run:
             self._teacher = None
@@ -194,7 +194,7 @@ class PlainView:
         self._narrator, self._teacher = Narrator(), Narrator(prefix="teacher: ")
         self._flaws: list[str] = []
 
-    def show(self, state: RunState, events: Sequence[Event], *, living: bool) -> None:
+    def show(self, state: RunState, events: Sequence[Event]) -> None:
         for line in self._narrator.lines(events, state):
             self.say(line)
         if state.flaws != self._flaws:
@@ -215,7 +215,7 @@ class PlainView:
 class JsonView:
     """The run's own events on stdout, one JSON object per line, in ASCII; words of the program go to stderr."""
 
-    def show(self, state: RunState, events: Sequence[Event], *, living: bool) -> None:
+    def show(self, state: RunState, events: Sequence[Event]) -> None:
         for event in events:
             output.show_json(msgspec.to_builtins(event), indent=None)
 
@@ -270,7 +270,7 @@ def _detached(folder: RunDir, process: "subprocess.Popen[bytes]", before: tuple[
     return code if code in (FAILED, USAGE, STOPPED) else FAILED
 
 
-def _view(folder: RunDir, as_json: bool, keys: str) -> View:
+def _view(folder: RunDir, as_json: bool, keys: str) -> RunView:
     console = output.narration()
     if as_json:
         return JsonView()
@@ -301,7 +301,7 @@ def table(folder: RunDir) -> list[Text]:
     return report.table(state, min(console.width, TABLE_WIDTH), ascii_only=output.is_ascii(console))
 
 
-def _finish(folder: RunDir, outcome: Outcome, as_json: bool, *, spoke: bool = True) -> int:
+def _finish(folder: RunDir, outcome: RunExit, as_json: bool, *, spoke: bool = True) -> int:
     """The table, the run's id and where it lies; or what went wrong and how to go on."""
     if outcome.code in (FAILED, USAGE) or outcome.killed:
         _complain(folder, outcome.code, outcome, spoke=spoke)
@@ -317,7 +317,7 @@ def _finish(folder: RunDir, outcome: Outcome, as_json: bool, *, spoke: bool = Tr
     return outcome.code
 
 
-def _complain(folder: RunDir, code: int, outcome: Outcome | None = None, *, spoke: bool) -> None:
+def _complain(folder: RunDir, code: int, outcome: RunExit | None = None, *, spoke: bool) -> None:
     """Why the engine left: its own last event where there is one, else the end of its log."""
     state = outcome.state if outcome else run_reader.load(folder)
     if state.phase == "failed" and spoke:

@@ -24,7 +24,7 @@ DONE, FAILED, USAGE, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunExit:
     """How it ended: the last state, and the exit code that says so."""
 
     state: RunState
@@ -32,10 +32,10 @@ class Outcome:
     killed: bool = False  # the engine died without a word
 
 
-class View(Protocol):
+class RunView(Protocol):
     """Is told what happened, and shows it."""
 
-    def show(self, state: RunState, events: Sequence[Event], *, living: bool) -> None:
+    def show(self, state: RunState, events: Sequence[Event]) -> None:
         """New events of the run, which `state` has in it already; none when time has passed."""
 
     def show_teacher(self, state: RunState, events: Sequence[Event]) -> None:
@@ -52,7 +52,7 @@ class Attachment:
     """A viewer on a run. With `process` it is the run's owner: Ctrl-C stops the run, not just the view."""
 
     def __init__(
-        self, run: RunDir, view: View, process: subprocess.Popen[bytes] | None = None, *, from_start: bool = True
+        self, run: RunDir, view: RunView, process: subprocess.Popen[bytes] | None = None, *, from_start: bool = True
     ) -> None:
         self._run, self._view, self._process = run, view, process
         self._reader = RunReader(run)
@@ -63,7 +63,7 @@ class Attachment:
         self._handled = 0
         self._looked, self._locked = 0.0, True
 
-    def follow(self) -> Outcome:
+    def follow(self) -> RunExit:
         """Until the engine has left, or the user has."""
         before = signal.signal(signal.SIGINT, self._pressed)
         try:
@@ -75,18 +75,18 @@ class Attachment:
     def _pressed(self, _number: int, _frame: FrameType | None) -> None:
         self._presses += 1
 
-    def _follow(self) -> Outcome:
+    def _follow(self) -> RunExit:
         while True:
             living = self._living()  # asked before the last read, so that no last word is missed
             news = self._reader.read()
-            self._view.show(self._reader.state, believed_events(news, self._reader.state), living=living)
+            self._view.show(self._reader.state, believed_events(news, self._reader.state))
             self._follow_teacher()
             if not living:
                 return self._outcome()
             if self._presses > self._handled:
                 self._handled += 1
                 if self._process is None:
-                    return Outcome(self._reader.state, INTERRUPTED)
+                    return RunExit(self._reader.state, INTERRUPTED)
                 self._interrupt()
             if self._handled == 1 and not self._run.stop.exists():
                 engine_process.ask_to_stop(self._run)  # an engine that was just starting cleared it away
@@ -121,13 +121,13 @@ class Attachment:
                 self._process.kill()
             engine_process.kill_teacher(self._run, self._reader.state)
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self) -> RunExit:
         state = self._reader.state
         spoken = {"finished": DONE, "stopped": STOPPED, "failed": FAILED}.get(state.phase)
         if self._process is None:
-            return Outcome(state, FAILED if spoken is None else spoken, killed=spoken is None)
+            return RunExit(state, FAILED if spoken is None else spoken, killed=spoken is None)
         code = engine_process.ended(self._run, self._process)
         killed = code not in (DONE, FAILED, USAGE, STOPPED)
         if self._presses and (code == STOPPED or killed):
-            return Outcome(state, INTERRUPTED, killed=killed)
-        return Outcome(state, FAILED if killed else code, killed=killed)
+            return RunExit(state, INTERRUPTED, killed=killed)
+        return RunExit(state, FAILED if killed else code, killed=killed)

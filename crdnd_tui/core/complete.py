@@ -1,7 +1,7 @@
 """What the shell offers at a Tab: ids of runs, names of presets. Of runs it reads no more than when they were begun."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import typer
@@ -23,14 +23,12 @@ def runs(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def preset(incomplete: str) -> list[str]:
     """Names of shipped presets, and TOML files where the word points to."""
-    names = [name for name in presets.shipped() if name.startswith(incomplete)]
-    return [*names, *_files(incomplete)]
+    return [*among(presets.shipped())(incomplete), *_files(incomplete)]
 
 
 def study(incomplete: str) -> list[str]:
     """Names of shipped studies, and TOML files where the word points to."""
-    names = [name for name in presets.shipped_studies() if name.startswith(incomplete)]
-    return [*names, *_files(incomplete)]
+    return [*among(presets.shipped_studies())(incomplete), *_files(incomplete)]
 
 
 def _files(incomplete: str) -> Iterator[str]:
@@ -49,30 +47,21 @@ def _files(incomplete: str) -> Iterator[str]:
         return
 
 
-def attacks(incomplete: str) -> list[str]:
-    """Names of attacks; a test holds this list to the registry, which is too slow to import at a Tab."""
-    return [name for name in ATTACKS if name.startswith(incomplete)]
+def among(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """A completion that offers those of these names which begin with the word."""
+
+    def offered(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return offered
 
 
+# Tests hold these lists to the registry, the states and the formats, which are too slow to import at a Tab.
 ATTACKS = ("fgsm", "pgd", "pgd_sat", "pgd_trades", "cw_inf", "pgd_rescaled", "cw_2", "autoattack")
 STATES = ("queued", "starting", "running", "stopping", "done", "stopped", "failed", "killed", "preempted", "stalled",
           "lost", "damaged")  # fmt: skip
 
-
-def states(incomplete: str) -> list[str]:
-    """States of runs."""
-    return [name for name in STATES if name.startswith(incomplete)]
-
-
 DOCUMENTS = ("markdown", "latex", "csv", "json", "html", "svg", "png", "pdf")
 FORMATS = (*DOCUMENTS, "tensorboard", "mlflow", "safetensors", "onnx", "robustbench")
 
-
-def documents(incomplete: str) -> list[str]:
-    """Those that a report or a comparison may be written as."""
-    return [name for name in DOCUMENTS if name.startswith(incomplete)]
-
-
-def formats(incomplete: str) -> list[str]:
-    """Names of export formats; a test holds this list to theirs."""
-    return [name for name in FORMATS if name.startswith(incomplete)]
+attacks, states, documents, formats = map(among, (ATTACKS, STATES, DOCUMENTS, FORMATS))

@@ -11,8 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from crdnd_tui.core import engine_process, gpu
-from crdnd_tui.core.library import log_tail
+from crdnd_tui.core import gpu, run_actions
 from crdnd_tui.core.session import Session
 from crdnd_tui.core.text import display
 from engine.spec import explain, folders
@@ -21,7 +20,6 @@ from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 
-LAST_LINES = 12
 PLACE = re.compile(r"([A-Za-z0-9._-]+):([0-9]{1,5})")
 PORTS = range(1, 1 << 16)
 
@@ -58,18 +56,7 @@ def create(config: RunConfig, text: str, where: Machine) -> Start:
 def begin(config: RunConfig, text: str, where: Machine) -> Start:
     """A run folder with an engine that has spoken."""
     made = create(config, text, where)
-    if made.run is None:
-        return made
-    try:
-        process = engine_process.start(made.run)
-    except (CrdndError, OSError) as error:
-        return Start(run=made.run, words=tuple(str(error).splitlines()))
-    code = engine_process.wait_started(made.run, process)
-    if code in (None, 0):
-        return made
-    last = log_tail(made.run, LAST_LINES)
-    said = last or [f"It said nothing; its log is {made.run.log}"]
-    return Start(run=made.run, words=(f"The engine left with exit code {code}.", "", *said))
+    return made if made.run is None else Start(run=made.run, words=run_actions.start(made.run))
 
 
 def problems(here: Machine) -> list[str]:

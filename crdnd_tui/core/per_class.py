@@ -1,7 +1,7 @@
 """Accuracy per class: what the teacher knows, what the student has learnt, and how both moved since the last epoch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from crdnd_tui.core.report import class_name, is_within, title
@@ -11,6 +11,10 @@ from engine.spec.marks import Severity
 
 Images = Literal["clean", "adversarial"]
 Values = tuple[float | None, ...]
+FIELDS: Mapping[Images, tuple[str, str]] = {
+    "clean": ("teacher_clean", "student_clean"), "adversarial": ("teacher_robust", "student_robust"),
+}  # fmt: skip
+"""Of EpochDone: the teacher's accuracies and the student's."""
 _NAME = 24  # cells
 
 
@@ -70,28 +74,26 @@ def at(values: Sequence[float | None], place: int) -> float | None:
 def latest(state: RunState) -> PerClass | None:
     """At the last epoch; None before there is one. Without a method that counts, the validation's accuracies;
     without any training those of the table."""
-    known = [e for e in state.epochs[-50:] if _counts(e)]
+    known = [e for e in state.epochs[-50:] if _classes(e)]
     if not known:
         return _validated(state) or _judged(state)
     now, before = known[-1], known[-2] if len(known) > 1 else None
-    many = max(map(len, (now.teacher_clean, now.teacher_robust, now.student_clean, now.student_robust)))
 
-    def side(teacher: str, student: str) -> Side:
+    def side(images: Images) -> Side:
+        teacher, student = FIELDS[images]
         return Side(
             teacher=tuple(getattr(now, teacher)), teacher_change=_change(now, before, teacher),
             student=tuple(getattr(now, student)), student_change=_change(now, before, student),
         )  # fmt: skip
 
     return PerClass(
-        epoch=now.epoch,
-        names=names(state, many),
-        clean=side("teacher_clean", "student_clean"),
-        adversarial=side("teacher_robust", "student_robust"),
+        epoch=now.epoch, names=names(state, _classes(now)), clean=side("clean"), adversarial=side("adversarial")
     )
 
 
-def _counts(epoch: EpochDone) -> bool:
-    return bool(epoch.teacher_clean or epoch.teacher_robust or epoch.student_clean or epoch.student_robust)
+def _classes(epoch: EpochDone) -> int:
+    """How many it tells of."""
+    return max(len(getattr(epoch, field)) for fields in FIELDS.values() for field in fields)
 
 
 def _change(now: EpochDone, before: EpochDone | None, field: str) -> Values:
@@ -100,37 +102,32 @@ def _change(now: EpochDone, before: EpochDone | None, field: str) -> Values:
 
 
 def _validated(state: RunState) -> PerClass | None:
-    known = [v for v in state.validations[-1:] if v.per_class]
-    if not known:
-        return None
-    by = next((attack for attack in known[0].per_class if attack != "clean"), "")
-    clean, robust = known[0].per_class.get("clean", []), known[0].per_class.get(by, [])
-    return PerClass(
-        epoch=known[0].epoch,
-        names=names(state, max(len(clean), len(robust))),
-        clean=Side(student=tuple(clean), severity=state.severity("", "clean")),
-        adversarial=Side(student=tuple(robust), severity=state.severity("", by)),
-    )
+    last = state.validations[-1] if state.validations else None
+    return _of_student(state, "", last.per_class, epoch=last.epoch) if last is not None and last.per_class else None
 
 
 def _judged(state: RunState) -> PerClass | None:
     """Of the first checkpoint: clean, and the worst case, or the last attack that was run within the threat model."""
     checkpoint, row = next(iter(state.table.items()), ("", {}))
-    cells = [row[a] for a in state.attacks if a in row and a != "clean" and is_within(a, row[a]) and row[a].per_class]
-    clean, robust = row["clean"].per_class if "clean" in row else [], cells[-1] if cells else None
-    if not clean and robust is None:
+    found = {a: row[a].per_class for a in reversed(state.attacks) if a in row and is_within(a, row[a])}
+    found = {attack: values for attack, values in found.items() if values}
+    if not found:
         return None
+    by = next((title(attack, row[attack]) for attack in found if attack != "clean"), "")
+    return replace(_of_student(state, checkpoint, found), counts=state.counts.get(checkpoint, ()), by=by)
+
+
+def _of_student(
+    state: RunState, checkpoint: str, accuracies: Mapping[str, Sequence[float]], *, epoch: int = 0
+) -> PerClass:
+    """Attack -> accuracies: of clean images, and of the first attack."""
+    by = next((attack for attack in accuracies if attack != "clean"), "")
+    clean, robust = tuple(accuracies.get("clean", ())), tuple(accuracies.get(by, ()))
     return PerClass(
-        epoch=0,
-        names=names(state, max(len(clean), len(robust.per_class) if robust else 0)),
-        clean=Side(student=tuple(clean), severity=state.severity(checkpoint, "clean")),
-        adversarial=Side(
-            student=tuple(robust.per_class) if robust else (),
-            severity=state.severity(checkpoint, robust.attack) if robust else None,
-        ),
-        counts=state.counts.get(checkpoint, ()),
-        by=title(robust.attack, robust) if robust else "",
-    )
+        epoch=epoch, names=names(state, max(len(clean), len(robust))),
+        clean=Side(student=clean, severity=state.severity(checkpoint, "clean")),
+        adversarial=Side(student=robust, severity=state.severity(checkpoint, by) if by else None),
+    )  # fmt: skip
 
 
 def names(state: RunState, many: int) -> tuple[str, ...]:
@@ -152,8 +149,7 @@ class History:
 
 def history(state: RunState, images: Images) -> History | None:
     """The teacher's accuracies; the student's own where the method asks no teacher."""
-    wanted = ("teacher_clean", "student_clean") if images == "clean" else ("teacher_robust", "student_robust")
-    other = ("teacher_robust", "student_robust") if images == "clean" else ("teacher_clean", "student_clean")
+    wanted, other = FIELDS[images], FIELDS["adversarial" if images == "clean" else "clean"]
     for field in (wanted[0], other[0], wanted[1], other[1]):
         known = [e for e in state.epochs if getattr(e, field)]
         if known:
@@ -185,10 +181,6 @@ def matrix(state: RunState, images: Images) -> AcmMatrix | None:
     for epoch in reversed(state.epochs[-50:]):
         rows = getattr(epoch, field)
         if rows:
-            return AcmMatrix(
-                images=images,
-                epoch=epoch.epoch,
-                names=names(state, len(rows)),
-                rows=tuple(tuple(row) for row in rows),
-            )
+            many = names(state, len(rows))
+            return AcmMatrix(images=images, epoch=epoch.epoch, names=many, rows=tuple(map(tuple, rows)))
     return None

@@ -42,15 +42,13 @@ class Provenance:
     @property
     def commit(self) -> str:
         """Of the code; empty when it did not lie in a repository."""
-        git = self.facts.get("git")
-        found = git.get("commit") if isinstance(git, dict) else None
+        found = _dict(self.facts.get("git")).get("commit")
         return found if isinstance(found, str) and found.isalnum() and len(found) <= 64 else ""
 
     @property
     def dirty(self) -> bool:
         """Whether files differed from that commit."""
-        git = self.facts.get("git")
-        return isinstance(git, dict) and git.get("dirty") is True
+        return _dict(self.facts.get("git")).get("dirty") is True
 
     def to_json(self) -> dict[str, Any]:
         """What scripts read."""
@@ -168,7 +166,8 @@ def _facts(found: Provenance) -> Iterator[tuple[str, str]]:
         yield "code", f"commit {found.commit}{state}"
     else:
         yield "code", f"crdnd-tui {packages.get('crdnd-tui', '?')}, of no repository"
-    yield "python", _words(facts, "python", "platform", "processor", "instructions")
+    where = ("python", "platform", "processor", "instructions")
+    yield "python", ", ".join(str(facts[key]) for key in where if key in facts)
     yield "packages", ", ".join(f"{name} {version}" for name, version in packages.items())
     threads = facts.get("threads")
     yield (
@@ -176,17 +175,12 @@ def _facts(found: Provenance) -> Iterator[tuple[str, str]]:
         f"{facts.get('device', '?')}, {threads} thread{'' if threads == 1 else 's'} of {facts.get('cores', '?')} cores",
     )
     yield from _computed(found)
-    if gpu := _dict(facts.get("gpu")):
-        yield "", ", ".join(f"{key} {value}" for key, value in gpu.items())
-    if slurm := _dict(facts.get("slurm")):
-        yield "slurm", ", ".join(f"{key} {value}" for key, value in slurm.items())
-    for key, label, more in (
-        ("seed", "seed", ""),
-        ("config_hash", "config", ""),
-        ("group_hash", "group", ", all seeds"),
-    ):
+    for key, label in (("gpu", ""), ("slurm", "slurm")):
+        if table := _dict(facts.get(key)):
+            yield label, ", ".join(f"{name} {value}" for name, value in table.items())
+    for key, label in (("seed", "seed"), ("config_hash", "config"), ("group_hash", "group")):
         if key in facts:
-            yield label, f"{facts[key]}{more}"
+            yield label, f"{facts[key]}{', all seeds' if key == 'group_hash' else ''}"
     images = _dict(facts.get("images"))
     for split, digest in _dict(facts.get("data_sha256")).items():
         many = images.get(split)
@@ -225,10 +219,6 @@ def _earlier(before: object, now: Mapping[str, Any]) -> str:
         else:
             apart.append(f"{key} {old}")
     return f"an earlier engine had {', '.join(apart)}" if apart else "an earlier engine had the same"
-
-
-def _words(facts: Mapping[str, Any], *keys: str) -> str:
-    return ", ".join(str(facts[key]) for key in keys if key in facts)
 
 
 def _line(label: str, words: str, width: int) -> list[Text]:

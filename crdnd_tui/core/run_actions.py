@@ -15,6 +15,7 @@ from engine.spec.rundir import RunDir
 from engine.spec.toml_text import decoded
 
 TRASH = ".trash"
+LAST_LINES = 12  # of the log of an engine that did not start
 _TEACHER = re.compile(r'"source": "([a-z0-9][a-z0-9_-]*) \((?:best|last)\)"')
 RESUMED: frozenset[State] = frozenset({"stopped", "preempted", "killed", "failed", "lost", "queued"})
 
@@ -27,21 +28,23 @@ class Trouble:
     words: tuple[str, ...]
 
 
-def resume(path: Path) -> Trouble | None:
-    """Start the engine again and wait until it speaks."""
-    run = RunDir(path)
+def start(run: RunDir) -> tuple[str, ...]:
+    """Start the engine of a run and wait until it speaks; lines that say why it did not, none when it did."""
     try:
         code = engine_process.wait_started(run, engine_process.start(run))
     except (CrdndError, OSError) as error:
-        return Trouble("Not resumed", (display(str(error)), *_by_hand(run)))
+        return tuple(display(str(error)).splitlines())
     if code in (None, 0):
-        return None
-    log = library.log_tail(run, 12) or ["its log says nothing"]
-    return Trouble("The engine did not start", (f"It left with code {code}. Its last words:", "", *log, *_by_hand(run)))
+        return ()
+    last = library.log_tail(run, LAST_LINES) or [f"It said nothing; its log is {display(str(run.log))}"]
+    return (f"The engine left with exit code {code}.", "", *last)
 
 
-def _by_hand(run: RunDir) -> tuple[str, ...]:
-    return "", "By hand:", f"crdnd resume {display(run.id)} --runs {display(str(run.path.parent))}"
+def resume(path: Path) -> Trouble | None:
+    """Start the engine again."""
+    words = start(RunDir(path))
+    by_hand = f"crdnd resume {display(path.name)} --runs {display(str(path.parent))}"
+    return Trouble("Not resumed", (*words, "", "By hand:", by_hand)) if words else None
 
 
 def ask_to_stop(path: Path) -> Trouble | None:

@@ -180,7 +180,7 @@ def drawn(events: list[Event], width: int = 80, height: int = 24, *, ascii_only:
     screen = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=screen, width=width, height=height, force_terminal=True, color_system=None)
     view = ProgressView(console, "CRDND on digits", "Ctrl-C: stop")
-    view.show(fold(events), events, living=True)
+    view.show(fold(events), events)
     view.close()
     with console.capture() as captured:
         console.print(view._progress.get_renderable())
