@@ -219,28 +219,19 @@ class Document:
     @property
     def runs_table(self) -> Table:
         """Runs with label, state, seed, config hash and, where one is known, the hash of their weights."""
-        keys = ["label", "state", "seed", "config hash"]
-        keys += [WEIGHTS] if any(origin.weights for origin in self.origins) else []
-        rows = [
-            (
-                one.run,
-                (
-                    one.label,
-                    one.state,
-                    "" if one.seed is None else str(one.seed),
-                    one.config_hash[:_SHORT],
-                    one.weights,
-                ),
-            )
+        words = [
+            {
+                "label": one.label, "state": one.state, "seed": "" if one.seed is None else str(one.seed),
+                "config hash": one.config_hash[:_SHORT], WEIGHTS: one.weights,
+            }
             for one in self.origins
-        ]
+        ]  # fmt: skip
+        keys = ["label", "state", "seed", "config hash", *[WEIGHTS] * any(one.weights for one in self.origins)]
         return Table(
-            key="runs",
-            title="Runs",
-            head="run",
+            key="runs", title="Runs", head="run",
             columns=tuple(Column(key=key.replace(" ", "_"), title=key, unit="words") for key in keys),
             rows=tuple(
-                Row(label=run, runs=(run,), cells=tuple(Cell(text=word) for word in words[: len(keys)]))
-                for run, words in rows
+                Row(label=one.run, runs=(one.run,), cells=tuple(Cell(text=said[key]) for key in keys))
+                for one, said in zip(self.origins, words, strict=True)
             ),
-        )
+        )  # fmt: skip

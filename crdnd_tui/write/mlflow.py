@@ -101,7 +101,7 @@ def _log(client: Any, experiment: str, run: TrackedRun, digest: str) -> str:  # 
     entities = load("mlflow.entities", "mlflow")
     start, end = _milliseconds(run.log.started), _milliseconds(run.log.last)
     logged: str = client.create_run(experiment, start_time=start, tags=_tags(run), run_name=run.id).info.run_id
-    for params in _batches(_params(run).items(), MAX_PARAMS):
+    for params in _batches(flattened(run.config.to_table()).items(), MAX_PARAMS):
         client.log_batch(logged, params=[entities.Param(key, _cut(str(value), MAX_VALUE)) for key, value in params])
     for some in _batches(scalars(run.log), MAX_METRICS):
         metrics = [entities.Metric(one.name, one.value, _milliseconds(one.time), one.step) for one in some]
@@ -111,10 +111,6 @@ def _log(client: Any, experiment: str, run: TrackedRun, digest: str) -> str:  # 
     client.set_tag(logged, "crdnd.replay", digest)
     client.set_terminated(logged, _STATUSES.get(run.state, "KILLED"), end_time=end)
     return logged
-
-
-def _params(run: TrackedRun) -> dict[str, Any]:
-    return flattened(run.config.to_table())
 
 
 def _tags(run: TrackedRun) -> dict[str, str]:
@@ -150,7 +146,7 @@ def _artifacts(run: TrackedRun) -> dict[str, str]:
 def _digest(run: TrackedRun) -> str:
     """Of all that is logged: equal digests are equal replays."""
     tags = {key: value for key, value in _tags(run).items() if key != "crdnd.version"}
-    told = [sorted(tags.items()), sorted((key, str(value)) for key, value in _params(run).items())]
+    told = [sorted(tags.items()), sorted((key, str(value)) for key, value in flattened(run.config.to_table()).items())]
     hashed = hashlib.sha256(json.dumps(told).encode())
     for one in scalars(run.log):
         hashed.update(repr(tuple(one)).encode())

@@ -18,6 +18,7 @@ from crdnd_tui.core.format import MINUS
 from crdnd_tui.core.text import one_line
 from crdnd_tui.study.progress import CellStatus, StudyProgress
 from crdnd_tui.study.study import Block, Published, Study, StudyCell, row_blocks
+from crdnd_tui.write.comparison_tables import percent_of
 from crdnd_tui.write.document import Cell, Column, Row, Table
 from engine.spec.attacks import KINDS
 from engine.spec.outcomes import wilson
@@ -191,16 +192,6 @@ def baseline(study: Study, blocks: Sequence[Block]) -> Block:
     return next((b for b in blocks if asked and all(b.place.get(a) == w for a, w in asked.items())), blocks[0])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Measured:
-    """A row's number under one attack, with the 95 % interval that differences to printed numbers bear."""
-
-    row: ComparisonRow
-    cell: RobustnessCell
-    low: float
-    high: float
-
-
 class _ResultsWriter:
     """Writes the lines of one table; its footnotes gather as they are met."""
 
@@ -213,12 +204,13 @@ class _ResultsWriter:
     def block(self, block: Block, sources: Sequence[PrintedNumbers], *, rule: bool) -> list[Row]:
         """What was measured, then for each source its numbers and the differences, where there are any."""
         row = self._row(block)
-        measured = {a: self._measured(row, a) if row else None for a in self._attacks}
+        compared = self._comparison.cells if self._comparison else {}
+        measured = {a: cell for a in self._attacks if row and (cell := compared.get((row.id, a)))}
         lines, images = [self._own(block, row, measured, rule=rule)], printed_images(sources)
         for source in sources:
             lines.append(self._printed(source, images))
-            if any(measured.get(attack) is not None for attack in source.values):
-                lines.append(self._beside(source, lines[0], measured))
+            if row and any(attack in measured for attack in source.values):
+                lines.append(self._beside(source, lines[0], row, measured))
         return lines
 
     def _row(self, block: Block) -> ComparisonRow | None:
@@ -226,38 +218,33 @@ class _ResultsWriter:
         rows = self._comparison.rows if self._comparison else ()
         return next((row for row in rows if row.id in ids), None)
 
-    def _measured(self, row: ComparisonRow, attack: str) -> _Measured | None:
-        cell = self._comparison.cells.get((row.id, attack)) if self._comparison else None
-        if cell is None:
-            return None
-        mean = stats.seed_mean([100 * value for value in row.by_seed(attack).values()])
-        low, high = (100 * cell.low, 100 * cell.high) if mean.low is None or mean.high is None else mean[3:]
-        return _Measured(row=row, cell=cell, low=low or 0.0, high=high or 0.0)
-
     def _own(
-        self, block: Block, row: ComparisonRow | None, measured: Mapping[str, _Measured | None], *, rule: bool
+        self, block: Block, row: ComparisonRow | None, measured: Mapping[str, RobustnessCell], *, rule: bool
     ) -> Row:  # fmt: skip
         told, share = self._found.sentence(block.cells), self._found.share(block.cells)
         letter = self.footnotes.letter(f"{told}.") if told and told != share else ""
         cells = []
         for attack in self._attacks:
-            one, why = measured[attack], row.mixed(attack) if row else ""
+            if row and attack in measured:
+                cells.append(self._cell(row, measured[attack], attack))
+                continue
+            why = row.mixed(attack) if row else ""
             missing = f"its seeds differ: {why}" if why else self._found.missing(block.cells, attack)
-            cells.append(self._cell(one, attack) if one else Cell(text=missing, barred=bool(why)))
+            cells.append(Cell(text=missing, barred=bool(why)))
         runs = tuple(run.id for run in self._found.of(block.cells))
         return Row(label=block.title, cells=(Cell(text=share, marks=letter), *cells), runs=runs, rule=rule)
 
-    def _cell(self, one: _Measured, attack: str) -> Cell:
+    def _cell(self, row: ComparisonRow, cell: RobustnessCell, attack: str) -> Cell:
         """With its own marks, and that it answers another question than the baseline's."""
-        cell, have, place = one.cell, one.row.scored(attack), (one.row.id, attack)
+        have, place = row.scored(attack), (row.id, attack)
         signs = self.footnotes.marked(w for s in have for w in s.run.state.marks(s.cell.checkpoint, attack))
         first, contrast = have[0].run, self._comparison.contrasts.get(place) if self._comparison else None
         why = incomparable(first, self._base, attack) if self._base and first is not self._base else ""
         other = self.footnotes.letter(f"Not comparable with the baseline: {why}.") if why else ""
         is_single = cell.runs == 1
         return Cell(
-            value=100 * cell.mean, std=None if cell.std is None else 100 * cell.std, runs=cell.runs, n=cell.n,
-            low=one.low if is_single else None, high=one.high if is_single else None,
+            value=100 * cell.mean, std=percent_of(cell.std), runs=cell.runs, n=cell.n,
+            low=100 * cell.low if is_single else None, high=100 * cell.high if is_single else None,
             best=self._comparison is not None and place in self._comparison.tied,
             significant=self._base is not None and contrast is not None and contrast.is_significant,
             marks="".join(sorted({*signs.letters, *other})), severity=signs.severity,
@@ -272,18 +259,23 @@ class _ResultsWriter:
             cells.append(Cell(value=source.values.get(attack), n=images if is_there else 0, marks="".join(letters)))
         return Row(label=source.source, cells=(Cell(text="printed"), *cells), quiet=True)
 
-    def _beside(self, source: PrintedNumbers, own: Row, measured: Mapping[str, _Measured | None]) -> Row:
+    def _beside(
+        self, source: PrintedNumbers, own: Row, row: ComparisonRow, measured: Mapping[str, RobustnessCell]
+    ) -> Row:  # fmt: skip
         """Ours minus the printed numbers, which are taken as exact, with the 95 % interval of ours."""
         cells = []
         for attack, cell in zip(self._attacks, own.cells[1:], strict=True):
-            one, theirs = measured[attack], source.values.get(attack)
+            one, theirs = measured.get(attack), source.values.get(attack)
             if one is None or theirs is None:
                 cells.append(Cell())
                 continue
-            made = Cell(value=100 * one.cell.mean - theirs, n=cell.n, runs=one.cell.runs, severity=cell.severity)
+            made = Cell(value=100 * one.mean - theirs, n=cell.n, runs=one.runs, severity=cell.severity)
             if is_same_attack(attack):
-                made = replace(made, low=one.low - theirs, high=one.high - theirs)
-                letter = "" if one.low <= theirs <= one.high else self.footnotes.letter(OUTSIDE)
+                over_seeds = stats.seed_mean([100 * value for value in row.by_seed(attack).values()])
+                low = 100 * one.low if over_seeds.low is None else over_seeds.low
+                high = 100 * one.high if over_seeds.high is None else over_seeds.high
+                made = replace(made, low=low - theirs, high=high - theirs)
+                letter = "" if low <= theirs <= high else self.footnotes.letter(OUTSIDE)
             else:
                 letter = self.footnotes.letter(_ended(UNSTATED))
             cells.append(replace(made, marks="".join(sorted({*letter, *cell.marks}))))

@@ -13,6 +13,7 @@ from typing import Any
 
 from crdnd_tui.core import marks
 from crdnd_tui.core.library import LIVING
+from crdnd_tui.write.escape import markdown
 from crdnd_tui.write.trackers import Scalar, TrackedRun, cells, flattened, load, marked, scalars
 from engine.spec import toml
 from engine.spec.errors import CrdndError
@@ -93,41 +94,20 @@ def _end(run: TrackedRun) -> Any:  # noqa: ANN401  a message of TensorBoard
     return summary(value=[value])
 
 
-def _texts(run: TrackedRun) -> Iterator[Any]:
+def _texts(run: TrackedRun) -> list[Any]:
     """Markdown, as TensorBoard's text plugin shows it."""
-    yield _text("run", _table(("", ""), _facts(run)))
-    yield _text("config", _fenced(toml.dump(run.config), "toml"))
+    log, text = run.log, load("tensorboard.plugins.text.summary_v2", "tensorboard").text_pb
+    facts = [
+        ("run", run.id), ("name", log.name), ("state", f"{run.state}: {log.reason}" if log.reason else run.state),
+        ("config hash", run.config.config_hash), *(("warning", one.message) for one in log.warnings),
+    ]  # fmt: skip
+    told = {"run": _table(("", ""), facts), "config": _fenced(toml.dump(run.config), "toml")}
     if run.provenance is not None:
         kept = {key: value for key, value in run.provenance.items() if key != "command"}  # names a home folder
-        yield _text("provenance", _fenced(json.dumps(kept, indent=2, sort_keys=True), "json"))
-    if run.log.table:
-        yield _text("results", _results(run))
-
-
-def _text(tag: str, words: str) -> Any:  # noqa: ANN401  a message of TensorBoard
-    summary = load(f"{_PROTO}.summary_pb2", "tensorboard").Summary
-    tensors = load(f"{_PROTO}.tensor_pb2", "tensorboard")
-    shapes = load(f"{_PROTO}.tensor_shape_pb2", "tensorboard")
-    types = load(f"{_PROTO}.types_pb2", "tensorboard")
-    plugin = load("tensorboard.plugins.text.metadata", "tensorboard")
-    tensor = tensors.TensorProto(
-        dtype=types.DT_STRING,
-        string_val=[words.encode()],
-        tensor_shape=shapes.TensorShapeProto(dim=[shapes.TensorShapeProto.Dim(size=1)]),
-    )
-    metadata = plugin.create_summary_metadata(display_name="", description="")
-    return summary(value=[summary.Value(tag=tag, metadata=metadata, tensor=tensor)])
-
-
-def _facts(run: TrackedRun) -> list[tuple[str, ...]]:
-    log = run.log
-    return [
-        ("run", run.id),
-        ("name", log.name),
-        ("state", f"{run.state}: {log.reason}" if log.reason else run.state),
-        ("config hash", run.config.config_hash),
-        *(("warning", one.message) for one in log.warnings),
-    ]
+        told["provenance"] = _fenced(json.dumps(kept, indent=2, sort_keys=True), "json")
+    if log.table:
+        told["results"] = _results(run)
+    return [text(tag, [words.encode()]) for tag, words in told.items()]
 
 
 def _results(run: TrackedRun) -> str:
@@ -148,13 +128,7 @@ def _results(run: TrackedRun) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
-
-
-def _escaped(words: str) -> str:
-    """Words in a cell of a Markdown table: one line, no bar, no markup."""
-    flat = " ".join(words.split())
-    return "".join(f"\\{letter}" if letter in "\\|`*_[]<>" else letter for letter in flat)
+    return "\n".join("| " + " | ".join(map(markdown, line)) + " |" for line in lines)
 
 
 def _fenced(words: str, language: str) -> str:
