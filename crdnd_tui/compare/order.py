@@ -46,11 +46,7 @@ class OrderedRow:
         return text + marks.joined((one.marked, two.marked)).sign
 
 
-def _untested(_one: str, _two: str, _attack: str) -> None:
-    return None
-
-
-def order_verdict(rows: Sequence[OrderedRow], apart: ApartTest = _untested) -> OrderVerdict:
+def order_verdict(rows: Sequence[OrderedRow], apart: ApartTest = lambda *_: None) -> OrderVerdict:
     """Whether the leader under PGD-SAT leads under AutoAttack, too, and whether those behind it keep their order.
 
     A lead that is lost is news only if it was one: told apart from its rival under PGD-SAT.

@@ -73,7 +73,7 @@ def _tested(comparison: Comparison) -> list[str]:
     if not tested:
         return []
     shown = {
-        row.label: _points(one) + comparison.difference_marked(row, attack).sign
+        row.label: points(100 * one.difference, one.n) + comparison.difference_marked(row, attack).sign
         for row, one in found
         if one.difference is not None
     }
@@ -112,10 +112,6 @@ def _few_seeds(tested: Sequence[tuple[str, Contrast]]) -> list[str]:
         apart = "networks that McNemar's test tells apart on their images, in the mean's direction"
         said.append(f"Seed by seed, {apart}: {networks}.")
     return said
-
-
-def _points(contrast: Contrast) -> str:
-    return points(100 * (contrast.difference or 0.0), contrast.n)
 
 
 def _p(value: float) -> str:

@@ -30,7 +30,11 @@ def write(document: Document, to: str, path: Path, *, force: bool = False) -> li
     """
     form = formats.known(to)
     beside = _BESIDE.get(form.name)
-    targets = _illustrated(document, path, form, beside) if beside else _apart(rendered(document, form), path)
+    if beside:
+        targets = _illustrated(document, path, form, beside)
+    else:
+        pieces = rendered(document, form)
+        targets = {named(path, key if len(pieces) > 1 else ""): content for key, content in pieces.items()}
     for target, content in targets.items():
         is_figure = form.kind == "figure" or (beside is not None and target != path)
         check([target], force=force or (is_figure and _lies_there(target, content)))
@@ -38,10 +42,6 @@ def write(document: Document, to: str, path: Path, *, force: bool = False) -> li
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, content)
     return list(targets)
-
-
-def _apart(pieces: Mapping[str, bytes], path: Path) -> dict[Path, bytes]:
-    return {named(path, key if len(pieces) > 1 else ""): content for key, content in pieces.items()}
 
 
 def _illustrated(document: Document, path: Path, form: Format, kind: Literal["svg", "pdf"]) -> dict[Path, bytes]:
@@ -68,7 +68,9 @@ def rendered(document: Document, form: Format) -> dict[str, bytes]:
         case "html":
             return {"": render.html(document).encode()}
         case "csv":
-            return _some(_sheets(document), "table", form)
+            sheets = {one.key: data.csv_table(one, document).encode() for one in document.tables}
+            curves = {"curves": data.csv_figures(document).encode()} if document.figures else {}
+            return _some(sheets | curves, "table", form)
         case "svg" | "png" | "pdf" as kind:
             from crdnd_tui.write import figures  # noqa: PLC0415  matplotlib, which only figures need
 
@@ -127,12 +129,6 @@ def check(targets: Iterable[Path], *, force: bool) -> None:
 def _lies_there(target: Path, content: bytes) -> bool:
     """Whether the file has this very content already, so that nothing is lost."""
     return target.is_file() and target.stat().st_size == len(content) and target.read_bytes() == content
-
-
-def _sheets(document: Document) -> dict[str, bytes]:
-    """Each table as it is seen, and the points of all figures."""
-    sheets = {one.key: data.csv_table(one, document).encode() for one in document.tables}
-    return sheets | ({"curves": data.csv_figures(document).encode()} if document.figures else {})
 
 
 def _some(pieces: Mapping[str, bytes], what: str, form: Format) -> dict[str, bytes]:
