@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 from weakref import WeakSet
@@ -94,15 +95,12 @@ def engines(run: RunDir, pid: int) -> list[Holder]:
         below = process.children(recursive=True)
     except _GONE:
         return []
-    return list(_known(each for each in (process, *below) if each.pid == pid or _works_on(each, run)))
-
-
-def _known(processes: Iterator[psutil.Process]) -> Iterator[Holder]:
-    for each in processes:
-        try:
-            yield Holder(each.pid, each.create_time())
-        except psutil.Error:
-            continue
+    found: list[Holder] = []
+    for each in (process, *below):
+        with suppress(psutil.Error):  # it left in between
+            if each.pid == pid or _works_on(each, run):
+                found.append(Holder(each.pid, each.create_time()))
+    return found
 
 
 def _works_on(process: psutil.Process, run: RunDir) -> bool:

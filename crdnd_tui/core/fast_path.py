@@ -93,7 +93,7 @@ def words(switches: Mapping[str, str], *, short: bool = False) -> tuple[str, ...
     """`inner, outer bfloat16`, `table complete`, `folded` ...; `exact` where nothing is switched on."""
     if is_exact(switches):
         return (EXACT, *_ranks(switches))
-    said = [*_precision(switches, short=short), *_table(switches), *_on(switches, "graphs"), *_ranks(switches)]
+    said = [*_precision(switches, short=short), *_on(switches, "table"), *_on(switches, "graphs"), *_ranks(switches)]
     said += [*_on(switches, "folded"), *_on(switches, "paired")]
     strange = [f"{one_line(name, _WORD)} {one_line(value, _WORD)}" for name, value in switches.items()
                if name not in _KNOWN]  # fmt: skip
@@ -133,11 +133,6 @@ def _precision(switches: Mapping[str, str], *, short: bool) -> list[str]:
         name = _SHORT.get(kind, kind) if short else kind
         said.append(one_line(name if nets == list(NETS) else f"{', '.join(nets)} {name}", 40))
     return said
-
-
-def _table(switches: Mapping[str, str]) -> list[str]:
-    kind = switches.get("table", "off")
-    return [] if kind == "off" else [f"table {one_line(kind, _WORD)}"]
 
 
 def _on(switches: Mapping[str, str], name: str) -> list[str]:

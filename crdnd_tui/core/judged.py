@@ -116,13 +116,10 @@ def bounds(judged: CheckpointRecords, attack: str, epsilon: str = "") -> Bounds:
     written = settings.get("epsilon", epsilon)
     words = one_line(str(written), 12) if written else ""
     radius = settings.get("radius")
-    unbound = "radius" in settings
     return Bounds(
-        epsilon=_number(written),
-        words=words,
+        epsilon=_number(written), words=words, bounded="radius" not in settings,
         radius=float(radius) if isinstance(radius, int | float) and 0 < radius < 1e6 else None,
-        bounded=not unbound,
-    )
+    )  # fmt: skip
 
 
 def _number(written: object) -> float | None:

@@ -10,7 +10,6 @@ from crdnd_tui.core import marks
 from crdnd_tui.core.format import count, duration, number, percent
 from crdnd_tui.core.library import Summary
 from crdnd_tui.core.text import DISPUTED, one_line, pad, plain
-from engine.spec.marks import Severity
 
 SIGNS = {
     "queued": ("\u25cc", "dim"), "starting": ("\u25d0", "cyan"), "running": ("\u25cf", "green"),
@@ -26,7 +25,7 @@ _LONGEST_NAME = 32  # cells
 def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = False) -> list[Text]:
     """One line for each run: sign and state, id, progress, clean and strongest accuracy of `best`, and its name."""
     wide = max((len(row.id) for row in rows), default=0)
-    severities = {one for row in rows for one in _severities(row)}
+    severities = {row.severity(attack) for row in rows for attack in ("clean", _strongest(row)) if attack in row.judged}
     signs = 3 * any(severities)  # cells of a mark beside each accuracy
     room = max(16, min(wide, width - 37 - 2 * signs))
     shorter = width < 66
@@ -68,9 +67,7 @@ def _progress(row: Summary) -> str:
         return ""
     if row.state == "running" and status.phase in _DOING:
         return _DOING[status.phase]
-    if not status.epochs:
-        return ""
-    return f"{status.epoch}/{status.epochs}"
+    return f"{status.epoch}/{status.epochs}" if status.epochs else ""
 
 
 def _accuracies(row: Summary, signs: int) -> Text:
@@ -90,10 +87,6 @@ def _accuracies(row: Summary, signs: int) -> Text:
 
 def _strongest(row: Summary) -> str:
     return next((attack for attack in _STRONGEST if attack in row.judged or row.disputes(attack)), "")
-
-
-def _severities(row: Summary) -> list[Severity | None]:
-    return [row.severity(attack) for attack in ("clean", _strongest(row)) if attack in row.judged]
 
 
 def empty_list(folder: str) -> list[Text]:

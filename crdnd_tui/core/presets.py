@@ -1,5 +1,6 @@
 """Where a preset lies: a path, or the bare name of one that is shipped."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from crdnd_tui.core.text import display
@@ -12,21 +13,18 @@ FOLDERS = (_HERE.parent / "presets", _HERE / "_presets")  # the source tree's, t
 
 def shipped() -> dict[str, Path]:
     """Name -> path of the presets that came with the program."""
-    found: dict[str, Path] = {}
-    for folder in FOLDERS:
-        if (folder / "quickstart.toml").is_file() or folder.name == "_presets":
-            for path in sorted(folder.glob("*.toml")):
-                found.setdefault(path.stem, path)
-    return found
+    ours = [folder for folder in FOLDERS if (folder / "quickstart.toml").is_file() or folder.name == "_presets"]
+    return _by_name(ours)
 
 
 def shipped_studies() -> dict[str, Path]:
     """The same of studies, which lie in a folder beside the presets."""
-    found: dict[str, Path] = {}
-    for folder in FOLDERS:
-        for path in sorted((folder / "studies").glob("*.toml")):
-            found.setdefault(path.stem, path)
-    return found
+    return _by_name([folder / "studies" for folder in FOLDERS])
+
+
+def _by_name(folders: Sequence[Path]) -> dict[str, Path]:
+    """TOML files by name; those of the first folder win."""
+    return {path.stem: path for folder in reversed(folders) for path in sorted(folder.glob("*.toml"))}
 
 
 def resolve(name: str) -> Path:

@@ -275,20 +275,20 @@ def _mark(code: str, checkpoint: str, attack: str, figures: str = "") -> Warned:
 def result_rows(state: RunState) -> list[dict[str, Any]]:
     """One value for each cell: what `--json` calls `results`; a figure that something contradicts is null."""
     return [
-        _row(state, checkpoint, attack)
+        _result(state, checkpoint, attack)
         for checkpoint in state.checkpoints
         for attack in state.attacks
         if attack in state.table.get(checkpoint, {}) or (checkpoint, attack) in state.disputed
     ]
 
 
-def _row(state: RunState, checkpoint: str, attack: str) -> dict[str, Any]:
+def _result(state: RunState, checkpoint: str, attack: str) -> dict[str, Any]:
     cell = state.table.get(checkpoint, {}).get(attack)
     figures = ("accuracy", "n", "of", "low", "high", "seconds", "split", "per_class", "details", "spec")
-    told = {key: getattr(cell, key) for key in figures} if cell else dict.fromkeys(figures)
-    marks = [
-        {"code": w.code, "message": w.message, "severity": severity(w.code)} for w in state.marks(checkpoint, attack)
-    ]
-    worst = state.severity(checkpoint, attack)
-    judged = {"marks": marks, "severity": worst, "believed": worst != "red", "checks": state.checks(checkpoint)}
-    return {"checkpoint": checkpoint, "attack": attack, **told, **judged}
+    told = {key: getattr(cell, key, None) for key in figures}
+    found, worst = state.marks(checkpoint, attack), state.severity(checkpoint, attack)
+    return {
+        "checkpoint": checkpoint, "attack": attack, **told,
+        "marks": [{"code": w.code, "message": w.message, "severity": severity(w.code)} for w in found],
+        "severity": worst, "believed": worst != "red", "checks": state.checks(checkpoint),
+    }  # fmt: skip
