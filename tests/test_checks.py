@@ -17,7 +17,6 @@ CHECKS = {
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("checks")
 @pytest.mark.parametrize("check", CHECKS)
 def test_the_house_is_in_order(check: str) -> None:
     done = subprocess.run([sys.executable, *CHECKS[check]], cwd=ROOT, capture_output=True, text=True, timeout=500,

@@ -35,15 +35,15 @@ def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_the_images_are_those_of_pyautoattack_bit_for_bit() -> None:
-    net, (x, y) = trained(robust=True), pixels(24)
-    ours = attacked(limited(net, 24, batch_size=16))
+    net, (x, y) = trained(robust=True), pixels(12)
+    ours = attacked(limited(net, 12, batch_size=8))
     with isolated_rng():
         suite = Original(net, norm="Linf", eps=float(BALL.epsilon), seed=3, version="standard", device="cpu")
-        theirs, labels = suite.run_standard_evaluation(x, y, batch_size=16)
+        theirs, labels = suite.run_standard_evaluation(x, y, batch_size=8)
     net.zero_grad()
     assert torch.equal(ours.adversarial, theirs)
     assert torch.equal(ours.predicted, labels)
-    assert 0 < int(ours.robust.sum()) < int(ours.details["after_apgd-ce"] * 24 + 0.5) <= 24
+    assert 0 < int(ours.robust.sum()) < int(ours.details["after_apgd-ce"] * 12 + 0.5) <= 12
 
 
 @pytest.mark.usefixtures("shortened")
@@ -51,7 +51,7 @@ def test_an_interrupted_attack_ends_in_the_same_bits(tmp_path: Path) -> None:
     net = trained(robust=True)
     whole = attacked(limited(net, 24))
     cuts = 0
-    for after in (0, 1, 7, 12, 25, 30, 33, 47, 60, 75, 90, 120):
+    for after in (0, 7, 12, 25, 33, 47, 60, 90):
         folder = tmp_path / str(after)
         torch.manual_seed(after)
         state = torch.get_rng_state()
@@ -65,7 +65,7 @@ def test_an_interrupted_attack_ends_in_the_same_bits(tmp_path: Path) -> None:
         assert torch.equal(again.robust, whole.robust)
         assert torch.equal(again.predicted, whole.predicted)
         assert again.marks == whole.marks and again.details == whole.details
-    assert cuts > 8
+    assert cuts > 5
 
 
 @pytest.mark.usefixtures("shortened")

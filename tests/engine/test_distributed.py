@@ -24,7 +24,6 @@ from engine.teachers import saved
 from tests.engine import distributed_evaluation, distributed_ranks
 from tests.engine.distributed_ranks import BATCHES, CASES, learn
 
-pytestmark = pytest.mark.xdist_group("ranks")  # one worker: ranks are processes enough
 WORLDS = (2, 4)
 
 

@@ -139,7 +139,7 @@ def test_a_killed_evaluation_ends_in_the_same_files_and_events(tmp_path: Path, m
 
     judge(who, folder(tmp_path / "counted"), evaluation, count)
     generator = random.Random(0)
-    for place in sorted(generator.sample(range(passes[0]), 7)):
+    for place in sorted(generator.sample(range(passes[0]), 4)):
         run = folder(tmp_path / str(place))
         with pytest.raises(Cut):
             judge(who, run, evaluation, cut_after(place))

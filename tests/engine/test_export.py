@@ -31,7 +31,7 @@ SMALL = [
     {"name": "wide_resnet", "depth": 10, "width": 1, "normalization": "cifar10"},
     {"name": "wide_resnet_silu", "depth": 10, "width": 1},
 ]
-LARGE = [{"name": "resnet18"}, {"name": "mobilenet_v2"}, {"name": "preact_resnet18", "variant": "deepmind"}]
+LARGE = [{"name": "mobilenet_v2"}, {"name": "preact_resnet18", "variant": "deepmind"}]
 
 
 def saved(student: dict, *, data: str = "cifar10", image: tuple[int, int, int] = (3, 32, 32)) -> SavedStudent:

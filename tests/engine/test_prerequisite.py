@@ -22,7 +22,7 @@ from engine.spec.rundir import RunDir
 from engine.spec.status import Status
 from engine.train.reporter import Reporter
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("engines")]
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
 JUDGED = {"checkpoints": ["best"], "images": 20, "gallery": 0, "suspect": False, "attacks": [{"name": "fgsm"}]}
 SELECTED = {"by": "clean", "attacks": [], "every": 100_000}

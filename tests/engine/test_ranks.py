@@ -39,7 +39,6 @@ from tests.engine.broken_runs import (
     write_teacher,
 )
 
-pytestmark = pytest.mark.xdist_group("ranks")  # one worker: ranks are processes enough
 ROOT = Path(__file__).parents[2]
 BETWEEN = {"run_resumed", "run_stopped", "checkpoint_saved"}
 JUDGED = {"clean", "fgsm", "worst"}
