@@ -12,7 +12,7 @@ from typing import Literal
 from rich.text import Text
 
 from crdnd_tui.cli import output
-from crdnd_tui.cli.options import Data, Json, Runs, folder
+from crdnd_tui.cli.options import Data, Json, Runs
 from crdnd_tui.core.format import size
 from crdnd_tui.core.text import encodes_unicode, one_line
 from engine.spec import locks
@@ -36,7 +36,6 @@ class Finding:
 
 def doctor(as_json: Json = False, data: Data = Path("data"), runs: Runs = Path("runs")) -> int:
     """Say whether this machine can do the work."""
-    runs, data = folder(runs), folder(data)
     checks = [*_software(), *_device(), *_disk(runs), *_data_sets(data), *_terminal()]
     if as_json:
         output.show_json([asdict(check) for check in checks])

@@ -3,7 +3,6 @@
 Paths of what was written go to stdout, one a line; words about it to stderr.
 """
 
-import os
 import shlex
 import subprocess
 import sys
@@ -151,10 +150,8 @@ def _student(run: RunDir, form: Format, wanted: Wanted, *, many: bool, folder: P
         "--data", str(wanted.data), *(["--checkpoint", wanted.checkpoint] if wanted.checkpoint else []),
         *(["--force"] if wanted.force else []),
     ]  # fmt: skip
-    path = os.pathsep.join(filter(None, [str(engine_process.ROOT), os.environ.get("PYTHONPATH", "")]))
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, env={**os.environ, "PYTHONPATH": path}
-    )
+    here = engine_process.environment()
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False, env=here)
     said = _last_word(done.stdout)
     if done.returncode or said.get("event") != "exported":
         why = display(str(said.get("message") or f"the engine ended with exit code {done.returncode}"))

@@ -36,7 +36,7 @@ TABLE_WIDTH = 100  # cells; a wider table is harder to read
 Bar = tuple[str, float, float, str]  # description, done, total, and what stands behind the bar
 
 
-class ProgressView:
+class ProgressView(RunView):
     """Redrawn four times a second at the foot of the terminal; it leaves nothing behind."""
 
     def __init__(self, console: Console, title: str, keys: str) -> None:
@@ -187,7 +187,7 @@ def latest(state: RunState) -> list[Text]:
     ]
 
 
-class PlainView:
+class PlainView(RunView):
     """One line for each thing worth telling."""
 
     def __init__(self) -> None:
@@ -208,25 +208,16 @@ class PlainView:
     def say(self, words: str) -> None:
         output.say(words)
 
-    def close(self) -> None:
-        """Nothing is left open."""
 
-
-class JsonView:
-    """The run's own events on stdout, one JSON object per line, in ASCII; words of the program go to stderr."""
+class JsonView(RunView):
+    """The run's own events, not its teacher's: on stdout, one JSON object per line, in ASCII."""
 
     def show(self, state: RunState, events: Sequence[Event]) -> None:
         for event in events:
             output.show_json(msgspec.to_builtins(event), indent=None)
 
-    def show_teacher(self, state: RunState, events: Sequence[Event]) -> None:
-        """A teacher's run has events of its own; whoever wants them watches that run."""
-
     def say(self, words: str) -> None:
         output.say(words)
-
-    def close(self) -> None:
-        """Nothing is left open."""
 
 
 def watch(folder: RunDir, *, as_json: bool) -> int:

@@ -25,12 +25,22 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as in method.temperature=0.2.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Data for scripts on stdout.")]
-Runs = Annotated[Path, typer.Option("--runs", envvar="CRDND_RUNS", help="Folder of the runs.")]
-Data = Annotated[Path, typer.Option("--data", envvar="CRDND_DATA", help="Folder of data sets and teachers.")]
+
+
+def whole(path: Path | None) -> Path | None:
+    """Resolve the path of a folder, if there is one; ConfigError where it leads nowhere."""
+    return None if path is None else absolute(path)
+
+
+Runs = Annotated[Path, typer.Option("--runs", envvar="CRDND_RUNS", help="Folder of the runs.", callback=whole)]
+Data = Annotated[
+    Path, typer.Option("--data", envvar="CRDND_DATA", help="Folder of data sets and teachers.", callback=whole)
+]
 Device = Annotated[str, typer.Option(envvar="CRDND_DEVICE", help="auto, cpu, cuda, cuda:1 ...")]
 Threads = Annotated[int, typer.Option(help="CPU threads; 0 = by the size of the model.", min=0)]
 AnotherData = Annotated[
-    Path | None, typer.Option("--data", help="Another folder of data sets and teachers.", show_default=False)
+    Path | None,
+    typer.Option("--data", help="Another folder of data sets and teachers.", show_default=False, callback=whole),
 ]
 AnotherDevice = Annotated[
     str | None, typer.Option("--device", help="Another one: auto, cpu, cuda, cuda:1 ...", show_default=False)
@@ -81,11 +91,6 @@ Out = Annotated[
     str, typer.Option("-o", "--out", metavar="PATH", help="A file, a folder/, - for stdout, as without it.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
-
-
-def folder(path: Path) -> Path:
-    """The whole path; ConfigError where that leads nowhere."""
-    return absolute(path)
 
 
 _FLAGS = {  # what may be said of the machine by flags of their own

@@ -11,10 +11,10 @@ import typer
 from rich.text import Text
 
 from crdnd_tui.cli import options, output
-from crdnd_tui.cli.options import Data, Device, Devices, Exact, Json, Name, Preset, Runs, Set, Settings, Threads, folder
+from crdnd_tui.cli.options import Data, Device, Devices, Exact, Json, Name, Preset, Runs, Set, Settings, Threads
 from crdnd_tui.core import advice, complete
 from crdnd_tui.core.format import duration
-from crdnd_tui.core.text import display, one_line
+from crdnd_tui.core.text import display, grid_lines, one_line
 from engine.spec import files, rundir
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.rundir import RunDir
@@ -44,7 +44,6 @@ def list_tickets(as_json: Json = False, runs: Runs = Path("runs")) -> None:
     """Show what runs, what waits, and how the earlier ones ended."""
     from crdnd_tui.queue.snapshot import SnapshotReader
 
-    runs = folder(runs)
     found = SnapshotReader(runs).read(time.time())
     for name in found.damaged:
         output.say(f"passed over, for it is no ticket: {runs / '.queue' / 'tickets' / name}", "yellow")
@@ -104,7 +103,6 @@ def hold(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> None
     from crdnd_tui.queue import actions
     from crdnd_tui.queue.tickets import Queue
 
-    runs = folder(runs)
     if _is_study(run, study):
         release_it = advice.command(f"queue release --study {shlex.quote(study)}", runs)
         output.say(f"{actions.hold_study(runs, study)} held; {release_it} lets them start.")
@@ -119,7 +117,6 @@ def release(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> N
     """Let a held run start when its turn comes."""
     from crdnd_tui.queue import actions
 
-    runs = folder(runs)
     if _is_study(run, study):
         output.say(f"{actions.release_study(runs, study)} wait for their device.")
     else:
@@ -139,7 +136,6 @@ def move(
 
     if where not in ("up", "down", "top"):
         raise typer.BadParameter("may be up, down or top", param_hint="WHERE")
-    runs = folder(runs)
     queue, run = Queue(runs), _find(runs, run)
     queue.move(run, cast("Where", where))
     ticket = queue.ticket(run)
@@ -151,7 +147,6 @@ def cancel(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> No
     """Take a waiting run off the queue; its folder, when it was never started, goes to .trash."""
     from crdnd_tui.queue import actions
 
-    runs = folder(runs)
     if _is_study(run, study):
         many = actions.cancel_study(runs, study)
         output.say(f"{many} left the queue; folders that were never started are in .trash, the others stay.")
@@ -165,7 +160,6 @@ def retry(run: Run, runs: Runs = Path("runs")) -> None:
     from crdnd_tui.core import library
     from crdnd_tui.queue import actions
 
-    runs = folder(runs)
     run = _find(runs, run)
     path = RunDir(runs / run)
     death = library.death_of(path)
@@ -183,7 +177,7 @@ def slots(
     """Set how many runs may share a device."""
     from crdnd_tui.queue.tickets import Queue
 
-    Queue(folder(runs)).set_at_once(count)
+    Queue(runs).set_at_once(count)
     output.say(f"{count} at once on each device.")
 
 
@@ -192,7 +186,6 @@ def work(runs: Runs = Path("runs")) -> None:
     """Be the worker, here in the foreground, until nothing waits. Ctrl-C leaves the runs alone."""
     from crdnd_tui.queue import worker
 
-    runs = folder(runs)
     try:
         if not worker.work(runs, lambda text: output.say(f"{time.strftime('%H:%M:%S')}  {text}")):
             output.say("A worker is there already.")
@@ -254,23 +247,22 @@ def _lines(found: "QueueSnapshot") -> list[Text]:
         parts = [(study.running, "at work"), (study.waiting, "waiting"), (study.held, "held"), (study.failed, "failed")]
         counted = ", ".join([f"{study.text} done", *(f"{many} {what}" for many, what in parts if many)])
         lines.append(Text.assemble((" study ", "dim"), counted))
+    rows = []
     for device in found.devices:
         for job in device.jobs:
             left = f"{duration(job.left)} of training left" if job.left is not None else ""
-            lines.append(_line("running", job, device.name, left or ("" if job.ticket else "started by hand")))
+            rows.append(_row("running", job, device.name, left or ("" if job.ticket else "started by hand")))
     for entry in (*found.queued, *found.ended):
         if entry.ticket:
-            place = str(entry.ticket.place) if entry.ticket.place else ""
-            lines.append(_line(entry.ticket.state, entry, place, entry.ticket.note))
+            rows.append(_row(entry.ticket.state, entry, str(entry.ticket.place or ""), entry.ticket.note))
+    lines += grid_lines(rows, right=(0,))
     if any(entry.ticket and entry.ticket.state == "waiting" for entry in found.queued) and not found.worker:
         lines.append(Text("No worker is there: `crdnd queue work` starts one.", "yellow"))
     return lines
 
 
-def _line(state: "TicketState", entry: "QueueEntry", place: str, more: str) -> Text:
+def _row(state: "TicketState", entry: "QueueEntry", place: str, more: str) -> tuple[Text, ...]:
     sign, style = SIGNS[state]
     study = one_line(entry.ticket.study, 24) if entry.ticket else ""
-    line = Text.assemble((f"{place:>6} ", "dim"), (f"{sign} {state:<9} ", style), display(entry.run))
-    for part in filter(None, (study, one_line(more, 80))):
-        line.append(f"  {part}", "dim")
-    return line
+    told = "  ".join(filter(None, (study, one_line(more, 80))))
+    return Text(place, "dim"), Text(f"{sign} {state}", style), Text(display(entry.run)), Text(told, "dim")

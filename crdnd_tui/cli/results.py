@@ -24,7 +24,6 @@ from crdnd_tui.cli.options import (
     Study,
     Threads,
     To,
-    folder,
 )
 from crdnd_tui.cli.output import INTERRUPTED, NOT_COMPARABLE, OK
 from crdnd_tui.core import advice, complete
@@ -50,7 +49,7 @@ def compare(  # noqa: PLR0913  options of a command line
 
     check_checkpoint(checkpoint)
     output.check_target(to, out, as_json=as_json)
-    found = command.compare(runs_, folder(runs), baseline, checkpoint, seeds)
+    found = command.compare(runs_, runs, baseline, checkpoint, seeds)
     for line in filter(None, (command.unjudged(found.comparison, checkpoint), *found.refusals)):
         output.say(line)
     page = partial(command.page, found)
@@ -145,7 +144,7 @@ def report(
     check_checkpoint(checkpoint)
     output.check_target(to, out, as_json=as_json)
     read = read_study(presets.resolve_study(study))
-    document = study_document(read, folder(runs), checkpoint=checkpoint, now=time.time())
+    document = study_document(read, runs, checkpoint=checkpoint, now=time.time())
     page = partial(command.page, document)
     output.put_document(document, page, "json" if as_json else to, out, names=(read.name,), force=force)
     return OK
@@ -187,9 +186,9 @@ def export(  # noqa: PLR0913  options of a command line
 
     wanted = command.Wanted(
         to=to, out=out, force=force, checkpoint=checkpoint, baseline=baseline, grouped=seeds,
-        tables=_keys(only), figures=_keys(figure), experiment=experiment, data=folder(data),
+        tables=_keys(only), figures=_keys(figure), experiment=experiment, data=data,
     )  # fmt: skip
-    return command.export(what, folder(runs), wanted, as_json=as_json)
+    return command.export(what, runs, wanted, as_json=as_json)
 
 
 def _keys(text: str) -> tuple[str, ...]:
@@ -209,7 +208,9 @@ def verify(  # noqa: PLR0913  options of a command line
     as_json: Json = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda ...; that of the run otherwise.")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 = as many as the run had.", min=0)] = 0,
-    data: Annotated[Path | None, typer.Option(envvar="CRDND_DATA", help="Folder of data sets and teachers.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(envvar="CRDND_DATA", help="Folder of data sets and teachers.", callback=options.whole)
+    ] = None,
     runs: Runs = Path("runs"),
 ) -> int:
     """Check a run's hashes and records, judge its student again, and say whether the stored numbers hold."""
@@ -218,5 +219,5 @@ def verify(  # noqa: PLR0913  options of a command line
     flags = [word for name in attack or () for word in ("--attack", name)] + ["--quick"] * quick
     flags += ["--device", device] if device else []
     flags += ["--threads", str(threads)] if threads else []
-    flags += ["--data", str(folder(data))] if data else []
-    return command.verify(run, folder(runs), flags, as_json=as_json)
+    flags += ["--data", str(data)] if data else []
+    return command.verify(run, runs, flags, as_json=as_json)

@@ -29,7 +29,6 @@ from crdnd_tui.cli.options import (
     Set,
     Settings,
     Threads,
-    folder,
 )  # fmt: skip
 from crdnd_tui.cli.output import FAILED, OK
 from crdnd_tui.core import advice, complete
@@ -103,7 +102,7 @@ def resume(  # noqa: PLR0913  options of a command line
     from crdnd_tui.cli import follow
     from crdnd_tui.core import library
 
-    found = rundir.find(folder(runs), run)
+    found = rundir.find(runs, run)
     row = library.summary(found)
     if row is not None and row.state == "done" and _is_done(found):
         output.say(f"{row.id} is done already.")
@@ -112,7 +111,7 @@ def resume(  # noqa: PLR0913  options of a command line
         return OK
     here = _moved(
         found, settings or (), device=device, threads=threads, devices=devices, nodes=nodes, rendezvous=rendezvous,
-        exact=exact, data=folder(data) if data else None,
+        exact=exact, data=data,
     )  # fmt: skip
     _invite(found, here)
     return follow.go(found, detach=detach, as_json=as_json, again=True)
@@ -124,7 +123,7 @@ def join(run: Run, runs: Runs = Path("runs")) -> int:
     from crdnd_tui.core.launch import problems
     from crdnd_tui.core.provenance_lines import machine_of
 
-    found = rundir.find(folder(runs), run)
+    found = rundir.find(runs, run)
     here = machine_of(found)
     if here is None:
         raise RunFolderError("its machine.json cannot be read", where=str(found.path))
@@ -172,7 +171,7 @@ def stop(
     """Ask a run to finish its step, save and leave."""
     from crdnd_tui.core import engine_process, library, run_reader
 
-    found = rundir.find(folder(runs), run)
+    found = rundir.find(runs, run)
     if not engine_process.alive(found):
         row = library.summary(found)
         if row is None or row.state not in library.LIVING:
@@ -195,7 +194,7 @@ def watch(run: Run, as_json: Json = False, runs: Runs = Path("runs")) -> int:
     """Look at a run while it works. Ctrl-C leaves it alone."""
     from crdnd_tui.cli import follow
 
-    return follow.watch(rundir.find(folder(runs), run), as_json=as_json)
+    return follow.watch(rundir.find(runs, run), as_json=as_json)
 
 
 def evaluate(  # noqa: PLR0913  options of a command line

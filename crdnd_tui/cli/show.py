@@ -10,11 +10,11 @@ import typer
 from rich.text import Text
 
 from crdnd_tui.cli import output
-from crdnd_tui.cli.options import Data, Json, Run, Runs, folder
+from crdnd_tui.cli.options import Data, Json, Run, Runs
 from crdnd_tui.cli.output import OK
 from crdnd_tui.core import complete
 from crdnd_tui.core.format import count, duration, percent, size
-from crdnd_tui.core.text import one_line, pad
+from crdnd_tui.core.text import grid_lines, one_line
 from engine.spec import files, rundir
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.rundir import RunDir
@@ -37,7 +37,7 @@ def list_runs(
     """List the runs and how they are."""
     from crdnd_tui.core import library, pages
 
-    runs, states = folder(runs), state or []
+    states = state or []
     unknown = [each for each in states if each not in library.STATES]
     if unknown:
         raise ConfigError([f"no state `{unknown[0]}`; it may be one of {', '.join(library.STATES)}"])
@@ -65,7 +65,7 @@ def show(
     """Show one run: how it is, its robustness table, its warnings."""
     from crdnd_tui.core import fast_path, library, pages, provenance_lines, report, run_reader
 
-    found = _find(folder(runs), run)
+    found = _find(runs, run)
     row = library.summary(found)
     if row is None:
         raise RunFolderError(f"{found.path} holds no run")
@@ -156,7 +156,7 @@ def list_tables(
     """List the tables of teachers' logits in the data folder, which runs share, or remove one."""
     from engine.spec import tables
 
-    where = tables.tables_folder(folder(data))
+    where = tables.tables_folder(data)
     if remove:
         removed, freed = tables.remove(where, remove)
         if as_json:
@@ -177,29 +177,28 @@ def list_tables(
 
 
 def _table_lines(found: Sequence["ListedTable"], now: float) -> Iterator[Text]:
-    wide = max(len("table"), *(len(table.id) for table in found))
-    teachers = [one_line(_teacher(table.meta), WIDEST) for table in found]
-    room = max(len("teacher"), *(len(teacher) for teacher in teachers))
-    head = f"  {pad('table', wide)}  {pad('teacher', room)}  {'data':<10} {'images x views':>15} {'filled %':>8} "
-    yield Text(f"{head} {'on disk':>9}  last used", "bold")
-    for table, teacher in zip(found, teachers, strict=True):
-        line = Text("! ", "red") if table.trouble else Text("\u25cf ", "green") if table.in_use else Text("  ")
-        line.append(f"{pad(table.id, wide)}  {pad(teacher, room)}  {_table_facts(table)} ")
-        line.append(f"{size(table.bytes_on_disk):>9}  {_when(table, now)}")
+    head = ("", "table", "teacher", "data", "images x views", "filled %", "on disk", "last used")
+    lines = grid_lines([head, *(_table_row(table, now) for table in found)], right=(4, 5, 6))
+    lines[0].stylize("bold")
+    yield lines[0]
+    for table, line in zip(found, lines[1:], strict=True):
         yield line
         if table.trouble:
             hint = f"`crdnd tables --remove {table.id}` takes it away"
             yield Text(f"    no run uses it: {one_line(table.trouble)}; {hint}", "red")
 
 
-def _table_facts(table: "ListedTable") -> str:
-    """Data set, number of views, and how many of them are there."""
-    if table.meta is None:
-        return f"{'?':<10} {'?':>15} {percent(None):>8}"
-    key = table.meta.key
-    data = pad(one_line(table.meta.data or key.data_sha256[:8], 10), 10)
-    filled = None if table.filled is None else int(1000 * table.filled) / 1000  # 100.0 only when nothing is missing
-    return f"{data} {f'{count(key.images)} x {key.views}':>15} {percent(filled):>8}"
+def _table_row(table: "ListedTable", now: float) -> list[str | Text]:
+    """Sign, id, teacher, data set, number of views, how many of them are there, room on the disk, last use."""
+    sign = Text("!", "red") if table.trouble else Text("\u25cf", "green") if table.in_use else ""
+    data, views = "?", "?"
+    if table.meta is not None:
+        key = table.meta.key
+        data, views = one_line(table.meta.data or key.data_sha256[:8], 10), f"{count(key.images)} x {key.views}"
+    full = table.meta is not None and table.filled is not None
+    filled = int(1000 * (table.filled or 0)) / 1000 if full else None  # 100.0 only when nothing is missing
+    teacher, room = one_line(_teacher(table.meta), WIDEST), size(table.bytes_on_disk)
+    return [sign, table.id, teacher, data, views, percent(filled), room, _when(table, now)]
 
 
 def _teacher(meta: "TableMeta | None") -> str:

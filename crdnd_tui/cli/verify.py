@@ -13,6 +13,7 @@ from crdnd_tui.cli import output
 from crdnd_tui.cli.output import FAILED, INTERRUPTED, OK, STOPPED
 from crdnd_tui.core import verifying
 from crdnd_tui.core.format import count
+from crdnd_tui.core.text import grid_lines
 from crdnd_tui.core.verifying import MAX_LINE, PATIENCE, SIGNS, WORDS, Course, Progress, Verdict, VerifyCheck, Word
 from engine.spec import rundir
 from engine.spec.errors import CrdndError
@@ -56,8 +57,7 @@ def verify(name: str, runs: Path, flags: Sequence[str], *, as_json: bool) -> int
 
 def page(run: RunDir, checks: Sequence[VerifyCheck], verdict: Verdict) -> list[Text]:
     """One row for each check, and the verdict below."""
-    width = max((len(check.what) for check in checks), default=0)
-    rows = [Text.assemble("  ", _sign(check.verdict), f" {check.what:<{width}}  ", check.words) for check in checks]
+    rows = grid_lines([("", Text.assemble(_sign(check.verdict), f" {check.what}"), check.words) for check in checks])
     sign, style = _sign(verdict.verdict)
     said = WORDS.get(verdict.verdict, WORDS["unknown"])
     return [*rows, Text(), Text.assemble((f"{sign} {run.id} {said}", style), f": {verdict.words}")]

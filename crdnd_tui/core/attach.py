@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import Protocol
 
 from crdnd_tui.core import engine_process
 from crdnd_tui.core.run_reader import RunReader, believed_events
@@ -32,8 +31,8 @@ class RunExit:
     killed: bool = False  # the engine died without a word
 
 
-class RunView(Protocol):
-    """Is told what happened, and shows it."""
+class RunView:
+    """Is told what happened, and shows it; by itself it shows nothing."""
 
     def show(self, state: RunState, events: Sequence[Event]) -> None:
         """New events of the run, which `state` has in it already; none when time has passed."""

@@ -1,14 +1,20 @@
 """Words and numbers as a terminal may show them. Whatever comes from a file passes `display` before it is shown."""
 
 import bisect
+import io
 import re
 import unicodedata
+from collections.abc import Container, Sequence
 from typing import Any
 
 from rich.cells import cell_len, chop_cells, set_cell_size
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 MARK = "\ufffd"  # stands for a character that could steer a terminal or hide in a line
 MAX_TEXT = 4096  # characters of any one string that a file may show
+_ENDLESS = 100_000  # cells of a line that is never broken
 MAX_COMBINING = 4  # marks stacked on one character
 
 _STEERING = re.compile(
@@ -96,6 +102,26 @@ def first_line(text: str, width: int) -> str:
 def pad(text: str, width: int) -> str:
     """The text filled with spaces to `width` cells, or cut to them."""
     return set_cell_size(text, width)
+
+
+def rendered(table: Table, width: int = _ENDLESS) -> list[Text]:
+    """Lines of a table of Rich, of at most `width` cells."""
+    console = Console(file=io.StringIO(), width=width, legacy_windows=False)
+    lines = [Text.assemble(*((part.text, part.style or "") for part in line))
+             for line in console.render_lines(table, pad=False)]  # fmt: skip
+    for line in lines:
+        line.rstrip()
+    return lines
+
+
+def grid_lines(rows: Sequence[Sequence[str | Text]], right: Container[int] = ()) -> list[Text]:
+    """Rows in columns as wide as they need, those in `right` flush right; no line is cut or broken."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for place in range(max(map(len, rows), default=0)):
+        grid.add_column(justify="right" if place in right else "left", no_wrap=True, overflow="ignore")
+    for row in rows:
+        grid.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+    return rendered(grid) if rows else []
 
 
 DISPUTED = "\u2260"  # stands, red, for a figure that the run's own files contradict

@@ -4,13 +4,13 @@ Whatever dies in between, the same call goes on from what lies on disk. Blocks: 
 """
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
+from msgspec import structs
 
 from crdnd_tui.core import engine_process
 from crdnd_tui.core.text import display
@@ -130,9 +130,7 @@ def _queue_all(
 ) -> LaunchResult:
     study = progress.study
     by_hash = {cell_status.cell.config_hash: cell_status for cell_status in progress.statuses}
-    ids: dict[str, list[str]] = {
-        kind: [] for kind in ("made", "resumed", "retried", "released", "kept", "held", "lost")
-    }
+    ids: defaultdict[str, list[str]] = defaultdict(list)  # kind -> runs
     wanted, epochs = [], planned_epochs([s.cell.config for s in progress.statuses if s.state != "done"])
     for cell in in_order(study.cells, study):
         cell_status = by_hash[cell.config_hash]
@@ -147,7 +145,7 @@ def _queue_all(
         elif kind not in ("kept", "held", "lost"):
             asked = devices.requested(RunDir(queue.runs / run))
             ticket = Ticket(run=run, device=asked.device, devices=asked.devices, added=time.time(), study=study.name)
-            wanted.append(_with(ticket, stop_on_failure=stop_on_failure))
+            wanted.append(structs.replace(ticket, stop_on_failure=stop_on_failure))
     queue.add_all(wanted)
     counts = progress.counts
     return LaunchResult(
@@ -208,7 +206,7 @@ def _settle(queue: Queue) -> None:
 
 def _let_go(ticket: Ticket) -> Ticket:
     note = "its engine was gone, and nobody had followed it"
-    return _with(ticket, state="stopped", ended=time.time(), pid=0, born=0.0, note=note)
+    return structs.replace(ticket, state="stopped", ended=time.time(), pid=0, born=0.0, note=note)
 
 
 def _gone(queue: Queue, ticket: Ticket) -> bool:
@@ -228,11 +226,7 @@ def _adopt(queue: Queue, progress: StudyProgress, study: str, stop_on_failure: b
         if ticket is None or ticket.state in ENDED or ticket.study not in ("", study):
             continue
         if (ticket.study, ticket.stop_on_failure) != (study, stop_on_failure):
-            queue.change(ticket.run, _ANY, lambda t: _with(t, study=study, stop_on_failure=stop_on_failure))
-
-
-def _with(ticket: Ticket, **changes: object) -> Ticket:
-    return msgspec.structs.replace(ticket, **changes)
+            queue.change(ticket.run, _ANY, lambda t: structs.replace(t, study=study, stop_on_failure=stop_on_failure))
 
 
 @contextmanager

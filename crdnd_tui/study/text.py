@@ -7,7 +7,7 @@ import msgspec
 from rich.text import Text
 
 from crdnd_tui.core.format import duration, percent
-from crdnd_tui.core.text import one_line, pad
+from crdnd_tui.core.text import grid_lines, one_line
 from crdnd_tui.study.progress import STATES, CellStatus, CostSummary, State, StudyProgress
 
 SIGNS: dict[State, tuple[str, str]] = {
@@ -27,17 +27,15 @@ _PHASES = {"teacher": "its teacher first", "evaluation": "judging"}
 def cells(progress: StudyProgress, width: int) -> list[Text]:
     """A line for each cell in the order of the grid: its labels, state, run and why."""
     axes = progress.study.axes
-    wide = {axis: max(len(axis), *(len(label) for label in labels)) for axis, labels in axes.items()}
-    lines = [Text("  " + "  ".join(pad(axis, wide[axis]) for axis in axes) + "  state", "dim")]
+    rows: list[list[str | Text]] = [["", *axes, "state"]]
     for one in progress.statuses:
         sign, style = SIGNS[one.state]
-        line = Text.assemble((sign, style), " ", "  ".join(pad(one.cell.place[a], wide[a]) for a in axes))
-        line.append(f"  {one.state:<8}".rstrip() if not one.run else f"  {one.state:<8}", style)
-        line.append(f" {one_line(one.run, 60)}" if one.run else "", "dim")
-        if one.why:
-            line.append(f"  {one_line(one.why, 200)}", "dim")
+        told = (Text(one_line(words, most), "dim") for words, most in ((one.run, 60), (one.why, 200)))
+        rows.append([Text(sign, style), *(one.cell.place[axis] for axis in axes), Text(one.state, style), *told])
+    lines = grid_lines(rows)
+    lines[0].stylize("dim")
+    for line in lines[1:]:
         line.truncate(max(20, width), overflow="ellipsis")
-        lines.append(line)
     return lines
 
 

@@ -4,7 +4,6 @@ Where a table is too wide, its attacks become rows, then intervals and deviation
 go below each other.
 """
 
-import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +11,12 @@ from itertools import product
 
 from rich.box import Box
 from rich.cells import cell_len
-from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
 from crdnd_tui.core.format import MISSING, finite
 from crdnd_tui.core.report import wrapped
+from crdnd_tui.core.text import grid_lines, rendered
 from crdnd_tui.write import numbers
 from crdnd_tui.write.document import Cell, Column, Document, Origin, Row, Table
 from crdnd_tui.write.escape import terminal
@@ -89,13 +88,10 @@ def run_lines(
     rows = [(one.run, one.label, one.config_hash[:_HASH], one.state, one.weights[:_HASH]) for one in origins]
     columns = [[screen.text(word) for word in column] for column in zip(head, *rows, strict=True)]
     columns = [columns[0], *(column for column in columns[1:] if any(column[1:]))]
-    widths = [max(map(cell_len, column)) + _GAP for column in columns]
-    while len(widths) > 1 and sum(widths) > width:
-        widths.pop()
-    lines = zip(
-        *([word + " " * (w - cell_len(word)) for word in c] for c, w in zip(columns, widths, strict=False)), strict=True
-    )
-    made = [Text((" " * INDENT + "".join(line)).rstrip(), screen.style.muted) for line in lines]
+    while sum(max(map(cell_len, column)) + _GAP for column in columns) > width and len(columns) > 1:
+        columns.pop()
+    lines = grid_lines(list(zip(*columns, strict=True)))
+    made = [Text(" " * INDENT + line.plain, screen.style.muted) for line in lines]
     return [*screen.prose("Where it comes from", screen.style.strong), *made]
 
 
@@ -104,13 +100,9 @@ def table_lines(table: Table, width: int, *, ascii_only: bool = False, style: Ta
     screen = _Screen(width=width, ascii_only=ascii_only, style=style or TableStyle())
     made = screen.prose(table.title, screen.style.strong) if table.title else []
     shown, grids = _laid_out(table, screen)
-    console = Console(file=io.StringIO(), width=width - INDENT, legacy_windows=False)
     for index, grid in enumerate(grids):
         made += [Text()] if index else []
-        for segments in console.render_lines(grid, pad=False):
-            line = Text(" " * INDENT).append_text(Text.assemble(*((s.text, s.style or "") for s in segments)))
-            line.rstrip()
-            made.append(line)
+        made += [Text(" " * INDENT).append_text(line) for line in rendered(grid, width - INDENT)]
     below = _below(table, screen, "row" if shown is not table else "column")
     return [*made, Text(), *below] if below else made
 

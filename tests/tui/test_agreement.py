@@ -81,7 +81,7 @@ def test_one_changed_digit_is_shown_nowhere(run, capsys):
     source = run_reader.RunReader(run)
     news = run_reader.believed_events(source.read(), source.state)
     for view in (PlainView(), JsonView()):
-        view.show(source.state, news, living=False)
+        view.show(source.state, news)
     assert (
         "0.9012" not in (said := "".join(capsys.readouterr()))
         and not re.search(r"90\.1( |$)", said)
