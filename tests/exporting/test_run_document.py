@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.write import render
+from crdnd_tui.write import data, render
 from crdnd_tui.write.document import Document, Figure, Table
 from crdnd_tui.write.run_document import run_document
 from engine.spec import outcomes
@@ -240,5 +240,8 @@ def test_the_folder_is_only_read_and_the_same_run_gives_the_same_bytes(runs):
         return sorted((str(p), p.stat().st_mtime_ns) for p in path.rglob("*"))
 
     before = state(runs[CRDND].path)
-    assert render.html(run_document(runs[CRDND], made=1e9)) == render.html(run_document(runs[CRDND], made=1e9))
+    one, two = (run_document(runs[CRDND], made=1e9) for _ in range(2))
+    assert data.json_text(one) == data.json_text(two)
+    html_one, html_two = (render.html(replace(each, figures=each.figures[:1])) for each in (one, two))
+    assert html_one == html_two
     assert state(runs[CRDND].path) == before
