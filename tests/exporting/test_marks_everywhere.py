@@ -58,7 +58,8 @@ def written(document: Document) -> dict[str, str]:
     return {
         "terminal": "\n".join(line.plain for line in tables.document_lines(document, 100)),
         "ascii": "\n".join(line.plain for line in tables.document_lines(document, 100, ascii_only=True)),
-        "markdown": render.markdown(document), "latex": render.latex(document), "html": render.html(replace(document, figures=())),
+        "markdown": render.markdown(document), "latex": render.latex(document),
+        "html": render.html(replace(document, figures=())),
         "json": data.json_text(document), "csv": data.csv_cells(document), "curves": data.csv_figures(document),
         **{f"wide {t.key}": data.csv_table(t, document) for t in document.tables
            if t.key in ("results", "differences")},
