@@ -11,6 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jinja2  # noqa: F401  these two are loaded by a command on use; here once for all
+import scipy.special  # noqa: F401
+
 from crdnd_tui.cli import compare, evaluate, follow  # noqa: F401  imported once for all
 from crdnd_tui.cli.app import main
 from crdnd_tui.core import engine_process
