@@ -187,17 +187,14 @@ def test_damaged_weights_are_not_exported(whole, tmp_path):
     assert not (tmp_path / "s.safetensors").exists()
 
 
-def test_as_a_program_it_says_one_line_and_its_exit_code(whole, tmp_path):
-    def called(*words: str) -> tuple[int, dict]:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "engine.teachers.export", *words],
-            check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path,
-        )  # fmt: skip
-        (line,) = done.stdout.splitlines()
-        return done.returncode, json.loads(line)
-
-    code, line = called(str(whole.path), "--to", "safetensors", "--out", "s.safetensors")
-    assert (code, line["event"], line["path"]) == (0, "exported", str(tmp_path / "s.safetensors"))
-    code, line = called(str(whole.path), "--to", "robustbench", "--out", "s.pt")
-    assert (code, line["event"]) == (2, "failed")
-    assert "SmallCNN" in line["message"]
+def test_as_a_program_it_says_one_line_and_its_exit_code(whole, tmp_path, capsys):
+    command = [sys.executable, "-P", "-m", "engine.teachers.export", whole.path, "--to", "safetensors"]
+    done = subprocess.run(
+        [*command, "--out", "s.safetensors"],
+        check=False, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path,
+    )  # fmt: skip
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert (done.returncode, line["event"], line["path"]) == (0, "exported", str(tmp_path / "s.safetensors"))
+    assert export.main([str(whole.path), "--to", "robustbench", "--out", str(tmp_path / "s.pt")]) == 2
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert line["event"] == "failed" and "SmallCNN" in line["message"]
