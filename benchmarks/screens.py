@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from crdnd_tui.core import library
+from crdnd_tui.core import run_status
 from crdnd_tui.core.session import Session
 from crdnd_tui.tui.app import LabApp
 
@@ -19,7 +19,7 @@ FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # a picture in a README 
 STILL, PATIENCE = 1.0, 20.0  # seconds without a change, and at most
 
 
-def newest(rows: list[library.Summary], method: str) -> library.Summary:
+def newest(rows: list[run_status.Summary], method: str) -> run_status.Summary:
     """The newest finished run of a method; StopIteration when there is none."""
     return next(row for row in rows if row.state == "done" and row.status and row.status.method == method)
 
@@ -37,7 +37,7 @@ async def still(app: LabApp) -> str:
 
 async def draw(runs: Path, out: Path) -> None:
     """All pictures into the folder `out`."""
-    rows = library.runs(runs)
+    rows = run_status.runs(runs)
     student, rival = newest(rows, "crdnd"), newest(rows, "rslad")
     ended = student.status.heartbeat + 60.0 if student.status else time.time()
     app = LabApp(Session(runs=runs, data=runs, now=lambda: ended), run=student.id)

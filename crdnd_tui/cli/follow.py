@@ -16,7 +16,7 @@ from rich.table import Column
 from rich.text import Text
 
 from crdnd_tui.cli import output
-from crdnd_tui.core import advice, engine_process, fast_path, library, marks, report, run_reader
+from crdnd_tui.core import advice, engine_process, fast_path, marks, report, run_reader, run_status
 from crdnd_tui.core.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, RunExit, RunView
 from crdnd_tui.core.format import count, duration, number, percent, size
 from crdnd_tui.core.narrate import Narrator
@@ -320,9 +320,9 @@ def _complain(folder: RunDir, code: int, outcome: RunExit | None = None, *, spok
         output.say(f"killed; {advice.on('resume', folder)} goes on from the last checkpoint", "yellow")
         return
     killed = outcome.killed if outcome else code < 0
-    death = library.death_of(folder) if killed else Death("")
+    death = run_status.death_of(folder) if killed else Death("")
     what = "the engine refused the run" if code == USAGE else death.text
-    last_words = library.log_tail(folder)
+    last_words = run_status.log_tail(folder)
     output.say(f"{what}; " + (f"the end of {folder.log}:" if last_words else f"its log is {folder.log}"), "red")
     for line in last_words:
         output.say(f"  {line}")

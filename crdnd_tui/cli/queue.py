@@ -157,12 +157,12 @@ def cancel(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> No
 @app.command()
 def retry(run: Run, runs: Runs = Path("runs")) -> None:
     """Queue a stopped or failed run again; it goes on from its last checkpoint."""
-    from crdnd_tui.core import library
+    from crdnd_tui.core import run_status
     from crdnd_tui.queue import actions
 
     run = _find(runs, run)
     path = RunDir(runs / run)
-    death = library.death_of(path)
+    death = run_status.death_of(path)
     actions.retry(runs, run)
     output.say(f"{run} waits for its device and goes on from its last checkpoint.")
     if death.repeated:

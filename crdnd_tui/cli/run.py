@@ -100,10 +100,10 @@ def resume(  # noqa: PLR0913  options of a command line
 ) -> int:
     """Go on with a stopped, killed or failed run, from its last checkpoint; what is said of its machine stays so."""
     from crdnd_tui.cli import follow
-    from crdnd_tui.core import library
+    from crdnd_tui.core import run_status
 
     found = rundir.find(runs, run)
-    row = library.summary(found)
+    row = run_status.summary(found)
     if row is not None and row.state == "done" and _is_done(found):
         output.say(f"{row.id} is done already.")
         if not as_json:
@@ -119,7 +119,7 @@ def resume(  # noqa: PLR0913  options of a command line
 
 def join(run: Run, runs: Runs = Path("runs")) -> int:
     """Compute a part of a run of several nodes on this one; the run itself is started on the first node."""
-    from crdnd_tui.core import library
+    from crdnd_tui.core import run_status
     from crdnd_tui.core.launch import problems
     from crdnd_tui.core.provenance_lines import machine_of
 
@@ -135,7 +135,7 @@ def join(run: Run, runs: Runs = Path("runs")) -> int:
         )
     if mistakes := problems(here):
         raise ConfigError(mistakes)
-    row = library.summary(found)
+    row = run_status.summary(found)
     if row is not None and row.state == "done":
         output.say(f"{row.id} is done already.")
         return OK
@@ -169,12 +169,12 @@ def stop(
     runs: Runs = Path("runs"),
 ) -> int:
     """Ask a run to finish its step, save and leave."""
-    from crdnd_tui.core import engine_process, library, run_reader
+    from crdnd_tui.core import engine_process, run_reader, run_status
 
     found = rundir.find(runs, run)
     if not engine_process.alive(found):
-        row = library.summary(found)
-        if row is None or row.state not in library.LIVING:
+        row = run_status.summary(found)
+        if row is None or row.state not in run_status.LIVING:
             raise RunFolderError(f"no engine is at work in {display(found.id)}; it is {row.state if row else 'no run'}")
     engine_process.ask_to_stop(found)
     again = advice.on("resume", found)

@@ -20,7 +20,7 @@ from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.rundir import RunDir
 
 if TYPE_CHECKING:
-    from crdnd_tui.core.library import Summary
+    from crdnd_tui.core.run_status import Summary
     from crdnd_tui.core.state import RunState
     from engine.spec.tables import ListedTable, TableMeta
 
@@ -35,14 +35,14 @@ def list_runs(
     runs: Runs = Path("runs"),
 ) -> int:
     """List the runs and how they are."""
-    from crdnd_tui.core import library, pages
+    from crdnd_tui.core import pages, run_status
 
     states = state or []
-    unknown = [each for each in states if each not in library.STATES]
+    unknown = [each for each in states if each not in run_status.STATES]
     if unknown:
-        raise ConfigError([f"no state `{unknown[0]}`; it may be one of {', '.join(library.STATES)}"])
-    found = (row for row in library.runs(runs) if not states or row.state in states)
-    rows = [library.held(row, whole=as_json) for row in found]  # scripts are told every figure
+        raise ConfigError([f"no state `{unknown[0]}`; it may be one of {', '.join(run_status.STATES)}"])
+    found = (row for row in run_status.runs(runs) if not states or row.state in states)
+    rows = [run_status.held(row, whole=as_json) for row in found]  # scripts are told every figure
     if as_json:
         output.show_json([row.to_json() for row in rows])
     elif rows:
@@ -63,10 +63,10 @@ def show(
     runs: Runs = Path("runs"),
 ) -> int:
     """Show one run: how it is, its robustness table, its warnings."""
-    from crdnd_tui.core import fast_path, library, pages, provenance_lines, report, run_reader
+    from crdnd_tui.core import fast_path, pages, provenance_lines, report, run_reader, run_status
 
     found = _find(runs, run)
-    row = library.summary(found)
+    row = run_status.summary(found)
     if row is None:
         raise RunFolderError(f"{found.path} holds no run")
     origin = provenance_lines.read(found) if provenance else None
@@ -106,13 +106,13 @@ def _as_told(row: "Summary", state: "RunState") -> "Summary":
 
 def _find(folder: Path, name: str) -> RunDir:
     """A run, damaged or not: one without its config is in the list, so it has a page, too."""
-    from crdnd_tui.core import library
+    from crdnd_tui.core import run_status
 
     try:
         return rundir.find(folder, name)
     except RunFolderError:
         run = RunDir(folder / name)
-        if rundir.RUN_ID.fullmatch(name) and library.summary(run) is not None:
+        if rundir.RUN_ID.fullmatch(name) and run_status.summary(run) is not None:
             return run
         raise
 

@@ -21,7 +21,7 @@ from crdnd_tui.compare.rows import (
     rows_incomparable,
 )  # fmt: skip
 from crdnd_tui.compare.runs import ComparedRun
-from crdnd_tui.compare.tests import Contrast, contrasts, leaders, told_apart
+from crdnd_tui.compare.significance import Contrast, contrasts, leaders, told_apart
 from crdnd_tui.core import marks, report
 from crdnd_tui.core.format import count
 from crdnd_tui.core.marks import Marked

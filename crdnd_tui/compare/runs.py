@@ -10,7 +10,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
-from crdnd_tui.core import library, report
+from crdnd_tui.core import report, run_status
 from crdnd_tui.core.format import percent
 from crdnd_tui.core.pages import SIGNS
 from crdnd_tui.core.result_files import Images
@@ -121,11 +121,11 @@ class _RunFollower:
     def read(self, now: float) -> ComparedRun:
         """How the run is at `now` (unix seconds)."""
         there = files.is_folder(self._run.path)
-        summary = library.summary(self._run, now=now) if there else None
+        summary = run_status.summary(self._run, now=now) if there else None
         if summary is None:
             return _missing(self._run.id, "the folder holds no run" if there else "the folder is gone")
         self._reader.read()
-        state = self._reader.state if summary.state in library.LIVING else self._reader.final()
+        state = self._reader.state if summary.state in run_status.LIVING else self._reader.final()
         return ComparedRun(
             id=display(self._run.id), sign=SIGNS[summary.state][0], status=summary.state, why=summary.why,
             config=self._table(), group=summary.status.group_hash if summary.status else "", state=state,
@@ -198,7 +198,7 @@ class RunChoice:
     result: str = ""  # its worst case
 
 
-def choices(rows: Iterable[library.Summary]) -> list[RunChoice]:
+def choices(rows: Iterable[run_status.Summary]) -> list[RunChoice]:
     """Runs that have something to compare, in this order; not those that wait or cannot be read."""
     made = []
     for row in (row for row in rows if row.state not in ("queued", "damaged")):

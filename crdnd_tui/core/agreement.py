@@ -139,7 +139,7 @@ def _pairs(accuracies: Mapping[str, float], parts: list[Any] | tuple[str, ...]) 
 
 
 def of_status(status: Status) -> dict[Place, str]:
-    """Figures of a status that contradict themselves or each other; `library.held` asks their records, too."""
+    """Figures of a status that contradict themselves or each other; `run_status.held` asks their records, too."""
     n, found = status.results_n, dict[Place, str]()
     for name, row in status.results.items():
         for attack, share in row.items():

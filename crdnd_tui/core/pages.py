@@ -8,7 +8,7 @@ from rich.text import Text
 
 from crdnd_tui.core import marks
 from crdnd_tui.core.format import count, duration, number, percent
-from crdnd_tui.core.library import Summary
+from crdnd_tui.core.run_status import Summary
 from crdnd_tui.core.text import DISPUTED, one_line, pad, plain
 
 SIGNS = {

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crdnd_tui.core import engine_process, library, presets, run_reader
-from crdnd_tui.core.library import LIVING, State
+from crdnd_tui.core import engine_process, presets, run_reader, run_status
+from crdnd_tui.core.run_status import LIVING, State
 from crdnd_tui.core.text import display
 from engine.spec import files
 from engine.spec.errors import ConfigError, CrdndError, RunFolderError
@@ -36,7 +36,7 @@ def start(run: RunDir) -> tuple[str, ...]:
         return tuple(display(str(error)).splitlines())
     if code in (None, 0):
         return ()
-    last = library.log_tail(run, LAST_LINES) or [f"It said nothing; its log is {display(str(run.log))}"]
+    last = run_status.log_tail(run, LAST_LINES) or [f"It said nothing; its log is {display(str(run.log))}"]
     return (f"The engine left with exit code {code}.", "", *last)
 
 
@@ -134,7 +134,7 @@ def _name_teacher(run: RunDir, teacher: dict[str, Any]) -> None:
 
 def trash(path: Path) -> Path:
     """Move the folder to `.trash` beside it; returns where it lies. RunFolderError when it lives or cannot be moved."""
-    row = library.summary(RunDir(path))
+    row = run_status.summary(RunDir(path))
     if engine_process.alive(RunDir(path)) or (row is not None and row.state in LIVING):
         raise RunFolderError(f"{display(path.name)} is at work; stop it first")
     bin_ = path.parent / TRASH

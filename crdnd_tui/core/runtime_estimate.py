@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from crdnd_tui.core import library
+from crdnd_tui.core import run_status
 from crdnd_tui.core.format import duration
 from crdnd_tui.core.run_reader import load
 from engine.spec import files, folders, toml
@@ -71,7 +71,7 @@ def past_runs(folder: Path, known: Mapping[str, PastRun | None] | None = None) -
     found: dict[str, PastRun | None] = {}
     host, kept = this_host(), 0
     try:
-        names = library.names(folder)
+        names = run_status.names(folder)
     except OSError:
         return found
     for name in newest_first(folder, names):

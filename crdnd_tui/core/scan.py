@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crdnd_tui.core import library, notes, result_files
-from crdnd_tui.core.library import State, Summary
+from crdnd_tui.core import notes, result_files, run_status
 from crdnd_tui.core.notes import RunNotes
+from crdnd_tui.core.run_status import State, Summary
 from engine.spec.rundir import RunDir
 
 FIRST = 200  # rows that are shown before the rest is read
@@ -72,7 +72,7 @@ class Scanner:
 
     def _look(self, now: float) -> Iterator[Scan]:
         try:
-            names = library.names(self._folder)
+            names = run_status.names(self._folder)
         except FileNotFoundError:
             names = []
         except OSError as error:
@@ -87,7 +87,7 @@ class Scanner:
                 rows.append(row)
                 if not before and len(rows) == FIRST:
                     yield Scan(tuple(rows), whole=False)
-        found = sorted(rows, key=lambda row: library.by_age(row.summary), reverse=True)
+        found = sorted(rows, key=lambda row: run_status.by_age(row.summary), reverse=True)
         yield Scan(tuple(self._twinned(found)))
 
     def _twinned(self, rows: list[ListedRun]) -> list[ListedRun]:
@@ -125,11 +125,11 @@ class Scanner:
                 self._seen[name] = known
                 return row
         path = self._folder / name
-        summary = library.summary(RunDir(path), now=now)
+        summary = run_status.summary(RunDir(path), now=now)
         if summary is None:
             return None
         said = known[1].notes if known is not None and stamp == known[0] else notes.read(path)
-        row = ListedRun(library.held(summary), said)
+        row = ListedRun(run_status.held(summary), said)
         self._seen[name] = (stamp, row)
         return row
 

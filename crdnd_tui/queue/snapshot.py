@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from crdnd_tui.core import engine_process, gpu, library
-from crdnd_tui.core.library import Summary
+from crdnd_tui.core import engine_process, gpu, run_status
+from crdnd_tui.core.run_status import Summary
 from crdnd_tui.core.scan import shared
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.queue import devices, worker
@@ -151,7 +151,7 @@ class SnapshotReader:
 
     def _by_hand(self, rows: Mapping[str, Summary], known: set[str]) -> list[str]:
         """Living runs without a ticket; not those that only train a teacher for another."""
-        living = [RunDir(self._runs / name) for name, row in rows.items() if row.state in library.LIVING]
+        living = [RunDir(self._runs / name) for name, row in rows.items() if row.state in run_status.LIVING]
         jobs = [devices.job_of(run) for run in living if engine_process.is_here(run)]
         return sorted(job.run for job in devices.without_teachers(jobs) if job.run not in known)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from crdnd_tui.core import advice, engine_process, library
+from crdnd_tui.core import advice, engine_process, run_status
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.queue import devices
 from crdnd_tui.queue.tickets import OPEN, Queue, Ticket
@@ -171,7 +171,7 @@ class Scheduler:
 
     def _start(self, ticket: Ticket) -> None:
         """Marked first, then started: who dies in between leaves a mark that the next worker understands."""
-        row = library.summary(RunDir(self._queue.runs / ticket.run))
+        row = run_status.summary(RunDir(self._queue.runs / ticket.run))
         if row is not None and row.state == "done":  # by hand, while it waited
             self._set(ticket, state="done", ended=time.time())
             return
@@ -205,15 +205,15 @@ class Scheduler:
 
 def outcome(run: RunDir, ticket: Ticket) -> dict[str, str]:
     """State and note of a ticket whose engine left. The last words of an earlier engine are not this one's."""
-    row = library.summary(run)
+    row = run_status.summary(run)
     if row is None:
         return {"state": "cancelled", "note": "its folder is gone"}
     silent = row.status is not None and row.status.heartbeat < ticket.started and row.state != "done"
-    if silent or row.state in ("queued", "killed", *library.LIVING):
-        lines = library.log_tail(run) if _modified(run.log) >= ticket.started - 0.1 else []
+    if silent or row.state in ("queued", "killed", *run_status.LIVING):
+        lines = run_status.log_tail(run) if _modified(run.log) >= ticket.started - 0.1 else []
         if lines and not deaths.end_in_death(lines):
             return {"state": "failed", "note": one_line(lines[-1], 300)}
-        death = library.death_of(run)
+        death = run_status.death_of(run)
         todo = death.advice(advice.named(run), files.read(run.machine))
         return {"state": "failed", "note": one_line(f"{death.text}; {todo}", 300)}
     match row.state:

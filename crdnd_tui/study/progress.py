@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from crdnd_tui.core import engine_process, library, runtime_estimate
+from crdnd_tui.core import engine_process, run_status, runtime_estimate
 from crdnd_tui.core.format import duration, flops
-from crdnd_tui.core.library import Summary
+from crdnd_tui.core.run_status import Summary
 from crdnd_tui.core.runtime_estimate import PastRun
 from crdnd_tui.core.scan import shared
 from crdnd_tui.queue import worker
@@ -155,7 +155,7 @@ def state_of(row: Summary, ticket: Ticket | None, working: bool, now: float) -> 
     """How a run is, by its folder and its ticket; `working` is whether a worker is there to follow the ticket."""
     if row.state == "done":
         return "done"
-    if row.state in library.LIVING:
+    if row.state in run_status.LIVING:
         return "running"
     if ticket is not None and ticket.state in ("waiting", "held"):
         return "waiting" if ticket.state == "waiting" else "held"

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from crdnd_tui.core.library import LIVING, Summary
+from crdnd_tui.core.run_status import LIVING, Summary
 from crdnd_tui.core.scan import shared
 
 RECENT = 1.5  # seconds for which what another saw is good enough

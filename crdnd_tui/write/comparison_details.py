@@ -9,7 +9,7 @@ from crdnd_tui.compare.comparison import Comparison
 from crdnd_tui.compare.order import CE, SUITE
 from crdnd_tui.compare.rows import ComparisonRow, WorstClass, class_differences
 from crdnd_tui.compare.runs import ComparedRun, by_draw
-from crdnd_tui.compare.tests import AttackGap, attack_gap, overfitting_gap
+from crdnd_tui.compare.significance import AttackGap, attack_gap, overfitting_gap
 from crdnd_tui.core import marks, report
 from crdnd_tui.core.format import number
 from crdnd_tui.core.marks import UNMARKED, Marked

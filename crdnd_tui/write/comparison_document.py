@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from importlib import metadata
 
 from crdnd_tui.compare.comparison import Comparison
+from crdnd_tui.compare.significance import Contrast
 from crdnd_tui.compare.stats import LEVEL
-from crdnd_tui.compare.tests import Contrast
 from crdnd_tui.core import marks
 from crdnd_tui.core.format import p_value, points
 from crdnd_tui.write import comparison_details, comparison_figures, comparison_tables

@@ -8,7 +8,7 @@ from crdnd_tui.compare.comparison import Comparison
 from crdnd_tui.compare.order import CE, SUITE
 from crdnd_tui.compare.rows import ComparisonRow, class_differences
 from crdnd_tui.compare.runs import ComparedRun, by_draw
-from crdnd_tui.compare.tests import attack_gap
+from crdnd_tui.compare.significance import attack_gap
 from crdnd_tui.core import marks, report
 from crdnd_tui.write.comparison_tables import mark_fields, percent_of
 from crdnd_tui.write.document import Bar, Figure, Series

@@ -7,7 +7,7 @@ from typing import TypedDict
 from crdnd_tui.compare import config
 from crdnd_tui.compare.comparison import Comparison
 from crdnd_tui.compare.rows import ComparisonRow, disputed
-from crdnd_tui.compare.tests import Contrast
+from crdnd_tui.compare.significance import Contrast
 from crdnd_tui.core import report
 from crdnd_tui.core.format import count
 from crdnd_tui.core.marks import Marked

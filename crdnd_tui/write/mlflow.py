@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from crdnd_tui.core import run_reader
-from crdnd_tui.core.library import LIVING
+from crdnd_tui.core.run_status import LIVING
 from crdnd_tui.write.trackers import TrackedRun, cells, flattened, load, marked, result_name, scalars
 from engine.spec import toml
 from engine.spec.config import RunConfig

@@ -14,8 +14,8 @@ from crdnd_tui.core import gallery, judged, per_class, report
 from crdnd_tui.core.format import count, percent
 from crdnd_tui.core.gallery import GalleryError
 from crdnd_tui.core.judged import Bounds, CheckpointRecords
-from crdnd_tui.core.library import LIVING
 from crdnd_tui.core.marks import Marked
+from crdnd_tui.core.run_status import LIVING
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
 from crdnd_tui.write.comparison_tables import mark_fields

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from crdnd_tui.core import marks
-from crdnd_tui.core.library import LIVING
+from crdnd_tui.core.run_status import LIVING
 from crdnd_tui.write.escape import markdown
 from crdnd_tui.write.trackers import Scalar, TrackedRun, cells, flattened, load, marked, scalars
 from engine.spec import toml

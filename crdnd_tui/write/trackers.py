@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from crdnd_tui.core import library, marks, run_reader
+from crdnd_tui.core import marks, run_reader, run_status
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import display
 from engine.spec import files, toml
@@ -49,7 +49,7 @@ class TrackedRun:
 
 def tracked_run(run: RunDir) -> TrackedRun:
     """The run, whole or not; ConfigError or RunFolderError when its config cannot be read."""
-    summary = library.summary(run)
+    summary = run_status.summary(run)
     if summary is None:
         raise RunFolderError(f"{run.path} holds no run", hint="`crdnd runs` lists them.")
     return TrackedRun(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.cli import doctor
-from crdnd_tui.core.library import log_tail
+from crdnd_tui.core.run_status import log_tail
 from engine.spec.rundir import RUN_ID, RunDir
 from tests.cli.conftest import Crdnd
 from tests.tui.forging import record

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.cli import app
-from crdnd_tui.core import library, notes, runtime_estimate, verifying
+from crdnd_tui.core import notes, run_status, runtime_estimate, verifying
 from crdnd_tui.queue import worker
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.tui import settings
@@ -79,7 +79,7 @@ def test_hostile_parts_of_runs_stop_no_command(tmp_path: Path, content: str, cal
     prospect.saved_runs(runs, now=0.0)
     assert Queue(runs).at_once
     assert notes.read(runs / whole) == notes.NONE
-    assert library.summary(rundir.RunDir(runs / whole)).state == "done"
+    assert run_status.summary(rundir.RunDir(runs / whole)).state == "done"
 
 
 def test_no_word_of_a_provenance_reaches_the_terminal_as_it_is(tmp_path: Path, call) -> None:
@@ -94,10 +94,10 @@ def test_no_word_of_a_provenance_reaches_the_terminal_as_it_is(tmp_path: Path, c
 
 def test_a_status_that_the_log_contradicts_is_not_believed(tmp_path: Path, call, monkeypatch) -> None:
     run = hostile.run(tmp_path / "runs")
-    assert library.summary(run).state == "done"
+    assert run_status.summary(run).state == "done"
     lines = run.events.read_bytes().splitlines(keepends=True)
     run.events.write_bytes(b"".join(lines[:-1]))
-    row = library.summary(run)
+    row = run_status.summary(run)
     assert (row.state, row.status) == ("killed", None)
     assert "its log does not" in row.why
     code, said = call("show", run.id)
@@ -105,9 +105,9 @@ def test_a_status_that_the_log_contradicts_is_not_believed(tmp_path: Path, call,
     run.events.write_bytes(
         b"".join([*lines[:-1], b'{"v":1,"seq":9999,"time":1.0,"event":"run_stopped","reason":"asked","step":9}\n'])
     )
-    assert library.summary(run).state == "stopped"
+    assert run_status.summary(run).state == "stopped"
     run.events.write_bytes(b"".join(lines) + b"?" * 2000 + b"\n")
-    assert library.summary(run).state == "done"
+    assert run_status.summary(run).state == "done"
     started = []
     monkeypatch.setattr("crdnd_tui.cli.follow.go", lambda folder, **_: started.append(folder.id) or 0)
     assert "is done already" in call("resume", run.id)[1]
@@ -135,7 +135,7 @@ def test_hostile_presets_studies_and_settings_are_one_sentence(tmp_path: Path, c
     (tmp_path / "over.toml").write_text('extends = "it.toml"\n')
     assert call("check", "over.toml")[0] == 2
     assert settings.remembered(tmp_path / "it.toml", "theme") in ("", "x")
-    assert not (tmp_path / "runs").exists() or not library.names(tmp_path / "runs")
+    assert not (tmp_path / "runs").exists() or not run_status.names(tmp_path / "runs")
 
 
 SETTINGS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import complete, library
+from crdnd_tui.core import complete, run_status
 from engine.spec.attacks import KINDS
 
 HEAVY = ("torch", "numpy", "textual", "sklearn")
@@ -54,4 +54,4 @@ def test_completion_knows_runs_and_presets_and_loads_little(tmp_path: Path) -> N
 
 def test_completion_offers_what_the_registries_hold() -> None:
     assert set(complete.ATTACKS) == set(KINDS)
-    assert complete.STATES == library.STATES
+    assert complete.STATES == run_status.STATES

@@ -7,7 +7,7 @@ import pytest
 from crdnd_tui.compare import stats
 from crdnd_tui.compare.rows import make_rows, refusal
 from crdnd_tui.compare.runs import ComparedRuns
-from crdnd_tui.compare.tests import contrasts, leaders
+from crdnd_tui.compare.significance import contrasts, leaders
 from crdnd_tui.core.session import Session
 from crdnd_tui.core.state import RunState
 from engine.spec.outcomes import decode, unpack

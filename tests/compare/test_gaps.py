@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from crdnd_tui.compare import stats
-from crdnd_tui.compare.tests import attack_gap, overfitting_gap
+from crdnd_tui.compare.significance import attack_gap, overfitting_gap
 from crdnd_tui.core.state import RunState
 from tests.compare.runs import cell, outcomes, seen, side
 

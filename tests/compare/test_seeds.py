@@ -9,7 +9,7 @@ from crdnd_tui.compare import curves
 from crdnd_tui.compare.comparison import DROP, compare
 from crdnd_tui.compare.order import CE, SUITE
 from crdnd_tui.compare.rows import class_differences, make_rows
-from crdnd_tui.compare.tests import attack_gap
+from crdnd_tui.compare.significance import attack_gap
 from crdnd_tui.write.comparison_details import masking_table
 from crdnd_tui.write.comparison_document import comparison_document
 from crdnd_tui.write.comparison_figures import figures, tradeoff

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from crdnd_tui.compare.comparison import compare
-from crdnd_tui.compare.tests import contrasts
+from crdnd_tui.compare.significance import contrasts
 from crdnd_tui.write.comparison_tables import compact_differences
 from crdnd_tui.write.document import Cell
 from crdnd_tui.write.numbers import legend

@@ -12,7 +12,7 @@ import pytest
 from crdnd_tui.compare.comparison import compare
 from crdnd_tui.compare.rows import make_rows
 from crdnd_tui.compare.runs import mark_twins
-from crdnd_tui.core import library, marks, pages, report, run_reader
+from crdnd_tui.core import marks, pages, report, run_reader, run_status
 from crdnd_tui.core.notes import NONE
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.core.scan import ListedRun
@@ -182,7 +182,7 @@ def marked_run(runs, tmp_path) -> RunDir:  # noqa: F811
 
 def test_a_run_is_marked_in_lists_replays_and_its_document(marked_run: RunDir) -> None:
     told, struck = marks.sentence(warned("train_subset", "")), MARKS["above_worst_case"]
-    row = library.summary(marked_run)
+    row = run_status.summary(marked_run)
     assert row is not None and row.severity("pgd_sat") == "red" and row.severity("clean") == "amber"
     assert row.to_json()["severity"]["best"]["pgd_sat"] == "red"
     listed = "\n".join(line.plain for line in pages.run_list([row], 100))
@@ -207,7 +207,7 @@ def test_a_run_is_marked_in_lists_replays_and_its_document(marked_run: RunDir) -
 def test_an_older_log_between_whose_ends_warnings_are_lost_is_marked_as_not_read(marked_run: RunDir) -> None:
     status = json.loads(marked_run.status.read_bytes())
     marked_run.status.write_text(json.dumps(status | {"warnings": 99}))
-    row = library.summary(marked_run)
+    row = run_status.summary(marked_run)
     assert row is not None and (marks.NOT_READ, "", "") in row.marks and row.sign("clean") == "!"
 
 
@@ -262,6 +262,6 @@ def test_classes_that_fare_equally_badly_are_counted() -> None:
 
 
 def test_the_recorded_runs_are_not_struck(runs) -> None:  # noqa: F811
-    rows = [library.summary(run) for run in runs.values()]
+    rows = [run_status.summary(run) for run in runs.values()]
     assert None not in rows and any(row.judged for row in rows)
     assert [row.id for row in rows if any(row.severity(attack) == "red" for attack in row.judged)] == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import engine_process, library
+from crdnd_tui.core import engine_process, run_status
 from engine.spec import deaths, status
 from engine.spec.deaths import Death
 from engine.spec.rundir import RunDir
@@ -96,7 +96,7 @@ def run_that(tmp_path: Path, log: str, phase: str = "training") -> RunDir:
 
 
 def test_a_list_of_runs_names_the_death(tmp_path: Path) -> None:
-    row = library.summary(run_that(tmp_path, START + FATAL + MODULES + RESUME + FATAL + MODULES))
+    row = run_status.summary(run_that(tmp_path, START + FATAL + MODULES + RESUME + FATAL + MODULES))
     assert row is not None and row.state == "killed"
     assert row.why.startswith("the engine died of SIGSEGV (a crash inside a native library), again at the same step; ")
     assert row.why.endswith("--machine layout=contiguous` avoids one known cause.")
@@ -104,21 +104,21 @@ def test_a_list_of_runs_names_the_death(tmp_path: Path) -> None:
 
 def test_a_run_that_was_done_when_its_engine_crashed_is_suspect(tmp_path: Path) -> None:
     run = run_that(tmp_path, START + event("run_finished"), "done")
-    row = library.summary(run)
+    row = run_status.summary(run)
     assert row is not None and (row.state, row.why) == ("done", "")
     run.log.write_text(run.log.read_text() + FATAL + MODULES)
-    row = library.summary(run)
+    row = run_status.summary(run)
     assert row is not None and row.state == "done"
     assert "crashed after its last word (SIGSEGV" in row.why and "its numbers are suspect" in row.why
 
 
 def test_last_words_are_no_events_and_no_lists_of_modules(tmp_path: Path) -> None:
     run = run_that(tmp_path, START + "corrupted size vs. prev_size\n" + FATAL + MODULES + died(7, "SIGABRT"))
-    said = library.log_tail(run)
+    said = run_status.log_tail(run)
     assert said[0] == "corrupted size vs. prev_size"
     assert [line.strip()[:5] for line in said[1:]] == ["Fatal", "Stack", "File ", "File ", "File ", "2026-"]
     run.log.write_text(START + event("stage_started"))
-    assert library.log_tail(run) == []
+    assert run_status.log_tail(run) == []
 
 
 def test_whoever_started_an_engine_writes_down_what_killed_it_once(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_whoever_started_an_engine_writes_down_what_killed_it_once(tmp_path: Pat
     )
     assert engine_process.ended(run, process) == engine_process.ended(run, process) == -9
     assert run.log.read_text().count(f"engine {process.pid} died of SIGKILL") == 1
-    assert library.death_of(run) == Death("SIGKILL")
+    assert run_status.death_of(run) == Death("SIGKILL")
     deaths.log_death(run, 1, 3)  # an exit code of its own
     assert run.log.read_text().count("died of") == 1
 
@@ -137,7 +137,7 @@ def test_a_signal_without_a_name_is_told_by_its_number(tmp_path: Path) -> None:
     run = run_that(tmp_path, START)
     deaths.log_death(run, 7, -35)
     assert deaths.signal_name(-35) == "signal 35"
-    assert library.death_of(run) == Death("signal 35")
+    assert run_status.death_of(run) == Death("signal 35")
 
 
 def test_a_process_that_got_the_number_of_an_earlier_one_has_a_death_of_its_own(tmp_path: Path) -> None:

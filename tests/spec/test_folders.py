@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crdnd_tui.cli import app
-from crdnd_tui.core import complete, library, provenance_lines
+from crdnd_tui.core import complete, provenance_lines, run_status
 from crdnd_tui.core.scan import Scanner
 from crdnd_tui.tui.runs.run_rows import NEWEST, ordered
 from engine.spec import folders, status, toml
@@ -106,7 +106,7 @@ def test_runs_stand_in_the_order_of_their_creation_whatever_their_ids_say(tmp_pa
     other = named(tmp_path, "by-hand")
     expected = [run.id for run in (silent, twice, later, tokyo, other)]
     assert newest_first(tmp_path, reversed(expected)) == expected
-    assert [row.id for row in library.runs(tmp_path)] == expected
+    assert [row.id for row in run_status.runs(tmp_path)] == expected
     *_, scan = Scanner(tmp_path).look(utc(13))
     assert [row.id for row in scan.rows] == expected
     assert [row.id for row in ordered(reversed(scan.rows), NEWEST, falling=True)] == expected
@@ -260,7 +260,7 @@ def test_a_damaged_run_is_told_as_one_with_its_reason(tmp_path: Path, config: st
         run.config.symlink_to("nowhere")
     elif config == "folder":
         run.config.mkdir()
-    row = library.summary(run)
+    row = run_status.summary(run)
     assert row is not None and row.state == "damaged"
     for name in (run.id, "20260101", str(run.path)):
         with pytest.raises(RunFolderError) as refused:

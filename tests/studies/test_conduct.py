@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from crdnd_tui.core import library
+from crdnd_tui.core import run_status
 from crdnd_tui.core.provenance_lines import machine_of
 from crdnd_tui.queue import actions, snapshot, worker
 from crdnd_tui.queue.tickets import Queue
@@ -100,7 +100,7 @@ class TestLaunching:
 
     def test_a_run_that_is_silent_on_another_machine_is_left_alone(self, tmp_path: Path, runs: Path) -> None:
         study = small(tmp_path)
-        old = time.time() - 2 * library.LOST_AFTER
+        old = time.time() - 2 * run_status.LOST_AFTER
         lost = spoke(runs, cell(study, "natural", 0).config, "training", host="another-machine", heartbeat=old)
         begun = launch(study, runs)
         assert (begun.lost, begun.resumed, len(begun.made)) == ((lost.id,), (), 3)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import library
+from crdnd_tui.core import run_status
 from crdnd_tui.queue import worker
 from crdnd_tui.study.progress import ProgressReader, StudyProgress, read_progress
 from engine.spec import status as spec_status
@@ -54,7 +54,7 @@ def test_what_is_silent_on_another_machine_is_lost_and_a_run_that_can_go_on_here
 ) -> None:
     study = small(tmp_path)
     config = cell(study, "natural", 0).config
-    spoke(runs, config, "training", host="another-machine", heartbeat=time.time() - 2 * library.LOST_AFTER)
+    spoke(runs, config, "training", host="another-machine", heartbeat=time.time() - 2 * run_status.LOST_AFTER)
     progress = read_progress(study, runs)
     assert states(progress)[0] == "lost"
     assert progress.statuses[0].why.startswith("on another-machine, silent for ")

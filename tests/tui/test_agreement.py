@@ -11,7 +11,7 @@ import pytest
 from crdnd_tui.cli import export, show
 from crdnd_tui.cli.follow import JsonView, PlainView
 from crdnd_tui.compare.runs import read_runs
-from crdnd_tui.core import agreement, gallery, judged, library, report, result_files, run_reader
+from crdnd_tui.core import agreement, gallery, judged, report, result_files, run_reader, run_status
 from crdnd_tui.core.gallery import GalleryError
 from crdnd_tui.core.scan import Scanner
 from crdnd_tui.tui.monitor.tracking import Tracker
@@ -51,7 +51,7 @@ def forget(run: RunDir, attack: str = ATTACK) -> None:
 def test_a_run_that_nobody_touched_agrees_with_itself(original):
     state = run_reader.load(RunDir(original / CRDND))
     assert not state.disputed and not state.flaws and len(state.table["best"]) == 9
-    assert not library.summary(RunDir(original / CRDND)).disputed
+    assert not run_status.summary(RunDir(original / CRDND)).disputed
 
 
 FORGED = {
@@ -210,7 +210,7 @@ def test_a_status_that_contradicts_itself_is_no_figure_of_the_list(run, capsys, 
     status = json.loads(run.status.read_bytes())
     status["results"]["best"][place] = value
     run.status.write_text(json.dumps(status))
-    row = library.summary(run)
+    row = run_status.summary(run)
     assert row.state == "done" and row.disputes(column) and row.accuracy(column) is None
     assert place not in row.status.results["best"]
     assert show.list_runs(as_json=False, runs=run.path.parent) == 0
@@ -223,7 +223,7 @@ def test_a_status_that_contradicts_itself_is_no_figure_of_the_list(run, capsys, 
 @pytest.mark.parametrize("table", [{"results": {"best": {"clean": 90.0}}}, {"validation": {"clean": -0.1}}])
 def test_a_status_with_an_accuracy_that_is_none_is_damaged(run, table):
     run.status.write_text(json.dumps(json.loads(run.status.read_bytes()) | table))
-    row = library.summary(run)
+    row = run_status.summary(run)
     assert row.state == "damaged" and row.accuracy("clean") is None
 
 
@@ -332,22 +332,22 @@ def test_records_behind_a_link_are_not_read(run, tmp_path, part):
     assert not judged.load(run.evaluation / "best").outcomes
     with pytest.raises(GalleryError):
         gallery.load(run.evaluation / "best")
-    assert all(library.held(library.summary(run)).disputes(attack) for attack in ("clean", "autoattack", "worst"))
+    assert all(run_status.held(run_status.summary(run)).disputes(attack) for attack in ("clean", "autoattack", "worst"))
 
 
 def test_a_list_holds_a_status_against_records_that_are_of_another_place(run):
     path = run.result("best", "clean")
     path.write_bytes(path.read_bytes().replace(b'"checkpoint":"best"', b'"checkpoint":"last"'))
     for whole in (False, True):
-        found = library.held(library.summary(run), whole=whole)
+        found = run_status.held(run_status.summary(run), whole=whole)
         assert found.disputed == {("best", "clean"): "its record is of another attack or checkpoint"}
 
 
 def test_only_who_shows_every_figure_holds_each_record_against_its_bits(run):
     path = run.result("best", "fgsm")
     path.write_bytes(path.read_bytes().replace(b'"robust":"', b'"robust":"0', 1))
-    assert not library.held(library.summary(run)).disputed
-    ((place, why),) = library.held(library.summary(run), whole=True).disputed.items()
+    assert not run_status.held(run_status.summary(run)).disputed
+    ((place, why),) = run_status.held(run_status.summary(run), whole=True).disputed.items()
     assert place == ("best", "fgsm") and "its record is damaged" in why
 
 

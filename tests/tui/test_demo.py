@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import engine_process, library, run_reader
+from crdnd_tui.core import engine_process, run_reader, run_status
 from crdnd_tui.core.session import Session
 from crdnd_tui.tui.demo import recording
 from crdnd_tui.tui.demo import replay as demo
@@ -40,7 +40,7 @@ def wait_until(happened, seconds=30.0):
 
 
 def rows(session):
-    return {row.id: row for row in library.runs(session.runs)}
+    return {row.id: row for row in run_status.runs(session.runs)}
 
 
 def test_what_is_shipped_is_small_and_holds_no_weights():

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core.library import Summary
 from crdnd_tui.core.notes import NONE
+from crdnd_tui.core.run_status import Summary
 from crdnd_tui.core.scan import ListedRun
 from crdnd_tui.tui.runs import run_rows
 from crdnd_tui.tui.runs.groups import grouped, spread

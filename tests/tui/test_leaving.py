@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.core import gpu
-from crdnd_tui.core.library import Summary
 from crdnd_tui.core.notes import NONE
+from crdnd_tui.core.run_status import Summary
 from crdnd_tui.core.scan import ListedRun, Scan, Scanner
 from crdnd_tui.core.session import Session
 from crdnd_tui.queue.tickets import Queue

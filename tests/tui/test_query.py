@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core.library import STATES, Summary
 from crdnd_tui.core.notes import NONE, RunNotes
+from crdnd_tui.core.run_status import STATES, Summary
 from crdnd_tui.tui.runs import query
 from engine.spec.status import Status
 

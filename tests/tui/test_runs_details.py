@@ -8,7 +8,7 @@ import pytest
 from textual import events
 from textual.widgets import Static
 
-from crdnd_tui.core.library import Summary
+from crdnd_tui.core.run_status import Summary
 from crdnd_tui.tui.app import SCREENS
 from crdnd_tui.tui.at_work import at_work
 from crdnd_tui.tui.runs.run_rows import why

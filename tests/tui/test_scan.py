@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import library, notes
+from crdnd_tui.core import notes, run_status
 from crdnd_tui.core.notes import RunNotes
 from crdnd_tui.core.scan import FIRST, Scan, Scanner, shared
 from engine.spec import files
@@ -65,9 +65,9 @@ def test_a_run_that_lives_and_dies(tmp_path: Path) -> None:
 def test_an_ended_run_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, "a")
     make(tmp_path, "b", "training")
-    scanner, asked, summary = Scanner(tmp_path), [], library.summary
+    scanner, asked, summary = Scanner(tmp_path), [], run_status.summary
     before = look(scanner)
-    monkeypatch.setattr(library, "summary", lambda run, now: asked.append(run.id) or summary(run, now=now))
+    monkeypatch.setattr(run_status, "summary", lambda run, now: asked.append(run.id) or summary(run, now=now))
     after = look(scanner)
     assert asked == ["b"]
     assert before.rows[1] is after.rows[1]
@@ -84,10 +84,10 @@ def test_last_words_that_are_fresh_are_read_again(tmp_path: Path) -> None:
 
 def test_what_somebody_just_saw_is_not_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, "a", "training")
-    scanner, asked, summary = shared(tmp_path), [], library.summary
+    scanner, asked, summary = shared(tmp_path), [], run_status.summary
     assert shared(tmp_path) is scanner
     seen = look(scanner)
-    monkeypatch.setattr(library, "summary", lambda run, now: asked.append(run.id) or summary(run, now=now))
+    monkeypatch.setattr(run_status, "summary", lambda run, now: asked.append(run.id) or summary(run, now=now))
     assert scanner.recent(NOW, 60.0) is seen and not asked
     assert states(scanner.recent(NOW, 0.0)) == {"a": "killed"} and asked == ["a"]
     assert states(Scanner(tmp_path).recent(NOW, 60.0)) == {"a": "killed"}
@@ -108,7 +108,7 @@ def test_absent_and_unreadable_folders(tmp_path: Path, monkeypatch: pytest.Monke
     def refuse(_folder: Path) -> list[str]:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(library, "names", refuse)
+    monkeypatch.setattr(run_status, "names", refuse)
     assert look(Scanner(tmp_path)) == Scan((), "Permission denied")
     (tmp_path / "file").write_text("")
     monkeypatch.undo()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crdnd_tui.core import library, presets, runtime_estimate
+from crdnd_tui.core import presets, run_status, runtime_estimate
 from crdnd_tui.core.format import duration, flops, size
 from crdnd_tui.core.runtime_estimate import NOTHING, PastRun, RuntimeEstimate
 from crdnd_tui.core.text import one_line
@@ -32,7 +32,7 @@ def look(config: RunConfig, runs: Path, device: str, pasts: Mapping[str, PastRun
     teacher = runtime_estimate.teacher_to_train(config, runs)
     equal = []
     for run, _ in folders.equal_runs(runs, config)[:3]:
-        row = library.summary(run)
+        row = run_status.summary(run)
         equal.append(f"{run.id}, {row.state if row else 'damaged'}")
     return Prospect(
         time=runtime_estimate.estimate_runtime(config, known, device),
@@ -45,7 +45,7 @@ def look(config: RunConfig, runs: Path, device: str, pasts: Mapping[str, PastRun
 def saved_runs(runs: Path, *, now: float) -> list[Option]:
     """Finished runs whose weights can teach."""
     found = []
-    for row in library.runs(runs, now=now):
+    for row in run_status.runs(runs, now=now):
         known = row.status
         if row.state != "done" or known is None or not files.is_file(row.path / "weights" / "best.safetensors"):
             continue

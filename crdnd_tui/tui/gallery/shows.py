@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crdnd_tui.core import gallery, judged, library
+from crdnd_tui.core import gallery, judged, run_status
 from crdnd_tui.core.gallery import Examples, GalleryError
 from crdnd_tui.core.judged import CheckpointRecords
 from crdnd_tui.core.text import one_line
@@ -112,7 +112,7 @@ def _with(base: Show, why: str = "", how: str = "", *, hall: Examples | None = N
 
 def _why(run: RunDir, base: Show, now: float) -> tuple[str, str]:
     """Why a run has no examples, and what helps."""
-    row = library.summary(run, now=now)
+    row = run_status.summary(run, now=now)
     if row is None:
         return "This run is not here any more.", "o chooses another run."
     if _gallery_size(run) == 0:
@@ -122,7 +122,7 @@ def _why(run: RunDir, base: Show, now: float) -> tuple[str, str]:
             f"o chooses another run{matrices}. A run with [evaluation] gallery = 20 keeps 20.",
         )
     status = row.status
-    if row.state in library.LIVING:
+    if row.state in run_status.LIVING:
         epoch = f" in epoch {status.epoch} of {status.epochs}" if status and status.epochs else ""
         attack = f", {one_line(status.attack, 20)} is under way" if status and status.attack else ""
         says = f"Not judged yet: the run is {row.state}{epoch}{attack}."

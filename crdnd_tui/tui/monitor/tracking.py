@@ -7,9 +7,9 @@ import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from crdnd_tui.core import engine_process, library
-from crdnd_tui.core.library import Summary
+from crdnd_tui.core import engine_process, run_status
 from crdnd_tui.core.run_reader import RunReader
+from crdnd_tui.core.run_status import Summary
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.tui.monitor.log_lines import LogLine, told
@@ -50,7 +50,7 @@ class Look:
     @property
     def living(self) -> bool:
         """Whether an engine is at work."""
-        return self.summary is not None and self.summary.state in library.LIVING
+        return self.summary is not None and self.summary.state in run_status.LIVING
 
 
 class Tracker:
@@ -78,7 +78,7 @@ class Tracker:
         summary, facts, log = self._look.summary, self._look.facts, self._look.log
         if force or abs(now - self._looked) >= LOOK_EVERY or changed:
             self._looked = now
-            summary = library.summary(self.run, now=now)
+            summary = run_status.summary(self.run, now=now)
             if not facts.method and not facts.judges_only:
                 facts = read_facts(self.run, summary)
             log = self._read_log(log)
@@ -93,7 +93,7 @@ class Tracker:
 
     @staticmethod
     def _living(summary: Summary | None) -> bool:
-        return summary is not None and summary.state in library.LIVING
+        return summary is not None and summary.state in run_status.LIVING
 
     def _read_teacher(self) -> RunState | None:
         name = self._source.state.teacher_run
@@ -125,8 +125,8 @@ def _same(look: Look, before: Look) -> bool:
 
 def newest(runs: Path, now: float) -> RunDir | None:
     """The newest living run, else the newest; None when there is no run at all."""
-    rows = library.runs(runs, now=now)
-    row = next((row for row in rows if row.state in library.LIVING), rows[0] if rows else None)
+    rows = run_status.runs(runs, now=now)
+    row = next((row for row in rows if row.state in run_status.LIVING), rows[0] if rows else None)
     return RunDir(row.path) if row else None
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from crdnd_tui.core.library import ACCURACIES, Summary
 from crdnd_tui.core.marks import gravest
+from crdnd_tui.core.run_status import ACCURACIES, Summary
 from engine.spec.marks import Severity
 
 

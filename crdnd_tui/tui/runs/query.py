@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from crdnd_tui.core.library import ACCURACIES, LIVING, STATES, Summary
 from crdnd_tui.core.notes import NONE, RunNotes
+from crdnd_tui.core.run_status import ACCURACIES, LIVING, STATES, Summary
 
 MAX_LENGTH = 500  # characters
 MAX_DEPTH = 30  # of parentheses and `not`

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.text import Text
 
 from crdnd_tui.core import marks
-from crdnd_tui.core.library import ACCURACIES
 from crdnd_tui.core.palette import Palette
+from crdnd_tui.core.run_status import ACCURACIES
 from crdnd_tui.core.scan import ListedRun, Scan
 from crdnd_tui.core.text import DISPUTED, one_line
 from crdnd_tui.tui.runs import query, run_rows

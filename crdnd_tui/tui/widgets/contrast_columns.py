@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from crdnd_tui.compare.rows import ComparisonRow
+from crdnd_tui.compare.significance import Contrast
 from crdnd_tui.compare.stats import LEVEL
-from crdnd_tui.compare.tests import Contrast
 from crdnd_tui.core import marks
 from crdnd_tui.core.format import MISSING, p_value, percent, points
 from crdnd_tui.core.marks import DISBELIEVED

@@ -2,7 +2,7 @@
 
 from crdnd_tui.compare.rows import has_seeds
 from crdnd_tui.core import report
-from crdnd_tui.core.library import LIVING
+from crdnd_tui.core.run_status import LIVING
 from crdnd_tui.tui.comparison_view import OVERVIEW, PAGES, ComparisonLook, ComparisonView
 from crdnd_tui.tui.screen import LabScreen
 from crdnd_tui.tui.widgets.comparison_panels import ComparisonPanels

@@ -11,8 +11,8 @@ from textual import work
 from textual.binding import Binding, BindingType
 
 from crdnd_tui.core import notes
-from crdnd_tui.core.library import LIVING, Summary
 from crdnd_tui.core.notes import RunNotes
+from crdnd_tui.core.run_status import LIVING, Summary
 from crdnd_tui.core.scan import ListedRun
 from crdnd_tui.tui.dialogs.question import Ask, Question
 from crdnd_tui.tui.runs.run_rows import label

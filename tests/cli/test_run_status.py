@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from crdnd_tui.core import library
+from crdnd_tui.core import run_status
 from engine.spec import status as spec_status
 from engine.spec.events import RunFinished, RunStopped, encode
 from engine.spec.rundir import RunDir
@@ -38,7 +38,7 @@ def engine(run: RunDir) -> Iterator[None]:
 
 
 def state(run: RunDir, now: float = NOW) -> str:
-    row = library.summary(run, now=now)
+    row = run_status.summary(run, now=now)
     assert row is not None
     return row.state
 
@@ -115,7 +115,7 @@ def test_one_damaged_run_leaves_the_others_shown(tmp_path: Path) -> None:
     (tmp_path / "no-run").mkdir()
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to(tmp_path)
-    rows = {row.id: row.state for row in library.runs(tmp_path)}
+    rows = {row.id: row.state for row in run_status.runs(tmp_path)}
     assert sum(row == "done" for row in rows.values()) == 20
     assert {name for name in rows if not name.startswith(("good", "bad"))} == set()
     assert {
@@ -127,17 +127,17 @@ def test_words_of_a_status_are_safe_to_show(tmp_path: Path) -> None:
     run = make(
         tmp_path, "a", "failed", reason="\x1b[2J", name="n\u202e", attack="\x9b", results={"best\x1b": {"x\x07": 0.5}}
     )
-    row = library.summary(run, now=NOW)
+    row = run_status.summary(run, now=NOW)
     assert row is not None and row.status is not None
     shown = row.why + row.name + row.status.attack + str(row.status.results)
     assert not set("\x1b\u202e\x9b\x07") & set(shown)
 
 
 def test_an_absent_folder_holds_no_runs(tmp_path: Path) -> None:
-    assert library.runs(tmp_path / "none") == []
+    assert run_status.runs(tmp_path / "none") == []
 
 
 def test_the_newest_run_comes_first(tmp_path: Path) -> None:
     for name in ("20260101-000000-a", "20260301-000000-c", "20260201-000000-b"):
         make(tmp_path, name)
-    assert [row.id[-1] for row in library.runs(tmp_path)] == ["c", "b", "a"]
+    assert [row.id[-1] for row in run_status.runs(tmp_path)] == ["c", "b", "a"]

@@ -1,4 +1,4 @@
-"""The runs on disk and how they are, honestly. Reads status.json and tries the lock; never opens an event log whole.
+"""The run folders on disk and the state of each, told by lock, heartbeat and last event. Never opens an event log whole.
 
 A run that is damaged is a row that says so, never an error.
 """
