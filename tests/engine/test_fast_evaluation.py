@@ -50,7 +50,7 @@ def _weights() -> dict[str, Tensor]:
         x, y = pixels(600)
         x = x.double()
         optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
-        for _ in range(60):
+        for _ in range(40):
             x_in = x.clone().requires_grad_()
             (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(net(x_in), y), x_in)
             optimizer.zero_grad()
