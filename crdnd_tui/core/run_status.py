@@ -1,4 +1,4 @@
-"""The run folders on disk and the state of each, told by lock, heartbeat and last event. Never opens an event log whole.
+"""Run folders on disk and the state of each, told by lock, heartbeat and last event. Never opens an event log whole.
 
 A run that is damaged is a row that says so, never an error.
 """
