@@ -129,10 +129,11 @@ def busy_study(runs: Path):
 
 
 async def arrived(pilot) -> None:
-    """Until what was read is drawn."""
+    """Until what a key does is done, and what was read is drawn."""
     await settle(pilot)
     for _ in range(100):
-        if not getattr(pilot.app.screen_stack[0], "_reading", False):
+        at_work = any(not one.is_finished and one.group in ("deed", "look") for one in pilot.app.workers)
+        if not at_work and not getattr(pilot.app.screen_stack[0], "_reading", False):
             break
         await pilot.pause(0.02)
     await settle(pilot)

@@ -177,6 +177,8 @@ def test_a_launch_makes_one_run_and_goes_to_it(runs, fake_engine):
         await pilot.press("right")
         await pilot.press("ctrl+s", "ctrl+s", "ctrl+s")
         await rest(pilot)
+        if isinstance(pilot.app.screen, Question):  # one that came late asks on Live whether to stop
+            await pilot.press("escape")
         (run,) = [path for path in runs.iterdir() if not path.name.startswith(".")]
         assert pilot.app.current == run.name
         assert pilot.app.screen.NAME == "Live"

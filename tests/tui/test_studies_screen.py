@@ -201,7 +201,7 @@ def test_the_report_has_the_printed_numbers_beside_ours_and_says_what_is_missing
     rows = {line.split()[0]: line for line in said.splitlines() if line.strip()}
     assert "printed" in rows["paper"] and "50.0" in rows["paper"]
     assert "points" in rows["ours"]
-    assert "killed, not run" in rows["ard"]
+    assert "killed, not run" in rows["ard:"]
     assert "(baseline)" in said
 
 
