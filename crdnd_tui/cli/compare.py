@@ -9,7 +9,7 @@ from rich.text import Text
 from crdnd_tui.cli.report import origins_lines, scatter_plot
 from crdnd_tui.compare.comparison import Comparison
 from crdnd_tui.compare.order import CE, SUITE
-from crdnd_tui.core import report
+from crdnd_tui.core.attack_names import CLEAN, WORST
 from crdnd_tui.write import tables
 from crdnd_tui.write.comparison_tables import compact_differences
 from crdnd_tui.write.document import Document, Table
@@ -18,7 +18,7 @@ from engine.spec import rundir
 from engine.spec.errors import ConfigError
 
 _LINES = 24  # of the differences, at most
-_MATTERS = (report.CLEAN, CE, SUITE, report.WORST)
+_MATTERS = (CLEAN, CE, SUITE, WORST)
 _CLASSES = 20  # lines of a table of classes
 
 

@@ -18,6 +18,7 @@ from rich.text import Text
 from crdnd_tui.cli import output
 from crdnd_tui.core import advice, engine_process, fast_path, marks, report, run_reader, run_status
 from crdnd_tui.core.attach import DONE, FAILED, INTERRUPTED, STOPPED, USAGE, Attachment, RunExit, RunView
+from crdnd_tui.core.attack_names import PARTS, attack_title
 from crdnd_tui.core.format import count, duration, number, percent, size
 from crdnd_tui.core.narrate import Narrator
 from crdnd_tui.core.state import RunState
@@ -145,9 +146,9 @@ def _evaluation_bars(state: RunState, now: float) -> list[Bar]:
     if attack is None:
         return found
     where = f"{attack.checkpoint} " if len(state.checkpoints) > 1 else ""
-    title, over, total, stand = report.title(attack.attack), 0, state.evaluation.n if state.evaluation else 0, ""
+    title, over, total, stand = attack_title(attack.attack), 0, state.evaluation.n if state.evaluation else 0, ""
     if isinstance(attack, AttackProgressed):
-        part = report.PARTS.get(attack.part, attack.part) if attack.part not in ("", attack.attack) else ""
+        part = PARTS.get(attack.part, attack.part) if attack.part not in ("", attack.attack) else ""
         title, over, total = f"{title} {part}".rstrip(), attack.done, attack.total
         stand = f"{percent(attack.robust)} % stand  "
     after = f"{stand}{duration(max(0.0, now - state.attack_since))}"
@@ -165,7 +166,7 @@ def latest(state: RunState) -> list[Text]:
     if state.validations:
         last, best = state.validations[-1], state.best
         told = [
-            f"{report.title(attack)} {percent(value)}{marks.SIGNS[state.severity('', attack)]}"
+            f"{attack_title(attack)} {percent(value)}{marks.SIGNS[state.severity('', attack)]}"
             for attack, value in last.accuracy.items()
         ]
         lines.append(("validation", "   ".join([*told, *([f"best epoch {best.epoch}"] if best else [])])))

@@ -6,8 +6,7 @@ from dataclasses import replace
 from rich.text import Text
 
 from crdnd_tui.chart.scatter import Point, scatter
-from crdnd_tui.core.report import wrapped
-from crdnd_tui.core.text import one_line
+from crdnd_tui.core.text import one_line, wrapped
 from crdnd_tui.core.text import plain as in_ascii
 from crdnd_tui.write import numbers, tables
 from crdnd_tui.write.document import Document, Figure

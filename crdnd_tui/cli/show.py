@@ -64,6 +64,7 @@ def show(
 ) -> int:
     """Show one run: how it is, its robustness table, its warnings."""
     from crdnd_tui.core import fast_path, pages, provenance_lines, report, run_reader, run_status
+    from crdnd_tui.core.attack_names import TITLES
 
     found = _find(runs, run)
     row = run_status.summary(found)
@@ -76,7 +77,7 @@ def show(
         more = {"provenance": origin.to_json()} if origin else {}
         output.show_json(row.to_json() | _details(state, run_reader.result_rows(state)) | more)
         return OK
-    lines = pages.facts(row, report.TITLES)
+    lines = pages.facts(row, TITLES)
     if origin:
         output.show([*lines, Text(), *provenance_lines.lines(origin)])
         return OK

@@ -22,7 +22,8 @@ from crdnd_tui.compare.rows import (
 )  # fmt: skip
 from crdnd_tui.compare.runs import ComparedRun
 from crdnd_tui.compare.significance import Contrast, contrasts, leaders, told_apart
-from crdnd_tui.core import marks, report
+from crdnd_tui.core import marks
+from crdnd_tui.core.attack_names import CLEAN, WORST, attack_title
 from crdnd_tui.core.format import count
 from crdnd_tui.core.marks import Marked
 from crdnd_tui.core.text import one_line
@@ -76,12 +77,12 @@ class Comparison:
 
         Figures that are not believed count only where there are no others.
         """
-        order = [SUITE, report.WORST, *reversed(self.within)]
+        order = [SUITE, WORST, *reversed(self.within)]
         found = [[cell for row in self.rows if (cell := self.cells.get((row.id, a)))] for a in order]
         believed = [sum(not cell.is_struck for cell in cells) for cells in found]
-        shared = [a for a, many in zip(order, believed, strict=True) if a != report.CLEAN and many > 1]
+        shared = [a for a, many in zip(order, believed, strict=True) if a != CLEAN and many > 1]
         shared += [a for a, cells in zip(order, found, strict=True) if len(cells) > 1]
-        return next(iter(shared), next((a for a in (SUITE, report.WORST, *self.attacks) if a in self.attacks), ""))
+        return next(iter(shared), next((a for a in (SUITE, WORST, *self.attacks) if a in self.attacks), ""))
 
     def contrast(self, row: str, attack: str) -> Contrast | None:
         """The row against the baseline; None of the baseline itself."""
@@ -143,7 +144,7 @@ class Comparison:
 
     def title(self, attack: str) -> str:
         """What papers call it; CW-2 with its budget."""
-        return report.title(attack, self.example(attack))
+        return attack_title(attack, self.example(attack))
 
     def images(self, row: ComparisonRow, attack: str) -> int:
         """Of one run of this row."""
@@ -157,7 +158,7 @@ class Comparison:
     @property
     def conditions(self) -> str:
         """In which ball, on which images, of which checkpoint, by which AutoAttack the baseline was judged."""
-        cell = self.example(self.strongest) or self.example(report.CLEAN)
+        cell = self.example(self.strongest) or self.example(CLEAN)
         if cell is None:
             return ""
         epsilon = one_line(str(cell.spec.get("epsilon", "")), 12)

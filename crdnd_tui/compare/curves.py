@@ -10,7 +10,7 @@ from typing import NamedTuple
 from crdnd_tui.chart.series import Series
 from crdnd_tui.compare.rows import ComparisonRow
 from crdnd_tui.compare.runs import ComparedRun
-from crdnd_tui.core import report
+from crdnd_tui.core.attack_names import attack_title
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
 
@@ -39,10 +39,10 @@ def measures(runs: Sequence[ComparedRun]) -> list[CurveMeasure]:
     attacks = dict.fromkeys((*(name for name, _ in by.most_common()), *(a for v in last for a in v.accuracy)))
     terms = list(dict.fromkeys(t for run in runs for s in run.state.steps[-1:] for t in s.terms))
     learns = any(e.teacher_clean or e.teacher_robust for run in runs for e in run.state.epochs[-1:])
-    said = f", {report.title(next(iter(by)))} (selects)" if by else ""
+    said = f", {attack_title(next(iter(by)))} (selects)" if by else ""
     return [
         *([CurveMeasure(key=SELECTING, title=f"validation{said}")] if len(by) < 2 else []),
-        *(CurveMeasure(key=f"val:{a}", title=f"validation, {report.title(a)}") for a in attacks if [a] != list(by)),
+        *(CurveMeasure(key=f"val:{a}", title=f"validation, {attack_title(a)}") for a in attacks if [a] != list(by)),
         CurveMeasure(key="loss", title="training loss", percent=False, smooth=True),
         *(
             CurveMeasure(key=f"term:{t}", title=f"loss term {one_line(t, 30)}", percent=False, smooth=True)

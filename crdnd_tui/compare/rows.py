@@ -7,14 +7,15 @@ from functools import cached_property
 from itertools import combinations, product
 
 from crdnd_tui.compare.runs import ComparedRun, by_draw, equal_weights, incomparable, runs_incomparable
-from crdnd_tui.core import fast_path, marks, report
+from crdnd_tui.core import fast_path, marks, per_class
+from crdnd_tui.core.attack_names import CLEAN, WORST, attack_title, is_within
 from crdnd_tui.core.marks import UNMARKED, Marked
 from crdnd_tui.core.text import one_line
 from engine.spec.attacks import KINDS
 from engine.spec.events import Evaluated, Warned
 from engine.spec.outcomes import Interval, wilson
 
-_ORDER = [report.CLEAN, *(name for name, kind in KINDS.items() if kind.bounded)]
+_ORDER = [CLEAN, *(name for name, kind in KINDS.items() if kind.bounded)]
 _TIE = 1e-9  # accuracies as near as that are the same
 Note = tuple[str, str]  # letter, or "" where it holds for whole rows, and its sentence
 
@@ -175,7 +176,7 @@ class ComparisonRow:
     def class_name(self, index: int, width: int) -> str:
         """As the first run that was trained calls it."""
         state = next((run.state for run in self.runs if run.state.training), self.runs[0].state)
-        return report.class_name(state, index, width)
+        return per_class.class_name(state, index, width)
 
 
 def make_rows(runs: Sequence[ComparedRun], *, grouped: bool) -> list[ComparisonRow]:
@@ -214,10 +215,10 @@ def columns(runs: Sequence[ComparedRun]) -> tuple[list[str], list[str]]:
     """Attacks within the ball, the worst case last; and those of another threat model, which stand apart."""
     seen = {attack: cell for run in runs for attack, cell in run.cells.items()}
     known = [name for name in _ORDER if name in seen]
-    others = [name for name in seen if name not in known and name != report.WORST]
-    within = [*known, *(name for name in others if report.is_within(name, seen[name]))]
-    apart = [name for name in others if not report.is_within(name, seen[name])]
-    return [*within, *([report.WORST] if report.WORST in seen else [])], apart
+    others = [name for name in seen if name not in known and name != WORST]
+    within = [*known, *(name for name in others if is_within(name, seen[name]))]
+    apart = [name for name in others if not is_within(name, seen[name])]
+    return [*within, *([WORST] if WORST in seen else [])], apart
 
 
 def rows_incomparable(row: ComparisonRow, base: ComparisonRow) -> str:
@@ -261,7 +262,10 @@ def class_differences(row: ComparisonRow, base: ComparisonRow, attack: str) -> t
         return [], f"Not comparable: {why}."
     here, there = ([statistics.fmean(of.values()) for of in one.per_class(attack)] for one in (row, base))
     if not here or not there:
-        return [], f"{(base if here else row).label} has no accuracies per class under {report.title(attack)} yet."
+        return (
+            [],
+            f"{(base if here else row).label} has no accuracies per class under {attack_title(attack)} yet.",
+        )
     if len(here) != len(there):
         return [], f"Not comparable: {len(here)} classes, not {len(there)}."
     whole = ComparisonRow(runs=(*row.runs, *base.runs), label=row.label)
@@ -311,7 +315,7 @@ def row_notes(rows: Sequence[ComparisonRow]) -> list[Note]:
     """What holds for whole rows: figures not shown or not believed, one network twice, checks, precision."""
     said: list[str] = []
     for row in rows:
-        lost = ", ".join(report.title(a) for a in dict.fromkeys(a for run in row.runs for a in disputed(run)))
+        lost = ", ".join(attack_title(a) for a in dict.fromkeys(a for run in row.runs for a in disputed(run)))
         said += [f"{row.label}: what its files say of {lost} does not agree; `crdnd verify` tells more."] * bool(lost)
     for row in rows:
         said += [f"{row.label}: {many} not believed under {', '.join(of)}." for many, of in _struck_seeds(row).items()]
@@ -334,7 +338,7 @@ def _struck_seeds(row: ComparisonRow) -> Mapping[str, list[str]]:
         have = row.scored(attack)
         draws, struck = {one.run.draw for one in have}, {one.run.draw for one in have if one.is_struck}
         if struck and len(draws) > 1:
-            found.setdefault(f"{len(struck)} of {len(draws)} seeds", []).append(report.title(attack))
+            found.setdefault(f"{len(struck)} of {len(draws)} seeds", []).append(attack_title(attack))
     return found
 
 

@@ -10,11 +10,12 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
-from crdnd_tui.core import report, run_status
+from crdnd_tui.core import run_status
+from crdnd_tui.core.attack_names import WORST, attack_title
 from crdnd_tui.core.format import percent
-from crdnd_tui.core.pages import SIGNS
 from crdnd_tui.core.result_files import Images
 from crdnd_tui.core.run_reader import RunReader
+from crdnd_tui.core.run_status import SIGNS
 from crdnd_tui.core.session import Session
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import display, one_line
@@ -207,9 +208,9 @@ def choices(rows: Iterable[run_status.Summary]) -> list[RunChoice]:
             teacher = f" from {status.teacher}" if status.teacher not in ("", "-") else ""
             pair = f"{status.student}{teacher} on {status.data}, seed {status.seed}"
             text = one_line(f"{status.method or 'judged'}: {pair}", 160)
-            known = (a for a in (report.WORST, "autoattack", "pgd_sat", "clean") if a in row.judged)
+            known = (a for a in (WORST, "autoattack", "pgd_sat", "clean") if a in row.judged)
             if attack := next(known, ""):
-                title = "worst" if attack == report.WORST else report.title(attack)
+                title = "worst" if attack == WORST else attack_title(attack)
                 result = f"{title} {percent(row.judged[attack]):>5} %{row.sign(attack)}"
         made.append(RunChoice(id=row.id, sign=SIGNS[row.state][0], state=row.state, text=text, result=result))
     return made
@@ -338,7 +339,7 @@ def other_attack(one: Evaluated, two: Evaluated, attack: str) -> str:
     for key in sorted({*one.spec, *two.spec} - _NO_QUESTION, key=lambda key: (key != "name", key)):
         here, there = (_plain(cell.spec.get(key, "\u2013")) for cell in (one, two))
         if here != there:
-            return f"{report.title(attack)}: {_spec_difference(key, here, there)}"
+            return f"{attack_title(attack)}: {_spec_difference(key, here, there)}"
     return ""
 
 
@@ -351,10 +352,10 @@ def _spec_difference(key: str, here: object, there: object) -> str:
     """`steps 50, not 20`; of a worst case what one has and the other lacks: `without AutoAttack`."""
     if key == "attacks" and isinstance(here, list) and isinstance(there, list):
         parts = (("with", sorted({*here} - {*there})), ("without", sorted({*there} - {*here})))
-        said = [f"{word} {', '.join(map(report.title, names))}" for word, names in parts if names]
+        said = [f"{word} {', '.join(map(attack_title, names))}" for word, names in parts if names]
         return one_line(" and ".join(said), 160)
     one, two = (
-        ", ".join(report.title(str(item)) for item in value) if isinstance(value, list) else one_line(str(value), 30)
+        ", ".join(attack_title(str(item)) for item in value) if isinstance(value, list) else one_line(str(value), 30)
         for value in (here, there)
     )
     return f"{key} {one}, not {two}"
@@ -362,8 +363,8 @@ def _spec_difference(key: str, here: object, there: object) -> str:
 
 def _other_parts(first: ComparedRun, second: ComparedRun, attack: str) -> str:
     """The worst case is as good as the attacks it is made of: a reason that holds for one of them."""
-    cell = first.cells.get(attack) if attack == report.WORST else None
+    cell = first.cells.get(attack) if attack == WORST else None
     listed = cell.spec.get("attacks") if cell else None
-    parts = set(map(str, listed)) - {report.WORST} if isinstance(listed, list) else set()
+    parts = set(map(str, listed)) - {WORST} if isinstance(listed, list) else set()
     known = (part for part in first.cells if part in parts)
     return next((why for part in known if (why := incomparable(first, second, part))), "")

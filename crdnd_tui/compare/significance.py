@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from crdnd_tui.compare import stats
 from crdnd_tui.compare.rows import ComparisonRow, ScoredRun, refusal
 from crdnd_tui.compare.runs import ComparedRun, by_draw, incomparable, other_attack, other_ball, other_images
-from crdnd_tui.core import report
+from crdnd_tui.core.attack_names import attack_title, is_within
 from crdnd_tui.core.result_files import Images
 from engine.spec.events import Evaluated
 from engine.spec.outcomes import mcnemar_p
@@ -93,7 +93,7 @@ def contrast(row: ComparisonRow, base: ComparisonRow, attack: str) -> Contrast:
     here, there = row.scored(attack), base.scored(attack)
     if not here or not there:
         lacking = " and ".join(r.label for r, have in ((row, here), (base, there)) if not have)
-        return Contrast(attack=attack, kind="missing", why=f"no {report.title(attack)} of {lacking} yet")
+        return Contrast(attack=attack, kind="missing", why=f"no {attack_title(attack)} of {lacking} yet")
     ones, others, n = row.by_seed(attack), base.by_seed(attack), here[0].cell.n
     shared = [seed for seed in ones if seed in others]
     difference = statistics.fmean(ones.values()) - statistics.fmean(others.values())
@@ -253,9 +253,9 @@ class _CellPair(NamedTuple):
     def incomparable(self) -> str:
         """Why these two answer different questions; empty when they answer the same."""
         one, two = self.first, self.second
-        beyond = next((cell for cell in (one, two) if not report.is_within(cell.attack, cell)), None)
+        beyond = next((cell for cell in (one, two) if not is_within(cell.attack, cell)), None)
         if beyond is not None:
-            return f"{report.title(beyond.attack, beyond)} is another threat model"
+            return f"{attack_title(beyond.attack, beyond)} is another threat model"
         if why := other_ball(one, two) or other_images(one, two):
             return why
         here, there = (self.run.records.get((cell.checkpoint, cell.attack)) for cell in (one, two))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crdnd_tui.core import fast_path, marks
+from crdnd_tui.core.attack_names import PARTS, attack_title
 from crdnd_tui.core.format import count, duration, number, percent
-from crdnd_tui.core.report import PARTS, title
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
 from engine.spec.events import (
@@ -88,9 +88,10 @@ class Narrator:
             case Evaluated():
                 seconds = f"   {duration(event.seconds)}" if event.seconds >= 1 else ""
                 sign = marks.SIGNS[state.severity(event.checkpoint, event.attack)]
+                title, figure = attack_title(event.attack, event), percent(event.accuracy, event.n)
                 return (
-                    f"{event.checkpoint:<4}  {title(event.attack, event):<14} {percent(event.accuracy, event.n):>6} %"
-                    f"{sign} [{percent(event.low, event.n)}, {percent(event.high, event.n)}]{seconds}"
+                    f"{event.checkpoint:<4}  {title:<14} {figure:>6} %{sign} "
+                    f"[{percent(event.low, event.n)}, {percent(event.high, event.n)}]{seconds}"
                 )
             case Warned():
                 return f"warning: {one_line(event.message, 600)}"
@@ -112,7 +113,7 @@ class Narrator:
             return ""
         self._part = part
         words = PARTS.get(event.part, event.part)
-        return f"{event.checkpoint:<4}  {title(event.attack)}: {words} on {count(event.total)} images"
+        return f"{event.checkpoint:<4}  {attack_title(event.attack)}: {words} on {count(event.total)} images"
 
 
 def _epoch_line(epoch: EpochDone | None, validated: Validated | None, state: RunState) -> str:
@@ -123,7 +124,7 @@ def _epoch_line(epoch: EpochDone | None, validated: Validated | None, state: Run
     if epoch:
         words.append(f"loss {number(epoch.loss, fixed=True)}")
     if validated:
-        words += [f"{title(attack)} {percent(value)}{marks.SIGNS[state.severity('', attack)]}"
+        words += [f"{attack_title(attack)} {percent(value)}{marks.SIGNS[state.severity('', attack)]}"
                   for attack, value in validated.accuracy.items()]  # fmt: skip
         words.append("best" if validated.best else "")
     recent = [e.seconds for e in state.epochs if at - 10 < e.epoch <= at]

@@ -8,15 +8,9 @@ from rich.text import Text
 
 from crdnd_tui.core import marks
 from crdnd_tui.core.format import count, duration, number, percent
-from crdnd_tui.core.run_status import Summary
+from crdnd_tui.core.run_status import SIGNS, Summary
 from crdnd_tui.core.text import DISPUTED, one_line, pad, plain
 
-SIGNS = {
-    "queued": ("\u25cc", "dim"), "starting": ("\u25d0", "cyan"), "running": ("\u25cf", "green"),
-    "stopping": ("\u25d0", "yellow"), "done": ("\u2713", "green"), "stopped": ("\u25cb", "yellow"),
-    "failed": ("\u2717", "red"), "killed": ("\u2717", "red"), "preempted": ("\u25cb", "yellow"),
-    "stalled": ("!", "yellow"), "lost": ("?", "red"), "damaged": ("!", "red"),
-}  # fmt: skip
 _STRONGEST = ("worst", "autoattack")
 _DOING = {"teacher": "teacher", "evaluation": "judging"}  # in place of the epoch
 _LONGEST_NAME = 32  # cells

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from crdnd_tui.core.report import class_name, is_within, title
+from crdnd_tui.core.attack_names import attack_title, is_within
 from crdnd_tui.core.state import RunState
+from crdnd_tui.core.text import one_line
 from engine.spec.events import EpochDone
 from engine.spec.marks import Severity
 
@@ -113,7 +114,7 @@ def _judged(state: RunState) -> PerClass | None:
     found = {attack: values for attack, values in found.items() if values}
     if not found:
         return None
-    by = next((title(attack, row[attack]) for attack in found if attack != "clean"), "")
+    by = next((attack_title(attack, row[attack]) for attack in found if attack != "clean"), "")
     return replace(_of_student(state, checkpoint, found), counts=state.counts.get(checkpoint, ()), by=by)
 
 
@@ -128,6 +129,19 @@ def _of_student(
         clean=Side(student=clean, severity=state.severity(checkpoint, "clean")),
         adversarial=Side(student=robust, severity=state.severity(checkpoint, by) if by else None),
     )  # fmt: skip
+
+
+def worst_class(accuracies: Sequence[float]) -> tuple[int, int]:
+    """Place of the lowest, the first of equals, and how many are equal to it; there is at least one."""
+    least = min(accuracies)
+    return accuracies.index(least), sum(value == least for value in accuracies)
+
+
+def class_name(state: RunState, index: int, width: int = 14) -> str:
+    """Of the data set, or its number."""
+    names = state.training.classes if state.training else []
+    name = names[index] if index < len(names) else str(index)
+    return f"class {name}" if name.isdecimal() else one_line(name, width)
 
 
 def names(state: RunState, many: int) -> tuple[str, ...]:

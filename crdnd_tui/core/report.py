@@ -9,47 +9,22 @@ from dataclasses import dataclass
 from itertools import takewhile
 from types import MappingProxyType
 
-from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
 from crdnd_tui.core import marks
+from crdnd_tui.core.attack_names import CLEAN, PARTS, TITLES, WORST, attack_title, is_within
 from crdnd_tui.core.format import count, number, percent, signed
 from crdnd_tui.core.marks import Marked
+from crdnd_tui.core.per_class import class_name, worst_class
 from crdnd_tui.core.state import RunState
-from crdnd_tui.core.text import DISPUTED, bar, one_line, pad, plain
-from engine.spec import attacks
+from crdnd_tui.core.text import DISPUTED, bar, one_line, pad, plain, wrapped
 from engine.spec.events import Evaluated
 from engine.spec.marks import MARKS
 
-CLEAN, WORST = "clean", "worst"
-TITLES: Mapping[str, str] = {
-    CLEAN: "clean",
-    WORST: "worst of L-inf",
-    "suspect": "cross-checks",
-    **attacks.TITLES,
-}
-PARTS = {"apgd-ce": "APGD-CE", "apgd-t": "APGD-T", "fab-t": "FAB-T", "square": "Square"}
 _READ_OFF = frozenset({"margin_below_ce", "suite_below_pgd", "rescaled_below_ce", "fgsm_below_pgd", "subset"})
 _NUMBER = re.compile(r"\d")
-_NAMES = 16  # cells of an attack's name
 _BARS = 24  # cells of the longest bar
 _GLUE = "\u00a0"  # a space at which no line is broken
-
-
-def title(attack: str, cell: Evaluated | None = None) -> str:
-    """How the table calls an attack: its name in papers, or the label that the preset gave it; CW_2 with its budget."""
-    name = one_line(TITLES.get(attack, attack), _NAMES)
-    if cell is None or is_within(attack, cell):
-        return name
-    radius = cell.spec.get("radius")
-    budget = f", L2 {radius:.4g}" if isinstance(radius, int | float) and radius > 0 else ", any L2"
-    return name + budget
-
-
-def is_within(attack: str, cell: Evaluated | None) -> bool:
-    """Whether the attack stays in the run's ball, and so belongs to the worst case."""
-    kind = attacks.KINDS.get(str(cell.spec.get("name", attack)) if cell else attack)
-    return kind is None or kind.bounded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +67,7 @@ def _rows(state: RunState, notes: "Notes") -> tuple[list[_Row], list[_Row]]:
         cells = tuple(state.table.get(checkpoint, {}).get(attack) for checkpoint in state.checkpoints)
         cell = next((cell for cell in cells if cell is not None), None)
         found = tuple(notes.of(checkpoint, attack) for checkpoint in state.checkpoints)
-        row = _Row(attack=attack, title=title(attack, cell), cells=cells, marks=found)
+        row = _Row(attack=attack, title=attack_title(attack, cell), cells=cells, marks=found)
         (within if is_within(attack, cell) else beyond).append(row)
     return within, beyond
 
@@ -183,19 +158,6 @@ def _worst_class(state: RunState, row: _Row) -> str:
     return f"{percent(cell.per_class[index]).rjust(5)} {class_name(state, index, 12)}{more}"
 
 
-def worst_class(accuracies: Sequence[float]) -> tuple[int, int]:
-    """Place of the lowest, the first of equals, and how many are equal to it; there is at least one."""
-    least = min(accuracies)
-    return accuracies.index(least), sum(value == least for value in accuracies)
-
-
-def class_name(state: RunState, index: int, width: int = 14) -> str:
-    """Of the data set, or its number."""
-    names = state.training.classes if state.training else []
-    name = names[index] if index < len(names) else str(index)
-    return f"class {name}" if name.isdecimal() else one_line(name, width)
-
-
 def conditions(state: RunState) -> str:
     """In which ball, on which images; nothing while no figure stands."""
     cells = [cell for row in state.table.values() for cell in row.values()]
@@ -222,7 +184,7 @@ def _below(state: RunState, notes: "Notes", width: int) -> list[Text]:
     """What was checked; what the rows mean; how far the cross-entropy attack reads too high; what numbers rest on."""
     cells = [cell for row in state.table.values() for cell in row.values()]
     said = [checked(state)]
-    beyond = sorted({title(cell.attack) for cell in cells if not is_within(cell.attack, cell)})
+    beyond = sorted({attack_title(cell.attack) for cell in cells if not is_within(cell.attack, cell)})
     if any(cell.attack == WORST for cell in cells):
         apart = f"; another threat model and left out: {', '.join(beyond)}" if beyond else ""
         said.append(f"{TITLES[WORST]}: worst case per image{apart}")
@@ -267,30 +229,16 @@ def detail(cell: Evaluated, of_it: str = "") -> str:
         found, median = details.get("found"), details.get("median_l2")
         words = [f"median L2 distance {number(median)}"] if median is not None else []
         words += [f"a mistake found for {percent(found)}{_GLUE}%"] if found is not None else []
-        return f"{title(cell.attack, cell)}{of_it}: {', '.join(words)}" if words else ""
+        return f"{attack_title(cell.attack, cell)}{of_it}: {', '.join(words)}" if words else ""
     if name == "pgd" or (cell.attack not in TITLES and "steps" in cell.spec):
         climb = f"{cell.spec.get('steps')} steps of {cell.spec.get('step_size')}, {cell.spec.get('start')} start"
-        return f"{title(cell.attack)}{of_it}: {one_line(climb, 80)}"
+        return f"{attack_title(cell.attack)}{of_it}: {one_line(climb, 80)}"
     if name == "autoattack":
         after = [f"{words} {percent(details[f'after_{part}'], cell.n)}" for part, words in PARTS.items()
                  if f"after_{part}" in details]  # fmt: skip
         kind = " of ".join(one_line(str(cell.spec[key]), 30) for key in ("version", "package") if key in cell.spec)
-        return f"{title(cell.attack)} {kind}{of_it}: after {', '.join(after)}" if after else ""
+        return f"{attack_title(cell.attack)} {kind}{of_it}: after {', '.join(after)}" if after else ""
     return ""
-
-
-def wrapped(text: str, width: int, style: str = "", indent: str = "  ", hang: str = "    ") -> list[Text]:
-    """The text in lines of at most `width` cells."""
-    lines: list[Text] = []
-    line = indent
-    room = max(1, width - cell_len(hang))
-    whole = text.replace("\n", " ").replace("\t", " ").split(" ")
-    for word in (part for one in whole for part in chop_cells(one, room) or [""]):
-        if cell_len(line) + cell_len(word) + 1 > width and line.strip():
-            lines.append(Text(line, style))
-            line = hang
-        line += (" " if line.strip() else "") + word.replace(_GLUE, " ")
-    return [*lines, Text(line, style)]
 
 
 class Notes:

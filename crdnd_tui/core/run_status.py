@@ -33,6 +33,13 @@ State = Literal[
 ]  # fmt: skip
 STATES: tuple[State, ...] = State.__args__  # type: ignore[attr-defined]
 LIVING: frozenset[State] = frozenset({"starting", "running", "stopping", "stalled"})
+SIGNS: Mapping[str, tuple[str, str]] = {
+    "queued": ("\u25cc", "dim"), "starting": ("\u25d0", "cyan"), "running": ("\u25cf", "green"),
+    "stopping": ("\u25d0", "yellow"), "done": ("\u2713", "green"), "stopped": ("\u25cb", "yellow"),
+    "failed": ("\u2717", "red"), "killed": ("\u2717", "red"), "preempted": ("\u25cb", "yellow"),
+    "stalled": ("!", "yellow"), "lost": ("?", "red"), "damaged": ("!", "red"),
+}  # fmt: skip
+"""Sign and style of each state."""
 
 STALLED_AFTER = 90.0  # seconds without a heartbeat
 LOST_AFTER = 600.0  # on another host, where no lock can be tried

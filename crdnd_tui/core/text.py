@@ -14,6 +14,7 @@ from rich.text import Text
 
 MARK = "\ufffd"  # stands for a character that could steer a terminal or hide in a line
 MAX_TEXT = 4096  # characters of any one string that a file may show
+_GLUE = "\u00a0"  # a space at which no line is broken
 _ENDLESS = 100_000  # cells of a line that is never broken
 MAX_COMBINING = 4  # marks stacked on one character
 
@@ -122,6 +123,20 @@ def grid_lines(rows: Sequence[Sequence[str | Text]], right: Container[int] = ())
     for row in rows:
         grid.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     return rendered(grid) if rows else []
+
+
+def wrapped(text: str, width: int, style: str = "", indent: str = "  ", hang: str = "    ") -> list[Text]:
+    """The text in lines of at most `width` cells."""
+    lines: list[Text] = []
+    line = indent
+    room = max(1, width - cell_len(hang))
+    whole = text.replace("\n", " ").replace("\t", " ").split(" ")
+    for word in (part for one in whole for part in chop_cells(one, room) or [""]):
+        if cell_len(line) + cell_len(word) + 1 > width and line.strip():
+            lines.append(Text(line, style))
+            line = hang
+        line += (" " if line.strip() else "") + word.replace(_GLUE, " ")
+    return [*lines, Text(line, style)]
 
 
 DISPUTED = "\u2260"  # stands, red, for a figure that the run's own files contradict

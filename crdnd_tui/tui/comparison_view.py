@@ -8,7 +8,7 @@ from crdnd_tui.compare.comparison import Comparison
 from crdnd_tui.compare.curves import CurveMeasure
 from crdnd_tui.compare.rows import ComparisonRow, make_rows
 from crdnd_tui.compare.runs import ComparedRun
-from crdnd_tui.core import report
+from crdnd_tui.core.attack_names import CLEAN
 from crdnd_tui.core.format import count
 from crdnd_tui.core.text import one_line
 
@@ -81,7 +81,7 @@ class ComparisonView:
     @property
     def attacks(self) -> list[str]:
         """Under which rows can be compared."""
-        return self.comparison.attacks or [report.CLEAN]
+        return self.comparison.attacks or [CLEAN]
 
     @property
     def attack(self) -> str:

@@ -10,7 +10,8 @@ from crdnd_tui.compare.order import CE, SUITE
 from crdnd_tui.compare.rows import ComparisonRow, WorstClass, class_differences
 from crdnd_tui.compare.runs import ComparedRun, by_draw
 from crdnd_tui.compare.significance import AttackGap, attack_gap, overfitting_gap
-from crdnd_tui.core import marks, report
+from crdnd_tui.core import marks
+from crdnd_tui.core.attack_names import CLEAN, attack_title
 from crdnd_tui.core.format import number
 from crdnd_tui.core.marks import UNMARKED, Marked
 from crdnd_tui.write.comparison_tables import count_cell, mark_fields, noted, percent_of
@@ -74,7 +75,7 @@ def _mean_cell(runs: Iterable[tuple[ComparedRun, float]], n: int, found: Marked)
 
 def _logit_scale(row: ComparisonRow) -> Cell:
     """The largest logit of any clean image, of several runs the largest of all."""
-    details = (one.cell.details for one in row.scored(report.CLEAN))
+    details = (one.cell.details for one in row.scored(CLEAN))
     known = [found["max_logit"] for found in details if "max_logit" in found]
     return Cell(text=number(max(known))) if known else Cell()
 
@@ -120,7 +121,7 @@ def _validation_rows(comparison: Comparison) -> list[Row]:
     """By the attack that selects; only of trainings that ended, whose last epoch is the last."""
     lines: list[Row] = []
     ends = [(row, [(run, *found) for run in row.runs if (found := _best_and_last(run))]) for row in comparison.rows]
-    for by in dict.fromkeys(best.by for _, pairs in ends for _, best, _ in pairs if best.by != report.CLEAN):
+    for by in dict.fromkeys(best.by for _, pairs in ends for _, best, _ in pairs if best.by != CLEAN):
         is_first = True
         for row, pairs in ends:
             chosen = [(run, b, e) for run, b, e in pairs if b.by == by and by in e.accuracy]
@@ -131,7 +132,7 @@ def _validation_rows(comparison: Comparison) -> list[Row]:
                     _mean_cell(((run, e.accuracy[by]) for run, _, e in chosen), n, signs),
                     _mean_cell(((run, b.accuracy[by] - e.accuracy[by]) for run, b, e in chosen), n, signs),
                 )
-                group = f"{report.title(by)}, validation, {n} images" if is_first else ""
+                group = f"{attack_title(by)}, validation, {n} images" if is_first else ""
                 lines.append(Row(label=row.label, cells=cells, runs=row.ids, group=group))
                 is_first = False
     return lines

@@ -9,7 +9,8 @@ from crdnd_tui.compare.order import CE, SUITE
 from crdnd_tui.compare.rows import ComparisonRow, class_differences
 from crdnd_tui.compare.runs import ComparedRun, by_draw
 from crdnd_tui.compare.significance import attack_gap
-from crdnd_tui.core import marks, report
+from crdnd_tui.core import marks
+from crdnd_tui.core.attack_names import CLEAN, attack_title
 from crdnd_tui.write.comparison_tables import mark_fields, percent_of
 from crdnd_tui.write.document import Bar, Figure, Series
 from engine.spec.events import Validated
@@ -54,9 +55,9 @@ def tradeoff(comparison: Comparison) -> Figure | None:
             colour=k, runs=row.ids, **mark_fields(marks.joined((x.marked, y.marked))),
         )
         for k, row in enumerate(comparison.rows)
-        if (x := comparison.comparable(row, report.CLEAN)) and (y := comparison.comparable(row, attack))
+        if (x := comparison.comparable(row, CLEAN)) and (y := comparison.comparable(row, attack))
     ]  # fmt: skip
-    if len(points) < 2 or attack == report.CLEAN:
+    if len(points) < 2 or attack == CLEAN:
         return None
     title = comparison.title(attack)
     return _noted(comparison, Figure(
@@ -116,7 +117,7 @@ def _validation(comparison: Comparison) -> list[Figure]:
             for k, row in enumerate(comparison.rows)
             if (curves := [(run, of) for run in row.runs if (of := _selecting(run.state.validations, attack))])
         )
-        title = report.title(attack)
+        title = attack_title(attack)
         if any(len(curve.x) > 1 for curve in series):
             made.append(_noted(comparison, Figure(
                 key=f"validation-{attack}", title=f"Validation, {title}", kind="lines", x="epoch",

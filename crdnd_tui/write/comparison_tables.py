@@ -8,7 +8,7 @@ from crdnd_tui.compare import config
 from crdnd_tui.compare.comparison import Comparison
 from crdnd_tui.compare.rows import ComparisonRow, disputed
 from crdnd_tui.compare.significance import Contrast
-from crdnd_tui.core import report
+from crdnd_tui.core.attack_names import WORST
 from crdnd_tui.core.format import count
 from crdnd_tui.core.marks import Marked
 from crdnd_tui.write.document import Cell, Column, Row, Table
@@ -110,7 +110,7 @@ def _result_notes(comparison: Comparison) -> list[tuple[str, str]]:
         said += [f"{row.label}: seeds with a number: {', '.join(short)}."] if short else []
         again = f"{row.label}: a seed that ran more than once counts once, by the mean of its runs."
         said += [again] if row.draws < len(row.runs) else []
-    if comparison.apart and report.WORST in comparison.attacks:
+    if comparison.apart and WORST in comparison.attacks:
         beyond = ", ".join(map(comparison.title, comparison.apart))
         said.append(f"{beyond}: another threat model, left out of the worst case.")
     if comparison.tied:

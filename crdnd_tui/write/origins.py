@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from crdnd_tui.compare.runs import ComparedRun, word
-from crdnd_tui.core import fast_path, provenance_lines, report
+from crdnd_tui.core import fast_path, provenance_lines
+from crdnd_tui.core.attack_names import CLEAN
 from crdnd_tui.core.provenance_lines import Provenance
 from crdnd_tui.core.text import one_line
 from crdnd_tui.write.document import Origin
@@ -72,7 +73,7 @@ def _reproduce(run: RunDir, told: Mapping[str, Any]) -> str:
 
 def _weights(run: ComparedRun) -> _Facts:
     """Of the student, as each checkpoint's judgement recorded it."""
-    records = {name: run.records.get((name, report.CLEAN)) for name in run.state.table}
+    records = {name: run.records.get((name, CLEAN)) for name in run.state.table}
     return tuple(
         (f"{name} weights", f"sha256 {one_line(record.weights[:_DIGITS])}")
         for name, record in records.items()

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import get_args
 
 from crdnd_tui.compare.runs import ComparedRun, read_runs, word
-from crdnd_tui.core import gallery, judged, per_class, report
+from crdnd_tui.core import confusion, gallery, per_class, report
+from crdnd_tui.core.attack_names import CLEAN, WORST, attack_title, is_within
+from crdnd_tui.core.confusion import Bounds, CheckpointRecords
 from crdnd_tui.core.format import count, percent
 from crdnd_tui.core.gallery import GalleryError
-from crdnd_tui.core.judged import Bounds, CheckpointRecords
 from crdnd_tui.core.marks import Marked
 from crdnd_tui.core.run_status import LIVING
 from crdnd_tui.core.state import RunState
@@ -45,7 +46,7 @@ def run_document(run: RunDir, *, checkpoint: str = "", pictures: int = PICTURES,
     state = read.state
     chosen = checkpoint or ("best" if "best" in state.table else next(iter(state.table), "best"))
     folder = run.evaluation / chosen
-    records = judged.load(folder)
+    records = confusion.load(folder)
     examples, trouble = _examples(folder, records, pictures)
     tables = (_results_table(state, chosen), _classes_table(state, chosen, records))
     return Document(
@@ -80,7 +81,7 @@ def _lead(state: RunState, chosen: str) -> list[str]:
         robust = f"{percent(teacher.clean)}{_GLUE}% clean, {percent(teacher.robust)}{_GLUE}%"
         said.append(f"Its teacher {teacher.model} reaches {robust} under PGD-10 on {count(teacher.n)} images.")
     if (best := state.best) is not None and state.training is not None:
-        by = f"by {report.title(best.by)} on {count(best.n)} validation images"
+        by = f"by {attack_title(best.by)} on {count(best.n)} validation images"
         said.append(f"Epoch {best.epoch} of {state.training.epochs} was the best, {by}.")
     return [sentence for sentence in said if sentence]
 
@@ -90,9 +91,9 @@ def _accuracies(state: RunState, chosen: str, signs: Mapping[str, str]) -> str:
     row = state.table.get(chosen, {})
     if not row:
         return f"The checkpoint {chosen} has not been judged on the test images yet."
-    inside = [cell for attack, cell in row.items() if attack != report.CLEAN and report.is_within(attack, cell)]
-    clean = row.get(report.CLEAN)
-    worst = row.get(report.WORST) or min(inside, key=lambda cell: cell.accuracy, default=None)
+    inside = [cell for attack, cell in row.items() if attack != CLEAN and is_within(attack, cell)]
+    clean = row.get(CLEAN)
+    worst = row.get(WORST) or min(inside, key=lambda cell: cell.accuracy, default=None)
 
     def accuracy(cell: Evaluated) -> str:
         sign = f" ({signs[cell.attack]})" if signs.get(cell.attack) else ""
@@ -103,15 +104,15 @@ def _accuracies(state: RunState, chosen: str, signs: Mapping[str, str]) -> str:
         parts.append(f"{accuracy(clean)} of {count(clean.n)} {one_line(clean.split, 20)} images as they are")
     if worst is not None:
         is_joint, ends = (
-            worst.attack == report.WORST,
+            worst.attack == WORST,
             f"{percent(worst.low, worst.n)} to {percent(worst.high, worst.n)}",
         )
-        name = "the worst of all attacks within the threat model" if is_joint else report.title(worst.attack, worst)
+        name = "the worst of all attacks within the threat model" if is_joint else attack_title(worst.attack, worst)
         parts.append(f"{accuracy(worst)} under {name} (95{_GLUE}% interval {ends})")
     if not parts:
         return ""
     struck = [cell for cell in (clean, worst) if cell is not None and state.severity(chosen, cell.attack) == "red"]
-    beware = f" Not believed: {' and '.join(report.title(cell.attack, cell) for cell in struck)}." if struck else ""
+    beware = f" Not believed: {' and '.join(attack_title(cell.attack, cell) for cell in struck)}." if struck else ""
     return f"The student ({chosen}) is right on {', and on '.join(parts)}.{beware}"
 
 
@@ -139,12 +140,12 @@ def _results_table(state: RunState, chosen: str) -> Table | None:
         return None
     notes, title = report.Notes(state), "accuracy, {}" if len(checkpoints) > 1 else "accuracy, %"
     first = {a: next((state.table[c][a] for c in checkpoints if a in state.table[c]), None) for a in attacks}
-    within = [attack for attack in attacks if report.is_within(attack, first[attack])]
+    within = [attack for attack in attacks if is_within(attack, first[attack])]
     beyond = [attack for attack in attacks if attack not in within]
     rows = [
         Row(
-            label=report.title(attack, cell), runs=(state.run,) if state.run else (),
-            rule=attack == report.WORST or attack in beyond[:1],
+            label=attack_title(attack, cell), runs=(state.run,) if state.run else (),
+            rule=attack == WORST or attack in beyond[:1],
             cells=(
                 *(_accuracy_cell(state, checkpoint, attack, notes) for checkpoint in checkpoints),
                 *_worst_class_cells(state, cell, notes),
@@ -157,7 +158,7 @@ def _results_table(state: RunState, chosen: str) -> Table | None:
     checked = report.checked(state)
     basis = [report.detail(cell) for cell in state.table.get(chosen, {}).values() if cell.spec.get("name") != "pgd"]
     if beyond:
-        named = ", ".join(map(report.title, beyond))
+        named = ", ".join(map(attack_title, beyond))
         basis.append(f"{named}: another threat model, left out of the worst case")
     lettered = [(letter if letter != "!" else "", sentence) for letter, sentence in notes.sentences()]
     below = [f"{checked[0].upper()}{checked[1:]}", *filter(None, basis)]
@@ -187,9 +188,9 @@ def _worst_class_cells(state: RunState, cell: Evaluated | None, notes: report.No
     """Its accuracy; its name, its images, and how many classes fare no better."""
     if cell is None or not cell.per_class:
         return Cell(), Cell()
-    place, tied = report.worst_class(cell.per_class)
+    place, tied = per_class.worst_class(cell.per_class)
     n = state.images_of(cell.checkpoint, place)
-    words = report.class_name(state, place, 24) + (f", n {n}" if n else "") + (f", {tied} tied" if tied > 1 else "")
+    words = per_class.class_name(state, place, 24) + (f", n {n}" if n else "") + (f", {tied} tied" if tied > 1 else "")
     return _share(cell.per_class, place, notes.of(cell.checkpoint, cell.attack)), Cell(text=words)
 
 
@@ -220,7 +221,7 @@ def _classes_table(state: RunState, chosen: str, records: CheckpointRecords) -> 
         key="classes", title="Accuracy per class", head="class",
         columns=(
             *([Column(key="images", title="images", unit="count")] if counts else []),
-            *(Column(key=attack, title=report.title(attack, row[attack])) for attack in attacks),
+            *(Column(key=attack, title=attack_title(attack, row[attack])) for attack in attacks),
         ),
         rows=tuple(
             Row(
@@ -262,7 +263,7 @@ def _examples(folder: Path, records: CheckpointRecords, most: int) -> tuple[list
         turn = seen[example.label] = seen.get(example.label, 0) + 1
         ranked.append((_VERDICTS.index(gallery.verdict(example)), turn, example.label, example.index, example))
     chosen = [row[-1] for row in sorted(ranked, key=lambda row: row[:-1])[:most]]
-    bounds = judged.bounds(records, attack)
+    bounds = confusion.bounds(records, attack)
     return [_picture(hall, attack, example, pixels.pair(example), bounds) for example in chosen], ""
 
 
@@ -271,7 +272,7 @@ def _picture(
 ) -> Picture:
     clean, adversarial = pair
     linf = gallery.linf(clean, adversarial)
-    k, title, label = gallery.fitting(linf), report.title(attack), hall.name(example.label)
+    k, title, label = gallery.fitting(linf), attack_title(attack), hall.name(example.label)
     before, after = hall.name(example.predicted_clean), hall.name(example.predicted_adversarial)
     verdict = {
         "fooled": f"{label}, read as {after} under {title}",

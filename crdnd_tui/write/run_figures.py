@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from crdnd_tui.core import per_class, report
-from crdnd_tui.core.judged import CheckpointRecords
+from crdnd_tui.core.attack_names import CLEAN, WORST, attack_title, is_within
+from crdnd_tui.core.confusion import CheckpointRecords
 from crdnd_tui.core.per_class import History
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
@@ -14,7 +15,7 @@ from crdnd_tui.write.document import Bar, Figure, Series
 from engine.spec.outcomes import Outcome, wilson
 
 PREFERRED = ("autoattack", "cw_inf", "pgd_rescaled", "pgd_sat")  # attacks whose examples are shown
-_STRONGEST = (report.WORST, "autoattack", "cw_inf", "pgd_sat")  # attacks whose classes and confusions are shown
+_STRONGEST = (WORST, "autoattack", "cw_inf", "pgd_sat")  # attacks whose classes and confusions are shown
 _CURVES = 10  # classes whose curves can be told apart
 _BARS = 20  # classes that are drawn as bars
 _COLOURS = 8
@@ -28,7 +29,7 @@ def run_figures(state: RunState, chosen: str, records: CheckpointRecords) -> lis
     found = [
         _loss(state), _validation(state, notes), _history(clean),
         _history(adversarial) if adversarial != clean else None, _class_bars(state, chosen, records, notes),
-        *(_confusion(state, records.outcomes.get(attack), notes) for attack in (report.CLEAN, strongest)),
+        *(_confusion(state, records.outcomes.get(attack), notes) for attack in (CLEAN, strongest)),
         _compensation(state, "M1", "clean"), _compensation(state, "M2", "adversarial"),
     ]  # fmt: skip
     sentences = notes.sentences()
@@ -67,12 +68,12 @@ def _validation(state: RunState, notes: report.Notes) -> Figure | None:
         return None
     x = tuple(float(event.epoch) for event in events)
     attacks = dict.fromkeys(attack for event in events for attack in event.accuracy)
-    chosen = f"; epoch {best.epoch} was the best by {report.title(best.by)}" if best else ""
+    chosen = f"; epoch {best.epoch} was the best by {attack_title(best.by)}" if best else ""
     return Figure(
         key="validation", title="Validation", kind="lines", x="epoch", y="accuracy, %",
         series=tuple(
             Series(
-                label=report.title(attack), x=x, y=_numbers((event.accuracy.get(attack) for event in events), 100),
+                label=attack_title(attack), x=x, y=_numbers((event.accuracy.get(attack) for event in events), 100),
                 colour=k, **mark_fields(notes.of("", attack)),
             )
             for k, attack in enumerate(attacks)
@@ -106,12 +107,12 @@ def _history(history: History | None) -> Figure | None:
 def _class_bars(state: RunState, chosen: str, records: CheckpointRecords, notes: report.Notes) -> Figure | None:
     """Clean and under attack, class by class, with Wilson intervals where the counts are known."""
     row = {attack: cell for attack, cell in state.table.get(chosen, {}).items() if cell.per_class}
-    known = [attack for attack, cell in row.items() if attack != report.CLEAN and report.is_within(attack, cell)]
+    known = [attack for attack, cell in row.items() if attack != CLEAN and is_within(attack, cell)]
     strongest = next((attack for attack in _STRONGEST if attack in known), known[-1] if known else "")
-    shown = {attack: row[attack].per_class for attack in (report.CLEAN, strongest) if attack in row}
+    shown = {attack: row[attack].per_class for attack in (CLEAN, strongest) if attack in row}
     if not shown:
         return None
-    titles = [report.title(attack, row[attack]) for attack in shown]
+    titles = [attack_title(attack, row[attack]) for attack in shown]
     last = list(shown.values())[-1]
     names, worst = per_class.names(state, len(last)), sorted(range(len(last)), key=last.__getitem__)[:_BARS]
     bars = tuple(
@@ -144,7 +145,7 @@ def _confusion(state: RunState, record: Outcome | None, notes: report.Notes) -> 
     lost = sum(record.counts) - sum(map(sum, record.confusion))
     none = f" {lost} had no finite answer." if lost else ""
     return Figure(
-        key=f"confusion-{record.attack}", title=f"Confusion, {report.title(record.attack)}", kind="matrix",
+        key=f"confusion-{record.attack}", title=f"Confusion, {attack_title(record.attack)}", kind="matrix",
         x="predicted class", y="true class", labels=per_class.names(state, len(record.counts)),
         matrix=tuple(tuple(map(float, row)) for row in record.confusion),
         caption=f"Images of the test split, {record.n} in all; right answers are on the diagonal.{none}",

@@ -8,7 +8,7 @@ from pathlib import Path
 from crdnd_tui.compare.comparison import Comparison, compare
 from crdnd_tui.compare.order import CE, SUITE
 from crdnd_tui.compare.runs import ComparedRun, read_runs
-from crdnd_tui.core import report
+from crdnd_tui.core.attack_names import CLEAN
 from crdnd_tui.core.format import count
 from crdnd_tui.core.text import one_line
 from crdnd_tui.study.progress import StudyProgress, read_progress
@@ -21,7 +21,7 @@ from crdnd_tui.write.origins import run_origins
 from crdnd_tui.write.study_tables import StudyRuns, printed_images, printed_numbers, printed_order
 from engine.spec.rundir import RunDir
 
-_TESTED = (report.CLEAN, CE, SUITE)  # attacks whose differences are shown with their tests
+_TESTED = (CLEAN, CE, SUITE)  # attacks whose differences are shown with their tests
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from crdnd_tui.compare.comparison import Comparison
 from crdnd_tui.compare.order import CE, SUITE, OrderedRow, OrderVerdict, order_verdict
 from crdnd_tui.compare.rows import ComparisonRow, Footnotes, RobustnessCell, columns, row_notes
 from crdnd_tui.compare.runs import ComparedRun, incomparable
-from crdnd_tui.core import report
+from crdnd_tui.core.attack_names import CLEAN, attack_title
 from crdnd_tui.core.format import MINUS
 from crdnd_tui.core.text import one_line
 from crdnd_tui.study.progress import CellStatus, StudyProgress
@@ -164,7 +164,7 @@ def study_results(study: Study, table: Block, found: StudyRuns, comparison: Comp
         sources = printed_numbers(study.published, {**table.place, **block.place})
         lines += writer.block(block, sources, rule=bool(sources and lines))
     there = found.of(table.cells)
-    titles = {a: report.title(a, next((run.cells[a] for run in there if a in run.cells), None)) for a in attacks}
+    titles = {a: attack_title(a, next((run.cells[a] for run in there if a in run.cells), None)) for a in attacks}
     judged = [(block.title, tuple(found.judged(block.cells))) for block in blocks]
     rows = [ComparisonRow(runs=runs, label=title) for title, runs in judged if runs]
     return Table(
@@ -183,7 +183,7 @@ def attacks_of(study: Study, cells: Sequence[StudyCell], found: StudyRuns) -> li
         return list(study.layout.attacks)
     within, apart = columns(found.of(cells))
     planned = dict.fromkeys(attack.key for cell in cells for attack in cell.config.evaluation.attacks)
-    return [*within, *apart] or [report.CLEAN, *planned]
+    return [*within, *apart] or [CLEAN, *planned]
 
 
 def baseline(study: Study, blocks: Sequence[Block]) -> Block:

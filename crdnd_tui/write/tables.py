@@ -15,8 +15,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from crdnd_tui.core.format import MISSING, finite
-from crdnd_tui.core.report import wrapped
-from crdnd_tui.core.text import grid_lines, rendered
+from crdnd_tui.core.text import grid_lines, rendered, wrapped
 from crdnd_tui.write import numbers
 from crdnd_tui.write.document import Cell, Column, Document, Origin, Row, Table
 from crdnd_tui.write.escape import terminal

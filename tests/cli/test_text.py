@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from crdnd_tui.core import format, report, text
+from crdnd_tui.core import format, text
 from crdnd_tui.core.palette import named
 from crdnd_tui.tui.runs import columns, query
 from crdnd_tui.tui.widgets import log_tail, toml_view
@@ -105,7 +105,7 @@ LONG: dict[str, Callable[[str], object]] = {
     "one_line": lambda words: text.one_line(words, 60),
     "middle": lambda words: columns.middle(words, 60, 20),
     "folded": lambda words: log_tail.folded(words, 8),
-    "wrapped": lambda words: report.wrapped(words, 20),
+    "wrapped": lambda words: text.wrapped(words, 20),
     "markdown": escape.markdown_line,
     "latex": escape.latex_prose,
     "slug": escape.slug,
@@ -136,4 +136,4 @@ def test_no_line_is_wider_than_asked_for_and_nothing_is_lost(unit: str) -> None:
     made = log_tail.folded(words, 10)
     assert all(cell_len(line) <= 10 for line in made)
     assert "".join(made).replace(" ", "") == words.replace(" ", "")
-    assert all(line.cell_len <= 20 for line in report.wrapped(words, 20))
+    assert all(line.cell_len <= 20 for line in text.wrapped(words, 20))

@@ -12,7 +12,7 @@ import pytest
 from crdnd_tui.compare.comparison import compare
 from crdnd_tui.compare.rows import make_rows
 from crdnd_tui.compare.runs import mark_twins
-from crdnd_tui.core import marks, pages, report, run_reader, run_status
+from crdnd_tui.core import marks, pages, per_class, report, run_reader, run_status
 from crdnd_tui.core.notes import NONE
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.core.scan import ListedRun
@@ -251,7 +251,7 @@ def test_equal_weights_are_one_network() -> None:
 
 
 def test_classes_that_fare_equally_badly_are_counted() -> None:
-    assert report.worst_class([0.5, 0.0, 0.0, 0.0]) == (1, 3)
+    assert per_class.worst_class([0.5, 0.0, 0.0, 0.0]) == (1, 3)
     compared = compare([side("a", [cell("clean", 90, per_class=[0.5, 0.0, 0.0])])])
     found = compared.worst_class(compared.rows[0], "clean")
     assert found is not None and found.title == "class 1, 2 tied"

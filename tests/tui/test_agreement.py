@@ -11,7 +11,7 @@ import pytest
 from crdnd_tui.cli import export, show
 from crdnd_tui.cli.follow import JsonView, PlainView
 from crdnd_tui.compare.runs import read_runs
-from crdnd_tui.core import agreement, gallery, judged, report, result_files, run_reader, run_status
+from crdnd_tui.core import agreement, confusion, gallery, report, result_files, run_reader, run_status
 from crdnd_tui.core.gallery import GalleryError
 from crdnd_tui.core.scan import Scanner
 from crdnd_tui.tui.monitor.tracking import Tracker
@@ -329,7 +329,7 @@ def test_records_behind_a_link_are_not_read(run, tmp_path, part):
     assert len(state.disputed) == 9 and not state.table.get("best")
     (side,) = read_runs([run], NOW)
     assert not side.records
-    assert not judged.load(run.evaluation / "best").outcomes
+    assert not confusion.load(run.evaluation / "best").outcomes
     with pytest.raises(GalleryError):
         gallery.load(run.evaluation / "best")
     assert all(run_status.held(run_status.summary(run)).disputes(attack) for attack in ("clean", "autoattack", "worst"))

@@ -4,7 +4,7 @@ import textwrap
 
 from rich.text import Text
 
-from crdnd_tui.core import report
+from crdnd_tui.core.attack_names import PARTS, attack_title
 from crdnd_tui.core.format import count, duration
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.text import bar, pad
@@ -33,7 +33,7 @@ def choice(extents: tuple[Extent, Extent] | None, trouble: str, width: int, pale
 def _offer(key: str, name: str, extent: Extent, width: int, palette: Palette) -> list[Text]:
     head = Text.assemble((f"{key}  ", f"bold {palette.accent}"), (f"{name:<7}", "bold"))
     if extent.attacks:
-        words = f"{' and '.join(extent.checkpoints)}: " + ", ".join(report.title(attack) for attack in extent.attacks)
+        words = f"{' and '.join(extent.checkpoints)}: " + ", ".join(attack_title(attack) for attack in extent.attacks)
         cost = duration(extent.seconds) if extent.seconds >= 1 else "under 1 s"
     else:
         words, cost = NOTHING, ""
@@ -75,8 +75,8 @@ def now(
     under_way = course.progress
     if under_way is None:
         return Text("checking \u2026" if course.checks else "the engine starts \u2026", palette.muted)
-    part = report.PARTS.get(under_way.part, under_way.part)
-    what = " ".join(filter(None, (under_way.checkpoint, report.title(under_way.attack), part)))
+    part = PARTS.get(under_way.part, under_way.part)
+    what = " ".join(filter(None, (under_way.checkpoint, attack_title(under_way.attack), part)))
     images = f"{count(under_way.done)} of {count(under_way.total)} images"
     room = min(BAR, width - len(what) - len(images) - 4)
     share = under_way.done / under_way.total if under_way.total else 0.0

@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crdnd_tui.core import gallery, judged, run_status
+from crdnd_tui.core import confusion, gallery, run_status
+from crdnd_tui.core.confusion import CheckpointRecords
 from crdnd_tui.core.gallery import Examples, GalleryError
-from crdnd_tui.core.judged import CheckpointRecords
 from crdnd_tui.core.text import one_line
 from engine.spec import files
 from engine.spec.rundir import RUN_ID, RunDir, newest_first
@@ -89,7 +89,7 @@ def load(folder: Path, name: str, checkpoint: str, now: float) -> Show:
         checkpoint=checkpoint,
         checkpoints=present,
         epsilon=_epsilon(run),
-        judged=judged.load(run.evaluation / checkpoint) if checkpoint else CheckpointRecords(),
+        judged=confusion.load(run.evaluation / checkpoint) if checkpoint else CheckpointRecords(),
         signature=signature(folder, name),
     )
     if checkpoint and os.path.lexists(run.gallery(checkpoint)):

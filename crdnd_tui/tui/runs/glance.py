@@ -15,9 +15,8 @@ from rich.text import Text
 from crdnd_tui.core import marks, run_status
 from crdnd_tui.core.format import duration, percent
 from crdnd_tui.core.notes import RunNotes
-from crdnd_tui.core.pages import SIGNS
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.run_status import LIVING, Summary
+from crdnd_tui.core.run_status import LIVING, SIGNS, Summary
 from crdnd_tui.core.scan import ListedRun
 from crdnd_tui.core.text import DISPUTED, bar, display, one_line
 from crdnd_tui.tui.runs.run_rows import ROLES, label, near, pair, why
@@ -66,11 +65,11 @@ def at_once(row: ListedRun) -> Glance:
 
 def look(row: ListedRun) -> Glance:
     """Reads the folder; a file that cannot be read is passed over."""
-    from crdnd_tui.core import report  # noqa: PLC0415  brings pydantic, which the first paint does not wait for
+    from crdnd_tui.core.attack_names import attack_title  # noqa: PLC0415  the first paint does without pydantic
 
     row = replace(row, summary=run_status.held(row.summary, whole=True))
     validation = row.summary.status.validation if row.summary.status else {}
-    _titles.update((attack, report.title(attack)) for attack in (*row.summary.judged, *validation))
+    _titles.update((attack, attack_title(attack)) for attack in (*row.summary.judged, *validation))
     run = RunDir(row.summary.path)
     loss: dict[float, float | None] = {}
     device = ""

@@ -11,8 +11,7 @@ from typing import Any
 
 from crdnd_tui.core import marks
 from crdnd_tui.core.format import age, duration, percent
-from crdnd_tui.core.pages import SIGNS
-from crdnd_tui.core.run_status import ACCURACIES, LIVING, Summary, by_age
+from crdnd_tui.core.run_status import ACCURACIES, LIVING, SIGNS, Summary, by_age
 from crdnd_tui.core.scan import ListedRun
 from crdnd_tui.core.text import DISPUTED, one_line
 from crdnd_tui.tui.runs.columns import Cell, Column, Line

@@ -14,7 +14,8 @@ from textual.content import Content
 
 from crdnd_tui.compare import config, curves
 from crdnd_tui.compare.rows import ComparisonRow, class_differences
-from crdnd_tui.core import marks, report
+from crdnd_tui.core import marks
+from crdnd_tui.core.attack_names import attack_title
 from crdnd_tui.core.palette import Palette, assign
 from crdnd_tui.tui.comparison_view import OVERVIEW, PAGES, ComparisonView
 from crdnd_tui.tui.widgets import contrast_columns, differences, finding_sheets, result_grid
@@ -167,7 +168,7 @@ class ComparisonPanels(Container):
 
         sheet.show(made)
         whose = f": {row.label} \u2212 {base.label}" if row.id != base.id else ""
-        sheet.border_title = Content(f"Classes, {report.title(attack)}{whose}")
+        sheet.border_title = Content(f"Classes, {attack_title(attack)}{whose}")
         sheet.border_subtitle = "points" if known else ""
 
     def _tables(self, shown: ComparisonView, found: Findings, palette: Palette, colours: dict[str, str]) -> None:

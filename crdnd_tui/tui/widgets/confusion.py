@@ -10,8 +10,8 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from crdnd_tui.core import judged
-from crdnd_tui.core.judged import ConfusionMatrix
+from crdnd_tui.core import confusion
+from crdnd_tui.core.confusion import ConfusionMatrix
 from crdnd_tui.core.palette import Palette, difference, mix, readable_on, sequence
 from crdnd_tui.tui.widgets.easel import Easel, Line
 
@@ -151,7 +151,7 @@ class Confusion(Easel):
         palette, k = self.palette, matrix.classes
         room = max(1, min(width - 3, 2 * (height - 2)))
         group = -(-k // room)
-        sums = judged.coarse(matrix, group)
+        sums = confusion.coarse(matrix, group)
         weights = [sum(matrix.counts[r : r + group]) or 1 for r in range(0, k, group)]
         size, wide = len(sums), max(1, (width - 3) // max(1, len(sums)))
         wide = min(wide, 2) if 2 * len(sums) <= width - 3 and len(sums) * 1 <= height - 2 else 1

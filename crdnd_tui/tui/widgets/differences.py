@@ -6,11 +6,10 @@ from rich.text import Text
 
 from crdnd_tui.compare.config import MISSING, ConfigKey
 from crdnd_tui.compare.rows import ClassDifference, ComparisonRow, WorstClass
-from crdnd_tui.core import report
 from crdnd_tui.core.format import percent, signed
 from crdnd_tui.core.marks import UNMARKED, Marked
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.text import one_line, pad
+from crdnd_tui.core.text import one_line, pad, wrapped
 
 _VALUE = 8  # cells that a value needs at least to stand in a column
 _PATH, _ENOUGH = 16, 14  # cells of a key's path at least, and of a value before it shortens the path
@@ -100,7 +99,7 @@ def class_lines(
     In two columns where one would be higher than `height` and there is room.
     """
     if not known:
-        return report.wrapped(why, max(1, width), palette.muted, indent="", hang="")
+        return wrapped(why, max(1, width), palette.muted, indent="", hang="")
     two = width >= _TWO and len(known) > max(1, height)
     bars = _bars(known, palette, (width - 3) // 2 if two else width, marked)
     if not two:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from crdnd_tui.core.report import wrapped
-from crdnd_tui.core.text import one_line
+from crdnd_tui.core.text import one_line, wrapped
 from crdnd_tui.tui.widgets.cells import Cells, Row
 from crdnd_tui.tui.widgets.log_tail import folded
 from crdnd_tui.tui.widgets.status_line import colour_of

@@ -1,4 +1,5 @@
 """Pages of tables that the tests fill: all differences, gaps between attacks, best against last. Lines for any width.
+from crdnd_tui.core.text import wrapped
 
 They are the tables of `crdnd compare`; rows keep the colours of their runs.
 """
@@ -8,8 +9,8 @@ from dataclasses import replace
 
 from rich.text import Text
 
-from crdnd_tui.core import report
 from crdnd_tui.core.palette import Palette
+from crdnd_tui.core.text import wrapped
 from crdnd_tui.write import tables
 from crdnd_tui.write.comparison_tables import compact_differences, differences_table
 from crdnd_tui.write.document import Table
@@ -30,9 +31,7 @@ _NO_ENDS = (
 def tests(found: Findings, attack: str, colours: Mapping[str, str], palette: Palette, width: int) -> list[Text]:
     """What the tests say in words, then every row under every attack, that in view first."""
     comparison = found.comparison
-    made = [
-        line for words in found.sentences for line in report.wrapped(words, width, palette.text, indent="  ", hang="  ")
-    ]
+    made = [line for words in found.sentences for line in wrapped(words, width, palette.text, indent="  ", hang="  ")]
     if not comparison.attacks or not comparison.others:
         return [*made, *_wait("Nothing has been judged yet that could be compared.", palette, width)]
     order = [attack, *(other for other in comparison.attacks if other != attack)]
@@ -59,7 +58,7 @@ def ends(found: Findings, colours: Mapping[str, str], palette: Palette, width: i
 
 
 def _wait(words: str, palette: Palette, width: int) -> list[Text]:
-    return report.wrapped(words, max(8, width), palette.muted, indent="  ", hang="  ")
+    return wrapped(words, max(8, width), palette.muted, indent="  ", hang="  ")
 
 
 def _table(found: Findings, table: Table, colours: Mapping[str, str], palette: Palette, width: int) -> list[Text]:

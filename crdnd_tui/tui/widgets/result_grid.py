@@ -1,4 +1,5 @@
 """The robustness tables of several runs as lines of text: rows are runs, columns attacks, on the decimal point.
+from crdnd_tui.core.text import wrapped
 
 To the right of them stand the tests under one attack.
 """
@@ -10,10 +11,9 @@ from rich.text import Text
 
 from crdnd_tui.compare.comparison import DROP, Comparison
 from crdnd_tui.compare.rows import ComparisonRow
-from crdnd_tui.core import report
 from crdnd_tui.core.format import MISSING, percent, points
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.text import one_line, pad
+from crdnd_tui.core.text import one_line, pad, wrapped
 from crdnd_tui.tui.widgets import contrast_columns, result_plan, result_words
 from crdnd_tui.tui.widgets.contrast_columns import Block
 from crdnd_tui.tui.widgets.result_plan import UNLIKE, Plan
@@ -43,7 +43,7 @@ def lines(found: Findings, view: View, palette: Palette, width: int, *, low: boo
     block = contrast_columns.block(found, view.attack, palette, width - _NUMBERS)
     plan = result_plan.plan(grid, width - (block.width if block else 0), deltas=view.deltas, attack=view.attack)
     made = result_words.judgement(found.comparison.order, palette, width)
-    said = [line for words in found.sentences[:1] for line in report.wrapped(words, width, palette.text, " ", "   ")]
+    said = [line for words in found.sentences[:1] for line in wrapped(words, width, palette.text, " ", "   ")]
     made += [] if low else said
     made += _heads(grid, plan, block, palette)
     for row in grid.rows:
@@ -57,7 +57,7 @@ def _tested(found: Findings, view: View, palette: Palette, width: int) -> list[T
     row = next((row for row in found.comparison.rows if row.id == view.cursor), None)
     detail = contrast_columns.detail(found, row, view.attack) if row else ""
     said = ((detail, palette.text), (contrast_columns.legend(found, view.attack), palette.muted))
-    return [line for words, ink in said if words for line in report.wrapped(words, width, ink, indent=" ", hang="   ")]
+    return [line for words, ink in said if words for line in wrapped(words, width, ink, indent=" ", hang="   ")]
 
 
 def _heads(grid: Comparison, plan: Plan, block: Block | None, palette: Palette) -> list[Text]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from crdnd_tui.compare.comparison import DROP, Comparison
 from crdnd_tui.compare.order import CE, SUITE
 from crdnd_tui.compare.rows import ComparisonRow, RobustnessCell
-from crdnd_tui.core import report
+from crdnd_tui.core.attack_names import WORST, attack_title
 from crdnd_tui.core.format import percent
 
 UNLIKE = "\u2260"
@@ -19,7 +19,7 @@ _FEW = 4  # rows at most that may take two lines each
 _KEPT = 4  # columns at least that intervals of single runs must leave to stand beside their numbers
 _TIGHT: Mapping[str, tuple[str, str]] = {
     "pgd_sat": ("PGD", "SAT"), "pgd_trades": ("PGD", "TRADES"), "cw_inf": ("CW", "inf"),
-    "pgd_rescaled": ("PGD", "resc."), "autoattack": ("Auto", "Attack"), report.WORST: ("worst", "L-inf"),
+    "pgd_rescaled": ("PGD", "resc."), "autoattack": ("Auto", "Attack"), WORST: ("worst", "L-inf"),
     DROP: ("AA \u2212", "SAT"),
 }  # fmt: skip
 _LEAST = (
@@ -49,7 +49,7 @@ class Plan:
 
 def title(column: str) -> str:
     """What a column is called."""
-    return "AA \u2212 PGD-SAT" if column == DROP else report.title(column)
+    return "AA \u2212 PGD-SAT" if column == DROP else attack_title(column)
 
 
 def plan(grid: Comparison, width: int, *, deltas: bool = False, attack: str = "") -> Plan:
@@ -83,7 +83,7 @@ def _thinned(
 ) -> Plan:  # fmt: skip
     """As many columns as fit, at least one."""
     kept = list(columns)
-    last = (report.WORST, CE) if SUITE in columns else (CE, report.WORST)  # the worst case is as good as AutoAttack
+    last = (WORST, CE) if SUITE in columns else (CE, WORST)  # the worst case is as good as AutoAttack
     order = [column for column in (*_LEAST, *last, *reversed(columns)) if column != attack]
     made = _spaced(grid, _sized(grid, kept, label, tight=True, inline=inline), width, deltas=deltas)
     for gone in order:

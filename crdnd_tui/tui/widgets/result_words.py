@@ -4,9 +4,9 @@ from rich.text import Text
 
 from crdnd_tui.compare.comparison import Comparison
 from crdnd_tui.compare.order import OrderVerdict
-from crdnd_tui.core import report
 from crdnd_tui.core.marks import DISBELIEVED
 from crdnd_tui.core.palette import Palette
+from crdnd_tui.core.text import wrapped
 from crdnd_tui.tui.widgets.result_plan import UNLIKE, Plan, title
 
 
@@ -17,7 +17,7 @@ def judgement(verdict: OrderVerdict, palette: Palette, width: int) -> list[Text]
     kind = verdict.kind
     sign, colour = {"holds": ("\u2713", palette.good), "lost": ("\u2717", palette.bad)}.get(kind, ("~", palette.warn))
     tone = f"bold {palette.bad}" if kind == "lost" else f"bold {palette.text}"
-    made = report.wrapped(f"{sign} {verdict.text}", width, tone, indent=" ", hang="   ")
+    made = wrapped(f"{sign} {verdict.text}", width, tone, indent=" ", hang="   ")
     made[0].stylize(f"bold {colour}", 0, 3)
     return made
 
@@ -28,21 +28,21 @@ def notes(grid: Comparison, plan: Plan, palette: Palette, width: int) -> list[Te
     names = {row.id: row.label for row in grid.rows}
     for row, why in grid.badges.items():
         words = f"{UNLIKE} {names[row]} is not comparable with {grid.base.label}: {why}"
-        made += report.wrapped(words, width, palette.warn, indent=" ", hang="   ")
+        made += wrapped(words, width, palette.warn, indent=" ", hang="   ")
     cells = dict.fromkeys((row, why) for (row, _), why in grid.reasons.items() if row not in grid.badges)
     for row, why in cells:
-        made += report.wrapped(f"{UNLIKE} {names[row]}: {why}", width, palette.warn, indent=" ", hang="   ")
+        made += wrapped(f"{UNLIKE} {names[row]}: {why}", width, palette.warn, indent=" ", hang="   ")
     for row, why in grid.empty.items():
-        made += report.wrapped(f"{names[row]}: {why}", width, palette.muted, indent=" ", hang="   ")
+        made += wrapped(f"{names[row]}: {why}", width, palette.muted, indent=" ", hang="   ")
     for letter, sentence in grid.notes:
-        note = report.wrapped(f"{letter} {sentence}".lstrip(), width, palette.muted, indent=" ", hang="   ")
+        note = wrapped(f"{letter} {sentence}".lstrip(), width, palette.muted, indent=" ", hang="   ")
         note[0].stylize(palette.warn, 1, 1 + len(letter))
         made += note
     if any(cell.is_struck for cell in grid.cells.values()):
-        struck = report.wrapped(DISBELIEVED, width, palette.muted, indent=" ", hang="   ")
+        struck = wrapped(DISBELIEVED, width, palette.muted, indent=" ", hang="   ")
         struck[0].stylize(palette.bad, 1, 3)
         made += struck
     if plan.dropped:
         words = f"not shown for want of room: {', '.join(title(column) for column in plan.dropped)}"
-        made += report.wrapped(words, width, palette.muted, indent=" ", hang="   ")
+        made += wrapped(words, width, palette.muted, indent=" ", hang="   ")
     return made

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from crdnd_tui.core import report
+from crdnd_tui.core.attack_names import PARTS, TITLES, WORST, attack_title
 from crdnd_tui.core.format import count, duration, percent
 from crdnd_tui.core.state import ENDED, RunState
+from crdnd_tui.core.text import wrapped
 from crdnd_tui.tui.widgets.cells import Cells, Part, Row, parts
 from engine.spec.events import AttackProgressed
 
@@ -60,7 +62,7 @@ class Robustness(Cells):
         palette = self.palette
         body = next((place for place, line in enumerate(table) if not line.plain), len(table))
         rule = next((line for line in table[:body] if line.plain.startswith("  \u2500")), None)
-        current = f"  {report.title(state.attack.attack)}" if state.attack else "\0"
+        current = f"  {attack_title(state.attack.attack)}" if state.attack else "\0"
         shown = False
         for place, line in enumerate(table):
             look: Row = parts(line, palette, _INDENT)
@@ -71,7 +73,7 @@ class Robustness(Cells):
             if inside and not shown and line.plain.startswith(current):
                 rows += self._under_way(width)
                 shown = True
-            if inside and line.plain.startswith(f"  {report.TITLES[report.WORST]}") and place + 1 < body and rule:
+            if inside and line.plain.startswith(f"  {TITLES[WORST]}") and place + 1 < body and rule:
                 rows.append([(rule.plain[_INDENT:], palette.faint)])
         if state.attack and not shown:
             rows[body:body] = self._under_way(width)
@@ -85,7 +87,7 @@ class Robustness(Cells):
         clock = duration(max(0.0, self._judged.now - self._judged.state.attack_since)) if self._judged.living else ""
         if not isinstance(attack, AttackProgressed):
             return [[("\u25b8 under way  ", palette.accent), (clock, palette.muted)]]
-        part = report.PARTS.get(attack.part, attack.part) if attack.part not in ("", attack.attack) else ""
+        part = PARTS.get(attack.part, attack.part) if attack.part not in ("", attack.attack) else ""
         head = f"\u25b8 {part} ".replace("  ", " ")
         words = f" {count(attack.done)}/{count(attack.total)}  {percent(attack.robust)} % still standing  {clock}"
         length = min(24, width - len(head) - len(words))
@@ -99,13 +101,13 @@ class Robustness(Cells):
                 (words, palette.text),
             ]
         ]
-        if attack.part in report.PARTS:
+        if attack.part in PARTS:
             rows.append(self._parts(attack.part))
         return rows
 
     def _parts(self, current: str) -> Row:
         """AutoAttack's four in their order."""
-        palette, row, names = self.palette, list[Part](), list(report.PARTS)
+        palette, row, names = self.palette, list[Part](), list(PARTS)
         for place, name in enumerate(names):
             at = names.index(current)
             sign, look = (
@@ -115,7 +117,7 @@ class Robustness(Cells):
                 if place == at
                 else ("\u25cc", palette.muted)
             )
-            row.append((f"  {sign} {report.PARTS[name]}", look))
+            row.append((f"  {sign} {PARTS[name]}", look))
         return row
 
     def _waiting(self, width: int) -> list[Row]:
@@ -125,8 +127,8 @@ class Robustness(Cells):
         ended = judged.state.phase in ENDED or not judged.living
         words = "not judged" if ended else "judged after training, on the test split, by"
         rows: list[Row] = [[(words, palette.muted)]]
-        names = [f"\u25cc {report.title(name)}".replace(" ", _GLUE) for name in suite]
-        lines = report.wrapped("  ".join(names), width, indent="", hang="")
+        names = [f"\u25cc {attack_title(name)}".replace(" ", _GLUE) for name in suite]
+        lines = wrapped("  ".join(names), width, indent="", hang="")
         rows += [[(line.plain.replace(_GLUE, " "), palette.muted)] for line in lines]
         return [*rows, *self._under_way(width)]
 

@@ -10,8 +10,8 @@ from functools import cached_property
 from rich.text import Text
 
 from crdnd_tui.core import gallery
+from crdnd_tui.core.confusion import Bounds
 from crdnd_tui.core.gallery import Examples, Image, Raster
-from crdnd_tui.core.judged import Bounds
 from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.widgets import picture, probabilities
 from crdnd_tui.tui.widgets.easel import Easel, Line, beside, centred

@@ -8,8 +8,7 @@ from rich.text import Text
 
 from crdnd_tui.chart.scatter import Point, scatter
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.report import wrapped
-from crdnd_tui.core.text import one_line, pad
+from crdnd_tui.core.text import one_line, pad, wrapped
 from crdnd_tui.write import tables
 from crdnd_tui.write.document import Cell, Document, Figure, Row, Table
 from crdnd_tui.write.numbers import below, marks

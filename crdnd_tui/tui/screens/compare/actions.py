@@ -1,7 +1,7 @@
 """What the keys of a comparison do: how it is looked at, and which runs lie in it."""
 
 from crdnd_tui.compare.rows import has_seeds
-from crdnd_tui.core import report
+from crdnd_tui.core.attack_names import attack_title
 from crdnd_tui.core.run_status import LIVING
 from crdnd_tui.tui.comparison_view import OVERVIEW, PAGES, ComparisonLook, ComparisonView
 from crdnd_tui.tui.screen import LabScreen
@@ -90,7 +90,7 @@ class CompareActions(LabScreen):
         if self._shown:
             known = self._shown.attacks
             if len(known) < 2:
-                self.notify(f"Only {report.title(known[0])} has been judged.", markup=False, timeout=3)
+                self.notify(f"Only {attack_title(known[0])} has been judged.", markup=False, timeout=3)
             self._look.attack = known[(known.index(self._shown.attack) + 1) % len(known)]
             self._again()
 

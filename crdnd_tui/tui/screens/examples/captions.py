@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 from textual.geometry import Size
 
-from crdnd_tui.core import judged, marks, report
+from crdnd_tui.core import confusion, marks
+from crdnd_tui.core.attack_names import TITLES, attack_title
+from crdnd_tui.core.confusion import CheckpointRecords, ConfusionMatrix, Mode
 from crdnd_tui.core.gallery import STEPS, Examples
-from crdnd_tui.core.judged import CheckpointRecords, ConfusionMatrix, Mode
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.text import bar, one_line, pad
 from crdnd_tui.tui.gallery import shows
@@ -37,7 +38,7 @@ def first(examples: Mapping[str, object]) -> str:
 
 def attacks(found: CheckpointRecords) -> list[str]:
     """All that were judged, in the suite's order, the worst case last."""
-    known = [name for name in report.TITLES if name in found.outcomes and name not in ("clean", "worst")]
+    known = [name for name in TITLES if name in found.outcomes and name not in ("clean", "worst")]
     others = [name for name in found.outcomes if name not in known and name not in ("clean", "worst")]
     return [*known, *others, *(["worst"] if "worst" in found.outcomes else [])] or list(found.outcomes)
 
@@ -62,7 +63,7 @@ def place(visit: Visit) -> str:
 
 def title(visit: Visit, show: Show, width: int) -> str:
     """`17 of 20 . filter: flips . PGD-SAT . epsilon 40/255`, the last words first to go."""
-    bounds = judged.bounds(show.judged, visit.attack, show.epsilon)
+    bounds = confusion.bounds(show.judged, visit.attack, show.epsilon)
     budget = f"epsilon {bounds.words}" if bounds.bounded and bounds.words else ""
     if not bounds.bounded:
         budget = f"L2 radius {bounds.radius:g}" if bounds.radius else "any L2"
@@ -72,7 +73,7 @@ def title(visit: Visit, show: Show, width: int) -> str:
     if hall and visit.cell:
         way = "clean" if visit.cell.clean else "adversarial"
         chosen = f"cell: {hall.name(visit.cell.true)} \u2192 {hall.name(visit.cell.predicted)}, {way}"
-    parts = [place(visit), chosen, report.title(visit.attack), budget]
+    parts = [place(visit), chosen, attack_title(visit.attack), budget]
     while len(parts) > 1 and len(_DOT.join(part for part in parts if part)) > width:
         parts.pop()
     return _DOT.join(part for part in parts if part)
@@ -89,7 +90,7 @@ def none_left(visit: Visit, hall: Examples) -> str:
     only = visit.filter if visit.filter != "all" else "examples"
     of = f" of class {hall.name(visit.label)}" if visit.label is not None else ""
     keys = " or ".join(key for key, on in (("F", visit.filter != "all"), ("c", visit.label is not None)) if on) or "esc"
-    return f"no {only}{of} under {report.title(visit.attack)}: {keys} lets others through"
+    return f"no {only}{of} under {attack_title(visit.attack)}: {keys} lets others through"
 
 
 def amplified(k: int, way: int) -> int | None:
@@ -112,8 +113,8 @@ def matrix_title(matrix: ConfusionMatrix, attack: str, show: Show, width: int) -
     """Which matrix of which attack on how many images."""
     what = {
         "clean": "clean",
-        "adversarial": report.title(attack),
-        "difference": f"{report.title(attack)} \u2212 clean",
+        "adversarial": attack_title(attack),
+        "difference": f"{attack_title(attack)} \u2212 clean",
     }[matrix.mode]
     record = show.judged.outcomes.get("clean" if matrix.mode == "clean" else attack)
     sign = marks.SIGNS[marks.worst(record.marks)] if record else ""
@@ -139,8 +140,8 @@ def cell_note(show: Show, attack: str, spot: Spot, names: Sequence[str], palette
     """One cell in all three matrices, and what its class is mistaken for."""
     note = Text().append("true    ", palette.muted).append(f"{names[spot.true]}\n", f"bold {palette.text}")
     note.append("read as ", palette.muted).append(f"{names[spot.predicted]}\n\n", f"bold {palette.text}")
-    for mode in judged.MODES:
-        matrix = judged.matrix(show.judged, attack, mode)
+    for mode in confusion.MODES:
+        matrix = confusion.matrix(show.judged, attack, mode)
         if isinstance(matrix, str):
             note.append(f"{pad(mode, 12)} none\n", palette.muted)
             continue
@@ -149,12 +150,12 @@ def cell_note(show: Show, attack: str, spot: Spot, names: Sequence[str], palette
         note.append(pad(mode, 12), palette.muted).append(f"{shown:>5}", palette.text)
         points = f" {share:+6.1f} pt\n".replace("-", "\u2212")
         note.append(points if mode == "difference" else f" {share:6.1f} %\n", palette.muted)
-    found = judged.matrix(show.judged, attack, "adversarial")
+    found = confusion.matrix(show.judged, attack, "adversarial")
     if not isinstance(found, str):
         count = found.counts[spot.true]
         right, longest = found.rows[spot.true][spot.true], max(len(name) for name in names)
         note.append(f"\nof {count} images, under attack\n", palette.muted)
-        for k, value in [(spot.true, right), *judged.worst(found, spot.true)]:
+        for k, value in [(spot.true, right), *confusion.worst(found, spot.true)]:
             share = value / count if count else 0.0
             tone = palette.good if k == spot.true else palette.above
             note.append(f"{pad(names[k], min(10, longest))} {bar(share, 10)} ", tone)
@@ -177,9 +178,9 @@ def kept(chosen: Visit | None, hall: Examples | None) -> str:
 def none_kept(show: Show, attack: str, mode: Mode, spot: Spot) -> str:
     """Why a cell opens nothing."""
     which: Mode = "clean" if mode == "clean" else "adversarial"
-    matrix, called = judged.matrix(show.judged, attack, which), names(show, attack)
+    matrix, called = confusion.matrix(show.judged, attack, which), names(show, attack)
     count = 0 if isinstance(matrix, str) else matrix.rows[spot.true][spot.predicted]
-    where = "clean" if which == "clean" else f"under {report.title(attack)}"
+    where = "clean" if which == "clean" else f"under {attack_title(attack)}"
     says = f"{count} test images of {called[spot.true]} are read as {called[spot.predicted]}, {where}"
     if show.hall is None:
         return f"{says}; this run keeps no examples."

@@ -12,7 +12,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
-from crdnd_tui.core import gallery, judged, report
+from crdnd_tui.core import confusion, gallery
+from crdnd_tui.core.attack_names import attack_title
 from crdnd_tui.core.gallery import Examples, GalleryError, PixelFile
 from crdnd_tui.tui.gallery import shows
 from crdnd_tui.tui.gallery.shows import Show
@@ -38,7 +39,7 @@ class Exhibit(LabScreen):
         self.visit = Visit()
         self.mode: Mode = "single"
         self.page = "nothing"  # what is to be seen: a mode, or words
-        self.kind: judged.Mode = "adversarial"
+        self.kind: confusion.Mode = "adversarial"
         self.judged_attack = ""
         self.spot = Spot()
         self.amplification: int | None = None  # None: to fit
@@ -154,7 +155,7 @@ class Exhibit(LabScreen):
         if isinstance(pixels, str):
             return f"\u2717 {pixels}"
         clean, adversarial = pixels.pair(example)
-        bounds = judged.bounds(self.shown.judged, self.visit.attack, self.shown.epsilon)
+        bounds = confusion.bounds(self.shown.judged, self.visit.attack, self.shown.epsilon)
         k = self.amplification or gallery.fitting(gallery.linf(clean, adversarial))
         return Specimen(hall=hall, example=example, clean=clean, adversarial=adversarial, bounds=bounds, k=k)
 
@@ -195,11 +196,11 @@ class Exhibit(LabScreen):
         sheet.show(hall, rows, images, self.visit.place - 1, words)
 
     def _paint_matrix(self) -> None:
-        panel, found = self.query_one(Confusion), judged.matrix(self.shown.judged, self.judged_attack, self.kind)
+        panel, found = self.query_one(Confusion), confusion.matrix(self.shown.judged, self.judged_attack, self.kind)
         names = captions.names(self.shown, self.judged_attack)
         if isinstance(found, str):
             panel.show(None, names, self.spot, found)
-            panel.border_title = Content(f"{self.kind}: {report.title(self.judged_attack)}")
+            panel.border_title = Content(f"{self.kind}: {attack_title(self.judged_attack)}")
             panel.border_subtitle = ""
             self.query_one("#cell", Static).update("")
             return

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual import work
 from textual.binding import Binding, BindingType
 
-from crdnd_tui.core import judged
+from crdnd_tui.core import confusion
 from crdnd_tui.tui.dialogs.pick import Pick
 from crdnd_tui.tui.gallery import shows
 from crdnd_tui.tui.screens.examples import captions
@@ -79,7 +79,7 @@ class ExamplesScreen(Exhibit):
 
     def _walk(self, down: int, right: int) -> None:
         """The cursor of the matrix, inside it."""
-        found = judged.matrix(self.shown.judged, self.judged_attack, self.kind)
+        found = confusion.matrix(self.shown.judged, self.judged_attack, self.kind)
         if not isinstance(found, str):
             self.spot = self.spot.moved(down, right, found.classes)
 
@@ -130,7 +130,7 @@ class ExamplesScreen(Exhibit):
 
     def action_matrix(self) -> None:
         """The next of the three matrices."""
-        self.kind = judged.MODES[(judged.MODES.index(self.kind) + 1) % len(judged.MODES)]
+        self.kind = confusion.MODES[(confusion.MODES.index(self.kind) + 1) % len(confusion.MODES)]
         self.paint()
 
     def action_overview(self) -> None:

@@ -2,10 +2,10 @@
 
 from crdnd_tui.chart.series import Series
 from crdnd_tui.core import fast_path
+from crdnd_tui.core.attack_names import attack_title
 from crdnd_tui.core.format import number, whole_percent
 from crdnd_tui.core.marks import SIGNS
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.report import title
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.monitor.run_curves import Curves
@@ -32,7 +32,7 @@ def accuracy_lines(curves: Curves, palette: Palette, state: RunState) -> list[Li
     """By epoch and raw: a mean would lag behind by many points. Names bear the marks of the whole run."""
     return [
         Line(
-            name=f"{one_line(title(attack), 16)}{SIGNS[state.severity('', attack)]}",
+            name=f"{one_line(attack_title(attack), 16)}{SIGNS[state.severity('', attack)]}",
             colour=palette.series[place % len(palette.series)],
             series=series,
         )

@@ -3,7 +3,7 @@
 from crdnd_tui.core import fast_path
 from crdnd_tui.core.fast_path import Spent
 from crdnd_tui.core.format import count, duration, number, size
-from crdnd_tui.core.pages import SIGNS
+from crdnd_tui.core.run_status import SIGNS
 from crdnd_tui.core.state import ENDED, RunState
 from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.monitor.live_plan import Kind

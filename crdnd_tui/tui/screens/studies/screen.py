@@ -14,7 +14,7 @@ from textual.events import DescendantFocus
 from textual.widget import Widget
 from textual.worker import get_current_worker
 
-from crdnd_tui.core.report import wrapped
+from crdnd_tui.core.text import wrapped
 from crdnd_tui.tui.screens.studies import plan, saying
 from crdnd_tui.tui.screens.studies.actions import StudyActions
 from crdnd_tui.tui.screens.studies.desk import Asked, Desk, Seen
