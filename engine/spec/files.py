@@ -87,13 +87,10 @@ def json_table(content: bytes) -> dict[str, Any]:
 
 
 def toml_table(content: bytes) -> dict[str, Any]:
-    """Parse TOML; MalformedError when it is none, or has a whole number of more than 64 bits."""
+    """Parse TOML; MalformedError when it is none."""
     from engine.spec import toml_text  # noqa: PLC0415  the first paint waits for it only where there is something to read
 
-    found = parsed(content, lambda text: toml_text.parse(toml_text.decoded(text)))
-    if found.bits > 63:
-        raise MalformedError("it holds a whole number of more than 64 bits")
-    return found.table
+    return parsed(content, lambda text: toml_text.parse(toml_text.decoded(text)))
 
 
 def read_table(path: Path | str) -> dict[str, Any]:

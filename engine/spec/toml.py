@@ -7,7 +7,6 @@ another kind (`[method] name = ...`) starts afresh.
 import errno
 import os
 import re
-import time
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -25,13 +24,12 @@ from engine.spec.errors import ConfigError
 from engine.spec.explain import explain, in_file_order
 
 MAX_BYTES = 64 * 1024
-_TOO_LARGE = f": larger than {MAX_BYTES // 1024} KiB, so it is no preset"
-MAX_DEPTH = 8  # a preset has no more levels, and deep nesting is how a file attacks its reader
-MAX_KEYS = 2000  # of all tables together; a resolved config has a hundred
+TOO_LARGE = f"larger than {MAX_BYTES >> 10} KiB"
+MAX_DEPTH = 8  # parts of the key of an override
 MAX_CHAIN = 16  # presets that lie over each other, or are the teachers of each other
 SHOWN = 200  # characters of a value in a message
-SETTLED = 2 * 10**9  # nanoseconds after which a file counts as written
 _INDEX = re.compile("[0-9]{1,4}")
+_TEACHERS = "teacher.config."  # begins the overrides of a teacher's preset
 
 
 @dataclass
@@ -40,27 +38,22 @@ class Draft:
 
     table: dict[str, Any] = field(default_factory=dict)
     origins: dict[toml_text.Path, str] = field(default_factory=dict)
-    folders: dict[toml_text.Path, Path] = field(default_factory=dict)  # that a key's path is relative to
+    folder: Path = field(default_factory=Path.cwd)  # that the path of the teacher's preset is relative to
     problems: list[str] = field(default_factory=list)
 
     def drop_origins(self, *replaced: toml_text.Path) -> None:
         """Drop where these keys, and those below them, were written: their values are replaced."""
         gone = set(replaced)
-        for noted in (self.origins, self.folders):
-            for key in [key for key in noted if any(key[:end] in gone for end in range(len(key) + 1))]:
-                del noted[key]
-
-    def note(self, key: toml_text.Path, origin: str, folder: Path) -> None:
-        """Where a key is written, and what folder its paths are relative to."""
-        self.origins[key], self.folders[key] = origin, folder
+        for key in [key for key in self.origins if any(key[:end] in gone for end in range(len(key) + 1))]:
+            del self.origins[key]
 
     def validated(self) -> RunConfig | None:
         """The config; None when anything is wrong, all of which then stands in `problems`, in the order of lines."""
         config = None
         try:
             config = RunConfig.model_validate(self.table)
-        except (ValidationError, ArithmeticError, RecursionError) as error:
-            self.problems += _explained(error, RunConfig, self.origins)
+        except ValidationError as error:
+            self.problems += explain(error, RunConfig, self.origins)
         self.problems = in_file_order(self.problems)
         return None if self.problems else config
 
@@ -89,15 +82,8 @@ def read(path: Path) -> RunConfig | JudgeConfig:
     kind = JudgeConfig if table.get("kind") == "evaluation" else RunConfig
     try:
         return kind.model_validate(table)
-    except (ValidationError, ArithmeticError, RecursionError) as error:
-        raise ConfigError(_explained(error, kind, {(): str(path)})) from error
-
-
-def _explained(error: Exception, kind: type[RunConfig | JudgeConfig], origins: dict[toml_text.Path, str]) -> list[str]:
-    """Return the mistakes in words; pydantic lets through what numbers and nestings without end raise."""
-    if isinstance(error, ValidationError):
-        return explain(error, kind, origins)
-    return [f"{origins.get((), 'preset')}: a value is out of all proportion: {str(error)[:100]}"]
+    except ValidationError as error:
+        raise ConfigError(explain(error, kind, {(): str(path)})) from error
 
 
 def dump(config: RunConfig | JudgeConfig) -> str:
@@ -131,14 +117,13 @@ def merged(path: Path, overrides: Sequence[str] = (), above: tuple[Path, ...] = 
     """
     draft = _with_base(path, above, text)
     for setting in overrides:
-        if not setting.startswith("teacher.config."):
+        if not setting.startswith(_TEACHERS):
             _override(draft, setting)
     teacher = draft.table.get("teacher")
-    named = isinstance(teacher, dict) and isinstance(teacher.get("preset"), str) and teacher["preset"]
-    if isinstance(teacher, dict) and named and not _has_teacher_inside(draft, teacher.get("config")):
+    if isinstance(teacher, dict) and isinstance(teacher.get("preset"), str) and teacher["preset"]:
         _insert_teacher(draft, teacher, (*above, _real(path)))
     for setting in overrides:
-        if setting.startswith("teacher.config."):
+        if setting.startswith(_TEACHERS):
             _override(draft, setting)
     return draft
 
@@ -151,21 +136,21 @@ def _with_base(path: Path, above: tuple[Path, ...], text: str | None = None) -> 
     if resolved in above:
         chain = " -> ".join(p.name for p in (*above[above.index(resolved) :], resolved))
         raise ConfigError([f"{path}: presets lead in a circle: {chain}"])
-    table, where = _file(path) if text is None else (parse(path, text), toml_text.lines_of(text))
+    known, where = _parsed(path, text_of(path) if text is None else text)
+    table = deepcopy(known)
     base = table.pop("extends", None)
-    if base is None:
-        draft = Draft()
-    elif isinstance(base, str):
-        below = resolved.parent / base
-        if not files.is_file(below):
-            raise ConfigError([f"{path}:{where.get(('extends',), 1)}: extends: there is no preset {base[:SHOWN]!r}"])
-        draft = _with_base(below, (*above, resolved))
-    else:
-        raise ConfigError([f"{path}:{where.get(('extends',), 1)}: extends: should be the path of a preset"])
-    draft.origins[()] = str(path)
+    draft = Draft()
+    if base is not None:
+        place = f"{path}:{where.get(('extends',), 1)}: extends"
+        if not isinstance(base, str):
+            raise ConfigError([f"{place}: should be the path of a preset"])
+        if not files.is_file(resolved.parent / base):
+            raise ConfigError([f"{place}: there is no preset {base[:SHOWN]!r}"])
+        draft = _with_base(resolved.parent / base, (*above, resolved))
     draft.drop_origins(*_merge(draft.table, table, ()))
-    for key, line in where.items():
-        draft.note(key, f"{path}:{line}", resolved.parent)
+    draft.origins |= {key: f"{path}:{line}" for key, line in where.items()} | {(): str(path)}
+    if ("teacher", "preset") in where:
+        draft.folder = resolved.parent
     return draft
 
 
@@ -222,32 +207,31 @@ def _override(draft: Draft, text: str) -> None:
         return
     node[last] = parsed
     draft.drop_origins(path)
-    draft.note(path, "--set", Path.cwd())
+    draft.origins[path] = "--set"
+    if path in (("teacher",), ("teacher", "preset")):
+        draft.folder = Path.cwd()
 
 
 def value_of(text: str) -> Any:  # noqa: ANN401  any TOML value
     """Parse a value of the command line: TOML, or else the text itself."""
     try:
-        parsed = toml_text.parse(f"value = {text}")
-        return parsed.table["value"] if len(parsed.table) == 1 and parsed.depth <= MAX_DEPTH else text
-    except (RecursionError, ValueError):  # tomli's errors are ValueErrors
+        table = toml_text.parse(f"value = {text}")
+    except ValueError:  # tomli's errors are ValueErrors
         return text
-
-
-def _has_teacher_inside(draft: Draft, config: object) -> bool:
-    """Return whether the teacher's whole config is written beside its preset's name, as in a run folder."""
-    whole = isinstance(config, dict) and {"data", "student", "method"} <= config.keys()
-    files = {draft.origins.get(("teacher", key), "").rpartition(":")[0] for key in ("preset", "config")}
-    return whole and len(files) == 1
+    return table["value"] if len(table) == 1 else text
 
 
 def _insert_teacher(draft: Draft, teacher: dict[str, Any], above: tuple[Path, ...]) -> None:
-    """Read the preset that [teacher] names into `teacher.config`."""
-    key: toml_text.Path = ("teacher", "preset")
-    path, teacher["config"] = draft.folders.get(key, Path.cwd()) / teacher["preset"], None
+    """Read the preset that [teacher] names into `teacher.config`, unless that is written beside it, as in a run."""
+    config, named_in = teacher.get("config"), draft.origins.get(("teacher", "preset"), "")
+    whole = isinstance(config, dict) and {"data", "student", "method"} <= config.keys()
+    written_in = draft.origins.get(("teacher", "config"), "")
+    if whole and written_in.rpartition(":")[0] == named_in.rpartition(":")[0]:
+        return
+    path, teacher["config"] = draft.folder / teacher["preset"], None
     if not files.is_file(path):
-        origin = draft.origins.get(key, "preset")
-        draft.problems.append(f"{origin}: teacher.preset: no such file {teacher['preset'][:SHOWN]!r}")
+        name = teacher["preset"][:SHOWN]
+        draft.problems.append(f"{named_in or 'preset'}: teacher.preset: no such file {name!r}")
         return
     try:
         of_teacher = merged(path, (), above)
@@ -256,28 +240,12 @@ def _insert_teacher(draft: Draft, teacher: dict[str, Any], above: tuple[Path, ..
         return
     draft.problems += of_teacher.problems
     teacher["config"] = of_teacher.table
-    for inner, origin in of_teacher.origins.items():
-        draft.origins[("teacher", "config", *inner)] = origin
+    draft.origins |= {("teacher", "config", *key): origin for key, origin in of_teacher.origins.items()}
 
 
-def _file(path: Path) -> tuple[dict[str, Any], dict[toml_text.Path, int]]:
-    """Read a file and the lines of its keys; an unchanged file is not read again: a form asks at every key press."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):  # reading it says why
-        return _read(path, None)
-    settled = time.time_ns() - found.st_mtime_ns > SETTLED  # two writes of one clock tick look alike
-    stamp = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-    table, where = _known(path, stamp) if settled else _read(path, None)
-    return deepcopy(table), where
-
-
-def _read(path: Path, _stamp: object) -> tuple[dict[str, Any], dict[toml_text.Path, int]]:
-    text = text_of(path)
+@lru_cache(maxsize=32)  # a form asks at every key press, a study for each of its runs
+def _parsed(path: Path, text: str) -> tuple[dict[str, Any], dict[toml_text.Path, int]]:
     return parse(path, text), toml_text.lines_of(text)
-
-
-_known = lru_cache(maxsize=32)(_read)
 
 
 def text_of(path: Path, *, link: bool = True) -> str:
@@ -285,29 +253,22 @@ def text_of(path: Path, *, link: bool = True) -> str:
     try:
         return toml_text.decoded(files.content_of(_real(path) if link else path, MAX_BYTES))
     except OSError as error:
-        why = _TOO_LARGE if error.errno == errno.EOVERFLOW else f": cannot be read: {error.strerror}"
-        raise ConfigError([f"{path}{why}"]) from error
+        why = TOO_LARGE if error.errno == errno.EOVERFLOW else error.strerror
+        raise ConfigError([f"{path}: cannot be read: {why}"]) from error
     except ValueError as error:  # not UTF-8
         raise ConfigError([f"{path}: not valid TOML: {error}"]) from error
 
 
 def parse(path: Path, text: str) -> dict[str, Any]:
     """Parse a text that messages call `path`; ConfigError when it is no preset."""
-    if len(text) > MAX_BYTES:
-        raise ConfigError([f"{path}{_TOO_LARGE}"])
     try:
-        parsed = toml_text.parse(text)
+        if len(text) > MAX_BYTES:
+            raise ValueError(TOO_LARGE)
+        return toml_text.parse(text)
     except tomli.TOMLDecodeError as error:
         raise ConfigError([f"{path}:{error.lineno}:{error.colno}: not valid TOML: {error.msg}"]) from error
-    except toml_text.TooDottedError as error:
-        raise ConfigError([f"{path}: {error}, so it is no preset"]) from error
-    except (ValueError, RecursionError) as error:  # endless digits, endless brackets
-        raise ConfigError([f"{path}: not valid TOML: {str(error)[:100] or 'nested too deeply'}"]) from error
-    if parsed.depth > MAX_DEPTH * 2:
-        raise ConfigError([f"{path}: nested deeper than any preset"])
-    if parsed.keys > MAX_KEYS:
-        raise ConfigError([f"{path}: more than {MAX_KEYS} keys, so it is no preset"])
-    return parsed.table
+    except ValueError as error:
+        raise ConfigError([f"{path}: cannot be read: {str(error)[:100]}"]) from error
 
 
 def _real(path: Path) -> Path:

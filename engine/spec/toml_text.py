@@ -1,35 +1,34 @@
 """The text of TOML files: its encoding, its table within limits, and the line of each key."""
 
-import codecs
+import json
 import re
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import tomli
 
 MAX_DOTS = 500  # in a line: a key of 20,000 parts keeps a parser busy for seconds
-ENDLESS = 10**400  # stands for larger whole numbers: in hexadecimal any length is read, and some cannot be printed
+MAX_DEPTH = 16  # of tables and arrays; no preset has more levels, and deep nesting is how a file attacks its reader
+MAX_KEYS = 2000  # of all tables together; a resolved config has a hundred
 MARK = "\ufeff"  # of byte order, which Windows tools write before the text
-Path = tuple[str | int, ...]  # of a key; items of arrays of tables are numbered from 0
+Path = tuple[str | int, ...]  # of a key; items of arrays are numbered from 0
 
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),  # before UTF-16, with whose mark it begins
-    (codecs.BOM_UTF32_BE, "UTF-32"),
-    (codecs.BOM_UTF16_LE, "UTF-16"),
-    (codecs.BOM_UTF16_BE, "UTF-16"),
-)
-_LOOK = 64  # bytes, whole letters in each of these encodings
-_KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
-_PATH = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
-_HEADER = re.compile(rf"^\s*(\[\[?)\s*({_PATH})\s*\]\]?")
-_PAIR = re.compile(rf"^\s*({_PATH})\s*=(.*)$")
-_INLINE = re.compile(rf"[{{,]\s*({_PATH})\s*=")
-_STRING = re.compile(r'''"""(?:[^\\]|\\.)*?(?:"""|\\?$)|'{3}.*?(?:'{3}|$)|"(?:[^"\\]|\\.)*"|'[^']*'|#.*''')
+_LOOK = 64  # bytes, whole letters in each encoding
+_KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?(?:"{3,5}|\Z)|' + r"'''.*?(?:'{3,5}|\Z)|#[^\n]*|"
+    rf"(?P<key>{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*)(?P<equals>[ \t]*=)?|"
+    r"""["'][^\n]*|(?P<mark>[\[\]{},\n])""",
+    re.DOTALL,
+)  # each alternative passes over all that it looks at, so that no text takes quadratic time
 
 
 def decoded(content: bytes) -> str:
     """Decode UTF-8 without a mark of byte order; ValueError, which says what to do, for other encodings."""
-    other = _encoding(content)
-    if other:
+    other = json.detect_encoding(content).replace("-le", "LE").replace("-be", "BE").upper()
+    letters = content[:_LOOK].decode(other, "replace")
+    plain = sum(letter.isascii() and (letter.isprintable() or letter.isspace()) for letter in letters)
+    if not other.startswith("UTF-8") and 2 * plain > len(letters):
         raise ValueError(f"it is {other}, as Windows tools write it; save it as UTF-8 (iconv -f {other} -t UTF-8)")
     try:
         return content.decode("utf-8").removeprefix(MARK)
@@ -39,91 +38,65 @@ def decoded(content: bytes) -> str:
         raise ValueError(f"{byte} is not UTF-8; save it as UTF-8 (it may be Windows-1252 or Latin-1)") from None
 
 
-def _encoding(content: bytes) -> str:
-    """Recognise UTF-16 and UTF-32 by their marks, or by the first letters without one; else empty."""
-    marked = next((name for mark, name in _MARKS if content.startswith(mark)), "")
-    if marked or b"\0" not in content[:_LOOK]:
-        return marked
-    for name in ("UTF-32LE", "UTF-32BE", "UTF-16LE", "UTF-16BE"):
-        letters = content[:_LOOK].decode(name, "replace")
-        plain = sum(letter.isascii() and (letter.isprintable() or letter.isspace()) for letter in letters)
-        if 2 * plain > len(letters):
-            return name
-    return ""
-
-
-class TooDottedError(ValueError):
-    """A line may hold a key of more parts than a parser can take."""
-
-
-class Parsed(NamedTuple):
-    """A text as a table. Whole numbers beyond ENDLESS stand as ENDLESS."""
-
-    table: dict[str, Any]
-    depth: int  # levels of tables and arrays
-    keys: int  # of all tables
-    bits: int  # of the longest whole number, without its sign; TOML has 63
-
-
-def parse(text: str) -> Parsed:
-    """tomli.TOMLDecodeError for what is not TOML; other ValueErrors and RecursionError for what attacks its reader."""
+def parse(text: str) -> dict[str, Any]:
+    """tomli.TOMLDecodeError for what is not TOML, ValueError for what is beyond the limits above or 64 bits."""
     if any(line.count(".") > MAX_DOTS for line in text.split("\n")):  # TOML knows no other ends of lines
-        raise TooDottedError(f"a line of more than {MAX_DOTS} dots")
-    table = tomli.loads(text.removeprefix(MARK))
-    depth, keys, bits, level = 0, 0, 0, list[Any]([table])
-    while level:  # level by level, for a file may nest deeper than functions can
-        depth += 1
-        keys += sum(len(item) for item in level if isinstance(item, dict))
-        inside = list[Any]()
-        for item in level:
-            for place, value in list(item.items() if isinstance(item, dict) else enumerate(item)):
-                if isinstance(value, dict | list):
-                    inside.append(value)
-                elif isinstance(value, int):
-                    bits = max(bits, (value if value >= 0 else ~value).bit_length())
-                    if value.bit_length() > ENDLESS.bit_length():
-                        item[place] = ENDLESS if value > 0 else -ENDLESS
-        level = inside
-    return Parsed(table, depth, keys, bits)
+        raise ValueError(f"a line of more than {MAX_DOTS} dots")
+    try:
+        table = tomli.loads(text.removeprefix(MARK))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if sum(1 for _ in _keys(table, MAX_DEPTH)) > MAX_KEYS:
+        raise ValueError(f"more than {MAX_KEYS} keys")
+    return table
+
+
+def _keys(value: object, depth: int) -> Iterator[str]:
+    """Yield the keys of all tables inside; ValueError for nesting below `depth` and numbers that TOML has not."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:  # in hexadecimal any length is read
+        raise ValueError("a whole number of more than 64 bits")
+    if isinstance(value, dict | list):
+        if not depth:
+            raise ValueError("nested too deeply")
+        if isinstance(value, dict):
+            yield from value
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _keys(item, depth - 1)
 
 
 def lines_of(text: str) -> dict[Path, int]:
     """Return the line (from 1) of each table header and key of a text that is known to parse."""
     found: dict[Path, int] = {}
-    counts: dict[Path, int] = {}
-    table: Path = ()
-    key: Path = ()
-    depth = 0  # open brackets of a value that spans lines
-    quote = ""  # open multi-line string
-    for number, line in enumerate(text.removeprefix(MARK).replace("\r\n", "\n").split("\n"), start=1):
-        value = line
-        if quote:
-            _, closed, value = line.partition(quote)
-            if not closed:
-                continue
-        elif depth == 0 and (header := _HEADER.match(line)):
-            table = _within(_split(header[2]), counts)
-            if header[1] == "[[":
+    counts: dict[Path, int] = {}  # items so far of each array of tables
+    table: Path = ()  # of the last header
+    key: Path = ()  # of the last `key =`
+    frames: list[tuple[str, Path]] = []  # open brackets; what stands in them lies at this path
+    in_value, line, counted = False, 1, 0
+    for token in _TOKEN.finditer(text.removeprefix(MARK)):
+        line, counted = line + token.string.count("\n", counted, token.start()), token.start()
+        kind, at = frames[-1] if frames else ("", table)
+        match token["mark"]:
+            case "\n":
+                in_value = in_value and bool(frames)
+            case "[" | "{" as mark:
+                inside = at if kind == "[" else key
+                frames.append((mark, (*inside, 0) if mark == "[" else inside) if in_value else ("header", ()))
+            case "]" | "}":
+                del frames[-1:]
+            case "," if kind == "[":
+                frames[-1] = (kind, (*at[:-1], int(at[-1]) + 1))
+        parts = tuple(part.strip("\"'") for part in re.findall(_KEY, token["key"] or ""))
+        if parts and kind == "header":
+            table = _within(parts, counts)
+            if len(frames) > 1:
                 counts[table] = counts.get(table, -1) + 1
                 table = (*table, counts[table])
-            found.setdefault(table, number)
-            continue
-        elif depth == 0 and (pair := _PAIR.match(line)):
-            key = (*table, *_split(pair[1]))
-            for end in range(len(table) + 1, len(key) + 1):
-                found.setdefault(key[:end], number)
-            value = pair[2]
-        if key:
-            for inline in _INLINE.finditer(value):
-                found.setdefault((*key, *_split(inline[1])), number)
-        bare = _STRING.sub(_opened, value)
-        quote = next((mark for mark in ('"""', "'''") if mark in bare), "")
-        depth = max(0, depth + sum(bare.count(c) for c in "[{") - sum(bare.count(c) for c in "]}"))
+            found.setdefault(table, line)
+        elif token["equals"]:
+            key, in_value = (*at, *parts), True
+            for end in range(len(at) + 1, len(key) + 1):
+                found.setdefault(key[:end], line)
     return found
-
-
-def _split(path: str) -> tuple[str, ...]:
-    return tuple(part.strip("\"'") for part in re.findall(_KEY, path))
 
 
 def _within(path: Path, counts: dict[Path, int]) -> Path:
@@ -134,10 +107,3 @@ def _within(path: Path, counts: dict[Path, int]) -> Path:
         if full in counts and position < len(path) - 1:
             full = (*full, counts[full])
     return full
-
-
-def _opened(match: re.Match[str]) -> str:
-    """Blank a string or comment, so that brackets in it do not count; keep the quotes of a string left open."""
-    text = match[0]
-    mark = text[:3]
-    return mark if mark in ('"""', "'''") and not (len(text) >= 6 and text.endswith(mark)) else ""

@@ -1,6 +1,5 @@
 """Reading a preset: what lies over what, and every mistake at once with its exact line."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -60,29 +59,12 @@ def test_a_preset_of_no_name_is_one_mistake(tmp_path: Path) -> None:
     ]
 
 
-def test_a_base_is_read_again_only_when_it_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    base, preset = write(tmp_path, "base.toml", PLAIN), write(tmp_path, "a.toml", 'extends = "base.toml"\n')
-    for path in (base, preset):
-        os.utime(path, (1e9, 1e9))
-    texts: list[Path] = []
-    read = toml.text_of
-
-    def noted(path: Path) -> str:
-        texts.append(path)
-        return read(path)
-
-    monkeypatch.setattr(toml, "text_of", noted)
-    first = toml.load(preset)
-    assert len(texts) == 2
-    assert toml.load(preset, ["seed=4"]).seed == 4
-    assert toml.load(preset) == first
-    assert len(texts) == 2
-    write(
-        tmp_path, "base.toml", PLAIN + "[training]\nepochs = 7\n"
-    )  # just now: it may change again within a clock tick
-    assert toml.load(preset).training.epochs == 7
-    write(tmp_path, "base.toml", PLAIN + "[training]\nepochs = 8\n")
-    assert toml.load(preset).training.epochs == 8
+def test_a_base_that_changes_is_read_again(tmp_path: Path) -> None:
+    base, preset = tmp_path / "base.toml", write(tmp_path, "a.toml", 'extends = "base.toml"\n')
+    for epochs in (7, 8):
+        base.write_text(PLAIN + f"[training]\nepochs = {epochs}\n")
+        assert toml.load(preset, ["seed=4"]).seed == 4  # whose override stays out of what is kept
+        assert (toml.load(preset).training.epochs, toml.load(preset).seed) == (epochs, 0)
     base.unlink()
     assert mistakes(preset) == ["a.toml:1: extends: there is no preset 'base.toml'"]
 
@@ -237,30 +219,25 @@ def test_an_override_reaches_into_the_teacher_s_preset(tmp_path: Path) -> None:
     [
         ("[data\nname = 1\n", "a.toml:1:6: not valid TOML: Expected ']' at the end of a table declaration"),
         ("a = 1\na = 2\n", "a.toml:2:6: not valid TOML: Cannot overwrite a value"),
-        ("#" * 70_000, "a.toml: larger than 64 KiB, so it is no preset"),
-        (".".join("a" * 20_000) + " = 1", "a.toml: a line of more than 500 dots, so it is no preset"),
-        (".".join("a" * 300) + " = 1", "a.toml: nested deeper than any preset"),
+        ("#" * 70_000, "a.toml: cannot be read: larger than 64 KiB"),
+        (".".join("a" * 20_000) + " = 1", "a.toml: cannot be read: a line of more than 500 dots"),
+        (".".join("a" * 300) + " = 1", "a.toml: cannot be read: nested too deeply"),
+        ("a = " + "[" * 20_000 + "]" * 20_000, "a.toml: cannot be read: nested too deeply"),
+        ("a = " + "{a=" * 5_000 + "1" + "}" * 5_000, "a.toml: cannot be read: nested too deeply"),
+        ("seed = 0x" + "f" * 6_000, "a.toml: cannot be read: a whole number of more than 64 bits"),
+        ("\n".join(f"a{k} = 1" for k in range(2_001)), "a.toml: cannot be read: more than 2000 keys"),
     ],
-    ids=["bracket", "twice", "size", "dots", "depth"],
+    ids=["bracket", "twice", "size", "dots", "depth", "arrays", "tables", "digits", "keys"],
 )
 def test_what_is_no_preset_is_refused_with_its_place(tmp_path: Path, text: str, problem: str) -> None:
     assert mistakes(write(tmp_path, "a.toml", text)) == [problem]
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "a = " + "[" * 20_000 + "]" * 20_000,
-        "a = " + "{a=" * 5_000 + "1" + "}" * 5_000,
-        "seed = " + "1" * 5_000,
-        "[" + ".".join("a" * 400) + "]\n" + ".".join("b" * 400) + "=" + "[" * 200 + "]" * 200,
-        "\x00",
-    ],
-    ids=["arrays", "tables", "digits", "both", "nul"],
+    "text", ["seed = " + "1" * 5_000, "[" + ".".join("a" * 400) + "]\n" + ".".join("b" * 400) + "=1", "\x00"]
 )
-def test_texts_that_attack_their_reader_are_not_valid(tmp_path: Path, text: str) -> None:
+def test_texts_that_attack_their_reader_are_one_short_mistake(tmp_path: Path, text: str) -> None:
     (problem,) = mistakes(write(tmp_path, "a.toml", text))
-    assert "not valid TOML" in problem or "nested deeper than any preset" in problem
     assert len(problem) < 200
 
 
@@ -268,11 +245,6 @@ def test_a_file_that_cannot_be_read_is_a_config_error(tmp_path: Path) -> None:
     assert mistakes(tmp_path / "gone.toml") == ["gone.toml: cannot be read: No such file or directory"]
     (tmp_path / "latin.toml").write_bytes(b"name = '\xff'")
     assert "not valid TOML: byte 0xff of line 1 is not UTF-8" in mistakes(tmp_path / "latin.toml")[0]
-
-
-def test_numbers_too_long_to_print_are_still_reported(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.toml", "seed = 0x" + "f" * 6_000 + "\n" + PLAIN)
-    assert mistakes(path) == ["a.toml:1: seed: should be below 2,147,483,648, not a number of so many digits"]
 
 
 def test_no_key_writes_to_the_terminal_what_it_likes(tmp_path: Path) -> None:
