@@ -240,6 +240,12 @@ class LabApp(App[None]):
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self.screen))
 
+    def copy_to_clipboard(self, text: str) -> None:
+        """Through the terminal (OSC 52), and say what was copied."""
+        super().copy_to_clipboard(text)
+        lines = text.count("\n") + 1
+        self.notify(f"copied {lines} lines" if lines > 1 else f"copied {text[:40]}", markup=False, timeout=2)
+
     async def action_leave(self) -> None:
         """At once when nothing is at work; else say what keeps running, first."""
         from crdnd_tui.tui.leaving import still_working  # noqa: PLC0415  not needed for the first paint

@@ -12,16 +12,16 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.strip import Strip
-from textual.widget import Widget
 
 from crdnd_tui.core.palette import Palette, mix, named
 from crdnd_tui.core.text import display
+from crdnd_tui.tui.widgets.selectable import SelectableLines
 
 Part = tuple[str, str]  # words, and a rich style in the palette's colours
 Row = Sequence[Part]
 
 
-class Cells(Widget, can_focus=True):
+class Cells(SelectableLines, can_focus=True):
     """Subclasses give rows from `draw`; what does not fit is scrolled to, where `draw` gives more than fits."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -84,7 +84,7 @@ class Cells(Widget, can_focus=True):
         """Lines are made for a width."""
         self._strips = None
 
-    def render_line(self, y: int) -> Strip:
+    def line_at(self, y: int) -> Strip:
         """One line, which always fills the width."""
         width, height = self.size
         if self._strips is None or self._drawn_for != (width, height):

@@ -29,6 +29,7 @@ _BORDERS = 6  # cells of a panel's edge that carry no words: corners, a stroke a
 class Chart(Widget, can_focus=True):
     """Curves with axes, a legend in the border, zoom, smoothing and a crosshair."""
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = "Chart { height: 1fr; min-height: 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "log_y", "Log Y", show=False, tooltip="powers of ten upward; what is not positive is a gap"),

@@ -20,6 +20,7 @@ _RESULT, _ID = 60, 16  # cells from which a result, and an id, are shown
 class Chooser(Widget, can_focus=True):
     """Two runs and more, up to `most`."""
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = "Chooser { height: 1fr; text-wrap: nowrap; text-overflow: clip; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "Down", show=False),

@@ -43,6 +43,8 @@ class ListWanted(Message):
 class Control(Widget, can_focus=True):
     """One line that can be focused; `muted` while it only shows a default."""
 
+    ALLOW_SELECT = False
+
     muted = False
 
     def on_mount(self) -> None:

@@ -6,10 +6,10 @@ from rich.text import Text
 from textual.app import App
 from textual.geometry import Size
 from textual.strip import Strip
-from textual.widget import Widget
 
 from crdnd_tui.core.palette import Palette, named
 from crdnd_tui.tui.widgets.picture import Look
+from crdnd_tui.tui.widgets.selectable import SelectableLines
 
 Line = list[Segment]
 
@@ -20,7 +20,7 @@ def in_colour(app: App[object]) -> bool:
     return not plain and not named(app.theme).ansi
 
 
-class Easel(Widget):
+class Easel(SelectableLines):
     """Subclasses make their lines in `draw`; what is narrower than the widget is filled with its ground."""
 
     def __init__(self, *, id: str, classes: str = "panel") -> None:
@@ -56,7 +56,7 @@ class Easel(Widget):
         """At most `height` lines."""
         return []
 
-    def render_line(self, y: int) -> Strip:
+    def line_at(self, y: int) -> Strip:
         """One of them."""
         if self._drawn is None or self._drawn_for != self.size:
             self._drawn, self._drawn_for = self.draw(*self.size), self.size

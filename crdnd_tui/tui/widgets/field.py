@@ -20,6 +20,8 @@ ROOM = 52  # cells of a row that has room for both
 class Field(Widget):
     """A row for an Entry. It is drawn around its control; a message takes lines of their own."""
 
+    ALLOW_SELECT = False
+
     def __init__(self, entry: Entry, message: str = "", *, opened: bool = False) -> None:
         super().__init__(classes=f"-{entry.kind}")
         self.entry, self.message, self._opened = entry, message, opened

@@ -18,6 +18,7 @@ GAP = "   "  # between the parts of a note
 class Head(Widget):
     """`1 Runs  2 New  ...` with the place in front lit, and a note at the right edge."""
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = "Head { height: 1; dock: top; background: $surface; }"
     note: reactive[str] = reactive("")  # right: GPU strip, runs at work
 

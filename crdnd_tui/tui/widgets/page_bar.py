@@ -13,6 +13,7 @@ from crdnd_tui.core.palette import named
 class PageBar(Widget):
     """A click on a name asks for that page; keys are the screen's."""
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = "PageBar { height: 1; }"
 
     class Chosen(Message):

@@ -15,11 +15,12 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from crdnd_tui.core.palette import named
+from crdnd_tui.tui.widgets.selectable import SelectableLines
 
 Rows = Sequence[tuple[str, Sequence[Text]]]
 
 
-class QueueList(ScrollView, can_focus=True):
+class QueueList(SelectableLines, ScrollView, can_focus=True):
     """Rows are (key, lines); one without a key is never under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -110,7 +111,7 @@ class QueueList(ScrollView, can_focus=True):
         if 0 <= y - self.gutter.top < len(self._lines):
             self.put(self._lines[y - self.gutter.top][0])
 
-    def render_line(self, y: int) -> Strip:
+    def line_at(self, y: int) -> Strip:
         """One line; the cursor's row has the colour of a selection while the list has the focus."""
         palette, width = named(self.app.theme), self.scrollable_content_region.width
         place = y + self.scroll_offset.y

@@ -11,7 +11,6 @@ from textual.containers import Container
 from textual.content import Content
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 from textual.widgets import Static
 
 from crdnd_tui.chart import plot
@@ -19,11 +18,12 @@ from crdnd_tui.chart.axes import PlotView
 from crdnd_tui.chart.plot import Curve
 from crdnd_tui.chart.series import Series
 from crdnd_tui.core.palette import named
+from crdnd_tui.tui.widgets.selectable import SelectableLines
 
 Points = Sequence[tuple[float, float | None]]
 
 
-class LossCurve(Widget):
+class LossCurve(SelectableLines):
     """The loss by step; or the last words of an engine that died."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class LossCurve(Widget):
         self.border_subtitle = "" if words else Content(last)
         self._redraw()
 
-    def render_line(self, y: int) -> Strip:
+    def line_at(self, y: int) -> Strip:
         """One row of the picture."""
         size, palette = self.size, named(self.app.theme)
         key = (size, palette.name)

@@ -19,9 +19,10 @@ from textual.strip import Strip
 
 from crdnd_tui.core.palette import Palette, named
 from crdnd_tui.tui.runs.columns import MARKS, Cell, Column, Line, fit, middle
+from crdnd_tui.tui.widgets.selectable import SelectableLines
 
 
-class RunTable(ScrollView, can_focus=True):
+class RunTable(SelectableLines, ScrollView, can_focus=True):
     """Keys, columns and a function that gives the line of a key."""
 
     DEFAULT_CSS = "RunTable { height: 1fr; overflow-x: hidden; }"
@@ -200,7 +201,7 @@ class RunTable(ScrollView, can_focus=True):
             self._strips.clear()
         return self._fitted
 
-    def render_line(self, y: int) -> Strip:
+    def line_at(self, y: int) -> Strip:
         """Titles first, then the rows in sight."""
         palette, width = named(self.app.theme), self.scrollable_size.width
         if y == 0:

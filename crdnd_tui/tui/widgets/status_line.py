@@ -10,6 +10,7 @@ from textual.widget import Widget
 from crdnd_tui.core.fast_path import Spent
 from crdnd_tui.core.palette import Palette, named
 from crdnd_tui.core.text import one_line
+from crdnd_tui.tui.widgets.selectable import SelectableText
 from crdnd_tui.tui.widgets.time_bar import ASCII, COLOURED, COLOURLESS, time_line
 
 _FLAT = 20  # rows of a terminal below which the time has no line of its own
@@ -38,7 +39,7 @@ class Standing:
     paused: bool = False
 
 
-class StatusLine(Widget):
+class StatusLine(SelectableText):
     """Sign, state and facts; then the bar; then where the time goes, once that is known."""
 
     DEFAULT_CSS = "StatusLine { height: 2; padding: 0 1; }"
@@ -143,7 +144,7 @@ def _second(standing: Standing, palette: Palette, width: int) -> Text:
     return line
 
 
-class Notice(Widget):
+class Notice(SelectableText):
     """One line that is there only while something is up."""
 
     DEFAULT_CSS = "Notice { height: 1; padding: 0 1; display: none; }"
@@ -177,6 +178,7 @@ class Notice(Widget):
 class PageBar(Widget):
     """The pages of a narrow terminal; the one in front is lit."""
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = "PageBar { height: 1; padding: 0 1; }"
 
     def __init__(self, *, id: str) -> None:

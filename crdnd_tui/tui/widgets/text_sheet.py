@@ -8,12 +8,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.geometry import Size
-from textual.widget import Widget
+
+from crdnd_tui.tui.widgets.selectable import SelectableText
 
 Build = Callable[[int], Sequence[Text]]
 
 
-class _Page(Widget):
+class _Page(SelectableText):
     """The text itself, as tall as its lines."""
 
     DEFAULT_CSS = "_Page { height: auto; width: 1fr; text-wrap: nowrap; text-overflow: clip; }"
