@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -24,7 +24,7 @@ from engine.runtime.rng import generator_for
 from engine.spec.errors import CrdndError, DataError
 from engine.spec.files import write_atomically
 from engine.spec.machine import Machine
-from engine.spec.models import ModelSpec, Normalization, PreActResNet18, ResNet18, WideResNet, WideResNetSiLU
+from engine.spec.models import ModelSpec, PreActResNet18, ResNet18, WideResNet, WideResNetSiLU
 from engine.teachers.saved import SavedStudent, load_data, load_student, machine_of, read_run
 
 FORMATS = ("onnx", "robustbench", "safetensors")
@@ -34,14 +34,10 @@ ONNX_TOLERANCE = 1e-4  # largest absolute difference of a logit
 ONNX_BATCHES = (1, 64)  # sizes that are tried, to see that the batch axis is free
 ARCHITECTURES = "robustbench.model_zoo.architectures"
 RB_IMAGE = (3, 32, 32)  # C H W of all that RobustBench 1.1 knows
-
-
-class RobustBenchNet(NamedTuple):
-    """The lines of Python that build the same net in RobustBench, and whether it normalizes by itself."""
-
-    imports: str
-    model: str  # an expression
-    is_normalizing: bool = False  # has mean and std of its own, which are no part of its state dict
+ONNX_USE = (
+    "import onnxruntime\nsession = onnxruntime.InferenceSession('FILE')\n"
+    "logits = session.run(['logits'], {'images': x})[0]"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,14 +79,13 @@ def export(
     if kind == "onnx":
         images, of = _images(saved, machine)
         content, largest = onnx(saved, facts, images)
-        how = (
-            "import onnxruntime\nsession = onnxruntime.InferenceSession('FILE')\n"
-            "logits = session.run(['logits'], {'images': x})[0]"
-        )
-        checked = {"largest_difference": largest, "images": of}
+        how, checked = ONNX_USE, {"largest_difference": largest, "images": of}
     else:
         content, how, tensors = robustbench(saved) if kind == "robustbench" else _safetensors(saved, facts)
-        back = safetensors.torch.load(content) if kind == "safetensors" else _loaded(content)
+        if kind == "safetensors":
+            back = safetensors.torch.load(content)
+        else:
+            back = torch.load(io.BytesIO(content), weights_only=True)
         if back.keys() != tensors.keys() or not all(torch.equal(back[name], tensors[name]) for name in tensors):
             raise CrdndError("the file gives other tensors back than it was given: nothing was written")
         checked = {"tensors": f"all {len(tensors)} read back, bit for bit"}
@@ -112,11 +107,7 @@ def export(
 def describe(saved: SavedStudent) -> dict[str, str]:
     """Facts that every exported file carries, as texts."""
     spec, config = saved.config.student, saved.config
-    normalization = (
-        "none: the model takes pixels as they are"
-        if spec.normalization == "none"
-        else f"{spec.normalization}, inside the model, before its first layer"
-    )
+    inside = f"{spec.normalization}, inside the model, before its first layer"
     return {
         "what": "crdnd student",
         "run": saved.run.id,
@@ -132,7 +123,7 @@ def describe(saved: SavedStudent) -> dict[str, str]:
         "epsilon": str(config.threat_model.epsilon),
         "input": "float32 N C H W in [0, 1], C H W = " + " ".join(str(side) for side in saved.image),
         "output": "logits, N K",
-        "normalization": normalization,
+        "normalization": "none: the model takes pixels as they are" if spec.normalization == "none" else inside,
     }
 
 
@@ -143,7 +134,11 @@ def onnx(saved: SavedStudent, facts: dict[str, str], images: Tensor) -> tuple[by
     is missing, or onnxruntime answers otherwise than torch by more than ONNX_TOLERANCE.
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
-        _package(package)
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            hint = "pip install 'crdnd-tui[onnx]' brings what ONNX needs."
+            raise CrdndError(f"the package {package} is not installed", hint=hint) from None
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore", DeprecationWarning)  # of the packages among themselves
         program = torch.onnx.export(
@@ -163,18 +158,17 @@ def onnx(saved: SavedStudent, facts: dict[str, str], images: Tensor) -> tuple[by
     content: bytes = model.SerializeToString()
     largest = onnx_difference(content, saved, images)
     if not largest <= ONNX_TOLERANCE:
-        raise CrdndError(
-            f"onnxruntime's logits differ from torch's by {largest:.1e}, more than {ONNX_TOLERANCE:.0e}: nothing was "
-            "written",
-            hint="This is a defect of crdnd or of a package; safetensors holds the same student.",
-        )
+        what = f"onnxruntime's logits differ from torch's by {largest:.1e}, more than {ONNX_TOLERANCE:.0e}"
+        hint = "This is a defect of crdnd or of a package; safetensors holds the same student."
+        raise CrdndError(f"{what}: nothing was written", hint=hint)
     return content, largest
 
 
 @torch.no_grad()
 def onnx_difference(content: bytes, saved: SavedStudent, images: Tensor) -> float:
     """Largest absolute difference of a logit between onnxruntime and torch, in batches of each of ONNX_BATCHES."""
-    ort: Any = _package("onnxruntime")
+    import onnxruntime as ort  # noqa: PLC0415  an optional package
+
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors only: a warning on stderr would be read as ours
     session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -191,26 +185,22 @@ def robustbench(saved: SavedStudent) -> tuple[bytes, str, dict[str, Tensor]]:
 
     Returns the file's content, the Python that loads it, and the tensors; CrdndError when RobustBench has no such net.
     """
-    spec = saved.config.student
-    twin = robustbench_net(spec, saved.classes)
+    spec, tensors = saved.config.student, _tensors(saved)
+    imports, model, is_normalizing = _robustbench_net(spec, saved.classes)
     if saved.image != RB_IMAGE:
         shape = " x ".join(str(side) for side in saved.image)
-        raise CrdndError(
-            f"RobustBench's models take images of 3 x 32 x 32, this student takes {shape}",
-            hint="Export it as safetensors or onnx.",
-        )
-    tensors = {name: value.contiguous().clone() for name, value in saved.tensors.items()}
-    lines = ["import torch", twin.imports, f"model = {twin.model}"]
-    if spec.normalization != "none" and not twin.is_normalizing:  # RobustBench puts a layer before the net
+        what = f"RobustBench's models take images of 3 x 32 x 32, this student takes {shape}"
+        raise CrdndError(what, hint="Export it as safetensors or onnx.")
+    lines = ["import torch", imports]
+    if spec.normalization != "none" and not is_normalizing:  # RobustBench puts a layer before the net
         mean, std = STATISTICS[spec.normalization]
         constants = {"normalize.mean": torch.tensor(mean), "normalize.std": torch.tensor(std)}
         tensors = {name: value.view(1, -1, 1, 1) for name, value in constants.items()} | {
             f"model.{name}": value for name, value in tensors.items()
         }
-        lines[2:] = [
-            f"from {ARCHITECTURES}.utils_architectures import normalize_model",
-            f"model = normalize_model({twin.model}, {mean}, {std})",
-        ]
+        lines.append(f"from {ARCHITECTURES}.utils_architectures import normalize_model")
+        model = f"normalize_model({model}, {mean}, {std})"
+    lines.append(f"model = {model}")
     lines.append("model.load_state_dict(torch.load('FILE', map_location='cpu', weights_only=True), strict=True)")
     lines.append("model.eval()")
     buffer = io.BytesIO()
@@ -218,70 +208,56 @@ def robustbench(saved: SavedStudent) -> tuple[bytes, str, dict[str, Tensor]]:
     return buffer.getvalue(), "\n".join(lines), tensors
 
 
-def robustbench_net(spec: ModelSpec, classes: int) -> RobustBenchNet:
-    """RobustBench's net of this kind; CrdndError when it has none: no MobileNetV2 of this kind, no small models."""
-    file, names, normalizes = "dm_wide_resnet", "", True
+def _robustbench_net(spec: ModelSpec, classes: int) -> tuple[str, str, bool]:
+    """RobustBench's net of this kind: import, expression, and whether it has mean and std outside its state dict.
+
+    CrdndError when it has none: no MobileNetV2 of this kind, no small models.
+    """
+    mean, std = STATISTICS.get(spec.normalization, ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)))
+    constants = f"activation_fn=Swish, mean={mean}, std={std}"
     match spec:
         case ResNet18():
-            file, names, normalizes = "resnet", "BasicBlock, ResNet", False
-            model = f"ResNet(BasicBlock, [2, 2, 2, 2], num_classes={classes})"
+            names, model = (
+                "resnet import BasicBlock, ResNet",
+                f"ResNet(BasicBlock, [2, 2, 2, 2], num_classes={classes})",
+            )
         case PreActResNet18(variant="deepmind"):
-            names = "DMPreActResNet, Swish"
-            model = f"DMPreActResNet(num_classes={classes}, activation_fn=Swish, {_statistics(spec.normalization)})"
+            names = "dm_wide_resnet import DMPreActResNet, Swish"
+            model = f"DMPreActResNet(num_classes={classes}, {constants})"
         case PreActResNet18():
-            file, names, normalizes = "resnet", "PreActBlock, PreActResNet", False
-            last = spec.variant == "rice"
+            names, last = "resnet import PreActBlock, PreActResNet", spec.variant == "rice"
             model = f"PreActResNet(PreActBlock, [2, 2, 2, 2], {classes}, bn_before_fc={last}, out_shortcut=True)"
         case WideResNet():
-            file, names, normalizes = "wide_resnet", "WideResNet", False
-            sizes = f"depth={spec.depth}, num_classes={classes}, widen_factor={spec.width}"
-            model = f"WideResNet({sizes}, sub_block1={spec.sub_block})"
+            names, sizes = "wide_resnet import WideResNet", f"depth={spec.depth}, num_classes={classes}"
+            model = f"WideResNet({sizes}, widen_factor={spec.width}, sub_block1={spec.sub_block})"
         case WideResNetSiLU():
-            names = "DMWideResNet, Swish"
-            sizes = f"num_classes={classes}, depth={spec.depth}, width={spec.width}"
-            model = f"DMWideResNet({sizes}, activation_fn=Swish, {_statistics(spec.normalization)})"
+            names, sizes = "dm_wide_resnet import DMWideResNet, Swish", f"depth={spec.depth}, width={spec.width}"
+            model = f"DMWideResNet(num_classes={classes}, {sizes}, {constants})"
         case _:
-            raise CrdndError(
-                f"RobustBench has no {spec.title}: nothing there could load it",
-                hint="Export it as safetensors or onnx.",
-            )
-    return RobustBenchNet(f"from {ARCHITECTURES}.{file} import {names}", model, normalizes)
+            what = f"RobustBench has no {spec.title}: nothing there could load it"
+            raise CrdndError(what, hint="Export it as safetensors or onnx.")
+    return f"from {ARCHITECTURES}.{names}", model, names.startswith("dm_")
 
 
 def _safetensors(saved: SavedStudent, facts: dict[str, str]) -> tuple[bytes, str, dict[str, Tensor]]:
     """Content, the Python that builds the model and loads the file, and the tensors."""
     spec = saved.config.student
+    kind = type(spec).__name__
     how = (
         "import safetensors.torch\n"
         f"from engine.models import {spec.module}\n"
-        f"from engine.spec.models import {type(spec).__name__}\n"
-        f"spec = {type(spec).__name__}.model_validate_json('{spec.model_dump_json()}')\n"
+        f"from engine.spec.models import {kind}\n"
+        f"spec = {kind}.model_validate_json('{spec.model_dump_json()}')\n"
         f"model = {spec.module}.build(spec, {saved.classes}, {saved.image})\n"
         "model.load_state_dict(safetensors.torch.load_file('FILE'), strict=True)\n"
         "model.eval()"
     )
-    tensors = {name: value.contiguous().clone() for name, value in saved.tensors.items()}
+    tensors = _tensors(saved)
     return safetensors.torch.save(tensors, {**facts, "load": how}), how, tensors
 
 
-def _loaded(content: bytes) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = torch.load(io.BytesIO(content), weights_only=True)
-    return found
-
-
-def _statistics(normalization: Normalization) -> str:
-    mean, std = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)) if normalization == "none" else STATISTICS[normalization]
-    return f"mean={mean}, std={std}"
-
-
-def _package(name: str) -> Any:  # noqa: ANN401  a module
-    """An optional package; CrdndError, with how to install it, when it is not there."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise CrdndError(
-            f"the package {name} is not installed", hint="pip install 'crdnd-tui[onnx]' brings what ONNX needs."
-        ) from None
+def _tensors(saved: SavedStudent) -> dict[str, Tensor]:
+    return {name: value.contiguous().clone() for name, value in saved.tensors.items()}
 
 
 def _images(saved: SavedStudent, machine: Machine) -> tuple[Tensor, str]:

@@ -24,36 +24,33 @@ USUAL = frozenset({"state_dict", "net", "model", "model_state_dict", "params", "
 BESIDE = frozenset({"n_averaged"})  # what torch's AveragedModel counts
 CONSTANTS = 16  # most numbers of a normalization's constant
 PATIENCE, PACE = 120, 2 << 20  # seconds for a pickle, and bytes of it that are read in one more
-REPORT = 1 << 20  # bytes of a helper's report
-COMMAND = (
-    "python -c "
-    '"import torch, safetensors.torch as s; f = lambda n, o: {n: o.detach().clone().contiguous()} if '
-    "torch.is_tensor(o) and o.layout == torch.strided else {m: t for k, v in (o.state_dict() if hasattr(o, "
-    "'state_dict') else o if isinstance(o, dict) else dict(enumerate(o)) if isinstance(o, (list, tuple)) else {}"
-    ").items() for m, t in f(n + '.' * bool(n) + str(k), v).items()}; "
-    "d = f('', torch.load('OLD.pt', map_location='cpu', weights_only=False)); "
-    "s.save_file(d, 'NEW.safetensors') if d else exit('there are no tensors in OLD.pt')\""
-)
-CONVERT = f"Convert it where you trust its author, in the folder of its code, then name the new file: {COMMAND}"
-RENAME = f"Where you trust its author, this writes its tensors as safetensors, to be looked at or renamed: {COMMAND}"
-_ADVICE = {"convert": CONVERT, "copy": "Download or copy it again.", "unpack": "Unpack it first.", "": ""}
+RENAME = f"Where you trust its author, this writes its tensors as safetensors, to be looked at: {unpickle.COMMAND}"
 HEAD = 512  # bytes that `seems` wants to see
 PAGES = frozenset({"an HTML page", "an XML text", "a JSON text", "a Git LFS pointer", "a plain text"})
 
-_MAGIC = (
-    (b"PK\x03\x04", "a zip archive"),
-    (b"PK\x05\x06", "an empty zip archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"BZh", "a bzip2 archive"),
-    (b"\xfd7zXZ\x00", "an xz archive"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"Rar!", "a rar archive"),
-    (b"\x93NUMPY", "a NumPy array"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"\x89PNG", "a PNG image"),
-    (b"%PDF", "a PDF document"),
-    (b"version https://git-lfs", "a Git LFS pointer"),
-)
+_BINARY = {
+    b"PK\x03\x04": "a zip archive",
+    b"PK\x05\x06": "an empty zip archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ\x00": "an xz archive",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!": "a rar archive",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x89HDF": "an HDF5 file",
+    b"\x89PNG": "a PNG image",
+    b"%PDF": "a PDF document",
+    b"version https://git-lfs": "a Git LFS pointer",
+    **{b"\x80" + bytes([protocol]): "a pickle" for protocol in (2, 3, 4, 5)},
+}
+_TEXT = {  # behind white space, in lower case
+    b"<!doctype html": "an HTML page",
+    b"<html": "an HTML page",
+    b"<head": "an HTML page",
+    b"<body": "an HTML page",
+    b"<?xml": "an XML text",
+    b"<!doctype": "an XML text",
+}
 
 
 class CheckpointContent(NamedTuple):
@@ -112,39 +109,36 @@ def read(path: Path) -> CheckpointContent:
         hint = "Download the weights again: this is what a server says in place of a file."
         raise TeacherError(f"this is {kind}, not a checkpoint", where=str(path), hint=hint)
     if not content.tensors and not content.left_out:
-        raise TeacherError("there is no state dict in this file", where=str(path), hint=CONVERT)
+        raise TeacherError("there is no state dict in this file", where=str(path), hint=unpickle.CONVERT)
     return content
 
 
 def _unpickled(path: Path) -> CheckpointContent:
     """The tensors of a pickle, read by a process of its own with limits of memory and time."""
-    with tempfile.TemporaryDirectory(prefix="crdnd-weights-") as name:
-        folder = Path(name)
-        with (folder / "said").open("wb") as said:
-            try:
-                done = subprocess.run(
-                    [sys.executable, "-P", unpickle.__file__, str(path.resolve()), name],
-                    stdin=subprocess.DEVNULL,
-                    stdout=said,
-                    stderr=said,
-                    start_new_session=True,  # a Ctrl-C is for the engine
-                    timeout=PATIENCE + path.stat().st_size / PACE,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                raise TeacherError("reading this file does not end", where=str(path)) from None
+    with tempfile.TemporaryDirectory(prefix="crdnd-weights-") as folder:
+        tensors = Path(folder) / "tensors"
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", unpickle.__file__, str(path.resolve()), str(tensors)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                start_new_session=True,  # a Ctrl-C is for the engine
+                timeout=PATIENCE + path.stat().st_size / PACE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise TeacherError("reading this file does not end", where=str(path)) from None
         if done.returncode < 0:
             what = "reading this file took more memory or time than a checkpoint of its size does, and was ended"
             raise TeacherError(f"{what} (signal {-done.returncode})", where=str(path))
         if done.returncode > 0:
-            words = (folder / "said").read_bytes()[-REPORT:].decode(errors="replace").strip().splitlines() or [""]
+            words = done.stderr.decode(errors="replace").strip().splitlines() or [""]
             raise TeacherError(f"this file could not be read: {shown(words[-1])}", where=str(path))
-        with (folder / "report").open("rb") as file:
-            report = json.loads(file.read(REPORT))
+        report = json.loads(done.stdout.splitlines()[-1])
         if "refused" in report:
-            raise TeacherError(shown(report["refused"]), where=str(path), hint=_ADVICE[report["advice"]])
+            raise TeacherError(shown(report["refused"]), where=str(path), hint=report["hint"])
         try:
-            return CheckpointContent(weights.load(folder / "tensors")[0], report["left_out"])
+            return CheckpointContent(weights.load(tensors)[0], report["left_out"])
         except CheckpointError as error:
             raise TeacherError(error.what, where=str(path)) from None
 
@@ -154,7 +148,7 @@ def choose(net: nn.Module, content: CheckpointContent, prefix: str | None, *, wh
     own = net.state_dict()
     table = {name: value for name, value in content.tensors.items() if name.rsplit(".", 1)[-1] not in BESIDE}
     found = _prefixes(own, [*table, *content.left_out])
-    fitting = [one for one in found if weights.is_whole(own, _behind(table, one))]
+    fitting = [one for one in found if not weights.StateDictComparison(own, _behind(table, one)).problems]
     notes: list[str] = []
     if prefix is not None:
         chosen = prefix if not prefix or prefix in found or prefix.endswith(".") else f"{prefix}."
@@ -242,23 +236,11 @@ def seems(head: bytes) -> str:
         return "an empty file"
     if len(head) > 9 and head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= 100_000_000:
         return "a safetensors file"
-    for magic, name in _MAGIC:
-        if head.startswith(magic):
-            return name
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return "a pickle"
     if head[257:262] == b"ustar":
         return "a tar archive"
-    return _text_kind(head)
-
-
-def _text_kind(head: bytes) -> str:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return "an HTML page"
-    if start.startswith((b"<?xml", b"<!doctype")):
-        return "an XML text"
-    printable = all(byte >= 32 or byte in b"\t\r\n\f" for byte in head)
-    if printable and start.startswith((b"{", b"[")):
-        return "a JSON text"
-    return "a plain text" if printable else "no format that is known here"
+    known = [kind for magic, kind in _BINARY.items() if head.startswith(magic)]
+    known += [kind for magic, kind in _TEXT.items() if start.startswith(magic)]
+    if known or not all(byte >= 32 or byte in b"\t\r\n\f" for byte in head):
+        return known[0] if known else "no format that is known here"
+    return "a JSON text" if start.startswith((b"{", b"[")) else "a plain text"

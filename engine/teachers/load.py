@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from engine.ascent import ascend
 from engine.data.augment import to_pixels
@@ -31,13 +31,24 @@ from engine.spec.folders import equal_runs, finished_run
 from engine.spec.models import ModelSpec
 from engine.spec.rundir import RunDir
 from engine.teachers import download, foreign
-from engine.types import Dataset, Images, Logits, Split
+from engine.types import Dataset, Images, Labels, Logits, Split
 
 IMAGES = 512  # measured before the first step
 STEPS = 10
 MAX_LOG = 64 << 20  # bytes of a teacher's log
 RECORD_DROP, RECORD_ERRORS = 0.05, 3.0  # fraction and standard errors that a teacher may lie below its own record
 CLAIM_ERRORS = 2.0  # standard errors of the sample that a figure may lie below its claim, beside the tolerance
+SAME_IMAGES = {
+    "validation",
+    "split_seed",
+    "train_images",
+    "crop_padding",
+    "flip",
+}  # keys that leave the images as they are
+CAUSES = (
+    "Usual causes: wrong checkpoint; input normalization applied twice, or not at all (`normalization` of its model); "
+    "another padding (WideResNetSiLU for DeepMind's, WideResNet for TRADES'); another data set."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +104,13 @@ class FrozenTeacher(nn.Module):
         return super().train(False)
 
     def forward(self, x: Images) -> Logits:
-        """The net's logits."""
         logits: Logits = self.net(x)
         return logits
 
 
-def locate(spec: TeacherSpec, *, runs: Path, data: Path, dataset: str, sha256: str = "") -> TeacherSource:
+def locate(
+    spec: TeacherSpec, *, runs: Path, data: Path, dataset: str, sha256: str = "", downloads: bool = True
+) -> TeacherSource:
     """The weights that the spec names, on this machine; RobustBench models are downloaded once.
 
     `data` is the folder that relative checkpoints are in and downloads go to, `runs` that of run folders. Where several
@@ -107,34 +119,27 @@ def locate(spec: TeacherSpec, *, runs: Path, data: Path, dataset: str, sha256: s
     """
     match spec:
         case CheckpointTeacher():
-            return _checkpoint(spec, data)
+            path = data / Path(spec.checkpoint).expanduser()
+            if not files.is_file(path):
+                hint = "`checkpoint` is relative to the data folder, or absolute."
+                raise TeacherError("there is no such checkpoint", where=str(path), hint=hint)
+            found = files.sha256(path)
+            if spec.sha256 and found != spec.sha256:
+                what = f"the SHA-256 of this file is {found[:16]}..., the preset says {spec.sha256[:16]}..."
+                raise TeacherError(what, where=str(path), hint="It is another file than the preset was written for.")
+            return TeacherSource(
+                path=path, model=spec.model, label=path.name, sha256=found, prefix=spec.prefix, **_claims(spec)
+            )
         case RobustBenchTeacher():
-            return _robustbench(spec, data, dataset)
+            return _robustbench(spec, data, dataset, downloads=downloads)
         case RunTeacher():
             return _of_run(rundir.find(runs, spec.run), spec)
         case PresetTeacher():
-            return _of_preset(spec, runs, sha256)
+            return _of_run(_run_of_preset(spec, runs, sha256), spec)
 
 
-def _checkpoint(spec: CheckpointTeacher, data: Path) -> TeacherSource:
-    path = data / Path(spec.checkpoint).expanduser()
-    if not files.is_file(path):
-        hint = "`checkpoint` is relative to the data folder, or absolute."
-        raise TeacherError("there is no such checkpoint", where=str(path), hint=hint)
-    found = files.sha256(path)
-    if spec.sha256 and found != spec.sha256:
-        what = f"the SHA-256 of this file is {found[:16]}..., the preset says {spec.sha256[:16]}..."
-        raise TeacherError(what, where=str(path), hint="It is another file than the preset was written for.")
-    return TeacherSource(
-        path=path,
-        model=spec.model,
-        label=path.name,
-        sha256=found,
-        expected_clean=spec.expected_clean,
-        expected_robust=spec.expected_robust,
-        tolerance=spec.tolerance,
-        prefix=spec.prefix,
-    )
+def _claims(spec: TeacherSpec) -> dict[str, Any]:
+    return {name: getattr(spec, name) for name in ("expected_clean", "expected_robust", "tolerance")}
 
 
 def robustbench_path(data: Path, dataset: str, name: str) -> Path:
@@ -142,68 +147,51 @@ def robustbench_path(data: Path, dataset: str, name: str) -> Path:
     return data / "teachers" / "robustbench" / dataset / f"{name}.pt"
 
 
-def _robustbench(spec: RobustBenchTeacher, data: Path, dataset: str) -> TeacherSource:
+def _robustbench(spec: RobustBenchTeacher, data: Path, dataset: str, *, downloads: bool) -> TeacherSource:
     entry = robustbench.lookup(dataset, spec.robustbench)
     path = robustbench_path(data, dataset, spec.robustbench)
-    record = path.with_name(f"{path.name}.sha256")
-    recorded = (files.read(record) or b"").decode("ascii", "replace").strip() if files.is_file(path) else ""
-    found = download.fetch(
-        entry.source,
-        path,
-        expected_sha256=entry.sha256 or recorded,
-        min_bytes=entry.min_bytes,
-        max_bytes=entry.max_bytes,
-    )
-    if not recorded:
-        with contextlib.suppress(OSError):  # a shared data folder may be read-only: then nothing is pinned
-            files.write_inside(record, f"{found}\n".encode())
-    return robustbench_source(spec, path, dataset, found)
+    if not downloads:
+        if not path.is_file():
+            raise TeacherError("is not on this machine", where=spec.robustbench)
+        found = files.sha256(path)
+    else:
+        record = path.with_name(f"{path.name}.sha256")
+        recorded = (files.read(record) or b"").decode("ascii", "replace").strip() if files.is_file(path) else ""
+        limits = {"min_bytes": entry.min_bytes, "max_bytes": entry.max_bytes}
+        found = download.fetch(entry.source, path, expected_sha256=entry.sha256 or recorded, **limits)
+        if not recorded:
+            with contextlib.suppress(OSError):  # a shared data folder may be read-only: then nothing is pinned
+                files.write_inside(record, f"{found}\n".encode())
+    published = {"expected_clean": entry.clean}
+    if spec.expected_robust is None:  # PGD-10 never finds more than AutoAttack
+        published |= {"expected_robust": entry.autoattack, "expected_epsilon": entry.epsilon}
+    said = {name: value for name, value in _claims(spec).items() if value is not None}
+    return TeacherSource(path=path, model=entry.model, label=spec.robustbench, sha256=found, **(published | said))
 
 
-def robustbench_source(spec: RobustBenchTeacher, path: Path, dataset: str, sha256: str) -> TeacherSource:
-    """The model of RobustBench whose file lies here, and what is claimed of it."""
-    entry, claimed = robustbench.lookup(dataset, spec.robustbench), spec.expected_robust
-    return TeacherSource(
-        path=path,
-        model=entry.model,
-        label=spec.robustbench,
-        sha256=sha256,
-        expected_clean=entry.clean if spec.expected_clean is None else spec.expected_clean,
-        expected_robust=entry.autoattack if claimed is None else claimed,  # PGD-10 never finds more than AutoAttack
-        expected_epsilon=entry.epsilon if claimed is None else None,
-        tolerance=spec.tolerance,
-    )
-
-
-def _of_preset(spec: PresetTeacher, runs: Path, sha256: str) -> TeacherSource:
+def _run_of_preset(spec: PresetTeacher, runs: Path, sha256: str) -> RunDir:
     if spec.config is None:
         raise TeacherError("the teacher's preset was not read", where=spec.preset)
     run = finished_run(runs, spec.config)
-    if sha256:
-        known = [run for run, _ in equal_runs(runs, spec.config) if files.is_regular(run.weights_of(spec.weights))]
-        run = next((one for one in known if files.sha256(one.weights_of(spec.weights)) == sha256), run)
+    for one, _ in equal_runs(runs, spec.config) if sha256 else ():
+        path = one.weights_of(spec.weights)
+        if files.is_regular(path) and files.sha256(path) == sha256:
+            run = one
+            break
     if run is None:
         raise TeacherError(f"the teacher's preset has no finished run in {runs}", where=spec.preset)
-    return _of_run(run, spec)
+    return run
 
 
 def _of_run(run: RunDir, spec: RunTeacher | PresetTeacher) -> TeacherSource:
-    config = toml.read(run.config)
+    config, path = toml.read(run.config), run.weights_of(spec.weights)
     if not isinstance(config, RunConfig):
         raise TeacherError("this run is an evaluation: it has no student", where=str(run.path))
-    path = run.weights_of(spec.weights)
     if not files.is_regular(path):
         raise TeacherError(f"this run has no `{spec.weights}` weights yet", where=str(run.path))
-    return TeacherSource(
-        path=path,
-        model=config.student,
-        label=f"{run.id} ({spec.weights})",
-        sha256=files.sha256(path),
-        expected_clean=spec.expected_clean,
-        expected_robust=spec.expected_robust,
-        tolerance=spec.tolerance,
-        record=_recorded(run, config, spec.weights),
-    )
+    label, record = f"{run.id} ({spec.weights})", _recorded(run, config, spec.weights)
+    found = files.sha256(path)
+    return TeacherSource(path=path, model=config.student, label=label, sha256=found, record=record, **_claims(spec))
 
 
 def _recorded(run: RunDir, config: RunConfig, checkpoint: str) -> TeacherRecord:
@@ -272,14 +260,51 @@ def check(
     run, else a warning. Neither the random state nor any other net is touched.
     """
     n = min(IMAGES, len(split.labels))
+    clean, robust = _measure(teacher, source, split, threat_model, device, seed)
+    claimed, robust_claim = source.expected_clean, source.expected_robust
+    if source.expected_epsilon is not None and source.expected_epsilon < float(threat_model.epsilon) - 0.001:
+        robust_claim = None  # a claim for a smaller radius says nothing
+    event = TeacherChecked(
+        source=source.label,
+        model=source.model.title,
+        sha256=source.sha256,
+        clean=clean,
+        robust=robust,
+        n=n,
+        expected_clean=claimed,
+        expected_robust=robust_claim,
+    )
+    found, warnings = f"the teacher is right on {percent(clean)} of {n} clean images", dict[str, str]()
+    if claimed is not None and _misses(clean, claimed, n, source.tolerance):
+        raise TeacherError(f"{found}; its source says {percent(claimed)}", where=str(source.path), hint=CAUSES)
+    if robust_claim is not None and _misses(robust, robust_claim, n, source.tolerance):
+        under_attack = f"the teacher is right on {percent(robust)} of {n} images under PGD-10"
+        warnings["teacher_less_robust"] = f"{under_attack}; its source says {percent(robust_claim)}"
+    chance = 1 / (int(split.labels.max()) + 1)
+    if claimed is None and clean <= chance + CLAIM_ERRORS * math.sqrt(chance / n):
+        warnings["teacher_at_chance"] = f"{found}, hardly more than chance"
+    own = source.record
+    if own and own.n and own.clean is not None and claimed is None and _is_below_record(clean, n, own.clean, own.n):
+        below = f"{found}; its own run recorded {percent(own.clean)} of {own.n}"
+        if data is not None and own.data.model_dump(exclude=SAME_IMAGES) == data.model_dump(exclude=SAME_IMAGES):
+            hint = "Usual causes: its data has changed; its weights have."
+            raise TeacherError(below, where=str(source.path), hint=hint)
+        warnings["teacher_below_record"] = below
+    return TeacherCheck(event, [Warned(code=code, message=message) for code, message in warnings.items()])
+
+
+def _measure(
+    teacher: nn.Module, source: TeacherSource, split: Split, threat_model: ThreatModel, device: torch.device, seed: int
+) -> tuple[float, float]:
+    """Clean and PGD-10 accuracy on up to IMAGES images of the split, stratified."""
+    n = min(IMAGES, len(split.labels))
     chosen = stratified(split.labels.cpu(), n, seed, "teacher check").to(split.labels.device)
-    images, labels = split.images[chosen], split.labels[chosen]
     spec = Ascent(steps=STEPS, step_size=Pixels(float(threat_model.epsilon) / 4), start="uniform")
     clean = robust = 0
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed_for(seed, "teacher check", "start"))
-        for some, of in zip(images.split(128), labels.split(128), strict=True):
-            x, y = to_pixels(some.to(device)), of.to(device)
+        for some in chosen.split(128):
+            x, y = to_pixels(split.images[some].to(device)), split.labels[some].to(device)
             logits = ask(teacher, x)
             if not bool(torch.isfinite(logits).all()):
                 raise TeacherError("the teacher's logits are not finite numbers", where=source.label)
@@ -287,74 +312,20 @@ def check(
             clean += int(right.sum())
             if bool(right.any()):
                 robust += _count_robust(teacher, x[right], y[right], threat_model, spec)
-    event = TeacherChecked(
-        source=source.label,
-        model=source.model.title,
-        sha256=source.sha256,
-        clean=clean / n,
-        robust=robust / n,
-        n=n,
-        expected_clean=source.expected_clean,
-        expected_robust=_robust_claim(source, threat_model),
-    )
-    if source.expected_clean is not None and _misses(event.clean, source.expected_clean, n, source.tolerance):
-        claimed = percent(source.expected_clean)
-        raise TeacherError(
-            f"the teacher is right on {percent(event.clean)} of {n} clean images; its source says {claimed}",
-            where=str(source.path),
-            hint="Usual causes: wrong checkpoint; input normalization applied twice, or not at all (`normalization` "
-            "of its model); another padding (WideResNetSiLU for DeepMind's, WideResNet for TRADES'); another data set.",
-        )
-    warnings = _warnings(event, int(split.labels.max()) + 1, source.tolerance)
-    if below := _below_record(event, source):
-        if source.record and data is not None and _same_images(source.record.data, data):
-            hint = "Usual causes: its data has changed; its weights have."
-            raise TeacherError(below, where=str(source.path), hint=hint)
-        warnings.append(Warned(code="teacher_below_record", message=below))
-    return TeacherCheck(event, warnings)
+    return clean / n, robust / n
 
 
-def _below_record(event: TeacherChecked, source: TeacherSource) -> str:
-    """A sentence if the teacher is significantly and by more than five points below its own record; else empty."""
-    own = source.record
-    if own is None or own.clean is None or not own.n or source.expected_clean is not None:
-        return ""
-    pooled = (event.clean * event.n + own.clean * own.n) / (event.n + own.n)
-    error = math.sqrt(pooled * (1 - pooled) * (1 / event.n + 1 / own.n))
-    if own.clean - event.clean <= max(RECORD_DROP, RECORD_ERRORS * error):
-        return ""
-    here = f"the teacher is right on {percent(event.clean)} of {event.n} clean images"
-    return f"{here}; its own run recorded {percent(own.clean)} of {own.n}"
-
-
-def _same_images(a: DataSpec, b: DataSpec) -> bool:
-    ignored = {"validation", "split_seed", "train_images", "crop_padding", "flip"}
-    return a.model_dump(exclude=ignored) == b.model_dump(exclude=ignored)
-
-
-def _count_robust(teacher: nn.Module, x: Images, y: Tensor, threat_model: ThreatModel, spec: Ascent) -> int:
+def _count_robust(teacher: nn.Module, x: Images, y: Labels, threat_model: ThreatModel, spec: Ascent) -> int:
     x_adv = ascend(lambda z: cross_entropy(teacher(z), y), x, threat_model, spec)
     return int((ask(teacher, x_adv).argmax(dim=1) == y).sum())
-
-
-def _robust_claim(source: TeacherSource, threat_model: ThreatModel) -> float | None:
-    """What the source claims within this radius; a claim for a smaller one says nothing."""
-    if source.expected_epsilon is not None and source.expected_epsilon < float(threat_model.epsilon) - 0.001:
-        return None
-    return source.expected_robust
 
 
 def _misses(accuracy: float, claim: float, n: int, tolerance: float) -> bool:
     return accuracy < claim - tolerance - CLAIM_ERRORS * math.sqrt(claim * (1 - claim) / n)
 
 
-def _warnings(event: TeacherChecked, classes: int, tolerance: float) -> list[Warned]:
-    warnings = []
-    if event.expected_robust is not None and _misses(event.robust, event.expected_robust, event.n, tolerance):
-        found, claim = percent(event.robust), percent(event.expected_robust)
-        text = f"the teacher is right on {found} of {event.n} images under PGD-10; its source says {claim}"
-        warnings.append(Warned(code="teacher_less_robust", message=text))
-    if event.expected_clean is None and event.clean <= 1 / classes + CLAIM_ERRORS * math.sqrt(1 / classes / event.n):
-        text = f"the teacher is right on {percent(event.clean)} of {event.n} clean images, hardly more than chance"
-        warnings.append(Warned(code="teacher_at_chance", message=text))
-    return warnings
+def _is_below_record(clean: float, n: int, recorded: float, of: int) -> bool:
+    """Whether significantly, and by more than five points."""
+    pooled = (clean * n + recorded * of) / (n + of)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / of))
+    return recorded - clean > max(RECORD_DROP, RECORD_ERRORS * error)

@@ -68,18 +68,13 @@ def shape_of(spec: DataSpec, machine: Machine) -> tuple[int, Image]:
     if known := FACTS.get(spec.name):
         return known.classes, known.image
     dataset = load_data(spec, machine)
-    return len(dataset.classes), image_of(dataset)
+    return len(dataset.classes), dataset.image
 
 
 def load_data(spec: DataSpec, machine: Machine) -> Dataset:
     """The official splits, on the CPU."""
     dataset: Dataset = import_module(f"engine.data.{spec.module}").load(spec, machine.data_folder)
     return dataset
-
-
-def image_of(dataset: Dataset) -> Image:
-    """C H W of its images."""
-    return dataset.image
 
 
 def build(spec: ModelSpec, classes: int, image: Image) -> nn.Module:
@@ -94,7 +89,7 @@ def place(
 ) -> torch.device:
     """Put the net on the machine's device, with the threads and, where `layout` is None, the layout of a run of it."""
     device, _notes = runtime.prepare(machine)
-    macs = model_cost(spec, len(dataset.classes), image_of(dataset)).macs
+    macs = model_cost(spec, len(dataset.classes), dataset.image).macs
     runtime.share_threads(machine, macs * batch_size)
     runtime.place(net, device, runtime.FORMATS[layout or runtime.layout(machine, device, spec)])
     return device

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from engine.spec.errors import CheckpointError, CrdndError, TeacherError, brief
+from engine.spec.errors import CheckpointError, TeacherError, brief
 from engine.spec.files import write_inside
 
 FORMAT = "crdnd student weights 1"
@@ -74,6 +74,11 @@ def digest(tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
     return total.hexdigest()
 
 
+def shown(text: str) -> str:
+    """Text out of a file, cut, without what a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in text[:200])
+
+
 def is_constant(name: str) -> bool:
     """Whether a tensor's name is that of an input normalization's constant; batch norm says running_mean."""
     return name.rsplit(".", 1)[-1] in _CONSTANTS
@@ -87,41 +92,64 @@ def fit(net: nn.Module, state: Mapping[str, Tensor], *, where: str) -> list[str]
     the net is untouched.
     """
     own = net.state_dict()
-    given = {name: value for name, value in state.items() if name in own or not is_constant(name)}
-    notes = _compare_constants(net, {name: value for name, value in state.items() if name not in given}, where)
-    unused = [name for name in given if name.startswith("sub_block1.") and name not in own]
-    if unused:
-        notes.append(f"left out {len(unused)} entries of sub_block1, which no forward pass uses")
-        given = {name: value for name, value in given.items() if name not in unused}
-    if any(name.endswith("num_batches_tracked") and name not in given for name in own):
+    found = StateDictComparison(own, state)
+    notes = _compare_constants(net, found.constants, where)
+    if found.problems:
+        raise found.error(where)
+    if found.unused:
+        notes.append(f"left out {len(found.unused)} entries of sub_block1, which no forward pass uses")
+    if any(name.endswith("num_batches_tracked") and name not in found.given for name in own):
         notes.append("the file does not count its batches (num_batches_tracked)")
-    missing, unexpected, misshaped = _differences(own, given)
-    if missing or unexpected or misshaped:
-        raise _misfit(own, given, (missing, unexpected, misshaped), where)
-    if cast := sorted({str(v.dtype) for name, v in given.items() if v.dtype != own[name].dtype}):
+    if cast := sorted({str(value.dtype) for name, value in found.given.items() if value.dtype != own[name].dtype}):
         notes.append(f"converted from {', '.join(cast)} to the net's precision")
-    net.load_state_dict(own | given, strict=True)
+    net.load_state_dict(own | found.given, strict=True)
     return notes
 
 
-def is_whole(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> bool:
-    """Whether `fit` would take all names and shapes, constants of normalization aside."""
-    given = {name: value for name, value in state.items() if name in own or not is_constant(name)}
-    return not any(_differences(own, {n: v for n, v in given.items() if n in own or not n.startswith("sub_block1.")}))
+class StateDictComparison:
+    """A file's tensors beside those of a net: which are given to it, and which do not fit, by names and shapes."""
+
+    def __init__(self, own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+        self.own = own
+        self.constants = {name: value for name, value in state.items() if name not in own and is_constant(name)}
+        self.unused = {name for name in state if name not in own and name.startswith("sub_block1.")}
+        left_out = self.unused | self.constants.keys()
+        self.given = {name: value for name, value in state.items() if name not in left_out}
+        needed = [name for name in own if not name.endswith("num_batches_tracked") and not is_constant(name)]
+        problems = {
+            "missing": [name for name in needed if name not in self.given],
+            "unexpected": [name for name in self.given if name not in own],
+            "of another shape or type": [
+                f"{name} {tuple(value.shape)} for {tuple(own[name].shape)}"
+                for name, value in self.given.items()
+                if name in own
+                and (value.shape, value.is_floating_point()) != (own[name].shape, own[name].is_floating_point())
+            ],
+        }
+        self.problems = {what: names for what, names in problems.items() if names}
+
+    def error(self, where: str) -> TeacherError:
+        """What does not fit, and the usual cause of it."""
+        own, given = self.own, self.given
+        listed = [
+            f"{len(names)} {what}: {shown(', '.join(names[:3]))}{', ...' * (len(names) > 3)}"
+            for what, names in self.problems.items()
+        ]
+        if self.problems.keys() == {"of another shape or type"}:
+            hint = "Usual cause: the same kind of model in another width."
+            if len(self.problems["of another shape or type"]) <= 2:
+                hint = "Usual cause: the weights know another number of classes, so they belong to another data set."
+        elif not own.keys().isdisjoint(given):
+            hint = "Usual cause: another depth or variant of this model; see the keys of its table in the preset."
+        elif _shapes(own) == _shapes(given):
+            hint = "All shapes agree and no name does: the same architecture by somebody else; rename the tensors."
+        else:
+            hint = f"Usual cause: another architecture; this file has {len(given)} tensors, the model {len(own)}."
+        return TeacherError("these weights do not fit the model\n  " + "\n  ".join(listed), where=where, hint=hint)
 
 
-def _differences(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple[list[str], list[str], list[str]]:
-    """Names that are missing, unexpected, and of another shape or type."""
-    needed = [name for name in own if not name.endswith("num_batches_tracked") and not is_constant(name)]
-    return (
-        [name for name in needed if name not in given],
-        [name for name in given if name not in own],
-        [name for name in given if name in own and not _fits(given[name], own[name])],
-    )
-
-
-def _fits(given: Tensor, own: Tensor) -> bool:
-    return given.shape == own.shape and given.is_floating_point() == own.is_floating_point()
+def _shapes(state: Mapping[str, Tensor]) -> list[tuple[int, ...]]:
+    return sorted(tuple(value.shape) for name, value in state.items() if not name.endswith("num_batches_tracked"))
 
 
 def _compare_constants(net: nn.Module, constants: Mapping[str, Tensor], where: str) -> list[str]:
@@ -129,54 +157,17 @@ def _compare_constants(net: nn.Module, constants: Mapping[str, Tensor], where: s
     own = {_CONSTANTS[name.rsplit(".", 1)[-1]]: value for name, value in net.named_buffers() if is_constant(name)}
     for full, value in constants.items():
         name = full.rsplit(".", 1)[-1]
-        ours = own.get(_CONSTANTS[name])
+        kind = _CONSTANTS[name]
         if value.numel() > 16 or not value.is_floating_point():
             raise TeacherError(f"`{name}` in this file is no constant of a normalization", where=where)
         numbers = [round(float(number), 4) for number in value.reshape(-1)]
-        neutral = all(number == (0.0 if _CONSTANTS[name] == "mean" else 1.0) for number in numbers)
-        if ours is None and not neutral:
-            what = f"this file normalizes its input ({name} = {numbers}), and the model does not"
-            raise TeacherError(
-                what,
-                where=where,
-                hint="`normalization` in the model's table has to name these numbers, as 'cifar10' and 'cifar100' do.",
-            )
-        if ours is not None:
-            apart = [abs(a - float(b)) for a, b in zip(numbers, ours.reshape(-1), strict=False)]
-            if len(numbers) != ours.numel() or max(apart) > 1e-3:
-                what = f"this file normalizes by {name} = {numbers}, the model by {ours.reshape(-1).tolist()}"
+        if kind in own:
+            ours = own[kind].reshape(-1).tolist()
+            if len(numbers) != len(ours) or max(abs(a - b) for a, b in zip(numbers, ours, strict=True)) > 1e-3:
+                what = f"this file normalizes by {name} = {numbers}, the model by {ours}"
                 raise TeacherError(what, where=where, hint="Usual cause: weights of another data set.")
+        elif any(number != (0.0 if kind == "mean" else 1.0) for number in numbers):  # these change nothing
+            what = f"this file normalizes its input ({name} = {numbers}), and the model does not"
+            hint = "`normalization` in the model's table has to name these numbers, as 'cifar10' and 'cifar100' do."
+            raise TeacherError(what, where=where, hint=hint)
     return ["the file's constants of normalization agree with the model's"] if constants else []
-
-
-def _misfit(
-    own: Mapping[str, Tensor], given: Mapping[str, Tensor], names: tuple[list[str], list[str], list[str]], where: str
-) -> CrdndError:
-    missing, unexpected, misshaped = names
-    shapes = [f"{name} {tuple(given[name].shape)} for {tuple(own[name].shape)}" for name in misshaped]
-    parts = [("missing", missing), ("unexpected", unexpected), ("of another shape or type", shapes)]
-    listed = [
-        f"{len(found)} {what}: {shown(', '.join(found[:3]))}{', ...' * (len(found) > 3)}"
-        for what, found in parts
-        if found
-    ]
-    if not missing and not unexpected and len(misshaped) <= 2:
-        hint = "Usual cause: the weights know another number of classes, so they belong to another data set."
-    elif not missing and not unexpected:
-        hint = "Usual cause: the same kind of model in another width."
-    elif own.keys().isdisjoint(given) and _shapes(own) == _shapes(given):
-        hint = "All shapes agree and no name does: the same architecture, written by somebody else; rename the tensors."
-    elif own.keys().isdisjoint(given):
-        hint = f"Usual cause: another architecture; this file has {len(given)} tensors, the model {len(own)}."
-    else:
-        hint = "Usual cause: another depth or variant of this model; see the keys of its table in the preset."
-    return TeacherError("these weights do not fit the model\n  " + "\n  ".join(listed), where=where, hint=hint)
-
-
-def _shapes(state: Mapping[str, Tensor]) -> list[tuple[int, ...]]:
-    return sorted(tuple(value.shape) for name, value in state.items() if not name.endswith("num_batches_tracked"))
-
-
-def shown(text: str) -> str:
-    """Text out of a file, cut, without what a terminal would obey."""
-    return "".join(character if character.isprintable() else "?" for character in text[:200])

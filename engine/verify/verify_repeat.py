@@ -24,7 +24,7 @@ from engine.runtime import provenance
 from engine.runtime.distributed import ALONE
 from engine.spec import files
 from engine.spec.attacks import AttackSpec
-from engine.spec.config import JudgeConfig, RobustBenchTeacher, RunConfig
+from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CrdndError, brief
 from engine.spec.events import AttackProgressed, Event, Probed, TeacherChecked, Validated, Warned
 from engine.spec.machine import Machine
@@ -66,7 +66,7 @@ class Repetition:
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """A fresh net for the run's data, on the CPU."""
-        return saved.build(spec, len(self.dataset.classes), saved.image_of(self.dataset))
+        return saved.build(spec, len(self.dataset.classes), self.dataset.image)
 
     def place(self, net: nn.Module, spec: ModelSpec, device: torch.device, layout: Layout | None) -> nn.Module:
         """The net on the device, in this layout, or in that of a run."""
@@ -121,13 +121,9 @@ def source_of(stored: StoredRun, machine: Machine) -> tuple[TeacherSource | None
         return None, []
     runs, data = machine.runs_folder, machine.data_folder
     try:
-        if isinstance(spec, RobustBenchTeacher):
-            path = load.robustbench_path(data, config.data.name, spec.robustbench)
-            if not path.is_file():
-                return None, [CheckResult(what, UNKNOWN, f"{spec.robustbench} is not on this machine")]
-            found = load.robustbench_source(spec, path, config.data.name, files.sha256(path))
-        else:
-            found = load.locate(spec, runs=runs, data=data, dataset=config.data.name, sha256=str(said or ""))
+        found = load.locate(
+            spec, runs=runs, data=data, dataset=config.data.name, sha256=str(said or ""), downloads=False
+        )
     except (CrdndError, OSError) as error:
         return None, [CheckResult(what, UNKNOWN, f"cannot be found here: {brief(error)}")]
     if not said:

@@ -53,7 +53,7 @@ def in_this_process(path: Path) -> foreign.CheckpointContent:
     try:
         return foreign.CheckpointContent(*unpickle.read(path))
     except unpickle.RefusedError as refusal:
-        raise TeacherError(refusal.what, where=str(path), hint=foreign._ADVICE[refusal.advice]) from None
+        raise TeacherError(refusal.what, where=str(path), hint=refusal.hint) from None
 
 
 BESIDE = {  # what authors keep beside their weights
