@@ -7,15 +7,13 @@ last tag to be set.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from crdnd_tui.core import run_reader
 from crdnd_tui.core.run_status import LIVING
-from crdnd_tui.write.trackers import TrackedRun, cells, flattened, load, marked, result_name, scalars
+from crdnd_tui.write.trackers import Scalar, TrackedRun, flattened, load, results, scalars
 from engine.spec import toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import CrdndError
@@ -71,10 +69,16 @@ def replay(
 def _replay(client: Any, run: TrackedRun, where: TrackingStore, name: str, force: bool) -> ReplayedRun:  # noqa: ANN401
     known = client.get_experiment_by_name(name)
     experiment = known.experiment_id if known else client.create_experiment(name, where.artifacts)
-    digest = _digest(run)
-    for old in _earlier(client, experiment, run):
+    content = _content(run)
+    query = f"tags.`crdnd.config_hash` = '{run.config.config_hash}'"  # a hash needs no quoting
+    page = client.search_runs([experiment], query, max_results=1000)
+    found = list(page)
+    while page.token:
+        page = client.search_runs([experiment], query, max_results=1000, page_token=page.token)
+        found += page
+    for old in (one for one in found if one.data.tags.get("crdnd.run") == run.id):
         whole = old.data.tags.get("crdnd.replay")
-        if whole == digest:
+        if whole == content.digest:
             return ReplayedRun(old.info.run_id, experiment, False)
         if whole and not force:
             raise CrdndError(
@@ -82,40 +86,41 @@ def _replay(client: Any, run: TrackedRun, where: TrackingStore, name: str, force
                 hint="--force replaces it; the old one goes to MLflow's trash.",
             )
         client.delete_run(old.info.run_id)  # an unfinished replay is nobody's
-    return ReplayedRun(_log(client, experiment, run, digest), experiment, True)
+    return ReplayedRun(_log(client, experiment, run, content), experiment, True)
 
 
-def _earlier(client: Any, experiment: str, run: TrackedRun) -> list[Any]:  # noqa: ANN401  an MLflow client
-    """Runs of the same config, then of the same folder: a config hash needs no quoting in a query."""
-    query = f"tags.`crdnd.config_hash` = '{run.config.config_hash}'"
-    found: list[Any] = []
-    page = client.search_runs([experiment], query, max_results=1000)
-    found += page
-    while page.token:
-        page = client.search_runs([experiment], query, max_results=1000, page_token=page.token)
-        found += page
-    return [one for one in found if one.data.tags.get("crdnd.run") == run.id]
+class _Content(NamedTuple):
+    """All that is logged of a run."""
+
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: list[Scalar]
+    artifacts: dict[str, str]  # file name -> content
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal replays, by whichever version of crdnd."""
+        tags = sorted((key, value) for key, value in self.tags.items() if key != "crdnd.version")
+        hashed = hashlib.sha256(json.dumps([tags, sorted(self.params.items())]).encode())
+        for one in self.metrics:
+            hashed.update(repr(tuple(one)).encode())
+        for name, text in self.artifacts.items():
+            hashed.update(f"{name}\0{text}\0".encode())
+        return hashed.hexdigest()
 
 
-def _log(client: Any, experiment: str, run: TrackedRun, digest: str) -> str:  # noqa: ANN401  an MLflow client
-    entities = load("mlflow.entities", "mlflow")
-    start, end = _milliseconds(run.log.started), _milliseconds(run.log.last)
-    logged: str = client.create_run(experiment, start_time=start, tags=_tags(run), run_name=run.id).info.run_id
-    for params in _batches(flattened(run.config.to_table()).items(), MAX_PARAMS):
-        client.log_batch(logged, params=[entities.Param(key, _cut(str(value), MAX_VALUE)) for key, value in params])
-    for some in _batches(scalars(run.log), MAX_METRICS):
-        metrics = [entities.Metric(one.name, one.value, _milliseconds(one.time), one.step) for one in some]
-        client.log_batch(logged, metrics=metrics)
-    for name, text in _artifacts(run).items():
-        client.log_text(logged, text, name)
-    client.set_tag(logged, "crdnd.replay", digest)
-    client.set_terminated(logged, _STATUSES.get(run.state, "KILLED"), end_time=end)
-    return logged
+def _content(run: TrackedRun) -> _Content:
+    told = {"run": run.id, "config_hash": run.config.config_hash, "results": run_reader.result_rows(run.log)}
+    preset = {"preset.toml": run.preset} if run.preset else {}
+    return _Content(
+        tags=_tags(run), params={key: str(value) for key, value in flattened(run.config.to_table()).items()},
+        metrics=list(scalars(run.log)),
+        artifacts={"config.toml": toml.dump(run.config), **preset, "results.json": json.dumps(told, indent=2)},
+    )  # fmt: skip
 
 
 def _tags(run: TrackedRun) -> dict[str, str]:
     config, log = run.config, run.log
-    marks = {result_name(c.checkpoint, c.attack): marked(log, c.checkpoint, c.attack) for c in cells(log)}
     tags = {
         "crdnd.run": run.id,
         "crdnd.name": log.name,
@@ -125,7 +130,7 @@ def _tags(run: TrackedRun) -> dict[str, str]:
         "crdnd.group_hash": config.group_hash if isinstance(config, RunConfig) else "",
         "crdnd.version": metadata.version("crdnd-tui"),
         "crdnd.warnings": "\n".join(one.message for one in log.warnings),
-        "crdnd.marks": "\n".join(f"{name}: {words}" for name, words in marks.items() if words),
+        "crdnd.marks": "\n".join(f"{one.name}: {one.marks}" for one in results(log) if one.marks),
         "crdnd.checks": "; ".join(f"{checkpoint}: {log.checks(checkpoint)}" for checkpoint in log.table),
     }
     for table in ("packages", "git"):
@@ -135,30 +140,21 @@ def _tags(run: TrackedRun) -> dict[str, str]:
     return {key: _cut(value, MAX_TAG) for key, value in tags.items() if value}
 
 
-def _artifacts(run: TrackedRun) -> dict[str, str]:
-    """File name -> content."""
-    results = run_reader.result_rows(run.log)
-    rows = {"run": run.id, "config_hash": run.config.config_hash, "results": results}
-    preset = {"preset.toml": run.preset} if run.preset else {}
-    return {"config.toml": toml.dump(run.config), **preset, "results.json": json.dumps(rows, indent=2)}
-
-
-def _digest(run: TrackedRun) -> str:
-    """Of all that is logged: equal digests are equal replays."""
-    tags = {key: value for key, value in _tags(run).items() if key != "crdnd.version"}
-    told = [sorted(tags.items()), sorted((key, str(value)) for key, value in flattened(run.config.to_table()).items())]
-    hashed = hashlib.sha256(json.dumps(told).encode())
-    for one in scalars(run.log):
-        hashed.update(repr(tuple(one)).encode())
-    for name, text in _artifacts(run).items():
-        hashed.update(f"{name}\0{text}\0".encode())
-    return hashed.hexdigest()
-
-
-def _batches(items: Iterable[Any], size: int) -> Iterator[Sequence[Any]]:
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some
+def _log(client: Any, experiment: str, run: TrackedRun, content: _Content) -> str:  # noqa: ANN401  an MLflow client
+    entities = load("mlflow.entities", "mlflow")
+    start, end = _milliseconds(run.log.started), _milliseconds(run.log.last)
+    logged: str = client.create_run(experiment, start_time=start, tags=content.tags, run_name=run.id).info.run_id
+    params = [entities.Param(key, _cut(value, MAX_VALUE)) for key, value in content.params.items()]
+    for at in range(0, len(params), MAX_PARAMS):
+        client.log_batch(logged, params=params[at : at + MAX_PARAMS])
+    metrics = [entities.Metric(one.name, one.value, _milliseconds(one.time), one.step) for one in content.metrics]
+    for at in range(0, len(metrics), MAX_METRICS):
+        client.log_batch(logged, metrics=metrics[at : at + MAX_METRICS])
+    for name, text in content.artifacts.items():
+        client.log_text(logged, text, name)
+    client.set_tag(logged, "crdnd.replay", content.digest)
+    client.set_terminated(logged, _STATUSES.get(run.state, "KILLED"), end_time=end)
+    return logged
 
 
 def _milliseconds(moment: float) -> int:

@@ -6,15 +6,14 @@ Written with TensorBoard's own protocol buffers and record writer; TensorFlow an
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from crdnd_tui.core import marks
 from crdnd_tui.core.run_status import LIVING
 from crdnd_tui.write.escape import markdown
-from crdnd_tui.write.trackers import Scalar, TrackedRun, cells, flattened, load, marked, scalars
+from crdnd_tui.write.trackers import TrackedRun, flattened, load, results, scalars
 from engine.spec import toml
 from engine.spec.errors import CrdndError
 from engine.spec.files import write_atomically
@@ -41,31 +40,27 @@ def replay(run: TrackedRun, folder: Path, *, force: bool = False) -> tuple[Path,
 
 
 def encoded(run: TrackedRun) -> bytes:
-    """The whole event file."""
+    """The whole event file: numbers of one step and moment together, in the order of steps."""
     events = load(f"{_PROTO}.event_pb2", "tensorboard")
-    writer = load("tensorboard.summary.writer.record_writer", "tensorboard")
-    start = run.log.started
-    buffer = io.BytesIO()
-    records = writer.RecordWriter(buffer)
-    records.write(events.Event(wall_time=start, file_version="brain.Event:2").SerializeToString())
-    for summary in (_hyperparameters(run), *_texts(run)):
-        records.write(events.Event(wall_time=start, step=0, summary=summary).SerializeToString())
-    for step, time, summary in _summaries(scalars(run.log)):
-        records.write(events.Event(wall_time=time, step=step, summary=summary).SerializeToString())
-    records.write(events.Event(wall_time=run.log.last, summary=_end(run)).SerializeToString())
-    return buffer.getvalue()
-
-
-def _summaries(numbers: Iterable[Scalar]) -> Iterator[tuple[int, float, Any]]:
-    """Numbers of one step and moment together, in the order of steps."""
     summary = load(f"{_PROTO}.summary_pb2", "tensorboard").Summary
-    ordered = sorted(numbers, key=lambda one: (one.step, one.time))
+    buffer = io.BytesIO()
+    records = load("tensorboard.summary.writer.record_writer", "tensorboard").RecordWriter(buffer)
+
+    def write(time: float, **content: Any) -> None:  # noqa: ANN401  fields of a message
+        records.write(events.Event(wall_time=time, **content).SerializeToString())
+
+    write(run.log.started, file_version="brain.Event:2")
+    for told in (_hyperparameters(run), *_texts(run)):
+        write(run.log.started, step=0, summary=told)
+    ordered = sorted(scalars(run.log), key=lambda one: (one.step, one.time))
     for (step, time), same in groupby(ordered, key=lambda one: (one.step, one.time)):
-        same_step = list(same)
-        values = [summary.Value(tag=one.name, simple_value=one.value) for one in same_step]
-        for value, one in zip(values, same_step, strict=True):
+        made = summary()
+        for one in same:
+            value = made.value.add(tag=one.name, simple_value=one.value)
             value.metadata.summary_description = one.marks
-        yield step, time, summary(value=values)
+        write(time, step=step, summary=made)
+    write(run.log.last, summary=_end(run))
+    return buffer.getvalue()
 
 
 def _hyperparameters(run: TrackedRun) -> Any:  # noqa: ANN401  a message of TensorBoard
@@ -111,19 +106,16 @@ def _texts(run: TrackedRun) -> list[Any]:
 
 
 def _results(run: TrackedRun) -> str:
-    log = run.log
     head = ("checkpoint", "attack", "accuracy %", "95 % interval", "images", "specification", "marks", "checks")
-    rows = [
+    return _table(head, [
         (
-            cell.checkpoint, cell.attack,
-            f"{100 * cell.accuracy:.2f}{marks.SIGNS[log.severity(cell.checkpoint, cell.attack)]}",
+            cell.checkpoint, cell.attack, f"{100 * cell.accuracy:.2f}{one.sign}",
             f"{100 * cell.low:.2f} to {100 * cell.high:.2f}", f"{cell.n} of {cell.of}",
-            json.dumps(cell.spec, sort_keys=True), marked(log, cell.checkpoint, cell.attack),
-            log.checks(cell.checkpoint),
+            json.dumps(cell.spec, sort_keys=True), one.marks, run.log.checks(cell.checkpoint),
         )
-        for cell in cells(log)
-    ]  # fmt: skip
-    return _table(head, rows)
+        for one in results(run.log)
+        for cell in [one.cell]
+    ])  # fmt: skip
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

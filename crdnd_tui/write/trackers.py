@@ -1,4 +1,4 @@
-"""What trackers of experiments, TensorBoard and MLflow, are told of a run: its config, its numbers one at a time.
+"""What TensorBoard and MLflow are told of a run: its config as parameters, its numbers, its results with their marks.
 
 Names are those that both take: words, `/` between them, and per class `teacher_clean/03 cat`.
 """
@@ -17,7 +17,7 @@ from crdnd_tui.core.text import display
 from engine.spec import files, toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CrdndError, RunFolderError
-from engine.spec.events import EpochDone, Evaluated, StepDone, Validated
+from engine.spec.events import Evaluated
 from engine.spec.rundir import RunDir
 
 MAX_NAME = 250  # characters of a name, which MLflow allows
@@ -72,47 +72,73 @@ class Scalar(NamedTuple):
     marks: str = ""
 
 
-def scalars(state: RunState) -> Iterator[Scalar]:
-    """All of them, series by series; the results on the test split stand at the last step.
+class TrackedResult(NamedTuple):
+    """An accuracy on the test split, with the sign and the sentences of its marks: `!! not believed: ...`."""
 
-    Beside a result that is not believed stands a 0 of the same name under `test_best_believed`.
-    """
-    classes = class_names(state.training.classes if state.training else ())
-    for step in state.steps:
-        yield from _of_event(step, _step_values(step))
-    for epoch in state.epochs:
-        yield from _of_event(epoch, _epoch_values(epoch, classes))
-    for validation in state.validations:
-        for attack, value in validation.accuracy.items():
-            name = f"validation/{part(attack)}"
-            yield Scalar(name, validation.step, value, validation.time, marked(state, "", part(attack)))
-        for attack, values in validation.per_class.items():
-            yield from _of_event(validation, _per_class(f"validation_{part(attack)}", values, classes))
-    for cell in cells(state):
-        name, when = result_name(cell.checkpoint, cell.attack), min(cell.time, state.last)  # a file tells no time
-        yield Scalar(name, state.step, cell.accuracy, when, marked(state, cell.checkpoint, cell.attack))
-        if state.severity(cell.checkpoint, cell.attack) == "red":
-            folder, _, attack = name.partition("/")
-            yield Scalar(f"{folder}_believed/{attack}", state.step, 0.0, when)
+    name: str  # test_best/autoattack
+    cell: Evaluated
+    is_struck: bool
+    sign: str
+    marks: str
 
 
-def marked(state: RunState, checkpoint: str, attack: str) -> str:
-    """`!! not believed: ...`, `! ...`: sign and sentences of a figure's marks; empty without any."""
+def results(state: RunState) -> list[TrackedResult]:
+    """The robustness table, row by row."""
+    rows = (state.table.get(checkpoint, {}) for checkpoint in state.checkpoints)
+    made = []
+    for cell in (row[attack] for row in rows for attack in state.attacks if attack in row):
+        severity = state.severity(cell.checkpoint, cell.attack)
+        name, said = f"test_{part(cell.checkpoint)}/{part(cell.attack)}", _marked(state, cell.checkpoint, cell.attack)
+        made.append(TrackedResult(name, cell, severity == "red", marks.SIGNS[severity], said))
+    return made
+
+
+def _marked(state: RunState, checkpoint: str, attack: str) -> str:
     found = state.marks(checkpoint, attack)
     severity = marks.worst(w.code for w in found)
     words = " ".join(dict.fromkeys(" ".join(marks.sentence(w).split()) for w in found))
     return f"{marks.SIGNS[severity]} {'not believed: ' if severity == 'red' else ''}{words}" if found else ""
 
 
-def cells(state: RunState) -> list[Evaluated]:
-    """The robustness table, row by row."""
-    rows = (state.table.get(checkpoint, {}) for checkpoint in state.checkpoints)
-    return [row[attack] for row in rows for attack in state.attacks if attack in row]
+def scalars(state: RunState) -> Iterator[Scalar]:
+    """All of them, series by series; the results on the test split stand at the last step.
 
+    Beside a result that is not believed stands a 0 of the same name under `test_best_believed`.
+    """
+    classes = class_names(state.training.classes if state.training else ())
 
-def result_name(checkpoint: str, attack: str) -> str:
-    """Of an accuracy on the test split."""
-    return f"test_{part(checkpoint)}/{part(attack)}"
+    def told(event: Any, *groups: tuple[str, Mapping[str, float | None]]) -> Iterator[Scalar]:  # noqa: ANN401
+        for group, values in groups:
+            for name, value in values.items():
+                yield Scalar(f"{group}/{name}", event.step, math.nan if value is None else value, event.time)
+
+    def per_class(values: Sequence[float]) -> Mapping[str, float]:
+        """By numbers alone where a log tells of another count of classes."""
+        names = classes if len(classes) == len(values) else map(str, range(len(values)))
+        return dict(zip(names, values, strict=True))
+
+    for step in state.steps:
+        pace = {"learning_rate": step.learning_rate, "images_per_second": step.images_per_second}
+        terms = {part(term): value for term, value in step.terms.items()}
+        yield from told(step, ("train", {"loss": step.loss}), ("train_terms", terms), ("train", pace))
+    for epoch in state.epochs:
+        memory = {} if epoch.peak_memory is None else {"peak_memory_bytes": epoch.peak_memory}
+        yield from told(
+            epoch, ("epoch", {"loss": epoch.loss, "seconds": epoch.seconds, "number": epoch.epoch, **memory})
+        )
+        for group in ("teacher_clean", "teacher_robust", "student_clean", "student_robust"):
+            yield from told(epoch, (group, per_class(getattr(epoch, group))))
+    for validation in state.validations:
+        for attack, value in validation.accuracy.items():
+            said = _marked(state, "", part(attack))
+            yield Scalar(f"validation/{part(attack)}", validation.step, value, validation.time, said)
+        for attack, values in validation.per_class.items():
+            yield from told(validation, (f"validation_{part(attack)}", per_class(values)))
+    for result in results(state):
+        when = min(result.cell.time, state.last)  # a file tells no time
+        yield Scalar(result.name, state.step, result.cell.accuracy, when, result.marks)
+        if result.is_struck:
+            yield Scalar(result.name.replace("/", "_believed/"), state.step, 0.0, when)
 
 
 def part(word: str) -> str:
@@ -124,11 +150,7 @@ def part(word: str) -> str:
 def class_names(classes: Sequence[str]) -> list[str]:
     """Each with its number before it, so that they sort and none is lost: `03 cat`; digits are their own numbers."""
     width = len(str(max(0, len(classes) - 1)))
-    numbers = [f"{place:0{width}}" for place in range(len(classes))]
-    return [
-        number if name == str(place) else f"{number} {part(name)}"
-        for place, (number, name) in enumerate(zip(numbers, classes, strict=True))
-    ]
+    return [f"{k:0{width}}" + ("" if name == str(k) else f" {part(name)}") for k, name in enumerate(classes)]
 
 
 def flattened(table: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
@@ -136,45 +158,14 @@ def flattened(table: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
     flat: dict[str, bool | int | float | str] = {}
 
     def take(name: str, value: Any) -> None:  # noqa: ANN401  any TOML value
+        if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            value = dict(enumerate(value))
         if isinstance(value, Mapping):
             for key, inner in value.items():
                 take(f"{name}.{part(str(key))}" if name else part(str(key)), inner)
-        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-            for place, inner in enumerate(value):
-                take(f"{name}.{place}", inner)
         else:
-            is_plain = isinstance(value, (bool, int, float, str))
+            is_plain = isinstance(value, bool | int | float | str)
             flat[name[:MAX_NAME]] = value if is_plain else json.dumps(value, default=str)
 
     take("", table)
     return flat
-
-
-_Values = Mapping[str, float | None]
-
-
-def _of_event(event: StepDone | EpochDone | Validated, values: _Values) -> Iterator[Scalar]:
-    """What was not finite came to us as None."""
-    for name, value in values.items():
-        yield Scalar(name, event.step, math.nan if value is None else value, event.time)
-
-
-def _step_values(event: StepDone) -> _Values:
-    terms = {f"train_terms/{part(term)}": value for term, value in event.terms.items()}
-    pace = {"train/learning_rate": event.learning_rate, "train/images_per_second": event.images_per_second}
-    return {"train/loss": event.loss, **terms, **pace}
-
-
-def _epoch_values(event: EpochDone, classes: Sequence[str]) -> _Values:
-    values = {"epoch/loss": event.loss, "epoch/seconds": event.seconds, "epoch/number": event.epoch}
-    if event.peak_memory is not None:
-        values["epoch/peak_memory_bytes"] = event.peak_memory
-    for group in ("teacher_clean", "teacher_robust", "student_clean", "student_robust"):
-        values |= _per_class(group, getattr(event, group), classes)
-    return values
-
-
-def _per_class(group: str, values: Sequence[float], classes: Sequence[str]) -> _Values:
-    """Numbers alone where a log tells of another count of classes."""
-    names = classes if len(classes) == len(values) else [str(place) for place in range(len(values))]
-    return {f"{group}/{name}": value for name, value in zip(names, values, strict=True)}

@@ -69,7 +69,7 @@ def replace_loss(step):
 
 
 def check_metrics(client, run: str, of) -> None:
-    wanted: dict[str, list[trackers.Measured]] = {}
+    wanted: dict[str, list[trackers.Scalar]] = {}
     for one in trackers.scalars(of.log):
         wanted.setdefault(one.name, []).append(one)
     assert set(client.get_run(run).data.metrics) == set(wanted)
