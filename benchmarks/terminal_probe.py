@@ -35,14 +35,14 @@ class Bare(App[None]):
 
 def chart(points: int) -> list[float]:
     """CPU seconds of each refresh of a chart of three series, to the last byte, when each got one point more."""
-    from crdnd_tui.chart.series import Series  # noqa: PLC0415
+    from crdnd_tui.chart.series import PointSeries  # noqa: PLC0415
     from crdnd_tui.core.palette import DARK  # noqa: PLC0415  the bare app does not pay for it
     from crdnd_tui.tui.themes import themes  # noqa: PLC0415
     from crdnd_tui.tui.widgets.chart import Chart  # noqa: PLC0415
     from crdnd_tui.tui.widgets.chart_sheet import Line  # noqa: PLC0415
 
     source = random.Random(0)
-    series = [Series((k, source.gauss(level, 0.15)) for k in range(points)) for level in range(3)]
+    series = [PointSeries((k, source.gauss(level, 0.15)) for k in range(points)) for level in range(3)]
     lines = [
         Line(name=str(k), colour=DARK.series[k], series=one, band=True, smooth=True) for k, one in enumerate(series)
     ]

@@ -4,9 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from crdnd_tui.core.format import UNITS, scientific
 
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+Values = TypeVar("Values", float, "ndarray[Any, Any]")
 _LIMIT = 1e300  # no axis goes further, so that its length is a number
 _SLACK = 1e-9  # of a step
 
@@ -22,13 +27,13 @@ class PlotView:
     log_x: bool = False
     log_y: bool = False
 
-    def across(self, x: float) -> float:
-        """How far to the right, as a share of the width."""
-        return _share(x, self.x0, self.x1, self.log_x)
+    def across(self, x: Values) -> Values:
+        """How far to the right, as a share of the width; NaN where a logarithm has no value."""
+        return _shares(x, self.x0, self.x1, log=self.log_x)
 
-    def up(self, y: float) -> float:
+    def up(self, y: Values) -> Values:
         """How far up, as a share of the height."""
-        return _share(y, self.y0, self.y1, self.log_y)
+        return _shares(y, self.y0, self.y1, log=self.log_y)
 
     def x_at(self, share: float) -> float:
         """The x at a share of the width."""
@@ -42,12 +47,13 @@ class PlotView:
         return [self.x_at(k / columns) for k in range(columns)] + [self.x1]
 
 
-def _share(value: float, start: float, end: float, log: bool) -> float:
+def _shares(values: Values, low: float, high: float, *, log: bool) -> Values:
+    import numpy as np  # noqa: PLC0415  nothing is drawn at start
+
     if log:
-        if value <= 0:
-            return -math.inf
-        value, start, end = math.log10(value), math.log10(start), math.log10(end)
-    return (value - start) / (end - start) if end > start else 0.5
+        logarithms: Any = np.log10(np.where(values > 0, values, np.nan))
+        values, low, high = logarithms, math.log10(low), math.log10(high)
+    return (values - low) / (high - low) if high > low else values * 0 + 0.5
 
 
 def nice_step(span: float, count: int, *, quarters: bool = False) -> float:

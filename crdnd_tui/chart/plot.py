@@ -1,4 +1,4 @@
-"""Curves, bands, axes and markers as rows of Braille characters; which colour a key has is the widget's business.
+"""Curves, bands, axes, markers and named points as rows of Braille characters; widgets give keys their colours.
 
 Dots of two curves never share a cell, so no colour bleeds into another: what is drawn later takes the whole of it.
 Lines that run through the same cells take turns.
@@ -8,45 +8,41 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from crdnd_tui.chart import axes
 from crdnd_tui.chart.axes import PlotView
-from crdnd_tui.chart.series import Series, Span
+from crdnd_tui.chart.series import PointSeries, Span
 from crdnd_tui.core.format import compact, position
 
-if TYPE_CHECKING:
-    from numpy import ndarray
-
-Markers = Literal["braille", "ascii"]
 Row = list[tuple[str, str]]  # characters, and the key of their style
 
 AXIS, LABEL, CROSS, BAD, MUTED = "axis", "label", "cross", "bad", "muted"  # keys of styles
 DOT = "\u25cf"
-_BITS = {"braille": ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80)), "ascii": ((1,),)}  # by column, from the top
+_BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))  # dots of a Braille cell by column, from the top
 _EIGHTHS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _SAME = re.compile(rb"(.)\1*", re.DOTALL)
 _TURN = 2  # cells after which lines in the same cells take turns
 _STEEP = 3  # dots in one column from which a stroke of a dashed line has no gaps
 _STRETCH = 1.2  # of an axis, at most, for the sake of its ticks
+_TALL, _WIDE = 4, 14  # cells from one number of an axis of named points to the next, at least
+_MARGIN, _LEAST = 0.1, 2.0  # around all points, of their span; units that an axis spans at least: points of per cent
 
 
 class Raster:
-    """`width` x `height` cells; dots are counted from the top left."""
+    """`width` x `height` cells of 2 x 4 dots, which are counted from the top left."""
 
-    def __init__(self, width: int, height: int, markers: Markers = "braille") -> None:
-        self.width, self.height, self.markers = width, height, markers
-        self._across, self._down = len(_BITS[markers]), len(_BITS[markers][0])
-        self.columns, self.rows = width * self._across, height * self._down
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self.columns, self.rows = 2 * width, 4 * height
         self._bits, self._owner = bytearray(width * height), bytearray(width * height)
-        self._keys, self._letters = [""], [" "]
+        self._keys = [""]
         self._lines = [0]  # of each pen: which line it is, counted from one; 0 is none
         self._marks: dict[int, str] = {}  # cell -> the character there
 
-    def pen(self, key: str, letter: str = "*", *, line: bool = False) -> int:
-        """What the next dots belong to; the letter stands for a dot in ASCII, and lines take turns."""
+    def pen(self, key: str, *, line: bool = False) -> int:
+        """What the next dots belong to; lines take turns."""
         self._keys.append(key)
-        self._letters.append(letter)
         self._lines.append(max(self._lines) + 1 if line else 0)
         return len(self._keys) - 1
 
@@ -55,10 +51,9 @@ class Raster:
         top, bottom = max(0, top), min(self.rows - 1, bottom)
         if not 0 <= x < self.columns or top > bottom:
             return
-        cell, rest = divmod(x, self._across)
-        bits, owner, line, turn = _BITS[self.markers][rest], self._owner, self._lines[pen], cell // _TURN
-        for row in range(top // self._down, bottom // self._down + 1):
-            at, first = row * self.width + cell, row * self._down
+        bits, owner, line, turn = _BITS[x % 2], self._owner, self._lines[pen], x // 2 // _TURN
+        for row in range(top // 4, bottom // 4 + 1):
+            at, first = row * self.width + x // 2, 4 * row
             mask = sum(bits[max(0, top - first) : bottom - first + 1])
             if owner[at] == pen:
                 self._bits[at] |= mask
@@ -78,12 +73,8 @@ class Raster:
     def runs(self, row: int) -> Row:
         """One row of cells, as stretches of one style; the key of nothing is empty."""
         cells = range(row * self.width, (row + 1) * self.width)
+        line = [chr(0x2800 + bits) if (bits := self._bits[at]) else self._marks.get(at, " ") for at in cells]
         owner = bytes(self._owner[cells.start : cells.stop])
-        line = [
-            self._marks.get(cell, " ") if not (bits := self._bits[cell])
-            else chr(0x2800 + bits) if self.markers == "braille" else self._letters[self._owner[cell]]
-            for cell in cells
-        ]  # fmt: skip
         return [("".join(line[m.start() : m.end()]), self._keys[owner[m.start()]]) for m in _SAME.finditer(owner)]
 
 
@@ -91,11 +82,10 @@ class Raster:
 class Curve:
     """One series and how it is drawn: its range in each column; `ends`: its last value there; `band`: quietly."""
 
-    series: Series
+    series: PointSeries
     key: str
     kind: Literal["line", "band", "ends"] = "line"
     dash: int = 0  # 0 is solid; more cuts the line in shorter pieces
-    letter: str = "*"  # its dots in ASCII
 
 
 class Stretch(NamedTuple):
@@ -106,15 +96,6 @@ class Stretch(NamedTuple):
     bottom: int
 
 
-def _shares(values: "ndarray[Any, Any]", low: float, high: float, *, log: bool) -> "ndarray[Any, Any]":
-    """Where values lie between two ends, 0 to 1; NaN where a logarithm has no value."""
-    import numpy as np  # noqa: PLC0415  nothing is drawn at start
-
-    if log:
-        values, low, high = np.log10(np.where(values > 0, values, np.nan)), np.log10(low), np.log10(high)
-    return (values - low) / (high - low) if high > low else values * 0 + 0.5
-
-
 def stretches(curve: Curve, view: PlotView, columns: int, rows: int) -> Iterator[Stretch]:
     """The dots of a curve: the range of its values in each column, straight lines where a column has none.
 
@@ -123,8 +104,8 @@ def stretches(curve: Curve, view: PlotView, columns: int, rows: int) -> Iterator
     import numpy as np  # noqa: PLC0415  nothing is drawn at start
 
     x, y = curve.series.arrays()
-    u = np.clip(_shares(x, view.x0, view.x1, log=view.log_x) * columns, -1e6, 1e6)
-    v = np.clip((1 - _shares(y, view.y0, view.y1, log=view.log_y)) * (rows - 1), -1e9, 1e9)
+    u = np.clip(view.across(x) * columns, -1e6, 1e6)
+    v = np.clip((1 - view.up(y)) * (rows - 1), -1e9, 1e9)
     u, v = u[np.isfinite(u)], v[np.isfinite(u)]
     inside = slice(*np.searchsorted(u, [0.0, columns + 1e-9]))
     at, values = np.minimum(columns - 1, u[inside].astype(int)), v[inside]
@@ -155,7 +136,7 @@ def stretches(curve: Curve, view: PlotView, columns: int, rows: int) -> Iterator
 
 def trace(raster: Raster, curve: Curve, view: PlotView) -> None:
     """Draw one curve over what is there."""
-    pen = raster.pen(curve.key, curve.letter, line=curve.kind != "band")
+    pen = raster.pen(curve.key, line=curve.kind != "band")
     on = max(1, 8 // curve.dash) if curve.dash else 0
     for x, top, bottom in stretches(curve, view, raster.columns, raster.rows):
         if not on or bottom - top > _STEEP or (x % (on + max(1, on // 2))) < on:
@@ -180,14 +161,12 @@ class Frame:
     gap: tuple[float, str] | None = None  # x of a gap, and what to write beside it
 
 
-def draw(
-    curves: Sequence[Curve], view: PlotView, size: tuple[int, int], frame: Frame, markers: Markers = "braille"
-) -> DrawnChart:
+def draw(curves: Sequence[Curve], view: PlotView, size: tuple[int, int], frame: Frame) -> DrawnChart:
     """`size` is width and height with the axes. Bands lie behind all, later lines above earlier ones."""
     width, height = size
     numbers, names = _y_ticks(view, height - 1, frame.percent)
     gutter = min(max(map(len, names), default=0), max(0, width - 8))
-    raster = Raster(max(1, width - gutter - 1), max(1, height - 1), markers)
+    raster = Raster(max(1, width - gutter - 1), max(1, height - 1))
     for curve in curves:
         if curve.kind == "band":
             trace(raster, curve, view)
@@ -246,12 +225,8 @@ def spark(values: Sequence[float | None], width: int) -> str:
 
 
 def y_range(curves: Sequence[Curve], x0: float, x1: float, *, log: bool) -> Span | None:
-    """The smallest and largest y of all curves between x0 and x1, and of the points next to them."""
-    found: list[Span] = []
-    for curve in curves:
-        points = curve.series.around(x0, x1) if curve.series.count(x0, x1) < 2 else []
-        span = curve.series.y_bounds(x0, x1, positive_only=log)
-        found += [(y, y) for _, y in points if y is not None and (y > 0 or not log)] + ([span] if span else [])
+    """The smallest and largest y of all curves between x0 and x1, and of the points that lines lead to from there."""
+    found = [span for curve in curves if (span := curve.series.y_bounds(x0, x1, log, joined=True))]
     return (min(low for low, _ in found), max(high for _, high in found)) if found else None
 
 
@@ -311,3 +286,80 @@ def _x_axis(view: PlotView, gutter: int, width: int, label: str) -> Row:
             filled = start + len(words)
             break
     return [*row, ("\u2500" * (end - filled), AXIS), (" " + right, LABEL)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NamedPoint:
+    """One name at (x, y); `ends` are those of its error bar, `key` that of its style."""
+
+    name: str
+    key: str
+    x: float
+    y: float
+    ends: tuple[float, float]
+
+
+def scatter(points: Sequence[NamedPoint], size: tuple[int, int]) -> list[Row]:
+    """Draw at least one point; `size` is width and height with the axes, from 16 x 5 on."""
+    width, height = size
+    (x0, x1), (y0, y1) = _span([p.x for p in points]), _span([y for p in points for y in (p.y, *p.ends)])
+    view = PlotView(x0=x0, x1=x1, y0=y0, y1=y1)
+    numbers = _numbers(y0, y1, max(2, (height - 2) // _TALL))
+    gutter = max(len(name) for _, name in numbers)
+    raster = Raster(max(1, width - gutter - 1), max(1, height - 2))
+    places = [(row_of(view, p.y, raster.height), column_of(view, p.x, raster.width)) for p in points]
+    bars = set[tuple[int, int]]()
+    for point, (_, column) in zip(points, places, strict=True):
+        high, low = (row_of(view, y, raster.rows) for y in point.ends[::-1])
+        raster.column(2 * column, high, low, raster.pen(point.key))
+        bars |= {(row, column) for row in range(high // 4, low // 4 + 1)}
+    _write_names(points, places, bars, raster)
+    for point, place in zip(points, places, strict=True):
+        raster.write(*place, DOT, point.key)
+    at = {row_of(view, y, raster.height): name for y, name in numbers}
+    rows: list[Row] = [
+        [(at.get(row, "").rjust(gutter), LABEL), ("\u2524" if row in at else "\u2502", AXIS), *raster.runs(row)]
+        for row in range(raster.height)
+    ]
+    below = [" "] * raster.width
+    for x, name in _numbers(x0, x1, max(2, raster.width // _WIDE)):
+        start = max(0, min(raster.width - len(name), column_of(view, x, raster.width) - len(name) // 2))
+        if set(below[max(0, start - 1) : start + len(name) + 1]) == {" "}:
+            below[start : start + len(name)] = name
+    rows.append([(" " * gutter + "\u2514" + "\u2500" * raster.width, AXIS)])
+    return [*rows, [(" " * (gutter + 1) + "".join(below)[: raster.width], LABEL)]]
+
+
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    middle, reach = (low + high) / 2, max((high - low) * (0.5 + _MARGIN), _LEAST / 2)
+    return middle - reach, middle + reach
+
+
+def _numbers(low: float, high: float, most: int) -> list[tuple[float, str]]:
+    """Round values with their names; the low end where there is none."""
+    found = axes.linear(low, high, most)
+    return list(zip(found, axes.labels(found), strict=True)) or [(low, f"{low:.1f}")]
+
+
+def _write_names(
+    points: Sequence[NamedPoint], places: Sequence[tuple[int, int]], bars: set[tuple[int, int]], raster: Raster
+) -> None:
+    """Each beside its point, over a bar if need be, else a row above or below; the others have no room."""
+    taken = set(places)
+
+    def is_free(at: tuple[int, int], long: int, cells: set[tuple[int, int]]) -> bool:
+        row, first = at
+        inside = 0 <= row < raster.height and first >= 0 and first + long <= raster.width
+        return inside and all((row, column) not in cells for column in range(first - 1, first + long + 1))
+
+    for point, (row, column) in zip(points, places, strict=True):
+        long = len(point.name)
+        sides = (column + 2, column - 1 - long)
+        beside = [(row, first) for first in sides]
+        around = [(row + down, first) for down in (-1, 1) for first in (*sides, column - long // 2)]
+        tried = [(at, taken | bars) for at in beside] + [(at, taken) for at in (*beside, *around)]
+        free = next((at for at, cells in tried if is_free(at, long, cells)), None)
+        if free is not None:
+            raster.write(*free, point.name, point.key)
+            taken |= {(free[0], free[1] + k) for k in range(long)}

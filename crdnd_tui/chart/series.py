@@ -15,7 +15,7 @@ Span = tuple[float, float]  # smallest and largest
 LIMIT = 1e300  # what is larger counts as not finite, so that any difference is a number
 
 
-class Series:
+class PointSeries:
     """Append-only points (x, y), x ascending. A point that goes back in x, or has no finite x, is passed over."""
 
     def __init__(self, points: Iterable[Point] = ()) -> None:
@@ -53,11 +53,6 @@ class Series:
         """The newest point."""
         return self._at(len(self._x) - 1) if self._x else None
 
-    @property
-    def gaps(self) -> list[float]:
-        """x of the points that are not finite."""
-        return [x for x, y in zip(self._x, self._y, strict=True) if math.isnan(y)]
-
     def gap_in(self, x0: float, x1: float) -> tuple[float, int] | None:
         """The first gap in [x0, x1], and how many there are."""
         first, end = self._places(x0, x1)
@@ -70,23 +65,14 @@ class Series:
         first = bisect_right(self._x, 0.0) if positive_only else 0
         return (self._x[first], self._x[-1]) if first < len(self._x) else None
 
-    def y_bounds(self, x0: float, x1: float, positive_only: bool = False) -> Span | None:
-        """Smallest and largest finite y in [x0, x1]."""
+    def y_bounds(self, x0: float, x1: float, positive_only: bool = False, *, joined: bool = False) -> Span | None:
+        """Smallest and largest finite y in [x0, x1]; with the points beside it if `joined`, for want of two."""
         first, end = self._places(x0, x1)
-        _, y = self.arrays()
-        y = y[first:end]
+        if joined and end - first < 2:
+            first, end = max(0, first - 1), end + 1
+        y = self.arrays()[1][first:end]
         y = y[y > 0] if positive_only else y[y == y]  # noqa: PLR0124  not NaN
         return (float(y.min()), float(y.max())) if y.size else None
-
-    def around(self, x0: float, x1: float) -> list[Point]:
-        """The points in [x0, x1], and one more on each side."""
-        first, end = self._places(x0, x1)
-        return [self._at(place) for place in range(max(0, first - 1), min(len(self._x), end + 1))]
-
-    def count(self, x0: float, x1: float) -> int:
-        """Points in [x0, x1]."""
-        first, end = self._places(x0, x1)
-        return max(0, end - first)
 
     def ends(self, edges: Sequence[float]) -> list[float | None]:
         """The last finite y between each two edges, the last one included; None where there is none."""
@@ -120,13 +106,13 @@ class Series:
         return bisect_left(self._x, x0), bisect_right(self._x, x1)
 
 
-class Smoothed(Series):
+class Smoothed(PointSeries):
     """The debiased exponential mean of what a series has, and will have; gaps stay gaps.
 
     mean_n = sum_k factor^(n-k) y_k / sum_k factor^(n-k), over the points k <= n that are finite; 0 <= factor < 1.
     """
 
-    def __init__(self, source: Series, factor: float) -> None:
+    def __init__(self, source: PointSeries, factor: float) -> None:
         if not 0 <= factor < 1:
             raise ValueError(f"the factor of a mean is in [0, 1), not {factor}")
         super().__init__()

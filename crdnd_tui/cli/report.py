@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rich.text import Text
 
-from crdnd_tui.chart.scatter import Point, scatter
+from crdnd_tui.chart.plot import NamedPoint, scatter
 from crdnd_tui.core.text import one_line, wrapped
 from crdnd_tui.core.text import plain as in_ascii
 from crdnd_tui.write import numbers, tables
@@ -39,7 +39,7 @@ def scatter_plot(figure: Figure, width: int, *, caption: str, ascii_only: bool) 
         return in_ascii(flat) if ascii_only else flat
 
     drawn = [
-        Point(
+        NamedPoint(
             name=_LETTERS[k % len(_LETTERS)],
             key=_LETTERS[k % len(_LETTERS)],
             x=s.x[0],
@@ -56,7 +56,7 @@ def scatter_plot(figure: Figure, width: int, *, caption: str, ascii_only: bool) 
     columns = min(width - 2, _PLOT[0])
     beside = width - columns - 4 >= _BESIDE
     lines = []
-    for row in scatter(drawn, (columns, _PLOT[1]), "ascii" if ascii_only else "braille"):
+    for row in scatter(drawn, (columns, _PLOT[1])):
         line = Text("  ")
         for words, letter in row:
             line.append(

@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from crdnd_tui.chart.series import Series
+from crdnd_tui.chart.series import PointSeries
 from crdnd_tui.compare.rows import ComparisonRow
 from crdnd_tui.compare.runs import ComparedRun
 from crdnd_tui.core.attack_names import attack_title
@@ -154,7 +154,7 @@ def last(row: ComparisonRow, key: str, curve: Points, *, percent: bool) -> str:
 class RowCurve(NamedTuple):
     """What is drawn of a row."""
 
-    series: Series
+    series: PointSeries
     points: Points
 
 
@@ -168,16 +168,16 @@ class CurveCache:
         """All points of this row."""
         return self._cached(row, key, of_row)
 
-    def band(self, row: ComparisonRow, key: str) -> Series | None:
+    def band(self, row: ComparisonRow, key: str) -> PointSeries | None:
         """Of a group; None of a run, and of seeds that have no two points in common."""
         found = self._cached(row, key, band) if row.draws > 1 else None
         return found.series if found and found.points else None
 
     def _cached(self, row: ComparisonRow, key: str, make: Callable[[ComparisonRow, str], Points]) -> RowCurve:
         name, states = (make.__name__, key, *row.ids), tuple(run.state for run in row.runs)
-        before, curve = self._known.get(name, ((), RowCurve(Series(), [])))
+        before, curve = self._known.get(name, ((), RowCurve(PointSeries(), [])))
         if len(before) != len(states) or any(one is not two for one, two in zip(before, states, strict=True)):
             points = make(row, key)
-            curve = RowCurve(Series(points), points)
+            curve = RowCurve(PointSeries(points), points)
             self._known[name] = states, curve
         return curve

@@ -6,7 +6,7 @@ import math
 from textual.app import App
 from textual.containers import Grid
 
-from crdnd_tui.chart.series import Series
+from crdnd_tui.chart.series import PointSeries
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.tui.themes import themes
 from crdnd_tui.tui.widgets.chart import Chart
@@ -23,7 +23,7 @@ Grid.one { grid-size: 1 1; }
 
 def wave(n, height, floor, phase, noise=0.3):
     """A falling loss with a noise that is the same everywhere."""
-    return Series(
+    return PointSeries(
         (k, height * math.exp(-5 * k / n) + floor * (1 + noise * math.sin(k * 12.9898 + phase) * math.sin(k * 78.233)))
         for k in range(1, n + 1)
     )

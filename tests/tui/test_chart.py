@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from crdnd_tui.chart.series import Series
+from crdnd_tui.chart.series import PointSeries
 from crdnd_tui.core.palette import ANSI, named
 from crdnd_tui.tui.widgets.chart import SMOOTHINGS, Chart
 from crdnd_tui.tui.widgets.chart_sheet import Line
@@ -15,9 +15,9 @@ from tests.tui.small_charts import drive, text_of, three, wave
 def test_it_waits_with_axes_and_words():
     async def story(app, pilot, chart):
         assert "waiting for the first step" in text_of(chart)
-        chart.show([Line(name="a", colour="#ffffff", series=Series())])
+        chart.show([Line(name="a", colour="#ffffff", series=PointSeries())])
         assert "waiting for the first step" in text_of(chart)
-        chart.show([Line(name="a", colour="#ffffff", series=Series([(7, None), (8, None)]))])
+        chart.show([Line(name="a", colour="#ffffff", series=PointSeries([(7, None), (8, None)]))])
         assert "nothing but NaN since step 7" in text_of(chart)
         for key in ("y", "x", "s", "plus", "minus", "0", "comma", "full_stop", "left_square_bracket"):
             await pilot.press(key)
@@ -28,7 +28,7 @@ def test_it_waits_with_axes_and_words():
 
 def test_what_grows_is_drawn_and_what_does_not_is_not():
     async def story(app, pilot, chart):
-        series = Series([(1, 1.0), (2, 2.0)])
+        series = PointSeries([(1, 1.0), (2, 2.0)])
         lines = [Line(name="a", colour="#ffffff", series=series)]
         chart.show(lines)
         await pilot.pause()
@@ -46,7 +46,9 @@ def test_what_grows_is_drawn_and_what_does_not_is_not():
 
 def test_the_legend_has_last_values_and_those_under_the_crosshair():
     async def story(app, pilot, chart):
-        ramp = Line(name="a[b]", colour="#56b4e9", series=Series((k, float(k)) for k in range(101)), value="a hundred")
+        ramp = Line(
+            name="a[b]", colour="#56b4e9", series=PointSeries((k, float(k)) for k in range(101)), value="a hundred"
+        )
         chart.show([ramp])
         await pilot.pause()
         assert "a hundred" in chart.border_subtitle and r"a\[b]" in chart.border_subtitle
@@ -101,7 +103,7 @@ def test_zoom_and_pan_stay_where_they_were_while_data_grow():
 
 def test_zoom_keeps_the_crosshair_in_its_place():
     async def story(app, pilot, chart):
-        chart.show([Line(name="a", colour="#ffffff", series=Series((k, float(k)) for k in range(101)))])
+        chart.show([Line(name="a", colour="#ffffff", series=PointSeries((k, float(k)) for k in range(101)))])
         chart.set_cursor(20.0)
         await pilot.press("plus")
         assert chart._sheet.window.chosen == pytest.approx((10.0, 60.0))
@@ -124,7 +126,7 @@ def test_smoothing_goes_round_and_stands_in_the_title():
 
 def test_log_axes():
     async def story(app, pilot, chart):
-        chart.show([Line(name="a", colour="#ffffff", series=Series((k, 10.0 ** (k / 25)) for k in range(101)))])
+        chart.show([Line(name="a", colour="#ffffff", series=PointSeries((k, 10.0 ** (k / 25)) for k in range(101)))])
         await pilot.press("y")
         assert "1000\u2524" in text_of(chart) and "log" in chart.border_title
         await pilot.press("x")
@@ -132,7 +134,7 @@ def test_log_axes():
         await pilot.press("plus", "right_square_bracket", "minus")
         await pilot.press("x", "y")
         assert "log" not in chart.border_title
-        chart.show([Line(name="a", colour="#ffffff", series=Series((k, -1.0) for k in range(9)))])
+        chart.show([Line(name="a", colour="#ffffff", series=PointSeries((k, -1.0) for k in range(9)))])
         await pilot.press("y")
         assert "nothing above zero" in text_of(chart)
 
@@ -141,7 +143,7 @@ def test_log_axes():
 
 def test_the_mouse_zooms_sets_the_crosshair_and_drags():
     async def story(app, pilot, chart):
-        chart.show([Line(name="a", colour="#ffffff", series=Series((k, float(k)) for k in range(1001)))])
+        chart.show([Line(name="a", colour="#ffffff", series=PointSeries((k, float(k)) for k in range(1001)))])
         await pilot.pause()
         left, width = chart._place
         await pilot.click(chart, offset=(2 + left + width // 2, 4))
@@ -158,7 +160,7 @@ def test_the_mouse_zooms_sets_the_crosshair_and_drags():
 
 def test_a_value_that_is_not_finite_is_marked():
     async def story(app, pilot, chart):
-        series = Series([(k, 1.0 / k) for k in range(1, 50)] + [(50, None), (51, math.nan)] + [(60, 0.1)])
+        series = PointSeries([(k, 1.0 / k) for k in range(1, 50)] + [(50, None), (51, math.nan)] + [(60, 0.1)])
         chart.show([Line(name="loss", colour="#ffffff", series=series, smooth=True, band=True)])
         await pilot.pause()
         assert "NaN @ step 50 +1" in text_of(chart)
@@ -187,7 +189,7 @@ def test_every_size_shows_something(size):
     drive(story, size=size)
 
 
-def test_ascii_terminals_get_letters():
+def test_ascii_terminals_get_ascii():
     class Session:
         ascii_only = True
 
@@ -197,8 +199,7 @@ def test_ascii_terminals_get_letters():
         chart.show(three(n=300))
         await pilot.pause()
         shown = text_of(chart)
-        assert "*" in shown and "+" in shown and "o" in shown and not any(ord(c) >= 0x2800 for c in shown)
-        assert "+ " in chart.border_subtitle
+        assert "*" in shown and shown.isascii() and str(chart.border_subtitle).isascii()
 
     drive(story)
 
@@ -246,7 +247,7 @@ def full(app):
         ]
     )
     points = [(k, 2 * math.exp(-k / 200)) for k in range(1, 700)] + [(700, None)]
-    broken.show([Line(name="total", colour=palette.series[0], series=Series(points), smooth=True, band=True)])
+    broken.show([Line(name="total", colour=palette.series[0], series=PointSeries(points), smooth=True, band=True)])
 
 
 @pytest.mark.parametrize(

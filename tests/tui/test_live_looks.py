@@ -3,7 +3,7 @@
 from rich.cells import cell_len
 from textual.content import Content
 
-from crdnd_tui.chart.series import Series
+from crdnd_tui.chart.series import PointSeries
 from crdnd_tui.core import per_class
 from crdnd_tui.core.per_class import AcmMatrix
 from crdnd_tui.tui.monitor.log_lines import LogLine
@@ -75,7 +75,7 @@ def test_long_names_of_classes_keep_their_beginning_and_their_end():
 
 
 def test_a_legend_leaves_a_number_out_rather_than_cut_it():
-    lines = [Line(name=f"line{k}", colour="#ffffff", series=Series([(0, 1.0), (1, 2.0)])) for k in range(3)]
+    lines = [Line(name=f"line{k}", colour="#ffffff", series=PointSeries([(0, 1.0), (1, 2.0)])) for k in range(3)]
 
     def crossed(widget):
         widget.show(lines)

@@ -3,12 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdnd_tui.chart.plot import DOT
-from crdnd_tui.chart.scatter import Point, scatter
+from crdnd_tui.chart.plot import DOT, NamedPoint, scatter
 
 
 def point(name, x, y, reach=1.0):
-    return Point(name=name, key=name, x=x, y=y, ends=(y - reach, y + reach))
+    return NamedPoint(name=name, key=name, x=x, y=y, ends=(y - reach, y + reach))
 
 
 def drawn(*shown, size=(60, 20)):

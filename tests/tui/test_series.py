@@ -3,11 +3,12 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdnd_tui.chart.series import Series, Smoothed
+from crdnd_tui.chart.series import PointSeries, Smoothed
 
 finite = st.floats(-1e6, 1e6)
 value = st.one_of(finite, st.none(), st.just(math.nan), st.just(math.inf))
@@ -32,24 +33,26 @@ def naive(found, x0, x1, positive_only=False):
 
 @given(points(), st.floats(-80, 500), st.floats(0, 500), st.booleans())
 def test_bounds_are_the_naive_minima_and_maxima_of_any_stretch(found, x0, length, positive):
-    assert Series(found).y_bounds(x0, x0 + length, positive_only=positive) == naive(found, x0, x0 + length, positive)
+    assert PointSeries(found).y_bounds(x0, x0 + length, positive_only=positive) == naive(
+        found, x0, x0 + length, positive
+    )
 
 
 @given(points(120), st.lists(st.integers(0, 120), max_size=5))
 def test_it_does_not_matter_in_which_portions_points_come(found, cuts):
-    series, places = Series(), [0, *sorted(min(cut, len(found)) for cut in cuts), len(found)]
+    series, places = PointSeries(), [0, *sorted(min(cut, len(found)) for cut in cuts), len(found)]
     mean = Smoothed(series, 0.9)
     for a, b in pairwise(places):
         series.extend(found[a:b])
         mean.update()
-    whole = Series(found)
-    assert series.around(-60, 700) == whole.around(-60, 700)
-    assert mean.around(-60, 700) == Smoothed(whole, 0.9).around(-60, 700)
+    whole = PointSeries(found)
+    np.testing.assert_array_equal(series.arrays(), whole.arrays())
+    np.testing.assert_array_equal(mean.arrays(), Smoothed(whole, 0.9).arrays())
 
 
 @given(st.lists(finite, min_size=1, max_size=60), st.sampled_from([0.0, 0.6, 0.9, 0.99]))
 def test_the_mean_is_the_weighted_mean_of_all_points_so_far(values, factor):
-    mean = Smoothed(Series(enumerate(map(float, values))), factor)
+    mean = Smoothed(PointSeries(enumerate(map(float, values))), factor)
     for n in range(1, len(values) + 1):
         weights = [factor ** (n - 1 - k) for k in range(n)]
         expected = sum(w * v for w, v in zip(weights, values, strict=False)) / sum(weights)
@@ -57,43 +60,45 @@ def test_the_mean_is_the_weighted_mean_of_all_points_so_far(values, factor):
 
 
 def test_a_mean_of_a_constant_is_the_constant_from_the_first_point_on():
-    mean = Smoothed(Series((k, 3.0) for k in range(50)), 0.99)
+    mean = Smoothed(PointSeries((k, 3.0) for k in range(50)), 0.99)
     assert mean.y_bounds(0, 49) == pytest.approx((3.0, 3.0))
 
 
 def test_gaps_stay_gaps_and_sparse_series_stay_sparse():
-    series = Series([(1, 2.0), (50, None), (90, 4.0)])
+    series = PointSeries([(1, 2.0), (50, None), (90, 4.0)])
     mean = Smoothed(series, 0.5)
-    assert (len(mean), mean.gaps) == (3, [50.0])
+    assert (len(mean), mean.gap_in(0, 99)) == (3, (50.0, 1))
     assert mean.last == (90.0, pytest.approx((0.25 * 2 + 0.5 * 4) / 0.75))
     assert series.gap_in(0, 60) == (50.0, 1) and series.gap_in(51, 60) is None
 
 
 def test_the_nearest_point_is_the_newer_of_two_equally_near():
-    series = Series([(0, 1.0), (10, None), (20, 3.0)])
+    series = PointSeries([(0, 1.0), (10, None), (20, 3.0)])
     assert series.nearest(-5) == (0.0, 1.0)
     assert series.nearest(5) == (10.0, None)
     assert series.nearest(15) == (20.0, 3.0)
     assert series.nearest(99) == (20.0, 3.0)
-    assert Series().nearest(0) is None and Series().last is None and Series().x_bounds() is None
+    assert PointSeries().nearest(0) is None and PointSeries().last is None and PointSeries().x_bounds() is None
 
 
 def test_points_that_go_back_or_are_nowhere_are_passed_over():
-    series = Series([(5, 1.0), (4, 2.0), (math.nan, 1.0), (math.inf, 1.0), (10**400, 1.0), (5, 10**400), (6, 1e301)])
-    assert (len(series), series.gaps, series.last) == (2, [6.0], (6.0, None))
+    series = PointSeries(
+        [(5, 1.0), (4, 2.0), (math.nan, 1.0), (math.inf, 1.0), (10**400, 1.0), (5, 10**400), (6, 1e301)]
+    )
+    assert (len(series), series.gap_in(0, 9), series.last) == (2, (6.0, 1), (6.0, None))
 
 
 def test_bounds_and_neighbours_by_hand():
-    series = Series([(-1, -5.0), (0, 0.0), (1, 2.0), (1, 3.0), (4, None), (9, 1.0)])
+    series = PointSeries([(-1, -5.0), (0, 0.0), (1, 2.0), (1, 3.0), (4, None), (9, 1.0)])
     assert series.x_bounds() == (-1, 9) and series.x_bounds(positive_only=True) == (1, 9)
     assert series.y_bounds(-1, 9) == (-5, 3) and series.y_bounds(-1, 9, positive_only=True) == (1, 3)
     assert series.y_bounds(2, 8) is None
     assert (series.beside(1, 1), series.beside(1, -1), series.beside(9, 1)) == (4, 0, None)
-    assert series.around(2, 5) == [(1, 3.0), (4, None), (9, 1.0)]
+    assert series.y_bounds(2, 5, joined=True) == (1, 3)
     assert series.ends([-1, 0.5, 5, 9]) == [0.0, 3.0, 1.0]
     assert series.newest(2) == [None, 1.0]
 
 
 def test_a_factor_is_in_the_half_open_unit_interval():
     with pytest.raises(ValueError, match=r"\[0, 1\)"):
-        Smoothed(Series(), 1.0)
+        Smoothed(PointSeries(), 1.0)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from crdnd_tui.chart.series import Series
+from crdnd_tui.chart.series import PointSeries
 from crdnd_tui.core import fast_path
 from crdnd_tui.core.state import RunState
 from engine.spec.events import DeviceSampled, StepDone
@@ -29,14 +29,14 @@ class Curves:
 
     def _begin(self) -> None:
         self._seen: RunState | None = None
-        self.loss = Series()
-        self.terms: dict[str, Series] = {}
-        self.learning_rate = Series()
-        self.pace = Series()  # images per second
-        self.shares: dict[str, Series] = {}  # of the time: part -> per cent, by step
-        self.accuracy: dict[str, Series] = {}  # by epoch; fractions
-        self.memory = Series()  # GiB on the GPU, by step
-        self.busy = Series()  # per cent, by step
+        self.loss = PointSeries()
+        self.terms: dict[str, PointSeries] = {}
+        self.learning_rate = PointSeries()
+        self.pace = PointSeries()  # images per second
+        self.shares: dict[str, PointSeries] = {}  # of the time: part -> per cent, by step
+        self.accuracy: dict[str, PointSeries] = {}  # by epoch; fractions
+        self.memory = PointSeries()  # GiB on the GPU, by step
+        self.busy = PointSeries()  # per cent, by step
         self._device: DeviceSampled | None = None
 
     def feed(self, state: RunState) -> bool:
@@ -50,7 +50,7 @@ class Curves:
         self._steps(steps)
         for event in validations:
             for attack, value in event.accuracy.items():
-                self.accuracy.setdefault(attack, Series()).append(event.epoch, value)
+                self.accuracy.setdefault(attack, PointSeries()).append(event.epoch, value)
         moved = self._device_moved(state)
         self._seen = state
         return bool(steps or validations or moved or before is None)
@@ -60,12 +60,12 @@ class Curves:
         self.learning_rate.extend((e.step, e.learning_rate) for e in steps)
         self.pace.extend((e.step, e.images_per_second) for e in steps)
         for name in dict.fromkeys(name for e in (*steps[:1], *steps[-1:]) for name in e.terms):
-            series = self.terms.setdefault(name, Series())
+            series = self.terms.setdefault(name, PointSeries())
             series.extend((e.step, e.terms[name]) for e in steps if name in e.terms)
 
         told = [e for e in steps if e.shares and fast_path.is_true(e.shares)]
         for part in dict.fromkeys(part for e in told for part in e.shares if part in fast_path.TITLES):
-            series = self.shares.setdefault(part, Series())
+            series = self.shares.setdefault(part, PointSeries())
             series.extend((e.step, 100 * e.shares[part]) for e in told if part in e.shares)
 
     def _device_moved(self, state: RunState) -> bool:

@@ -15,7 +15,6 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from crdnd_tui.chart import plot
-from crdnd_tui.chart.plot import Markers
 from crdnd_tui.core.format import position
 from crdnd_tui.core.palette import Palette, named
 from crdnd_tui.core.text import one_line
@@ -48,7 +47,7 @@ class Chart(Widget, can_focus=True):
     smoothing: reactive[float] = reactive(0.9)
     log_x: reactive[bool] = reactive(False)
     log_y: reactive[bool] = reactive(False)
-    markers: reactive[Markers] = reactive("braille")
+    ascii_only: reactive[bool] = reactive(False)  # glyphs are translated at the end
     ended: reactive[bool] = reactive(False)  # nothing is waited for any more
 
     class Moved(Message):
@@ -86,9 +85,9 @@ class Chart(Widget, can_focus=True):
         self.set_reactive(Chart.log_y, log_y)
 
     def on_mount(self) -> None:
-        """ASCII terminals get letters; another theme, another picture."""
+        """Another theme, another picture."""
         if getattr(getattr(self.app, "session", None), "ascii_only", False):
-            self.markers = "ascii"
+            self.ascii_only = True
         self.watch(self.app, "theme", self._changed, init=False)
         self._entitle()
 
@@ -117,14 +116,14 @@ class Chart(Widget, can_focus=True):
             smoothing=self.smoothing,
             log_x=self.log_x,
             log_y=self.log_y,
-            markers=self.markers,
             no_colour=self.app.no_color,
+            ascii_only=self.ascii_only,
         )
 
     def render_line(self, y: int) -> Strip:
         """From the last picture, or from a new one when something changed."""
         if self._strips is None:
-            styles = Styles(self.palette, [line.colour for line in self._sheet.lines])
+            styles = Styles(self.palette, [line.colour for line in self._sheet.lines], ascii_only=self.ascii_only)
             width, height = self.size
             strips = [styles.strip(row, width) for row in self._rows()]
             self._strips = strips + [styles.strip([], width)] * (height - len(strips))
@@ -140,7 +139,7 @@ class Chart(Widget, can_focus=True):
             return plot.skeleton(size, self._nothing(how))
         frame = plot.Frame(x_label=sheet.x_label, percent=sheet.percent, cross=self.cursor, gap=sheet.gap(view))
         view = plot.settled(view, size.height, percent=sheet.percent)
-        picture = plot.draw(curves, view, size, frame, self.markers)
+        picture = plot.draw(curves, view, size, frame)
         self._place = picture.left, picture.width
         return picture.rows
 
@@ -161,7 +160,7 @@ class Chart(Widget, can_focus=True):
         self._entitle()
         self.refresh()
 
-    watch_log_x = watch_log_y = watch_markers = watch_smoothing = watch_cursor = _changed
+    watch_log_x = watch_log_y = watch_ascii_only = watch_smoothing = watch_cursor = _changed
 
     def on_resize(self) -> None:
         """The legend may have more room now, or less."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from crdnd_tui.chart import axes, plot
 from crdnd_tui.chart.axes import PlotView
-from crdnd_tui.chart.plot import Curve, Markers
-from crdnd_tui.chart.series import LIMIT, Series, Smoothed, Span
+from crdnd_tui.chart.plot import Curve
+from crdnd_tui.chart.series import LIMIT, PointSeries, Smoothed, Span
 from crdnd_tui.core.format import position
 from crdnd_tui.tui.widgets.chart_view import Window
-from crdnd_tui.tui.widgets.legend import LETTERS, Entry, mark_of, spoken
+from crdnd_tui.tui.widgets.legend import Entry, mark_of, spoken
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,10 +18,10 @@ class Line:
 
     name: str
     colour: str
-    series: Series
+    series: PointSeries
     band: bool = False  # the raw points as a dim min/max band behind the smoothed line
     smooth: bool = False
-    spread: Series | None = None  # lower and upper end in turn: a dim band behind the line, smoothed or not
+    spread: PointSeries | None = None  # lower and upper end in turn: a dim band behind the line, smoothed or not
     value: str = ""  # legend text of the last value; made from the number when empty
 
 
@@ -33,8 +33,8 @@ class How:
     smoothing: float
     log_x: bool
     log_y: bool
-    markers: Markers
     no_colour: bool
+    ascii_only: bool
 
 
 class Sheet:
@@ -56,7 +56,7 @@ class Sheet:
         """Whether any line is drawn as its mean."""
         return how.smoothing > 0 and any(line.smooth for line in self.lines)
 
-    def drawn(self, line: Line, how: How) -> Series:
+    def drawn(self, line: Line, how: How) -> PointSeries:
         """The series itself or its mean, caught up."""
         if not line.smooth or how.smoothing == 0:
             return line.series
@@ -73,14 +73,13 @@ class Sheet:
             smoothed = line.smooth and how.smoothing > 0
             behind = line.spread or (line.series if line.band and smoothed else None)
             if behind is not None:
-                bands.append(Curve(series=behind, key=f"band{place}", kind="band", letter="."))
+                bands.append(Curve(series=behind, key=f"band{place}", kind="band"))
             lines.append(
                 Curve(
                     series=self.drawn(line, how),
                     key=f"line{place}",
                     kind="ends" if smoothed else "line",
                     dash=place if how.no_colour else 0,
-                    letter=LETTERS[place % len(LETTERS)],
                 )
             )
         return bands + lines
@@ -140,11 +139,11 @@ class Sheet:
                 value = line.value
             else:
                 value = spoken(point[1], percent=self.percent)
-            mark = mark_of(place, letters=how.markers == "ascii", dashes=how.no_colour)
+            mark = mark_of(place, dashes=how.no_colour, ascii_only=how.ascii_only)
             entries.append(Entry(name=line.name, colour=line.colour, value=value, mark=mark))
         return entries
 
-    def outline(self, series: Series, width: int, how: How) -> list[float | None]:
+    def outline(self, series: PointSeries, width: int, how: How) -> list[float | None]:
         """So many values that tell how it went: all of them, or the last one in each column."""
         view = self.across(how)
         return series.newest(width) if view is None or len(series) <= width else series.ends(view.edges(width))

@@ -12,10 +12,9 @@ from textual.strip import Strip
 from crdnd_tui.chart.plot import AXIS, BAD, CROSS, LABEL, MUTED, Row, spark
 from crdnd_tui.core.format import compact, number
 from crdnd_tui.core.palette import Palette, mix
-from crdnd_tui.core.text import one_line
+from crdnd_tui.core.text import one_line, plain
 
 _DASHES = ("\u2501", "\u254d", "\u2505", "\u2509")  # solid, then ever shorter, for terminals without colour
-LETTERS = "*+ox#%@&"  # of the first, second ... curve in ASCII
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,11 +27,10 @@ class Entry:
     mark: str = _DASHES[0]
 
 
-def mark_of(place: int, *, letters: bool, dashes: bool) -> str:
-    """What stands for a curve: a line in its colour, its dashes, or its letter in ASCII."""
-    if letters:
-        return LETTERS[place % len(LETTERS)]
-    return _DASHES[place % len(_DASHES)] if dashes else _DASHES[0]
+def mark_of(place: int, *, dashes: bool, ascii_only: bool = False) -> str:
+    """What stands for a curve: a line in its colour, or its dashes."""
+    mark = _DASHES[place % len(_DASHES)] if dashes else _DASHES[0]
+    return plain(mark) if ascii_only else mark
 
 
 def spoken(value: float | None, *, percent: bool) -> str:
@@ -86,8 +84,8 @@ def ink(colour: str, palette: Palette) -> str:
 class Styles:
     """From the keys of a plot to the styles of a theme."""
 
-    def __init__(self, palette: Palette, colours: Sequence[str]) -> None:
-        self._ground = palette.background
+    def __init__(self, palette: Palette, colours: Sequence[str], *, ascii_only: bool = False) -> None:
+        self._ground, self._say = palette.background, plain if ascii_only else str
         self._known = {
             "": self._style(palette.text),
             AXIS: self._style(palette.border if not palette.ansi else palette.faint),
@@ -108,7 +106,7 @@ class Styles:
     def strip(self, row: Row, width: int) -> Strip:
         """One row of a plot, as wide as the widget."""
         return (
-            Strip([Segment(text, self._known[key]) for text, key in row])
+            Strip([Segment(self._say(text), self._known[key]) for text, key in row])
             .extend_cell_length(width, self._known[""])
             .crop(0, width)
         )

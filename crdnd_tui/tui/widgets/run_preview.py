@@ -16,7 +16,7 @@ from textual.widgets import Static
 from crdnd_tui.chart import plot
 from crdnd_tui.chart.axes import PlotView
 from crdnd_tui.chart.plot import Curve
-from crdnd_tui.chart.series import Series
+from crdnd_tui.chart.series import PointSeries
 from crdnd_tui.core.palette import named
 from crdnd_tui.tui.widgets.selectable import SelectableLines
 
@@ -28,7 +28,7 @@ class LossCurve(SelectableLines):
 
     def __init__(self) -> None:
         super().__init__(id="curve", classes="panel")
-        self._series, self._words, self._waits = Series(), (), ""  # type: tuple[Series, Sequence[str], str]
+        self._series, self._words, self._waits = PointSeries(), (), ""  # type: tuple[PointSeries, Sequence[str], str]
         self._drawn: tuple[object, list[list[Segment]]] | None = None
 
     def on_mount(self) -> None:
@@ -41,7 +41,7 @@ class LossCurve(SelectableLines):
 
     def show(self, points: Points, words: Sequence[str], waits: str) -> None:
         """`words` stand in place of the curve; `waits` is said while there is neither."""
-        self._series, self._words, self._waits = Series(points), words, waits
+        self._series, self._words, self._waits = PointSeries(points), words, waits
         loss = points[-1][1] if points else None
         last = "not finite" if points and loss is None else f"{loss:.4g}" if loss is not None else ""
         self.border_title = "Last words" if words else "Loss"
@@ -73,11 +73,10 @@ class LossCurve(SelectableLines):
             low, high = heights
             room = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
             view = PlotView(x0=bounds[0], x1=bounds[1], y0=low - room, y1=high + room)
-            ascii_only = getattr(getattr(self.app, "session", None), "ascii_only", False)
             curve = Curve(series=self._series, key="loss")
             gap = self._series.gap_in(*bounds)
             frame = plot.Frame(gap=(gap[0], "not finite") if gap else None)
-            rows = plot.draw([curve], view, (width, height), frame, "ascii" if ascii_only else "braille").rows
+            rows = plot.draw([curve], view, (width, height), frame).rows
         return [
             [
                 Segment(text, Style(color=colours.get(name, palette.muted), bgcolor=palette.background))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from rich.cells import cell_len
 from rich.text import Text
 
-from crdnd_tui.chart.scatter import Point, scatter
+from crdnd_tui.chart.plot import NamedPoint, scatter
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.text import one_line, pad, wrapped
 from crdnd_tui.write import tables
@@ -69,12 +69,14 @@ def plot(figure: Figure, size: tuple[int, int], palette: Palette, *, ascii_only:
     if not shown or wide < _LEAST[0] or high < _LEAST[1]:
         return []
     points = [
-        Point(name=letter, key=letter, x=one.x[0], y=one.y[0], ends=((one.low or one.y)[0], (one.high or one.y)[0]))
+        NamedPoint(
+            name=letter, key=letter, x=one.x[0], y=one.y[0], ends=((one.low or one.y)[0], (one.high or one.y)[0])
+        )
         for letter, one in shown
     ]
     inks = {letter: f"bold {palette.series[one.colour % len(palette.series)]}" for letter, one in shown}
     made = []
-    for row in scatter(points, (wide, high), "ascii" if ascii_only else "braille"):
+    for row in scatter(points, (wide, high)):
         line = Text(no_wrap=True)
         for words, letter in row:
             line.append(words, inks.get(letter, palette.muted))

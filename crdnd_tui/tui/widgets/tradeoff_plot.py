@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from crdnd_tui.chart.plot import AXIS, DOT, LABEL
-from crdnd_tui.chart.scatter import Point, scatter
+from crdnd_tui.chart.plot import AXIS, DOT, LABEL, NamedPoint, scatter
 from crdnd_tui.core.format import percentage
 from crdnd_tui.core.text import one_line, pad, plain
 from crdnd_tui.tui.widgets.cells import Cells, Part, Row
@@ -68,14 +67,14 @@ class TradeoffPlot(Cells):
             AXIS: palette.faint if palette.ansi else palette.border, LABEL: palette.muted, "": "",
         }  # fmt: skip
         named = [
-            Point(
+            NamedPoint(
                 name=_letter(k) if self.ascii_only else f"{one_line(one.label, longest)} {marks(one)}".rstrip(),
                 key=f"row{k}", x=one.x[0], y=one.y[0],
                 ends=(one.low[0], one.high[0]),
             )
             for k, one in enumerate(order)
         ]  # fmt: skip
-        rows = scatter(named, size, "ascii" if self.ascii_only else "braille")
+        rows = scatter(named, size)
         return [[(plain(words) if self.ascii_only else words, known[key]) for words, key in row] for row in rows]
 
     def _legend(self, order: Sequence[Series], figure: Figure) -> list[Row]:

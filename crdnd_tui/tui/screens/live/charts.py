@@ -1,6 +1,6 @@
 """The charts of the Live screen: which curves stand in which, and their colours."""
 
-from crdnd_tui.chart.series import Series
+from crdnd_tui.chart.series import PointSeries
 from crdnd_tui.core import fast_path
 from crdnd_tui.core.attack_names import attack_title
 from crdnd_tui.core.format import number, whole_percent
@@ -47,7 +47,7 @@ def best_line(state: RunState, palette: Palette) -> list[Line]:
     if best is None or value is None:
         return []
     low = min((v for event in state.validations for v in event.accuracy.values()), default=0.0)
-    series = Series([(best.epoch, min(low, value)), (best.epoch, value)])
+    series = PointSeries([(best.epoch, min(low, value)), (best.epoch, value)])
     return [Line(name="best", colour=palette.series[_BEST], series=series, value=f"epoch {best.epoch}")]
 
 
@@ -78,7 +78,7 @@ def pace_lines(curves: Curves, palette: Palette, quantity: str) -> list[Line]:
             return [Line(name="images/s", colour=palette.series[3], series=curves.pace, band=True, smooth=True)]
 
 
-def _share_line(part: str, series: Series, palette: Palette) -> Line:
+def _share_line(part: str, series: PointSeries, palette: Palette) -> Line:
     last = series.last[1] if series.last else None
     words = f"{whole_percent(last / 100)} %" if last is not None else ""
     return Line(name=part, colour=palette.series[PLACES[part]], series=series, smooth=True, value=words)
