@@ -11,12 +11,11 @@ Bytes are written with pwrite: a write through the map would kill the process wh
 
 import mmap
 import os
-import secrets
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -29,7 +28,7 @@ from torch import Tensor, nn
 from engine.data.augment import Draws, crop, pad, to_pixels
 from engine.spec import locks, tables
 from engine.spec.errors import bytes_text
-from engine.spec.files import TEMPORARY, free_bytes, set_aside, sync, sync_folder, tolerate_unsupported
+from engine.spec.files import free_bytes, set_aside, sweep, tolerate_unsupported, write_atomically
 from engine.spec.tables import FORMAT, HEADER, TableError, TableKey, TableMeta
 from engine.types import Images, Logits
 
@@ -40,7 +39,7 @@ Chunks = NDArray[np.int64]
 Compute = Callable[[Images], Logits]
 
 
-class TeacherLogits:
+class TeacherLogits(AbstractContextManager["TeacherLogits"]):
     """One open table. Engines may fill it at the same time, one writing at a time; a present chunk stays as it is."""
 
     def __init__(self, path: Path, key: TableKey, file: int) -> None:
@@ -50,9 +49,6 @@ class TeacherLogits:
         self._sums = np.frombuffer(self._content, np.uint32, offset=key.sums_at)
         self._logits = np.frombuffer(self._content, np.float32, key.chunks * key.rows * key.classes, HEADER)
         self._logits = self._logits.reshape(-1, key.classes)
-
-    def __enter__(self) -> "TeacherLogits":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -103,7 +99,7 @@ class TeacherLogits:
         if logits.shape != wanted:
             raise ValueError(f"logits of shape {tuple(logits.shape)} for a chunk of shape {wanted}")
         content = logits.detach().to(device="cpu", dtype=torch.float32).contiguous().numpy().tobytes()
-        with as_table_error(self.path), tables.folder_lock(self.path.parent):
+        with tables.folder_lock(self.path.parent):
             if not self.is_present(chunk):
                 self._put(content, HEADER + chunk * self.key.chunk_bytes)
                 self._put(self._checksum(content, chunk).to_bytes(4, "little"), self.key.sums_at + 4 * chunk)
@@ -154,7 +150,7 @@ class TeacherLogits:
 
     def set_aside(self) -> None:
         """Rename the table to `NAME.damaged`, unless another engine did so; open tables stay usable."""
-        with as_table_error(self.path), tables.folder_lock(self.path.parent), suppress(FileNotFoundError):
+        with tables.folder_lock(self.path.parent), suppress(FileNotFoundError):
             if os.path.samestat(self.path.stat(follow_symlinks=False), os.fstat(self._file)):
                 set_aside(self.path)
 
@@ -184,75 +180,46 @@ def open_table(
     Comes with what was wrong with the one that was there, and was set aside. TableError when all tables together would
     exceed the limit or the disk, when a link is in the way, or when nothing can be written here.
     """
-    path = folder / key.id
-    with as_table_error(path):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tables.folder_lock(folder):
-            for left in folder.glob(f"{TEMPORARY}*"):  # half made when a process died
-                with suppress(OSError):  # another user's stays
-                    left.unlink()
-            trouble = ""
-            if path.is_symlink():
-                raise TableError("a link stands where the teacher's table belongs", where=str(path))
-            if os.path.lexists(path) and (trouble := tables.trouble(path)):
-                trouble = f"{trouble} (now {set_aside(path).name})"
-            if not os.path.lexists(path):
-                meta = TableMeta(format=FORMAT, key=key, created=time.time(), teacher=teacher, data=data)
-                _make(folder, meta, limit_bytes)
-            file = locks.open_lock(path)
-            try:
-                if not locks.acquire(file, shared=True, patience=tables.PATIENCE):
-                    raise TableError("another process keeps this locked", where=str(path))
-                with tolerate_unsupported():
-                    os.utime(file)
-                return TeacherLogits(path, key, file), trouble
-            except BaseException:
-                os.close(file)
-                raise
+    path, trouble = folder / key.id, ""
+    with tables.folder_lock(folder):
+        sweep(folder)
+        if path.is_symlink():
+            raise TableError("a link stands where the teacher's table belongs", where=str(path))
+        if os.path.lexists(path) and (trouble := tables.inspect(path).trouble):
+            trouble = f"{trouble} (now {set_aside(path).name})"
+        if not os.path.lexists(path):
+            _check_space(folder, key.table_bytes, limit_bytes)
+            meta = TableMeta(format=FORMAT, key=key, created=time.time(), teacher=teacher, data=data)
+            header = msgspec.json.format(msgspec.json.encode(meta), indent=1).ljust(HEADER)
+            write_atomically(path, header, key.table_bytes)
+        file = locks.open_lock(path)
+        try:
+            if not locks.acquire(file, shared=True, patience=tables.PATIENCE):
+                raise TableError("another process keeps this locked", where=str(path))
+            with tolerate_unsupported():
+                os.utime(file)
+            return TeacherLogits(path, key, file), trouble
+        except BaseException:
+            os.close(file)
+            raise
 
 
-def _make(folder: Path, meta: TableMeta, limit_bytes: int) -> None:
-    """Make an empty table, whole or not at all: behind its header it is a hole."""
-    need, free = meta.key.table_bytes, free_bytes(folder)
-    taken = sum(table.bytes for table in tables.listed(folder))
-    hint = "`crdnd tables` lists all tables, and removes one; --machine table_gib=... allows more."
+def _check_space(folder: Path, need: int, limit_bytes: int) -> None:
+    """Raise TableError where another table of `need` bytes exceeds the limit of all tables, or the disk."""
+    taken, free = sum(table.bytes for table in tables.listed(folder)), free_bytes(folder)
+    what, hint = "", "`crdnd tables` lists all tables, and removes one; --machine table_gib=... allows more."
     if taken + need > limit_bytes:
-        what = f"the teacher's table takes {bytes_text(need)}, and other tables {bytes_text(taken)}"
-        raise TableError(f"{what}; {bytes_text(limit_bytes)} are allowed", where=str(folder), hint=hint)
-    if free is not None and need + SPARE > free:
-        what = f"the teacher's table needs {bytes_text(need)}; {bytes_text(free)} are free on its disk"
-        raise TableError(what, where=str(folder), hint=hint)
-    fresh = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
-    with fresh.open("xb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(meta), indent=1).ljust(HEADER))
-        file.truncate(need)
-        file.flush()
-        sync(file.fileno())
-    fresh.rename(folder / meta.key.id)
-    sync_folder(folder)
-
-
-@contextmanager
-def as_table_error(path: Path) -> Iterator[None]:
-    """Raise a TableError that names the table in place of an OSError."""
-    try:
-        yield
-    except OSError as error:
-        raise TableError(f"the teacher's table cannot be kept: {error.strerror}", where=str(path)) from error
+        what = f", and other tables {bytes_text(taken)}; {bytes_text(limit_bytes)} are allowed"
+    elif free is not None and need + SPARE > free:
+        what = f"; {bytes_text(free)} are free on its disk"
+    if what:
+        raise TableError(f"the teacher's table takes {bytes_text(need)}{what}", where=str(folder), hint=hint)
 
 
 def chunks_of(key: TableKey, images: Int[Tensor, " N"]) -> Chunks:
     """All chunks that hold a view of one of these images, in order."""
     within = np.append(np.arange(0, key.views, key.rows), key.views - 1)
     return np.unique((images.numpy()[:, None] * key.views + within) // key.rows)
-
-
-def pays(asked: float, missing: int) -> bool:
-    """Whether the `missing` teacher forwards that complete a table are fewer than those that its runs would ask for.
-
-    `asked` counts a forward for each image of each epoch, of all runs that are planned.
-    """
-    return missing < asked
 
 
 def why_unrepeatable(net: nn.Module) -> str:

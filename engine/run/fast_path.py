@@ -11,7 +11,7 @@ import torch
 from engine.data.augment import Feed
 from engine.fast.path import FastPath
 from engine.fast.plan import NetworkCost, decide
-from engine.fast.teacher_logits import ROWS, TeacherLogits, chunks_of, open_table, pays, why_unrepeatable
+from engine.fast.teacher_logits import ROWS, TeacherLogits, chunks_of, open_table, why_unrepeatable
 from engine.run.context import RunContext
 from engine.runtime import provenance
 from engine.runtime.rng import seed_for
@@ -122,7 +122,7 @@ class TeacherLogitsOpener:
             return why_not
         chunks, rows = chunks_of(self._key, self.feed.places), self._key.rows
         few = f"{planned:.0f} teacher forwards are planned, fewer than the {{}} that it lacks"
-        if not pays(planned, len(chunks) * rows) and not (self._folder / self._key.id).is_file():
+        if planned <= len(chunks) * rows and not (self._folder / self._key.id).is_file():
             return few.format(len(chunks) * rows)
         try:
             table, trouble = self._open()
@@ -144,7 +144,7 @@ class TeacherLogitsOpener:
             self._warn("table_damaged", f"a teacher table was set aside, and a new one is begun: {trouble or mismatch}")
         if mismatch:
             return self._refusal(planned)
-        return "" if pays(planned, len(missing) * rows) else few.format(len(missing) * rows)
+        return "" if len(missing) * rows < planned else few.format(len(missing) * rows)
 
     def _mismatch(self, table: TeacherLogits, chunk: int) -> str:
         """One chunk is computed again: why the table must not be believed, or nothing."""

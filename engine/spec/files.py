@@ -35,10 +35,27 @@ class MalformedError(ValueError):
     """The content of a file is not what it should be; the message is one line."""
 
 
+def opened(path: Path | str, *, sparse: bool = False) -> int:
+    """Open a file to read; OSError, with words that a user understands, when it is no regular file, or `sparse`."""
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError as error:
+        raise _named(error, path) from None
+    facts = os.fstat(descriptor)
+    if stat.S_ISREG(facts.st_mode) and (sparse or not _is_sparse(descriptor, facts)):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(facts.st_mode):
+        raise OSError(errno.EISDIR, "it is a folder", str(path))
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    raise OSError(errno.EINVAL, "it is sparse: hardly anything of it was ever written", str(path))
+
+
 def open_regular(path: Path | str) -> int | None:
     """Open a file to read; None when there is no such file, or it is a link, a pipe, a device or a hole."""
     try:
-        return _opened(path)
+        return opened(path)
     except (OSError, ValueError):  # ValueError: a name with a zero byte
         return None
 
@@ -53,7 +70,7 @@ def read(path: Path | str, cap: int = CONFIG_CAP) -> bytes | None:
 
 def content_of(path: Path | str, cap: int = CONFIG_CAP) -> bytes:
     """Read the whole file; OSError when it is absent, a link, not regular, sparse, larger than `cap`, unreadable."""
-    descriptor = _opened(path)
+    descriptor = opened(path)
     try:
         return _whole(descriptor, path, cap)
     finally:
@@ -227,23 +244,6 @@ def touch(path: Path) -> None:
     os.close(open_log(path))
 
 
-def _opened(path: Path | str) -> int:
-    """Open a file to read; OSError, with words that a user understands, when it is no regular file."""
-    try:
-        descriptor = os.open(path, _READ)
-    except OSError as error:
-        raise _named(error, path) from None
-    facts = os.fstat(descriptor)
-    if stat.S_ISREG(facts.st_mode) and not _is_sparse(descriptor, facts):
-        return descriptor
-    os.close(descriptor)
-    if stat.S_ISDIR(facts.st_mode):
-        raise OSError(errno.EISDIR, "it is a folder", str(path))
-    if not stat.S_ISREG(facts.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    raise OSError(errno.EINVAL, "it is sparse: hardly anything of it was ever written", str(path))
-
-
 def _named(error: OSError, path: Path | str) -> OSError:
     """Return the same error in words that a user understands: a link, a pipe, a socket."""
     if error.errno == errno.ELOOP:
@@ -304,8 +304,10 @@ def tolerate_unsupported() -> Iterator[None]:
             raise
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, size: int = 0) -> None:
     """Replace `path` by `content`; after a crash at any moment it holds the old bytes or the new. OSError when full.
+
+    Where `size` is larger, a hole follows the content.
 
     A new file has the mode that the umask gives, so that people who share a folder can share its files.
     """
@@ -315,6 +317,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
+            if size > len(content):
+                file.truncate(size)
             sync(file.fileno())
         temporary.replace(path)
     except BaseException:
@@ -349,8 +353,10 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def sweep(folder: Path) -> int:
-    """Remove what killed writers left in this folder and below; returns how many files that were."""
-    left = [path for path in folder.rglob(f"{TEMPORARY}*") if is_file(path) and not path.is_symlink()]
-    for path in left:
-        path.unlink(missing_ok=True)
-    return len(left)
+    """Remove what killed writers left in this folder and below, but another user's; returns how many files."""
+    removed = 0
+    for path in [path for path in folder.rglob(f"{TEMPORARY}*") if is_regular(path)]:
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed += 1
+    return removed

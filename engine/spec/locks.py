@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.spec.errors import RunFolderError
-from engine.spec.files import LACKING, open_regular, tolerate_unsupported
+from engine.spec.files import LACKING, opened, tolerate_unsupported
 
 NO_LOCKS = (
     "the file system of the runs has no locks: a second engine on another machine would not be noticed, so work on a "
@@ -74,15 +74,14 @@ def acquire(file: int, *, shared: bool = False, patience: float = 0.0) -> bool:
 
 def is_held(path: Path | str, *, shared: bool = True) -> bool:
     """Return whether a process holds this lock (not `shared`: or shares it); False where it cannot be opened."""
-    file = open_regular(path)
-    if file is None:
-        return False
     try:
-        return not acquire(file, shared=shared)
-    except OSError:
+        file = opened(path, sparse=True)
+        try:
+            return not acquire(file, shared=shared)
+        finally:
+            os.close(file)
+    except (OSError, ValueError):
         return False
-    finally:
-        os.close(file)
 
 
 def supported(path: Path) -> bool:

@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import shutil
-import stat
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,7 +67,6 @@ class TableKey:
 
     @property
     def chunk_bytes(self) -> int:
-        """Bytes of the logits of a chunk."""
         return 4 * self.rows * self.classes
 
     @property
@@ -110,11 +108,10 @@ class ListedTable:
     bytes: int  # when it is full
     bytes_on_disk: int
     last_used: float | None  # seconds since 1970
-    in_use: bool
+    in_use: bool  # by an engine
 
 
 def tables_folder(data: Path) -> Path:
-    """Where the tables of a data folder lie."""
     return data / "teachers" / "tables"
 
 
@@ -130,38 +127,45 @@ def names(folder: Path) -> list[str]:
 
 def listed(folder: Path) -> list[ListedTable]:
     """All tables, the one used last first."""
-    found = [_listed(folder / name) for name in names(folder)]
-    return sorted(found, key=lambda table: (-(table.last_used or 0.0), table.id))
+    return sorted(
+        (inspect(folder / name) for name in names(folder)), key=lambda table: (-(table.last_used or 0.0), table.id)
+    )
 
 
-def read_meta(path: Path) -> TableMeta:
-    """The header of the table in this file; TableError when it is damaged, of another format, or no plain file."""
+def inspect(path: Path) -> ListedTable:
+    """Look at the table at this path, whatever lies there. Its name must be that of its key."""
+    meta, filled, trouble, parts = None, None, "", list[os.stat_result]()
     try:
-        file = _opened(path)
-        try:
-            if not stat.S_ISREG(os.fstat(file).st_mode):
-                what = "it is a folder: another version of crdnd made it" if path.is_dir() else "it is no plain file"
-                raise TableError(what)
-            return files.parsed(os.pread(file, HEADER, 0), _decode)
-        finally:
-            os.close(file)
+        parts = [part.stat(follow_symlinks=False) for part in (path.iterdir() if path.is_dir() else [path])]
+        with os.fdopen(files.opened(path, sparse=True), "rb") as file:
+            meta = files.parsed(file.read(HEADER), _decode)
+            if meta.key.id != path.name[:16]:
+                trouble = "it holds the logits of another key than its name says"
+            elif parts[0].st_size != meta.key.table_bytes:
+                trouble = f"it has {parts[0].st_size:,} bytes instead of {meta.key.table_bytes:,}"
+            else:
+                file.seek(meta.key.sums_at)
+                filled = sum(map(bool, array("I", file.read(4 * meta.key.chunks)))) / meta.key.chunks
     except (OSError, files.MalformedError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise TableError(f"its header cannot be read: {why}") from None
+        trouble = f"its header cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+    if not trouble and "." in path.name:
+        trouble = "an engine computed other logits than it holds, and set it aside"
+    return ListedTable(
+        id=path.name, path=path, meta=meta, trouble=trouble, filled=filled, in_use=in_use(path),
+        bytes=sum(part.st_size for part in parts), bytes_on_disk=sum(part.st_blocks * 512 for part in parts),
+        last_used=max((part.st_mtime for part in parts), default=None),
+    )  # fmt: skip
 
 
-def trouble(path: Path) -> str:
-    """Why no engine uses the table in this file, or nothing. Its name must be that of its key."""
-    try:
-        found = read_meta(path).key
-        size = path.stat(follow_symlinks=False).st_size
-    except TableError as error:
-        return error.what
-    except OSError as error:
-        return f"it cannot be read: {error.strerror}"
-    if found.id != path.name[:16]:
-        return "it holds the logits of another key than its name says"
-    return "" if size == found.table_bytes else f"it has {size:,} bytes instead of {found.table_bytes:,}"
+def _decode(content: bytes) -> TableMeta:
+    if msgspec.json.decode(content)["format"] != FORMAT:
+        raise ValueError(f"it is not of format {FORMAT}: another version of crdnd made it")
+    return msgspec.json.decode(content, type=TableMeta)
+
+
+def in_use(path: Path) -> bool:
+    """Whether an engine has this table open; a table of a former format has its lock in a file of its own."""
+    return locks.is_held(path / "lock" if path.is_dir() else path, shared=False)
 
 
 def remove(folder: Path, name: str) -> tuple[str, int]:
@@ -176,64 +180,28 @@ def remove(folder: Path, name: str) -> tuple[str, int]:
         raise TableError(what, where=str(folder), hint="`crdnd tables` lists them.")
     path = folder / chosen[0]
     with folder_lock(folder):
-        if in_use(path):
+        table = inspect(path)
+        if table.in_use:
             hint = "Stop the runs that train with this teacher first; `crdnd runs` lists them."
             raise TableError("an engine uses this table", where=str(path), hint=hint)
-        freed = _listed(path).bytes_on_disk
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return chosen[0], freed
+    return table.id, table.bytes_on_disk
 
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Held for moments: while a table is made, opened, written, set aside or removed. OSError when it cannot be had."""
-    file = locks.open_lock(folder / LOCK)
-    try:
-        if not locks.acquire(file, patience=PATIENCE):
-            raise TableError("another process keeps this locked", where=str(folder))
-        yield
-    finally:
-        os.close(file)
+    """Held for moments: while a table is made, opened, written, set aside or removed. The folder is made.
 
-
-def in_use(path: Path) -> bool:
-    """Whether an engine has this table open; a table of a former format has its lock in a file of its own."""
+    TableError when it cannot be had, and in place of every OSError within.
+    """
     try:
-        file = _opened(path / "lock" if path.is_dir() else path)
+        folder.mkdir(parents=True, exist_ok=True)
+        file = locks.open_lock(folder / LOCK)
         try:
-            return not locks.acquire(file)
+            if not locks.acquire(file, patience=PATIENCE):
+                raise TableError("another process keeps this locked", where=str(folder))
+            yield
         finally:
             os.close(file)
-    except OSError:
-        return False
-
-
-def _opened(path: Path) -> int:
-    """A descriptor to read from, without following a link or waiting for a pipe."""
-    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-
-
-def _decode(content: bytes) -> TableMeta:
-    if msgspec.json.decode(content)["format"] != FORMAT:
-        raise TableError(f"it is not of format {FORMAT}: another version of crdnd made it")
-    return msgspec.json.decode(content, type=TableMeta)
-
-
-def _listed(path: Path) -> ListedTable:
-    meta, filled, found_wrong = None, None, trouble(path)
-    aside = "an engine computed other logits than it holds, and set it aside" * ("." in path.name)
-    parts: list[os.stat_result] = []
-    try:
-        parts = [part.stat(follow_symlinks=False) for part in (path.iterdir() if path.is_dir() else [path])]
-        meta = read_meta(path)
-        if not found_wrong:
-            with path.open("rb") as file:
-                file.seek(meta.key.sums_at)
-                filled = sum(map(bool, array("I", file.read(4 * meta.key.chunks)))) / meta.key.chunks
-    except (TableError, OSError):
-        found_wrong = found_wrong or "it is being removed"
-    return ListedTable(
-        id=path.name, path=path, meta=meta, trouble=found_wrong or aside, filled=filled, in_use=in_use(path),
-        bytes=sum(part.st_size for part in parts), bytes_on_disk=sum(part.st_blocks * 512 for part in parts),
-        last_used=max((part.st_mtime for part in parts), default=None),
-    )  # fmt: skip
+    except OSError as error:
+        raise TableError(f"the teacher's table cannot be kept: {error.strerror}", where=str(folder)) from error

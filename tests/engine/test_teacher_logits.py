@@ -116,17 +116,6 @@ def test_a_whole_chunk_at_another_place_or_of_another_table_is_missing(tmp_path)
         assert missing(other) == KEY.chunks
 
 
-def test_two_processes_at_once_leave_a_whole_table(tmp_path):
-    for writer in [process(WRITER, str(tmp_path), seed) for seed in "12"]:
-        _out, err = writer.communicate("go\n")
-        assert writer.returncode == 0, err
-    assert len(tables.names(tmp_path)) == 1
-    with opened(tmp_path, images=200) as table:
-        assert missing(table) == 0
-        for chunk in range(table.key.chunks):
-            assert torch.equal(table.read(table.views_of(chunk)), random_logits(table.key, chunk))
-
-
 def test_a_killed_writer_leaves_whole_chunks_or_none_and_its_lock_goes_with_it(tmp_path):
     writer = process(WRITER, str(tmp_path), "1")
     assert writer.stdin is not None and writer.stdout is not None

@@ -183,9 +183,10 @@ def test_a_table_that_holds_other_logits_is_set_aside_and_a_new_one_begun(fork_s
     first = worked(fork_server, tmp_path / "first", own, table="complete")
     (name,) = tables_of(own)
     folder = tables_folder(own)
-    key = tables.read_meta(folder / name).key
+    meta = tables.inspect(folder / name).meta
+    assert meta is not None
     tables.remove(folder, name)
-    scribbled(open_table(folder, key, 1 << 30)[0]).close()
+    scribbled(open_table(folder, meta.key, 1 << 30)[0]).close()
     second = worked(fork_server, tmp_path / "second", own, table="complete")
     (warned,) = warnings(second)
     assert warned["code"] == "table_damaged" and "from what the teacher answers" in warned["message"]
@@ -210,9 +211,10 @@ def test_a_run_does_without_a_table_that_lies_and_cannot_be_set_aside(
     worked(fork_server, tmp_path / "first", own, table="complete")
     (name,) = tables_of(own)
     folder = tables_folder(own)
-    key = tables.read_meta(folder / name).key
+    meta = tables.inspect(folder / name).meta
+    assert meta is not None
     tables.remove(folder, name)
-    scribbled(open_table(folder, key, 1 << 30)[0]).close()
+    scribbled(open_table(folder, meta.key, 1 << 30)[0]).close()
     run = worked(fork_server, tmp_path / "run", own, {"at": "aside", "k": 1, "do": "full"}, table=wanted)
     assert tabled(run) == ["off"] and told(run) == told(without) and tables_of(own) == [name]
     first = warnings(run)[0]

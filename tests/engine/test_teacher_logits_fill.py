@@ -1,6 +1,5 @@
 """What goes into a table is what the teacher answers, to the bit the same whoever asked, when, and how often."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,13 @@ from torch import nn
 
 from engine.data.augment import Feed
 from engine.fast.plan import FastPlan
-from engine.fast.teacher_logits import chunks_of, pays, why_unrepeatable
+from engine.fast.teacher_logits import chunks_of, why_unrepeatable
 from engine.losses import ask
 from engine.models import resnet, small_cnn
 from engine.spec.data import CIFAR10
 from engine.spec.methods import ARD, CRDND, IAD, RSLAD
 from engine.spec.models import SmallCNN, SmallResNet
-from engine.spec.tables import HEADER
+from engine.spec.tables import HEADER, names
 from engine.teachers.load import FrozenTeacher
 from engine.train.loop import Trainer
 from engine.types import Split
@@ -174,6 +173,7 @@ def test_two_engines_fill_one_table_together(tmp_path):
     for engine in [process(FILLER, str(tmp_path)) for _ in range(2)]:
         _out, err = engine.communicate("go\n")
         assert engine.returncode == 0, err
+    assert len(names(tmp_path)) == 1
     with opened(tmp_path) as table:
         assert torch.equal(table.read(every(table)), whole(tmp_path / "alone", "small_cnn"))
         assert table.verify(teacher("small_cnn"), IMAGES, 0) == ("", True)
@@ -220,21 +220,6 @@ def test_a_frozen_teacher_in_eval_mode_is_repeatable_and_what_may_answer_otherwi
     assert "at random" in why_unrepeatable(nn.Sequential(nn.Dropout(0.3)).eval())
     assert why_unrepeatable(nn.Sequential(nn.Dropout(0.0)).eval()) == ""
     assert "from the batch" in why_unrepeatable(nn.BatchNorm2d(2, affine=False, track_running_stats=False).eval())
-
-
-@pytest.mark.parametrize(
-    ("asked", "missing", "wanted"),
-    [
-        (50 * 50_000, 162 * 50_000, False),  # one run of 50 epochs
-        (162 * 50_000, 162 * 50_000, False),
-        (163 * 50_000, 162 * 50_000, True),
-        (3 * 60 * 50_000, 162 * 50_000, True),  # a study of three such runs
-        (50_000, 0, True),  # complete already
-        (math.inf, 10**12, True),  # asked for by name
-    ],
-)
-def test_a_table_pays_where_it_takes_fewer_forwards_than_its_runs(asked, missing, wanted):
-    assert pays(float(asked), missing) is wanted
 
 
 def trained(

@@ -165,9 +165,8 @@ def test_a_table_of_numbers_beyond_any_is_damaged(tmp_path: Path) -> None:
     text = str({"format": tables.FORMAT, "key": key, "created": 1.0}).replace("'", '"').replace("True", "true")
     for content in (text.encode(), b"[" * 10**5, b"{}"):
         table.write_bytes(content)
-        with pytest.raises(tables.TableError, match="cannot be read"):
-            tables.read_meta(table)
-        assert tables.listed(tmp_path)[0].trouble
+        (found,) = tables.listed(tmp_path)
+        assert "header cannot be read" in found.trouble
 
 
 @pytest.mark.parametrize("file", ["", "/", ".", "..", "../x.f32", "/etc/passwd", "x/y", "x\0"])
