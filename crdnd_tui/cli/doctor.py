@@ -13,6 +13,7 @@ from rich.text import Text
 
 from crdnd_tui.cli import output
 from crdnd_tui.cli.options import Data, Json, Runs
+from crdnd_tui.core import gpu
 from crdnd_tui.core.format import size
 from crdnd_tui.core.text import encodes_unicode, one_line
 from engine.spec import locks
@@ -70,22 +71,11 @@ def _version(package: str) -> str:
 def _device() -> Iterator[Finding]:
     """GPUs as the driver sees them, and the CPU."""
     yield Finding("cpu", "ok", f"{usable_cpus()} cores for us")
-    try:
-        import pynvml
-    except ModuleNotFoundError:
-        yield Finding("gpu", "note", "cannot tell: nvidia-ml-py is missing")
-        return
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        yield Finding("gpu", "note", f"none ({error}); runs use the CPU")
-    else:
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-            name = str(pynvml.nvmlDeviceGetName(handle))
-            yield Finding("gpu", "ok", f"cuda:{index} {name}, {size(memory.free)} of {size(memory.total)} free")
-        pynvml.nvmlShutdown()
+    for card in (found := gpu.cards()):
+        free = f"{size(card.total - card.used)} of {size(card.total)} free"
+        yield Finding("gpu", "ok", f"cuda:{card.index} {card.name}, {free}")
+    if not found:
+        yield Finding("gpu", "note", f"none ({gpu.why_none()}); runs use the CPU")
 
 
 def _disk(runs: Path) -> Iterator[Finding]:

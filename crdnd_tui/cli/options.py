@@ -1,13 +1,13 @@
 """Arguments and options that several commands take, each worded once; and the machine that its flags describe."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crdnd_tui.core import complete
-from engine.spec.errors import ConfigError
 from engine.spec.files import absolute
 
 if TYPE_CHECKING:
@@ -108,10 +108,7 @@ def machine(settings: Sequence[str] | None = (), known: "Machine | None" = None,
 
     ConfigError when it makes no sense; a mistake is told like a mistake in a preset.
     """
-    from pydantic import ValidationError
-
-    from crdnd_tui.core.launch import problems
-    from engine.spec.machine import Machine
+    from crdnd_tui.core import launch
     from engine.spec.toml import value_of
 
     pairs = (text.partition("=") for text in settings or ())
@@ -120,15 +117,8 @@ def machine(settings: Sequence[str] | None = (), known: "Machine | None" = None,
     if known is not None:
         if not said:
             return known
-        alone: Mapping[str, Any] = {"rendezvous": ""} if said.get("nodes") == 1 else {}
-        said = {**known.model_dump(), **alone, **said}
-    try:
-        here = Machine.model_validate(said)
-    except ValidationError as error:
-        raise ConfigError([_mistake(str(detail["loc"][0]), detail["msg"]) for detail in error.errors()]) from None
-    if found := problems(here):
-        raise ConfigError(found)
-    return here
+        said = {**known.model_dump(), **({"rendezvous": ""} if said.get("nodes") == 1 else {}), **said}
+    return launch.machine(said, _mistake)
 
 
 def _mistake(key: str, problem: str) -> str:
@@ -138,3 +128,8 @@ def _mistake(key: str, problem: str) -> str:
         free = sorted({*Machine.model_fields} - {*_FLAGS, "data", "runs"})
         return f"--machine {key}: unknown key, known are {', '.join(free)}"
     return _FLAGS.get(key, f"--machine {key}: {problem}")
+
+
+def named(overrides: Sequence[str] | None, name: str) -> list[str]:
+    """Overrides of a preset, with the run's name as one of them."""
+    return [*(overrides or ()), *([f"name={json.dumps(name)}"] if name else [])]

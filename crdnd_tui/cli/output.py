@@ -87,6 +87,12 @@ def say(words: str, style: str = "") -> None:
     console.print(Text(plain(shown) if is_ascii(console) else shown, style), soft_wrap=True)
 
 
+def say_all(lines: Iterable[tuple[str, str]]) -> None:
+    """Words and the style of each line."""
+    for words, style in lines:
+        say(words, style)
+
+
 def check_target(to: str, out: str, *, as_json: bool) -> None:
     """ConfigError for options of a command that prints a page unless --to names a format."""
     if out and not to:

@@ -1,8 +1,6 @@
 """crdnd queue: what waits, in which order, and how many at once. A terminal's Queue screen does the same with keys."""
 
-import json
 import shlex
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -10,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from rich.text import Text
 
-from crdnd_tui.cli import options, output
-from crdnd_tui.cli.options import Data, Device, Devices, Exact, Json, Name, Preset, Runs, Set, Settings, Threads
+from crdnd_tui.cli import options as opt
+from crdnd_tui.cli import output
 from crdnd_tui.core import advice, complete
 from crdnd_tui.core.format import duration
 from crdnd_tui.core.text import display, grid_lines, one_line
@@ -27,8 +25,7 @@ app = typer.Typer(
     help="Let runs wait for a device and start one after another; it goes on when the terminal is closed.",
     no_args_is_help=True,
 )
-Run = Annotated[str, typer.Argument(help="A run's id or its beginning.", autocompletion=complete.runs)]
-AnyRun = Annotated[
+Run = Annotated[
     str, typer.Argument(help="A run's id or its beginning.", autocompletion=complete.runs, show_default=False)
 ]
 Study = Annotated[str, typer.Option("--study", metavar="NAME", help="All runs of this study.")]
@@ -40,7 +37,7 @@ SIGNS: "dict[TicketState, tuple[str, str]]" = {
 
 
 @app.command(name="list")
-def list_tickets(as_json: Json = False, runs: Runs = Path("runs")) -> None:
+def list_tickets(as_json: opt.Json = False, runs: opt.Runs = Path("runs")) -> None:
     """Show what runs, what waits, and how the earlier ones ended."""
     from crdnd_tui.queue.snapshot import SnapshotReader
 
@@ -58,20 +55,20 @@ def list_tickets(as_json: Json = False, runs: Runs = Path("runs")) -> None:
 
 @app.command()
 def add(  # noqa: PLR0913  options of a command line
-    preset: Preset,
+    preset: opt.Preset,
     *,
-    overrides: Set = None,
+    overrides: opt.Set = None,
     seeds: Annotated[
         str, typer.Option("--seed", "--seeds", metavar="N[,N...]", help="Override the seed; a run for each of several.")
     ] = "",
-    name: Name = "",
-    device: Device = "auto",
-    threads: Threads = 0,
-    devices: Devices = None,
-    exact: Exact = None,
-    settings: Settings = None,
-    data: Data = Path("data"),
-    runs: Runs = Path("runs"),
+    name: opt.Name = "",
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    devices: opt.Devices = None,
+    exact: opt.Exact = None,
+    settings: opt.Settings = None,
+    data: opt.Data = Path("data"),
+    runs: opt.Runs = Path("runs"),
 ) -> None:
     """Put a preset at the end of the queue; prints the id of each run."""
     from crdnd_tui.core import presets
@@ -79,26 +76,22 @@ def add(  # noqa: PLR0913  options of a command line
     from crdnd_tui.queue.tickets import Queue
     from engine.spec import folders, toml
 
-    machine = options.machine(
-        settings, runs=runs, data=data, device=device, threads=threads, devices=devices, exact=exact
-    )
+    machine = opt.machine(settings, runs=runs, data=data, device=device, threads=threads, devices=devices, exact=exact)
     path = presets.resolve(preset)
-    named = [f"name={json.dumps(name)}"] if name else []
     try:
         numbers = [int(part) for part in seeds.split(",")] if seeds else [None]
     except ValueError:
         raise ConfigError([f"--seeds: `{display(seeds, 80)}` is no list of numbers, as in 0,1,2"]) from None
-    configs = [toml.load(path, [*(overrides or ()), *named], seed) for seed in numbers]  # all, before one is made
+    configs = [toml.load(path, opt.named(overrides, name), seed) for seed in numbers]  # all, before one is made
     Queue(machine.runs_folder).check()
     for config in configs:
         run = folders.create(config, toml.text_of(path), machine)
         actions.enqueue(run)
-        sys.stdout.write(run.id + "\n")
-        sys.stdout.flush()
+        output.show_paths([run.id])
 
 
 @app.command()
-def hold(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> None:
+def hold(run: Run = "", study: Study = "", runs: opt.Runs = Path("runs")) -> None:
     """Do not start a waiting run until it is released; it keeps its place."""
     from crdnd_tui.queue import actions
     from crdnd_tui.queue.tickets import Queue
@@ -113,7 +106,7 @@ def hold(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> None
 
 
 @app.command()
-def release(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> None:
+def release(run: Run = "", study: Study = "", runs: opt.Runs = Path("runs")) -> None:
     """Let a held run start when its turn comes."""
     from crdnd_tui.queue import actions
 
@@ -129,7 +122,7 @@ def release(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> N
 def move(
     run: Run,
     where: Annotated[str, typer.Argument(help="up, down or top.", metavar="up|down|top")],
-    runs: Runs = Path("runs"),
+    runs: opt.Runs = Path("runs"),
 ) -> None:
     """Change the order of the waiting runs."""
     from crdnd_tui.queue.tickets import Queue
@@ -143,7 +136,7 @@ def move(
 
 
 @app.command()
-def cancel(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> None:
+def cancel(run: Run = "", study: Study = "", runs: opt.Runs = Path("runs")) -> None:
     """Take a waiting run off the queue; its folder, when it was never started, goes to .trash."""
     from crdnd_tui.queue import actions
 
@@ -155,7 +148,7 @@ def cancel(run: AnyRun = "", study: Study = "", runs: Runs = Path("runs")) -> No
 
 
 @app.command()
-def retry(run: Run, runs: Runs = Path("runs")) -> None:
+def retry(run: Run, runs: opt.Runs = Path("runs")) -> None:
     """Queue a stopped or failed run again; it goes on from its last checkpoint."""
     from crdnd_tui.core import run_status
     from crdnd_tui.queue import actions
@@ -172,7 +165,7 @@ def retry(run: Run, runs: Runs = Path("runs")) -> None:
 @app.command()
 def slots(
     count: Annotated[int, typer.Argument(help="Runs at once on a device; 1 unless it was set.")],
-    runs: Runs = Path("runs"),
+    runs: opt.Runs = Path("runs"),
 ) -> None:
     """Set how many runs may share a device."""
     from crdnd_tui.queue.tickets import Queue
@@ -182,7 +175,7 @@ def slots(
 
 
 @app.command()
-def work(runs: Runs = Path("runs")) -> None:
+def work(runs: opt.Runs = Path("runs")) -> None:
     """Be the worker, here in the foreground, until nothing waits. Ctrl-C leaves the runs alone."""
     from crdnd_tui.queue import worker
 

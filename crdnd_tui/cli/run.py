@@ -1,35 +1,15 @@
 """crdnd run, resume, join, stop, watch, evaluate: engines are started, followed, joined and asked to stop."""
 
 import contextlib
-import json
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crdnd_tui.cli import options, output
-from crdnd_tui.cli.options import (
-    AnotherData,
-    AnotherDevice,
-    AnotherThreads,
-    Data,
-    Detach,
-    Device,
-    Devices,
-    Exact,
-    Json,
-    Name,
-    Nodes,
-    Preset,
-    Rendezvous,
-    Run,
-    Runs,
-    Seed,
-    Set,
-    Settings,
-    Threads,
-)  # fmt: skip
+from crdnd_tui.cli import options as opt
+from crdnd_tui.cli import output
 from crdnd_tui.cli.output import FAILED, OK
 from crdnd_tui.core import advice, complete
 from crdnd_tui.core.text import display
@@ -43,73 +23,70 @@ if TYPE_CHECKING:
 
 
 def run(  # noqa: PLR0913  options of a command line
-    preset: Preset,
+    preset: opt.Preset,
     *,
-    overrides: Set = None,
-    seed: Seed = None,
-    name: Name = "",
-    detach: Detach = False,
-    as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = 0,
-    devices: Devices = None,
-    nodes: Nodes = None,
-    rendezvous: Rendezvous = None,
-    exact: Exact = None,
-    settings: Settings = None,
-    data: Data = Path("data"),
-    runs: Runs = Path("runs"),
+    overrides: opt.Set = None,
+    seed: opt.Seed = None,
+    name: opt.Name = "",
+    detach: opt.Detach = False,
+    as_json: opt.Json = False,
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    devices: opt.Devices = None,
+    nodes: opt.Nodes = None,
+    rendezvous: opt.Rendezvous = None,
+    exact: opt.Exact = None,
+    settings: opt.Settings = None,
+    data: opt.Data = Path("data"),
+    runs: opt.Runs = Path("runs"),
 ) -> int:
     """Run a preset, watch it, and print its robustness table. Ctrl-C stops and saves; twice kills."""
     from crdnd_tui.cli import follow
     from crdnd_tui.core import presets
     from engine.spec import folders, toml
 
-    here = options.machine(
+    here = opt.machine(
         settings, runs=runs, data=data, device=device, threads=threads, devices=devices, nodes=nodes,
         rendezvous=rendezvous, exact=exact,
     )  # fmt: skip
     path = presets.resolve(preset)
-    named = [f"name={json.dumps(name)}"] if name else []
     config: RunConfig | JudgeConfig
     if toml.merged(path).table.get("kind") == "evaluation":  # the config of a saved evaluation
         if overrides or seed is not None or name:
             raise ConfigError(["a saved evaluation is repeated as it is: --set, --seed and --name do not apply to it"])
         config = toml.read(path.resolve())
     else:
-        config = toml.load(path, [*(overrides or ()), *named], seed)
+        config = toml.load(path, opt.named(overrides, name), seed)
     made = folders.create(config, toml.text_of(path), here)
     _invite(made, here)
     return follow.go(made, detach=detach, as_json=as_json)
 
 
 def resume(  # noqa: PLR0913  options of a command line
-    run: Run,
+    run: opt.Run,
     *,
-    detach: Detach = False,
-    as_json: Json = False,
-    device: AnotherDevice = None,
-    threads: AnotherThreads = None,
-    devices: Devices = None,
-    nodes: Nodes = None,
-    rendezvous: Rendezvous = None,
-    exact: Exact = None,
-    settings: Settings = None,
-    data: AnotherData = None,
-    runs: Runs = Path("runs"),
+    detach: opt.Detach = False,
+    as_json: opt.Json = False,
+    device: opt.AnotherDevice = None,
+    threads: opt.AnotherThreads = None,
+    devices: opt.Devices = None,
+    nodes: opt.Nodes = None,
+    rendezvous: opt.Rendezvous = None,
+    exact: opt.Exact = None,
+    settings: opt.Settings = None,
+    data: opt.AnotherData = None,
+    runs: opt.Runs = Path("runs"),
 ) -> int:
     """Go on with a stopped, killed or failed run, from its last checkpoint; what is said of its machine stays so."""
     from crdnd_tui.cli import follow
-    from crdnd_tui.core import run_status
 
     found = rundir.find(runs, run)
-    row = run_status.summary(found)
-    if row is not None and row.state == "done" and _is_done(found):
-        output.say(f"{row.id} is done already.")
+    if _is_done(found) and not _can_go_on(found):
+        output.say(f"{display(found.id)} is done already.")
         if not as_json:
             output.show(follow.table(found))
         return OK
-    here = _moved(
+    here = _machine(
         found, settings or (), device=device, threads=threads, devices=devices, nodes=nodes, rendezvous=rendezvous,
         exact=exact, data=data,
     )  # fmt: skip
@@ -117,9 +94,9 @@ def resume(  # noqa: PLR0913  options of a command line
     return follow.go(found, detach=detach, as_json=as_json, again=True)
 
 
-def join(run: Run, runs: Runs = Path("runs")) -> int:
+def join(run: opt.Run, runs: opt.Runs = Path("runs")) -> int:
     """Compute a part of a run of several nodes on this one; the run itself is started on the first node."""
-    from crdnd_tui.core import run_status
+    from crdnd_tui.core import engine_process
     from crdnd_tui.core.launch import problems
     from crdnd_tui.core.provenance_lines import machine_of
 
@@ -129,47 +106,34 @@ def join(run: Run, runs: Runs = Path("runs")) -> int:
         raise RunFolderError("its machine.json cannot be read", where=str(found.path))
     if here.nodes == 1:
         spread = advice.command(f"resume {display(found.id)} --nodes N --rendezvous HOST:PORT", found.path.parent)
-        raise RunFolderError(
-            f"{display(found.id)} is computed on one node: nobody can join it",
-            hint=f"{spread} spreads it over several.",
-        )
+        why = f"{display(found.id)} is computed on one node: nobody can join it"
+        raise RunFolderError(why, hint=f"{spread} spreads it over several.")
     if mistakes := problems(here):
         raise ConfigError(mistakes)
-    row = run_status.summary(found)
-    if row is not None and row.state == "done":
-        output.say(f"{row.id} is done already.")
+    if _is_done(found):
+        output.say(f"{display(found.id)} is done already.")
         return OK
     many = "one process" if here.devices == 1 else f"{here.devices} processes"
     output.say(f"{found.id}: this node joins with {many}, {here.nodes} nodes meet at {display(here.rendezvous)}.")
     output.say(f"{advice.on('watch', found)} shows how it goes. Ctrl-C asks the whole run to stop and save.")
-    return _work(found)
-
-
-def _work(run: RunDir) -> int:
-    """This node's processes, in the foreground: Ctrl-C reaches the engine as it reaches us; its exit code."""
-    import subprocess
-
-    from crdnd_tui.core import engine_process
-
-    engine = subprocess.Popen(
-        engine_process.engine_command(run), stdin=subprocess.DEVNULL, env=engine_process.environment()
-    )
+    command, ours = engine_process.engine_command(found), engine_process.environment()
+    engine = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=ours)  # Ctrl-C reaches it as it reaches us
     code: int | None = None
     while code is None:
         with contextlib.suppress(KeyboardInterrupt):
             code = engine.wait()
-    how = f"ended with exit code {code}; {advice.on('resume', run)} on the first node goes on" if code else "is done"
-    output.say(f"{run.id}: this node's part {how}.")
+    how = f"ended with exit code {code}; {advice.on('resume', found)} on the first node goes on" if code else "is done"
+    output.say(f"{found.id}: this node's part {how}.")
     return code if code >= 0 else 128 - code
 
 
 def stop(
-    run: Run,
+    run: opt.Run,
     kill: Annotated[bool, typer.Option("--kill", help="Do not wait for the step to end.")] = False,
-    runs: Runs = Path("runs"),
+    runs: opt.Runs = Path("runs"),
 ) -> int:
     """Ask a run to finish its step, save and leave."""
-    from crdnd_tui.core import engine_process, run_reader, run_status
+    from crdnd_tui.core import engine_process, run_actions, run_status
 
     found = rundir.find(runs, run)
     if not engine_process.alive(found):
@@ -181,16 +145,17 @@ def stop(
     if not kill:
         output.say(f"{found.id} stops after this step and saves; {again} goes on.")
         return OK
-    state = run_reader.load(found)
-    if engine_process.kill(found):
-        engine_process.kill_teacher(found, state)
-        output.say(f"{found.id} is killed; {again} goes on from its last checkpoint.")
-        return OK
-    output.say(f"{found.id}: its engine is not a process of this machine that could be killed; `stop` was left for it.")
-    return FAILED
+    try:
+        run_actions.kill(found.path)
+    except RunFolderError:
+        alone = "its engine is not a process of this machine that could be killed"
+        output.say(f"{found.id}: {alone}; `stop` was left for it.")
+        return FAILED
+    output.say(f"{found.id} is killed; {again} goes on from its last checkpoint.")
+    return OK
 
 
-def watch(run: Run, as_json: Json = False, runs: Runs = Path("runs")) -> int:
+def watch(run: opt.Run, as_json: opt.Json = False, runs: opt.Runs = Path("runs")) -> int:
     """Look at a run while it works. Ctrl-C leaves it alone."""
     from crdnd_tui.cli import follow
 
@@ -219,22 +184,22 @@ def evaluate(  # noqa: PLR0913  options of a command line
     images: Annotated[
         int | None, typer.Option(min=0, help="A stratified part of the test split; 0 = all.", show_default=False)
     ] = None,
-    detach: Detach = False,
-    as_json: Json = False,
-    device: Device = "auto",
-    threads: Threads = 0,
-    devices: Devices = None,
-    exact: Exact = None,
-    settings: Settings = None,
-    data: Data = Path("data"),
-    runs: Runs = Path("runs"),
+    detach: opt.Detach = False,
+    as_json: opt.Json = False,
+    device: opt.Device = "auto",
+    threads: opt.Threads = 0,
+    devices: opt.Devices = None,
+    exact: opt.Exact = None,
+    settings: opt.Settings = None,
+    data: opt.Data = Path("data"),
+    runs: opt.Runs = Path("runs"),
 ) -> int:
     """Judge a saved student, or any checkpoint, again; the judgement is a run of its own."""
     from crdnd_tui.cli import follow
     from crdnd_tui.cli.evaluate import judge_config
     from engine.spec import folders, toml
 
-    here = options.machine(settings, runs=runs, data=data, device=device, threads=threads, devices=devices, exact=exact)
+    here = opt.machine(settings, runs=runs, data=data, device=device, threads=threads, devices=devices, exact=exact)
     flags = {
         "attacks": attack, "weights": weights, "model": model, "data_set": data_set, "epsilon": epsilon,
         "images": images, "prefix": prefix,
@@ -244,21 +209,27 @@ def evaluate(  # noqa: PLR0913  options of a command line
 
 
 def _is_done(run: RunDir) -> bool:
-    """Whether an engine would find nothing to do, or nothing to go on from."""
+    from crdnd_tui.core import run_status
+
+    row = run_status.summary(run)
+    return row is not None and row.state == "done"
+
+
+def _can_go_on(run: RunDir) -> bool:
+    """Whether an engine would find something to do, and something to go on from."""
     from engine.spec import folders, toml
 
-    return folders.is_done(run, toml.read(run.config)) or not any(run.checkpoints.glob("[0-9]*-*.pt"))
+    return not folders.is_done(run, toml.read(run.config)) and any(run.checkpoints.glob("[0-9]*-*.pt"))
 
 
 def _invite(run: RunDir, here: "Machine") -> None:
-    """Say what to type on the other nodes, if there are any."""
     from crdnd_tui.core.launch import invitation
 
     if text := invitation(run, here):
         output.say(text)
 
 
-def _moved(run: RunDir, settings: Sequence[str], **flags: Any) -> "Machine":  # noqa: ANN401  values of flags
+def _machine(run: RunDir, settings: Sequence[str], **flags: Any) -> "Machine":  # noqa: ANN401  values of flags
     """Its machine for this and later engines, where the run lies now; RunFolderError while one is at work."""
     from crdnd_tui.core import engine_process
     from crdnd_tui.core.provenance_lines import machine_as_written, machine_of
@@ -266,7 +237,7 @@ def _moved(run: RunDir, settings: Sequence[str], **flags: Any) -> "Machine":  # 
     from engine.spec.machine import Machine
 
     written, known = machine_as_written(run), machine_of(run) or Machine(runs=str(run.path.parent))
-    here = options.machine(settings, known, **flags)
+    here = opt.machine(settings, known, **flags)
     if written is not None and here.data == known.data != written.data:
         output.say(f"its data folder {written.data} is not on this machine: {known.data} is used; --data names another")
     if here != (written or known):

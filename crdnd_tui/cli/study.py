@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.text import Text
 
 from crdnd_tui.cli import output
-from crdnd_tui.cli.follow import LinedProgress
+from crdnd_tui.cli.live_bars import LiveBars
 from crdnd_tui.cli.output import FAILED, OK, STOPPED
 from crdnd_tui.core import advice
 from crdnd_tui.core.format import duration
-from crdnd_tui.core.text import display, one_line, plain
+from crdnd_tui.core.text import display, one_line
 from crdnd_tui.queue import worker
 from crdnd_tui.study import text as study_text
 from crdnd_tui.study.progress import CostEstimator, CostSummary, ProgressReader, State, StudyProgress
@@ -66,8 +66,7 @@ class _View:
     """A line for each change; in a terminal a bar that is redrawn, and lines above it for what has ended."""
 
     def __init__(self, console: Console) -> None:
-        self._ascii = output.is_ascii(console)
-        self._bars = LinedProgress(console) if output.is_lively(console) else None
+        self._bars = LiveBars(console) if output.is_lively(console) else None
         self._before: StudyProgress | None = None
         if self._bars:
             self._bars.start()
@@ -79,13 +78,13 @@ class _View:
                 output.say(line)
             return
         for line in study_text.news(before, progress, ENDED):
-            bars.console.print(Text(plain(line) if self._ascii else line))
+            bars.say(line)
         left = f"{duration(cost.wall)} left" if cost.left and not cost.unknown else ""
         done = f"{progress.counts['done']}/{len(progress.statuses)}"
         footer = Text("Ctrl-C: leave; the queue goes on", "dim")
         below = [*study_text.at_work(progress, cost), Text(), footer]
         title = [Text(one_line(progress.study.title, 120), "bold")]
-        bars.draw([(done, study_text.share(progress), 1.0, left)], title, below, self._ascii)
+        bars.draw([(done, study_text.share(progress), 1.0, left)], title, below)
 
     def close(self) -> None:
         if self._bars:

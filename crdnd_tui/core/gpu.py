@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _nvml: list[Any] = []  # the module, once it answered; [None] when there is none
+_why_none: list[str] = []  # what the driver answered then
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +27,39 @@ def _library() -> Any:  # noqa: ANN401  a module without types
         try:
             pynvml.nvmlInit()
             _nvml.append(pynvml)
-        except pynvml.NVMLError:
+        except pynvml.NVMLError as error:
             _nvml.append(None)
+            _why_none.append(str(error))
     return _nvml[0]
 
 
 def cards() -> list[Card]:
     """All GPUs; a card that does not answer is left out."""
-    nvml = _library()
+    nvml, found = _library(), list[Card]()
     if nvml is None:
         return []
     try:
         many = nvml.nvmlDeviceGetCount()
     except nvml.NVMLError:  # the driver was taken away; it may come back
         return []
-    found = []
     for index in range(many):
         try:
             handle = nvml.nvmlDeviceGetHandleByIndex(index)
             memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-            name, uuid = _text(nvml.nvmlDeviceGetName(handle)), _text(nvml.nvmlDeviceGetUUID(handle))
-            short = name.removeprefix("NVIDIA ")
-            found.append(Card(index, short, memory.used, memory.total, _busy(nvml, handle), uuid))
+            name, uuid = map(_text, (nvml.nvmlDeviceGetName(handle), nvml.nvmlDeviceGetUUID(handle)))
         except nvml.NVMLError:
             continue
+        try:
+            busy = int(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+        except nvml.NVMLError:  # MIG slices do not say
+            busy = None
+        found.append(Card(index, name.removeprefix("NVIDIA "), memory.used, memory.total, busy, uuid))
     return found
+
+
+def why_none() -> str:
+    """What the driver answered where `cards` found none."""
+    return "; ".join(_why_none) or "it counts none"
 
 
 def visible() -> list[Card | None]:
@@ -60,23 +69,12 @@ def visible() -> list[Card | None]:
     if named is None:
         return list(found)
     chosen: list[Card | None] = []
-    for word in (part.strip() for part in named.split(",")):
+    for word in map(str.strip, named.split(",")):
         if not word or word.startswith("-"):  # CUDA stops reading here, too
             break
-        chosen.append(next((card for card in found if _is_called(card, word)), None))
+        fits = (card for card in found if (card.index == int(word) if word.isdecimal() else card.uuid.startswith(word)))
+        chosen.append(next(fits, None))
     return chosen
-
-
-def _is_called(card: Card, word: str) -> bool:
-    """By its number or by the beginning of its UUID."""
-    return card.index == int(word) if word.isdecimal() else card.uuid.startswith(word)
-
-
-def _busy(nvml: Any, handle: Any) -> int | None:  # noqa: ANN401  a module without types
-    try:
-        return int(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-    except nvml.NVMLError:  # MIG slices do not say
-        return None
 
 
 def _text(words: str | bytes) -> str:

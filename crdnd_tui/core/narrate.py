@@ -44,55 +44,49 @@ class Narrator:
             if self._epoch is not None and not (isinstance(event, Validated) and event.epoch == self._epoch.epoch):
                 told.append(_epoch_line(self._epoch, None, state))
                 self._epoch = None
-            line = self._line(event, state)
-            if line:
-                told.append(line)
-        return [self.prefix + line for line in told]
+            told.append(self._line(event, state))
+        return [self.prefix + line for line in told if line]
 
     def _line(self, event: Event, state: RunState) -> str:  # noqa: PLR0912  one case for each kind of event
         match event:
             case RunStarted():
                 return f"{event.run} started"
             case RunResumed():
-                return f"resumed at step {count(event.step)}" + (
-                    f"; {count(event.discarded)} events are done again" if event.discarded else ""
-                )
+                again = f"; {count(event.discarded)} events are done again" if event.discarded else ""
+                return f"resumed at step {count(event.step)}{again}"
             case TeacherRunStarted():
-                verb = "waiting for" if event.waiting else "training"
-                return f"the teacher comes first: {verb} {event.run}"
+                return f"the teacher comes first: {'waiting for' if event.waiting else 'training'} {event.run}"
             case TeacherChecked():
-                return (
-                    f"teacher {event.model}: clean {percent(event.clean)}, PGD-10 {percent(event.robust)} "
-                    f"on {count(event.n)} images"
-                )
+                accuracies = f"clean {percent(event.clean)}, PGD-10 {percent(event.robust)}"
+                return f"teacher {event.model}: {accuracies} on {count(event.n)} images"
             case TableFilled():
                 before, self._quarters = self._quarters, int(4 * event.filled)
                 return f"teacher's table {percent(event.filled)} %" if self._quarters != before else ""
             case TrainingStarted():
-                return (
-                    f"training: {count(event.epochs)} epochs of {count(event.steps_per_epoch)} steps, "
-                    f"{count(event.student_parameters)} parameters, on {event.device}"
-                    + (f"; {', '.join(fast_path.words(event.switches))}" if event.switches else "")
-                )
+                length = f"{count(event.epochs)} epochs of {count(event.steps_per_epoch)} steps"
+                computed = f"; {', '.join(fast_path.words(event.switches))}" if event.switches else ""
+                return f"training: {length}, {count(event.student_parameters)} parameters, on {event.device}{computed}"
             case EpochDone():
                 self._epoch = event
-                return ""
             case Validated():
                 epoch, self._epoch = self._epoch, None
                 return _epoch_line(epoch, event, state)
             case EvaluationStarted():
                 some = f"{count(event.n)} of {count(event.of)}" if event.n != event.of else f"all {count(event.n)}"
                 return f"judging {', '.join(event.checkpoints)} on {some} {event.split} images"
-            case AttackProgressed():
-                return self._progress(event)
+            case AttackProgressed():  # AutoAttack turns to its next part; how many images are done is for the live view
+                same = self._part == (now := f"{event.checkpoint} {event.attack} {event.part}")
+                if same or event.part in ("", event.attack):
+                    return ""
+                self._part = now
+                part = PARTS.get(event.part, event.part)
+                return f"{event.checkpoint:<4}  {attack_title(event.attack)}: {part} on {count(event.total)} images"
             case Evaluated():
-                seconds = f"   {duration(event.seconds)}" if event.seconds >= 1 else ""
+                accuracy, low, high = (percent(share, event.n) for share in (event.accuracy, event.low, event.high))
                 sign = marks.SIGNS[state.severity(event.checkpoint, event.attack)]
-                title, figure = attack_title(event.attack, event), percent(event.accuracy, event.n)
-                return (
-                    f"{event.checkpoint:<4}  {title:<14} {figure:>6} %{sign} "
-                    f"[{percent(event.low, event.n)}, {percent(event.high, event.n)}]{seconds}"
-                )
+                seconds = f"   {duration(event.seconds)}" if event.seconds >= 1 else ""
+                figure = f"{accuracy:>6} %{sign} [{low}, {high}]{seconds}"
+                return f"{event.checkpoint:<4}  {attack_title(event.attack, event):<14} {figure}"
             case Warned():
                 return f"warning: {one_line(event.message, 600)}"
             case RunFinished():
@@ -100,34 +94,26 @@ class Narrator:
             case RunStopped() if self.prefix:  # of the run itself, the end tells more
                 return f"stopped ({event.reason}) at step {count(event.step)}; everything is saved"
             case RunFailed() if self.prefix:
-                return f"failed: {one_line(event.message or event.kind, 600)}" + (
-                    f" {one_line(event.hint, 400)}" if event.hint else ""
-                )
-            case _:
-                return ""
-
-    def _progress(self, event: AttackProgressed) -> str:
-        """A line when AutoAttack turns to its next part; images are for the live view."""
-        part = f"{event.checkpoint} {event.attack} {event.part}"
-        if part == self._part or event.part in ("", event.attack):
-            return ""
-        self._part = part
-        words = PARTS.get(event.part, event.part)
-        return f"{event.checkpoint:<4}  {attack_title(event.attack)}: {words} on {count(event.total)} images"
+                hint = f" {one_line(event.hint, 400)}" if event.hint else ""
+                return f"failed: {one_line(event.message or event.kind, 600)}{hint}"
+        return ""
 
 
-def _epoch_line(epoch: EpochDone | None, validated: Validated | None, state: RunState) -> str:
-    at = epoch.epoch if epoch else validated.epoch if validated else 0
+def validated(event: Validated, state: RunState) -> list[str]:
+    """`PGD-10 51.2!` of each attack of a validation."""
+    return [f"{attack_title(attack)} {percent(value)}{marks.SIGNS[state.severity('', attack)]}"
+            for attack, value in event.accuracy.items()]  # fmt: skip
+
+
+def _epoch_line(epoch: EpochDone | None, validation: Validated | None, state: RunState) -> str:
+    at = epoch.epoch if epoch else validation.epoch if validation else 0
     total = state.training.epochs if state.training else 0
-    width = len(count(total))
-    words = [f"epoch {count(at):>{width}}/{count(total)}" if total else f"epoch {count(at)}"]
+    words = [f"epoch {count(at):>{len(count(total))}}/{count(total)}" if total else f"epoch {count(at)}"]
     if epoch:
         words.append(f"loss {number(epoch.loss, fixed=True)}")
-    if validated:
-        words += [f"{attack_title(attack)} {percent(value)}{marks.SIGNS[state.severity('', attack)]}"
-                  for attack, value in validated.accuracy.items()]  # fmt: skip
-        words.append("best" if validated.best else "")
+    if validation:
+        words += [*validated(validation, state), *(["best"] if validation.best else [])]
     recent = [e.seconds for e in state.epochs if at - 10 < e.epoch <= at]
     if epoch and total > at and recent:
         words.append(f"{duration((total - at) * sum(recent) / len(recent))} left")
-    return "  ".join(word for word in words if word)
+    return "  ".join(words)

@@ -2,7 +2,6 @@
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,50 +19,38 @@ _TEACHER = re.compile(r'"source": "([a-z0-9][a-z0-9_-]*) \((?:best|last)\)"')
 RESUMED: frozenset[State] = frozenset({"stopped", "preempted", "killed", "failed", "lost", "queued"})
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why something was not done: a title and lines, safe to show."""
+def start(run: RunDir) -> None:
+    """Start the engine of a run and wait until it speaks; RunFolderError, in lines, when it does not."""
+    code = engine_process.wait_started(run, engine_process.start(run))
+    if code:
+        last = run_status.log_tail(run, LAST_LINES) or [f"It said nothing; its log is {display(str(run.log))}"]
+        raise RunFolderError("\n".join([f"The engine left with exit code {code}.", "", *last]))
 
-    title: str
-    words: tuple[str, ...]
 
-
-def start(run: RunDir) -> tuple[str, ...]:
-    """Start the engine of a run and wait until it speaks; lines that say why it did not, none when it did."""
+def resume(path: Path) -> None:
+    """Start the engine again; RunFolderError says what to type where it did not start."""
     try:
-        code = engine_process.wait_started(run, engine_process.start(run))
+        start(RunDir(path))
     except (CrdndError, OSError) as error:
-        return tuple(display(str(error)).splitlines())
-    if code in (None, 0):
-        return ()
-    last = run_status.log_tail(run, LAST_LINES) or [f"It said nothing; its log is {display(str(run.log))}"]
-    return (f"The engine left with exit code {code}.", "", *last)
+        by_hand = f"crdnd resume {display(path.name)} --runs {display(str(path.parent))}"
+        raise RunFolderError("\n".join([display(str(error)), "", "By hand:", by_hand])) from None
 
 
-def resume(path: Path) -> Trouble | None:
-    """Start the engine again."""
-    words = start(RunDir(path))
-    by_hand = f"crdnd resume {display(path.name)} --runs {display(str(path.parent))}"
-    return Trouble("Not resumed", (*words, "", "By hand:", by_hand)) if words else None
-
-
-def ask_to_stop(path: Path) -> Trouble | None:
-    """The engine finishes its step, saves and leaves."""
+def ask_to_stop(path: Path) -> None:
+    """The engine finishes its step, saves and leaves; RunFolderError where it cannot be asked."""
     try:
         engine_process.ask_to_stop(RunDir(path))
     except OSError as error:
-        return Trouble("Not stopped", (f"The stop file cannot be written: {error.strerror}",))
-    return None
+        raise RunFolderError(f"The stop file cannot be written: {error.strerror}") from None
 
 
-def kill(path: Path) -> Trouble | None:
-    """The engine, and the one that trains its teacher when nobody else waits for that."""
+def kill(path: Path) -> None:
+    """The engine, and the one that trains its teacher when nobody else waits for that; RunFolderError without one."""
     run = RunDir(path)
     state = run_reader.load(run)
-    if engine_process.kill(run):
-        engine_process.kill_teacher(run, state)
-        return None
-    return Trouble("Not killed", (f"No engine of this machine is at work in {display(run.id)}.",))
+    if not engine_process.kill(run):
+        raise RunFolderError(f"No engine of this machine is at work in {display(run.id)}.")
+    engine_process.kill_teacher(run, state)
 
 
 def clone(path: Path) -> str:

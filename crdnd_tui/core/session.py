@@ -23,6 +23,10 @@ class Session:
     frames: float = 4.0  # per second, of the screen in front
     now: Callable[[], float] = time.time  # unix seconds; tests stop this clock
 
+    def machine_with(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Keys of engine.spec.machine.Machine: these, and those of the flags."""
+        return {**self.machine, **chosen, "data": str(self.data), "runs": str(self.runs)}
+
 
 class Lab(Protocol):
     """The app, as screens see it."""

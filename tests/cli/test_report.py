@@ -183,7 +183,7 @@ def drawn(events: list[Event], width: int = 80, height: int = 24, *, ascii_only:
     view.show(fold(events), events)
     view.close()
     with console.capture() as captured:
-        console.print(view._progress.get_renderable())
+        console.print(view._bars.get_renderable())
     return captured.get().splitlines()
 
 

@@ -14,8 +14,7 @@ from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from crdnd_tui.core import cost_summary, launch, presets
-from crdnd_tui.core.launch import Start, invitation
+from crdnd_tui.core import cost_summary, launch, presets, run_actions
 from crdnd_tui.core.text import display
 from crdnd_tui.queue import actions
 from crdnd_tui.queue.tickets import Queue
@@ -26,9 +25,10 @@ from crdnd_tui.tui.screens.new.desk import Desk, PresetWanted
 from crdnd_tui.tui.widgets.control import Line
 from crdnd_tui.tui.widgets.sheets import Sheet, reading
 from crdnd_tui.tui.widgets.tabs import TabLine
-from engine.spec import estimate, files, toml
+from engine.spec import estimate, files, folders, toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, CrdndError
+from engine.spec.rundir import RunDir
 from engine.spec.toml_text import decoded
 
 
@@ -132,21 +132,21 @@ class NewScreen(Desk):
     @work(group="launch")
     async def _launch(self, editing: Editing, config: RunConfig) -> None:
         self._note("starting\u2026")
+        run: RunDir | None = None
         try:
-            where = launch.machine(self.session, editing.machine)
-            start = await asyncio.to_thread(launch.begin, config, editing.draft.text, where)
-        except ConfigError as error:
-            start = Start(words=error.problems)
+            where = launch.machine(self.session.machine_with(editing.machine))
+            run = await asyncio.to_thread(folders.create, config, editing.draft.text, where)
+            await asyncio.to_thread(run_actions.start, run)
+        except (CrdndError, OSError) as error:
+            self._complain("It did not start", error, run)
+        else:
+            self.launched = editing.draft.text
+            if words := launch.invitation(run, where):
+                self.notify(words, title="Several nodes", markup=False, timeout=60)
+            self.lab.open_run(run.id)
         finally:
             self._busy = False
             self._note("")
-        if start.words:
-            self._complain("It did not start", start)
-        elif start.run is not None:
-            self.launched = editing.draft.text
-            if words := invitation(start.run, where):
-                self.notify(words, title="Several nodes", markup=False, timeout=60)
-            self.lab.open_run(start.run.id)
 
     def _note(self, words: str) -> None:
         for panel in self.query("#estimate"):  # none, when the screen was closed in the meantime
@@ -154,28 +154,26 @@ class NewScreen(Desk):
 
     @work(group="launch")
     async def _enqueue(self, editing: Editing, config: RunConfig) -> None:
+        run: RunDir | None = None
         try:
-            where = launch.machine(self.session, editing.machine)
+            where = launch.machine(self.session.machine_with(editing.machine))
             await asyncio.to_thread(Queue(where.runs_folder).check)
-            start = await asyncio.to_thread(launch.create, config, editing.draft.text, where)
-            if start.run is not None:
-                await asyncio.to_thread(actions.enqueue, start.run)
+            run = await asyncio.to_thread(folders.create, config, editing.draft.text, where)
+            await asyncio.to_thread(actions.enqueue, run)
         except (CrdndError, OSError) as error:
-            start = Start(words=tuple(str(error).splitlines()))
+            self._complain("Not queued", error, run)
+        else:
+            self.launched = editing.draft.text
+            self.notify(f"{run.id} waits in the queue; 6 shows it", title="Queued", markup=False)
+            await self.redraw()
         finally:
             self._busy = False
-        if start.words:
-            self._complain("Not queued", start)
-        elif start.run is not None:
-            self.launched = editing.draft.text
-            self.notify(f"{start.run.id} waits in the queue; 6 shows it", title="Queued", markup=False)
-            await self.redraw()
 
-    def _complain(self, title: str, start: Start) -> None:
-        text = reading(start.words)
-        if start.run is not None:
+    def _complain(self, title: str, error: CrdndError | OSError, run: RunDir | None) -> None:
+        text = reading(display(str(error)).splitlines())
+        if run is not None:
             runs = shlex.quote(str(self.session.runs))
-            text.append(f"\n\nTo see it again:\n  crdnd resume {start.run.id} --runs {runs}", self.palette.accent)
+            text.append(f"\n\nTo see it again:\n  crdnd resume {run.id} --runs {runs}", self.palette.accent)
         self.app.push_screen(Sheet(title, text))
 
     @work(group="files")

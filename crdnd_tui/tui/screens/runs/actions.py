@@ -20,6 +20,7 @@ from crdnd_tui.tui.screen import LabScreen
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
 
+FAILED = {"resume": "resumed", "ask_to_stop": "stopped", "kill": "killed"}  # of run_actions
 SOON = 0.5  # seconds after which a key that is still at work says so
 
 
@@ -71,18 +72,20 @@ class RunActions(LabScreen):
         asked: Question = Question(title, [*names, *more, "", *words], [choice])
         return await self.app.push_screen_wait(asked) == choice[1]
 
-    async def _do(self, rows: Sequence[ListedRun], deed: str, done: str) -> None:
+    async def _do(self, rows: Sequence[ListedRun], action: str, done: str) -> None:
         """In a thread, one after the other; the first trouble is told and ends it."""
         from crdnd_tui.core import run_actions  # noqa: PLC0415  not needed for the first paint
 
         for row in rows:
             slow = self.set_timer(SOON, partial(self.say, f"{label(row.summary)}: waiting for the engine \u2026"))
-            trouble = await asyncio.to_thread(getattr(run_actions, deed), row.summary.path)
-            slow.stop()
-            self.rescan()
-            if trouble is not None:
-                await self.app.push_screen_wait(Question(trouble.title, list(trouble.words), []))
+            try:
+                await asyncio.to_thread(getattr(run_actions, action), row.summary.path)
+            except CrdndError as error:
+                await self.app.push_screen_wait(Question(f"Not {FAILED[action]}", str(error).splitlines(), []))
                 return
+            finally:
+                slow.stop()
+                self.rescan()
             self.say(f"{label(row.summary)} {done}")
 
     def action_new(self) -> None:

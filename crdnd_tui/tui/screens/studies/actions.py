@@ -92,13 +92,14 @@ class StudyActions(LabScreen):
 
     def _launch(self, progress: StudyProgress, *, failed: bool = False, stops: bool | None = None) -> str:
         """In a thread. `failed`: only what failed, once more; `stops`: hold the rest when a run fails."""
-        from crdnd_tui.core.launch import machine  # noqa: PLC0415  only a start needs it
+        from crdnd_tui.core import launch  # noqa: PLC0415  only a start needs it
         from crdnd_tui.study import conduct  # noqa: PLC0415
 
         study = progress.study
         cells = tuple(s.cell for s in progress.statuses if s.state == "failed") if failed else study.cells
         part = replace(study, cells=cells)
-        begun = conduct.launch(study, machine(self.session, {}), only=part, stop_on_failure=stops, retry_failed=failed)
+        here = launch.machine(self.session.machine_with({}))
+        begun = conduct.launch(study, here, only=part, stop_on_failure=stops, retry_failed=failed)
         queued = len(begun.made) + len(begun.resumed) + len(begun.retried) + len(begun.released)
         return f"{queued} {'run is' if queued == 1 else 'runs are'} queued. They go on when this terminal is closed."
 
