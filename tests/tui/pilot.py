@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -85,10 +86,10 @@ async def same_picture(app: LabApp, name: str) -> None:
         return
     assert path.is_file(), f"no picture {path.name}: CRDND_PICTURES=new pytest ... writes it; look at it"
     wanted, end = path.read_text(encoding="utf-8"), time.monotonic() + PATIENCE
-    drawn = app.export_screenshot(title="crdnd")
+    drawn = _drawn(app)
     while drawn != wanted and time.monotonic() < end:
         await asyncio.sleep(0.1)
-        drawn = app.export_screenshot(title="crdnd")
+        drawn = _drawn(app)
     if drawn != wanted:
         failed = Path(tempfile.gettempdir()) / "crdnd-pictures"
         failed.mkdir(parents=True, exist_ok=True)
@@ -96,12 +97,17 @@ async def same_picture(app: LabApp, name: str) -> None:
         raise AssertionError(f"{name} looks otherwise; what was drawn: {failed / path.name}")
 
 
+def _drawn(app: LabApp) -> str:
+    """The screen as SVG, without the number that Rich makes of segments and their hidden places."""
+    return re.sub(r"terminal-\d+", "terminal", app.export_screenshot(title="crdnd"))
+
+
 async def _still(app: LabApp) -> str:
     """The screen when it has not changed for a moment, or after `PATIENCE`."""
-    drawn, since, end = app.export_screenshot(title="crdnd"), time.monotonic(), time.monotonic() + PATIENCE
+    drawn, since, end = _drawn(app), time.monotonic(), time.monotonic() + PATIENCE
     while time.monotonic() < min(end, since + STILL):
         await asyncio.sleep(0.05)
-        now = app.export_screenshot(title="crdnd")
+        now = _drawn(app)
         if now != drawn:
             drawn, since = now, time.monotonic()
     return drawn

@@ -13,9 +13,10 @@ from crdnd_tui.tui.runs.groups import grouped, spread
 from engine.spec.status import Status
 
 
-def run(name: str, group: str, aa: float | None = None, state: str = "done") -> Summary:
+def run(name: str, group: str, aa: float | None = None, state: str = "done", seed: int | None = None) -> Summary:
     results = {"best": {"autoattack": aa}} if aa is not None else {}
-    status = Status(run=name, phase="done", heartbeat=0.0, group_hash=group, results=results)
+    number = ord(name[0]) if seed is None else seed
+    status = Status(run=name, phase="done", heartbeat=0.0, group_hash=group, results=results, seed=number)
     return Summary(id=name, path=Path(name), state=state, status=status)
 
 
@@ -39,6 +40,14 @@ def test_only_runs_that_are_done_count() -> None:
     found = group.spread("aa")
     assert found is not None and (found.n, found.mean) == (1, 0.5)
     assert group.spread("clean") is None
+
+
+def test_two_runs_of_one_seed_are_one_draw() -> None:
+    (group,) = grouped([run("a", "x", 0.40, seed=0), run("b", "x", 0.50, seed=0), run("c", "x", 0.49, seed=1)])
+    found = group.spread("aa")
+    assert found is not None
+    assert (found.n, found.mean) == (2, pytest.approx(0.47))  # of .45 and .49
+    assert found.deviation == pytest.approx(0.04 / 2**0.5)
 
 
 def test_by_their_means_the_unmeasured_last() -> None:

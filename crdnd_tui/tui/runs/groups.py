@@ -14,7 +14,7 @@ from engine.spec.marks import Severity
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Of the runs that were judged; `deviation` is None for a single one."""
+    """Over n seeds that were judged; `deviation` is None for a single one."""
 
     n: int
     mean: float
@@ -34,9 +34,15 @@ class Group:
         return self.runs[0]
 
     def spread(self, column: str) -> Spread | None:
-        """Of one of ACCURACIES over the runs that ended; None when none was judged."""
-        values = [value for run in self._judged(column) if (value := run.accuracy(column)) is not None]
-        return spread(values)
+        """Of one of ACCURACIES over the seeds whose runs ended; None when none was judged.
+
+        Runs of one seed are one draw, as in comparisons: their mean counts once.
+        """
+        by_seed: dict[int, list[float]] = {}
+        for run in self._judged(column):
+            if run.status is not None and (value := run.accuracy(column)) is not None:
+                by_seed.setdefault(run.status.seed, []).append(value)
+        return spread([fmean(values) for values in by_seed.values()])
 
     def struck(self, column: str) -> tuple[int, int]:
         """How many of these runs' figures are not believed, and of how many."""

@@ -191,8 +191,10 @@ def group_line(group: Group, view: View, *, is_open: bool) -> Line:
     name = one_line(first.status.name, 60) if first.status and first.status.name else _SEED.sub("", label(first))
     spreads = {key: group.spread(key) for key in ACCURACIES}
     most = max((spread.n for spread in spreads.values() if spread), default=0)
-    different = len({run.status.seed for run in group.runs if run.status}) == count
-    seeds = f"{count} {'seeds' if different else 'runs'}" if most == count else f"{most} of {count}"
+    known = {run.status.seed for run in group.runs if run.status}
+    draws = len(known) + sum(run.status is None for run in group.runs)
+    seeds = f"{draws} seed{'s' * (draws != 1)}" if most == draws else f"{most} of {draws}"
+    seeds += f", {count} runs" if count != draws else ""
     seeds += f", {group.twins} equal" if group.twins else ""
     living = sum(run.state in LIVING for run in group.runs)
     status = first.status
