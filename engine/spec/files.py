@@ -15,14 +15,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from engine.spec import toml_text
 from engine.spec.errors import ConfigError, brief
 
 CONFIG_CAP = 1 << 20  # bytes of a config, status or machine file
 RESULT_CAP = 64 << 20  # bytes of a result, which may hold the outcomes of every image
 PIXEL_CAP = 1 << 34  # bytes of the examples of an attack
 LOG_CAP = 1 << 33  # bytes of events or of a log; a run of a month says less
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_PIECE = 64 << 20  # bytes that are asked for at once
+TEMPORARY = ".crdnd-tmp-"  # prefix of files that a killed writer may leave; swept when the lock is held
+LACKING = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EBADF}
+_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SPARSE = 64  # a file of so many times more bytes than its data, _DENSE or more, is a hole
 _DENSE = 1 << 20  # bytes; a smaller file costs nothing, whatever it is made of
 _HOSTILE = (  # what parsers raise: no UTF-8, endless digits, brackets without end, wrong types at any level
@@ -37,19 +39,50 @@ class MalformedError(ValueError):
 
 def opened(path: Path | str, *, sparse: bool = False) -> int:
     """Open a file to read; OSError, with words that a user understands, when it is no regular file, or `sparse`."""
+    descriptor = _open(path, os.O_RDONLY)
+    if not sparse and _is_sparse(descriptor):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is sparse: hardly anything of it was ever written", str(path))
+    return descriptor
+
+
+def made(path: Path, flags: int) -> int:
+    """Open a regular file to write, which is made where there is none; OSError for a link and all else."""
+    descriptor = _open(path, flags | os.O_CREAT)
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _open(path: Path | str, flags: int) -> int:
     try:
-        descriptor = os.open(path, _READ)
+        descriptor = os.open(path, flags | _SAFELY, 0o666)
     except OSError as error:
-        raise _named(error, path) from None
-    facts = os.fstat(descriptor)
-    if stat.S_ISREG(facts.st_mode) and (sparse or not _is_sparse(descriptor, facts)):
-        return descriptor
-    os.close(descriptor)
-    if stat.S_ISDIR(facts.st_mode):
-        raise OSError(errno.EISDIR, "it is a folder", str(path))
-    if not stat.S_ISREG(facts.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    raise OSError(errno.EINVAL, "it is sparse: hardly anything of it was ever written", str(path))
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a link, and links are not followed", str(path)) from None
+        if error.errno == errno.ENXIO:  # a pipe without a reader, a socket
+            raise OSError(errno.EINVAL, "it is no regular file", str(path)) from None
+        raise
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        folder = stat.S_ISDIR(mode)
+        code, what = (errno.EISDIR, "it is a folder") if folder else (errno.EINVAL, "it is no regular file")
+        raise OSError(code, what, str(path))
+    return descriptor
+
+
+def _is_sparse(descriptor: int) -> bool:
+    """Whether hardly anything of a large file is data; by its holes, for some file systems count blocks late."""
+    size, data, end = os.fstat(descriptor).st_size, 0, 0
+    while size >= _DENSE and end < size and data * _SPARSE < size:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError:  # no data behind this place
+            break
+        end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        data += end - start
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return size >= _DENSE and data * _SPARSE < size
 
 
 def open_regular(path: Path | str) -> int | None:
@@ -60,21 +93,24 @@ def open_regular(path: Path | str) -> int | None:
         return None
 
 
+def content_of(path: Path | str, cap: int = CONFIG_CAP) -> bytes:
+    """Read the file as long as it is when it is opened.
+
+    OSError when it is absent, a link, not regular, sparse, larger than `cap`, unreadable.
+    """
+    with os.fdopen(opened(path), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > cap:
+            raise OSError(errno.EOVERFLOW, f"it has {size} bytes, and {cap} are the most that it may have", str(path))
+        return file.read(size)
+
+
 def read(path: Path | str, cap: int = CONFIG_CAP) -> bytes | None:
     """Read the whole file; None when it cannot be read or is larger than `cap`."""
     try:
         return content_of(path, cap)
     except (OSError, ValueError):
         return None
-
-
-def content_of(path: Path | str, cap: int = CONFIG_CAP) -> bytes:
-    """Read the whole file; OSError when it is absent, a link, not regular, sparse, larger than `cap`, unreadable."""
-    descriptor = opened(path)
-    try:
-        return _whole(descriptor, path, cap)
-    finally:
-        os.close(descriptor)
 
 
 def parsed(content: bytes, decode: Callable[[bytes], T]) -> T:
@@ -90,23 +126,22 @@ def parsed(content: bytes, decode: Callable[[bytes], T]) -> T:
 def decoded(path: Path | str, decode: Callable[[bytes], T], cap: int = CONFIG_CAP) -> T | None:
     """Read and decode a file; None when it cannot be read, or is malformed."""
     content = read(path, cap)
-    if content is None:
-        return None
     try:
-        return parsed(content, decode)
+        return None if content is None else parsed(content, decode)
     except MalformedError:
         return None
 
 
 def json_table(content: bytes) -> dict[str, Any]:
     """Parse a JSON object; MalformedError when it is another value, or no JSON."""
-    return parsed(content, lambda text: _as_table(json.loads(text.decode("utf-8"))))
+    table = parsed(content, lambda text: json.loads(text.decode("utf-8")))
+    if not isinstance(table, dict):
+        raise MalformedError("it holds no object")
+    return table
 
 
 def toml_table(content: bytes) -> dict[str, Any]:
     """Parse TOML; MalformedError when it is none."""
-    from engine.spec import toml_text  # noqa: PLC0415  the first paint waits for it only where there is something to read
-
     return parsed(content, lambda text: toml_text.parse(toml_text.decoded(text)))
 
 
@@ -136,18 +171,14 @@ def tail(path: Path | str, cap: int = 1 << 14) -> bytes:
 
 def ends(path: Path | str, head: int, end: int) -> list[bytes]:
     """Read the first and the last bytes of a file, or all of it in one piece; nothing when it cannot be read."""
-    descriptor = open_regular(path)
-    if descriptor is None:
-        return []
     try:
-        length = os.fstat(descriptor).st_size
-        if length <= head + end:
-            return [os.pread(descriptor, length, 0)]
-        return [os.pread(descriptor, head, 0), os.pread(descriptor, end, length - end)]
-    except OSError:
+        with os.fdopen(opened(path), "rb") as file:
+            length = os.fstat(file.fileno()).st_size
+            if length <= head + end:
+                return [file.read(length)]
+            return [file.read(head), os.pread(file.fileno(), end, length - end)]
+    except (OSError, ValueError):
         return []
-    finally:
-        os.close(descriptor)
 
 
 def is_file(path: Path | str) -> bool:
@@ -177,26 +208,13 @@ def open_log(path: Path, *, anew: bool = False, read: bool = False) -> int:
     A file that has other names, by hard links as backups are made of, is first replaced by a copy of its own.
     """
     flags = os.O_APPEND * (not anew) | (os.O_RDWR if read else os.O_WRONLY)
-    descriptor = _made(path, flags)
+    descriptor = made(path, flags)
     if os.fstat(descriptor).st_nlink > 1:
         os.close(descriptor)
         write_atomically(path, b"" if anew else content_of(path, LOG_CAP))
-        descriptor = _made(path, flags)
+        descriptor = made(path, flags)
     if anew:
         os.ftruncate(descriptor, 0)
-    return descriptor
-
-
-def _made(path: Path, flags: int) -> int:
-    """Open a regular file to write, which is made where there is none."""
-    try:
-        descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise _named(error, path) from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    os.set_blocking(descriptor, True)
     return descriptor
 
 
@@ -242,56 +260,6 @@ def set_aside(path: Path) -> Path:
 def touch(path: Path) -> None:
     """Make an empty file, or leave the one that is there; OSError where a link or a folder stands."""
     os.close(open_log(path))
-
-
-def _named(error: OSError, path: Path | str) -> OSError:
-    """Return the same error in words that a user understands: a link, a pipe, a socket."""
-    if error.errno == errno.ELOOP:
-        return OSError(errno.ELOOP, "it is a link, and links are not followed", str(path))
-    if error.errno == errno.ENXIO:  # a pipe without a reader, a socket
-        return OSError(errno.EINVAL, "it is no regular file", str(path))
-    return error
-
-
-def _whole(descriptor: int, path: Path | str, cap: int) -> bytes:
-    size = os.fstat(descriptor).st_size
-    if size > cap:
-        raise OSError(errno.EOVERFLOW, f"it has {size} bytes, and {cap} are the most that it may have", str(path))
-    pieces, got, most = list[bytes](), 0, min(size, _PIECE) + 1  # a larger buffer costs, even when unused
-    while got <= cap:
-        piece = os.read(descriptor, min(most, cap + 1 - got))
-        pieces.append(piece)
-        got += len(piece)
-        if not piece or (size <= got <= cap and len(piece) < most):  # the end: nothing is asked for twice
-            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-    raise OSError(errno.EOVERFLOW, f"it grew beyond the {cap} bytes that it may have", str(path))
-
-
-def _is_sparse(descriptor: int, facts: os.stat_result) -> bool:
-    """Decide by blocks, and where they are few by holes: some file systems count blocks late."""
-    size = facts.st_size
-    if size < _DENSE or facts.st_blocks * 512 * _SPARSE >= size:
-        return False
-    data, end = 0, 0
-    while end < size and data * _SPARSE < size:
-        try:
-            start = os.lseek(descriptor, end, os.SEEK_DATA)
-        except OSError:  # no data behind this place
-            break
-        end = os.lseek(descriptor, start, os.SEEK_HOLE)
-        data += end - start
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return data * _SPARSE < size
-
-
-def _as_table(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError("it holds no object")
-    return value
-
-
-TEMPORARY = ".crdnd-tmp-"  # prefix of files that a killed writer may leave; swept when the lock is held
-LACKING = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EBADF}
 
 
 @contextlib.contextmanager

@@ -7,25 +7,19 @@ import errno
 import fcntl
 import json
 import os
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from engine.spec.errors import RunFolderError
-from engine.spec.files import LACKING, opened, tolerate_unsupported
+from engine.spec.files import LACKING, made, opened, tolerate_unsupported
 
 NO_LOCKS = (
     "the file system of the runs has no locks: a second engine on another machine would not be noticed, so work on a "
     "run from one machine only"
 )
 PATIENCE = 1.0  # seconds; a viewer that probes an engine's lock holds it shared for an instant
-_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-
-
-class LocksMissingError(OSError):
-    """The file system has no locks."""
 
 
 def open_lock(path: Path) -> int:
@@ -33,28 +27,23 @@ def open_lock(path: Path) -> int:
 
     OSError when it cannot be made or opened, or is a link or no regular file.
     """
-    flags = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        file = os.open(path, flags | os.O_CREAT | os.O_RDWR, 0o666)
+        return made(path, os.O_RDWR)
     except OSError as error:
-        if error.errno not in _CLOSED or not os.path.lexists(path):
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS) or not os.path.lexists(path):
             raise
-        file = os.open(path, flags | os.O_RDONLY)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    return file
+        return opened(path, sparse=True)
 
 
-def try_lock(file: int, *, shared: bool = False) -> bool:
-    """Try to lock at once and return whether that worked; LocksMissingError on a file system without locks."""
+def try_lock(file: int, *, shared: bool = False) -> bool | None:
+    """Try to lock at once and return whether that worked; None on a file system without locks."""
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
         if error.errno in LACKING:
-            raise LocksMissingError(error.errno, os.strerror(error.errno)) from None
+            return None
         raise
     return True
 
@@ -63,9 +52,8 @@ def acquire(file: int, *, shared: bool = False, patience: float = 0.0) -> bool:
     """Lock within `patience` seconds, and return whether that worked; without locks: whether no owner lives."""
     end = time.monotonic() + patience
     while True:
-        try:
-            taken = try_lock(file, shared=shared)
-        except LocksMissingError:
+        taken = try_lock(file, shared=shared)
+        if taken is None:
             taken = not owner_lives(file)
         if taken or time.monotonic() >= end:
             return taken
@@ -75,25 +63,16 @@ def acquire(file: int, *, shared: bool = False, patience: float = 0.0) -> bool:
 def is_held(path: Path | str, *, shared: bool = True) -> bool:
     """Return whether a process holds this lock (not `shared`: or shares it); False where it cannot be opened."""
     try:
-        file = opened(path, sparse=True)
-        try:
-            return not acquire(file, shared=shared)
-        finally:
-            os.close(file)
+        with os.fdopen(opened(path, sparse=True), "rb") as file:
+            return not acquire(file.fileno(), shared=shared)
     except (OSError, ValueError):
         return False
 
 
 def supported(path: Path) -> bool:
     """Return whether the file system of this lock, which may be held, has locks."""
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        try_lock(file, shared=True)
-    except LocksMissingError:
-        return False
-    finally:
-        os.close(file)
-    return True
+    with os.fdopen(opened(path, sparse=True), "rb") as file:
+        return try_lock(file.fileno(), shared=True) is not None
 
 
 @contextmanager
@@ -147,11 +126,10 @@ def owner_pid(content: bytes) -> int:
     text = content.decode("ascii", "replace").strip()
     try:
         value = json.loads(text)
-        if isinstance(value, dict):
-            value = value.get("pid")
     except (ValueError, RecursionError):
-        value = text.split()[0] if text.split() else ""
-    return int(value) if str(value).isdecimal() and len(str(value)) < 10 else 0
+        value = text.partition(" ")[0]
+    pid = str(value.get("pid") if isinstance(value, dict) else value)
+    return int(pid) if pid.isdecimal() and len(pid) < 10 else 0
 
 
 def owner_lives(file: int) -> bool:

@@ -43,17 +43,6 @@ def test_a_file_is_read_whole_up_to_its_cap_and_not_at_all_beyond(tmp_path: Path
     assert files.read(path, 10) == (bytes(range(size)) if size <= 10 else None)
 
 
-@pytest.mark.parametrize("piece", [7, files._PIECE])
-def test_a_file_of_many_pieces_and_a_file_system_that_gives_less_than_was_asked_for_lose_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
-) -> None:
-    path, read = tmp_path / "file", os.read
-    path.write_bytes(content := os.urandom(1000))
-    monkeypatch.setattr(files, "_PIECE", piece)
-    monkeypatch.setattr(os, "read", lambda file, size: read(file, min(size, 100)))
-    assert files.read(path) == content
-
-
 def test_a_file_with_a_hole_that_is_mostly_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with path.open("wb") as file:
@@ -63,15 +52,6 @@ def test_a_file_with_a_hole_that_is_mostly_written_is_read(tmp_path: Path) -> No
     content = files.read(path, 1 << 23)
     assert content is not None
     assert len(content) == (1 << 22) + 3
-
-
-def test_blocks_that_are_counted_late_make_no_hole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(os.urandom(1 << 21))
-    fstat = os.fstat
-    monkeypatch.setattr(os, "fstat", lambda file: os.stat_result(tuple(fstat(file))[:10], {"st_blocks": 1}))
-    assert os.fstat(0).st_blocks == 1
-    assert files.read(path, 1 << 22) is not None
 
 
 @pytest.mark.parametrize("content", [name for name in hostile.CONTENTS if name not in KINDS])
