@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import gdown
+import pooch
 import requests
 
 from engine.spec import files, locks
 from engine.spec.errors import TeacherError, brief
+from engine.spec.files import make_folder, open_log
 from engine.teachers.foreign import HEAD, PAGES, seems
 
 TIMEOUT = 60.0  # seconds without a byte
@@ -41,41 +43,31 @@ def fetch(source: str, destination: Path, *, expected_sha256: str = "", min_byte
     """
     url = f"https://drive.google.com/uc?id={source}" if _DRIVE_ID.fullmatch(source) else source
     _check_address(url)
-    if not destination.is_file():  # else whole, by its name; and the folder may be read-only
-        files.make_folder(destination.parent)
-        with locks.exclusive(destination.with_name(f".{destination.name}.lock")):
-            if not destination.is_file():  # another process may have been faster
-                return _download(source, url, destination, expected_sha256, min_bytes, max_bytes)
-    found = files.sha256(destination)
-    if trouble := _another(found, expected_sha256):
-        raise TeacherError(trouble, where=str(destination), hint="Delete it to download it again.")
-    return found
-
-
-def _download(source: str, url: str, destination: Path, expected_sha256: str, min_bytes: int, max_bytes: int) -> str:
+    if destination.is_file():  # whole, by its name; and the folder may be read-only
+        return _expect(files.sha256(destination), expected_sha256, destination, url)
+    make_folder(destination.parent)
     partial = destination.with_name(f".{destination.name}.part")
-    try:
-        with os.fdopen(files.open_log(partial, anew=True, read=True), "w+b") as file:
-            sink = _Sink(file, max_bytes)
-            _from_https(url, sink) if url == source else _from_google_drive(source, sink)
-            if sink.size < min_bytes:
-                raise _RefusedError(
-                    f"sent {sink.size} bytes ({seems(sink.head)}), and the file has at least {min_bytes}"
-                )
-            found = sink.sha256.hexdigest()
-            if trouble := _another(found, expected_sha256):
-                raise _RefusedError(f"sent another file: {trouble}")
-            file.flush()
-            files.sync(file.fileno())
-        partial.replace(destination)
-    except _RefusedError as refusal:
-        hint = f"Download {url} by hand and save it as {destination}"
-        what = f"{urllib.parse.urlsplit(url).hostname} {refusal}"
-        raise TeacherError(what, where=f"download of {destination.name}", hint=hint) from None
-    finally:
-        partial.unlink(missing_ok=True)
-    files.sync_folder(destination.parent)
-    return found
+    with locks.exclusive(destination.with_name(f".{destination.name}.lock")):
+        if destination.is_file():  # another process was faster
+            return _expect(files.sha256(destination), expected_sha256, destination, url)
+        try:
+            with os.fdopen(open_log(partial, anew=True, read=True), "w+b") as file:
+                sink = _Sink(file, max_bytes)
+                try:
+                    _from_https(url, sink) if url == source else _from_google_drive(source, sink)
+                except _RefusedError as refusal:
+                    raise _failure(url, destination, str(refusal)) from None
+                if sink.size < min_bytes:
+                    what = f"sent {sink.size} bytes ({seems(sink.head)}), and the file has at least {min_bytes}"
+                    raise _failure(url, destination, what)
+                found = _expect(sink.sha256.hexdigest(), expected_sha256, destination, url)
+                file.flush()
+                files.sync(file.fileno())
+            partial.replace(destination)
+        finally:
+            partial.unlink(missing_ok=True)
+        files.sync_folder(destination.parent)
+        return found
 
 
 class _RefusedError(Exception):
@@ -87,29 +79,46 @@ class _Sink:
 
     def __init__(self, file: BinaryIO, max_bytes: int) -> None:
         self.file, self.max_bytes = file, max_bytes
-        self.restart()
-
-    def restart(self) -> None:
-        self.file.seek(0)
-        self.file.truncate()
+        self.etag = ""  # the server's name for these bytes, under which the rest may be asked for
+        self.whole: int | None = None  # bytes of the file as the server says, -1 where it does not; None: no answer yet
         self.size, self.head, self.sha256 = 0, b"", hashlib.sha256()
+
+    def answered(self, response: requests.Response, *_: object, **__: object) -> None:
+        """Hook of requests: follow only safe redirects; go on behind what came where the server does, or restart."""
+        if response.is_redirect:
+            _check_address(urllib.parse.urljoin(response.url, response.headers["location"]))
+        if not response.ok or response.is_redirect:
+            return
+        begins = response.headers.get("content-range", "") if response.status_code == 206 else ""
+        if not begins.startswith(f"bytes {self.size}-"):
+            self.file.seek(0)
+            self.file.truncate()
+            self.size, self.head, self.sha256 = 0, b"", hashlib.sha256()
+        length = response.headers.get("content-length", "")
+        self.whole = self.size + int(length) if length.isdigit() else -1
+        tag = response.headers.get("etag", "")
+        self.etag = "" if tag.startswith("W/") else tag  # a weak one does not promise equal bytes
+        if self.whole > self.max_bytes:
+            raise _RefusedError(f"announces {self.whole} bytes, and the file has at most {self.max_bytes}")
 
     def write(self, chunk: Any) -> int:  # noqa: ANN401  any buffer
         """Take the next bytes; _RefusedError when they cannot belong to a checkpoint."""
         if len(self.head) < HEAD:
             self.head = (self.head + bytes(chunk[:HEAD]))[:HEAD]
-            if (kind := seems(self.head)) in PAGES:
+            kind = seems(self.head)
+            if kind in PAGES:
                 raise _RefusedError(f"sent {kind} in place of the file")
-        before, self.size = self.size, self.size + len(chunk)
-        if self.size > self.max_bytes:
+        if self.size + len(chunk) > self.max_bytes:
             raise _RefusedError(f"sends more than the {self.max_bytes} bytes that the file may have")
         self.file.write(chunk)
         self.sha256.update(chunk)
-        if self.size // SAY_EVERY > before // SAY_EVERY:
-            log.info("downloaded %d MiB", self.size >> 20)
+        if (self.size + len(chunk)) // SAY_EVERY > self.size // SAY_EVERY:
+            log.info("downloaded %d MiB", (self.size + len(chunk)) >> 20)
+        self.size += len(chunk)
         return len(chunk)
 
     def flush(self) -> None:
+        """Downloaders flush what they write to."""
         self.file.flush()
 
 
@@ -125,60 +134,52 @@ def _from_google_drive(drive_id: str, sink: _Sink) -> None:
 
 
 def _from_https(url: str, sink: _Sink) -> None:
-    with requests.Session() as session:
-        session.headers.update({"User-Agent": "crdnd", "Accept-Encoding": "identity"})
-        session.trust_env = urllib.parse.urlsplit(url).hostname != "127.0.0.1"  # which no proxy reaches
-        session.hooks["response"].append(_check_redirect)
-        trouble = etag = ""
-        for attempt in range(ATTEMPTS):
-            rest = {"Range": f"bytes={sink.size}-", "If-Range": etag} if sink.size and etag else {}
-            try:
-                with session.get(url, stream=True, timeout=TIMEOUT, headers=rest) as answer:
-                    answer.raise_for_status()
-                    etag = answer.headers.get("etag", "")
-                    etag = "" if etag.startswith("W/") else etag  # a weak one does not promise equal bytes
-                    if _take(answer, sink):
-                        return
-                trouble = f"broke off after {sink.size} bytes"
-            except requests.HTTPError as error:
-                assert error.response is not None
-                trouble = f"answered {error.response.status_code} {error.response.reason}"
-                if error.response.status_code < 500:
-                    break
-            except requests.RequestException as error:
-                if not attempt and not sink.size:
-                    raise _RefusedError(f"cannot be reached: {brief(error)}") from None
-                trouble = f"broke off after {sink.size} bytes: {brief(error)}"
-        raise _RefusedError(trouble)
-
-
-def _take(answer: requests.Response, sink: _Sink) -> bool:
-    """Write the body behind what came before, or from the start; whether the file is whole, if the server tells."""
-    goes_on = answer.status_code == 206 and answer.headers.get("content-range", "").startswith(f"bytes {sink.size}-")
-    if not goes_on:
-        sink.restart()
-    length = answer.headers.get("content-length", "")
-    whole = sink.size + int(length) if length.isdecimal() else None
-    if whole is not None and whole > sink.max_bytes:
-        raise _RefusedError(f"announces {whole} bytes, and the file has at most {sink.max_bytes}")
-    for chunk in answer.iter_content(CHUNK):
-        sink.write(chunk)
-    return whole in {None, sink.size}
-
-
-def _check_redirect(answer: requests.Response, *_: object, **__: object) -> None:
-    if answer.is_redirect:
-        _check_address(urllib.parse.urljoin(answer.url, answer.headers["location"]))
+    local = urllib.parse.urlsplit(url).hostname == "127.0.0.1"  # never through a proxy
+    trouble = ""
+    for _ in range(ATTEMPTS):
+        headers = {"User-Agent": "crdnd", "Accept-Encoding": "identity"}
+        if sink.size and sink.etag:
+            headers |= {"Range": f"bytes={sink.size}-", "If-Range": sink.etag}
+        get = pooch.HTTPDownloader(
+            chunk_size=CHUNK, timeout=TIMEOUT, headers=headers, hooks={"response": sink.answered},
+            proxies={"http": ""} if local else None,
+        )  # fmt: skip
+        try:
+            get(url, sink, None)
+            if sink.whole in (-1, sink.size):
+                return
+            trouble = f"broke off after {sink.size} bytes"
+        except requests.HTTPError as error:
+            assert error.response is not None
+            trouble = f"answered {error.response.status_code} {error.response.reason}"
+            if error.response.status_code < 500:
+                raise _RefusedError(trouble) from None
+        except requests.RequestException as error:
+            if sink.whole is None:
+                raise _RefusedError(f"cannot be reached: {brief(error)}") from None
+            trouble = f"broke off after {sink.size} bytes: {brief(error)}"
+    raise _RefusedError(trouble)
 
 
 def _check_address(url: str) -> None:
     """Only https; and http to this very machine, which nobody can listen in to."""
     parts = urllib.parse.urlsplit(url)
-    if not parts.hostname or (parts.scheme != "https" and (parts.scheme, parts.hostname) != ("http", "127.0.0.1")):
+    if not parts.hostname or not (
+        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "127.0.0.1")
+    ):
         raise TeacherError(f"{url!r} is neither a Google Drive id nor an https address; nothing was downloaded")
 
 
-def _another(found: str, expected: str) -> str:
-    """What is wrong with a file of this SHA-256; empty where none, or this one, is expected."""
-    same = not expected or found == expected
-    return "" if same else f"the SHA-256 of the file is {found[:16]}..., expected {expected[:16]}..."
+def _expect(found: str, expected: str, destination: Path, url: str) -> str:
+    if expected and found != expected:
+        what = f"the SHA-256 of the file is {found[:16]}..., expected {expected[:16]}..."
+        if destination.is_file():
+            raise TeacherError(what, where=str(destination), hint="Delete it to download it again.")
+        raise _failure(url, destination, f"sent another file: {what}")
+    return found
+
+
+def _failure(url: str, destination: Path, what: str) -> TeacherError:
+    host = urllib.parse.urlsplit(url).hostname
+    hint = f"Download {url} by hand and save it as {destination}"
+    return TeacherError(f"{host} {what}", where=f"download of {destination.name}", hint=hint)
