@@ -17,7 +17,7 @@ from jaxtyping import Bool, Int
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from engine.evaluate.twin import Twin
+from engine.evaluate.surrogate import Surrogate
 from engine.fast.folding import FoldedNet, FoldingError
 from engine.runtime.distributed import ALONE, Ranks
 from engine.spec.attacks import ThreatModel
@@ -80,7 +80,7 @@ class EvaluationSubject(NamedTuple):
     weights_sha256: str
     device: torch.device
     ranks: Ranks = ALONE  # they share the batches; the leading one writes
-    twin: Callable[[], Twin] = lambda: Twin(None, "nobody looked for a natural twin")  # called if it is needed
+    surrogate: Callable[[], Surrogate] = lambda: Surrogate(None, "nobody looked for a natural twin")  # asked if needed
 
     @property
     def identity(self) -> Identity:

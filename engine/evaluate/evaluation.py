@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ from engine.evaluate.context import (
     folded_copy,
 )
 from engine.evaluate.probes import SanityContext
-from engine.evaluate.twin import Twin
+from engine.evaluate.surrogate import Surrogate
 from engine.fast.folding import FoldingError
 from engine.runtime.device import frozen_eval, full_precision
 from engine.runtime.distributed import ALONE, Ranks
@@ -42,7 +42,7 @@ from engine.spec.files import write_inside
 from engine.spec.marks import CHECKS, CLIMB, Finding, SanityReport, encode_checks
 from engine.spec.outcomes import Outcome, worst_case
 from engine.spec.rundir import RunDir
-from engine.spec.training import Evaluation, Protocol
+from engine.spec.training import Evaluation, Selection
 from engine.types import Split
 
 log = logging.getLogger("crdnd")
@@ -118,17 +118,15 @@ def evaluate(
         say(Probed(checkpoint=subject.checkpoint, done=done, of=of, left_out=left_out))
 
 
-def accuracies(  # noqa: PLR0913, PLR0917  the parts of an evaluation, each of its own kind
+def accuracies(  # noqa: PLR0913  the parts of an evaluation, each of its own kind
     net: nn.Module,
     split: Split,
-    attacks: Sequence[AttackSpec],
+    selection: Selection,
     threat_model: ThreatModel,
-    batch_size: int,
     seed: int,
     device: torch.device,
     pause: Pause,
     *,
-    protocol: Protocol = "last_iterate",
     folded: bool = False,
     ranks: Ranks = ALONE,
 ) -> dict[str, tuple[float, list[float]]]:
@@ -148,24 +146,19 @@ def accuracies(  # noqa: PLR0913, PLR0917  the parts of an evaluation, each of i
             classes=max(int(split.labels.max()) + 1, outputs),
             device=device,
             threat_model=threat_model,
-            batch_size=batch_size,
+            batch_size=selection.batch_size,
             seed=seed,
-            protocol=protocol,
+            protocol=selection.protocol,
             folded=None if copy is None else Interruptible(copy, pause),
             ranks=ranks,
         )
         clean = clean_predictions(context)
         robust = {"clean": clean.robust}
-        robust |= {spec.key: run_attack(context, spec, clean.predicted).robust for spec in attacks}
+        robust |= {spec.key: run_attack(context, spec, clean.predicted).robust for spec in selection.attacks}
     labels = split.labels.cpu()
-    counts = torch.bincount(labels, minlength=context.classes).clamp(min=1)
-    return {
-        key: (
-            int(bits.sum()) / len(labels),
-            (torch.bincount(labels[bits], minlength=context.classes) / counts).tolist(),
-        )
-        for key, bits in robust.items()
-    }
+    counts = torch.bincount(labels, minlength=context.classes)
+    right = {key: torch.bincount(labels[bits], minlength=context.classes) for key, bits in robust.items()}
+    return {key: (int(hits.sum()) / len(labels), (hits / counts.clamp(min=1)).tolist()) for key, hits in right.items()}
 
 
 def _folded(net: nn.Module, images: Split, device: torch.device) -> tuple[nn.Module | None, str]:
@@ -190,7 +183,7 @@ class _EvaluationRun:
 
     def clean(self) -> Outcome:
         """The record of the clean images; said."""
-        spec = outcomes.describe(None, self.context)
+        spec = outcomes.describe(None, self.context.threat_model, self.evaluation)
         outcome = self._stored("clean", lambda path: outcomes.read(path, spec, self.subject.identity))
         if outcome is None:
             outcome = self._record(clean_predictions(self.context), spec, "clean")
@@ -199,7 +192,8 @@ class _EvaluationRun:
 
     def attack(self, spec: AttackSpec, clean: Tensor) -> Outcome:
         """The attack's record, from the disk if it is there: pixels first, then the record, then the batches go."""
-        described, lead = outcomes.describe(spec, self.context), self.context.ranks.on_leader
+        described = outcomes.describe(spec, self.context.threat_model, self.evaluation)
+        lead = self.context.ranks.on_leader
         index = self.folder.gallery(self.subject.checkpoint)
         outcome = self._stored(spec.key, lambda path: outcomes.read(path, described, self.subject.identity))
         if outcome and not lead(lambda: gallery.is_whole(index, spec.key, self.context, self.subject)):
@@ -261,8 +255,8 @@ class _EvaluationRun:
         labels, seed, teacher = self.context.labels.cpu(), self.context.seed, self.subject.teacher
         order = stratified(labels, min(CLIMB, self.context.n), seed, "suspect")
 
-        def twin() -> Twin:
-            found = self.subject.twin()
+        def surrogate() -> Surrogate:
+            found = self.subject.surrogate()
             return found if found.net is None else found._replace(net=Interruptible(found.net, self.pause))
 
         return SanityContext(
@@ -271,7 +265,7 @@ class _EvaluationRun:
             specs=self.evaluation.attacks,
             order=order[torch.randperm(len(order), generator=generator_for(seed, "suspect", "order"))],
             teacher=None if teacher is None else Interruptible(teacher, self.pause),
-            twin=twin,
+            surrogate=surrogate,
             checkpoint=kept,
             progress=self._progress("suspect"),
         )

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from engine.evaluate.context import AttackResult, EvaluationContext, Identity
-from engine.spec.attacks import AttackSpec, AutoAttack
+from engine.spec.attacks import AttackSpec, AutoAttack, ThreatModel
 from engine.spec.files import RESULT_CAP, decoded, write_inside
 from engine.spec.outcomes import Outcome, decode, encode, pack, summarise, unpack
-from engine.spec.training import recorded
+from engine.spec.training import Evaluation, recorded
 
 TURNED, AT_LEAST = 0.005, 2  # share of images, and images, that sums which round otherwise turn at the boundary
 CHANGED = 0.002  # of accuracy, or one image: what those turns leave, for they go both ways
@@ -44,17 +44,17 @@ class CheckResult(NamedTuple):
         return cls(what, FAILS, wrong) if wrong else cls(what, HOLDS, words)
 
 
-def describe(spec: AttackSpec | None, context: EvaluationContext) -> dict[str, Any]:
+def describe(spec: AttackSpec | None, threat_model: ThreatModel, evaluation: Evaluation) -> dict[str, Any]:
     """The attack in full, as it is recorded; None is no attack."""
-    own = recorded(spec, context.protocol) if spec else {"name": "clean"}
+    own = recorded(spec, evaluation.protocol) if spec else {"name": "clean"}
     package = {"package": f"pyautoattack {versions()['pyautoattack']}"} if isinstance(spec, AutoAttack) else {}
     return {
         **own,
         **package,
-        "norm": context.threat_model.norm,
-        "epsilon": str(context.threat_model.epsilon),
-        "seed": context.seed,
-        "batch_size": context.batch_size,
+        "norm": threat_model.norm,
+        "epsilon": str(threat_model.epsilon),
+        "seed": evaluation.seed,
+        "batch_size": evaluation.batch_size,
     }
 
 
@@ -74,18 +74,11 @@ def record(
 ) -> Outcome:
     """The result of an attack, as it is kept."""
     robust, predicted = result.robust.tolist(), result.predicted.tolist()
-    figures = summarise(context.labels.tolist(), predicted, robust, context.classes)
     return Outcome(
         checkpoint=checkpoint,
         attack=attack,
         spec=spec,
-        accuracy=figures.accuracy,
         n=context.n,
-        low=figures.interval.low,
-        high=figures.interval.high,
-        per_class=figures.per_class,
-        counts=figures.counts,
-        confusion=figures.confusion,
         robust=pack(robust),
         predicted=predicted,
         seconds=result.seconds,
@@ -94,6 +87,7 @@ def record(
         versions=versions(),
         details=result.details,
         marks=list(result.marks),
+        **summarise(context.labels.tolist(), predicted, robust, context.classes)._asdict(),
         **identity._asdict(),
     )
 

@@ -15,7 +15,7 @@ from engine.ascent import ascend
 from engine.evaluate.attack_run import run_attack
 from engine.evaluate.context import AttackCheckpoint, Batch, EvaluationContext, Progress, predict
 from engine.evaluate.outcomes import bits
-from engine.evaluate.twin import Twin
+from engine.evaluate.surrogate import Surrogate
 from engine.losses import cross_entropy, margin
 from engine.runtime.rng import generator_for, seed_all, seed_for
 from engine.spec.attacks import PGD, TITLES, Ascent, AttackSpec, CWInf, PGDRescaled, Restarted, ThreatModel
@@ -54,7 +54,7 @@ class SanityContext:
     specs: Sequence[AttackSpec]
     order: Tensor  # positions: a stratified choice of at most CLIMB, shuffled
     teacher: nn.Module | None
-    twin: Callable[[], Twin]
+    surrogate: Callable[[], Surrogate]
     checkpoint: AttackCheckpoint
     progress: Progress
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.evaluate import probes
 from engine.evaluate.outcomes import bits
 from engine.evaluate.probes import SMALLEST, STEP_GAP, ProbeResult, SanityContext, called, drops, finding, is_one_step
-from engine.evaluate.twin import Twin
+from engine.evaluate.surrogate import Surrogate
 from engine.spec.attacks import AttackSpec
 from engine.spec.errors import percent
 from engine.spec.files import RESULT_CAP, decoded
@@ -138,7 +138,7 @@ def probe(sanity: SanityContext, digest: str) -> SanityReport:
                 if check in left_out or check not in made
             },
         )
-    twin = Twin(None) if "twin" in left_out else sanity.twin()
+    surrogate = Surrogate(None) if "twin" in left_out else sanity.surrogate()
     checks: dict[str, Callable[[], ProbeResult]] = {
         "gradient": lambda: lead(lambda: probes.gradients(sanity)),
         "planted": lambda: lead(lambda: probes.planted(sanity)),
@@ -148,7 +148,9 @@ def probe(sanity: SanityContext, digest: str) -> SanityReport:
         "teacher": lambda: probes.transfer(
             sanity, sanity.teacher, "teacher", "transfer_stronger", "there is no teacher here"
         ),
-        "twin": lambda: probes.transfer(sanity, twin.net, f"twin-{twin.digest[:12]}", "twin_stronger", twin.why),
+        "twin": lambda: probes.transfer(
+            sanity, surrogate.net, f"twin-{surrogate.digest[:12]}", "twin_stronger", surrogate.why
+        ),
         "rescaled": lambda: probes.rescaled(sanity),
     }
     results = {check: run() for check, run in checks.items() if check not in left_out}
@@ -157,7 +159,7 @@ def probe(sanity: SanityContext, digest: str) -> SanityReport:
         digest=digest,
         findings=[*found, *(one for result in results.values() for one in result.findings)],
         left_out={check: left_out[check] for check in CHECKS if check in left_out},
-        twin=twin.digest,
+        twin=surrogate.digest,
         measured={name: left for result in results.values() for name, left in result.measured.items()},
     )
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from engine.data.augment import Feed
 from engine.data.splits import split_training
-from engine.evaluate import twin
+from engine.evaluate import surrogate
 from engine.evaluate.context import EvaluationSubject
 from engine.evaluate.evaluation import evaluate, subset
 from engine.evaluate.outcomes import machines_apart
@@ -26,7 +26,7 @@ from engine.teachers.load import TeacherSource
 from engine.train import checkpoint
 from engine.train.loop import Hooks, Trainer
 from engine.train.reporter import LOG_DAMAGED
-from engine.train.selection import Selector
+from engine.train.selection import Selector, weights_facts
 from engine.types import Dataset, Nets, Split, TrainingMethod
 
 KEYS = frozenset(
@@ -98,7 +98,8 @@ def train_and_evaluate(config: RunConfig, context: RunContext, *, begun: bool) -
         trainer.run()
     fast.close()
     if context.ranks.is_leader:
-        weights.save(context.run.weights_of("last"), student, selector.facts("last", config.training.epochs))
+        told = weights_facts(config, "last") | {"epoch": str(config.training.epochs)}
+        weights.save(context.run.weights_of("last"), student, told)
     context.ranks.barrier()
     evaluate_checkpoints(config, context, dataset, data_hashes["test"], student, config.student, teacher)
 
@@ -175,7 +176,7 @@ def evaluate_checkpoints(
             weights_sha256=facts["digest"],
             device=context.device,
             ranks=context.ranks,
-            twin=lambda: twin.find(
+            surrogate=lambda: surrogate.find(
                 config, model, context.run, runs, context.ranks, lambda spec: context.build(spec, dataset)
             ),
         )

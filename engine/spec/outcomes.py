@@ -120,16 +120,11 @@ def worst_case(outcomes: Sequence[Outcome], labels: Sequence[int]) -> Outcome:
         for i in range(first.n)
     ]
     base = {key: first.spec[key] for key in ("norm", "epsilon", "seed", "batch_size") if key in first.spec}
-    figures = summarise(labels, predicted, robust, len(first.counts))
     return msgspec.structs.replace(
         first,
         attack="worst",
         spec={"name": "worst", "attacks": [outcome.attack for outcome in outcomes], **base},
-        accuracy=figures.accuracy,
-        low=figures.interval.low,
-        high=figures.interval.high,
-        per_class=figures.per_class,
-        confusion=figures.confusion,
+        **summarise(labels, predicted, robust, len(first.counts))._asdict(),
         robust=pack(robust),
         predicted=predicted,
         seconds=sum(outcome.seconds for outcome in outcomes),
@@ -140,10 +135,11 @@ def worst_case(outcomes: Sequence[Outcome], labels: Sequence[int]) -> Outcome:
 
 
 class Figures(NamedTuple):
-    """Figures that follow from labels, predictions and bits."""
+    """Those of an Outcome that follow from labels, predictions and bits."""
 
     accuracy: float
-    interval: Interval
+    low: float
+    high: float
     per_class: list[float]
     counts: list[int]
     confusion: list[list[int]]
@@ -158,7 +154,7 @@ def summarise(labels: Sequence[int], predicted: Sequence[int], robust: Sequence[
     per_class = [good / count if count else 0.0 for good, count in zip(right, counts, strict=True)]
     n = len(labels)
     return Figures(
-        sum(right) / n if n else 0.0, wilson(sum(right), n), per_class, counts, confusion(labels, predicted, classes)
+        sum(right) / n if n else 0.0, *wilson(sum(right), n), per_class, counts, confusion(labels, predicted, classes)
     )
 
 

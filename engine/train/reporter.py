@@ -91,7 +91,8 @@ class Reporter:
         kept = decode(content[:whole].split(b"\n"))
         for event in kept.events:
             self._seq, self.status = event.seq, status_after(self.status, event)
-        self.damage = _damage(kept)
+        damage, told = log_damage(kept), {e.message for e in kept.events if isinstance(e, Warned)}
+        self.damage = "" if damage in told else damage
         own = self._first
         self.status = msgspec.structs.replace(self.status, phase=own.phase, pid=own.pid, host=own.host, reason="")
 
@@ -258,20 +259,13 @@ def _write_whole(log: int, line: bytes) -> None:
         raise OSError(errno.ENOSPC, "the disk is full")
 
 
-def _damage(kept: Decoded) -> str:
+def log_damage(kept: Decoded) -> str:
     """What is wrong with the lines of a log, in words that do not change when more is said; empty when nothing is."""
     places = [0, *(event.seq for event in kept.events)]
     absent = sum(max(0, after - before - 1) for before, after in pairwise(places)) - kept.unknown - kept.damaged
-    astray = sum(after <= before for before, after in pairwise(places))
-    told = {event.message for event in kept.events if isinstance(event, Warned) and event.code == LOG_DAMAGED}
-    found = [
-        f"{count} {words}"
-        for count, words in (
-            (kept.damaged, "lines of the log of events are damaged"),
-            (absent, "events are missing in it"),
-            (astray, "events stand in it twice, or out of order"),
-        )
-        if count > 0
-    ]
-    said = "; ".join(found)
-    return "" if said in told else said
+    found = {
+        "lines of the log of events are damaged": kept.damaged,
+        "events are missing in it": absent,
+        "events stand in it twice, or out of order": sum(after <= before for before, after in pairwise(places)),
+    }
+    return "; ".join(f"{count} {words}" for words, count in found.items() if count > 0)

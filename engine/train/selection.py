@@ -16,6 +16,22 @@ from engine.teachers import weights
 from engine.types import Split
 
 
+def due_epochs(config: RunConfig) -> list[int]:
+    """Epochs, counted from 1, after which the student is validated."""
+    every, last = config.selection.every, config.training.epochs
+    return [epoch for epoch in range(1, last + 1) if epoch % every == 0 or epoch == last]
+
+
+def weights_facts(config: RunConfig, checkpoint: str) -> dict[str, str]:
+    """Metadata of a weights file, but for its epoch."""
+    return {
+        "checkpoint": checkpoint,
+        "config_hash": config.config_hash,
+        "model": config.student.model_dump_json(),
+        "data": config.data.name,
+    }
+
+
 class Selector:
     """Measures the student after epochs, and keeps the weights of the best. Ties stay with the earlier epoch."""
 
@@ -39,28 +55,21 @@ class Selector:
     def validate(self, epoch: int, step: int) -> Validated | None:
         """The student's accuracies after this epoch, or None when none are due; the best weights go to disk."""
         selection = self._config.selection
-        if epoch % selection.every and epoch != self._config.training.epochs:
+        if epoch not in due_epochs(self._config):
             return None
         began = time.monotonic()
         found = accuracies(
-            self._student,
-            self._validation,
-            selection.attacks,
-            self._config.threat_model,
-            selection.batch_size,
-            self._config.seed,
-            self._device,
-            self._pause,
-            protocol=selection.protocol,
-            folded=self._folded,
-            ranks=self._ranks,
-        )
+            self._student, self._validation, selection, self._config.threat_model, self._config.seed, self._device,
+            self._pause, folded=self._folded, ranks=self._ranks,
+        )  # fmt: skip
         accuracy = found[selection.by][0]
         best = accuracy > self._accuracy
         if best:
             self._accuracy, self._epoch = accuracy, epoch
         if best and self._ranks.is_leader:
-            weights.save(self._run.weights_of("best"), self._student, self.facts("best", epoch))
+            weights.save(
+                self._run.weights_of("best"), self._student, weights_facts(self._config, "best") | {"epoch": str(epoch)}
+            )
         return Validated(
             epoch=epoch,
             step=step,
@@ -71,17 +80,6 @@ class Selector:
             seconds=time.monotonic() - began,
             per_class={attack: found[attack][1] for attack in {"clean": None, selection.by: None}},
         )
-
-    def facts(self, checkpoint: str, epoch: int) -> dict[str, str]:
-        """Metadata of a weights file."""
-        return {
-            "format": "crdnd 1",
-            "checkpoint": checkpoint,
-            "epoch": str(epoch),
-            "config_hash": self._config.config_hash,
-            "model": self._config.student.model_dump_json(),
-            "data": self._config.data.name,
-        }
 
     def state_dict(self) -> dict[str, Any]:
         """The best so far."""

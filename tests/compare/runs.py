@@ -41,9 +41,8 @@ def classified(labels, guesses):
     bits, classes = [a == b for a, b in zip(labels, guesses, strict=True)], max(*labels, *guesses) + 1
     made = summarise(labels, guesses, bits, classes)
     outcome = Outcome(
-        checkpoint="best", attack="autoattack", spec={}, accuracy=made.accuracy, n=len(bits), of=len(bits),
-        low=made.interval.low, high=made.interval.high, per_class=made.per_class, counts=made.counts,
-        confusion=made.confusion, robust=pack(bits), predicted=list(guesses), indices_sha256="i", data_sha256="d",
+        checkpoint="best", attack="autoattack", spec={}, n=len(bits), of=len(bits), **made._asdict(),
+        robust=pack(bits), predicted=list(guesses), indices_sha256="i", data_sha256="d",
         weights_sha256="", seconds=0.0, device="cpu",
     )  # fmt: skip
     return images(decode(encode(outcome)))

@@ -12,7 +12,7 @@ from engine.evaluate.outcomes import FAILS, CheckResult
 from engine.runtime.interrupt import Interrupt
 from engine.spec.rundir import RunDir
 from engine.teachers import weights
-from engine.verify import main
+from engine.verify import __main__ as main
 
 
 def parsed(run: RunDir, data: Path, *words: str) -> argparse.Namespace:

@@ -12,7 +12,7 @@ from engine.spec.attacks import CW2, FGSM, PGD, AutoAttack, CWInf, PGDRescaled, 
 from engine.spec.base import Pixels
 from engine.spec.events import Evaluated, Warned
 from engine.spec.models import ResNet18
-from engine.spec.training import Evaluation
+from engine.spec.training import Evaluation, Selection
 from engine.teachers import load
 from engine.teachers.load import FrozenTeacher, TeacherSource
 from tests.engine.pretend import CPU, GPU, Pretended, copied, place
@@ -56,9 +56,8 @@ def test_every_attack_probe_and_picture_stays_on_the_device(
         *(spec.key for spec in ATTACKS),
         "worst",
     ]
-    found = accuracies(
-        net, images(24), ATTACKS[:2], BALL, 16, 0, GPU, lambda: None, protocol=suite.protocol, folded=folded
-    )
+    selection = Selection(by="clean", attacks=ATTACKS[:2], batch_size=16, protocol=suite.protocol)
+    found = accuracies(net, images(24), selection, BALL, 0, GPU, lambda: None, folded=folded)
     assert set(found) == {"clean", "fgsm", "pgd"}
 
 

@@ -22,7 +22,7 @@ from engine.spec.errors import CrdndError
 from engine.spec.events import AttackProgressed, Evaluated, Event, Warned
 from engine.spec.outcomes import decode, unpack
 from engine.spec.rundir import RunDir
-from engine.spec.training import Evaluation
+from engine.spec.training import Evaluation, Selection
 from tests.engine.subjects import (
     BALL,
     Cut,
@@ -220,7 +220,8 @@ def test_a_subset_is_stratified_and_a_smaller_one_lies_within_a_larger_one() -> 
 def test_validation_gives_the_accuracies_of_the_judgement_and_the_same_every_time(tmp_path: Path) -> None:
     net, who = trained(robust=True), subject(trained(robust=True), 50)
     said = {e.attack: e for e in judge(who, folder(tmp_path)) if isinstance(e, Evaluated)}
-    arguments = (net, images(50), QUICK.attacks, BALL, 20, 0, torch.device("cpu"), cut_after(None))
+    selection = Selection(by="clean", attacks=QUICK.attacks, batch_size=20, protocol="last_iterate")
+    arguments = (net, images(50), selection, BALL, 0, torch.device("cpu"), cut_after(None))
     found = accuracies(*arguments)
     assert list(found) == ["clean", "fgsm", "pgd_sat", "cw_inf", "cw_2"]
     for key, (accuracy, per_class) in found.items():

@@ -25,7 +25,7 @@ from engine.spec.base import Pixels
 from engine.spec.events import Event, Warned
 from engine.spec.models import SmallResNet
 from engine.spec.outcomes import Outcome, decode
-from engine.spec.training import Evaluation
+from engine.spec.training import Evaluation, Selection
 from tests.engine.subjects import Cut, context, cut_after, evaluated, folder, images, pixels, short_autoattack, subject
 
 NEAR = ThreatModel(epsilon=Pixels(0.16))
@@ -208,8 +208,7 @@ def test_a_record_of_before_there_were_copies_is_of_an_exact_attack(tmp_path: Pa
 def test_batches_of_exact_and_of_folded_attacks_are_not_mixed() -> None:
     net, identity = trained(), Identity(48, "i", "d", "w")
     exact, folded = on(net), on(net, folded_copy(net, images(8).images, CPU))
-    described = outcomes.describe(SUITE[1], exact)
-    assert described == outcomes.describe(SUITE[1], folded)
+    described = outcomes.describe(SUITE[1], NEAR, STEPPING)
     shown = (replace(where, gallery=torch.arange(2)) for where in (exact, folded))
     prints = [outcomes.fingerprint(described, where, identity) for where in shown]
     assert prints[0] != prints[1]
@@ -237,7 +236,7 @@ def test_a_resumed_folded_evaluation_takes_over_folded_batches_only(tmp_path: Pa
 
 def test_validation_on_a_copy_gives_the_same_accuracies() -> None:
     net, split = trained(), images(60)
-    found = [accuracies(net, split, SUITE[:4], NEAR, 25, 0, CPU, lambda: None, protocol="worst", folded=folded)
-             for folded in (False, True)]  # fmt: skip
+    selection = Selection(by="clean", attacks=SUITE[:4], batch_size=25)
+    found = [accuracies(net, split, selection, NEAR, 0, CPU, lambda: None, folded=folded) for folded in (False, True)]
     assert found[0] == found[1]
     assert 0.0 < found[0]["pgd"][0] < found[0]["clean"][0]

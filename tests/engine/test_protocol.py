@@ -29,7 +29,7 @@ from engine.spec.attacks import (
 )
 from engine.spec.base import Pixels
 from engine.spec.outcomes import decode, unpack
-from engine.spec.training import Evaluation, recorded
+from engine.spec.training import Evaluation, Selection, recorded
 from engine.train import selection
 from tests.engine.subjects import context, evaluated, images, pixels, subject, trained
 from tests.engine.test_selection import config, selector
@@ -208,12 +208,11 @@ def test_logits_that_are_not_finite_or_certainly_wrong_mislead_and_ties_do_not()
 
 
 def test_a_record_names_the_protocol_only_where_it_is_another_than_old_records_had() -> None:
-    last, worst = on(trained()), on(trained(), protocol="worst")
     for spec in (*CLIMBS, FGSM(), CW2(), AutoAttack()):
-        climbs = isinstance(spec, Ascent)
-        assert "protocol" not in outcomes.describe(spec, last)
-        assert outcomes.describe(spec, worst).get("protocol") == ("worst" if climbs else None)
-        assert {**outcomes.describe(spec, last), **recorded(spec, "worst")} == outcomes.describe(spec, worst)
+        last, worst = (outcomes.describe(spec, NEAR, Evaluation(protocol=name)) for name in ("last_iterate", "worst"))
+        assert "protocol" not in last
+        assert worst.get("protocol") == ("worst" if isinstance(spec, Ascent) else None)
+        assert last | recorded(spec, "worst") == worst
 
 
 def test_an_evaluation_follows_its_protocol_to_the_record(tmp_path) -> None:
@@ -233,7 +232,8 @@ def test_validation_by_worst_is_never_better_and_asks_less() -> None:
     found, asked = {}, {}
     for protocol in ("last_iterate", "worst"):
         net.sizes.clear()
-        found[protocol] = accuracies(net, split, CLIMBS, NEAR, 50, 0, cpu, lambda: None, protocol=protocol)
+        asked_for = Selection(by="clean", attacks=CLIMBS, batch_size=50, protocol=protocol)
+        found[protocol] = accuracies(net, split, asked_for, NEAR, 0, cpu, lambda: None)
         asked[protocol] = sum(net.sizes)
     assert all(found["worst"][key][0] <= found["last_iterate"][key][0] for key in found["worst"])
     assert found["worst"]["clean"] == found["last_iterate"]["clean"]
@@ -243,11 +243,11 @@ def test_validation_by_worst_is_never_better_and_asks_less() -> None:
 def test_the_selection_judges_by_its_own_protocol(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard = []
 
-    def accuracies(*_args, **how):
-        heard.append(how)
+    def accuracies(_net, _split, asked, *_args, **_how):
+        heard.append(asked.protocol)
         return {"clean": (0.5, [0.5])}
 
     monkeypatch.setattr(selection, "accuracies", accuracies)
     for protocol in ("worst", "last_iterate"):
         selector(tmp_path, config(protocol=protocol)).validate(1, 1)
-    assert [how["protocol"] for how in heard] == ["worst", "last_iterate"]
+    assert heard == ["worst", "last_iterate"]

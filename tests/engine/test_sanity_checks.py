@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.evaluate.twin import Twin
+from engine.evaluate.surrogate import Surrogate
 from engine.spec.attacks import FGSM, PGD, PGDSAT, PGDTRADES, AttackSpec, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.base import Pixels
 from engine.spec.events import Event, Probed, Warned
@@ -39,11 +39,11 @@ def judged(  # noqa: PLR0913  the parts of a judgement
     of: int = 120,
     teacher: nn.Module | None = None,
     suspect: bool = True,
-    twin: Twin | None = None,
+    twin: Surrogate | None = None,
 ) -> tuple[list[Event], RunDir]:
     evaluation = Evaluation(attacks=attacks, batch_size=60, gallery=0, suspect=suspect)
     who = subject(net, n, of=of, teacher=teacher)
-    return evaluated(path, who if twin is None else who._replace(twin=lambda: twin), evaluation, threat_model)
+    return evaluated(path, who if twin is None else who._replace(surrogate=lambda: twin), evaluation, threat_model)
 
 
 class Around(nn.Module):
@@ -174,7 +174,7 @@ def test_bad_models_are_struck_and_honest_ones_are_not(
 
 
 def test_a_saturated_attack_is_weaker_than_images_of_teacher_and_twin_which_need_no_gradient(tmp_path: Path) -> None:
-    twin = Twin(trained(), digest="t" * 64)
+    twin = Surrogate(trained(), digest="t" * 64)
     said, run = judged(tmp_path, Rounded(), attacks=(PGDSAT(), CWInf()), teacher=HONEST[0], twin=twin)
     found = {(event.code, event.attack) for event in said if isinstance(event, Warned)}
     for code in ("transfer_stronger", "twin_stronger"):
@@ -220,7 +220,7 @@ def probed(said: list[Event]) -> Probed:
 
 def test_which_checks_were_made_is_said_once_kept_and_said_again(tmp_path: Path) -> None:
     attacks = (FGSM(), PGDSAT(steps=2), CWInf(steps=2), PGDRescaled(steps=2), AutoAttack())
-    said, run = judged(tmp_path, trained(), attacks=attacks[:-1], teacher=trained(), twin=Twin(trained()), n=60)
+    said, run = judged(tmp_path, trained(), attacks=attacks[:-1], teacher=trained(), twin=Surrogate(trained()), n=60)
     event = probed(said)
     assert event.left_out == {"autoattack": "no AutoAttack in the suite"} and said[-1] is event
     kept = decode_checks(run.evaluation.joinpath("best", "suspect.json").read_bytes())

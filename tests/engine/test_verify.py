@@ -19,7 +19,7 @@ from engine.runtime.interrupt import Interrupt, Stopped
 from engine.spec import files
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.rundir import RunDir
-from engine.verify import main
+from engine.verify import __main__ as main
 from tests.engine.tampering import edit, failed, parsed, reweighed, rewrite, verified
 
 ROOT = Path(__file__).parent.parent.parent

@@ -14,7 +14,7 @@ from engine.runtime.interrupt import Interrupt
 from engine.spec.marks import Finding
 from engine.spec.rundir import RunDir
 from engine.teachers import weights
-from engine.verify import main
+from engine.verify import __main__ as main
 from tests.engine.tampering import edit, events_of, failed, parsed, reweighed, verified, write_events
 
 # No figure of a table comes from these: they tell of the process, of the machine, of what is under way, and of the

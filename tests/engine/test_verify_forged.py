@@ -11,7 +11,7 @@ from engine.evaluate.evaluation import subset
 from engine.evaluate.outcomes import FAILS, UNKNOWN, CheckResult
 from engine.spec.outcomes import Outcome, decode, encode, pack, summarise, unpack
 from engine.spec.rundir import RunDir
-from engine.verify import main
+from engine.verify import __main__ as main
 from tests.engine.tampering import events_of, failed, verified, write_events
 
 
@@ -22,9 +22,7 @@ def forged(record: Outcome, truth: list[int]) -> Outcome:
     bits[place] = True
     predicted = [truth[i] if i == place else guess for i, guess in enumerate(record.predicted)]
     figures = summarise(truth, predicted, bits, len(record.counts))
-    return msgspec.structs.replace(record, robust=pack(bits), predicted=predicted, accuracy=figures.accuracy,
-                                   low=figures.interval.low, high=figures.interval.high, per_class=figures.per_class,
-                                   confusion=figures.confusion)  # fmt: skip
+    return msgspec.structs.replace(record, robust=pack(bits), predicted=predicted, **figures._asdict())
 
 
 def forge(run: RunDir, data: Path, attack: str) -> tuple[Outcome, Outcome]:

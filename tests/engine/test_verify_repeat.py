@@ -8,13 +8,13 @@ from torch import nn
 
 from engine.evaluate.evaluation import evaluate
 from engine.evaluate.outcomes import FAILS, HOLDS
-from engine.evaluate.twin import Twin
+from engine.evaluate.surrogate import Surrogate
 from engine.spec import files
 from engine.spec.attacks import FGSM, PGD, ThreatModel
 from engine.spec.base import Pixels
 from engine.spec.config import RobustBenchTeacher, RunConfig
 from engine.spec.data import CIFAR10
-from engine.spec.events import Event
+from engine.spec.events import Decoded, Event
 from engine.spec.machine import Machine
 from engine.spec.methods import RSLAD
 from engine.spec.models import ResNet18
@@ -22,8 +22,8 @@ from engine.spec.robustbench import lookup
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation
 from engine.teachers import load
-from engine.verify import verify_repeat
-from engine.verify.verify_files import StoredRun
+from engine.verify import repeated
+from engine.verify.recorded import StoredRun
 from tests.engine.subjects import folder, subject, trained
 from tests.engine.tampering import events_of, verified, write_events
 
@@ -37,7 +37,7 @@ def test_somebody_may_stop_the_engine_while_attacks_climb_on_the_natural_twin(tm
 
     twin: nn.Module = trained().requires_grad_(False)
     twin.register_forward_pre_hook(lambda _net, _x: asked.append(looked))
-    who = subject(trained(robust=True), 60)._replace(twin=lambda: Twin(twin, digest="t" * 64))
+    who = subject(trained(robust=True), 60)._replace(surrogate=lambda: Surrogate(twin, digest="t" * 64))
     evaluation = Evaluation(attacks=(FGSM(), PGD(steps=3)), batch_size=60, gallery=0)
     evaluate(who, evaluation, ThreatModel(epsilon=Pixels(0.1)), folder(tmp_path), _unheard, pause)
     assert len(asked) > 2
@@ -57,7 +57,7 @@ def test_probes_that_are_made_again_climb_where_the_runs_own_did(
         folded.extend([options["folded"]] if words[1].suspect else [])
         evaluate(*words, **options)
 
-    monkeypatch.setattr(verify_repeat, "evaluate", heard)
+    monkeypatch.setattr(repeated, "evaluate", heard)
     assert not [f for f in verified(*copied) if f.verdict == FAILS]
     assert folded == [True] * 4  # on each checkpoint: from the probes that were kept, and from new ones
 
@@ -78,7 +78,7 @@ def test_a_robustbench_teacher_is_found_with_the_claims_that_its_measurement_is_
     path.write_bytes(b"weights")
     config = RunConfig(data=CIFAR10(), teacher=RobustBenchTeacher(robustbench=name), student=ResNet18(), method=RSLAD())
     stored = StoredRun(run=RunDir(tmp_path), config=config, facts={"teacher": {"sha256": files.sha256(path)}},
-                       status=None, headers={}, records={}, events=[], findings=[])  # fmt: skip
-    source, found = verify_repeat.source_of(stored, Machine(data=str(tmp_path), runs=str(tmp_path)))
+                       status=None, log=Decoded([], 0, 0), dataset=None)  # fmt: skip
+    source, found = repeated.source_of(stored, Machine(data=str(tmp_path), runs=str(tmp_path)))
     assert [result.verdict for result in found] == [HOLDS] and source is not None
     assert (source.expected_clean, source.expected_robust) == (entry.clean, entry.autoattack)

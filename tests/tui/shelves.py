@@ -55,8 +55,7 @@ def judge(folder: Path, attack: str, labels: list[int], predicted: list[int], cl
     made = summarise(labels, predicted, robust, classes)
     record = Outcome(
         checkpoint=folder.name, attack=attack, spec={"name": attack, "epsilon": "8/255"} | spec,
-        accuracy=made.accuracy, n=len(labels), of=len(labels), low=made.interval.low, high=made.interval.high,
-        per_class=made.per_class, counts=made.counts, confusion=made.confusion, robust=pack(robust),
+        n=len(labels), of=len(labels), robust=pack(robust), **made._asdict(),
         predicted=predicted, indices_sha256="i", data_sha256="d", weights_sha256="w", seconds=1.0, device="cpu",
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from engine.evaluate import twin
+from engine.evaluate import surrogate
 from engine.runtime.distributed import Ranks
 from engine.spec import folders, status
 from engine.spec.config import CheckpointTeacher, JudgeConfig, RunConfig
@@ -32,10 +32,10 @@ def finished(runs: Path, *, phase: str = "done", **parts: object) -> RunDir:
     return run
 
 
-def find(runs: Path, own: RunDir | None = None, digest: str = "") -> twin.Twin:
+def find(runs: Path, own: RunDir | None = None, digest: str = "") -> surrogate.Surrogate:
     config = JudgeConfig(subject=CheckpointTeacher(checkpoint="x", model=MODEL), data=Digits())
     own = own or RunDir(runs / "own")
-    return twin.find(config, MODEL, own, runs, Ranks(), lambda spec: saved.build(spec, 10, SHAPE), digest)
+    return surrogate.find(config, MODEL, own, runs, Ranks(), lambda spec: saved.build(spec, 10, SHAPE), digest)
 
 
 def test_the_natural_run_of_the_same_model_and_data_is_found(tmp_path):
@@ -43,7 +43,7 @@ def test_the_natural_run_of_the_same_model_and_data_is_found(tmp_path):
     finished(tmp_path, student=SmallCNN(width=5))
     finished(tmp_path, data=Digits(validation=9))
     finished(tmp_path, phase="stopped")
-    assert find(tmp_path) == (None, twin.NONE, "")
+    assert find(tmp_path) == (None, surrogate.NONE, "")
     run = finished(tmp_path)
     found = find(tmp_path)
     tensors, facts = weights.load(run.weights_of("best"))
@@ -53,7 +53,7 @@ def test_the_natural_run_of_the_same_model_and_data_is_found(tmp_path):
     older, newer = found.digest, finished(tmp_path)
     newer.path.rename(tmp_path / "29990101-000000-natural")
     assert find(tmp_path).digest != older and find(tmp_path, digest=older).digest == older
-    assert find(tmp_path, digest="0" * 64) == (None, twin.NONE, "")
+    assert find(tmp_path, digest="0" * 64) == (None, surrogate.NONE, "")
 
 
 def test_damaged_neighbours_stop_nobody(tmp_path):

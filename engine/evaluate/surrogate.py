@@ -1,6 +1,7 @@
-"""The natural twin: a finished run here of the same architecture and data that met no adversary in training.
+"""The surrogate of a transfer attack: a finished natural run here of the same architecture and data.
 
 Its adversarial images need no gradient of the student: where they fool it more often than its own, that one misleads.
+The checks and files of a run call it the natural twin.
 """
 
 from collections.abc import Callable
@@ -22,8 +23,8 @@ from engine.teachers import weights
 NONE = "no finished natural run of this model and data in the runs folder"
 
 
-class Twin(NamedTuple):
-    """The twin as a net in eval mode on the device of the evaluation; or why there is none."""
+class Surrogate(NamedTuple):
+    """A net in eval mode on the device of the evaluation; or why there is none."""
 
     net: nn.Module | None
     why: str = ""
@@ -38,24 +39,24 @@ def find(
     ranks: Ranks,
     build: Callable[[ModelSpec], nn.Module],
     digest: str = "",
-) -> Twin:
+) -> Surrogate:
     """The newest such run's best weights; the leading rank chooses, every rank loads.
 
     The run `own`, of this config, evaluates `model`. `build` makes a fresh net on the device. With a digest, only those
     weights will do.
     """
     if isinstance(config, RunConfig) and config.method.name == "natural":
-        return Twin(None, "the student is trained naturally itself")
+        return Surrogate(None, "the student is trained naturally itself")
     run = ranks.on_leader(lambda: _choose(model, config.data, own, runs, digest))
     if run is None:
-        return Twin(None, NONE)
+        return Surrogate(None, NONE)
     net = build(model)
     try:
         tensors, facts = weights.load(run.weights_of("best"))
         weights.fit(net, tensors, where=str(run.path))
     except (CrdndError, OSError) as error:
-        return Twin(None, f"the weights of {run.id} cannot be used: {brief(error)}")
-    return Twin(net.eval().requires_grad_(False), digest=facts["digest"])
+        return Surrogate(None, f"the weights of {run.id} cannot be used: {brief(error)}")
+    return Surrogate(net.eval().requires_grad_(False), digest=facts["digest"])
 
 
 def _choose(model: ModelSpec, data: DataSpec, own: RunDir, runs: Path, digest: str) -> RunDir | None:
