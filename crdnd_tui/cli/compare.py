@@ -54,7 +54,7 @@ def unjudged(comparison: Comparison, checkpoint: str) -> str:
 
 def _refusals(comparison: Comparison) -> list[str]:
     """Why nothing can be compared, row by row below a head line; empty when something can."""
-    whys = [f"  {row.label}: {why}" for row in comparison.rows if (why := row.twins())]
+    whys = [f"  {row.label}: {why}" for row in comparison.rows if (why := row.duplicates())]
     if whys:
         return ["refused as seeds, for equal weights are no second draw:", *whys]
     if not comparison.others or any(one.difference is not None for one in comparison.contrasts.values()):

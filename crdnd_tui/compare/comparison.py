@@ -3,15 +3,13 @@
 The Compare screen, `crdnd compare`, reports and papers' tables are all made from it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 from crdnd_tui.compare.order import CE, SUITE, OrderedRow, OrderVerdict, order_verdict
 from crdnd_tui.compare.rows import (
     ComparisonRow,
-    Footnotes,
-    Note,
     RobustnessCell,
     WorstClass,
     columns,
@@ -25,7 +23,7 @@ from crdnd_tui.compare.significance import Contrast, contrasts, leaders, told_ap
 from crdnd_tui.core import marks
 from crdnd_tui.core.attack_names import CLEAN, WORST, attack_title
 from crdnd_tui.core.format import count
-from crdnd_tui.core.marks import Marked
+from crdnd_tui.core.marks import Footnotes, Marked, Note
 from crdnd_tui.core.text import one_line
 from engine.spec.events import Evaluated
 
@@ -58,7 +56,7 @@ class Comparison:
 
     @property
     def attacks(self) -> list[str]:
-        """All that were judged, those of another threat model last."""
+        """All that were evaluated, those of another threat model last."""
         return [*self.within, *self.apart]
 
     @property
@@ -78,15 +76,10 @@ class Comparison:
         Figures that are not believed count only where there are no others.
         """
         order = [SUITE, WORST, *reversed(self.within)]
-        found = [[cell for row in self.rows if (cell := self.cells.get((row.id, a)))] for a in order]
-        believed = [sum(not cell.is_struck for cell in cells) for cells in found]
-        shared = [a for a, many in zip(order, believed, strict=True) if a != CLEAN and many > 1]
-        shared += [a for a, cells in zip(order, found, strict=True) if len(cells) > 1]
+        found = {a: [cell for row in self.rows if (cell := self.cells.get((row.id, a)))] for a in order}
+        shared = [a for a in order if a != CLEAN and sum(not cell.is_struck for cell in found[a]) > 1]
+        shared += [a for a in order if len(found[a]) > 1]
         return next(iter(shared), next((a for a in (SUITE, WORST, *self.attacks) if a in self.attacks), ""))
-
-    def contrast(self, row: str, attack: str) -> Contrast | None:
-        """The row against the baseline; None of the baseline itself."""
-        return self.contrasts.get((row, attack))
 
     def delta(self, row: str, attack: str) -> float | None:
         """A cell minus the baseline's, in points; None where there is none, or none that means anything."""
@@ -94,18 +87,15 @@ class Comparison:
         barred = (row, attack) in self.reasons or row in self.badges
         return None if one is None or two is None or barred else 100 * (one.mean - two.mean)
 
-    def comparable(self, row: ComparisonRow, attack: str) -> RobustnessCell | None:
-        """The row's cell, unless it cannot be compared."""
-        return None if (row.id, attack) in self.reasons else self.cells.get((row.id, attack))
+    def comparable(self, attack: str) -> list[tuple[ComparisonRow, RobustnessCell | None]]:
+        """Rows whose numbers under this attack answer the question that the baseline's answer, with their cells."""
+        fair = [row for row in self.rows if (row.id, attack) not in self.reasons]
+        return [(row, self.cells.get((row.id, attack))) for row in fair]
 
-    def comparable_rows(self, attack: str) -> list[ComparisonRow]:
-        """Rows whose numbers under this attack answer the question that the baseline's answer."""
-        return [row for row in self.rows if (row.id, attack) not in self.reasons]
-
-    def left_out(self, attack: str) -> list[Note]:
+    def left_out(self, attack: str) -> tuple[Note, ...]:
         """Notes on the other rows."""
         whys = ((row.label, self.reasons.get((row.id, attack))) for row in self.rows)
-        return [("", f"{label}: left out, not comparable: {why}.") for label, why in whys if why]
+        return tuple(("", f"{label}: left out, not comparable: {why}.") for label, why in whys if why)
 
     def whole_refusal(self, row: ComparisonRow) -> str:
         """Why a row has no difference at all to the baseline; empty when it has one."""
@@ -118,37 +108,31 @@ class Comparison:
         whys = (_emptiness(one) for one in (row, self.base))
         return next(filter(None, whys), "no attack that both have been through")
 
-    def marked(
-        self, row: ComparisonRow, *attacks: str, checkpoints: Sequence[str | None] = (None,)
-    ) -> Marked:  # fmt: skip
-        """Marks of a figure that is made of the row's results; a checkpoint None is the compared one, "" validation."""
-
-        def places() -> Iterator[Marked]:
-            for run, attack, checkpoint in product(row.runs, attacks, checkpoints):
-                if checkpoint == "" or attack in run.state.table.get(checkpoint or run.checkpoint, {}):
-                    yield self.footnotes.of(run, attack, checkpoint)
-
-        return marks.joined(places())
+    def marked(self, *rows: ComparisonRow, attacks: Sequence[str], checkpoint: str | None = None) -> Marked:
+        """Marks of a figure made of these rows' results; checkpoint None is the compared one, "" validation."""
+        found = []
+        for run, attack in product((run for row in rows for run in row.runs), attacks):
+            place = run.checkpoint if checkpoint is None else checkpoint
+            if not place or attack in run.state.table.get(place, {}):
+                found.append(self.footnotes.marked(run.state.marks(place, attack)))
+        return marks.joined(found)
 
     def difference_marked(self, row: ComparisonRow, attack: str) -> Marked:
         """Of the row's difference to the baseline."""
-        return marks.joined(self.marked(one, attack) for one in (row, self.base))
+        return self.marked(row, self.base, attacks=[attack])
 
     def worst_class(self, row: ComparisonRow, attack: str) -> WorstClass | None:
         """None where the row cannot be compared, or no class is known."""
-        return None if (row.id, attack) in self.reasons else row.worst_class(attack, self.marked(row, attack))
+        barred = (row.id, attack) in self.reasons
+        return None if barred else row.worst_class(attack, self.marked(row, attacks=[attack]))
 
-    def example(self, attack: str) -> Evaluated | None:
+    def _example(self, attack: str) -> Evaluated | None:
         """Some run's result, the baseline's first: for the attack's settings."""
         return next((run.cells[attack] for run in (*self.base.runs, *self.runs) if attack in run.cells), None)
 
     def title(self, attack: str) -> str:
         """What papers call it; CW-2 with its budget."""
-        return attack_title(attack, self.example(attack))
-
-    def images(self, row: ComparisonRow, attack: str) -> int:
-        """Of one run of this row."""
-        return min((one.cell.n for one in row.scored(attack)), default=0)
+        return attack_title(attack, self._example(attack))
 
     @property
     def is_grouped(self) -> bool:
@@ -158,7 +142,7 @@ class Comparison:
     @property
     def conditions(self) -> str:
         """In which ball, on which images, of which checkpoint, by which AutoAttack the baseline was judged."""
-        cell = self.example(self.strongest) or self.example(CLEAN)
+        cell = self._example(self.strongest) or self._example(CLEAN)
         if cell is None:
             return ""
         epsilon = one_line(str(cell.spec.get("epsilon", "")), 12)
@@ -197,7 +181,7 @@ def compare(
     base = next((row for row in rows if baseline in row.ids), rows[0])
     within, apart = columns(runs)
     attacks = [*within, *apart]
-    footnotes = Footnotes.of_runs(runs, attacks)
+    footnotes = _all_footnotes(runs, attacks)
     cells = {(r.id, a): cell for r in rows for a in attacks if (cell := r.cell(a, footnotes)) is not None}
     reasons = {(r.id, a): why for r in rows for a in attacks if (why := refusal(r, base, a))}
     badges = {r.id: why for r in rows if r is not base and (why := rows_incomparable(r, base))}
@@ -222,11 +206,20 @@ def compare(
     )  # fmt: skip
 
 
+def _all_footnotes(runs: Sequence[ComparedRun], attacks: Sequence[str]) -> Footnotes:
+    """Of all marks, column by column; those of the other checkpoint, and of validation, come behind."""
+    made = Footnotes()
+    places = [(run, run.checkpoint, attack) for attack in attacks for run in runs]
+    for run in runs:
+        places += [(run, c, a) for c in ("", *run.state.table) for a in (*attacks, *run.state.attacks)]
+    for run, checkpoint, attack in places:
+        made.marked(run.state.marks(checkpoint, attack))
+    return made
+
+
 def _drop(row: ComparisonRow, footnotes: Footnotes) -> RobustnessCell | None:
     """AutoAttack minus PGD-SAT, over the runs that have been through both; with the marks of both."""
     both = tuple(run for run in row.runs if SUITE in run.cells and CE in run.cells)
-    if not both:
-        return None
     whole = ComparisonRow(runs=both, label=row.label)
     one, two = (whole.cell(attack, footnotes) for attack in (SUITE, CE))
     if one is None or two is None:
@@ -250,8 +243,8 @@ def _ordered(
 
 def _emptiness(row: ComparisonRow) -> str:
     """Why a row shows no number at all, or fewer seeds than it has; empty when it shows all."""
-    if row.judged:
-        return "" if row.judged == row.draws else f"{row.judged} of {row.draws} seeds are judged"
+    if row.evaluated:
+        return "" if row.evaluated == row.draws else f"{row.evaluated} of {row.draws} seeds are judged"
     run = row.runs[0]
     at_work = run.status in ("running", "starting", "stopping")
     nothing = "nothing judged yet" if at_work or run.status == "queued" else "no results"

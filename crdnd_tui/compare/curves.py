@@ -1,7 +1,7 @@
 """What can be drawn of runs run by run: the measures that some of them have, and their points. Pure."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, stdev
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from crdnd_tui.chart.series import PointSeries
 from crdnd_tui.compare.rows import ComparisonRow
-from crdnd_tui.compare.runs import ComparedRun
+from crdnd_tui.compare.runs import ComparedRun, by_draw
 from crdnd_tui.core.attack_names import attack_title
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
@@ -38,26 +38,17 @@ def measures(runs: Sequence[ComparedRun]) -> list[CurveMeasure]:
     by = Counter(v.by for v in last)
     attacks = dict.fromkeys((*(name for name, _ in by.most_common()), *(a for v in last for a in v.accuracy)))
     terms = list(dict.fromkeys(t for run in runs for s in run.state.steps[-1:] for t in s.terms))
-    learns = any(e.teacher_clean or e.teacher_robust for run in runs for e in run.state.epochs[-1:])
     said = f", {attack_title(next(iter(by)))} (selects)" if by else ""
-    return [
-        *([CurveMeasure(key=SELECTING, title=f"validation{said}")] if len(by) < 2 else []),
-        *(CurveMeasure(key=f"val:{a}", title=f"validation, {attack_title(a)}") for a in attacks if [a] != list(by)),
-        CurveMeasure(key="loss", title="training loss", percent=False, smooth=True),
-        *(
-            CurveMeasure(key=f"term:{t}", title=f"loss term {one_line(t, 30)}", percent=False, smooth=True)
-            for t in terms
-            if len(terms) > 1
-        ),
-        *(
-            [
-                CurveMeasure(key="teacher_clean", title="teacher, clean, mean of classes"),
-                CurveMeasure(key="teacher_robust", title="teacher on S's x', mean of classes"),
-            ]
-            if learns
-            else []
-        ),
-    ]
+    made = [CurveMeasure(key=SELECTING, title=f"validation{said}")] if len(by) < 2 else []
+    made += [CurveMeasure(key=f"val:{a}", title=f"validation, {attack_title(a)}") for a in attacks if [a] != list(by)]
+    made.append(CurveMeasure(key="loss", title="training loss", percent=False, smooth=True))
+    for term in terms if len(terms) > 1 else ():
+        title = f"loss term {one_line(term, 30)}"
+        made.append(CurveMeasure(key=f"term:{term}", title=title, percent=False, smooth=True))
+    if any(e.teacher_clean or e.teacher_robust for run in runs for e in run.state.epochs[-1:]):
+        made.append(CurveMeasure(key="teacher_clean", title="teacher, clean, mean of classes"))
+        made.append(CurveMeasure(key="teacher_robust", title="teacher on S's x', mean of classes"))
+    return made
 
 
 def points(run: ComparedRun, key: str) -> Points:
@@ -73,111 +64,70 @@ def points(run: ComparedRun, key: str) -> Points:
             return [(s.step, s.loss) for s in state.steps]
         case "term":
             return [(s.step, s.terms[name]) for s in state.steps if name in s.terms]
-        case "teacher_clean":
-            return [(e.step, fmean(e.teacher_clean)) for e in state.epochs if e.teacher_clean]
-        case "teacher_robust":
-            return [(e.step, fmean(e.teacher_robust)) for e in state.epochs if e.teacher_robust]
+        case "teacher_clean" | "teacher_robust":
+            return [(e.step, fmean(values)) for e in state.epochs if (values := getattr(e, kind))]
         case _:
             return []
 
 
-def of_row(row: ComparisonRow, key: str) -> Points:
-    """Of a run; or the mean of a group at the steps that all of its runs have reached."""
-    curves = _by_draw(row, key)
-    if len(curves) == 1:
-        return curves[0]
-    return [(x, _mean(values)) for x, values in _shared(curves)]
+def by_seed(curves: Sequence[tuple[ComparedRun, Points]]) -> list[tuple[float, list[float]]]:
+    """(x, one value for each seed) at every x that all runs with a point have; no values where one is not finite."""
+    known = [(run, dict(points)) for run, points in curves if points]
+    made = []
+    for x in known[0][1] if known else ():
+        if all(x in curve for _, curve in known):
+            values = [(run, y) for run, curve in known if (y := curve[x]) is not None]
+            made.append((x, list(by_draw(values).values()) if len(values) == len(known) else []))
+    return made
 
 
-def band(row: ComparisonRow, key: str) -> Points:
-    """Mean \u00b1 sample deviation of a group, its lower and upper end in turn, straight between the steps."""
-    curves = _by_draw(row, key)
-    if sum(map(bool, curves)) < 2:
-        return []
-    ends = [(x, _ends(values)) for x, values in _shared(curves)]
-    pieces = max(1, _PAIRS // max(1, len(ends) - 1))
+class RowCurve(NamedTuple):
+    """A run, or the mean of a group at the steps that all of its runs have reached; `band` is of seeds."""
+
+    series: PointSeries
+    band: PointSeries | None  # mean - and mean + sample deviation in turn, straight between the steps
+    last: str  # the newest value, with its deviation over seeds
+
+
+def row_curve(row: ComparisonRow, measure: CurveMeasure) -> RowCurve:
+    """What is drawn of a row."""
+    shared = by_seed([(run, points(run, measure.key)) for run in row.runs])
+    known = [values for _, values in shared if values]
+    scale, form, spread = (100.0, ".1f", ".1f") if measure.percent else (1.0, ".4g", ".2g")
+    last = f"{scale * fmean(known[-1]):{form}}" if known else ""
+    if known and len(known[-1]) > 1:
+        last += f" \u00b1 {scale * stdev(known[-1]):{spread}}"
+    last += " %" if last and measure.percent else ""
+    band = _band(shared) if any(len(values) > 1 for _, values in shared) else []
+    series = PointSeries((x, fmean(values) if values else None) for x, values in shared)
+    return RowCurve(series, PointSeries(band) if band else None, last)
+
+
+def _band(shared: Sequence[tuple[float, list[float]]]) -> Points:
+    pieces = max(1, _PAIRS // max(1, len(shared) - 1))
     made: Points = []
-    for (x0, one), (x1, two) in pairwise(ends):
-        if one is None or two is None:
+    for (x0, one), (x1, two) in pairwise(shared):
+        if not one or not two:
             made.append((x0, None))
             continue
         for k in range(pieces + 1):
             t = k / pieces
-            made += [(x0 + t * (x1 - x0), low + t * (high - low)) for low, high in zip(one, two, strict=True)]
+            for sign in (-1, 1):
+                y0, y1 = (fmean(values) + sign * stdev(values) for values in (one, two))
+                made.append((x0 + t * (x1 - x0), y0 + t * (y1 - y0)))
     return made
 
 
-def _by_draw(row: ComparisonRow, key: str) -> list[Points]:
-    """One curve for each seed: where it ran more than once, the mean of its runs at the steps that all have reached."""
-    gathered: dict[str, list[Points]] = {}
-    for run in row.runs:
-        gathered.setdefault(run.draw, []).append(points(run, key))
-    return [
-        found[0] if len(found) == 1 else [(x, _mean(values)) for x, values in _shared(found)]
-        for found in gathered.values()
-    ]
-
-
-def _shared(curves: Sequence[Points]) -> list[tuple[float, list[float | None]]]:
-    """The steps that all curves with a point have, with the value of each."""
-    tables: list[Mapping[float, float | None]] = [dict(curve) for curve in curves if curve]
-    shared = [x for x in (tables[0] if tables else {}) if all(x in table for table in tables)]
-    return [(x, [table[x] for table in tables]) for x in shared]
-
-
-def _ends(values: Sequence[float | None]) -> tuple[float, float] | None:
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return None
-    mean, std = fmean(known), stdev(known)
-    return mean - std, mean + std
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if len(known) == len(values) else None
-
-
-def last(row: ComparisonRow, key: str, curve: Points, *, percent: bool) -> str:
-    """The newest value as the legend shows it; of a group its mean and sample deviation at the last common step."""
-    known = next(((x, y) for x, y in reversed(curve) if y is not None), None)
-    if known is None:
-        return ""
-    step, mean = known
-    seeds = [dict(own).get(step) for own in _by_draw(row, key)] if row.draws > 1 else []
-    values = [y for y in seeds if y is not None]
-    scale, form = (100.0, ".1f") if percent else (1.0, ".4g")
-    spread = f" \u00b1 {scale * stdev(values):{form if percent else '.2g'}}" if len(values) > 1 else ""
-    return f"{scale * mean:{form}}{spread}{' %' if percent else ''}"
-
-
-class RowCurve(NamedTuple):
-    """What is drawn of a row."""
-
-    series: PointSeries
-    points: Points
-
-
 class CurveCache:
-    """Curves and bands of the rows on the screen, worked out again when one of their runs says something new."""
+    """Curves of the rows on the screen, worked out again when one of their runs says something new."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], tuple[tuple[RunState, ...], RowCurve]] = {}
 
-    def curve(self, row: ComparisonRow, key: str) -> RowCurve:
-        """All points of this row."""
-        return self._cached(row, key, of_row)
-
-    def band(self, row: ComparisonRow, key: str) -> PointSeries | None:
-        """Of a group; None of a run, and of seeds that have no two points in common."""
-        found = self._cached(row, key, band) if row.draws > 1 else None
-        return found.series if found and found.points else None
-
-    def _cached(self, row: ComparisonRow, key: str, make: Callable[[ComparisonRow, str], Points]) -> RowCurve:
-        name, states = (make.__name__, key, *row.ids), tuple(run.state for run in row.runs)
-        before, curve = self._known.get(name, ((), RowCurve(PointSeries(), [])))
-        if len(before) != len(states) or any(one is not two for one, two in zip(before, states, strict=True)):
-            points = make(row, key)
-            curve = RowCurve(PointSeries(points), points)
-            self._known[name] = states, curve
-        return curve
+    def curve(self, row: ComparisonRow, measure: CurveMeasure) -> RowCurve:
+        """The same object until then."""
+        name, states = (measure.key, *row.ids), tuple(run.state for run in row.runs)
+        before = self._known.get(name)
+        if before is None or any(one is not two for one, two in zip(before[0], states, strict=True)):
+            before = self._known[name] = states, row_curve(row, measure)
+        return before[1]

@@ -1,36 +1,27 @@
 """Rows of a robustness table: a run, or all seeds of one experiment, with the cells that their results make. Pure."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, product
 
-from crdnd_tui.compare.runs import ComparedRun, by_draw, equal_weights, incomparable, runs_incomparable
+from crdnd_tui.compare.runs import (
+    ComparedRun,
+    ScoredRun,
+    by_draw,
+    equal_weights,
+    incomparable,
+    runs_incomparable,
+)  # fmt: skip
 from crdnd_tui.core import fast_path, marks, per_class
 from crdnd_tui.core.attack_names import CLEAN, WORST, attack_title, is_within
-from crdnd_tui.core.marks import UNMARKED, Marked
-from crdnd_tui.core.text import one_line
+from crdnd_tui.core.marks import UNMARKED, Footnotes, Marked, Note
 from engine.spec.attacks import KINDS
-from engine.spec.events import Evaluated, Warned
 from engine.spec.outcomes import Interval, wilson
 
 _ORDER = [CLEAN, *(name for name, kind in KINDS.items() if kind.bounded)]
 _TIE = 1e-9  # accuracies as near as that are the same
-Note = tuple[str, str]  # letter, or "" where it holds for whole rows, and its sentence
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoredRun:
-    """One run that has a number under an attack."""
-
-    run: ComparedRun
-    cell: Evaluated
-
-    @property
-    def is_struck(self) -> bool:
-        """Whether the number is not believed."""
-        return self.run.state.severity(self.cell.checkpoint, self.cell.attack) == "red"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,13 +99,13 @@ class ComparisonRow:
         return len({run.draw for run in self.runs})
 
     @property
-    def judged(self) -> int:
+    def evaluated(self) -> int:
         """How many of its seeds have numbers."""
         return len({run.draw for run in self.runs if run.state.table})
 
     def scored(self, attack: str) -> list[ScoredRun]:
         """Its runs that have been through this attack."""
-        return [ScoredRun(run=run, cell=run.cells[attack]) for run in self.runs if attack in run.cells]
+        return [one for run in self.runs if (one := run.scored(attack))]
 
     def by_seed(self, attack: str) -> dict[str, float]:
         """One accuracy for each seed that has one."""
@@ -129,12 +120,12 @@ class ComparisonRow:
         pairs = combinations([one.run for one in self.scored(attack)], 2)
         return next((why for one, two in pairs if (why := incomparable(two, one, attack))), "")
 
-    def twins(self) -> str:
-        """Which of its runs have equal weights, though they are called different draws; empty when none have."""
+    def duplicates(self) -> str:
+        """Which of its runs have equal weights, though they are called different seeds; empty when none have."""
         pairs = ((one, two) for one, two in combinations(self.runs, 2) if one.named_draw != two.named_draw)
         return next((why for one, two in pairs if (why := equal_weights(two, one))), "")
 
-    def cell(self, attack: str, footnotes: "Footnotes | None" = None) -> RobustnessCell | None:
+    def cell(self, attack: str, footnotes: Footnotes | None = None) -> RobustnessCell | None:
         """Mean over its seeds that have a number, if all their runs answer the same question, with their marks."""
         have, means = self.scored(attack), list(self.by_seed(attack).values())
         if not have or self.mixed(attack):
@@ -146,9 +137,9 @@ class ComparisonRow:
             low, high = mean - std, mean + std
         elif len(have) > 1:
             low, high = wilson(round(mean * n), n)
-        found = marks.joined(footnotes.of(one.run, attack) for one in have) if footnotes else UNMARKED
+        found = [footnotes.marked(one.run.state.marks(one.cell.checkpoint, attack)) for one in have if footnotes]
         return RobustnessCell(
-            mean=mean, std=std, runs=len(means), of=self.draws, low=low, high=high, n=n, marked=found,
+            mean=mean, std=std, runs=len(means), of=self.draws, low=low, high=high, n=n, marked=marks.joined(found),
             ids=tuple(one.run.id for one in have),
         )  # fmt: skip
 
@@ -166,7 +157,7 @@ class ComparisonRow:
             return None
         means = [statistics.fmean(values.values()) for values in known]
         index = min(range(len(known)), key=means.__getitem__)
-        records = (run.record(attack) for run in self.runs)
+        records = (one.record for one in self.scored(attack))
         return WorstClass(
             name=self.class_name(index, 20), index=index, values=tuple(known[index].values()), marked=marked,
             count=next((found.counts[index] for found in records if found and index < len(found.counts)), 0),
@@ -186,9 +177,9 @@ def make_rows(runs: Sequence[ComparedRun], *, grouped: bool) -> list[ComparisonR
     gathered: dict[str, list[ComparedRun]] = {}
     for run in runs:
         gathered.setdefault(run.group or run.id, []).append(run)
-    names = [_common(group) for group in gathered.values()]
+    names = [_group_label(group) for group in gathered.values()]
     return [
-        ComparisonRow(runs=tuple(group), label=_common(group, apart=names.count(name) > 1))
+        ComparisonRow(runs=tuple(group), label=_group_label(group, apart=names.count(name) > 1))
         for name, group in zip(names, gathered.values(), strict=True)
     ]
 
@@ -198,7 +189,7 @@ def has_seeds(runs: Sequence[ComparedRun]) -> bool:
     return 1 < len(make_rows(runs, grouped=True)) < len(runs)
 
 
-def _common(group: Sequence[ComparedRun], *, apart: bool = False) -> str:
+def _group_label(group: Sequence[ComparedRun], *, apart: bool = False) -> str:
     """`crdnd (3)`: what the seeds share, and how many there are; the end of an id where two groups share the words.
 
     Where a seed ran more than once the runs are counted, too: `crdnd (1 seed, 2 runs)`.
@@ -214,11 +205,10 @@ def _common(group: Sequence[ComparedRun], *, apart: bool = False) -> str:
 def columns(runs: Sequence[ComparedRun]) -> tuple[list[str], list[str]]:
     """Attacks within the ball, the worst case last; and those of another threat model, which stand apart."""
     seen = {attack: cell for run in runs for attack, cell in run.cells.items()}
-    known = [name for name in _ORDER if name in seen]
-    others = [name for name in seen if name not in known and name != WORST]
-    within = [*known, *(name for name in others if is_within(name, seen[name]))]
-    apart = [name for name in others if not is_within(name, seen[name])]
-    return [*within, *([WORST] if WORST in seen else [])], apart
+    order = [name for name in _ORDER if name in seen]
+    order += [name for name in seen if name not in order and name != WORST]
+    within = [name for name in order if name in _ORDER or is_within(name, seen[name])]
+    return [*within, *([WORST] if WORST in seen else [])], [name for name in order if name not in within]
 
 
 def rows_incomparable(row: ComparisonRow, base: ComparisonRow) -> str:
@@ -235,9 +225,9 @@ def refusal(row: ComparisonRow, base: ComparisonRow, attack: str) -> str:
         if why := one.mixed(attack):
             return f"runs of {one.label} among themselves: {why}"
     pairs = [(one.run, two.run) for one, two in product(row.scored(attack), base.scored(attack))]
-    if why := next(filter(None, (incomparable(one, two, attack) for one, two in pairs)), ""):
-        return why
-    return next(filter(None, (equal_weights(one, two) for one, two in pairs if row is not base)), "")
+    whys = [incomparable(one, two, attack) for one, two in pairs]
+    whys += [equal_weights(one, two) for one, two in pairs if row is not base]
+    return next(filter(None, whys), "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,53 +252,12 @@ def class_differences(row: ComparisonRow, base: ComparisonRow, attack: str) -> t
         return [], f"Not comparable: {why}."
     here, there = ([statistics.fmean(of.values()) for of in one.per_class(attack)] for one in (row, base))
     if not here or not there:
-        return (
-            [],
-            f"{(base if here else row).label} has no accuracies per class under {attack_title(attack)} yet.",
-        )
+        return [], f"{(base if here else row).label} has no accuracies per class under {attack_title(attack)} yet."
     if len(here) != len(there):
         return [], f"Not comparable: {len(here)} classes, not {len(there)}."
     whole = ComparisonRow(runs=(*row.runs, *base.runs), label=row.label)
-    return [
-        ClassDifference(name=whole.class_name(k, 14), baseline=old, here=new)
-        for k, (new, old) in enumerate(zip(here, there, strict=True))
-    ], ""
-
-
-class Footnotes:
-    """A letter for each sentence, in the order in which they are met."""
-
-    def __init__(self) -> None:
-        self._letters: dict[str, str] = {}
-
-    @classmethod
-    def of_runs(cls, runs: Sequence[ComparedRun], attacks: Sequence[str]) -> "Footnotes":
-        """Of all marks, column by column; those of the other checkpoint, and of validation, come behind."""
-        made = cls()
-        places = [(run, run.checkpoint, attack) for attack in attacks for run in runs]
-        for run in runs:
-            places += [(run, c, a) for c in ("", *run.state.table) for a in (*attacks, *run.state.attacks)]
-        for run, checkpoint, attack in places:
-            made.marked(run.state.marks(checkpoint, attack))
-        return made
-
-    def letter(self, sentence: str) -> str:
-        """The letter of this sentence; a new one when it was not said before."""
-        return self._letters.setdefault(sentence, marks.letter(len(self._letters)))
-
-    def marked(self, warnings: Iterable[Warned]) -> Marked:
-        """What stands beside a figure with these marks."""
-        found = list(warnings)
-        letters = {self.letter(one_line(marks.sentence(warning), 400)) for warning in found}
-        return marks.joined([Marked("".join(letters), marks.worst(warning.code for warning in found))])
-
-    def of(self, run: ComparedRun, attack: str, checkpoint: str | None = None) -> Marked:
-        """Beside one figure of the checkpoint, an empty one for validation; None: of the compared one."""
-        return self.marked(run.state.marks(run.checkpoint if checkpoint is None else checkpoint, attack))
-
-    def notes(self, letters: str | None = None) -> list[Note]:
-        """These letters with their sentences, or all."""
-        return [(letter, said) for said, letter in self._letters.items() if letters is None or letter in letters]
+    pairs = enumerate(zip(here, there, strict=True))
+    return [ClassDifference(name=whole.class_name(k, 14), baseline=old, here=new) for k, (new, old) in pairs], ""
 
 
 def row_notes(rows: Sequence[ComparisonRow]) -> list[Note]:
@@ -318,9 +267,18 @@ def row_notes(rows: Sequence[ComparisonRow]) -> list[Note]:
         lost = ", ".join(attack_title(a) for a in dict.fromkeys(a for run in row.runs for a in disputed(run)))
         said += [f"{row.label}: what its files say of {lost} does not agree; `crdnd verify` tells more."] * bool(lost)
     for row in rows:
-        said += [f"{row.label}: {many} not believed under {', '.join(of)}." for many, of in _struck_seeds(row).items()]
-    said += [f"{row.label}: {why}, and count once." for row in rows if (why := row.twins())]
-    told = _checks(rows)
+        struck: dict[str, list[str]] = {}  # `1 of 3 seeds` -> attacks under which so many of a mean are not believed
+        for attack in dict.fromkeys(attack for run in row.runs for attack in run.cells):
+            bad = {one.run.draw for one in row.scored(attack) if one.is_struck}
+            if bad and (draws := len(row.by_seed(attack))) > 1:
+                struck.setdefault(f"{len(bad)} of {draws} seeds", []).append(attack_title(attack))
+        said += [f"{row.label}: {many} not believed under {', '.join(of)}." for many, of in struck.items()]
+    said += [f"{row.label}: {why}, and count once." for row in rows if (why := row.duplicates())]
+    checks: dict[str, dict[str, None]] = {}  # how many checks figures were put to -> labels
+    for row in rows:
+        for run in (run for run in row.runs if run.state.table):
+            checks.setdefault(run.state.checks(run.checkpoint), {})[row.label] = None
+    told = "; ".join(f"{', '.join(of)}: {words}" if len(checks) > 1 else words for words, of in checks.items())
     said += [f"Checks for figures that mislead: {told}."] if told else []
     runs = [(row.label, [(run.label, run.state.engines) for run in row.runs if run.state.table]) for row in rows]
     return [("", words) for words in (*said, fast_path.differently(runs)) if words]
@@ -329,24 +287,3 @@ def row_notes(rows: Sequence[ComparisonRow]) -> list[Note]:
 def disputed(run: ComparedRun) -> list[str]:
     """Attacks whose figure is not shown, for it does not agree with its own files."""
     return [attack for (name, attack) in run.state.disputed if name == run.checkpoint and attack not in run.cells]
-
-
-def _struck_seeds(row: ComparisonRow) -> Mapping[str, list[str]]:
-    """`1 of 3 seeds` -> attacks under which so many of a mean are not believed."""
-    found: dict[str, list[str]] = {}
-    for attack in dict.fromkeys(attack for run in row.runs for attack in run.cells):
-        have = row.scored(attack)
-        draws, struck = {one.run.draw for one in have}, {one.run.draw for one in have if one.is_struck}
-        if struck and len(draws) > 1:
-            found.setdefault(f"{len(struck)} of {len(draws)} seeds", []).append(attack_title(attack))
-    return found
-
-
-def _checks(rows: Sequence[ComparisonRow]) -> str:
-    """How many checks the figures have been put to, and what was not probed."""
-    found: dict[str, dict[str, None]] = {}
-    for row in rows:
-        for run in row.runs:
-            if run.state.table:
-                found.setdefault(run.state.checks(run.checkpoint), {})[row.label] = None
-    return "; ".join(f"{', '.join(of)}: {words}" if len(found) > 1 else words for words, of in found.items())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from crdnd_tui.core import run_status
 from crdnd_tui.core.attack_names import WORST, attack_title
@@ -40,7 +40,7 @@ class ComparedRun:
     group: str = ""  # hash that all seeds of one experiment share
     state: RunState = field(default_factory=RunState)
     records: Mapping[tuple[str, str], Images] = field(default_factory=dict)  # (checkpoint, attack) -> its images
-    twin: str = ""  # draw of an earlier run with equal weights, which is the same network
+    duplicate_of: str = ""  # draw of an earlier run with equal weights, which is the same network
     wanted: str = "best"  # the checkpoint whose numbers are compared, if there is one
 
     @cached_property
@@ -62,7 +62,7 @@ class ComparedRun:
     @property
     def draw(self) -> str:
         """The random draw it stands for: neither a seed that ran twice nor equal weights are a second one."""
-        return self.twin or self.named_draw
+        return self.duplicate_of or self.named_draw
 
     @property
     def named_draw(self) -> str:
@@ -79,17 +79,34 @@ class ComparedRun:
         """Attack -> result, of the checkpoint."""
         return self.state.table.get(self.checkpoint, {})
 
-    def record(self, attack: str) -> Images | None:
-        """Which images a result is about, and which are right; None unless the file agrees with the number."""
-        cell, found = self.cells.get(attack), self.records.get((self.checkpoint, attack))
-        if cell is None or found is None or found.n != cell.n:
-            return None
-        return found if found.right is None or abs(found.count / cell.n - cell.accuracy) < 1e-6 else None
+    def scored(self, attack: str) -> "ScoredRun | None":
+        """Its result under this attack, if it has one."""
+        return ScoredRun(self, self.cells[attack]) if attack in self.cells else None
 
     @property
     def facts(self) -> tuple[object, ...]:
         """All that is not large, for comparisons of two readings."""
-        return self.id, self.label, self.status, self.why, self.group, self.twin, self.wanted, self.records
+        return self.id, self.label, self.status, self.why, self.group, self.duplicate_of, self.wanted, self.records
+
+
+class ScoredRun(NamedTuple):
+    """A run and one of its results."""
+
+    run: ComparedRun
+    cell: Evaluated
+
+    @property
+    def is_struck(self) -> bool:
+        """Whether the number is not believed."""
+        return self.run.state.severity(self.cell.checkpoint, self.cell.attack) == "red"
+
+    @property
+    def record(self) -> Images | None:
+        """Which images the result is about, and which are right; None unless the file agrees with the number."""
+        cell, found = self.cell, self.run.records.get((self.cell.checkpoint, self.cell.attack))
+        if found is None or found.n != cell.n:
+            return None
+        return found if found.right is None or abs(found.count / cell.n - cell.accuracy) < 1e-6 else None
 
 
 def by_draw(values: Iterable[tuple[ComparedRun, float]]) -> dict[str, float]:
@@ -155,7 +172,7 @@ def read_runs(runs: Sequence[RunDir], now: float) -> list[ComparedRun]:
 
 def _named(read: Sequence[ComparedRun]) -> list[ComparedRun]:
     names = labels([(run.id, run.config) for run in read])
-    return mark_twins([replace(run, label=name) for run, name in zip(read, names, strict=True)])
+    return mark_duplicates([replace(run, label=name) for run, name in zip(read, names, strict=True)])
 
 
 class ComparedRuns:
@@ -256,14 +273,14 @@ def _preset_names(tables: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name.rpartition(",")[0] for name in names] if is_shared else names
 
 
-def mark_twins(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
+def mark_duplicates(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
     """The same, each with the draw of the first run that judged equal weights."""
     first: dict[str, str] = {}
     made = []
     for run in runs:
-        twin = next((first[digest] for digest in run.weights if digest in first), "")
-        first |= {digest: twin or run.named_draw for digest in run.weights if digest not in first}
-        made.append(replace(run, twin=twin))
+        known = next((first[digest] for digest in run.weights if digest in first), "")
+        first |= {digest: known or run.named_draw for digest in run.weights if digest not in first}
+        made.append(replace(run, duplicate_of=known))
     return made
 
 

@@ -5,16 +5,22 @@ part: what is asked is whether the methods differ, not whether two networks do.
 """
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from crdnd_tui.compare import stats
-from crdnd_tui.compare.rows import ComparisonRow, ScoredRun, refusal
-from crdnd_tui.compare.runs import ComparedRun, by_draw, incomparable, other_attack, other_ball, other_images
+from crdnd_tui.compare.rows import ComparisonRow, refusal
+from crdnd_tui.compare.runs import (
+    ComparedRun,
+    ScoredRun,
+    by_draw,
+    incomparable,
+    other_attack,
+    other_ball,
+    other_images,
+)  # fmt: skip
 from crdnd_tui.core.attack_names import attack_title, is_within
-from crdnd_tui.core.result_files import Images
-from engine.spec.events import Evaluated
 from engine.spec.outcomes import mcnemar_p
 
 
@@ -29,12 +35,15 @@ class Contrast:
         against several with other seeds, where nothing but the difference can be given.
     refused: epsilon, norm, data, test subset, attack or its version differ: `why` says which.
     missing: one of them has no number yet.
+
+    A gap within runs, of two attacks or two checkpoints, is one, too: paired or seeds, without tests.
     """
 
     attack: str
     kind: Literal["paired", "seeds", "welch", "unpaired", "refused", "missing"]
     difference: float | None = None
-    low: float | None = None
+    std: float | None = None  # sample standard deviation over seeds, of gaps
+    low: float | None = None  # 95 % interval
     high: float | None = None
     p: float | None = None  # two-sided
     t_p: float | None = None  # of the t test that the interval over seeds belongs to: it trusts in normality
@@ -121,7 +130,7 @@ def contrast(row: ComparisonRow, base: ComparisonRow, attack: str) -> Contrast:
 
 def _by_image(one: ScoredRun, two: ScoredRun, attack: str) -> Contrast:
     """Two runs: on the images that both were judged on, one by one where that is known."""
-    here, there, n = one.run.record(attack), two.run.record(attack), one.cell.n
+    here, there, n = one.record, two.record, one.cell.n
     counts = here.only(there) if here and there else None
     if counts is not None:
         b, c = counts
@@ -220,97 +229,51 @@ def told_apart(row: ComparisonRow, other: ComparisonRow, attack: str, among: int
     return None if p is None else p * max(1, among - 1) < stats.LEVEL
 
 
-@dataclass(frozen=True, kw_only=True)
-class AttackGap:
-    """A difference inside of runs: two attacks on the same weights, or two checkpoints under the same attack.
-
-    First minus second, as fractions; None where there is none that means anything.
-    paired: one run, image by image: Agresti-Min interval. seeds: the mean over seeds with its t interval.
-    refused, missing: `why` says it.
-    """
-
-    kind: Literal["paired", "seeds", "refused", "missing"]
-    difference: float | None = None
-    std: float | None = None  # sample standard deviation over runs
-    low: float | None = None  # 95 % interval
-    high: float | None = None
-    n: int = 0  # images of one run
-    runs: int = 0
-    why: str = ""
-
-
-class _CellPair(NamedTuple):
-    """Two results of one run."""
-
-    run: ComparedRun
-    first: Evaluated
-    second: Evaluated
-
-    def record(self, cell: Evaluated) -> Images | None:
-        """The images behind one of them."""
-        return replace(self.run, wanted=cell.checkpoint).record(cell.attack)
-
-    def incomparable(self) -> str:
-        """Why these two answer different questions; empty when they answer the same."""
-        one, two = self.first, self.second
-        beyond = next((cell for cell in (one, two) if not is_within(cell.attack, cell)), None)
-        if beyond is not None:
-            return f"{attack_title(beyond.attack, beyond)} is another threat model"
-        if why := other_ball(one, two) or other_images(one, two):
-            return why
-        here, there = (self.run.records.get((cell.checkpoint, cell.attack)) for cell in (one, two))
-        if here and there and here.indices and there.indices and not here.same(there):
-            return "they were judged on other images"
-        if one.checkpoint == two.checkpoint and here and there and here.weights != there.weights:
-            return "they were judged with other weights"
-        return other_attack(one, two, one.attack) if one.attack == two.attack else ""
-
-
-def attack_gap(runs: Sequence[ComparedRun], first: str, second: str) -> AttackGap:
+def attack_gap(runs: Sequence[ComparedRun], first: str, second: str) -> Contrast:
     """One attack minus another on the compared checkpoint, over one run or all runs of a row."""
-    return _gap(runs, lambda run: ((run.checkpoint, first), (run.checkpoint, second)))
+    return _gap(first, [(run.scored(first), run.scored(second)) for run in runs])
 
 
-def overfitting_gap(runs: Sequence[ComparedRun], attack: str) -> AttackGap:
+def overfitting_gap(runs: Sequence[ComparedRun], attack: str) -> Contrast:
     """Best minus last checkpoint under one attack: above zero, the last epochs cost robustness."""
-    return _gap(runs, lambda _run: (("best", attack), ("last", attack)))
+    ends = ([replace(run, wanted=checkpoint) for checkpoint in ("best", "last")] for run in runs)
+    return _gap(attack, [(b.scored(attack), e.scored(attack)) for b, e in ends if b.checkpoint != e.checkpoint])
 
 
-def _gap(runs: Sequence[ComparedRun], places: Callable[[ComparedRun], Sequence[tuple[str, str]]]) -> AttackGap:
-    found = (
-        (run, [run.state.table.get(checkpoint, {}).get(attack) for checkpoint, attack in places(run)]) for run in runs
-    )
-    both = [_CellPair(run, one, two) for run, (one, two) in found if one is not None and two is not None]
+def _gap(attack: str, scored: Sequence[tuple[ScoredRun | None, ScoredRun | None]]) -> Contrast:
+    """First minus second within each run: image by image of one, with a t interval over seeds of several."""
+    both = [(one, two) for one, two in scored if one and two]
     if not both:
-        return AttackGap(kind="missing", why="no run has been through both")
-    whys = (pair.incomparable() for pair in both)
-    across = (
-        incomparable(
-            replace(pair.run, wanted=cell.checkpoint), replace(both[0].run, wanted=cell.checkpoint), cell.attack
-        )
-        for pair in both
-        for cell in (pair.first, pair.second)
-    )
-    if why := next(filter(None, whys), "") or next(filter(None, across), ""):
-        return AttackGap(kind="refused", why=why)
-    n = both[0].first.n
-    if len(both) == 1:
-        return _gap_by_image(both[0], n)
-    differences = list(by_draw((pair.run, pair.first.accuracy - pair.second.accuracy) for pair in both).values())
-    if len(differences) == 1:
-        why = "the mean of a seed that ran more than once: no interval"
-        return AttackGap(kind="paired", difference=differences[0], n=n, runs=1, why=why)
-    test, std = stats.paired_t(differences), statistics.stdev(differences)
-    return AttackGap(
-        kind="seeds", difference=test.difference, std=std, low=test.low, high=test.high, n=n, runs=len(differences)
-    )
+        return Contrast(attack=attack, kind="missing", why="no run has been through both")
+    whys = [_other_results(one, two) for one, two in both]
+    whys += [incomparable(s.run, o.run, s.cell.attack) for pair in both for s, o in zip(pair, both[0], strict=True)]
+    if why := next(filter(None, whys), ""):
+        return Contrast(attack=attack, kind="refused", why=why)
+    n = both[0][0].cell.n
+    differences = list(by_draw((one.run, one.cell.accuracy - two.cell.accuracy) for one, two in both).values())
+    if len(differences) > 1:
+        test, std = stats.paired_t(differences), statistics.stdev(differences)
+        return Contrast(
+            attack=attack, kind="seeds", difference=test.difference, std=std, low=test.low, high=test.high, n=n,
+            pairs=len(differences),
+        )  # fmt: skip
+    found = _by_image(*both[0], attack)
+    if len(both) == 1 and found.kind == "paired":
+        return found
+    what = "no outcome of each image is at hand" if len(both) == 1 else "the mean of a seed that ran more than once"
+    return Contrast(attack=attack, kind="paired", difference=differences[0], n=n, why=f"{what}: no interval")
 
 
-def _gap_by_image(pair: _CellPair, n: int) -> AttackGap:
-    one, two = pair.record(pair.first), pair.record(pair.second)
-    counts = one.only(two) if one and two else None
-    if counts is None:
-        why = "no outcome of each image is at hand: no interval"
-        return AttackGap(kind="paired", difference=pair.first.accuracy - pair.second.accuracy, n=n, runs=1, why=why)
-    low, high = stats.agresti_min(*counts, n)
-    return AttackGap(kind="paired", difference=(counts[0] - counts[1]) / n, low=low, high=high, n=n, runs=1)
+def _other_results(one: ScoredRun, two: ScoredRun) -> str:
+    """Why two results of one run answer different questions; empty when they answer the same."""
+    beyond = next((s.cell for s in (one, two) if not is_within(s.cell.attack, s.cell)), None)
+    if beyond is not None:
+        return f"{attack_title(beyond.attack, beyond)} is another threat model"
+    if why := other_ball(one.cell, two.cell) or other_images(one.cell, two.cell):
+        return why
+    here, there = (s.run.records.get((s.cell.checkpoint, s.cell.attack)) for s in (one, two))
+    if here and there and here.indices and there.indices and not here.same(there):
+        return "they were judged on other images"
+    if one.cell.checkpoint == two.cell.checkpoint and here and there and here.weights != there.weights:
+        return "they were judged with other weights"
+    return other_attack(one.cell, two.cell, one.cell.attack) if one.cell.attack == two.cell.attack else ""

@@ -18,16 +18,6 @@ MAX_PAIRS = 30  # whose 2^30 assignments of signs can be counted
 _TIE = 1e-9  # of all differences together: sums as near as that are the same sum
 
 
-class SeedMean(NamedTuple):
-    """A mean over seeds with its sample standard deviation (n - 1) and t interval, which one value lacks."""
-
-    n: int
-    mean: float
-    std: float | None
-    low: float | None
-    high: float | None
-
-
 class MeanDifference(NamedTuple):
     """A difference of two means with its t interval, the p that belongs to it, and its degrees of freedom."""
 
@@ -45,27 +35,16 @@ class ExactTest(NamedTuple):
     smallest: float
 
 
-def seed_mean(values: Sequence[float]) -> SeedMean:
-    """Mean, s = sqrt(sum (x - mean)^2 / (n - 1)), and mean -+ t(0.975; n - 1) s / sqrt(n) (Student 1908)."""
-    if not values:
-        raise ValueError("no values have no mean")
-    n, mean = len(values), statistics.fmean(values)
-    if n == 1:
-        return SeedMean(1, mean, None, None, None)
-    std = statistics.stdev(values)
-    test = _t_test(mean, std / math.sqrt(n), n - 1)
-    return SeedMean(n, mean, std, test.low, test.high)
-
-
 def paired_t(differences: Sequence[float]) -> MeanDifference:
-    """The paired t test of differences, one for each seed that two experiments share; ValueError for fewer than two.
+    """The paired t test of differences, one for each seed; ValueError for fewer than two.
 
-    Differences that are all equal have an interval of no width; their p is 1 if they are 0, else 0.
+    mean -+ t(0.975; n - 1) s / sqrt(n) with s = sqrt(sum (x - mean)^2 / (n - 1)) (Student 1908). Differences that are
+    all equal have an interval of no width; their p is 1 if they are 0, else 0.
     """
-    n, mean, std, _, _ = seed_mean(differences)
-    if std is None:
-        raise ValueError("one difference has no interval")
-    return _t_test(mean, std / math.sqrt(n), n - 1)
+    if len(differences) < 2:
+        raise ValueError("fewer than two values have no interval")
+    error = statistics.stdev(differences) / math.sqrt(len(differences))
+    return _t_test(statistics.fmean(differences), error, len(differences) - 1)
 
 
 def welch_t(first: Sequence[float], second: Sequence[float]) -> MeanDifference | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from string import ascii_letters
 from typing import NamedTuple
 
+from crdnd_tui.core.text import one_line
 from engine.spec import marks as spec_marks
 from engine.spec.events import Warned
 from engine.spec.marks import MARKS, Severity, severity
@@ -92,3 +93,27 @@ def joined(every: Iterable[Marked]) -> Marked:
 def letter(place: int) -> str:
     """Of the sentence at this place; after 52 of them they begin again."""
     return ascii_letters[place % len(ascii_letters)]
+
+
+Note = tuple[str, str]  # letter, or "" where it holds for more than one figure, and its sentence
+
+
+class Footnotes:
+    """A letter for each sentence, in the order in which they are met."""
+
+    def __init__(self) -> None:
+        self._letters: dict[str, str] = {}
+
+    def letter(self, said: str) -> str:
+        """The letter of this sentence; a new one when it was not said before."""
+        return self._letters.setdefault(said, letter(len(self._letters)))
+
+    def marked(self, warnings: Iterable[Warned]) -> Marked:
+        """What stands beside a figure with these marks."""
+        found = list(warnings)
+        letters = {self.letter(one_line(sentence(warning), 400)) for warning in found}
+        return joined([Marked("".join(letters), worst(warning.code for warning in found))])
+
+    def notes(self, letters: str | None = None) -> list[Note]:
+        """These letters with their sentences, or all."""
+        return [(letter, said) for said, letter in self._letters.items() if letters is None or letter in letters]

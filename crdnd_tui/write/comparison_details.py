@@ -9,12 +9,12 @@ from crdnd_tui.compare.comparison import Comparison
 from crdnd_tui.compare.order import CE, SUITE
 from crdnd_tui.compare.rows import ComparisonRow, WorstClass, class_differences
 from crdnd_tui.compare.runs import ComparedRun, by_draw
-from crdnd_tui.compare.significance import AttackGap, attack_gap, overfitting_gap
+from crdnd_tui.compare.significance import Contrast, attack_gap, overfitting_gap
 from crdnd_tui.core import marks
 from crdnd_tui.core.attack_names import CLEAN, attack_title
 from crdnd_tui.core.format import number
-from crdnd_tui.core.marks import UNMARKED, Marked
-from crdnd_tui.write.comparison_tables import count_cell, mark_fields, noted, percent_of
+from crdnd_tui.core.marks import Marked
+from crdnd_tui.write.comparison_tables import count_cell, fraction_cell, mark_fields, noted_table, table_row
 from crdnd_tui.write.document import Cell, Column, Row, Table
 from engine.spec.events import Validated
 
@@ -26,58 +26,39 @@ def masking_table(comparison: Comparison) -> Table | None:
     blind = [attack for attack in _SCALE_BLIND if attack in comparison.attacks]
     if CE not in comparison.attacks or not blind:
         return None
-    rows = [row for row in comparison.comparable_rows(CE) if (row.id, CE) in comparison.cells]
-    scales = [_logit_scale(row) for row in rows]
+    lines: list[tuple[ComparisonRow, list[Cell]]] = []
+    scales = []
+    for row, cell in comparison.comparable(CE):
+        if cell is not None:
+            gaps = [_gap_cell(attack_gap(row.runs, CE, a), comparison.marked(row, attacks=[CE, a])) for a in blind]
+            own = fraction_cell(cell.mean, std=cell.std, n=cell.n, runs=cell.runs, marked=cell.marked)
+            lines.append((row, [own, *gaps]))
+            logits = [one.cell.details.get("max_logit") for one in row.scored(CLEAN)]
+            largest = max(
+                (logit for logit in logits if logit is not None), default=None
+            )  # of all clean images and runs
+            scales.append(Cell() if largest is None else Cell(text=number(largest)))
     has_scales = any(cell != Cell() for cell in scales)
     title = comparison.title(CE)
+    columns = [Column(key=CE, title=title)]
+    columns += [Column(key=f"minus_{a}", title=f"minus {comparison.title(a)}", unit="points") for a in blind]
+    columns += [Column(key="max_logit", title="max |z|", unit="words")] if has_scales else []
     said = f"{title} minus attacks that do not see the scale of the logits, in points, paired by image"
-    return noted(comparison, Table(
-        key="masking", title=f"What {title} overlooks", head="run", notes=tuple(comparison.left_out(CE)),
-        columns=(
-            Column(key=CE, title=title),
-            *(Column(key=f"minus_{a}", title=f"minus {comparison.title(a)}", unit="points") for a in blind),
-            *([Column(key="max_logit", title="max |z|", unit="words")] if has_scales else []),
-        ),
-        rows=tuple(
-            Row(
-                label=row.label, runs=row.ids,
-                cells=(
-                    _mean_cell(
-                        ((one.run, one.cell.accuracy) for one in row.scored(CE)), comparison.images(row, CE),
-                        comparison.marked(row, CE),
-                    ),
-                    *(gap_cell(attack_gap(row.runs, CE, a), comparison.marked(row, CE, a)) for a in blind),
-                    *([scale] if has_scales else []),
-                ),
-            )
-            for row, scale in zip(rows, scales, strict=True)
-        ),
+    return noted_table(
+        comparison, "masking", f"What {title} overlooks", columns,
+        [table_row(row, *cells, *[z] * has_scales) for (row, cells), z in zip(lines, scales, strict=True)],
+        notes=comparison.left_out(CE),
         caption=comparison.caption(said, "a wide gap says that cross-entropy PGD flatters the run"),
-    ))  # fmt: skip
-
-
-def gap_cell(gap: AttackGap, found: Marked = UNMARKED) -> Cell:
-    """A difference within one run or over seeds, in points, with the marks of both figures."""
-    if gap.difference is None:
-        return Cell(text=gap.why, barred=True) if gap.kind == "refused" else Cell()
-    return Cell(
-        value=100 * gap.difference, std=percent_of(gap.std), low=percent_of(gap.low), high=percent_of(gap.high),
-        n=gap.n, runs=gap.runs, **mark_fields(found),
     )  # fmt: skip
 
 
-def _mean_cell(runs: Iterable[tuple[ComparedRun, float]], n: int, found: Marked) -> Cell:
-    """Mean and deviation over seeds of at least one run's fraction, in per cent."""
-    values = list(by_draw(runs).values())
-    std = 100 * stdev(values) if len(values) > 1 else None
-    return Cell(value=100 * fmean(values), std=std, n=n, runs=len(values), **mark_fields(found))
-
-
-def _logit_scale(row: ComparisonRow) -> Cell:
-    """The largest logit of any clean image, of several runs the largest of all."""
-    details = (one.cell.details for one in row.scored(CLEAN))
-    known = [found["max_logit"] for found in details if "max_logit" in found]
-    return Cell(text=number(max(known))) if known else Cell()
+def _gap_cell(gap: Contrast, marked: Marked) -> Cell:
+    """A difference within one run or over seeds, in points, with the marks of both figures."""
+    if gap.difference is None:
+        return Cell(text=gap.why, barred=True) if gap.kind == "refused" else Cell()
+    return fraction_cell(
+        gap.difference, std=gap.std, low=gap.low, high=gap.high, n=gap.n, runs=max(1, gap.pairs), marked=marked
+    )
 
 
 def overfitting_table(comparison: Comparison) -> Table | None:
@@ -89,26 +70,25 @@ def overfitting_table(comparison: Comparison) -> Table | None:
     if validated:
         flatters = "the best epoch was chosen by this very number, which flatters it; no test is made of it"
         said.append(f"Validation: {flatters}.")
-    return noted(comparison, Table(
-        key="overfitting", title="Robust overfitting: best against last", head="run", caption=" ".join(said),
-        columns=(
-            Column(key="best", title="best"), Column(key="last", title="last"),
-            Column(key="difference", title="best \u2212 last", unit="points"),
-        ),
-        rows=tuple(replace(row, rule=bool(row.group and k)) for k, row in enumerate((*tested, *validated))),
-    ))  # fmt: skip
+    columns = [Column(key=key, title=key) for key in ("best", "last")]
+    return noted_table(
+        comparison, "overfitting", "Robust overfitting: best against last",
+        [*columns, Column(key="difference", title="best \u2212 last", unit="points")],
+        [replace(row, rule=bool(row.group and k)) for k, row in enumerate((*tested, *validated))],
+        caption=" ".join(said),
+    )  # fmt: skip
 
 
 def _test_rows(comparison: Comparison) -> list[Row]:
     lines: list[Row] = []
     for attack in comparison.attacks:
         group = f"{comparison.title(attack)}, test"
-        for row in comparison.comparable_rows(attack):
-            found = ((run, [run.state.table.get(c, {}).get(attack) for c in ("best", "last")]) for run in row.runs)
-            both = [(run, best, last) for run, (best, last) in found if best is not None and last is not None]
+        for row, _ in comparison.comparable(attack):
+            tables = ((run, [run.state.table.get(c, {}).get(attack) for c in ("best", "last")]) for run in row.runs)
+            both = [(run, best, last) for run, (best, last) in tables if best is not None and last is not None]
             if both:
-                signs = [comparison.marked(row, attack, checkpoints=[c]) for c in ("best", "last")]
-                gap = gap_cell(overfitting_gap([run for run, *_ in both], attack), marks.joined(signs))
+                signs = [comparison.marked(row, attacks=[attack], checkpoint=c) for c in ("best", "last")]
+                gap = _gap_cell(overfitting_gap([run for run, *_ in both], attack), marks.joined(signs))
                 best = _mean_cell(((run, one.accuracy) for run, one, _ in both), both[0][1].n, signs[0])
                 last = _mean_cell(((run, one.accuracy) for run, _, one in both), both[0][2].n, signs[1])
                 runs = tuple(run.id for run, *_ in both)
@@ -122,19 +102,18 @@ def _validation_rows(comparison: Comparison) -> list[Row]:
     lines: list[Row] = []
     ends = [(row, [(run, *found) for run in row.runs if (found := _best_and_last(run))]) for row in comparison.rows]
     for by in dict.fromkeys(best.by for _, pairs in ends for _, best, _ in pairs if best.by != CLEAN):
-        is_first = True
+        group = f"{attack_title(by)}, validation, {{}} images"
         for row, pairs in ends:
-            chosen = [(run, b, e) for run, b, e in pairs if b.by == by and by in e.accuracy]
+            chosen = [(run, b.accuracy[by], e.accuracy[by], b.n) for run, b, e in pairs if b.by == by in e.accuracy]
             if chosen:
-                n, signs = chosen[0][1].n, comparison.marked(row, by, checkpoints=[""])
+                n, signs = chosen[0][3], comparison.marked(row, attacks=[by], checkpoint="")
                 cells = (
-                    _mean_cell(((run, b.accuracy[by]) for run, b, _ in chosen), n, signs),
-                    _mean_cell(((run, e.accuracy[by]) for run, _, e in chosen), n, signs),
-                    _mean_cell(((run, b.accuracy[by] - e.accuracy[by]) for run, b, e in chosen), n, signs),
+                    _mean_cell(((run, best) for run, best, _, _ in chosen), n, signs),
+                    _mean_cell(((run, last) for run, _, last, _ in chosen), n, signs),
+                    _mean_cell(((run, best - last) for run, best, last, _ in chosen), n, signs),
                 )
-                group = f"{attack_title(by)}, validation, {n} images" if is_first else ""
-                lines.append(Row(label=row.label, cells=cells, runs=row.ids, group=group))
-                is_first = False
+                lines.append(table_row(row, *cells, group=group.format(n)))
+                group = ""
     return lines
 
 
@@ -144,6 +123,13 @@ def _best_and_last(run: ComparedRun) -> tuple[Validated, Validated] | None:
     best, last = state.best, next(iter(state.validations[-1:]), None)
     is_whole = state.training is not None and last is not None and last.epoch >= state.training.epochs
     return (best, last) if best is not None and last is not None and is_whole and best.by in best.accuracy else None
+
+
+def _mean_cell(runs: Iterable[tuple[ComparedRun, float]], n: int, marked: Marked) -> Cell:
+    """Mean and deviation over seeds of at least one run's fraction, in per cent."""
+    values = list(by_draw(runs).values())
+    std = stdev(values) if len(values) > 1 else None
+    return fraction_cell(fmean(values), std=std, n=n, runs=len(values), marked=marked)
 
 
 def worst_class_table(comparison: Comparison) -> Table | None:
@@ -158,34 +144,18 @@ def worst_class_table(comparison: Comparison) -> Table | None:
     how = " or ".join("t interval over seeds" if many else "paired by image" for many in sorted(several))
     same = f"difference: the row minus {base} in the row's own worst class, {how}; no test"
     beware = "The worst of several classes looks worse than it is, and so does its difference: it was chosen for that"
-    return noted(comparison, Table(
-        key="worst-class", title=f"Worst class under {comparison.title(attack)}", head="run",
-        columns=(
-            Column(key="class", title="class", unit="words"), Column(key="accuracy", title="accuracy"),
-            *([Column(key="difference", title="to baseline", unit="points")] if is_compared else []),
-            Column(key="n", title="images", unit="count"),
-        ),
-        rows=tuple(
-            Row(
-                label=row.label, runs=row.ids,
-                cells=(
-                    Cell(text=one.title), _worst_accuracy(one), *([cell] if is_compared else []),
-                    count_cell(one.count or None),
-                ),
-            )
-            for (row, one), cell in zip(found, beside, strict=True)
-        ),
-        notes=tuple(comparison.left_out(attack)), baseline=base if is_compared else "",
-        caption=comparison.caption(beware, same if is_compared else ""),
-    ))  # fmt: skip
-
-
-def _worst_accuracy(one: WorstClass) -> Cell:
-    low, high = one.interval or (None, None)
-    n = one.count if one.std is not None or one.interval is not None else 0
-    return Cell(
-        value=100 * one.mean, std=percent_of(one.std), low=percent_of(low), high=percent_of(high), n=n,
-        runs=len(one.values) if one.std is not None else 1, **mark_fields(one.marked),
+    columns = [Column(key="class", title="class", unit="words"), Column(key="accuracy", title="accuracy")]
+    columns += [Column(key="difference", title="to baseline", unit="points")] * is_compared
+    rows = []
+    for (row, one), cell in zip(found, beside, strict=True):
+        low, high = one.interval or (None, None)
+        n, runs = one.count if one.std is not None or one.interval else 0, len(one.values)
+        own = fraction_cell(one.mean, std=one.std, low=low, high=high, n=n, runs=runs, marked=one.marked)
+        rows.append(table_row(row, Cell(text=one.title), own, *[cell] * is_compared, count_cell(one.count or None)))
+    return noted_table(
+        comparison, "worst-class", f"Worst class under {comparison.title(attack)}",
+        [*columns, Column(key="n", title="images", unit="count")], rows, notes=comparison.left_out(attack),
+        baseline=base if is_compared else "", caption=comparison.caption(beware, same if is_compared else ""),
     )  # fmt: skip
 
 
@@ -200,7 +170,7 @@ def _worst_to_baseline(comparison: Comparison, row: ComparisonRow, one: WorstCla
     span: tuple[float, float, float] | None = None
     runs = 1
     if len(here) == len(there) == 1:
-        records = [next(s.run for s in r.scored(attack) if s.cell.per_class).record(attack) for r in (row, base)]
+        records = [next(s for s in r.scored(attack) if s.cell.per_class).record for r in (row, base)]
         counts = records[0].only_of(records[1], one.index) if records[0] and records[1] else None
         if counts is not None and one.count:
             span = (counts[0] - counts[1]) / one.count, *stats.agresti_min(*counts, one.count)
@@ -210,40 +180,32 @@ def _worst_to_baseline(comparison: Comparison, row: ComparisonRow, one: WorstCla
         span = test[:3] if test else None
     if span is None:
         return Cell()
-    value, low, high = (100 * part for part in span)
-    found = marks.joined((one.marked, comparison.marked(base, attack)))
-    return Cell(value=value, low=low, high=high, n=one.count, runs=runs, **mark_fields(found))
+    found = marks.joined((one.marked, comparison.marked(base, attacks=[attack])))
+    return fraction_cell(span[0], low=span[1], high=span[2], n=one.count, runs=runs, marked=found)
 
 
 def classes_table(comparison: Comparison) -> Table | None:
     """Points by which each class differs from the baseline's; None where nothing may be compared."""
     attack, base = comparison.strongest, comparison.base
     found = [(row, *class_differences(row, base, attack)) for row in comparison.others]
-    compared = [(row, entries) for row, entries, _ in found if entries]
+    compared = [(row, entries, comparison.difference_marked(row, attack)) for row, entries, _ in found if entries]
     if not compared:
         return None
-    own = mark_fields(comparison.marked(base, attack))
-    beside = [mark_fields(comparison.difference_marked(row, attack)) for row, _ in compared]
-    over = "means over seeds" if comparison.is_grouped else ""
-    return noted(comparison, Table(
-        key="classes", title=f"Classes under {comparison.title(attack)}, differences to {base.label}", head="class",
-        columns=(
-            Column(key="baseline", title=base.label),
-            *(Column(key=row.id, title=row.label, unit="points") for row, _ in compared),
-        ),
-        rows=tuple(
-            Row(
-                label=one.name,
-                cells=(
-                    Cell(value=100 * one.baseline, **own),
-                    *(Cell(value=of[k].points, **signs) for (_, of), signs in zip(compared, beside, strict=True)),
-                ),
-            )
+    own, over = comparison.marked(base, attacks=[attack]), "means over seeds" if comparison.is_grouped else ""
+    return noted_table(
+        comparison, "classes", f"Classes under {comparison.title(attack)}, differences to {base.label}",
+        [Column(key="baseline", title=base.label)]
+        + [Column(key=row.id, title=row.label, unit="points") for row, *_ in compared],
+        [
+            Row(label=one.name, cells=(
+                fraction_cell(one.baseline, marked=own),
+                *(Cell(value=of[k].points, **mark_fields(signs)) for _, of, signs in compared),
+            ))
             for k, one in enumerate(compared[0][1])
-        ),
-        notes=tuple(("", f"{row.label}: {why}") for row, entries, why in found if not entries),
+        ],
+        head="class", notes=tuple(("", f"{row.label}: {why}") for row, entries, why in found if not entries),
         baseline=base.label, appendix=True,
         caption=comparison.caption(
             f"{base.label} in %, the others in points from it", over, "no test is made of single classes"
         ),
-    ))  # fmt: skip
+    )  # fmt: skip

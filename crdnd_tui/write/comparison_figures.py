@@ -1,19 +1,18 @@
 """Figures of a comparison: clean against robust, attacks side by side, validation, classes, confusions, gaps."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 
 from crdnd_tui.compare.comparison import Comparison
+from crdnd_tui.compare.curves import by_seed
 from crdnd_tui.compare.order import CE, SUITE
 from crdnd_tui.compare.rows import ComparisonRow, class_differences
-from crdnd_tui.compare.runs import ComparedRun, by_draw
 from crdnd_tui.compare.significance import attack_gap
 from crdnd_tui.core import marks
 from crdnd_tui.core.attack_names import CLEAN, attack_title
+from crdnd_tui.core.marks import Marked
 from crdnd_tui.write.comparison_tables import mark_fields, percent_of
 from crdnd_tui.write.document import Bar, Figure, Series
-from engine.spec.events import Validated
 
 _BESIDE = (CE, "cw_inf", SUITE)  # attacks whose bars stand side by side
 _CLASS_FIGURES = 8
@@ -49,13 +48,14 @@ def tradeoff(comparison: Comparison) -> Figure | None:
     Error bars stand for y: the Wilson interval of one run, mean \u00b1 standard deviation of several.
     """
     attack = comparison.strongest
+    clean = {row.id: cell for row, cell in comparison.comparable(CLEAN) if cell}
     points = [
         Series(
             label=row.label, x=(100 * x.mean,), y=(100 * y.mean,), low=(_share(y.low),), high=(_share(y.high),),
-            colour=k, runs=row.ids, **mark_fields(marks.joined((x.marked, y.marked))),
+            colour=comparison.rows.index(row), runs=row.ids, **mark_fields(marks.joined((x.marked, y.marked))),
         )
-        for k, row in enumerate(comparison.rows)
-        if (x := comparison.comparable(row, CLEAN)) and (y := comparison.comparable(row, attack))
+        for row, y in comparison.comparable(attack)
+        if y and (x := clean.get(row.id))
     ]  # fmt: skip
     if len(points) < 2 or attack == CLEAN:
         return None
@@ -77,7 +77,7 @@ def attack_bars(comparison: Comparison) -> Figure | None:
         )
         for row in comparison.rows
         for k, attack in enumerate(shown)
-        if (cell := comparison.comparable(row, attack))
+        if (row.id, attack) not in comparison.reasons and (cell := comparison.cells.get((row.id, attack)))
     )  # fmt: skip
     if len(shown) < 2 or not bars:
         return None
@@ -95,7 +95,7 @@ def gap_bars(comparison: Comparison) -> Figure | None:
     bars = tuple(
         Bar(
             label=row.label, value=100 * gap.difference, low=percent_of(gap.low), high=percent_of(gap.high), colour=k,
-            series=title, runs=row.ids, **mark_fields(comparison.marked(row, CE, SUITE)),
+            series=title, runs=row.ids, **mark_fields(comparison.marked(row, attacks=[CE, SUITE])),
         )
         for k, row, gap in gaps
         if gap.difference is not None
@@ -112,37 +112,34 @@ def _validation(comparison: Comparison) -> list[Figure]:
     """One figure for each attack that selects: runs chosen by different attacks are never one chart."""
     made = []
     for attack in dict.fromkeys(v.by for run in comparison.runs for v in run.state.validations[-1:]):
-        series = tuple(
-            replace(_curve(row, k, curves), **mark_fields(comparison.marked(row, attack, checkpoints=[""])))
+        series = [
+            _selecting_curve(row, k, attack, comparison.marked(row, attacks=[attack], checkpoint=""))
             for k, row in enumerate(comparison.rows)
-            if (curves := [(run, of) for run in row.runs if (of := _selecting(run.state.validations, attack))])
-        )
+        ]
         title = attack_title(attack)
         if any(len(curve.x) > 1 for curve in series):
             made.append(_noted(comparison, Figure(
                 key=f"validation-{attack}", title=f"Validation, {title}", kind="lines", x="epoch",
-                y=f"{title} on validation images, %", series=series,
+                y=f"{title} on validation images, %", series=tuple(curve for curve in series if curve.runs),
                 caption="Selects the best checkpoint. Band: mean \u00b1 standard deviation, at epochs that all seeds "
                 "have.",
             )))  # fmt: skip
     return made
 
 
-def _selecting(validations: Sequence[Validated], attack: str) -> dict[int, float]:
-    """Epoch -> per cent, where this attack selects."""
-    return {v.epoch: 100 * v.accuracy[attack] for v in validations if v.by == attack and attack in v.accuracy}
-
-
-def _curve(row: ComparisonRow, colour: int, curves: Sequence[tuple[ComparedRun, dict[int, float]]]) -> Series:
-    """Of one seed, or mean and band of several, at the epochs that all their runs have."""
-    epochs = [epoch for epoch in sorted(curves[0][1]) if all(epoch in curve for _, curve in curves)]
-    values = [list(by_draw((run, curve[epoch]) for run, curve in curves).values()) for epoch in epochs]
-    means = tuple(map(fmean, values))
-    made = Series(label=row.label, x=tuple(map(float, epochs)), y=means, colour=colour, runs=row.ids)
-    if len({run.draw for run, _ in curves}) == 1:
+def _selecting_curve(row: ComparisonRow, colour: int, attack: str, marked: Marked) -> Series:
+    """Validation where this attack selects, in per cent by epoch: mean and band of several seeds."""
+    told = [(run, [v for v in run.state.validations if v.by == attack and attack in v.accuracy]) for run in row.runs]
+    shared = by_seed([(run, [(v.epoch, 100 * v.accuracy[attack]) for v in known]) for run, known in told])
+    means = tuple(fmean(values) for _, values in shared)
+    made = Series(
+        label=row.label, x=tuple(float(epoch) for epoch, _ in shared), y=means, colour=colour,
+        runs=row.ids if any(known for _, known in told) else (), **mark_fields(marked),
+    )  # fmt: skip
+    if all(len(values) < 2 for _, values in shared):
         return made
-    low = tuple(max(0.0, mean - stdev(found)) for mean, found in zip(means, values, strict=True))
-    high = tuple(min(100.0, mean + stdev(found)) for mean, found in zip(means, values, strict=True))
+    low = tuple(max(0.0, mean - stdev(values)) for mean, (_, values) in zip(means, shared, strict=True))
+    high = tuple(min(100.0, mean + stdev(values)) for mean, (_, values) in zip(means, shared, strict=True))
     return replace(made, low=low, high=high)
 
 
@@ -169,17 +166,17 @@ def _class_bars(comparison: Comparison) -> list[Figure]:
 def _confusions(comparison: Comparison) -> list[Figure]:
     """What the baseline and the best of the other rows take for what, under the strongest judgement."""
     attack = comparison.strongest
-    known = {row.id: cell for row in comparison.others if (cell := comparison.comparable(row, attack))}
-    known = {row: cell for row, cell in known.items() if not cell.is_struck}
-    best = max(known, key=lambda row: known[row].mean, default="")
-    rows = [comparison.base, *(row for row in comparison.others if row.id == best)]
+    fair = [
+        (row, c) for row, c in comparison.comparable(attack) if c and not c.is_struck and row is not comparison.base
+    ]
+    rows = [comparison.base, *(row for row, _ in sorted(fair, key=lambda one: -one[1].mean)[:1])]
     made = (_confusion(comparison, row, attack, f"confusion-{k}") for k, row in enumerate(rows, 1))
     return [figure for figure in made if figure is not None]
 
 
 def _confusion(comparison: Comparison, row: ComparisonRow, attack: str, key: str) -> Figure | None:
     """Of the first run that has one: means over seeds are no counts of images."""
-    found = ((run, record) for run in row.runs if (record := run.record(attack)) and record.confusion)
+    found = ((one.run, record) for one in row.scored(attack) if (record := one.record) and record.confusion)
     run, record = next(found, (None, None))
     if run is None or record is None:
         return None
@@ -193,5 +190,5 @@ def _confusion(comparison: Comparison, row: ComparisonRow, attack: str, key: str
         caption=comparison.caption(
             f"{alone} of images, right ones on the diagonal", f"{lost} had no finite answer" if lost else ""
         ),
-        **mark_fields(comparison.footnotes.of(run, attack)),
+        **mark_fields(comparison.footnotes.marked(run.state.marks(run.checkpoint, attack))),
     ))  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from crdnd_tui.compare import config
 from crdnd_tui.compare.comparison import Comparison
@@ -10,8 +10,8 @@ from crdnd_tui.compare.rows import ComparisonRow, disputed
 from crdnd_tui.compare.significance import Contrast
 from crdnd_tui.core.attack_names import WORST
 from crdnd_tui.core.format import count
-from crdnd_tui.core.marks import Marked
-from crdnd_tui.write.document import Cell, Column, Row, Table
+from crdnd_tui.core.marks import UNMARKED, Marked, Note
+from crdnd_tui.write.document import Cell, Column, Row, Table, Unit
 from engine.spec.marks import Severity
 from engine.spec.outcomes import wilson
 
@@ -25,19 +25,11 @@ _TEST_CAPTIONS = {
     "welch": "over seeds that differ: Welch's t interval and exact permutation test",
     "unpaired": "Newcombe interval where the outcomes of each image are not at hand",
 }
-_DIFFERENCE_COLUMNS = (
-    Column(key="difference", title="difference", unit="points"),
-    Column(key="test", title="test", unit="words"),
-    Column(key="b", title="b", unit="count"),
-    Column(key="c", title="c", unit="count"),
-    Column(key="n", title="n", unit="count"),
-    Column(key="pairs", title="pairs", unit="count"),
-    Column(key="apart", title="apart", unit="count"),
-    Column(key="p", title="p", unit="p"),
-    Column(key="adjusted", title="p (Holm)", unit="p"),
-    Column(key="smallest", title="least p", unit="p"),
-    Column(key="t_p", title="p of t", unit="p"),
-)
+_DIFFERENCE_COLUMNS: dict[str, tuple[str, Unit]] = {
+    "difference": ("difference", "points"), "test": ("test", "words"), "b": ("b", "count"), "c": ("c", "count"),
+    "n": ("n", "count"), "pairs": ("pairs", "count"), "apart": ("apart", "count"), "p": ("p", "p"),
+    "adjusted": ("p (Holm)", "p"), "smallest": ("least p", "p"), "t_p": ("p of t", "p"),
+}  # fmt: skip
 
 
 class MarkFields(TypedDict):
@@ -57,31 +49,49 @@ def percent_of(fraction: float | None) -> float | None:
     return None if fraction is None else 100 * fraction
 
 
-def noted(comparison: Comparison, table: Table) -> Table:
+def fraction_cell(
+    value: float, *, std: float | None = None, low: float | None = None, high: float | None = None,
+    marked: Marked = UNMARKED, **more: Any,  # noqa: ANN401  other fields of Cell
+) -> Cell:  # fmt: skip
+    """A fraction with what bears it, in per cent or points."""
+    return Cell(
+        value=100 * value, std=percent_of(std), low=percent_of(low), high=percent_of(high),
+        **mark_fields(marked), **more,
+    )  # fmt: skip
+
+
+def count_cell(value: int | None) -> Cell:
+    return Cell(value=None if value is None else float(value))
+
+
+def table_row(row: ComparisonRow, *cells: Cell, group: str = "", rule: bool = False) -> Row:
+    return Row(label=row.label, runs=row.ids, cells=cells, group=group, rule=rule)
+
+
+def noted_table(
+    comparison: Comparison, key: str, title: str, columns: Sequence[Column], rows: Sequence[Row], *,
+    head: str = "run", notes: Sequence[Note] = (), **more: Any,  # noqa: ANN401  other fields of Table
+) -> Table:  # fmt: skip
     """With the sentences on the marks of its cells before its other notes."""
-    letters = "".join(cell.marks for row in table.rows for cell in row.cells)
-    return replace(table, notes=(*comparison.footnotes.notes(letters), *table.notes))
+    letters = "".join(cell.marks for row in rows for cell in row.cells)
+    told = (*comparison.footnotes.notes(letters), *notes)
+    return Table(key=key, title=title, head=head, columns=tuple(columns), rows=tuple(rows), notes=told, **more)
 
 
 def results_table(comparison: Comparison) -> Table:
     """Per cent right, with the Wilson interval of one run or the deviation over seeds."""
-    caption, widest = "", max((comparison.images(r, a) for r in comparison.rows for a in comparison.attacks), default=0)
-    if comparison.is_grouped and widest and comparison.conditions:
+    attacks, conditions = comparison.attacks, comparison.conditions
+    caption, widest = "", max((cell.n for cell in comparison.cells.values()), default=0)
+    if comparison.is_grouped and widest and conditions:
         low, high = wilson(widest // 2, widest)  # the sampling error is another one than the deviation
         caption = (
             f"Besides, the choice of {count(widest)} images carries an error of {50 * (high - low):.1f} points at 50 %"
         )
     return Table(
         key="results", title="Accuracy in %", head="run", baseline=comparison.base.label if comparison.others else "",
-        columns=tuple(Column(key=attack, title=comparison.title(attack)) for attack in comparison.attacks),
-        rows=tuple(
-            Row(
-                label=row.label, runs=row.ids,
-                cells=tuple(_result_cell(comparison, row, attack) for attack in comparison.attacks),
-            )
-            for row in comparison.rows
-        ),
-        caption=comparison.caption(caption) if comparison.conditions else "",
+        columns=tuple(Column(key=attack, title=comparison.title(attack)) for attack in attacks),
+        rows=tuple(table_row(row, *(_result_cell(comparison, row, a) for a in attacks)) for row in comparison.rows),
+        caption=comparison.caption(caption) if conditions else "",
         notes=(*comparison.notes, *_result_notes(comparison)),
     )  # fmt: skip
 
@@ -89,15 +99,14 @@ def results_table(comparison: Comparison) -> Table:
 def _result_cell(comparison: Comparison, row: ComparisonRow, attack: str) -> Cell:
     if why := comparison.reasons.get((row.id, attack)):
         return Cell(text=why, barred=True)
-    cell, contrast = comparison.cells.get((row.id, attack)), comparison.contrast(row.id, attack)
+    cell, contrast = comparison.cells.get((row.id, attack)), comparison.contrasts.get((row.id, attack))
     if cell is None:
         is_disputed = any(attack in disputed(run) for run in row.runs)
         return Cell(text="does not agree", severity="red") if is_disputed else Cell()
-    low, high = (percent_of(end) if cell.runs == 1 else None for end in (cell.low, cell.high))
-    return Cell(
-        value=100 * cell.mean, std=percent_of(cell.std), low=low, high=high, n=comparison.images(row, attack),
-        runs=cell.runs, best=(row.id, attack) in comparison.tied,
-        significant=contrast is not None and contrast.is_significant, **mark_fields(cell.marked),
+    low, high = (cell.low, cell.high) if cell.runs == 1 else (None, None)
+    return fraction_cell(
+        cell.mean, std=cell.std, low=low, high=high, n=cell.n, runs=cell.runs, marked=cell.marked,
+        best=(row.id, attack) in comparison.tied, significant=contrast is not None and contrast.is_significant,
     )  # fmt: skip
 
 
@@ -106,7 +115,9 @@ def _result_notes(comparison: Comparison) -> list[tuple[str, str]]:
     said = [f"{row.label}: {comparison.empty[row.id]}." for row in comparison.rows if row.id in comparison.empty]
     for row in comparison.rows:
         cells = {a: cell for a in comparison.attacks if (cell := comparison.cells.get((row.id, a)))}
-        short = [f"{comparison.title(a)} {c.runs} of {row.judged}" for a, c in cells.items() if c.runs < row.judged]
+        short = [
+            f"{comparison.title(a)} {c.runs} of {row.evaluated}" for a, c in cells.items() if c.runs < row.evaluated
+        ]
         said += [f"{row.label}: seeds with a number: {', '.join(short)}."] if short else []
         again = f"{row.label}: a seed that ran more than once counts once, by the mean of its runs."
         said += [again] if row.draws < len(row.runs) else []
@@ -125,75 +136,58 @@ def differences_table(comparison: Comparison, attacks: Sequence[str] = ()) -> Ta
 
     Columns that no line fills are left out.
     """
-    shown = [row for row in comparison.others if not comparison.whole_refusal(row)]
-    lines = [
-        (attack, row, comparison.contrasts[row.id, attack]) for attack in attacks or comparison.attacks for row in shown
-    ]
-    cells = [_difference_cells(comparison, row, contrast) for _, row, contrast in lines]
-    used = [any(line[k] != Cell() for line in cells) for k in range(len(_DIFFERENCE_COLUMNS))]
+    refused = {row.id: why for row in comparison.others if (why := comparison.whole_refusal(row))}
+    shown = [row for row in comparison.others if row.id not in refused]
+    lines = [(a, row, comparison.contrasts[row.id, a]) for a in attacks or comparison.attacks for row in shown]
+    cells = [_difference_cells(contrast, comparison.difference_marked(row, a)) for a, row, contrast in lines]
+    used = [key for key in _DIFFERENCE_COLUMNS if any(line.get(key, Cell()) != Cell() for line in cells)]
     rows = []
     for place, ((attack, row, _), found) in enumerate(zip(lines, cells, strict=True)):
         group = comparison.title(attack) if row is shown[0] else ""
-        kept = tuple(cell for cell, wanted in zip(found, used, strict=True) if wanted)
-        rows.append(Row(label=row.label, runs=row.ids, group=group, rule=bool(group) and place > 0, cells=kept))
-    refused = [f"{row.label}: {why}." for row in comparison.others if (why := comparison.whole_refusal(row))]
+        kept = (found.get(key, Cell()) for key in used)
+        rows.append(table_row(row, *kept, group=group, rule=bool(group) and place > 0))
     weaker: dict[str, dict[str, None]] = {}  # why a weaker test than the best had to do -> labels
     for _, row, contrast in lines:
         if contrast.kind != "refused" and contrast.why:
             weaker.setdefault(contrast.why, {})[row.label] = None
-    refused += [f"{', '.join(labels)}: {why}." for why, labels in weaker.items()]
-    kinds = [kind for kind in TESTS if any(contrast.kind == kind for _, _, contrast in lines)]
-    return noted(comparison, Table(
-        key="differences", title=f"Differences to {comparison.base.label} in points", head="run", rows=tuple(rows),
-        columns=tuple(column for column, wanted in zip(_DIFFERENCE_COLUMNS, used, strict=True) if wanted),
-        caption=_differences_caption(comparison, kinds), notes=tuple(("", words) for words in refused),
-        baseline=comparison.base.label,
-    ))  # fmt: skip
-
-
-def _difference_cells(comparison: Comparison, row: ComparisonRow, contrast: Contrast) -> tuple[Cell, ...]:
-    """The difference and its p with the marks of both rows' figures: a test is no better than what it tests."""
-    empty = tuple(Cell() for _ in _DIFFERENCE_COLUMNS)
-    if contrast.difference is None:
-        return (Cell(text=contrast.why, barred=True), *empty[1:]) if contrast.kind == "refused" else empty
-    signs = mark_fields(comparison.difference_marked(row, contrast.attack))
-    is_paired, by_seed = contrast.kind == "paired", contrast.kind in ("seeds", "welch")
-    found = {
-        "difference": Cell(
-            value=100 * contrast.difference, low=percent_of(contrast.low), high=percent_of(contrast.high), n=contrast.n,
-            significant=contrast.is_significant, **signs,
-        ),
-        "test": Cell(text=TESTS[contrast.kind]),
-        "b": count_cell(contrast.only_row if is_paired else None),
-        "c": count_cell(contrast.only_baseline if is_paired else None),
-        "n": count_cell(contrast.n or None),
-        "pairs": count_cell(contrast.pairs if contrast.kind == "seeds" else None),
-        "apart": count_cell(contrast.apart),
-        "p": _p_cell(contrast.p, signs),
-        "adjusted": replace(_p_cell(contrast.adjusted, signs), significant=contrast.is_significant),
-        "smallest": Cell(value=contrast.smallest),
-        "t_p": _p_cell(contrast.t_p if by_seed else None, signs),
-    }  # fmt: skip
-    return tuple(found[column.key] for column in _DIFFERENCE_COLUMNS)
-
-
-def count_cell(value: int | None) -> Cell:
-    return Cell(value=None if value is None else float(value))
-
-
-def _p_cell(value: float | None, signs: MarkFields) -> Cell:
-    return Cell() if value is None else Cell(value=value, **signs)
-
-
-def _differences_caption(comparison: Comparison, kinds: Sequence[str]) -> str:
-    said = [f"Row minus {comparison.base.label}", *(_TEST_CAPTIONS[kind] for kind in kinds)]
+    notes = [f"{row.label}: {refused[row.id]}." for row in comparison.others if row.id in refused]
+    notes += [f"{', '.join(labels)}: {why}." for why, labels in weaker.items()]
+    said = [f"Row minus {comparison.base.label}"]
+    said += [words for kind, words in _TEST_CAPTIONS.items() if any(one.kind == kind for _, _, one in lines)]
     families = [one.family for one in comparison.contrasts.values() if one.adjusted is not None]
     if families:
         said.append(
             "one comparison under each attack, so Holm's correction changes nothing" if max(families) == 1
             else f"Holm's correction over the {max(families)} comparisons under one attack"
         )  # fmt: skip
-    return comparison.caption(*said)
+    columns = [Column(key=key, title=_DIFFERENCE_COLUMNS[key][0], unit=_DIFFERENCE_COLUMNS[key][1]) for key in used]
+    return noted_table(
+        comparison, "differences", f"Differences to {comparison.base.label} in points", columns, rows,
+        caption=comparison.caption(*said), notes=[("", words) for words in notes], baseline=comparison.base.label,
+    )  # fmt: skip
+
+
+def _difference_cells(one: Contrast, marked: Marked) -> dict[str, Cell]:
+    """The difference and its p with the marks of both rows' figures: a test is no better than what it tests."""
+    if one.difference is None:
+        return {"difference": Cell(text=one.why, barred=True)} if one.kind == "refused" else {}
+    sure, by_seed = one.is_significant, one.kind in ("seeds", "welch")
+    ps = {"p": one.p, "adjusted": one.adjusted, "t_p": one.t_p if by_seed else None}
+    counts = {"n": one.n or None, "pairs": one.pairs if one.kind == "seeds" else None, "apart": one.apart}
+    counts |= {"b": one.only_row, "c": one.only_baseline} if one.kind == "paired" else {}
+    return {
+        "difference": fraction_cell(
+            one.difference, low=one.low, high=one.high, n=one.n, significant=sure, marked=marked
+        ),
+        "test": Cell(text=TESTS[one.kind]),
+        "smallest": Cell(value=one.smallest),
+        **{key: count_cell(value) for key, value in counts.items()},
+        **{
+            key: Cell(value=p, significant=sure and key == "adjusted", **mark_fields(marked))
+            for key, p in ps.items()
+            if p is not None
+        },
+    }
 
 
 def compact_differences(comparison: Comparison, attacks: Sequence[str]) -> Table:
@@ -224,12 +218,11 @@ def config_table(comparison: Comparison) -> Table:
     """One line for each key that differs; keys of one table that the same runs lack are one line."""
     known = config.config_keys(comparison.rows)
     differing = [key for key in known if key.differs]
-    return Table(
-        key="config", title="Config, only what differs", head="key", baseline=comparison.base.label, appendix=True,
-        columns=tuple(Column(key=row.id, title=row.label, unit="words") for row in comparison.rows),
-        rows=tuple(
-            Row(label=key.path, cells=tuple(Cell(text=value) for value in key.values))
-            for key in config.fold_keys(differing)
-        ),
+    keys = config.fold_keys(differing)
+    return noted_table(
+        comparison, "config", "Config, only what differs",
+        [Column(key=row.id, title=row.label, unit="words") for row in comparison.rows],
+        [Row(label=key.path, cells=tuple(Cell(text=value) for value in key.values)) for key in keys],
+        head="key", baseline=comparison.base.label, appendix=True,
         caption=f"{len(differing)} of {len(known)} keys differ.",
     )  # fmt: skip

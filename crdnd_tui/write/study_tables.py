@@ -11,10 +11,11 @@ from functools import cached_property
 from crdnd_tui.compare import stats
 from crdnd_tui.compare.comparison import Comparison
 from crdnd_tui.compare.order import CE, SUITE, OrderedRow, OrderVerdict, order_verdict
-from crdnd_tui.compare.rows import ComparisonRow, Footnotes, RobustnessCell, columns, row_notes
+from crdnd_tui.compare.rows import ComparisonRow, RobustnessCell, columns, row_notes
 from crdnd_tui.compare.runs import ComparedRun, incomparable
 from crdnd_tui.core.attack_names import CLEAN, attack_title
 from crdnd_tui.core.format import MINUS
+from crdnd_tui.core.marks import Footnotes
 from crdnd_tui.core.text import one_line
 from crdnd_tui.study.progress import CellStatus, StudyProgress
 from crdnd_tui.study.study import Block, Published, Study, StudyCell, row_blocks
@@ -271,9 +272,8 @@ class _ResultsWriter:
                 continue
             made = Cell(value=100 * one.mean - theirs, n=cell.n, runs=one.runs, severity=cell.severity)
             if is_same_attack(attack):
-                over_seeds = stats.seed_mean([100 * value for value in row.by_seed(attack).values()])
-                low = 100 * one.low if over_seeds.low is None else over_seeds.low
-                high = 100 * one.high if over_seeds.high is None else over_seeds.high
+                seeds = [100 * value for value in row.by_seed(attack).values()]
+                _, low, high, *_ = stats.paired_t(seeds) if len(seeds) > 1 else (0.0, 100 * one.low, 100 * one.high)
                 made = replace(made, low=low - theirs, high=high - theirs)
                 letter = "" if low <= theirs <= high else self.footnotes.letter(OUTSIDE)
             else:

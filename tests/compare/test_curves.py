@@ -1,10 +1,14 @@
 """Curves of runs side by side, by values that are worked out by hand."""
 
+import numpy as np
 import pytest
 
 from crdnd_tui.compare import curves
 from crdnd_tui.compare.rows import make_rows
 from tests.compare.runs import side, trained
+
+SELECTING = curves.CurveMeasure(key="selecting", title="")
+LOSS = curves.CurveMeasure(key="loss", title="", percent=False)
 
 
 def seeded(run, state):
@@ -38,31 +42,30 @@ def test_runs_that_are_selected_by_different_attacks_never_share_a_chart_of_them
 def test_the_last_value_of_a_group_has_its_deviation():
     sides = [seeded(run, trained(a)) for run, a in (("a", [0.2, 0.4]), ("b", [0.4, 0.5, 0.9]))]
     (row,) = make_rows(sides, grouped=True)
-    curve = curves.of_row(row, "selecting")
-    assert curves.last(row, "selecting", curve, percent=True) == "45.0 \u00b1 7.1 %"
+    assert curves.row_curve(row, SELECTING).last == "45.0 \u00b1 7.1 %"
     (alone,) = make_rows(sides[:1], grouped=True)
-    assert curves.last(alone, "selecting", curve[:1], percent=True) == "30.0 %"
+    assert curves.row_curve(alone, SELECTING).last == "40.0 %"
 
 
 def test_a_group_is_drawn_as_its_mean_where_all_of_it_has_been():
     sides = [seeded(run, trained(a)) for run, a in (("a", [0.2, 0.4, 0.6]), ("b", [0.4, 0.5]))]
     (row,) = make_rows(sides, grouped=True)
-    assert curves.of_row(row, "selecting") == [(1, pytest.approx(0.3)), (2, pytest.approx(0.45))]
+    np.testing.assert_allclose(curves.row_curve(row, SELECTING).series.arrays(), [[1, 2], [0.3, 0.45]])
 
 
 def test_a_curve_is_kept_until_its_run_says_something_new():
     cache = curves.CurveCache()
     (row,) = make_rows([side("a", state=trained([], [1.0]))], grouped=False)
     (longer,) = make_rows([side("a", state=trained([], [1.0, None]))], grouped=False)
-    first = cache.curve(row, "loss")
-    assert cache.curve(row, "loss") is first and len(first.series) == 1
-    assert len(cache.curve(longer, "loss").series) == 2
+    first = cache.curve(row, LOSS)
+    assert cache.curve(row, LOSS) is first and len(first.series) == 1
+    assert len(cache.curve(longer, LOSS).series) == 2
 
 
 def test_a_band_is_the_deviation_about_the_mean_straight_between_the_steps():
     sides = [seeded(run, trained(a)) for run, a in (("a", [0.2, 0.4, 0.9]), ("b", [0.4, 0.4]))]
     (row,) = make_rows(sides, grouped=True)
-    points = curves.band(row, "selecting")
+    points = list(zip(*curves.row_curve(row, SELECTING).band.arrays(), strict=True))
     root = 0.02**0.5  # of 0.2 and 0.4
     assert points[:2] == [(1, pytest.approx(0.3 - root)), (1, pytest.approx(0.3 + root))]
     assert points[-2:] == [(2, pytest.approx(0.4)), (2, pytest.approx(0.4))]
@@ -72,11 +75,9 @@ def test_a_band_is_the_deviation_about_the_mean_straight_between_the_steps():
 
 
 def test_a_run_alone_has_no_band_and_a_gap_stays_one():
-    cache = curves.CurveCache()
     sides = [seeded(run, trained([], a)) for run, a in (("a", [1.0, None, 3.0]), ("b", [2.0, 2.0, 2.0]))]
     (alone,) = make_rows(sides[:1], grouped=True)
-    assert cache.band(alone, "loss") is None
+    assert curves.row_curve(alone, LOSS).band is None
     (both,) = make_rows(sides, grouped=True)
-    series = cache.band(both, "loss")
-    assert cache.band(both, "loss") is series
-    assert curves.band(both, "loss") == [(1, None), (2, None)]
+    band = curves.row_curve(both, LOSS).band
+    assert [band.nearest(x) for x in (1, 2)] == [(1, None), (2, None)]

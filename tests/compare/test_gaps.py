@@ -20,7 +20,7 @@ def both(best, last, **known):
 
 def test_two_attacks_on_one_network_are_compared_image_by_image():
     found = attack_gap([outcomes("a", pgd_sat=CE, autoattack=SUITE)], "pgd_sat", "autoattack")
-    assert (found.kind, found.n, found.runs) == ("paired", 100, 1)
+    assert (found.kind, found.n) == ("paired", 100)
     assert found.difference == pytest.approx(0.09)
     assert (found.low, found.high) == stats.agresti_min(10, 1, 100)
 
@@ -28,16 +28,16 @@ def test_two_attacks_on_one_network_are_compared_image_by_image():
 def test_over_seeds_the_gaps_have_a_mean_and_a_deviation():
     runs = [side(f"a{k}", [cell("pgd_sat", 60 + k), cell("autoattack", 50)], seed=k) for k in range(3)]
     found = attack_gap(runs, "pgd_sat", "autoattack")
-    assert (found.kind, found.runs, found.n) == ("seeds", 3, 100)
+    assert (found.kind, found.pairs, found.n) == ("seeds", 3, 100)
     assert (found.difference, found.std) == (pytest.approx(0.11), pytest.approx(0.01))
-    assert (found.low, found.high) == pytest.approx(stats.seed_mean([0.10, 0.11, 0.12])[3:])
+    assert (found.low, found.high) == pytest.approx(stats.paired_t([0.10, 0.11, 0.12])[1:3])
 
 
 def test_runs_that_lack_one_of_both_are_left_out():
     whole = side("a", [cell("pgd_sat", 60), cell("autoattack", 50)])
     half = side("b", [cell("pgd_sat", 99)], seed=1)
     found = attack_gap([half, whole], "pgd_sat", "autoattack")
-    assert (found.runs, found.difference, found.low) == (1, pytest.approx(0.1), None)
+    assert (found.kind, found.difference, found.low) == ("paired", pytest.approx(0.1), None)
     assert found.why == "no outcome of each image is at hand: no interval"
     assert attack_gap([half], "pgd_sat", "autoattack").kind == "missing"
     assert attack_gap([side("c", state=RunState())], "pgd_sat", "autoattack").kind == "missing"

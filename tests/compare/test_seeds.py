@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import permutations
 
+import numpy as np
 import pytest
 
 from crdnd_tui.compare import curves
@@ -18,6 +19,7 @@ from crdnd_tui.write.numbers import legend
 from engine.spec.outcomes import wilson
 from tests.compare.runs import cell, judged, outcomes, row, side, trained
 
+SELECTING = curves.CurveMeasure(key="selecting", title="")
 OTHER = {"epsilon": "4/255"}  # of an attack: another question
 
 
@@ -164,7 +166,7 @@ def test_a_drop_of_other_runs_makes_no_order_though_the_seeds_are_as_many():
 def test_gaps_within_runs_are_over_seeds():
     twice = [run("r x", 0, suite=50, ce=60), run("r y", 0, suite=50, ce=64)]
     one = attack_gap(twice, CE, SUITE)
-    assert (one.difference, one.runs, one.low) == (pytest.approx(0.12), 1, None)
+    assert (one.difference, one.kind, one.low) == (pytest.approx(0.12), "paired", None)
     assert one.why == "the mean of a seed that ran more than once: no interval"
     compared = compare([base(), *twice, run("r z", 1, suite=50, ce=70)], grouped=True)
     line = masking_table(compared).rows[1]
@@ -188,14 +190,15 @@ def test_curves_are_means_and_bands_over_seeds():
     runs = ((0, [0.2, 0.4]), (0, [0.4, 0.4, 0.9]), (1, [0.5, 0.6]))
     sides_ = [side(f"r-{k}", group="r", seed=seed, state=trained(a)) for k, (seed, a) in enumerate(runs)]
     (row_,) = make_rows(sides_, grouped=True)
-    assert curves.of_row(row_, "selecting") == [(1, pytest.approx(0.4)), (2, pytest.approx(0.5))]
-    assert curves.band(row_, "selecting")[0] == (1, pytest.approx(0.4 - 0.02**0.5))
+    both = curves.row_curve(row_, SELECTING)
+    np.testing.assert_allclose(both.series.arrays(), [[1, 2], [0.4, 0.5]])
+    assert both.band.nearest(0) == (1, pytest.approx(0.4 - 0.02**0.5))
     (figure,) = lines(compare(sides_, grouped=True))
     assert figure.series[0].y == pytest.approx((40, 50))
     assert figure.series[0].high[0] == pytest.approx(40 + 200**0.5)
     again = row(*sides_[:2])
-    assert curves.band(again, "selecting") == []
-    assert curves.of_row(again, "selecting")[0] == (1, pytest.approx(0.3))
+    one = curves.row_curve(again, SELECTING)
+    assert one.band is None and one.series.nearest(1) == (1, pytest.approx(0.3))
     (alone,) = lines(compare(sides_[:2], grouped=True))
     assert (alone.series[0].y, alone.series[0].low) == (pytest.approx((30, 40)), ())
 

@@ -11,7 +11,7 @@ import pytest
 
 from crdnd_tui.compare.comparison import compare
 from crdnd_tui.compare.rows import make_rows
-from crdnd_tui.compare.runs import mark_twins
+from crdnd_tui.compare.runs import mark_duplicates
 from crdnd_tui.core import marks, pages, per_class, report, run_reader, run_status
 from crdnd_tui.core.notes import NONE
 from crdnd_tui.core.palette import DARK
@@ -242,10 +242,10 @@ def test_equal_weights_are_one_network() -> None:
         records = {("best", "clean"): seen("1" * 90 + "0" * 10, weights=digest)}
         return replace(side(run, [cell("clean", 90)], seed=seed, group="g"), records=records)
 
-    two = mark_twins([network("a", 0, "x"), network("copy", 1, "x"), network("c", 2, "z")])
+    two = mark_duplicates([network("a", 0, "x"), network("copy", 1, "x"), network("c", 2, "z")])
     assert [one.draw for one in two] == ["seed 0", "seed 0", "seed 2"]
     row = make_rows(two, grouped=True)[0]
-    assert row.draws == 2 and "equal weights, SHA-256 x" in row.twins()
+    assert row.draws == 2 and "equal weights, SHA-256 x" in row.duplicates()
     assert any("count once" in words for _, words in compare(two, grouped=True).notes)
     assert "equal weights" in compare(two[:2]).badges["copy"]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdnd_tui.compare.runs import mark_twins
+from crdnd_tui.compare.runs import mark_duplicates
 from crdnd_tui.study.progress import STATES, CellStatus, StudyProgress
 from crdnd_tui.study.study import Layout, Published, row_blocks, table_blocks
 from crdnd_tui.write import study_document, study_tables
@@ -210,7 +210,7 @@ def test_a_struck_seed_strikes_its_row_s_mean_and_says_of_how_many(plan) -> None
 def test_equal_weights_are_one_seed_of_a_row(plan) -> None:
     found = every(plan, (970, 500, 400))
     records = {("best", "clean"): seen("1" * 970 + "0" * 30, weights="x")}
-    sides = mark_twins([replace(made, records=records) for _, made in found[:2]])
+    sides = mark_duplicates([replace(made, records=records) for _, made in found[:2]])
     made = table(plan, [(s, one) for (s, _), one in zip(found[:2], sides, strict=True)] + found[2:])
     assert shown(made, "natural")["clean"].runs == 2 and any("count once" in words for _, words in made.notes)
 

@@ -33,12 +33,12 @@ def test_a_damaged_file_takes_its_bits_away_and_nothing_else(tmp_path):
     whole, session = path.read_bytes(), Session(runs=runs, data=tmp_path)
     path.write_bytes(whole[: len(whole) // 2])
     ((side,), _) = ComparedRuns(session).read([run.name])
-    assert side.record("autoattack") is None and side.cells.get("autoattack") is None
-    assert side.record("clean").right is not None
+    assert side.scored("autoattack") is None
+    assert side.scored("clean").record.right is not None
     path.write_bytes(whole)
     compared = ComparedRuns(session)
     ((side,), _) = compared.read([run.name])
-    assert side.record("autoattack").count == round(side.cells.get("autoattack").accuracy * 597)
+    assert side.scored("autoattack").record.count == round(side.cells.get("autoattack").accuracy * 597)
     assert compared.read([run.name])[1] is False
 
 
@@ -48,7 +48,7 @@ def test_a_file_of_another_judgement_than_the_log_tells_of_has_no_bits(tmp_path)
     folder = run / "evaluation" / "best"
     (folder / "autoattack.json").write_bytes((folder / "clean.json").read_bytes())
     ((side,), _) = ComparedRuns(Session(runs=runs, data=tmp_path)).read([run.name])
-    assert side.record("autoattack") is None
+    assert side.scored("autoattack") is None
 
 
 def test_what_is_judged_anew_is_read_anew(tmp_path):
@@ -56,7 +56,7 @@ def test_what_is_judged_anew_is_read_anew(tmp_path):
     (run,) = runs.iterdir()
     compared, folder = ComparedRuns(Session(runs=runs, data=tmp_path)), run / "evaluation" / "best"
     ((before,), _) = compared.read([run.name])
-    assert before.record("autoattack").count < before.record("clean").count
+    assert before.scored("autoattack").record.count < before.scored("clean").record.count
     anew = json.loads((folder / "clean.json").read_text()) | {"attack": "autoattack"}
     (folder / "autoattack.json").write_text(json.dumps(anew))
     lines = (run / "events.jsonl").read_text().splitlines()
@@ -65,7 +65,7 @@ def test_what_is_judged_anew_is_read_anew(tmp_path):
         log.write(json.dumps(event | {"seq": len(lines) + 1, "attack": "autoattack"}) + "\n")
     ((after,), changed) = compared.read([run.name])
     assert changed
-    assert after.record("autoattack").count == after.record("clean").count
+    assert after.scored("autoattack").record.count == after.scored("clean").record.count
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=60))
@@ -87,10 +87,10 @@ def test_a_record_that_is_mended_has_its_bits_again(tmp_path):
     ((before,), _) = compared.read([run.name])
     path.write_bytes(whole[: len(whole) // 2])
     ((side,), changed) = compared.read([run.name])
-    assert changed and side.record("autoattack") is None and side.cells.get("autoattack") is None
-    assert side.record("clean").right is not None
+    assert changed and side.scored("autoattack") is None and side.cells.get("autoattack") is None
+    assert side.scored("clean").record.right is not None
     path.write_bytes(whole)
     ((side,), changed) = compared.read([run.name])
-    assert changed and side.record("autoattack") == before.record("autoattack")
+    assert changed and side.scored("autoattack").record == before.scored("autoattack").record
     assert side.cells.get("autoattack") == before.cells.get("autoattack")
     assert compared.read([run.name])[1] is False

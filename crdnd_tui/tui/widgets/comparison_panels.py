@@ -14,7 +14,6 @@ from textual.content import Content
 
 from crdnd_tui.compare import config, curves
 from crdnd_tui.compare.rows import ComparisonRow, class_differences
-from crdnd_tui.core import marks
 from crdnd_tui.core.attack_names import attack_title
 from crdnd_tui.core.palette import Palette, assign
 from crdnd_tui.tui.comparison_view import OVERVIEW, PAGES, ComparisonView
@@ -101,18 +100,18 @@ class ComparisonPanels(Container):
         attack = by if measure.key == curves.SELECTING else measure.key.partition("val:")[2]
         seen = [row for row in shown.rows if row.id not in shown.hidden]
         for row in seen:
-            curve = self._curve_cache.curve(row, measure.key)
-            if not curve.points:
+            curve = self._curve_cache.curve(row, measure)
+            if not len(curve.series):
                 without.append(row.label)
                 continue
+            told = found.comparison.marked(row, attacks=[attack], checkpoint="").signs if attack else ""
             spreads = len(seen) <= _SPREADS or row.id == shown.row.id
             lines.append(
                 Line(
                     name=row.label, colour=colours[row.id], series=curve.series,
                     band=measure.smooth and len(shown.rows) <= _BANDS, smooth=measure.smooth,
-                    spread=self._curve_cache.band(row, measure.key) if spreads else None,
-                    value=curves.last(row, measure.key, curve.points, percent=measure.percent)
-                    + (" " + found.comparison.marked(row, attack, checkpoints=[""]).signs if attack else "").rstrip(),
+                    spread=curve.band if spreads else None,
+                    value=f"{curve.last} {told}".rstrip(),
                 )
             )  # fmt: skip
         board = self.query_one(CurveBoard)
@@ -158,7 +157,7 @@ class ComparisonPanels(Container):
         known, why = class_differences(row, base, attack)
         both = (row, base) if row.id != base.id else (row,)
         named = [(one.label, found.comparison.worst_class(one, attack)) for one in both]
-        marked = marks.joined(found.comparison.marked(one, attack) for one in both)
+        marked = found.comparison.marked(*both, attacks=[attack])
         sheet = self.query_one("#classes", TextSheet)
 
         def made(width: int) -> list[Text]:

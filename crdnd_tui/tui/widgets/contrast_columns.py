@@ -68,7 +68,7 @@ def block(found: Findings, attack: str, palette: Palette, width: int) -> Block |
         default=0,
     )
     for row in comparison.rows:
-        one = found.comparison.contrast(row.id, attack)
+        one = found.comparison.contrasts.get((row.id, attack))
         cells[row.id], styles[row.id] = _cells(one, signs.get(row.id, "").ljust(room)), _styles(one, palette)
     widths = tuple(max(len(_HEADS[k]), *(len(line[k]) for line in cells.values())) for k in range(3))
     title = f"{comparison.title(attack)} \u2212 {comparison.base.label}"
@@ -103,7 +103,7 @@ def _styles(one: Contrast | None, palette: Palette) -> tuple[str, str, str]:
 
 def floor(found: Findings, attack: str) -> str:
     """How small p can be at all, where tests are exact over seeds: `sign flip, 3 seeds: p >= 0.25`."""
-    tested = (found.comparison.contrast(row.id, attack) for row in found.comparison.others)
+    tested = (found.comparison.contrasts.get((row.id, attack)) for row in found.comparison.others)
     least = sorted({(one.pairs, one.smallest) for one in tested if one is not None and one.smallest is not None})
     return "; ".join(
         f"{f'sign flip, {pairs} seeds' if pairs else 'permutation'}: p \u2265 {p:.3g}" for pairs, p in least
@@ -113,7 +113,7 @@ def floor(found: Findings, attack: str) -> str:
 def legend(found: Findings, attack: str) -> str:
     """What dagger and bold mean here; empty where there is neither."""
     comparison, said = found.comparison, []
-    tested = [found.comparison.contrast(row.id, attack) for row in comparison.others]
+    tested = [found.comparison.contrasts.get((row.id, attack)) for row in comparison.others]
     families = [one.family for one in tested if one is not None and one.adjusted is not None]
     if marks.explained([comparison.order.text, *found.sentences]):
         said.append(marks.LEGEND["amber"])
@@ -129,7 +129,7 @@ def legend(found: Findings, attack: str) -> str:
 
 def detail(found: Findings, row: ComparisonRow, attack: str) -> str:
     """A run's accuracy with its interval; and of its test McNemar's b, c and n, or the seeds and both their tests."""
-    one, own = found.comparison.contrast(row.id, attack), _own(found, row, attack)
+    one, own = found.comparison.contrasts.get((row.id, attack)), _own(found, row, attack)
     if one is None or one.kind == "refused":
         return own
     if one.difference is None:
