@@ -78,12 +78,12 @@ def chart(points: int) -> list[float]:
 
 def opened(log: Path) -> list[float]:
     """CPU seconds from an event log on the disk to curves."""
-    from crdnd_tui.core.run_reader import Follower  # noqa: PLC0415
+    from crdnd_tui.core.run_reader import LogReader  # noqa: PLC0415
     from crdnd_tui.core.state import fold  # noqa: PLC0415
     from crdnd_tui.tui.monitor.run_curves import Curves  # noqa: PLC0415
 
     began = time.process_time()
-    follower, state, more = Follower(log), None, True
+    follower, state, more = LogReader(log), None, True
     while more:
         batch = follower.read()
         state, more = fold(batch.events, state), batch.more

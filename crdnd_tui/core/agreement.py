@@ -18,6 +18,7 @@ BOUNDED = ("fgsm", "pgd", "pgd_sat", "pgd_trades", "cw_inf", "pgd_rescaled", "au
 # parts of the worst case: the bounded ones of the registry, which brings pydantic, and no first paint waits for that
 _NEAR = 1e-6  # of a fraction
 _SHARES = ("found", "largest_change")  # details that are fractions, beside `after_<part>`
+_COMPARED = ("accuracy", "n", "of", "low", "high", "per_class", "details", "spec", "split", "seconds")
 
 
 class Settled(NamedTuple):
@@ -39,14 +40,18 @@ def settle(told: Mapping[str, Mapping[str, Evaluated]], records: Mapping[Place, 
     counts = {r.images.n: r.images.counts for r in records.values() if r.images is not None}
     for place in dict.fromkeys([*((name, attack) for name, row in told.items() for attack in row), *records]):
         name, attack = place
-        cell, record = told.get(name, {}).get(attack), records.get(place)
-        if record is None and cell is not None:
-            why = contradiction(cell, counts.get(cell.n, ()), classes)
-            shown = None if why else cell
-        elif record is not None:
-            shown, why = _of_record(cell, record)
-            if shown is not None and owners[name] != _owner(record):
-                shown, why = None, "its record is of other images or weights than the other records beside it"
+        shown, record, why = told.get(name, {}).get(attack), records.get(place), ""
+        if record is None and shown is not None:
+            why = contradiction(shown, counts.get(shown.n, ()), classes)
+            shown = None if why else shown
+        elif record is not None and record.cell is None:
+            shown, why = None, record.trouble
+        elif record is not None and owners[name] != _owner(record):
+            shown, why = None, "its record is of other images or weights than the other records beside it"
+        elif record is not None and record.cell is not None:
+            apart = [key for key in _COMPARED if shown and not same(getattr(shown, key), getattr(record.cell, key))]
+            why = f"the log and its record differ in {', '.join(apart)}" if apart else ""
+            shown = record.cell if apart or shown is None else shown
         if why:
             disputed[place] = why
         if shown is not None:
@@ -73,21 +78,6 @@ def _owner(record: Record) -> tuple[str, ...]:
     """Hashes of the images, the data and the weights that it is of."""
     of = record.images or Images(n=0)
     return of.indices, of.data, of.weights
-
-
-def _of_record(cell: Evaluated | None, record: Record) -> tuple[Evaluated | None, str]:
-    """What is shown of a figure that has a record, and why something does not agree."""
-    if record.cell is None:
-        return None, record.trouble
-    apart = _apart(cell, record.cell) if cell is not None else ""
-    return (record.cell if cell is None or apart else cell), apart
-
-
-def _apart(cell: Evaluated, record: Evaluated) -> str:
-    """In which words the log and the record differ; empty when they say the same."""
-    keys = ("accuracy", "n", "of", "low", "high", "per_class", "details", "spec", "split", "seconds")
-    names = [key for key in keys if not same(getattr(cell, key), getattr(record, key))]
-    return f"the log and its record differ in {', '.join(names)}" if names else ""
 
 
 def contradiction(cell: Evaluated, counts: tuple[int, ...] = (), classes: int = 0) -> str:
@@ -118,10 +108,8 @@ def _crossed(row: Mapping[str, Evaluated], backed: set[str]) -> dict[str, str]:
     parts = row["worst"].spec.get("attacks") if "worst" in row else None
     accuracies = {attack: cell.accuracy for attack, cell in row.items()}
     for low, high in _pairs(accuracies, [*parts] if isinstance(parts, list) else BOUNDED):
-        if row[low].n != row[high].n:
-            continue
-        unbacked = {low, high} - backed
-        found |= dict.fromkeys(sorted(unbacked or {low, high}), f"{low} cannot be above {high}")
+        if row[low].n == row[high].n:
+            found |= dict.fromkeys(sorted({low, high} - backed or {low, high}), f"{low} cannot be above {high}")
     return found
 
 

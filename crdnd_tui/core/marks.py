@@ -56,6 +56,11 @@ def concerns(code: str, attack: str) -> bool:
     return bool(attack) and (code in MARKS or code in _TELLING) and spec_marks.concerns(code, attack)
 
 
+def is_of(code: str, of_checkpoint: str, of_attack: str, checkpoint: str, attack: str) -> bool:
+    """Whether a mark of this checkpoint and attack, of which empty is all, is one of the figure there."""
+    return of_checkpoint in ("", checkpoint) and (of_attack == attack or (not of_attack and concerns(code, attack)))
+
+
 def sentence(mark: Warned) -> str:
     """What is said of every figure with this mark; some marks have figures of their own in it."""
     return mark.message if mark.code in _TELLING and mark.message else MARKS.get(mark.code, mark.message)

@@ -5,7 +5,7 @@ Series grow once a batch and facts once an event, so that a log of 100,000 steps
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, assert_never
+from typing import Any, Literal, NamedTuple, assert_never
 
 from crdnd_tui.core import marks
 from crdnd_tui.core.format import count
@@ -40,6 +40,8 @@ ENGINES = 64  # of one run, whose switches are kept
 ENDED = frozenset({"finished", "stopped", "failed"})
 GAPS = 8  # places in a log's numbering that are told one by one
 Table = Mapping[str, Mapping[str, Evaluated]]  # checkpoint -> attack -> cell
+_SERIES = {StepDone: "steps", EpochDone: "epochs", Validated: "validations", Warned: "warnings"}
+_IDLE: Mapping[str, Any] = {"attack": None, "teacher_run": "", "filled": None}  # nothing is under way
 
 
 class Gap(NamedTuple):
@@ -54,17 +56,16 @@ class Gap(NamedTuple):
         return self.before - self.after - 1
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """For a reader."""
         if self.missing <= 0:
             return f"the numbering goes back from {count(self.after)} to {count(self.before)}"
-        one = self.missing == 1
-        return f"{count(self.missing)} event{'' if one else 's'} {'is' if one else 'are'} missing after {self.after}"
+        return f"{count(self.missing)} event{' is' if self.missing == 1 else 's are'} missing after {self.after}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunState:
-    """Everything that is known of a run from its events."""
+    """Everything that is known of a run from its events. Times are unix seconds."""
 
     phase: Phase = "waiting"
     run: str = ""
@@ -73,10 +74,10 @@ class RunState:
     host: str = ""
     pid: int = 0
     stage: str = ""
-    started: float = 0.0  # unix seconds, of the first engine
-    since: float = 0.0  # unix seconds, of the engine at work
-    last: float = 0.0  # unix seconds, of the latest event
-    seconds: float | None = None  # of the engine that finished
+    started: float = 0.0  # of the first engine
+    since: float = 0.0  # of the engine at work
+    last: float = 0.0  # of the latest event
+    seconds: float | None = None  # that the engine which finished took
     reason: str = ""  # why it stopped or failed
     hint: str = ""
     resumes: int = 0
@@ -96,7 +97,7 @@ class RunState:
 
     evaluation: EvaluationStarted | None = None
     attack: AttackStarted | AttackProgressed | None = None  # the one under way
-    attack_since: float = 0.0  # unix seconds
+    attack_since: float = 0.0
     table: Table = field(default_factory=dict)
     warnings: tuple[Warned, ...] = ()
     probed: Mapping[str, Probed] = field(default_factory=dict)  # checkpoint -> checks that were made
@@ -131,8 +132,7 @@ class RunState:
         if self.training is None or not paces:
             return None
         images_per_step = self.training.images / max(1, self.training.steps_per_epoch)
-        seconds_per_image = sum(1 / pace for pace in paces) / len(paces)
-        return max(0, self.total_steps - self.step) * images_per_step * seconds_per_image
+        return max(0, self.total_steps - self.step) * images_per_step * sum(1 / pace for pace in paces) / len(paces)
 
     @property
     def attacks(self) -> list[str]:
@@ -140,11 +140,8 @@ class RunState:
         suite = list(self.evaluation.attacks) if self.evaluation else []
         seen = [*(attack for row in self.table.values() for attack in row), *(attack for _, attack in self.disputed)]
         inner = [a for a in dict.fromkeys([*suite, *seen]) if a not in ("clean", "worst")]
-        return [
-            *(["clean"] if suite or "clean" in seen else []),
-            *inner,
-            *(["worst"] if "worst" in seen or (suite and self.phase not in ENDED) else []),
-        ]
+        has_worst = "worst" in seen or (suite and self.phase not in ENDED)
+        return [*(["clean"] if suite or "clean" in seen else []), *inner, *(["worst"] if has_worst else [])]
 
     @property
     def checkpoints(self) -> list[str]:
@@ -155,25 +152,22 @@ class RunState:
     @property
     def flaws(self) -> list[str]:
         """What is wrong with the log itself, in words."""
-        passed = self.unknown + self.damaged
         said = [f"{self.damaged} damaged line{'s' * (self.damaged > 1)}"] if self.damaged else []
         said += [f"{self.unknown} event{'s' * (self.unknown > 1)} of a newer engine"] if self.unknown else []
-        told = self.gaps if self.missing > passed else [gap for gap in self.gaps if gap.missing <= 0]
-        return [*said, *(gap.words for gap in told)]
+        explained = self.missing <= self.unknown + self.damaged
+        return [*said, *(gap.text for gap in self.gaps if gap.missing <= 0 or not explained)]
 
     def marks(self, checkpoint: str, attack: str) -> list[Warned]:
         """Of one figure: those of its own, and those of the whole run that concern this attack, each once.
 
         An empty checkpoint is that of validation: only what holds for all of them is a mark of it.
         """
-        found = [
-            w
-            for w in self.warnings
-            if w.checkpoint in ("", checkpoint)
-            and (w.attack == attack or (not w.attack and marks.concerns(w.code, attack)))
-        ]
-        unprobed = self._unprobed(checkpoint)
-        found += [unprobed] if unprobed is not None and attack else []
+        found = [w for w in self.warnings if marks.is_of(w.code, w.checkpoint, w.attack, checkpoint, attack)]
+        checks = self.probed.get(checkpoint)
+        if checks is not None and not checks.done and attack:
+            why = "; ".join(dict.fromkeys(checks.left_out.values()))
+            said = f"Not probed{f' ({why})' if why else ''}: no check was made that could have marked this figure."
+            found.append(Warned(code=marks.NOT_PROBED, message=said, checkpoint=checkpoint))
         return list({(w.code, w.message): w for w in found}.values())
 
     def severity(self, checkpoint: str, attack: str) -> Severity | None:
@@ -185,37 +179,25 @@ class RunState:
         counts = self.counts.get(checkpoint, ())
         return counts[index] if index < len(counts) else 0
 
-    def _unprobed(self, checkpoint: str) -> Warned | None:
-        """A mark where it is known that no check was made."""
-        known = self.probed.get(checkpoint)
-        if known is None or known.done:
-            return None
-        why = "; ".join(dict.fromkeys(known.left_out.values()))
-        said = f"Not probed{f' ({why})' if why else ''}: no check was made that could have marked this figure."
-        return Warned(code=marks.NOT_PROBED, message=said, checkpoint=checkpoint)
-
     def checks(self, checkpoint: str) -> str:
         """What a figure without a mark has passed: `12 of 12 checks`, `not probed (suspect = false)`, `not known`."""
         known = self.probed.get(checkpoint)
         if known is None:
             return "not known" if self.phase in ENDED or self.phase == "waiting" else "not made yet"
-        whys: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for name, why in known.left_out.items():
-            whys.setdefault(why, []).append(name)
+            names.setdefault(why, []).append(name)
         if not known.done:
-            return f"not probed ({'; '.join(whys)})" if whys else "not probed"
-        said = "; ".join(f"{', '.join(names)} ({why})" for why, names in whys.items())
+            return f"not probed ({'; '.join(names)})" if names else "not probed"
+        said = "; ".join(f"{', '.join(left_out)} ({why})" for why, left_out in names.items())
         return f"{known.done} of {known.of} checks" + (f"; not made: {said}" if said else "")
 
 
 def fold(events: Iterable[Event], state: RunState | None = None, *, unknown: int = 0, damaged: int = 0) -> RunState:
     """The state after these events; `unknown` and `damaged` count lines that were passed over."""
     state = state or RunState()
-    steps: list[StepDone] = []
-    epochs: list[EpochDone] = []
-    validations: list[Validated] = []
-    warnings: list[Warned] = []
-    table: dict[str, dict[str, Evaluated]] = {}
+    series: dict[str, list[Event]] = {name: [] for name in _SERIES.values()}
+    rows: dict[str, dict[str, Evaluated]] = {}
     last, seq, gaps, missing = state.last, state.seq, list(state.gaps), state.missing
     for event in events:
         last = event.time
@@ -224,35 +206,19 @@ def fold(events: Iterable[Event], state: RunState | None = None, *, unknown: int
             missing += max(0, gap.missing)
             gaps += [gap] if len(gaps) < GAPS else []
         seq = event.seq or seq
-        match event:
-            case StepDone():
-                steps.append(event)
-            case EpochDone():
-                epochs.append(event)
-            case Validated():
-                validations.append(event)
-            case Warned():
-                warnings.append(event)
-            case Evaluated():
-                table.setdefault(event.checkpoint, {})[event.attack] = event
-                state = replace(state, attack=None)
-            case _:
-                state = _after(state, event)
-    rows = {checkpoint: {**state.table.get(checkpoint, {}), **row} for checkpoint, row in table.items()}
+        name = _SERIES.get(type(event))
+        if name is not None:
+            series[name].append(event)
+        elif isinstance(event, Evaluated):
+            rows.setdefault(event.checkpoint, dict(state.table.get(event.checkpoint, {})))[event.attack] = event
+            state = replace(state, attack=None)
+        else:
+            state = _after(state, event)
+    grown: dict[str, Any] = {name: (*getattr(state, name), *found) for name, found in series.items() if found}
     return replace(
-        state,
-        steps=(*state.steps, *steps) if steps else state.steps,
-        epochs=(*state.epochs, *epochs) if epochs else state.epochs,
-        validations=(*state.validations, *validations) if validations else state.validations,
-        warnings=(*state.warnings, *warnings) if warnings else state.warnings,
-        table={**state.table, **rows} if rows else state.table,
-        last=last,
-        seq=seq,
-        gaps=tuple(gaps),
-        missing=missing,
-        unknown=state.unknown + unknown,
-        damaged=state.damaged + damaged,
-    )
+        state, **grown, table={**state.table, **rows} if rows else state.table, last=last, seq=seq, gaps=tuple(gaps),
+        missing=missing, unknown=state.unknown + unknown, damaged=state.damaged + damaged,
+    )  # fmt: skip
 
 
 def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one case for each kind of event
@@ -265,7 +231,7 @@ def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one cas
         case RunResumed():
             return replace(
                 state, phase="running", pid=event.pid, host=event.host, resumes=state.resumes + 1, reason="", hint="",
-                teacher_run="", attack=None, filled=None, since=event.time,
+                since=event.time, **_IDLE,
             )  # fmt: skip
         case StageStarted():
             first = state.teacher_run if event.stage == "teacher" else ""
@@ -280,8 +246,6 @@ def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one cas
             known = state.engines
             known = known if known and known[-1] == event.switches else (*known[1 - ENGINES :], event.switches)
             return replace(state, training=event, engines=known, teacher_run="", filled=None)
-        case StepDone() | EpochDone() | Validated() | Warned() | Evaluated():
-            return state  # `fold` gathers them, for there may be many
         case CheckpointSaved():
             return replace(state, saved=event)
         case EvaluationStarted():
@@ -296,13 +260,12 @@ def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one cas
         case Probed():
             return replace(state, probed={**state.probed, event.checkpoint: event})
         case RunFinished():
-            return replace(state, phase="finished", seconds=event.seconds, attack=None, teacher_run="")
+            return replace(state, phase="finished", seconds=event.seconds, **_IDLE)
         case RunStopped():
-            return replace(state, phase="stopped", reason=event.reason, attack=None, teacher_run="", filled=None)
+            return replace(state, phase="stopped", reason=event.reason, **_IDLE)
         case RunFailed():
-            return replace(
-                state, phase="failed", reason=event.message or event.kind, hint=event.hint, attack=None,
-                teacher_run="", filled=None,
-            )  # fmt: skip
+            return replace(state, phase="failed", reason=event.message or event.kind, hint=event.hint, **_IDLE)
+        case StepDone() | EpochDone() | Validated() | Warned() | Evaluated():
+            return state  # `fold` gathers them, for there may be many
         case _:
             assert_never(event)

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdnd_tui.core.run_reader import Follower
+from crdnd_tui.core.run_reader import LogReader
 from crdnd_tui.core.state import RunState, fold
 from engine.spec.events import (
     MAX_LINE,
@@ -38,7 +38,7 @@ def step(n: int) -> StepDone:
     return StepDone(time=1.0, step=n, epoch=1, loss=1.0, terms={}, learning_rate=0.1, images_per_second=1.0)
 
 
-def everything(follower: Follower) -> list[Event]:
+def everything(follower: LogReader) -> list[Event]:
     events: list[Event] = []
     while True:
         batch = follower.read()
@@ -53,7 +53,7 @@ def test_wherever_the_stream_is_cut_each_event_arrives_once_and_in_order(events:
     stream = b"".join(map(encode, events))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "events.jsonl"
-        follower, seen, at = Follower(path), [], 0
+        follower, seen, at = LogReader(path), [], 0
         for cut in [*sorted(min(c, len(stream)) for c in cuts), len(stream)]:
             with path.open("ab") as log:
                 log.write(stream[at:cut])
@@ -69,13 +69,13 @@ def test_no_bytes_raise_and_good_lines_survive_them(noise: bytes) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "events.jsonl"
         path.write_bytes(encode(step(1)) + noise + b"\n" + encode(step(2)))
-        steps = [e.step for e in everything(Follower(path)) if isinstance(e, StepDone)]
+        steps = [e.step for e in everything(LogReader(path)) if isinstance(e, StepDone)]
     assert steps[0] == 1 and steps[-1] == 2
 
 
 def test_a_half_written_line_waits_for_its_end(tmp_path: Path) -> None:
     path, line = tmp_path / "events.jsonl", encode(step(7))
-    follower = Follower(path)
+    follower = LogReader(path)
     path.write_bytes(line[:-5])
     assert follower.read().events == []
     with path.open("ab") as log:
@@ -86,7 +86,7 @@ def test_a_half_written_line_waits_for_its_end(tmp_path: Path) -> None:
 def test_a_log_that_was_cut_back_is_read_again_from_its_start(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"".join(encode(step(n)) for n in range(5)))
-    follower = Follower(path)
+    follower = LogReader(path)
     follower.read()
     os.truncate(path, len(encode(step(0))))
     batch = follower.read()
@@ -97,7 +97,7 @@ def test_a_log_that_was_cut_back_is_read_again_from_its_start(tmp_path: Path) ->
 def test_a_cut_is_seen_even_when_the_log_has_grown_beyond_our_place_again(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"".join(encode(step(n)) for n in range(3)))
-    follower = Follower(path)
+    follower = LogReader(path)
     follower.read()
     with path.open("r+b") as log:
         log.truncate(len(encode(step(0))))
@@ -111,7 +111,7 @@ def test_a_cut_is_seen_even_when_the_log_has_grown_beyond_our_place_again(tmp_pa
 def test_a_replaced_log_is_read_from_its_start(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(encode(step(1)))
-    follower = Follower(path)
+    follower = LogReader(path)
     follower.read()
     (tmp_path / "new").write_bytes(encode(step(2)) + encode(step(3)))
     (tmp_path / "new").replace(path)
@@ -122,7 +122,7 @@ def test_a_replaced_log_is_read_from_its_start(tmp_path: Path) -> None:
 def test_a_line_too_long_for_an_event_is_passed_over_and_counted_once(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(encode(step(1)) + b"x" * (2 * MAX_LINE))
-    follower = Follower(path)
+    follower = LogReader(path)
     first = follower.read()
     with path.open("ab") as log:
         log.write(b"y" * (2 * MAX_LINE) + b"\n" + encode(step(2)))
@@ -137,7 +137,7 @@ def test_pipes_links_and_absent_files_are_no_logs(tmp_path: Path) -> None:
     (tmp_path / "indirect").symlink_to(tmp_path / "real")
     for name in ("pipe", "link", "absent", "indirect"):
         began = time.monotonic()
-        assert Follower(tmp_path / name).read().events == []
+        assert LogReader(tmp_path / name).read().events == []
         assert time.monotonic() - began < 5  # a pipe would block for ever
 
 
@@ -146,7 +146,7 @@ def test_strings_are_safe_to_show_as_soon_as_they_are_read(tmp_path: Path) -> No
     path.write_bytes(
         encode(Warned(code="a\x1b]0;x\x07", message="b\u202ec\x7f\x9b")) + b'{"event":"stage_started","stage":"\x7f"}\n'
     )
-    warned, stage = Follower(path).read().events
+    warned, stage = LogReader(path).read().events
     assert isinstance(warned, Warned) and isinstance(stage, StageStarted)
     assert not set("\x1b\x07\x7f\x9b\u202e") & set(warned.code + warned.message + stage.stage)
 
@@ -154,7 +154,7 @@ def test_strings_are_safe_to_show_as_soon_as_they_are_read(tmp_path: Path) -> No
 def test_events_of_a_newer_engine_are_counted_not_shown(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b'{"event":"danced","v":9}\n{"event":\n' + encode(step(1)))
-    batch = Follower(path).read()
+    batch = LogReader(path).read()
     assert (len(batch.events), batch.unknown, batch.damaged) == (1, 1, 1)
 
 
