@@ -42,7 +42,7 @@ def list_runs(
     if unknown:
         raise ConfigError([f"no state `{unknown[0]}`; it may be one of {', '.join(run_status.STATES)}"])
     found = (row for row in run_status.runs(runs) if not states or row.state in states)
-    rows = [run_status.held(row, whole=as_json) for row in found]  # scripts are told every figure
+    rows = [run_status.check_records(row, whole=as_json) for row in found]  # scripts are told every figure
     if as_json:
         output.show_json([row.to_json() for row in rows])
     elif rows:

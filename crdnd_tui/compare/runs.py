@@ -225,10 +225,10 @@ def choices(rows: Iterable[run_status.Summary]) -> list[RunChoice]:
             teacher = f" from {status.teacher}" if status.teacher not in ("", "-") else ""
             pair = f"{status.student}{teacher} on {status.data}, seed {status.seed}"
             text = one_line(f"{status.method or 'judged'}: {pair}", 160)
-            known = (a for a in (WORST, "autoattack", "pgd_sat", "clean") if a in row.judged)
+            known = (a for a in (WORST, "autoattack", "pgd_sat", "clean") if a in row.accuracies)
             if attack := next(known, ""):
                 title = "worst" if attack == WORST else attack_title(attack)
-                result = f"{title} {percent(row.judged[attack]):>5} %{row.sign(attack)}"
+                result = f"{title} {percent(row.accuracies[attack]):>5} %{row.sign(attack)}"
         made.append(RunChoice(id=row.id, sign=SIGNS[row.state][0], state=row.state, text=text, result=result))
     return made
 

@@ -19,7 +19,9 @@ _LONGEST_NAME = 32  # cells
 def run_list(rows: Sequence[Summary], width: int = 80, *, ascii_only: bool = False) -> list[Text]:
     """One line for each run: sign and state, id, progress, clean and strongest accuracy of `best`, and its name."""
     wide = max((len(row.id) for row in rows), default=0)
-    severities = {row.severity(attack) for row in rows for attack in ("clean", _strongest(row)) if attack in row.judged}
+    severities = {
+        row.severity(attack) for row in rows for attack in ("clean", _strongest(row)) if attack in row.accuracies
+    }
     signs = 3 * any(severities)  # cells of a mark beside each accuracy
     room = max(16, min(wide, width - 37 - 2 * signs))
     shorter = width < 66
@@ -66,7 +68,7 @@ def _progress(row: Summary) -> str:
 
 def _accuracies(row: Summary, signs: int) -> Text:
     """Clean accuracy and the strongest attack's, on the test split, with their marks; nothing while not judged."""
-    of, n = row.judged, row.status.results_n if row.status else 0
+    of, n = row.accuracies, row.status.results_n if row.status else 0
     line = Text(" ")
     for attack in ("clean", _strongest(row)):
         severity = row.severity(attack) if attack in of else None
@@ -80,7 +82,7 @@ def _accuracies(row: Summary, signs: int) -> Text:
 
 
 def _strongest(row: Summary) -> str:
-    return next((attack for attack in _STRONGEST if attack in row.judged or row.disputes(attack)), "")
+    return next((attack for attack in _STRONGEST if attack in row.accuracies or row.disputes(attack)), "")
 
 
 def empty_list(folder: str) -> list[Text]:

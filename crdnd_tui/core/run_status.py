@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -47,6 +47,7 @@ STARTING_FOR = 30.0  # seconds that an engine may need before its first status
 _NEAR, _HEAD, _TAIL = 1 << 14, 1 << 16, 1 << 18  # bytes of a log that are looked through for warnings
 _LAST = 512  # bytes of a log that its last event hardly exceeds
 _FINISHED, _OTHERWISE = b'"event":"run_finished"', (b"started", b"resumed", b"stopped", b"failed")
+_WARNED = re.compile(rb'^.*"event":"warned".*$', re.MULTILINE)
 _EVENT = re.compile(r' INFO \{"event":')
 LOG_CAP = 1 << 17  # bytes of engine.log in which a death is looked for
 FRESH = 5.0  # seconds in which a living engine may still be writing its last words
@@ -68,7 +69,7 @@ class Summary:
     status: Status | None = None
     age: float = 0.0  # seconds since the last heartbeat
     marks: tuple[tuple[str, str, str], ...] = ()  # code, checkpoint and attack of what its evaluation warned of
-    twin: str = ""  # an earlier run of the list with equal weights, which is the same network
+    same_weights_as: str = ""  # an earlier run of the list with equal weights, which is the same network
     disputed: Mapping[Place, str] = field(default_factory=dict)  # figures of the status that contradict something
 
     @property
@@ -82,41 +83,41 @@ class Summary:
         return self.status.created if self.status and self.status.created > 0 else dated(self.id)
 
     @property
-    def judged(self) -> Mapping[str, float]:
-        """Attack -> accuracy on the test split, a fraction: of `best`, else of `last`; empty before it was judged."""
-        return (self.status.results if self.status else {}).get(self.shown, {})
-
-    @property
-    def shown(self) -> str:
-        """The checkpoint whose figures are shown: `best`, else `last`."""
+    def checkpoint(self) -> str:
+        """The one whose figures are shown: `best`, else `last`."""
         best = (self.status and self.status.results.get("best")) or any(name == "best" for name, _ in self.disputed)
         return "best" if best else "last"
 
-    def disputes(self, column: str) -> bool:
-        """Whether a figure of this column, or of this attack, contradicts something, so that it is not shown."""
-        at_fault = self._known(ACCURACIES.get(column, (column,))) if self.disputed else ""
-        return (self.shown, at_fault) in self.disputed
+    @property
+    def accuracies(self) -> Mapping[str, float]:
+        """Attack -> fraction of the test split that its checkpoint gets right; empty before it was judged."""
+        return (self.status.results if self.status else {}).get(self.checkpoint, {})
 
-    def _known(self, attacks: Sequence[str]) -> str:
-        """The first of these that was judged, though its figure may be disputed; else empty."""
-        judged, at = self.judged, self.shown
+    def attack_of(self, column: str) -> str:
+        """The attack that one of ACCURACIES shows, or this attack, if it was judged, though its figure be disputed."""
+        judged, at = self.accuracies, self.checkpoint
+        attacks = ACCURACIES.get(column, (column,))
         return next((attack for attack in attacks if attack in judged or (at, attack) in self.disputed), "")
 
-    def disputing(self, disputed: Mapping[Place, str]) -> "Summary":
-        """The same without these figures."""
+    def accuracy(self, column: str) -> float | None:
+        """The fraction that one of ACCURACIES shows; None while it was not judged, and where it is disputed."""
+        return self.accuracies.get(self.attack_of(column))
+
+    def disputes(self, column: str) -> bool:
+        """Whether a figure of this column, or of this attack, contradicts something, so that it is not shown."""
+        return bool(self.disputed) and (self.checkpoint, self.attack_of(column)) in self.disputed
+
+    def without(self, disputed: Mapping[Place, str]) -> "Summary":
+        """The same without these figures: nobody shows what contradicts itself."""
         if not disputed or self.status is None:
             return self
-        status = _without(self.status, disputed)
-        return replace(self, status=status, disputed={**self.disputed, **disputed})
+        kept = {c: {a: v for a, v in row.items() if (c, a) not in disputed} for c, row in self.status.results.items()}
+        return replace(self, status=structs.replace(self.status, results=kept), disputed={**self.disputed, **disputed})
 
     def severity(self, attack: str, checkpoint: str | None = None) -> Severity | None:
         """Of the figure under this attack; red is not believed. An empty checkpoint is that of validation."""
-        at = self.shown if checkpoint is None else checkpoint
-        found = [
-            code
-            for code, where, of in self.marks
-            if where in ("", at) and (of == attack or (not of and marks.concerns(code, attack)))
-        ]
+        at = self.checkpoint if checkpoint is None else checkpoint
+        found = [code for code, where, of in self.marks if marks.is_of(code, where, of, at, attack)]
         probed = self.status.probed.get(at) if self.status else None
         return marks.worst([*found, *([marks.NOT_PROBED] if probed is not None and not probed[0] else [])])
 
@@ -124,21 +125,11 @@ class Summary:
         """`!` beside a figure that may mislead, `!!` beside one that is not believed."""
         return marks.SIGNS[self.severity(attack, checkpoint)]
 
-    def attack_of(self, column: str) -> str:
-        """The attack that one of ACCURACIES shows; empty while it was not judged."""
-        return next((attack for attack in ACCURACIES[column] if attack in self.judged), "")
-
     @property
     def checks(self) -> str:
         """How many checks its figures were put to."""
-        found = self.status.probed.get(self.shown) if self.status else None
-        if found is None:
-            return "not known"
-        return f"{found[0]} of {found[1]} checks" if found[0] else "not probed"
-
-    def accuracy(self, column: str) -> float | None:
-        """The fraction that one of ACCURACIES shows; None while it was not judged, and where it is disputed."""
-        return self.judged.get(self._known(ACCURACIES[column]))
+        done, of = (self.status.probed.get(self.checkpoint) if self.status else None) or (None, 0)
+        return "not known" if done is None else f"{done} of {of} checks" if done else "not probed"
 
     def to_json(self) -> dict[str, Any]:
         """What scripts read; at least id, state, name."""
@@ -149,10 +140,7 @@ class Summary:
             "epsilon": s.epsilon, "epoch": s.epoch, "epochs": s.epochs, "step": s.step, "total_steps": s.total_steps,
             "eta_seconds": s.eta_seconds, "validation": s.validation, "results": s.results, "n": s.results_n,
             "warnings": s.warnings, "attack": s.attack, "created": self.created, "heartbeat": s.heartbeat,
-            "does_not_agree": [
-                {"checkpoint": checkpoint, "attack": attack, "why": why}
-                for (checkpoint, attack), why in self.disputed.items()
-            ],
+            "does_not_agree": [{"checkpoint": c, "attack": a, "why": why} for (c, a), why in self.disputed.items()],
             "config_hash": s.config_hash, "group_hash": s.group_hash, "host": s.host, "pid": s.pid,
             "marks": [
                 {"code": code, "checkpoint": checkpoint, "attack": attack, "severity": severity(code),
@@ -164,13 +152,13 @@ class Summary:
         }  # fmt: skip
 
 
-def held(row: Summary, *, whole: bool = False) -> Summary:
+def check_records(row: Summary, *, whole: bool = False) -> Summary:
     """The same without the figures that their own records contradict: of the columns of a list; or `whole`, all.
 
     A list takes a record at its word; `whole` holds the record against its own bits, too.
     """
     results = row.status.results if row.status else {}
-    columns = [(row.shown, attack) for attack in map(row.attack_of, ACCURACIES) if attack]
+    columns = [(row.checkpoint, attack) for attack in map(row.attack_of, ACCURACIES) if attack in row.accuracies]
     places = [(name, attack) for name, of in results.items() for attack in of] if whole else columns
     decode: Callable[[bytes], ListRecord | Outcome] = outcomes.decode if whole else result_files.decode_list_record
     run, disputed = RunDir(row.path), dict[Place, str]()
@@ -180,7 +168,7 @@ def held(row: Summary, *, whole: bool = False) -> Summary:
             disputed[checkpoint, attack] = record
         elif record is not None and not near(record.accuracy, results[checkpoint][attack]):
             disputed[checkpoint, attack] = "status.json and its record differ in accuracy"
-    return row.disputing(disputed)
+    return row.without(disputed)
 
 
 def runs(folder: Path, *, now: float | None = None) -> list[Summary]:
@@ -208,36 +196,34 @@ def names(folder: Path) -> list[str]:
 def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
     """How a run is; None when the folder is no run at all."""
     now = time.time() if now is None else now
-    name, base = display(run.id), str(run.path)  # words, not paths: these lines run for 10,000 runs
+    base = str(run.path)  # words, not paths: these lines run for 10,000 runs
+
+    def row(state: State, why: str) -> Summary:
+        return Summary(id=display(run.id), path=run.path, state=state, why=why)
+
     content = files.read(f"{base}/status.json")
-    has_config = files.is_regular(f"{base}/config.toml") and os.access(f"{base}/config.toml", os.R_OK)
-    if not has_config:
+    if not (files.is_regular(f"{base}/config.toml") and os.access(f"{base}/config.toml", os.R_OK)):
         why = damage(run)
-        return Summary(id=name, path=run.path, state="damaged", why=why) if why else None
+        return row("damaged", why) if why else None
     if content is None and os.path.lexists(run.status):
-        why = "status.json cannot be read as a small regular file"
-        return Summary(id=name, path=run.path, state="damaged", why=why)
+        return row("damaged", "status.json cannot be read as a small regular file")
     if content is None:
-        state, why = _without_status(run, now)
-        return Summary(id=name, path=run.path, state=state, why=why)
+        return row(*_without_status(run, now))
     try:
         status = files.parsed(content, lambda said: spec_status.decode(safe_json(said, MAX_TEXT)))
     except files.MalformedError:
-        if engine_process.alive(run):
-            return Summary(id=name, path=run.path, state="running", why="status.json is damaged")
-        return Summary(id=name, path=run.path, state="damaged", why="status.json is damaged")
+        return row("running" if engine_process.alive(run) else "damaged", "status.json is damaged")
     untold = status.warnings if not status.marks else 0
     end = files.tail(f"{base}/events.jsonl", _NEAR) if untold or status.phase == "done" else b""
     if status.phase == "done" and not _finished(end) and not engine_process.alive(run):
         state, why = _last_words(run) or ("killed", "")
-        why = "; ".join(filter(None, [why, "status.json says that it is done, and its log does not"]))
-        return Summary(id=name, path=run.path, state=state, why=why)
-    state, why = _state(run, status, now)
+        return row(state, "; ".join(filter(None, [why, "status.json says that it is done, and its log does not"])))
     known = tuple((display(code, 80), display(c, 20), display(a, 80)) for code, c, a in status.marks)
-    known = known or _marks_of_log(run, untold, end)
-    age = max(0.0, now - status.heartbeat)
-    found = Summary(id=name, path=run.path, state=state, why=why, status=status, age=age, marks=known)
-    return found.disputing(agreement.of_status(status))
+    found = replace(
+        row(*_state(run, status, now)), status=status, age=max(0.0, now - status.heartbeat),
+        marks=known or _marks_of_log(run, untold, end),
+    )  # fmt: skip
+    return found.without(agreement.of_status(status))
 
 
 def _marks_of_log(run: RunDir, many: int, end: bytes) -> tuple[tuple[str, str, str], ...]:
@@ -255,24 +241,8 @@ def _marks_of_log(run: RunDir, many: int, end: bytes) -> tuple[tuple[str, str, s
 
 
 def _warned(pieces: Iterable[bytes]) -> list[Warned]:
-    lines = [line for piece in pieces for line in _lines_with(b'"event":"warned"', piece)]
+    lines = (line for piece in pieces for line in _WARNED.findall(piece))  # in C, for there are 10,000 runs
     return [event for event in decode(lines).events if isinstance(event, Warned)]
-
-
-def _lines_with(word: bytes, content: bytes) -> Iterator[bytes]:
-    """Lines that hold the word; most of a log is not looked at line by line, for there are 10,000 runs."""
-    at = content.find(word)
-    while at >= 0:
-        end = content.find(b"\n", at)
-        end = len(content) if end < 0 else end
-        yield content[content.rfind(b"\n", 0, at) + 1 : end]
-        at = content.find(word, end)
-
-
-def _without(status: Status, disputed: Mapping[Place, str]) -> Status:
-    """The same status without these figures: nobody shows what contradicts itself."""
-    results = {c: {a: v for a, v in row.items() if (c, a) not in disputed} for c, row in status.results.items()}
-    return structs.replace(status, results=results)
 
 
 def _state(run: RunDir, status: Status, now: float) -> tuple[State, str]:
@@ -300,6 +270,18 @@ def _state(run: RunDir, status: Status, now: float) -> tuple[State, str]:
     return _last_words(run) or ("killed", _told(run))
 
 
+def _without_status(run: RunDir, now: float) -> tuple[State, str]:
+    if engine_process.alive(run):
+        return "starting", ""
+    try:
+        log = run.log.stat(follow_symlinks=False)
+    except OSError:
+        return "queued", "not started yet"
+    if now - log.st_mtime < STARTING_FOR and not log.st_size:
+        return "starting", ""
+    return _last_words(run) or ("killed", _told(run, " while it started"))
+
+
 def death_of(run: RunDir) -> Death:
     """How the engine of a run died, of which it is known that it did."""
     return deaths.last_death(files.tail(run.log, LOG_CAP)) or Death("")
@@ -325,34 +307,26 @@ def _crash_after(run: RunDir, heartbeat: float) -> str:
         written = os.lstat(f"{run.path}/engine.log").st_mtime
     except OSError:
         return ""
-    if written < heartbeat:
-        return ""
-    death = deaths.last_death(files.tail(run.log, LOG_CAP))
-    return death.text if death is not None and death.after_end else ""
+    death = death_of(run) if written >= heartbeat else Death("")
+    return death.text if death.after_end else ""
 
 
 def _ended(phase: str, reason: str) -> tuple[State, str]:
-    match phase:
-        case "done":
-            return "done", ""
-        case "failed":
-            return "failed", reason
-        case _:
-            return ("preempted" if "SIGUSR" in reason else "stopped"), reason
+    if phase == "done":
+        return "done", ""
+    return ("failed" if phase == "failed" else "preempted" if "SIGUSR" in reason else "stopped"), reason
 
 
 def _last_words(run: RunDir) -> tuple[State, str] | None:
     """The end that the events tell of, when the status was not written any more."""
-    events = decode(files.tail(run.events).split(b"\n")).events
-    match events[-1] if events else None:
-        case RunFinished():
+    match decode(files.tail(run.events).split(b"\n")).events[-1:]:
+        case [RunFinished()]:
             return _ended("done", "")
-        case RunStopped(reason=reason):
+        case [RunStopped(reason=reason)]:
             return _ended("stopped", display(reason))
-        case RunFailed(message=message):
+        case [RunFailed(message=message)]:
             return _ended("failed", display(message))
-        case _:
-            return None
+    return None
 
 
 def _finished(end: bytes) -> bool:
@@ -360,15 +334,3 @@ def _finished(end: bytes) -> bool:
     if not end or _FINISHED in end[-_LAST:]:
         return True
     return end.rfind(_FINISHED) > max(end.rfind(b'"event":"run_%s"' % word) for word in _OTHERWISE)
-
-
-def _without_status(run: RunDir, now: float) -> tuple[State, str]:
-    if engine_process.alive(run):
-        return "starting", ""
-    try:
-        log = run.log.stat(follow_symlinks=False)
-    except OSError:
-        return "queued", "not started yet"
-    if now - log.st_mtime < STARTING_FOR and not log.st_size:
-        return "starting", ""
-    return _last_words(run) or ("killed", _told(run, " while it started"))

@@ -19,7 +19,7 @@ FIRST = 200  # rows that are shown before the rest is read
 _ENDED: frozenset[State] = frozenset({"done", "stopped", "failed", "preempted"})
 _SETTLED = 5.0  # seconds after which an ended run's folder is believed to stay as it is
 
-_Stamp = tuple[int, ...]
+_Stamp = tuple[int, ...]  # changes with every file that is made or replaced in a folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,83 +65,79 @@ class Scanner:
     def recent(self, now: float, seconds: float) -> Scan:
         """All rows as somebody saw them so many seconds ago or later; else as they are."""
         with self._looking:
-            if self._last is None or time.monotonic() - self._last[0] > seconds:
-                *_, scan = self.look(now)
-                self._last = time.monotonic(), scan
-            return self._last[1]
+            if self._last is not None and time.monotonic() - self._last[0] <= seconds:
+                return self._last[1]
+            *_, scan = self.look(now)
+            return scan
 
     def _look(self, now: float) -> Iterator[Scan]:
+        before, self._seen = self._seen, {}
         try:
             names = run_status.names(self._folder)
         except FileNotFoundError:
             names = []
         except OSError as error:
-            self._seen.clear()
             yield Scan((), error.strerror or "it cannot be read")
             return
         rows: list[ListedRun] = []
-        before, self._seen = self._seen, {}
         for name in names:
             row = self._row(name, now, before.get(name))
             if row is not None:
                 rows.append(row)
                 if not before and len(rows) == FIRST:
                     yield Scan(tuple(rows), whole=False)
-        found = sorted(rows, key=lambda row: run_status.by_age(row.summary), reverse=True)
-        yield Scan(tuple(self._twinned(found)))
+        rows.sort(key=lambda row: run_status.by_age(row.summary), reverse=True)
+        copies = self._copies(rows)
+        yield Scan(tuple(
+            replace(row, summary=replace(row.summary, same_weights_as=copies[row.id])) if row.id in copies else row
+            for row in rows
+        ))  # fmt: skip
 
-    def _twinned(self, rows: list[ListedRun]) -> list[ListedRun]:
-        """With each run of a group that is one network with an earlier one named so: looked at where results agree."""
+    def _copies(self, rows: list[ListedRun]) -> dict[str, str]:
+        """Each run of a group that is one network with an earlier one -> that one; looked at where results agree."""
         alike: dict[tuple[str, str], list[ListedRun]] = {}
-        for row in rows:
+        for row in reversed(rows):
             status = row.summary.status
             if status is not None and status.group_hash and status.results:
                 alike.setdefault((status.group_hash, repr(status.results)), []).append(row)
-        twins: dict[str, str] = {}
+        copies: dict[str, str] = {}
         for group in (found for found in alike.values() if len(found) > 1):
             first: dict[str, str] = {}
-            for row in reversed(group):
+            for row in group:
                 digest = self._weights(row)
                 if digest and first.setdefault(digest, row.id) != row.id:
-                    twins[row.id] = first[digest]
-        return [
-            replace(row, summary=replace(row.summary, twin=twins[row.id])) if row.id in twins else row for row in rows
-        ]
+                    copies[row.id] = first[digest]
+        return copies
 
     def _weights(self, row: ListedRun) -> str:
         """Hash of the weights that were judged; read once for each state of the run's folder."""
         stamp = self._stamp(row.id)
         if row.id not in self._digests or self._digests[row.id][0] != stamp:
-            place = row.summary.shown, "clean"
+            place = row.summary.checkpoint, "clean"
             record = result_files.read(RunDir(row.summary.path), place, result_files.decode_list_record)
             self._digests[row.id] = stamp, record.weights_sha256 if isinstance(record, result_files.ListRecord) else ""
         return self._digests[row.id][1]
 
     def _row(self, name: str, now: float, known: tuple[_Stamp, ListedRun] | None) -> ListedRun | None:
-        stamp = self._stamp(name)
-        if known is not None and stamp == known[0] and stamp and known[1].summary.state in _ENDED:
-            row = known[1]
-            if row.summary.age > _SETTLED:
-                self._seen[name] = known
-                return row
-        path = self._folder / name
+        stamp, path = self._stamp(name), self._folder / name
+        same = known[1] if known is not None and stamp == known[0] else None
+        if same is not None and stamp and same.summary.state in _ENDED and same.summary.age > _SETTLED:
+            self._seen[name] = stamp, same
+            return same
         summary = run_status.summary(RunDir(path), now=now)
         if summary is None:
             return None
-        said = known[1].notes if known is not None and stamp == known[0] else notes.read(path)
-        row = ListedRun(run_status.held(summary), said)
-        self._seen[name] = (stamp, row)
+        row = ListedRun(run_status.check_records(summary), same.notes if same is not None else notes.read(path))
+        self._seen[name] = stamp, row
         return row
 
     def _stamp(self, name: str) -> _Stamp:
-        """Changes with every file that is made or replaced in the folder, and with a status written in place."""
         base = f"{self._folder}/{name}"
         try:
-            folder = os.lstat(base).st_mtime_ns
-            status = os.lstat(f"{base}/status.json")
+            folder, status = os.lstat(base).st_mtime_ns, os.lstat(f"{base}/status.json")
         except OSError:
             return ()
-        return folder, status.st_mtime_ns, status.st_size
+        return folder, status.st_mtime_ns, status.st_size  # a status may be written in place
 
 
 _shared: dict[Path, Scanner] = {}  # of the folder that was asked for last

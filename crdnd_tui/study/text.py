@@ -158,5 +158,5 @@ def _part(one: CellStatus) -> float:
 def _accuracies(one: CellStatus) -> str:
     if one.summary is None:
         return ""
-    judged, sign = one.summary.judged, one.summary.sign
+    judged, sign = one.summary.accuracies, one.summary.sign
     return "  ".join(f"{a} {percent(judged[a])}{sign(a)}" for a in ("clean", "autoattack", "worst") if a in judged)

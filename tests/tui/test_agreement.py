@@ -332,22 +332,25 @@ def test_records_behind_a_link_are_not_read(run, tmp_path, part):
     assert not confusion.load(run.evaluation / "best").outcomes
     with pytest.raises(GalleryError):
         gallery.load(run.evaluation / "best")
-    assert all(run_status.held(run_status.summary(run)).disputes(attack) for attack in ("clean", "autoattack", "worst"))
+    assert all(
+        run_status.check_records(run_status.summary(run)).disputes(attack)
+        for attack in ("clean", "autoattack", "worst")
+    )
 
 
 def test_a_list_holds_a_status_against_records_that_are_of_another_place(run):
     path = run.result("best", "clean")
     path.write_bytes(path.read_bytes().replace(b'"checkpoint":"best"', b'"checkpoint":"last"'))
     for whole in (False, True):
-        found = run_status.held(run_status.summary(run), whole=whole)
+        found = run_status.check_records(run_status.summary(run), whole=whole)
         assert found.disputed == {("best", "clean"): "its record is of another attack or checkpoint"}
 
 
 def test_only_who_shows_every_figure_holds_each_record_against_its_bits(run):
     path = run.result("best", "fgsm")
     path.write_bytes(path.read_bytes().replace(b'"robust":"', b'"robust":"0', 1))
-    assert not run_status.held(run_status.summary(run)).disputed
-    ((place, why),) = run_status.held(run_status.summary(run), whole=True).disputed.items()
+    assert not run_status.check_records(run_status.summary(run)).disputed
+    ((place, why),) = run_status.check_records(run_status.summary(run), whole=True).disputed.items()
     assert place == ("best", "fgsm") and "its record is damaged" in why
 
 

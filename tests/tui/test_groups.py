@@ -59,7 +59,7 @@ def test_by_their_means_the_unmeasured_last() -> None:
 def test_a_struck_figure_strikes_the_mean_and_equal_weights_count_once() -> None:
     red = replace(run("a", "x", 0.9), marks=(("zero_gradient", "best", ""),))
     amber = replace(run("b", "x", 0.5), marks=(("subset", "best", ""),))
-    (group,) = grouped([red, amber, replace(run("c", "x", 0.5), twin="b")])
+    (group,) = grouped([red, amber, replace(run("c", "x", 0.5), same_weights_as="b")])
     assert (group.severity("aa"), group.struck("aa"), group.twins) == ("red", (1, 2), 1)
     found = group.spread("aa")
     assert found is not None and (found.n, found.mean) == (2, pytest.approx(0.7))

@@ -132,5 +132,5 @@ def test_a_copy_with_another_seed_is_known_by_its_weights(tmp_path: Path) -> Non
         made.result("best", "clean").parent.mkdir(parents=True)
         record = {"checkpoint": "best", "attack": "clean", "accuracy": 0.5, "weights_sha256": digest}
         made.result("best", "clean").write_text(json.dumps(record))
-    twins = {row.id: row.summary.twin for row in look(Scanner(tmp_path)).rows}
+    twins = {row.id: row.summary.same_weights_as for row in look(Scanner(tmp_path)).rows}
     assert (sorted(filter(None, twins.values())), twins["c"]) in ((["a"], ""), (["b"], ""))

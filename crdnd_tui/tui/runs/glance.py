@@ -67,9 +67,9 @@ def look(row: ListedRun) -> Glance:
     """Reads the folder; a file that cannot be read is passed over."""
     from crdnd_tui.core.attack_names import attack_title  # noqa: PLC0415  the first paint does without pydantic
 
-    row = replace(row, summary=run_status.held(row.summary, whole=True))
+    row = replace(row, summary=run_status.check_records(row.summary, whole=True))
     validation = row.summary.status.validation if row.summary.status else {}
-    _titles.update((attack, attack_title(attack)) for attack in (*row.summary.judged, *validation))
+    _titles.update((attack, attack_title(attack)) for attack in (*row.summary.accuracies, *validation))
     run = RunDir(row.summary.path)
     loss: dict[float, float | None] = {}
     device = ""
@@ -188,8 +188,8 @@ def results(glance: Glance, palette: Palette, width: int, *, ascii_only: bool = 
     """The attacks of the judged checkpoint with bars; a mark stands beside what may not mean what it says."""
     run = glance.run
     text = Text(no_wrap=True, overflow="ellipsis")
-    judged = run.judged
-    disputed = [attack for name, attack in run.disputed if name == run.shown]
+    judged = run.accuracies
+    disputed = [attack for name, attack in run.disputed if name == run.checkpoint]
     if not (judged or disputed) or run.status is None:
         lines = [part for line in _not_judged(run).split("\n") for part in textwrap.wrap(line, max(8, width or 40))]
         text.append("\n".join(lines), palette.muted)
@@ -216,7 +216,9 @@ def results(glance: Glance, palette: Palette, width: int, *, ascii_only: bool = 
         words = f"{said}; Live says why"
         text.append("\n".join(textwrap.wrap(words, max(8, width or 40))), palette.warn)
         text.append("\n")
-    text.append(f"checks: {run.checks}" + (" \u00b7 equal weights count once" if run.twin else ""), palette.muted)
+    text.append(
+        f"checks: {run.checks}" + (" \u00b7 equal weights count once" if run.same_weights_as else ""), palette.muted
+    )
     text.rstrip()
     return text
 

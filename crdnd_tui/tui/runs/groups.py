@@ -56,11 +56,11 @@ class Group:
     @property
     def twins(self) -> int:
         """Runs that are one network with another one of these: equal weights count once."""
-        return sum(bool(run.twin) for run in self.runs)
+        return sum(bool(run.same_weights_as) for run in self.runs)
 
     def _judged(self, column: str) -> list[Summary]:
         """Those that ended and have the figure, each network once."""
-        return [r for r in self.runs if r.state == "done" and not r.twin and r.accuracy(column) is not None]
+        return [r for r in self.runs if r.state == "done" and not r.same_weights_as and r.accuracy(column) is not None]
 
 
 def spread(values: Sequence[float]) -> Spread | None:

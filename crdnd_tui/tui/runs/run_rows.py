@@ -142,13 +142,13 @@ def line(row: ListedRun, view: View) -> Line:
         "seed": Cell(str(status.seed) if status else known.get("seed", ""), "muted"),
         "eps": Cell(one_line(status.epsilon, 12) if status else "", "muted"),
         "epoch": Cell(f"{status.epoch}/{status.epochs}" if status and status.epochs else "", "muted"),
-        "n": Cell(f"{status.results_n:,}" if status and run.judged else "", "muted"),
+        "n": Cell(f"{status.results_n:,}" if status and run.accuracies else "", "muted"),
         "eta": Cell(_eta(run, view), "text" if run.state == "running" else "muted"),
         "age": Cell(age(view.now - status.created) if status and status.created else "", "muted"),
         "tags": Cell(" ".join(f"#{tag}" for tag in row.notes.tags), "accent"),
     }
     cells |= {key: _accuracy(run, key, view) for key in ACCURACIES}
-    silent = run.why and not run.judged and run.state in TOLD
+    silent = run.why and not run.accuracies and run.state in TOLD
     return Line(
         cells=cells,
         selected=run.id in view.selected,

@@ -86,6 +86,6 @@ def compared(progress: StudyProgress, key: str) -> list[str]:
     study, tables = progress.study, table_blocks(progress.study)
     table = next((t for t in tables if any(c.config_hash == key for c in t.cells)), tables[0])
     base = study.layout.baseline
-    judged = {s.cell.config_hash: s.run for s in progress.statuses if s.run and s.summary and s.summary.judged}
+    judged = {s.cell.config_hash: s.run for s in progress.statuses if s.run and s.summary and s.summary.accuracies}
     cells = sorted(table.cells, key=lambda cell: any(cell.place.get(axis) != label for axis, label in base.items()))
     return [judged[cell.config_hash] for cell in cells if cell.config_hash in judged]

@@ -135,7 +135,7 @@ def run(cell_status: CellStatus, cost: CostSummary | None, width: int, palette: 
     if cell_status.why:
         colour = palette.bad if cell_status.state == "failed" else palette.text
         lines.append(Text(one_line(cell_status.why, 2 * width), colour))
-    judged = cell_status.summary.judged if cell_status.summary else {}
+    judged = cell_status.summary.accuracies if cell_status.summary else {}
     numbers = Text()
     for name, title in _TITLES.items():
         severity = cell_status.summary.severity(name) if cell_status.summary and name in judged else None
