@@ -10,7 +10,6 @@ import pytest
 from crdnd_tui.core import notes, run_status
 from crdnd_tui.core.notes import RunNotes
 from crdnd_tui.core.scan import FIRST, Scan, Scanner, shared
-from engine.spec import files
 from engine.spec import status as spec_status
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
@@ -91,15 +90,6 @@ def test_what_somebody_just_saw_is_not_looked_at_again(tmp_path: Path, monkeypat
     assert scanner.recent(NOW, 60.0) is seen and not asked
     assert states(scanner.recent(NOW, 0.0)) == {"a": "killed"} and asked == ["a"]
     assert states(Scanner(tmp_path).recent(NOW, 60.0)) == {"a": "killed"}
-
-
-def test_small_files_are_read_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    for content in (b"", b"x", b"x" * 5000):
-        path.write_bytes(content)
-        assert files.read(path) == files.read(str(path), max(1, len(content))) == content
-    assert files.read(path, 4999) is None
-    assert (files.read(Path("/proc/self/status")) or b"").startswith(b"Name:")  # its size is said to be 0
 
 
 def test_absent_and_unreadable_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
