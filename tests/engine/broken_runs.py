@@ -34,7 +34,7 @@ ASIDE = {"run_resumed", "checkpoint_saved", "attack_progressed", "run_stopped", 
 
 
 class ForkServer:
-    """Forks engines on demand, one at a time."""
+    """Forks engines on demand."""
 
     def __init__(self, folder: Path) -> None:
         self.screen = folder / "screen"
@@ -57,19 +57,15 @@ class ForkServer:
     def start(self, run: RunDir, fault: dict[str, Any] | None = None) -> int:
         """Fork an engine; its process id."""
         self.screen.write_bytes(b"")
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"run": str(run.path), "fault": fault, "screen": str(self.screen)}) + "\n")
-        self._process.stdin.flush()
-        return int(self._read())
+        return self._ask(run=str(run.path), fault=fault, screen=str(self.screen))
 
-    def wait(self) -> int:
-        """The exit code of the engine that was forked last; the negative signal when one killed it."""
-        return int(self._read())
+    def wait(self, pid: int) -> int:
+        """The exit code of a forked engine; the negative signal when one killed it."""
+        return self._ask(wait=pid)
 
     def work(self, run: RunDir, **fault: Any) -> int:
         """Fork an engine and wait for its end."""
-        self.start(run, fault or None)
-        return self.wait()
+        return self.wait(self.start(run, fault or None))
 
     def kill(self, pid: int, busy: str, times: int, delay: float) -> tuple[str, int]:
         """SIGKILL `delay` seconds after the engine began `busy` for the n-th time, or whenever it ends before.
@@ -85,9 +81,15 @@ class ForkServer:
         time.sleep(delay)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        code = self.wait()
+        code = self.wait(pid)
         now = self._shared.read_bytes()[0]
         return next(name for name, number in fork_server.BUSY.items() if number == now), code
+
+    def _ask(self, **order: Any) -> int:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._read())
 
     def _read(self) -> str:
         assert self._process.stdout is not None

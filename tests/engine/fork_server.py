@@ -1,10 +1,11 @@
-"""A warm parent of engines: it imports torch once, then forks one engine for each line on its stdin.
+"""A warm parent of engines: it imports torch once, then forks an engine, or waits for one, at each line on its stdin.
 
 In the child one fault may be planted: the k-th visit of a place does something. All else is the engine as it is.
 The first byte of the shared file says what the child is busy with, the second how often it has begun that.
 """
 
 import json
+import logging
 import mmap
 import os
 import resource
@@ -41,13 +42,14 @@ def main() -> None:
     print("ready", flush=True)  # noqa: T201
     for line in sys.stdin:
         order = json.loads(line)
+        if "wait" in order:
+            print(os.waitstatus_to_exitcode(os.waitpid(order["wait"], 0)[1]), flush=True)  # noqa: T201
+            continue
         shared[:8] = bytes(8)
         pid = os.fork()
         if pid == 0:
             _child(order, shared)
         print(pid, flush=True)  # noqa: T201
-        _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201
     os._exit(0)  # torch takes its time to leave in order
 
 
@@ -59,7 +61,38 @@ def _child(order: dict[str, Any], shared: mmap.mmap) -> None:
     _watch(shared)
     if fault := order.get("fault"):
         _plant(fault, Path(order["run"]))
-    sys.argv = ["engine", order["run"]]
+    from engine.runtime import torchrun
+
+    torchrun.start = lambda run, _module, *_: ForkedEngine(run)  # type: ignore[assignment]
+    _work(order["run"])
+
+
+class ForkedEngine:
+    """What Popen offers of a teacher's engine, forked from its student's: it need not import torch anew."""
+
+    returncode: int | None = None
+
+    def __init__(self, run: Any) -> None:
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setsid()
+            os.closerange(3, 1024)  # the student's files, and the locks on them
+            logging.getLogger().handlers.clear()  # the student's
+            log = os.open(run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            _work(str(run.path))
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            found, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if found else None
+        return self.returncode
+
+
+def _work(run: str) -> None:
+    """Be an engine of this run, and end with its exit code."""
+    sys.argv = ["engine", run]
     from engine.__main__ import main as engine_main
 
     code = 70

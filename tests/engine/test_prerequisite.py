@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,8 +12,8 @@ import pytest
 
 from engine.run import prerequisite
 from engine.runtime.interrupt import Interrupt
+from engine.spec import locks, toml
 from engine.spec import status as status_file
-from engine.spec import toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import TeacherError
 from engine.spec.events import RunFailed, RunResumed, StageStarted, TeacherRunStarted, Warned, decode
@@ -21,9 +22,9 @@ from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
 from engine.train.reporter import Reporter
+from tests.engine.broken_runs import FAILED, FINISHED, STOPPED
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parent.parent.parent
 JUDGED = {"checkpoints": ["best"], "images": 20, "gallery": 0, "suspect": False, "attacks": [{"name": "fgsm"}]}
 SELECTED = {"by": "clean", "attacks": [], "every": 100_000}
 
@@ -42,32 +43,19 @@ def table(method: str, seed: int = 0, *, epochs: int = 1, **data) -> dict:
 
 
 class Lab:
-    """A runs folder, a teacher's config, and engines that are started for students."""
+    """A runs folder, and a teacher's config."""
 
     def __init__(self, home: Path, **teacher) -> None:
         self.machine = Machine(runs=str(home / "runs"), data=str(home / "data"), device="cpu", threads=1)
         self.teacher = RunConfig.model_validate(table("natural", **teacher))
-        self.started: list[subprocess.Popen[bytes]] = []
 
     def student(self, seed: int) -> RunDir:
         source = {"preset": "teacher.toml", "config": self.teacher.to_table()}
         config = RunConfig.model_validate(table("rslad", seed) | {"teacher": source})
         return create(config, toml.dump(config), self.machine)
 
-    def start(self, run: RunDir) -> subprocess.Popen[bytes]:
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        engine = subprocess.Popen([sys.executable, "-m", "engine", str(run.path)], env=environment, cwd=run.path.parent,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
-        self.started.append(engine)
-        return engine
-
     def teachers(self) -> list[RunDir]:
         return [run for run, _ in equal_runs(self.machine.runs_folder, self.teacher)]
-
-
-def ended(engine: subprocess.Popen[bytes]) -> tuple[int, str]:
-    said = engine.communicate(timeout=200)[0].decode()
-    return engine.returncode, said
 
 
 class Hears(Reporter):
@@ -94,11 +82,13 @@ def wait_until(condition, seconds: float = 120.0) -> None:
         time.sleep(0.02)
 
 
-def test_two_students_at_once_train_their_teacher_once_and_a_third_uses_it(tmp_path):
+def test_two_students_at_once_train_their_teacher_once_and_a_third_uses_it(fork_server, tmp_path):
     lab = Lab(tmp_path)
     students = [lab.student(seed) for seed in (0, 1, 2)]
-    assert [ended(engine) for engine in [lab.start(students[0]), lab.start(students[1])]] == [(0, "")] * 2
-    assert ended(lab.start(students[2])) == (0, "")
+    at_work = [fork_server.start(student) for student in students[:2]]
+    assert [fork_server.wait(pid) for pid in at_work] == [FINISHED] * 2
+    assert fork_server.work(students[2]) == FINISHED
+    assert fork_server.screen.read_text() == ""
     (teacher,) = lab.teachers()
     assert status_of(teacher).phase == "done"
     assert [status_of(student).phase for student in students] == ["done"] * 3
@@ -109,10 +99,10 @@ def test_two_students_at_once_train_their_teacher_once_and_a_third_uses_it(tmp_p
     assert len(list(lab.machine.runs_folder.glob("[a-z0-9]*"))) == 4
 
 
-def test_a_teacher_that_fails_is_one_sentence_with_its_run(tmp_path):
+def test_a_teacher_that_fails_is_one_sentence_with_its_run(fork_server, tmp_path):
     lab = Lab(tmp_path, validation=5000)  # more than there are
     student = lab.student(0)
-    assert ended(lab.start(student)) == (1, "")
+    assert (fork_server.work(student), fork_server.screen.read_text()) == (FAILED, "")
     (teacher,) = lab.teachers()
     (failed,) = events(student, RunFailed)
     assert failed.kind == "Teacher"
@@ -121,32 +111,32 @@ def test_a_teacher_that_fails_is_one_sentence_with_its_run(tmp_path):
     assert status_of(student).phase == "failed"
 
 
-def test_stopping_a_student_stops_its_teacher_and_resuming_it_goes_on_with_the_same_one(tmp_path):
-    lab = Lab(tmp_path, epochs=600)
+def test_stopping_a_student_stops_its_teacher_and_resuming_it_goes_on_with_the_same_one(fork_server, tmp_path):
+    lab = Lab(tmp_path, epochs=120)
     student = lab.student(0)
-    engine = lab.start(student)
+    engine = fork_server.start(student)
     wait_until(lambda: any((status := status_of(run)) and status.step > 0 for run in lab.teachers()))
-    student.stop.touch()
-    assert ended(engine) == (3, "")
+    os.kill(engine, signal.SIGTERM)
+    assert fork_server.wait(engine) == STOPPED
     (teacher,) = lab.teachers()
+    assert not locks.is_held(teacher.lock)
+    assert (status_of(teacher).reason, status_of(student).reason) == ("stop file", "SIGTERM")
     assert (status_of(teacher).phase, status_of(student).phase) == ("stopped", "stopped")
     assert not teacher.stop.exists()
     assert not student.stop.exists()
-    assert ended(lab.start(student)) == (0, "")
+    assert fork_server.work(student) == FINISHED
     assert [run.id for run in lab.teachers()] == [teacher.id]
     assert len(events(teacher, RunResumed)) == 1
     assert status_of(teacher).phase == status_of(student).phase == "done"
 
 
-def test_a_finished_teacher_whose_weights_were_removed_is_trained_anew(tmp_path, monkeypatch):
+def test_a_finished_teacher_whose_weights_were_removed_is_trained_anew(fork_server, tmp_path):
+    """By an engine of its own, which imports torch for itself."""
     lab = Lab(tmp_path)
     finished = create(lab.teacher, toml.dump(lab.teacher), lab.machine)
-    assert ended(lab.start(finished)) == (0, "")
+    assert fork_server.work(finished) == FINISHED
     shutil.rmtree(finished.weights)
-    student = toml.read(lab.student(0).config)
-    said = []
-    prerequisite.ensure_teacher(student, lab.machine, Hears(said), Interrupt(tmp_path / "stop"))
-    begun = [event.run for event in said if isinstance(event, TeacherRunStarted)]
+    begun = [event.run for event in waited(lab, tmp_path) if isinstance(event, TeacherRunStarted)]
     assert len(begun) == 1
     assert begun[0] != finished.id
     assert status_of(RunDir(lab.machine.runs_folder / begun[0])).phase == "done"

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from engine.runtime.interrupt import Interrupt, Stopped
-from engine.spec.config import PresetTeacher
 from engine.spec.errors import RunFolderError
 from engine.spec.locks import hold, is_held
 from engine.spec.process import signals_blocked
@@ -30,7 +29,6 @@ from tests.engine.broken_runs import (
     short,
     state,
     status,
-    tiny,
 )
 
 SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2")
@@ -205,25 +203,3 @@ def test_held_back_signals_are_ours_again_afterwards() -> None:
 
 def test_nothing_swallows_a_stop() -> None:
     assert not issubclass(Stopped, Exception)
-
-
-@pytest.mark.slow
-def test_a_stop_while_the_teacher_is_trained_stops_both(data: Path, tmp_path: Path) -> None:
-    teacher = short().model_copy(update={"method": tiny(method={"name": "natural"}, teacher=None).method})
-    teacher = teacher.model_copy(update={"teacher": None, "name": "its teacher"})
-    student = short().model_copy(update={"teacher": PresetTeacher(preset="teacher.toml", config=teacher)})
-    run = make(tmp_path, data, student)
-    command = [sys.executable, "-P", "-m", "engine", str(run.path)]
-    engine, end = subprocess.Popen(command), time.monotonic() + 60
-    while b"teacher_run_started" not in (run.events.read_bytes() if run.events.exists() else b""):
-        assert time.monotonic() < end and engine.poll() is None
-        time.sleep(0.01)
-    engine.send_signal(signal.SIGTERM)
-    assert engine.wait(60) == STOPPED
-    assert (status(run).phase, status(run).reason) == ("stopped", "SIGTERM")
-    other = RunDir(run.path.parent / said(run, "teacher_run_started")[0]["run"])
-    assert not is_held(other.lock)
-    assert status(other).phase in ("stopped", "done")  # it may have been quicker
-    assert subprocess.run(command, check=False, timeout=100).returncode == FINISHED
-    assert status(other).phase == "done"
-    assert [event["run"] for event in said(run, "teacher_run_started")] in ([], [other.id])
