@@ -18,8 +18,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from engine.spec.errors import CrdndError
 
 SUMS_ONLY = [False, True, True]  # of the gradients of input, weight and bias
-ALL = [True, True, True]
 Context: TypeAlias = Any  # what autograd hands from forward to backward
+Parts: TypeAlias = tuple[Tensor, ...]
 
 
 @runtime_checkable
@@ -48,15 +48,15 @@ class SplitBatchNorm(nn.BatchNorm2d):
         self._check_input_dim(input)
         if len(input) % self.parts:
             raise ValueError(f"a batch of {len(input)} images cannot be {self.parts} parts of equal size")
-        assert self.num_batches_tracked is not None and self.momentum is not None
-        pixels = input.shape[2] * input.shape[3]
-        values = (self.images or len(input) // self.parts) * pixels
+        values = (self.images or len(input) // self.parts) * input.shape[2] * input.shape[3]
         if values < 2:
             raise ValueError("batch statistics need more than one value per channel in each part")
+        if self.ranks is None:
+            return torch.cat([super(SplitBatchNorm, self).forward(part) for part in input.chunk(self.parts)])
+        assert self.num_batches_tracked is not None and self.momentum is not None
         self.num_batches_tracked.add_(self.parts)
-        how = _Args((values,) * self.parts, self.momentum, self.eps, self.ranks)
-        function = _SplitNorm if self.ranks is None else _SyncedSplitNorm
-        out: Tensor = function.apply(input, self.weight, self.bias, self.running_mean, self.running_var, how)
+        how = _Args(self.parts, values, self.momentum, self.eps, self.ranks)
+        out: Tensor = _SyncedSplitNorm.apply(input, self.weight, self.bias, self.running_mean, self.running_var, how)
         return out
 
 
@@ -102,50 +102,16 @@ def split_batches(
 class _Args(NamedTuple):
     """What batch norm needs beside its tensors."""
 
-    values: tuple[int, ...]  # per channel in each part, over all ranks
+    parts: int
+    values: int  # per channel in each part, over all ranks
     momentum: float
     eps: float
-    ranks: Reducer | None
+    ranks: Reducer
 
-
-class _SplitNorm(torch.autograd.Function):
-    """Batch norm of each part into one output: the cat of separate outputs without the copy."""
-
-    @staticmethod
-    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, how: _Args) -> Tensor:
-        out = torch.empty_like(x)
-        saved = weight.new_empty(2, len(how.values), len(weight))  # mean and 1 / deviation of each part
-        for xs, outs, means, inverses in zip(*_split(how, x, out), *saved, strict=True):
-            torch.ops.aten.native_batch_norm.out(
-                xs,
-                weight,
-                bias,
-                mean,
-                var,
-                True,
-                how.momentum,
-                how.eps,
-                out=outs,
-                save_mean=means,
-                save_invstd=inverses,
-            )
-        ctx.save_for_backward(x, weight, saved)
-        ctx.how = how
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, saved = ctx.saved_tensors
-        how: _Args = ctx.how
-        of_parts = [
-            torch.ops.aten.native_batch_norm_backward(
-                gradients, xs, weight, None, None, means, inverses, True, how.eps, ALL
-            )
-            for gradients, xs, means, inverses in zip(*_split(how, gradient, x), *saved, strict=True)
-        ]
-        inputs, weights, biases = zip(*of_parts, strict=True)
-        return torch.cat(inputs), torch.stack(weights).sum(0), torch.stack(biases).sum(0), None, None, None
+    def split(self, *tensors: Tensor) -> list[Parts]:
+        """The parts of each tensor, in order; no parts on a rank without rows."""
+        rows = len(tensors[0]) // self.parts
+        return [tensor.split(rows) if rows else () for tensor in tensors]
 
 
 class _SyncedSplitNorm(torch.autograd.Function):
@@ -158,23 +124,20 @@ class _SyncedSplitNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, how: _Args) -> Tensor:
-        sums = mean.new_zeros(len(how.values), 2, len(mean))
-        for xs, two in zip(_split(how, x)[0], sums, strict=False):
+        n = how.values
+        sums = mean.new_zeros(how.parts, 2, len(mean))
+        for xs, two in zip(*how.split(x), sums, strict=False):
             v, m = torch.var_mean(xs.to(mean.dtype), dim=(0, 2, 3), correction=0)
-            n, off = xs.numel() // len(mean), m - mean
-            two[0], two[1] = n * off, n * (v + off * off)
-        assert how.ranks is not None
-        sums = how.ranks.all_reduce(sums)
-        means, variances = torch.empty_like(sums[:, 0]), torch.empty_like(sums[:, 0])
-        before = mean.clone()
-        for i, n in enumerate(how.values):
-            off, square = sums[i, 0] / n, sums[i, 1] / n
-            means[i], variances[i] = before + off, square - off * off
-            mean.lerp_(means[i], how.momentum)
-            var.lerp_(variances[i] * (n / (n - 1)), how.momentum)
+            own, off = xs.numel() // len(mean), m - mean
+            two[0], two[1] = own * off, own * (v + off * off)
+        off, square = (how.ranks.all_reduce(sums) / n).unbind(1)
+        means, variances = mean + off, square - off * off
+        for m, v in zip(means, variances, strict=True):
+            mean.lerp_(m, how.momentum)
+            var.lerp_(v * (n / (n - 1)), how.momentum)
         out = torch.empty_like(x)
-        unused = torch.empty_like(means[0]), torch.empty_like(means[0])  # where the operator repeats its statistics
-        for xs, outs, m, v in zip(*_split(how, x, out), means, variances, strict=False):
+        unused = torch.empty_like(mean), torch.empty_like(mean)  # where the operator repeats its statistics
+        for xs, outs, m, v in zip(*how.split(x, out), means, variances, strict=False):
             torch.ops.aten.native_batch_norm.out(
                 xs, weight, bias, m, v, False, 0.0, how.eps, out=outs, save_mean=unused[0], save_invstd=unused[1]
             )
@@ -188,26 +151,18 @@ class _SyncedSplitNorm(torch.autograd.Function):
         x, weight, means, variances = ctx.saved_tensors
         how: _Args = ctx.how
         inverses = torch.rsqrt(variances + how.eps)  # CUDA's kernel reads mean and inverse, the CPU's m and v
-        sums = means.new_zeros(len(how.values), 2, len(weight))  # per part: of dy, and of dy times the normalised x
-        parts = _split(how, x, gradient)
-        for xs, ys, two, m, v, inverse in zip(*parts, sums, means, variances, inverses, strict=False):
+        sums = means.new_zeros(how.parts, 2, len(weight))  # per part: of dy, and of dy times the normalised x
+        for xs, ys, two, m, v, inverse in zip(*how.split(x, gradient), sums, means, variances, inverses, strict=False):
             _, two[1], two[0] = torch.ops.aten.native_batch_norm_backward(
                 ys, xs, weight, m, v, m, inverse, False, how.eps, SUMS_ONLY
             )
         bias_gradient, weight_gradient = sums.sum(0)  # of these rows alone: ranks add theirs up
-        assert how.ranks is not None
-        sums = how.ranks.all_reduce(sums)
+        of_dy, of_normalised = how.ranks.all_reduce(sums).unbind(1)
+        of_y = weight * inverses
+        of_x = -of_y * inverses * of_normalised / how.values
+        of_one = -of_y * of_dy / how.values - of_x * means
         inputs = torch.empty_like(x)
-        for i, (xs, ys, outs) in enumerate(zip(*_split(how, x, gradient, inputs), strict=True)):
-            of_y = weight * inverses[i]
-            of_x = -of_y * inverses[i] * sums[i, 1] / how.values[i]
-            of_one = -of_y * sums[i, 0] / how.values[i] - of_x * means[i]
-            planes = [coefficient.view(-1, 1, 1) for coefficient in (of_one, of_x, of_y)]
-            torch.addcmul(torch.addcmul(planes[0], xs, planes[1]), ys, planes[2], out=outs)
+        coefficients = [of.view(how.parts, -1, 1, 1) for of in (of_one, of_x, of_y)]
+        for xs, ys, outs, one, of_xs, of_ys in zip(*how.split(x, gradient, inputs), *coefficients, strict=False):
+            torch.addcmul(torch.addcmul(one, xs, of_xs), ys, of_ys, out=outs)
         return inputs, weight_gradient, bias_gradient, None, None, None
-
-
-def _split(how: _Args, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    """The parts of each tensor, in order; no parts on a rank without rows."""
-    rows = len(tensors[0]) // len(how.values)
-    return [tensor.split(rows) if rows else () for tensor in tensors]
