@@ -21,8 +21,8 @@ from benchmarks.interleave import clock_of, machine_facts, rotate, save
 from benchmarks.step import PUBLISHED, STUDENTS, published_step, random_subject, teacher_spec
 from benchmarks.variants import CPU, Ours, defaults
 from engine.acm import ACM
+from engine.contrastive import Views, contrastive_loss
 from engine.losses import kl, soften
-from engine.relations import Views, contrast
 from engine.spec.methods import CRDND
 
 BATCHES, CLASSES, RANKS = (8, 16, 32, 64), (10, 100, 1000), (1, 2, 4)
@@ -107,7 +107,7 @@ def on_logits(classes: int) -> dict[str, Callable[[], object]]:
     return {
         "KL": lambda: kl(student, soften(teacher)).mean().backward(),
         "ACM": lambda: acm(student).sum().backward(),
-        "contrast": lambda: contrast(views, Views(teacher, other), 0.5, hp).backward(),
+        "contrast": lambda: contrastive_loss(views, Views(teacher, other), 0.5, hp).backward(),
     }
 
 

@@ -40,7 +40,7 @@ from engine.spec.attacks import AttackSpec, ThreatModel
 from engine.spec.events import AttackProgressed, AttackStarted, Evaluated, Event, Probed, Warned
 from engine.spec.files import write_inside
 from engine.spec.marks import CHECKS, CLIMB, Finding, SanityReport, encode_checks
-from engine.spec.outcomes import Outcome, worst_case
+from engine.spec.outcomes import Outcome, pack, summarise, worst_case
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation, Selection
 from engine.types import Split
@@ -77,7 +77,7 @@ def evaluate(
     """
     teacher = subject.teacher or nn.Identity()
     with isolated_rng(), full_precision(), frozen_eval(subject.net), frozen_eval(teacher):
-        copy, why_not = _folded(subject.net, subject.images, subject.device) if folded else (None, "")
+        copy, why_not = _folded(subject.net, subject.images, subject.device, pause) if folded else (None, "")
         if why_not:
             say(Warned(code="not_folded", message=f"attacks climb on the network itself: {why_not}"))
         labels = subject.images.labels.cpu()
@@ -92,7 +92,7 @@ def evaluate(
             batch_size=evaluation.batch_size,
             seed=evaluation.seed,
             protocol=evaluation.protocol,
-            folded=None if copy is None else Interruptible(copy, pause),
+            folded=copy,
             ranks=subject.ranks,
             gallery=stratified(labels, shown, evaluation.seed, "gallery") if shown else NOWHERE,
         )
@@ -106,16 +106,16 @@ def evaluate(
             results[spec.key] = run.attack(spec, torch.tensor(clean.predicted))
             run.say_evaluated(results[spec.key])
         within = [results[spec.key] for spec in evaluation.attacks if spec.bounded]  # CW_2 may leave the ball
-        worst = [worst_case([clean, *within], labels.tolist())] if within else []
-        found, suspicion = run.check(results, worst)
-        for outcome in (*results.values(), *worst):
+        if within:
+            results["worst"] = worst_case([clean, *within], labels.tolist())
+        found, report = run.check(results)
+        for outcome in results.values():
             run.store(msgspec.structs.replace(outcome, marks=sanity_checks.marks_of(outcome, found)))
-        for outcome in worst:
-            run.say_evaluated(outcome)
+        if within:
+            run.say_evaluated(results["worst"])
         for one in found:
             say(Warned(code=one.code, message=one.message, checkpoint=subject.checkpoint, attack=one.attack))
-        done, of, left_out = suspicion.done, suspicion.of, suspicion.left_out
-        say(Probed(checkpoint=subject.checkpoint, done=done, of=of, left_out=left_out))
+        say(Probed(checkpoint=subject.checkpoint, done=report.done, of=report.of, left_out=report.left_out))
 
 
 def accuracies(  # noqa: PLR0913  the parts of an evaluation, each of its own kind
@@ -138,7 +138,7 @@ def accuracies(  # noqa: PLR0913  the parts of an evaluation, each of its own ki
     with isolated_rng(), full_precision(), frozen_eval(net):
         with torch.no_grad():
             outputs = net(split.images[:1].to(device).float() / 255).shape[1]
-        copy, _why_not = _folded(net, split, device) if folded else (None, "")
+        copy, _why_not = _folded(net, split, device, pause) if folded else (None, "")
         context = EvaluationContext(
             net=Interruptible(net, pause),
             images=split.images,
@@ -149,7 +149,7 @@ def accuracies(  # noqa: PLR0913  the parts of an evaluation, each of its own ki
             batch_size=selection.batch_size,
             seed=seed,
             protocol=selection.protocol,
-            folded=None if copy is None else Interruptible(copy, pause),
+            folded=copy,
             ranks=ranks,
         )
         clean = clean_predictions(context)
@@ -161,10 +161,10 @@ def accuracies(  # noqa: PLR0913  the parts of an evaluation, each of its own ki
     return {key: (int(hits.sum()) / len(labels), (hits / counts.clamp(min=1)).tolist()) for key, hits in right.items()}
 
 
-def _folded(net: nn.Module, images: Split, device: torch.device) -> tuple[nn.Module | None, str]:
+def _folded(net: nn.Module, images: Split, device: torch.device, pause: Pause) -> tuple[nn.Module | None, str]:
     """What attacks climb on instead of the network; None, and the reason, where it has no folded copy."""
     try:
-        return folded_copy(net, images.images, device), ""
+        return Interruptible(folded_copy(net, images.images, device), pause), ""
     except FoldingError as error:
         log.info("attacks climb on the network itself: %s", error.what)
         return None, error.what
@@ -210,17 +210,16 @@ class _EvaluationRun:
             kept.discard()
         return outcome
 
-    def check(self, results: dict[str, Outcome], worst: list[Outcome]) -> tuple[list[Finding], SanityReport]:
-        """What the attacks noticed and what the probes find, and which checks were made."""
-        found = sanity_checks.findings([*results.values()])
-        results = results | {outcome.attack: outcome for outcome in worst}
-        suspicion = self._suspicion(results)
+    def check(self, results: dict[str, Outcome]) -> tuple[list[Finding], SanityReport]:
+        """What the attacks noticed, the probes found, and comparisons show; and which checks were made."""
+        found = sanity_checks.told_by_attacks([outcome for outcome in results.values() if outcome.attack != "worst"])
+        report = self._probe(results)
         if not self.evaluation.suspect:
-            return found, suspicion
+            return found, report
         known = {(finding.code, finding.attack) for finding in found}
-        found += [finding for finding in suspicion.findings if (finding.code, finding.attack) not in known]
+        found += [finding for finding in report.findings if (finding.code, finding.attack) not in known]
         believable = sanity_checks.believable(found)
-        return found + sanity_checks.compare(results, self.evaluation.attacks, believable=believable), suspicion
+        return found + sanity_checks.compare(results, self.evaluation.attacks, believable=believable), report
 
     def store(self, outcome: Outcome) -> None:
         """Write the record, by the leading rank."""
@@ -231,48 +230,61 @@ class _EvaluationRun:
         """Say the accuracy of a record."""
         self.say(Evaluated(**{key: getattr(outcome, key) for key in EVALUATED}))
 
-    def _suspicion(self, results: dict[str, Outcome]) -> SanityReport:
+    def _probe(self, results: dict[str, Outcome]) -> SanityReport:
         """What the probes find, from the disk if it is there: they cost as much as an attack."""
+        suspect, seed, labels = self.evaluation.suspect, self.context.seed, self.context.labels.cpu()
         asked: dict[str, Any] = {"probes": [[o.spec, o.robust] for o in results.values()], "checks": list(CHECKS)}
-        asked["suspect"] = self.evaluation.suspect
-        if self.context.protocol != "last_iterate":
-            asked["protocol"] = self.context.protocol
+        asked |= {"suspect": suspect}
+        asked |= {} if self.context.protocol == "last_iterate" else {"protocol": self.context.protocol}
         digest = hashlib.sha256(json.dumps([asked, self.subject.identity], sort_keys=True).encode()).hexdigest()
-        kept = self._kept("suspect", asked)
-        suspicion = self._stored("suspect", lambda path: sanity_checks.read(path, digest))
-        if suspicion is None:
-            if self.evaluation.suspect:
-                suspicion = sanity_checks.probe(self._sanity_context(results, kept), digest)
+        kept, leads = self._kept("suspect", asked), self.context.ranks.is_leader
+        report = self._stored("suspect", lambda path: sanity_checks.read(path, digest))
+        if report is None:
+            if suspect:
+                order = stratified(labels, min(CLIMB, self.context.n), seed, "suspect")
+                teacher = self.subject.teacher
+                sanity = SanityContext(
+                    context=replace(self.context, gallery=NOWHERE),
+                    outcomes=results,
+                    specs=self.evaluation.attacks,
+                    order=order[torch.randperm(len(order), generator=generator_for(seed, "suspect", "order"))],
+                    teacher=None if teacher is None else Interruptible(teacher, self.pause),
+                    surrogate=self._surrogate,
+                    checkpoint=kept,
+                    progress=self._progress("suspect"),
+                )
+                report = sanity_checks.probe(sanity, digest)
             else:
-                suspicion = SanityReport(digest=digest, findings=[], left_out=dict.fromkeys(CHECKS, "suspect = false"))
-            if self.context.ranks.is_leader:
-                write_inside(self.folder.result(self.subject.checkpoint, "suspect"), encode_checks(suspicion))
-        if self.context.ranks.is_leader:
+                report = SanityReport(digest=digest, findings=[], left_out=dict.fromkeys(CHECKS, "suspect = false"))
+            if leads:
+                write_inside(self.folder.result(self.subject.checkpoint, "suspect"), encode_checks(report))
+        if leads:
             kept.discard()
-        return suspicion
+        return report
 
-    def _sanity_context(self, results: dict[str, Outcome], kept: AttackCheckpoint) -> SanityContext:
-        labels, seed, teacher = self.context.labels.cpu(), self.context.seed, self.subject.teacher
-        order = stratified(labels, min(CLIMB, self.context.n), seed, "suspect")
-
-        def surrogate() -> Surrogate:
-            found = self.subject.surrogate()
-            return found if found.net is None else found._replace(net=Interruptible(found.net, self.pause))
-
-        return SanityContext(
-            context=replace(self.context, gallery=NOWHERE),
-            outcomes=results,
-            specs=self.evaluation.attacks,
-            order=order[torch.randperm(len(order), generator=generator_for(seed, "suspect", "order"))],
-            teacher=None if teacher is None else Interruptible(teacher, self.pause),
-            surrogate=surrogate,
-            checkpoint=kept,
-            progress=self._progress("suspect"),
-        )
+    def _surrogate(self) -> Surrogate:
+        found = self.subject.surrogate()
+        return found if found.net is None else found._replace(net=Interruptible(found.net, self.pause))
 
     def _record(self, result: AttackResult, spec: dict[str, Any], attack: str) -> Outcome:
-        """The record of a result; stored."""
-        outcome = outcomes.record(result, spec, self.context, self.subject.identity, self.subject.checkpoint, attack)
+        """The result of an attack as it is kept; stored."""
+        context, robust, predicted = self.context, result.robust.tolist(), result.predicted.tolist()
+        outcome = Outcome(
+            checkpoint=self.subject.checkpoint,
+            attack=attack,
+            spec=spec,
+            n=context.n,
+            robust=pack(robust),
+            predicted=predicted,
+            seconds=result.seconds,
+            device=outcomes.device_name(context.device),
+            folded=attack != "clean" and context.folded is not None,
+            versions=outcomes.versions(),
+            details=result.details,
+            marks=list(result.marks),
+            **summarise(context.labels.tolist(), predicted, robust, context.classes)._asdict(),
+            **self.subject.identity._asdict(),
+        )
         self.store(outcome)
         return outcome
 

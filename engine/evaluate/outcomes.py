@@ -14,10 +14,10 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from engine.evaluate.context import AttackResult, EvaluationContext, Identity
+from engine.evaluate.context import EvaluationContext, Identity
 from engine.spec.attacks import AttackSpec, AutoAttack, ThreatModel
 from engine.spec.files import RESULT_CAP, decoded, write_inside
-from engine.spec.outcomes import Outcome, decode, encode, pack, summarise, unpack
+from engine.spec.outcomes import Outcome, decode, encode, unpack
 from engine.spec.training import Evaluation, recorded
 
 TURNED, AT_LEAST = 0.005, 2  # share of images, and images, that sums which round otherwise turn at the boundary
@@ -62,34 +62,6 @@ def fingerprint(spec: dict[str, Any], context: EvaluationContext, identity: Iden
     """All that the numbers in a kept batch depend on, as text."""
     how = [context.device.type, *(["folded"] if context.folded is not None else [])]
     return json.dumps([spec, identity, context.gallery.tolist(), versions(), *how], sort_keys=True)
-
-
-def record(
-    result: AttackResult,
-    spec: dict[str, Any],
-    context: EvaluationContext,
-    identity: Identity,
-    checkpoint: str,
-    attack: str,
-) -> Outcome:
-    """The result of an attack, as it is kept."""
-    robust, predicted = result.robust.tolist(), result.predicted.tolist()
-    return Outcome(
-        checkpoint=checkpoint,
-        attack=attack,
-        spec=spec,
-        n=context.n,
-        robust=pack(robust),
-        predicted=predicted,
-        seconds=result.seconds,
-        device=device_name(context.device),
-        folded=attack != "clean" and context.folded is not None,
-        versions=versions(),
-        details=result.details,
-        marks=list(result.marks),
-        **summarise(context.labels.tolist(), predicted, robust, context.classes)._asdict(),
-        **identity._asdict(),
-    )
 
 
 def write(path: Path, outcome: Outcome) -> None:

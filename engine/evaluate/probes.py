@@ -18,23 +18,10 @@ from engine.evaluate.outcomes import bits
 from engine.evaluate.surrogate import Surrogate
 from engine.losses import cross_entropy, margin
 from engine.runtime.rng import generator_for, seed_all, seed_for
+from engine.spec import marks
 from engine.spec.attacks import PGD, TITLES, Ascent, AttackSpec, CWInf, PGDRescaled, Restarted, ThreatModel
 from engine.spec.base import Pixels
 from engine.spec.errors import percent
-from engine.spec.marks import (
-    DRAWS,
-    FAR,
-    FAR_STEPS,
-    LONGER,
-    LOOK,
-    MARKS,
-    PLANTED,
-    PLANTED_STEPS,
-    SWEEP_STEPS,
-    WIDE,
-    Finding,
-    radii,
-)
 from engine.spec.outcomes import Outcome, mcnemar_p, wilson
 
 SIGNIFICANT = 0.05
@@ -80,10 +67,9 @@ class SanityContext:
         if epsilon is not None:
             context = replace(context, threat_model=ThreatModel(epsilon=Pixels(epsilon)))
 
-        def progress(_part: str, done: int, total: int, robust: float) -> None:
-            self.progress(part, done, total, robust)
-
-        return run_attack(context, spec, clean, self.checkpoint, progress).robust
+        return run_attack(
+            context, spec, clean, self.checkpoint, lambda _part, *amounts: self.progress(part, *amounts)
+        ).robust
 
     def survivors(
         self, places: Tensor, name: str, adversarial: Callable[[int, Tensor, Tensor], Iterable[Tensor]]
@@ -106,16 +92,16 @@ class SanityContext:
 class ProbeResult(NamedTuple):
     """What a check found, what its probe left of the images, and why it was not made, if it was not."""
 
-    findings: Sequence[Finding] = ()
+    findings: Sequence[marks.Finding] = ()
     measured: Mapping[str, float] = {}
     left_out: str = ""
 
 
 @torch.no_grad()
-def logits_of_one_batch(sanity: SanityContext) -> list[Finding]:
+def logits_of_one_batch(sanity: SanityContext) -> list[marks.Finding]:
     """The first five checks."""
     context, found = sanity.context, []
-    x, _ = context.batch(sanity.order[: min(LOOK, context.batch_size)])
+    x, _ = context.batch(sanity.order[: min(marks.LOOK, context.batch_size)])
     logits = context.net(x)
     if not bool(torch.isfinite(logits).all()):
         return [finding("non_finite")]
@@ -176,7 +162,7 @@ def more_steps(sanity: SanityContext) -> ProbeResult:
         return ProbeResult(left_out="no PGD in the suite")
     if sanity.outcomes[spec.key].accuracy == 0:
         return ProbeResult()  # nothing is left that more steps could fool
-    longer = spec.model_copy(update={"steps": LONGER * spec.steps, "label": "probe_steps"})
+    longer = spec.model_copy(update={"steps": marks.LONGER * spec.steps, "label": "probe_steps"})
     before = bits(sanity.outcomes[spec.key])[sanity.order]
     after = sanity.attack(sanity.order, longer, "more steps")
     measured = {"more_steps": share(after)}
@@ -188,14 +174,14 @@ def more_steps(sanity: SanityContext) -> ProbeResult:
 
 def large_radius(sanity: SanityContext) -> ProbeResult:
     """The margin attack at radii that double, the last of which lets every image become grey."""
-    places = sanity.order[:FAR]
-    found = list[Finding]()
-    *growing, last = radii(float(sanity.context.threat_model.epsilon))
+    places = sanity.order[: marks.FAR]
+    found = list[marks.Finding]()
+    *growing, last = marks.radii(float(sanity.context.threat_model.epsilon))
     climbs = [
-        (radius, CWInf(steps=SWEEP_STEPS, step_size=Pixels(radius / 8), label=f"probe_radius_{k}"))
+        (radius, CWInf(steps=marks.SWEEP_STEPS, step_size=Pixels(radius / 8), label=f"probe_radius_{k}"))
         for k, radius in enumerate(growing)
     ]
-    climbs.append((last, CWInf(steps=FAR_STEPS, step_size=Pixels(WIDE / 10), label="probe_epsilon")))
+    climbs.append((last, CWInf(steps=marks.FAR_STEPS, step_size=Pixels(marks.WIDE / 10), label="probe_epsilon")))
     before, measured = None, dict[str, float]()
     for radius, spec in climbs:
         robust = sanity.attack(places, spec, f"radius {radius:.3g}", radius)
@@ -216,7 +202,7 @@ def planted(sanity: SanityContext) -> ProbeResult:
     The head tells how far the logits have gone from the image (0) towards the corner (1), and turns shortly before it.
     A gradient leads there more easily than to any real mistake; without one, PGD from the image itself never arrives.
     """
-    context, places = sanity.context, sanity.right[:PLANTED]
+    context, places = sanity.context, sanity.right[: marks.PLANTED]
     if len(places) < SMALLEST:
         return ProbeResult(left_out="too few images are classified right")
     x, _ = context.batch(places)
@@ -234,7 +220,7 @@ def planted(sanity: SanityContext) -> ProbeResult:
         return torch.stack([torch.full_like(gone, REACHED), gone], dim=1)
 
     y = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    spec = PGD(steps=PLANTED_STEPS, step_size=Pixels(float(context.threat_model.epsilon) / 4), start="clean")
+    spec = PGD(steps=marks.PLANTED_STEPS, step_size=Pixels(float(context.threat_model.epsilon) / 4), start="clean")
     with torch.enable_grad():
         x_adv = ascend(lambda z: cross_entropy(head(context.attacked(z)), y), x, context.threat_model, spec)
     with torch.no_grad():
@@ -250,7 +236,7 @@ def corners(sanity: SanityContext) -> ProbeResult:
 
     def draw(k: int, x: Tensor, _y: Tensor) -> Iterable[Tensor]:
         draws = generator_for(sanity.context.seed, "suspect", "corners", k)
-        return (_corner(x, sanity.context.threat_model, draws) for _ in range(DRAWS))
+        return (_corner(x, sanity.context.threat_model, draws) for _ in range(marks.DRAWS))
 
     left = sanity.survivors(sanity.order, "corners", draw)
     return _beaten(sanity, sanity.order, left, "corners_stronger", "Random corners leave")
@@ -272,7 +258,7 @@ def transfer(sanity: SanityContext, other: nn.Module | None, name: str, code: st
             x_adv = ascend(lambda z: cross_entropy(other(z), y), x, threat_model, spec).detach()
         return [torch.where(torch.isfinite(x_adv).flatten(1).all(dim=1)[:, None, None, None], x_adv, x)]
 
-    places = sanity.order[:FAR]
+    places = sanity.order[: marks.FAR]
     return _beaten(sanity, places, sanity.survivors(places, name, climb), code, "Transferred images leave")
 
 
@@ -281,7 +267,7 @@ def rescaled(sanity: SanityContext) -> ProbeResult:
 
     Where rescaling is not stronger than a single climb by more than the gap, no restart needs to be climbed.
     """
-    found, measured = list[Finding](), dict[str, float]()
+    found, measured = list[marks.Finding](), dict[str, float]()
     climbs = [sanity.outcomes[spec.key] for spec in sanity.specs if spec.module == "pgd"]
     for place, spec in enumerate(spec for spec in sanity.specs if isinstance(spec, PGDRescaled)):
         after = bits(sanity.outcomes[spec.key])
@@ -362,6 +348,6 @@ def called(outcome: Outcome) -> str:
     return outcome.spec.get("label") or TITLES.get(str(outcome.spec.get("name")), outcome.attack)
 
 
-def finding(code: str, figures: str = "", attack: str = "") -> Finding:
+def finding(code: str, figures: str = "", attack: str = "") -> marks.Finding:
     """With the figures before the sentences of its code."""
-    return Finding(code, f"{figures} {MARKS[code]}".strip(), attack)
+    return marks.Finding(code, f"{figures} {marks.MARKS[code]}".strip(), attack)

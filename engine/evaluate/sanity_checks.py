@@ -43,7 +43,7 @@ NEEDED = {  # check -> attacks of the suite, by module, without which it is not 
 NAMES = {"pgd": "PGD", "fgsm": "FGSM", "margin": "CW-inf", "autoattack": "AutoAttack", "rescaled": "rescaled PGD"}
 
 
-def findings(outcomes: Sequence[Outcome]) -> list[Finding]:
+def told_by_attacks(outcomes: Sequence[Outcome]) -> list[Finding]:
     """What the attacks themselves noticed, and whether enough was evaluated; the clean outcome comes first."""
     first = outcomes[0]
     found = []

@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.optim import Adam, Optimizer
 
 from engine.acm import ACM
+from engine.contrastive import Views, contrastive_loss, unit
 from engine.losses import ask, kl, margin, soften
-from engine.relations import SMALLEST_NORM, Views, contrast
 from engine.spec.errors import ConfigError
 from engine.spec.methods import CRDND
 from engine.types import (
@@ -62,8 +61,8 @@ class Method(TrainingMethod):
         clean_views = Views(self.represent(t), self.compensate(self.acm_clean, s))
         robust_views = Views(self.represent(t_adv), self.compensate(self.acm_robust, s_adv))
 
-        clean = contrast(clean_views, robust_views, self.hp.temperature_clean, self.hp)  # eqs. (4), (5)
-        robust = contrast(robust_views, clean_views, self.hp.temperature_robust, self.hp)  # eqs. (6), (7)
+        clean = contrastive_loss(clean_views, robust_views, self.hp.temperature_clean, self.hp)  # eqs. (4), (5)
+        robust = contrastive_loss(robust_views, clean_views, self.hp.temperature_robust, self.hp)  # eqs. (6), (7)
 
         self.acm_clean.observe(t, y)
         self.acm_robust.observe(t_adv, y)
@@ -136,11 +135,6 @@ class Method(TrainingMethod):
         """The inverse."""
         self.acm_clean.load_state_dict(state["clean"])
         self.acm_robust.load_state_dict(state["robust"])
-
-
-def unit(logits: Logits) -> Logits:
-    """Rows scaled to norm 1."""
-    return F.normalize(logits, dim=1, eps=SMALLEST_NORM)
 
 
 def listed(vector: Tensor) -> list[float]:

@@ -25,7 +25,7 @@ from engine.spec.events import RunFailed, RunFinished, RunStarted, RunStopped, W
 from engine.spec.folders import is_done, machine_of, status_of
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
-from engine.train.reporter import Reporter, Silent, first_status
+from engine.train.reporter import FollowerReporter, Reporter, first_status
 
 FINISHED, FAILED, REFUSED, STOPPED = 0, 1, 2, 3
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -142,7 +142,7 @@ def _open_log_and_reporter(run: RunDir, config: RunConfig | JudgeConfig, place: 
         stream = os.fdopen(files.open_log(run.log), "a", encoding="utf-8", errors="backslashreplace")
         form = f"%(asctime)s %(levelname)s{who} %(message)s"
         logging.basicConfig(stream=stream, level=logging.INFO, format=form)
-        return Silent(run, first_status(run, config, time.time())) if follows else open_reporter(run, config)
+        return FollowerReporter(run, first_status(run, config, time.time())) if follows else open_reporter(run, config)
     except OSError as error:
         raise RunFolderError(f"cannot be written: {error.strerror}", where=str(error.filename or run.path)) from error
 
@@ -153,7 +153,7 @@ def _say_start(run: RunDir, config: RunConfig | JudgeConfig, reporter: Reporter)
     if not begun:
         reporter.cut_back(0, 0)
         say_started(reporter)
-        if not isinstance(reporter, Silent) and not locks.supported(run.lock):
+        if not isinstance(reporter, FollowerReporter) and not locks.supported(run.lock):
             reporter.say(Warned(code="no_locks", message=locks.NO_LOCKS))
     reporter.beat()
     return begun

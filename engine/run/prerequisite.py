@@ -16,7 +16,7 @@ from engine.spec.folders import create, equal_runs, finished_run, status_of
 from engine.spec.machine import Machine
 from engine.spec.process import signals_blocked
 from engine.spec.rundir import RunDir
-from engine.train.reporter import Reporter, Silent
+from engine.train.reporter import FollowerReporter, Reporter
 
 POLL_SECONDS, WAITING_SECONDS = 0.1, 1.0
 LOG_BYTES = 1 << 17  # of engine.log, in which deaths are looked for
@@ -32,7 +32,7 @@ def ensure_teacher(config: RunConfig | JudgeConfig, machine: Machine, reporter: 
     if isinstance(config, JudgeConfig) or not isinstance(config.teacher, PresetTeacher) or not config.teacher.config:
         return
     wanted, runs = config.teacher.config, machine.runs_folder
-    if isinstance(reporter, Silent):
+    if isinstance(reporter, FollowerReporter):
         while not finished_run(runs, wanted):
             time.sleep(WAITING_SECONDS)
     if finished_run(runs, wanted):

@@ -11,26 +11,10 @@ from itertools import pairwise
 
 import msgspec
 
+from engine.spec import events
 from engine.spec import status as status_file
 from engine.spec.config import JudgeConfig, RunConfig
-from engine.spec.events import (
-    AttackProgressed,
-    AttackStarted,
-    Decoded,
-    Evaluated,
-    Event,
-    Probed,
-    RunResumed,
-    RunStarted,
-    StageStarted,
-    StepDone,
-    TableFilled,
-    TrainingStarted,
-    Validated,
-    Warned,
-    decode,
-    encode,
-)
+from engine.spec.events import Decoded, Event, StepDone, Warned
 from engine.spec.files import LOG_CAP, content_of, open_log, sync, write_atomically
 from engine.spec.rundir import RunDir
 from engine.spec.status import Phase, Status
@@ -40,7 +24,15 @@ MAX_LOGGED = 400  # characters of an event in engine.log; events.jsonl has it wh
 LOG_DAMAGED = "log_damaged"  # code of the warning
 RESERVE_BYTES = 64 * 1024  # given up when the disk is full, so that the failure itself can be written
 
-_AT_ONCE = (RunStarted, RunResumed, StageStarted, TrainingStarted, Validated, AttackStarted, Evaluated)
+_AT_ONCE = (
+    events.RunStarted,
+    events.RunResumed,
+    events.StageStarted,
+    events.TrainingStarted,
+    events.Validated,
+    events.AttackStarted,
+    events.Evaluated,
+)
 log = logging.getLogger("crdnd")
 _PHASES: dict[str, Phase] = {"teacher": "teacher", "training": "training", "evaluation": "evaluation"}
 
@@ -88,7 +80,7 @@ class Reporter:
         whole = content.rfind(b"\n") + 1
         os.ftruncate(self._log, whole)
         self.status = self._first
-        kept = decode(content[:whole].split(b"\n"))
+        kept = events.decode(content[:whole].split(b"\n"))
         for event in kept.events:
             self._seq, self.status = event.seq, status_after(self.status, event)
         damage, told = log_damage(kept), {e.message for e in kept.events if isinstance(e, Warned)}
@@ -99,7 +91,7 @@ class Reporter:
     def say(self, event: Event) -> None:
         """Append one event. OSError when the disk is full: then nothing of it is in the log."""
         self._seq += 1
-        line = encode(msgspec.structs.replace(event, seq=self._seq))
+        line = events.encode(msgspec.structs.replace(event, seq=self._seq))
         before = os.fstat(self._log).st_size
         try:
             _write_whole(self._log, line)
@@ -108,7 +100,7 @@ class Reporter:
             self._seq -= 1
             raise
         self._follow(event)
-        if not isinstance(event, StepDone | AttackProgressed):
+        if not isinstance(event, StepDone | events.AttackProgressed):
             log.info("%s", line.decode().strip()[:MAX_LOGGED])
 
     def update(self, *, now: bool = False, **changes: object) -> None:
@@ -162,7 +154,7 @@ class Reporter:
             self.beat()
 
 
-class Silent(Reporter):
+class FollowerReporter(Reporter):
     """Of a rank that does not lead: the status follows what is said, and nothing is written."""
 
     position = (0, 0)
@@ -220,34 +212,34 @@ def status_after(status: Status, event: Event) -> Status:  # noqa: PLR0912  one 
     """What follows for the status from one event."""
     change = msgspec.structs.replace
     match event:
-        case RunStarted():
+        case events.RunStarted():
             return change(status, phase="starting", pid=event.pid, host=event.host, reason="")
-        case RunResumed():  # there is a checkpoint, so training had begun
+        case events.RunResumed():  # there is a checkpoint, so training had begun
             return change(status, phase="training", pid=event.pid, host=event.host, reason="", attack="")
-        case StageStarted():
+        case events.StageStarted():
             return change(status, phase=_PHASES.get(event.stage, "starting"), attack="")
-        case TableFilled():
+        case events.TableFilled():
             return change(status, attack=f"teacher table {event.filled:.0%}")
-        case TrainingStarted():
+        case events.TrainingStarted():
             return change(status, epochs=event.epochs, total_steps=event.epochs * event.steps_per_epoch)
         case StepDone():
             return change(status, step=event.step, loss=event.loss, images_per_second=event.images_per_second)
-        case Validated():
+        case events.Validated():
             best = event.epoch if event.best else status.best_epoch
             return change(status, epoch=event.epoch, validation=event.accuracy, best_epoch=best)
-        case AttackStarted():
+        case events.AttackStarted():
             return change(status, attack=f"{event.checkpoint} {event.attack}")
-        case AttackProgressed():
+        case events.AttackProgressed():
             where = " ".join(filter(None, (event.checkpoint, event.attack, event.part)))
             return change(status, attack=f"{where} {event.done}/{event.total}")
-        case Evaluated():
+        case events.Evaluated():
             row = {**status.results.get(event.checkpoint, {}), event.attack: event.accuracy}
             return change(status, results={**status.results, event.checkpoint: row}, results_n=event.n)
         case Warned():
             mark = (event.code, event.checkpoint, event.attack)
             known = status.marks if mark in status.marks else [*status.marks, mark]
             return change(status, warnings=status.warnings + 1, marks=known)
-        case Probed():
+        case events.Probed():
             return change(status, probed={**status.probed, event.checkpoint: (event.done, event.of)})
         case _:
             return status

@@ -12,7 +12,7 @@ from tests.engine.broken_runs import FINISHED, ForkServer, make, short, write_da
 NUMERIC = frozenset([
     "test_acm", "test_ascent", "test_attacks", "test_fast_evaluation", "test_fast_path",
     "test_folding", "test_split_batchnorm", "test_losses", "test_method_formulas", "test_methods",
-    "test_model_parts", "test_protocol", "test_reference_step", "test_relations", "test_sanity_checks",
+    "test_model_parts", "test_protocol", "test_reference_step", "test_contrastive", "test_sanity_checks",
     "test_teacher_logits_fill", "test_trainer",
 ])  # fmt: skip
 """Files that compute: what they expect must hold however a processor rounds. `.ci/run` repeats them."""

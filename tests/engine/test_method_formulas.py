@@ -6,8 +6,8 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F
 
+from engine.contrastive import Views, contrastive_loss
 from engine.methods import crdnd
-from engine.relations import Views, contrast
 from engine.spec.errors import ConfigError
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, Natural
 from engine.types import Nets
@@ -152,7 +152,7 @@ def test_crdnd_weighs_its_two_contrasts_as_equation_8():
     spec = CRDND(temperature_clean=0.7, temperature_robust=0.3)
     loss, student, s, s_adv, t, t_adv = run(spec)  # the first epoch: M = I
     clean, robust = Views(t, s), Views(t_adv, s_adv)
-    expected = 0.2 * contrast(clean, robust, 0.7, spec) + 0.8 * contrast(robust, clean, 0.3, spec)
+    expected = 0.2 * contrastive_loss(clean, robust, 0.7, spec) + 0.8 * contrastive_loss(robust, clean, 0.3, spec)
     agree(loss, expected, student)
 
 

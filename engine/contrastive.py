@@ -1,4 +1,4 @@
-"""Contrastive relations: cosine similarities within a batch, of the teacher's and the student's vectors.
+"""The contrastive losses of CRDND: cosine similarities within a batch, of the teacher's and the student's vectors.
 
 Every view is a candidate for every other, whatever the batch holds: a last, smaller batch needs no special care.
 Source: eqs. (4)-(7) of the CRDND text; NT-Xent is SimCLR's, Chen et al. 2020, arXiv:2002.05709, eq. (1).
@@ -27,16 +27,16 @@ class Views(NamedTuple):
     student: Tensor
 
 
-class _Side(NamedTuple):
+class _Rows(NamedTuple):
     """Anchors, or candidates: each view, the teacher's vector in its place, its id, and its class."""
 
     views: Tensor  # R K
-    taught: Tensor  # R K, the same rows as the teacher sees the same images
+    teacher: Tensor  # R K, the same rows as the teacher sees the same images
     ids: Tensor  # R; image i is i seen by the student, B + i by the teacher, 2B + i in the other student view
     classes: Tensor  # R, by the teacher
 
 
-def contrast(views: Views, others: Views, temperature: float, hp: CRDND) -> Scalar:
+def contrastive_loss(views: Views, others: Views, temperature: float, hp: CRDND) -> Scalar:
     """The contrastive loss, averaged over the anchors.
 
     `views` are the natural (adversarial) ones; `others`, the adversarial (natural) ones of the same images, are
@@ -50,21 +50,21 @@ def contrast(views: Views, others: Views, temperature: float, hp: CRDND) -> Scal
         partner = (anchors.ids + len(views.teacher)) % (2 * len(views.teacher))  # A
         positive = partner[:, None] == candidates.ids  # A M
         allowed = _allowed(anchors, candidates, positive, hp)  # A M
-        similar = _cosine(anchors.views, candidates.views) / temperature  # A M
+        similar = unit(anchors.views) @ unit(candidates.views).T / temperature  # A M
         if hp.target == "relational":
-            wanted = _cosine(anchors.taught, candidates.taught) / temperature  # A M
-            return _repeat(similar, wanted, allowed).mean()
-        return _point(similar, positive, allowed).mean()
+            target = unit(anchors.teacher) @ unit(candidates.teacher).T / temperature  # A M
+            return _relational_kl(similar, target, allowed).mean()
+        return _nt_xent(similar, positive, allowed).mean()
 
 
-def _anchors(views: Views, hp: CRDND) -> _Side:
+def _anchors(views: Views, hp: CRDND) -> _Rows:
     """The views that are anchors: 2B, or the B of the teacher."""
     side = _student_and_teacher(views)
     batch = len(views.teacher)
-    return side if hp.anchor == "both" else _Side(*(rows[batch:] for rows in side))
+    return side if hp.anchor == "both" else _Rows(*(rows[batch:] for rows in side))
 
 
-def _candidates(views: Views, others: Views, hp: CRDND) -> _Side:
+def _candidates(views: Views, others: Views, hp: CRDND) -> _Rows:
     """The views that anchors are compared with."""
     side = _student_and_teacher(views)
     batch = len(views.teacher)
@@ -72,9 +72,9 @@ def _candidates(views: Views, others: Views, hp: CRDND) -> _Side:
         case "student_teacher":
             return side
         case "student_only":
-            return _Side(*(rows[:batch] for rows in side))
+            return _Rows(*(rows[:batch] for rows in side))
         case "nat_adv":
-            return _Side(
+            return _Rows(
                 torch.cat([views.student, others.student]),
                 torch.cat([views.teacher, others.teacher]),
                 torch.cat([side.ids[:batch], side.ids[:batch] + 2 * batch]),
@@ -82,14 +82,14 @@ def _candidates(views: Views, others: Views, hp: CRDND) -> _Side:
             )
 
 
-def _student_and_teacher(views: Views) -> _Side:
+def _student_and_teacher(views: Views) -> _Rows:
     t, s = views
-    return _Side(
+    return _Rows(
         torch.cat([s, t]), torch.cat([t, t]), torch.arange(2 * len(t), device=t.device), t.argmax(dim=1).repeat(2)
     )
 
 
-def _allowed(anchors: _Side, candidates: _Side, positive: PairMask, hp: CRDND) -> PairMask:
+def _allowed(anchors: _Rows, candidates: _Rows, positive: PairMask, hp: CRDND) -> PairMask:
     """Which candidates stand in the denominator: never the anchor itself."""
     allowed = anchors.ids[:, None] != candidates.ids
     if hp.mask_same_class == "teacher_argmax":
@@ -97,22 +97,23 @@ def _allowed(anchors: _Side, candidates: _Side, positive: PairMask, hp: CRDND) -
     return allowed if hp.keep_positive else allowed & ~positive
 
 
-def _cosine(anchors: Float[Tensor, "A K"], candidates: Float[Tensor, "M K"]) -> Pairs:
-    return F.normalize(anchors, dim=1, eps=SMALLEST_NORM) @ F.normalize(candidates, dim=1, eps=SMALLEST_NORM).T
+def unit(vectors: Float[Tensor, "R K"]) -> Float[Tensor, "R K"]:
+    """Rows scaled to norm 1."""
+    return F.normalize(vectors, dim=1, eps=SMALLEST_NORM)
 
 
-def _point(similar: Pairs, positive: PairMask, allowed: PairMask) -> PerExample:
+def _nt_xent(similar: Pairs, positive: PairMask, allowed: PairMask) -> PerExample:
     """NT-Xent: of all candidates the other view of the same image should be nearest."""
     nearest = (similar * positive).sum(dim=1)  # A
     loss = _denominator(similar, allowed) - nearest
     return loss.masked_fill(~allowed.any(dim=1), 0.0)  # an anchor without candidates has nothing to learn
 
 
-def _repeat(similar: Pairs, wanted: Pairs, allowed: PairMask) -> PerExample:
+def _relational_kl(similar: Pairs, target: Pairs, allowed: PairMask) -> PerExample:
     """KL(the teacher's distribution over the candidates || the student's): 0 when the student is the teacher."""
-    log_wanted = wanted - _denominator(wanted, allowed)[:, None]  # A M
+    log_target = target - _denominator(target, allowed)[:, None]  # A M
     log_similar = similar - _denominator(similar, allowed)[:, None]  # A M
-    return (log_wanted.exp() * (log_wanted - log_similar) * allowed).sum(dim=1)
+    return (log_target.exp() * (log_target - log_similar) * allowed).sum(dim=1)
 
 
 def _denominator(similar: Pairs, allowed: PairMask) -> PerExample:

@@ -6,7 +6,7 @@ from math import exp, log
 import pytest
 import torch
 
-from engine.relations import Views, contrast
+from engine.contrastive import Views, contrastive_loss
 from engine.spec.methods import CRDND
 
 READINGS = [
@@ -67,14 +67,14 @@ def slow(views: Views, others: Views, tau: float, hp: CRDND) -> float:
 def test_every_reading_equals_the_double_loop(reading, batch):
     hp = CRDND(**reading)
     views, others = random_views(batch)
-    assert float(contrast(views, others, 0.5, hp)) == pytest.approx(slow(views, others, 0.5, hp), abs=1e-12)
+    assert float(contrastive_loss(views, others, 0.5, hp)) == pytest.approx(slow(views, others, 0.5, hp), abs=1e-12)
 
 
 @pytest.mark.parametrize("reading", READINGS, ids=lambda reading: "-".join(str(part) for part in reading.values()))
 def test_every_reading_has_a_finite_gradient_even_where_all_images_look_alike(reading):
     same = torch.ones(3, 4)
     student = torch.zeros(3, 4, requires_grad=True)  # even of no length at all
-    contrast(Views(same, student), Views(same, same), 0.5, CRDND(**reading)).backward()
+    contrastive_loss(Views(same, student), Views(same, same), 0.5, CRDND(**reading)).backward()
     assert student.grad is not None
     assert torch.isfinite(student.grad).all()
 
@@ -84,7 +84,7 @@ def test_equal_similarities_give_the_log_of_the_number_of_candidates(batch):
     same = Views(torch.ones(batch, 3, dtype=torch.float64), torch.ones(batch, 3, dtype=torch.float64))
 
     def value(**reading) -> float:
-        return float(contrast(same, same, 0.5, CRDND(**reading)))
+        return float(contrastive_loss(same, same, 0.5, CRDND(**reading)))
 
     assert value() == pytest.approx(log(2 * batch - 1))  # 5.54 at batch 128
     assert value(anchor="teacher") == pytest.approx(log(2 * batch - 1))
@@ -99,7 +99,7 @@ def test_the_relational_target_and_its_gradient_are_zero_when_the_student_is_the
     hp = CRDND(target="relational", anchor=anchor, pool=pool, keep_positive=keep_positive)
     views, others = random_views(6)
     student = views.teacher.clone().requires_grad_()
-    loss = contrast(Views(views.teacher, student), Views(others.teacher, others.teacher), 0.5, hp)
+    loss = contrastive_loss(Views(views.teacher, student), Views(others.teacher, others.teacher), 0.5, hp)
     (gradient,) = torch.autograd.grad(loss, student)
     assert float(loss.detach()) == 0.0
     torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-15, rtol=0)
@@ -108,7 +108,7 @@ def test_the_relational_target_and_its_gradient_are_zero_when_the_student_is_the
 def test_nt_xent_is_not_stationary_when_the_student_is_the_teacher():
     views, others = random_views(6)
     student = views.teacher.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(contrast(Views(views.teacher, student), others, 0.5, CRDND()), student)
+    (gradient,) = torch.autograd.grad(contrastive_loss(Views(views.teacher, student), others, 0.5, CRDND()), student)
     assert float(gradient.norm()) > 1e-3
 
 
@@ -117,7 +117,7 @@ def test_no_reading_sees_the_scale_of_the_student(reading):
     hp = CRDND(**reading)
     views, others = random_views(5)
     scaled = Views(views.teacher, 0.01 * views.student), Views(others.teacher, 100 * others.student)
-    torch.testing.assert_close(contrast(*scaled, 0.5, hp), contrast(views, others, 0.5, hp))
+    torch.testing.assert_close(contrastive_loss(*scaled, 0.5, hp), contrastive_loss(views, others, 0.5, hp))
 
 
 def test_without_the_positive_the_loss_stays_above_its_bound():
@@ -126,23 +126,23 @@ def test_without_the_positive_the_loss_stays_above_its_bound():
     bound = -2 / tau + log(batch - 1)
     for seed in range(20):
         views, others = random_views(batch, seed=seed)
-        assert float(contrast(views, others, tau, hp)) >= bound
+        assert float(contrastive_loss(views, others, tau, hp)) >= bound
     teacher = torch.eye(batch, dtype=torch.float64)
-    orthogonal = contrast(Views(teacher, teacher), Views(teacher, teacher), tau, hp)  # cosines 1 and 0
+    orthogonal = contrastive_loss(Views(teacher, teacher), Views(teacher, teacher), tau, hp)  # cosines 1 and 0
     assert float(orthogonal) == pytest.approx(-1 / tau + log(batch - 1))
 
 
 def test_with_the_positive_the_loss_is_never_negative():
     for seed in range(20):
         views, others = random_views(8, seed=seed)
-        assert float(contrast(views, others, 0.5, CRDND())) >= 0.0
+        assert float(contrastive_loss(views, others, 0.5, CRDND())) >= 0.0
 
 
 def test_the_mask_leaves_out_all_other_images_of_the_teachers_class():
     views, others = random_views(5)
     alike = Views(views.teacher.abs() + torch.tensor([9.0, 0, 0, 0]), views.student)  # all of class 0
     hp = CRDND(mask_same_class="teacher_argmax")
-    assert float(contrast(alike, others, 0.5, hp)) == pytest.approx(0.0, abs=1e-12)  # the partner alone is left
+    assert float(contrastive_loss(alike, others, 0.5, hp)) == pytest.approx(0.0, abs=1e-12)  # the partner alone is left
 
 
 def test_the_other_views_count_in_their_own_pool_only():
@@ -150,7 +150,7 @@ def test_the_other_views_count_in_their_own_pool_only():
     moved = Views(others.teacher, -others.student)
     for pool, sees in (("student_teacher", False), ("student_only", False), ("nat_adv", True)):
         hp = CRDND(anchor="teacher", pool=pool)
-        before, after = contrast(views, others, 0.5, hp), contrast(views, moved, 0.5, hp)
+        before, after = contrastive_loss(views, others, 0.5, hp), contrastive_loss(views, moved, 0.5, hp)
         assert torch.equal(before, after) is not sees
 
 
@@ -159,13 +159,13 @@ def test_the_sum_of_exponentials_is_in_float32_whatever_the_precision():
     half = [Views(pair.teacher.bfloat16(), pair.student.bfloat16()) for pair in (views, others)]
     full = [Views(pair.teacher.float(), pair.student.float()) for pair in half]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = contrast(*half, 0.5, CRDND())
+        loss = contrastive_loss(*half, 0.5, CRDND())
     assert loss.dtype == torch.float32
-    assert torch.equal(loss, contrast(*full, 0.5, CRDND()))
+    assert torch.equal(loss, contrastive_loss(*full, 0.5, CRDND()))
 
 
 def test_the_order_of_the_batch_does_not_matter():
     views, others = random_views(6)
     order = torch.randperm(6)
     shuffled = [Views(pair.teacher[order], pair.student[order]) for pair in (views, others)]
-    torch.testing.assert_close(contrast(*shuffled, 0.5, CRDND()), contrast(views, others, 0.5, CRDND()))
+    torch.testing.assert_close(contrastive_loss(*shuffled, 0.5, CRDND()), contrastive_loss(views, others, 0.5, CRDND()))
