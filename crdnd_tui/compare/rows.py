@@ -18,7 +18,7 @@ from crdnd_tui.core import fast_path, marks, per_class
 from crdnd_tui.core.attack_names import CLEAN, WORST, attack_title, is_within
 from crdnd_tui.core.marks import UNMARKED, Footnotes, Marked, Note
 from engine.spec.attacks import KINDS
-from engine.spec.outcomes import Interval, wilson
+from engine.spec.statistics import Interval, wilson
 
 _ORDER = [CLEAN, *(name for name, kind in KINDS.items() if kind.bounded)]
 _TIE = 1e-9  # accuracies as near as that are the same

@@ -21,7 +21,7 @@ from crdnd_tui.compare.runs import (
     other_images,
 )  # fmt: skip
 from crdnd_tui.core.attack_names import attack_title, is_within
-from engine.spec.outcomes import mcnemar_p
+from engine.spec.statistics import mcnemar_p
 
 
 @dataclass(frozen=True, kw_only=True)

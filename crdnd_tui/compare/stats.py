@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from engine.spec.outcomes import Interval, Z, wilson
+from engine.spec.statistics import Interval, Z, wilson
 
 LEVEL = 0.05  # below which a p counts as significant
 MAX_SPLITS = 200_000  # of the runs of two experiments, that are counted one by one

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from crdnd_tui.core.format import count
 from crdnd_tui.core.result_files import Images, Place, Record
 from engine.spec.events import Evaluated
-from engine.spec.outcomes import is_count, near, same, wilson
+from engine.spec.outcomes import is_count, near, same
+from engine.spec.statistics import wilson
 from engine.spec.status import Status
 
 CODE = "does_not_agree"  # of the mark

@@ -13,7 +13,7 @@ from crdnd_tui.core.format import count
 from crdnd_tui.core.marks import UNMARKED, Marked, Note
 from crdnd_tui.write.document import Cell, Column, Row, Table, Unit
 from engine.spec.marks import Severity
-from engine.spec.outcomes import wilson
+from engine.spec.statistics import wilson
 
 TESTS = {"paired": "McNemar", "seeds": "sign flip", "welch": "permutation", "unpaired": "none, unpaired"}
 _TEST_CAPTIONS = {

@@ -12,7 +12,8 @@ from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
 from crdnd_tui.write.comparison_tables import mark_fields
 from crdnd_tui.write.document import Bar, Figure, Series
-from engine.spec.outcomes import Outcome, wilson
+from engine.spec.outcomes import Outcome
+from engine.spec.statistics import wilson
 
 PREFERRED = ("autoattack", "cw_inf", "pgd_rescaled", "pgd_sat")  # attacks whose examples are shown
 _STRONGEST = (WORST, "autoattack", "cw_inf", "pgd_sat")  # attacks whose classes and confusions are shown

@@ -22,7 +22,7 @@ from crdnd_tui.study.study import Block, Published, Study, StudyCell, row_blocks
 from crdnd_tui.write.comparison_tables import percent_of
 from crdnd_tui.write.document import Cell, Column, Row, Table
 from engine.spec.attacks import KINDS
-from engine.spec.outcomes import wilson
+from engine.spec.statistics import wilson
 
 OUTSIDE = "The printed number lies outside the 95 % interval of ours."
 UNSTATED = (

@@ -22,7 +22,8 @@ from engine.spec import marks
 from engine.spec.attacks import PGD, TITLES, Ascent, AttackSpec, CWInf, PGDRescaled, Restarted, ThreatModel
 from engine.spec.base import Pixels
 from engine.spec.errors import percent
-from engine.spec.outcomes import Outcome, mcnemar_p, wilson
+from engine.spec.outcomes import Outcome
+from engine.spec.statistics import mcnemar_p, wilson
 
 SIGNIFICANT = 0.05
 SMALLEST = 6  # images: fewer cannot make the exact test significant, 2 / 2^6 is the first p below 0.05

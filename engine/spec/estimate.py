@@ -4,22 +4,21 @@ Counts are of what this engine does, not of the public codes, which repeat some 
 FLOPs; only convolutions and linear layers count. What is not known before the data or the teacher are read is None.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, prod
 
 from engine.spec import marks
-from engine.spec.attacks import CW2, FGSM, PGD, Ascent, AttackSpec, AutoAttack, PGDRescaled, ThreatModel
+from engine.spec.attacks import CW2, FGSM, PGD, Ascent, AttackSpec, AutoAttack, PGDRescaled
 from engine.spec.config import CheckpointTeacher, PresetTeacher, RobustBenchTeacher, RunConfig
-from engine.spec.cost import ModelCost, Shape, model_cost
+from engine.spec.cost import ModelCost, model_cost
 from engine.spec.data import FACTS, DataFacts
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, MethodSpec, Natural
 from engine.spec.models import ModelSpec
 from engine.spec.robustbench import models
-from engine.spec.training import Evaluation
 
 FLOAT = 4  # bytes
 EVENT = 220  # bytes of one line of events.jsonl
-REPORTS_PER_EPOCH = 100  # step_done events, as engine.train.loop says them
+REPORTS_PER_EPOCH = 100  # step_done events, at most twice as many
 DIGITS = 20  # bytes of one number in JSON
 OUTCOME = 3  # bytes of one image in an attack's record: the class it is taken for, and one bit
 SURVIVING = 0.5  # assumed share of images that no part of AutoAttack fools; they are nearly its whole cost
@@ -43,25 +42,22 @@ class Passes:
 
 def passes_per_step(method: MethodSpec, steps: int, introspects: bool = True) -> Passes:
     """With an inner maximisation of so many steps; `introspects` is False in IAD's first epochs."""
+    views, targets, teacher = 1, 0, 0  # of x and x', those it learns from; forwards without gradient; the teacher's
     match method:
         case Natural():
-            return Passes(student_forward=1, input_backward=0, full_backward=1)
+            steps = 0
         case PGDAT():
-            return _passes(steps, views=1)
+            pass
         case TRADES():  # p(x) of the attack is one forward more: it is taken in the attack's batch-norm mode
-            return _passes(steps, views=2, targets=1)
+            views, targets = 2, 1
         case ARD():
-            return _passes(steps, views=1 if method.alpha == 1 else 2, teacher=1)
+            views, teacher = 1 if method.alpha == 1 else 2, 1
         case IAD():
-            return _passes(steps, views=2, teacher=2) if introspects else _passes(steps, views=1, teacher=1)
+            views, teacher = (2, 2) if introspects else (1, 1)
         case RSLAD():
-            return _passes(steps, views=2, teacher=1)
+            views, teacher = 2, 1
         case CRDND():
-            return _passes(steps, views=2, teacher=2)
-
-
-def _passes(steps: int, views: int, targets: int = 0, teacher: int = 0) -> Passes:
-    """`views`: which of x and x' the student learns from; `targets`: its forwards without gradient."""
+            views, teacher = 2, 2
     return Passes(
         student_forward=steps + views + targets, input_backward=steps, full_backward=views, teacher_forward=teacher
     )
@@ -84,29 +80,6 @@ def attack_forwards(attack: AttackSpec) -> int:
             return attack.climbs * attack.restarts * (2 * attack.steps + 1)
         case _:
             return attack.restarts * (2 * attack.steps + 1)
-
-
-def check_forwards(evaluation: Evaluation, threat_model: ThreatModel, images: int) -> tuple[int, int]:
-    """Of all checks of one checkpoint with so many images: forwards of the student or its twin, and of the teacher.
-
-    An estimate: `SURVIVING` of the images are climbed again where rescaled PGD is compared with restarts, which honest
-    models seldom need.
-    """
-    if not evaluation.suspect:
-        return 0, 0
-    looked, climbed, far = (min(some, images) for some in (marks.LOOK, marks.CLIMB, marks.FAR))
-    climbs = [attack for attack in evaluation.attacks if attack.module == "pgd" and isinstance(attack, Ascent)]
-    steps = climbs[0].steps if climbs else PGD().steps
-    sweep = len(marks.radii(float(threat_model.epsilon))) - 1
-    own = 3 * looked + 3 * climbed  # logits twice, the last third again; gradients of two losses
-    own += min(marks.PLANTED, images) * (2 * marks.PLANTED_STEPS + 4)
-    own += far * (sweep * (2 * marks.SWEEP_STEPS + 1) + 2 * marks.FAR_STEPS + 1)
-    own += climbed * (marks.DRAWS + (2 * marks.LONGER * steps + 1 if climbs else 0))
-    own += far * 2 + far * 2 * steps  # what teacher and twin give is looked at; the twin is climbed on
-    rescaled = [attack for attack in evaluation.attacks if isinstance(attack, PGDRescaled)]
-    if climbs:
-        own += round(SURVIVING * images * sum(attack_forwards(attack) for attack in rescaled))
-    return own, far * 2 * steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,21 +126,20 @@ class Disk:
 
     @property
     def total(self) -> int:
-        """Of the whole folder."""
         return self.checkpoints + self.weights + self.events + self.results
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Of one run, without that of its teacher's training."""
+    """Of one run, without that of its teacher's training. Of a data set that is not in `FACTS` only `passes`."""
 
     passes: Passes  # of one step; IAD's first epochs take fewer
-    student: ModelCost | None = None
-    teacher: ModelCost | None = None
     needs_teacher: bool
+    student: ModelCost | None = None
+    teacher: ModelCost | None = None  # None, too, for a saved run, whose model the config does not tell
     images: int | None = None  # seen per epoch
     steps: int | None = None  # of the whole run
-    flops_per_image: int | None = None  # of one training step
+    flops_per_image: int | None = None  # of one training step; None, as the next, without the teacher's cost
     training_flops: int | None = None
     validation_flops: int | None = None
     evaluation: tuple[AttackCost, ...] = ()
@@ -179,60 +151,56 @@ class Estimate:
     @property
     def flops(self) -> int | None:
         """Of training, validation and evaluation together."""
-        parts = (self.training_flops, self.validation_flops, self.evaluation_flops)
-        known = [part for part in parts if part is not None]
-        return sum(known) if len(known) == len(parts) else None
+        if self.training_flops is None or self.validation_flops is None or self.evaluation_flops is None:
+            return None
+        return self.training_flops + self.validation_flops + self.evaluation_flops
 
 
-def estimate(
-    config: RunConfig,
-    image: Shape | None = None,
-    classes: int | None = None,
-    train_images: int | None = None,
-    *,
-    test_images: int | None = None,
-    teacher_model: ModelSpec | None = None,
-) -> Estimate:
-    """The cost of `config`. What is left None is taken from `FACTS`, or stays unknown.
-
-    `train_images` is the official training split, from which the validation images are still to be held out.
-    `teacher_model` is needed only where neither the config nor our table of RobustBench ids says it: saved runs.
-    """
-    if facts := FACTS.get(config.data.name):
-        image, classes = image or facts.image, classes or facts.classes
-        train_images, test_images = train_images or facts.train, test_images or facts.test
-    passes = passes_per_step(config.method, config.inner.steps)
-    known = Estimate(passes=passes, needs_teacher=config.method.needs_teacher)
-    if image is None or classes is None:
-        return known
-    student = model_cost(config.student, classes, image)
-    model = teacher_model or _teacher_model(config)
-    teacher = model_cost(model, classes, image) if config.method.needs_teacher and model is not None else None
-    known = replace(known, student=student, teacher=teacher, flops_per_image=_flops(passes, student, teacher))
-    if train_images is None or test_images is None:
-        return known
-    facts = DataFacts(image=image, classes=classes, train=train_images, test=test_images)
-    return _counted(known, config, facts, student)
-
-
-def _counted(part: Estimate, config: RunConfig, facts: DataFacts, student: ModelCost) -> Estimate:
-    """The rest, once the sizes of the splits are known."""
-    images, steps_per_epoch = _epoch(config, facts.train)
-    validations = ceil(config.training.epochs / config.selection.every)  # the last epoch is always validated
-    per_image = 1 + sum(attack_forwards(attack) for attack in config.selection.attacks)
-    validation = 2 * student.macs * per_image * config.data.validation * validations
+def estimate(config: RunConfig) -> Estimate:
+    passes, facts = passes_per_step(config.method, config.inner.steps), FACTS.get(config.data.name)
+    if facts is None:
+        return Estimate(passes=passes, needs_teacher=config.method.needs_teacher)
+    student, model = model_cost(config.student, facts.classes, facts.image), _teacher_model(config)
+    teacher = model_cost(model, facts.classes, facts.image) if model is not None else None
+    images, steps = _epoch(config, facts.train)
+    epochs, validations = config.training.epochs, _validations(config)
     judged = min(config.evaluation.images or facts.test, facts.test)
-    evaluation, checks = _evaluation(config, judged, student), _checks(config, judged, student, part.teacher)
-    return replace(
-        part,
+
+    def step_flops(passes: Passes) -> int | None:
+        """Per image; None when a teacher is asked whose cost is not known."""
+        if passes.teacher_forward and teacher is None:
+            return None
+        return 2 * (
+            passes.student_equivalents * student.macs + passes.teacher_forward * (teacher.macs if teacher else 0)
+        )
+
+    each, training = step_flops(passes), None
+    early = min(config.method.begin, epochs) if isinstance(config.method, IAD) else 0
+    before = step_flops(passes_per_step(config.method, config.inner.steps, introspects=False))
+    if each is not None and before is not None:
+        training = images * (early * before + (epochs - early) * each)
+    validation = 1 + sum(attack_forwards(attack) for attack in config.selection.attacks)
+    forwards = {"clean": 1, **{attack.key: attack_forwards(attack) for attack in config.evaluation.attacks}}
+    shown = judged * len(config.evaluation.checkpoints)
+    evaluation = tuple(
+        AttackCost(attack=attack, forwards=count, images=shown, flops=2 * student.macs * count * shown)
+        for attack, count in forwards.items()
+    )
+    checks = _checks(config, judged, student, teacher) if config.evaluation.suspect else None
+    return Estimate(
+        passes=passes,
+        needs_teacher=config.method.needs_teacher,
+        student=student,
+        teacher=teacher,
         images=images,
-        steps=steps_per_epoch * config.training.epochs,
-        training_flops=_training_flops(config, images, student, part.teacher),
-        validation_flops=validation,
+        steps=steps * epochs,
+        flops_per_image=each,
+        training_flops=training,
+        validation_flops=2 * student.macs * validation * config.data.validation * validations,
         evaluation=evaluation,
         checks=checks,
         evaluation_flops=sum(row.flops for row in evaluation) + (checks.flops if checks else 0),
-        memory=_memory(config, facts, student, part.teacher),
+        memory=_memory(config, facts, passes.full_backward, student, teacher),
         disk=_disk(config, facts, judged, student),
     )
 
@@ -251,66 +219,52 @@ def _teacher_model(config: RunConfig) -> ModelSpec | None:
             return None
 
 
-def _flops(passes: Passes, student: ModelCost, teacher: ModelCost | None) -> int | None:
-    """Per image of one step; None when a teacher is asked whose cost is not known."""
-    if passes.teacher_forward and teacher is None:
-        return None
-    asked = passes.teacher_forward * teacher.macs if teacher is not None else 0
-    return 2 * (passes.student_equivalents * student.macs + asked)
-
-
 def _epoch(config: RunConfig, train_images: int) -> tuple[int, int]:
-    """Images and steps of one epoch."""
+    """Images and steps of one epoch; `train_images` still holds the validation images."""
     rest = max(train_images - config.data.validation, 0)
-    images = min(config.data.train_images or rest, rest)
-    batch = config.training.batch_size
-    if config.training.drop_last:
-        return images // batch * batch, images // batch
-    return images, ceil(images / batch)
+    images, batch = min(config.data.train_images or rest, rest), config.training.batch_size
+    return (images // batch * batch, images // batch) if config.training.drop_last else (images, ceil(images / batch))
 
 
-def _training_flops(config: RunConfig, images: int, student: ModelCost, teacher: ModelCost | None) -> int | None:
-    method, epochs = config.method, config.training.epochs
-    early = min(method.begin, epochs) if isinstance(method, IAD) else 0
-    later = _flops(passes_per_step(method, config.inner.steps), student, teacher)
-    before = _flops(passes_per_step(method, config.inner.steps, introspects=False), student, teacher)
-    if later is None or before is None:
-        return None
-    return images * (early * before + (epochs - early) * later)
+def _validations(config: RunConfig) -> int:
+    return ceil(config.training.epochs / config.selection.every)  # the last epoch is always validated
 
 
-def _evaluation(config: RunConfig, judged: int, student: ModelCost) -> tuple[AttackCost, ...]:
-    images = judged * len(config.evaluation.checkpoints)
+def _checks(config: RunConfig, judged: int, student: ModelCost, teacher: ModelCost | None) -> AttackCost:
+    """All checks of all checkpoints; the teacher counts where it is known.
 
-    def cost(attack: AttackSpec) -> AttackCost:
-        forwards = attack_forwards(attack)
-        flops = 2 * student.macs * forwards * images
-        return AttackCost(attack=attack.key, forwards=forwards, images=images, flops=flops)
-
-    clean = AttackCost(attack="clean", forwards=1, images=images, flops=2 * student.macs * images)
-    return (clean, *(cost(attack) for attack in config.evaluation.attacks))
-
-
-def _checks(config: RunConfig, judged: int, student: ModelCost, teacher: ModelCost | None) -> AttackCost | None:
-    """Of all checkpoints; the teacher counts where it is known."""
-    own, asked = check_forwards(config.evaluation, config.threat_model, judged)
-    if not own:
-        return None
-    checkpoints = len(config.evaluation.checkpoints)
-    flops = 2 * checkpoints * (own * student.macs + (asked * teacher.macs if teacher else 0))
+    An estimate: `SURVIVING` of the images are climbed again where rescaled PGD is compared with restarts, which honest
+    models seldom need.
+    """
+    attacks, checkpoints = config.evaluation.attacks, len(config.evaluation.checkpoints)
+    looked, climbed, far = (min(some, judged) for some in (marks.LOOK, marks.CLIMB, marks.FAR))
+    climbs = [attack for attack in attacks if attack.module == "pgd" and isinstance(attack, Ascent)]
+    steps = climbs[0].steps if climbs else PGD().steps
+    sweep = len(marks.radii(float(config.threat_model.epsilon))) - 1
+    own = 3 * looked + 3 * climbed  # logits twice, the last third again; gradients of two losses
+    own += min(marks.PLANTED, judged) * (2 * marks.PLANTED_STEPS + 4)
+    own += far * (sweep * (2 * marks.SWEEP_STEPS + 1) + 2 * marks.FAR_STEPS + 1)
+    own += climbed * (marks.DRAWS + (2 * marks.LONGER * steps + 1 if climbs else 0))
+    own += far * 2 + far * 2 * steps  # what teacher and twin give is looked at; the twin is climbed on
+    if climbs:
+        rescaled = sum(attack_forwards(attack) for attack in attacks if isinstance(attack, PGDRescaled))
+        own += round(SURVIVING * judged * rescaled)
+    asked = far * 2 * steps * teacher.macs if teacher else 0
+    flops = 2 * checkpoints * (own * student.macs + asked)
     return AttackCost(attack="checks", forwards=ceil(own / judged), images=judged * checkpoints, flops=flops)
 
 
-def _memory(config: RunConfig, facts: DataFacts, student: ModelCost, teacher: ModelCost | None) -> Memory:
+def _memory(config: RunConfig, facts: DataFacts, graphs: int, student: ModelCost, teacher: ModelCost | None) -> Memory:
+    """`graphs` wait for the backward pass of one step."""
     weights = FLOAT * student.parameters
     graph = FLOAT * student.activation_floats  # of one image
-    graphs = passes_per_step(config.method, config.inner.steps).full_backward
+    unknown = None if config.method.needs_teacher else 0
     return Memory(
         weights=weights,
         gradients=weights,
         momentum=weights if config.training.momentum else 0,
         activations=graphs * graph * config.training.batch_size,
-        teacher=(None if teacher is None else FLOAT * teacher.parameters) if config.method.needs_teacher else 0,
+        teacher=FLOAT * teacher.parameters if teacher else unknown,
         data=facts.train * (prod(facts.image) + 8),
         evaluation=weights + graph * config.evaluation.batch_size,
     )
@@ -322,13 +276,12 @@ def _disk(config: RunConfig, facts: DataFacts, judged: int, student: ModelCost) 
     reports = ceil(steps / max(1, steps // REPORTS_PER_EPOCH))
     has_matrices = isinstance(config.method, CRDND) and config.method.compensate
     matrices = 2 * DIGITS * facts.classes**2 if has_matrices else 0  # M1 and M2 in each epoch_done
-    validations = ceil(epochs / config.selection.every)
     records = len(config.evaluation.checkpoints) * (1 + len(config.evaluation.attacks))
-    # Pixels of the clean and the adversarial image, and what student and teacher say of both.
+    # pixels of the clean and the adversarial image, and what student and teacher say of both
     example = 2 * FLOAT * prod(facts.image) + 4 * DIGITS * facts.classes
     return Disk(
         checkpoints=2 * weights * (2 if config.training.momentum else 1),
         weights=2 * weights,
-        events=EVENT * ((reports + 2) * epochs + validations + records) + matrices * epochs,
+        events=EVENT * ((reports + 2) * epochs + _validations(config) + records) + matrices * epochs,
         results=records * (OUTCOME * (judged + facts.classes**2) + config.evaluation.gallery * example),
     )

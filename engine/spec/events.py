@@ -278,12 +278,10 @@ class _Tag(Struct):
     event: str
 
 
-_tag_decoder: msgspec.json.Decoder[_Tag] = msgspec.json.Decoder(_Tag)
 KINDS = frozenset(kind.__struct_config__.tag for kind in Event.__args__)
 
 
 def encode(event: Event) -> bytes:
-    """One line of the log."""
     return msgspec.json.encode(event) + b"\n"
 
 
@@ -305,6 +303,6 @@ def decode(lines: Iterable[bytes]) -> Decoded:
 
 def _is_of_a_newer_engine(line: bytes) -> bool:
     try:
-        return len(line) <= MAX_LINE and _tag_decoder.decode(line).event not in KINDS
+        return len(line) <= MAX_LINE and msgspec.json.decode(line, type=_Tag).event not in KINDS
     except (ValueError, RecursionError):
         return False

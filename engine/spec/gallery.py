@@ -44,18 +44,14 @@ class Gallery(Struct, frozen=True, kw_only=True):
     attacks: dict[str, ExampleSet] = {}
 
 
-_decoder: msgspec.json.Decoder[Gallery] = msgspec.json.Decoder(Gallery)
-
-
 def encode(gallery: Gallery) -> bytes:
-    """The file's content."""
     return msgspec.json.encode(gallery) + b"\n"
 
 
 def decode(content: bytes) -> Gallery:
     """ValueError (msgspec's errors are) when the content is no gallery, or its pixels do not lie beside it."""
-    gallery = _decoder.decode(content)
-    for attack, shelf in gallery.attacks.items():
-        if shelf.file in ("", ".", "..") or "/" in shelf.file or "\0" in shelf.file:
+    gallery = msgspec.json.decode(content, type=Gallery)
+    for attack, examples in gallery.attacks.items():
+        if examples.file in ("", ".", "..") or "/" in examples.file or "\0" in examples.file:
             raise ValueError(f"it sends {attack[:40]} to a file elsewhere")
     return gallery

@@ -97,17 +97,13 @@ class SanityReport(Struct, frozen=True, kw_only=True):
         return self.of - len(self.left_out)
 
 
-_decoder: msgspec.json.Decoder[SanityReport] = msgspec.json.Decoder(SanityReport)
-
-
-def encode_checks(suspicion: SanityReport) -> bytes:
-    """The file's content."""
-    return msgspec.json.encode(suspicion) + b"\n"
+def encode_checks(report: SanityReport) -> bytes:
+    return msgspec.json.encode(report) + b"\n"
 
 
 def decode_checks(content: bytes) -> SanityReport:
     """ValueError (msgspec's errors are) when it is none, or leaves out more checks than there are."""
-    suspicion = _decoder.decode(content)
-    if len(suspicion.left_out) > suspicion.of:
-        raise ValueError(f"{len(suspicion.left_out)} of {suspicion.of} checks cannot be left out")
-    return suspicion
+    report = msgspec.json.decode(content, type=SanityReport)
+    if len(report.left_out) > report.of:
+        raise ValueError(f"{len(report.left_out)} of {report.of} checks cannot be left out")
+    return report

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-Z = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+from engine.spec.statistics import wilson
 
 
 class Outcome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
@@ -41,41 +41,6 @@ class Outcome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
     versions: dict[str, str] = {}
     details: dict[str, float] = {}
     marks: list[str] = []  # codes of engine.spec.marks
-
-
-class Interval(NamedTuple):
-    """Two fractions."""
-
-    low: float
-    high: float
-
-
-def wilson(correct: int, n: int) -> Interval:
-    """Return the 95 % interval of a share (Wilson 1927): 0 of 100 gives [0, 3.70 %], 0 of 0 gives [0, 1]."""
-    if not 0 <= correct <= n:
-        raise ValueError(f"{correct} of {n} is no share")
-    if n == 0:
-        return Interval(0.0, 1.0)
-    share, square = correct / n, Z * Z
-    centre = (share + square / (2 * n)) / (1 + square / n)
-    half = Z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    return Interval(0.0 if correct == 0 else centre - half, 1.0 if correct == n else centre + half)
-
-
-def mcnemar_p(only_first: int, only_second: int) -> float:
-    """Return the two-sided p of the exact McNemar test, from the images that only one of the two gets right.
-
-    Were both equally good, each of these would be a fair coin (McNemar 1947): p = 2 P(K <= min(b, c)) for K binomial
-    of b + c and 1/2, at most 1. ValueError for counts below 0.
-    """
-    fewer, n = min(only_first, only_second), only_first + only_second
-    if fewer < 0:
-        raise ValueError(f"{only_first} and {only_second} are no counts of images")
-    if n <= 2 * fewer + 1:
-        return 1.0
-    from scipy.special import betainc  # noqa: PLC0415  slow to import; a call takes 1/600 of scipy.stats.binomtest
-
-    return 2 * float(betainc(n - fewer, fewer + 1, 0.5))  # the distribution function (DLMF 8.17.5)
 
 
 def pack(bits: Sequence[bool]) -> str:
@@ -135,7 +100,7 @@ def worst_case(outcomes: Sequence[Outcome], labels: Sequence[int]) -> Outcome:
 
 
 class Figures(NamedTuple):
-    """Those of an Outcome that follow from labels, predictions and bits."""
+    """Figures of an Outcome that follow from labels, predictions and bits."""
 
     accuracy: float
     low: float
@@ -146,16 +111,13 @@ class Figures(NamedTuple):
 
 
 def summarise(labels: Sequence[int], predicted: Sequence[int], robust: Sequence[bool], classes: int) -> Figures:
-    """Return the accuracy, its interval, accuracy and images per class, and the confusion matrix."""
     counts, right = [0] * classes, [0] * classes
     for label, survives in zip(labels, robust, strict=True):
         counts[label] += 1
         right[label] += survives
     per_class = [good / count if count else 0.0 for good, count in zip(right, counts, strict=True)]
-    n = len(labels)
-    return Figures(
-        sum(right) / n if n else 0.0, *wilson(sum(right), n), per_class, counts, confusion(labels, predicted, classes)
-    )
+    n, good = len(labels), sum(right)
+    return Figures(good / n if n else 0.0, *wilson(good, n), per_class, counts, confusion(labels, predicted, classes))
 
 
 def near(one: float, other: float) -> bool:
@@ -180,25 +142,17 @@ def same(one: object, other: object) -> bool:
 
 
 def encode(outcome: Outcome) -> bytes:
-    """The file's content."""
     return msgspec.json.encode(outcome) + b"\n"
-
-
-_decoder: msgspec.json.Decoder[Outcome] = msgspec.json.Decoder(Outcome)
 
 
 def decode(content: bytes) -> Outcome:
     """Read a record; ValueError (msgspec's errors are) when its figures do not agree with its own bits."""
-    outcome = _decoder.decode(content)
-    right = sum(unpack(outcome.robust, outcome.n))
-    if not (0 < outcome.n <= outcome.of and _figures_agree(outcome, right) and _classes_agree(outcome, right)):
+    outcome = msgspec.json.decode(content, type=Outcome)
+    right, n = sum(unpack(outcome.robust, outcome.n)), outcome.n
+    figures = [outcome.accuracy, outcome.low, outcome.high]
+    if not (0 < n <= outcome.of and same(figures, [right / n, *wilson(right, n)]) and _classes_agree(outcome, right)):
         raise ValueError(f"the figures of {outcome.checkpoint} {outcome.attack} do not agree with its bits")
     return outcome
-
-
-def _figures_agree(outcome: Outcome, right: int) -> bool:
-    """Return whether the accuracy and its interval are those of `right` images."""
-    return same([outcome.accuracy, outcome.low, outcome.high], [right / outcome.n, *wilson(right, outcome.n)])
 
 
 def _classes_agree(outcome: Outcome, right: int) -> bool:

@@ -49,14 +49,10 @@ class Status(Struct, frozen=True, kw_only=True):
     events_bytes: Count = 0
 
 
-_decoder: msgspec.json.Decoder[Status] = msgspec.json.Decoder(Status)
-
-
 def encode(status: Status) -> bytes:
-    """The file's content."""
     return msgspec.json.encode(status)
 
 
 def decode(content: bytes) -> Status:
     """ValueError (msgspec's errors are) when the content is no status."""
-    return _decoder.decode(content)
+    return msgspec.json.decode(content, type=Status)

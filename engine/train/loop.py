@@ -22,7 +22,7 @@ from engine.runtime.interrupt import Stopped
 from engine.runtime.rng import seed_for
 from engine.spec.config import RunConfig
 from engine.spec.errors import DivergedError
-from engine.spec.estimate import passes_per_step
+from engine.spec.estimate import REPORTS_PER_EPOCH, passes_per_step
 from engine.spec.events import DeviceSampled, EpochDone, Event, StepDone, Validated
 from engine.spec.methods import IAD
 from engine.spec.training import Training
@@ -31,7 +31,6 @@ from engine.train.metrics import EpochMetrics
 from engine.train.step import maximiser, train_step
 from engine.types import Nets, TrainingMethod
 
-REPORTS_PER_EPOCH = 100
 DIVERGED = "The last good checkpoint is kept. Lower training.learning_rate, or add warmup_epochs."
 
 

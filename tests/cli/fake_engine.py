@@ -35,9 +35,9 @@ from engine.spec.events import (
     Warned,
     encode,
 )
-from engine.spec.outcomes import wilson
 from engine.spec.process import BLOCKED_SIGNALS
 from engine.spec.rundir import RunDir
+from engine.spec.statistics import wilson
 from engine.spec.status import Status
 
 LOGGED = "%(asctime)s %(levelname)s %(message)s"

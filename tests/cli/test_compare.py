@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from engine.spec.outcomes import mcnemar_p, unpack
+from engine.spec.outcomes import unpack
+from engine.spec.statistics import mcnemar_p
 from tests.cli.conftest import Crdnd
 from tests.tui.compare import alive
 from tests.tui.pilot import recorded

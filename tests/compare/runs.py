@@ -7,7 +7,8 @@ from crdnd_tui.core.result_files import Images, images
 from crdnd_tui.core.state import RunState
 from crdnd_tui.write.comparison_document import comparison_document
 from engine.spec.events import EpochDone, Evaluated, StepDone, TrainingStarted, Validated
-from engine.spec.outcomes import Outcome, decode, encode, pack, summarise, wilson
+from engine.spec.outcomes import Outcome, decode, encode, pack, summarise
+from engine.spec.statistics import wilson
 
 BALL = {"norm": "linf", "epsilon": "8/255", "seed": 0, "batch_size": 500}
 

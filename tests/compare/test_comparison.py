@@ -18,7 +18,7 @@ from crdnd_tui.tui.widgets import differences, result_grid
 from crdnd_tui.tui.widgets.result_grid import View
 from crdnd_tui.write.findings import ComparisonPlan, findings
 from engine.spec.events import Warned
-from engine.spec.outcomes import wilson
+from engine.spec.statistics import wilson
 from tests.compare.runs import cell, judged, side, trained
 
 

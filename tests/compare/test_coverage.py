@@ -7,7 +7,7 @@ import numpy as np
 
 from crdnd_tui.compare import stats
 from crdnd_tui.compare.stats import agresti_min, newcombe
-from engine.spec.outcomes import Z, mcnemar_p, wilson
+from engine.spec.statistics import Z, mcnemar_p, wilson
 
 DRAWS = 20_000  # a true coverage of 95 % is seen within 0.5 points
 

@@ -9,7 +9,7 @@ from crdnd_tui.core.palette import DARK
 from crdnd_tui.tui.widgets import result_grid
 from crdnd_tui.tui.widgets.result_grid import View
 from crdnd_tui.write.findings import ComparisonPlan, findings
-from engine.spec.outcomes import wilson
+from engine.spec.statistics import wilson
 from tests.compare.runs import cell, judged, side
 
 

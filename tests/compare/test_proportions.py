@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.stats import contingency_tables, proportion
 
 from crdnd_tui.compare.stats import agresti_min, newcombe
-from engine.spec.outcomes import Z, mcnemar_p, wilson
+from engine.spec.statistics import Z, mcnemar_p, wilson
 
 
 @pytest.mark.parametrize(

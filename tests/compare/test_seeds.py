@@ -16,7 +16,7 @@ from crdnd_tui.write.comparison_document import comparison_document
 from crdnd_tui.write.comparison_figures import figures, tradeoff
 from crdnd_tui.write.comparison_tables import results_table
 from crdnd_tui.write.numbers import legend
-from engine.spec.outcomes import wilson
+from engine.spec.statistics import wilson
 from tests.compare.runs import cell, judged, outcomes, row, side, trained
 
 SELECTING = curves.CurveMeasure(key="selecting", title="")

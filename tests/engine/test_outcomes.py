@@ -12,7 +12,8 @@ import pytest
 from engine.evaluate import outcomes
 from engine.evaluate.context import Identity
 from engine.evaluate.outcomes import FAILS, HOLDS, UNKNOWN, compare_outcomes, machines_apart
-from engine.spec.outcomes import Outcome, decode, encode, mcnemar_p, pack, unpack, wilson, worst_case
+from engine.spec.outcomes import Outcome, decode, encode, pack, unpack, worst_case
+from engine.spec.statistics import mcnemar_p, wilson
 from tests.engine.subjects import outcome
 
 LABELS = [0, 0, 1, 1, 2, 2]

@@ -11,7 +11,7 @@ from crdnd_tui.write.comparison_tables import compact_differences
 from crdnd_tui.write.document import Cell
 from crdnd_tui.write.numbers import legend
 from engine.spec.events import Validated
-from engine.spec.outcomes import mcnemar_p, wilson
+from engine.spec.statistics import mcnemar_p, wilson
 from tests.compare.runs import cell, compared_document, judged, outcomes, seen, side, trained
 
 BASE = "1" * 50 + "0" * 50

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from engine.spec.outcomes import Outcome, decode, encode, pack, unpack, wilson
+from engine.spec.outcomes import Outcome, decode, encode, pack, unpack
+from engine.spec.statistics import wilson
 
 
 def judge_otherwise(run: Path, attack: str, right: int, checkpoint: str = "best") -> None:

@@ -18,8 +18,9 @@ from crdnd_tui.tui.monitor.tracking import Tracker
 from crdnd_tui.write.trackers import scalars, tracked_run
 from engine.spec import marks
 from engine.spec.attacks import KINDS
-from engine.spec.outcomes import decode, wilson
+from engine.spec.outcomes import decode
 from engine.spec.rundir import RunDir
+from engine.spec.statistics import wilson
 from engine.spec.status import Status
 from tests.tui.forging import judge_otherwise, tell_otherwise
 from tests.tui.pilot import NOW, recorded

@@ -14,7 +14,7 @@ from crdnd_tui.tui.screens.live.panels import Panels
 from crdnd_tui.tui.widgets.fate import Fate
 from crdnd_tui.tui.widgets.status_line import Notice
 from engine.spec.events import Evaluated, RunFinished, RunResumed, RunStarted, TrainingStarted
-from engine.spec.outcomes import wilson
+from engine.spec.statistics import wilson
 from tests.tui.live_runs import (
     cut,
     events,
