@@ -15,7 +15,7 @@ import typer
 from crdnd_tui.cli import doctor, output, queue, results, run, show
 from crdnd_tui.cli.options import Json, Preset, Seed, Set
 from crdnd_tui.cli.output import FAILED, INTERRUPTED, OK, USAGE
-from crdnd_tui.core.text import display
+from crdnd_tui.core.text import display, open_streams
 from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.process import replace_closed_streams
 
@@ -90,8 +90,7 @@ def main() -> None:
     """The entry point. A user's mistake is a message on stderr, never a traceback."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us quietly; an engine has a session of its own
     replace_closed_streams()
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    open_streams(sys.stdout, sys.stderr)
     sys.exit(_called())
 
 

@@ -63,7 +63,7 @@ def _refusals(comparison: Comparison) -> list[str]:
     return [f"nothing can be compared with {comparison.base.label}:", *whys]
 
 
-def page(compared: Compared, width: int, *, ascii_only: bool) -> list[Text]:
+def page(compared: Compared, width: int) -> list[Text]:
     """All of it, in lines of at most `width` cells; what would fill screens is shortened, and said to be."""
     document, comparison = compared.document, compared.comparison
     short = tuple(
@@ -71,14 +71,14 @@ def page(compared: Compared, width: int, *, ascii_only: bool) -> list[Text]:
     )
     lead = (*([f"{comparison.conditions}."] if comparison.conditions else []), *document.lead)
     shown = replace(document, lead=lead, tables=short, origins=(), made=0.0, version="")
-    made = tables.document_lines(shown, width, ascii_only=ascii_only)
+    made = tables.document_lines(shown, width)
     trade = next((figure for figure in document.figures if figure.key == "tradeoff"), None)
     if trade is not None:
         made += [
             Text(),
-            *scatter_plot(trade, width, caption=comparison.bare(trade.caption), ascii_only=ascii_only),
+            *scatter_plot(trade, width, caption=comparison.bare(trade.caption)),
         ]
-    return [*made, *origins_lines(document, width, ascii_only=ascii_only)]
+    return [*made, *origins_lines(document, width)]
 
 
 def _shortened(table: Table, comparison: Comparison) -> Table:

@@ -19,12 +19,13 @@ from rich.text import Text
 from crdnd_tui.cli import output
 from crdnd_tui.cli.live_bars import Bar, LiveBars
 from crdnd_tui.cli.output import FAILED, INTERRUPTED, OK, STOPPED, USAGE
-from crdnd_tui.core import advice, engine_process, fast_path, narrate, report, run_reader, run_status
+from crdnd_tui.core import advice, engine_process, fast_path, narrate, run_reader, run_status
 from crdnd_tui.core.attack_names import PARTS, attack_title
 from crdnd_tui.core.format import count, duration, number, percent, size
 from crdnd_tui.core.run_reader import RunReader, believed_events
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import display, one_line
+from crdnd_tui.write import run_tables, tables
 from engine.spec import files, toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.deaths import Death
@@ -102,8 +103,9 @@ class ProgressView(PlainView):
         title = f"the teacher comes first; then {self._title}" if self._teacher else self._title
         width, height = self._console.size
         bars_, below = bars(state, time.time()), latest(state)
-        room, is_ascii = height - len(bars_) - len(below) - 5, output.is_ascii(self._console)
-        table = report.table(state, min(width, TABLE_WIDTH), ascii_only=is_ascii, height=room) if room > 2 else []
+        room, wide = height - len(bars_) - len(below) - 5, min(width, TABLE_WIDTH)
+        results = run_tables.results_table(state, run_tables.chosen_checkpoint(state), planned=True)
+        table = tables.body_lines(results, wide, room, run_tables.SPARE) if results and room > 2 else []
         head = f"{one_line(state.run or 'the engine starts', 60)}  {one_line(state.stage or 'starting', 15)}"
         below += [*([Text()] if table else []), *table, Text(), self._foot]
         self._bars.draw(bars_, [Text(head, "bold"), Text(title, "dim")], below)
@@ -312,11 +314,10 @@ def title(folder: RunDir) -> str:
     return one_line(" \u00b7 ".join(parts), 160)
 
 
-def table(folder: RunDir) -> list[Text]:
-    """The robustness table of a run, as wide as stdout."""
-    console = output.data()
-    state = run_reader.load(folder)
-    return report.table(state, min(console.width, TABLE_WIDTH), ascii_only=output.is_ascii(console))
+def results(folder: RunDir) -> list[Text]:
+    """What a run's numbers say and its robustness table, as wide as stdout."""
+    told = run_tables.state_document(run_reader.load(folder), title=title(folder))
+    return tables.document_lines(told, min(output.data().width, TABLE_WIDTH), spare=run_tables.SPARE)
 
 
 def _finish(folder: RunDir, outcome: RunExit, as_json: bool, *, spoke: bool = True) -> int:
@@ -328,9 +329,7 @@ def _finish(folder: RunDir, outcome: RunExit, as_json: bool, *, spoke: bool = Tr
         at = f"stopped at step {outcome.state.step:,}{reason} and saved"
         output.say(f"{at}; {advice.on('resume', folder)} goes on", "yellow")
     if not as_json:
-        lines = table(folder)
-        if lines:
-            output.show([Text(), Text(f"  {title(folder)}", "bold"), Text(), *lines, Text()])
+        output.show([Text(), *results(folder), Text()])
         output.show([Text(f"run     {display(folder.id)}"), Text(f"folder  {display(str(folder.path))}")])
     return outcome.code
 

@@ -7,24 +7,20 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from crdnd_tui.cli import output
-from crdnd_tui.core.text import plain
-
 Bar = tuple[str, float, float, str]  # description, done, total, and what stands behind the bar
 
 
 class LiveBars(Progress):
-    """Leaves nothing behind; in ASCII where the terminal has nothing else."""
+    """Leaves nothing behind."""
 
     def __init__(self, console: Console) -> None:
-        cropped = [Column(no_wrap=True, overflow="crop") for _ in range(3)]  # an ellipsis is not in every encoding
+        cropped = [Column(no_wrap=True, overflow="ellipsis") for _ in range(3)]
         columns = (
             TextColumn("{task.description}", markup=False, table_column=cropped[0]),
             BarColumn(None),
             TextColumn("{task.percentage:>3.0f} %", markup=False, table_column=cropped[1]),
             TextColumn("{task.fields[after]}", markup=False, table_column=cropped[2]),
         )
-        self._ascii = output.is_ascii(console)
         self._above: Sequence[Text] = ()
         self._below: Sequence[Text] = ()
         self._bars: list[TaskID] = []
@@ -44,7 +40,7 @@ class LiveBars(Progress):
 
     def say(self, line: str) -> None:
         """A line that stays, above all that is redrawn."""
-        self.console.print(Text(plain(line) if self._ascii else line))
+        self.console.print(Text(line))
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield from self._above
@@ -52,6 +48,6 @@ class LiveBars(Progress):
         yield from self._below
 
     def _fitted(self, line: Text) -> Text:
-        shown = Text(plain(line.plain), line.style) if self._ascii and not line.plain.isascii() else line.copy()
-        shown.truncate(self.console.size.width, overflow="crop" if self._ascii else "ellipsis")
+        shown = line.copy()
+        shown.truncate(self.console.size.width, overflow="ellipsis")
         return shown

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from crdnd_tui.core.text import display, encodes_unicode, plain
+from crdnd_tui.core.text import display
 from engine.spec.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,11 +31,6 @@ def data() -> Console:
     return Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
 
 
-def is_ascii(console: Console) -> bool:
-    """Whether this console has no bars and rules."""
-    return not encodes_unicode(console.encoding)
-
-
 def is_lively(console: Console) -> bool:
     """Whether something may be redrawn in place: a terminal that moves its cursor, with colours."""
     return console.is_terminal and not console.is_dumb_terminal and not console.no_color
@@ -45,7 +40,7 @@ def show(lines: Iterable[Text]) -> None:
     """Lines of data."""
     console = data()
     for line in lines:
-        console.print(Text(plain(line.plain)) if is_ascii(console) else line, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def show_text(text: str) -> None:
@@ -82,9 +77,7 @@ def _finite(value: Any) -> Any:  # noqa: ANN401  any JSON
 
 def say(words: str, style: str = "") -> None:
     """A word about what happens."""
-    console = narration()
-    shown = display(words)
-    console.print(Text(plain(shown) if is_ascii(console) else shown, style), soft_wrap=True)
+    narration().print(Text(display(words), style), soft_wrap=True)
 
 
 def say_all(lines: Iterable[tuple[str, str]]) -> None:
@@ -112,8 +105,7 @@ def put_document(
     from crdnd_tui.write import formats, writing
 
     if not to:
-        console = data()
-        show(page(width=console.width, ascii_only=is_ascii(console)))
+        show(page(width=data().width))
         return
     form = formats.known(to)
     if out in ("", STDOUT):

@@ -84,7 +84,7 @@ def resume(  # noqa: PLR0913  options of a command line
     if _is_done(found) and not _can_go_on(found):
         output.say(f"{display(found.id)} is done already.")
         if not as_json:
-            output.show(follow.table(found))
+            output.show(follow.results(found))
         return OK
     here = _machine(
         found, settings or (), device=device, threads=threads, devices=devices, nodes=nodes, rendezvous=rendezvous,
@@ -98,7 +98,7 @@ def join(run: opt.Run, runs: opt.Runs = Path("runs")) -> int:
     """Compute a part of a run of several nodes on this one; the run itself is started on the first node."""
     from crdnd_tui.core import engine_process
     from crdnd_tui.core.launch import problems
-    from crdnd_tui.core.provenance_lines import machine_of
+    from crdnd_tui.core.provenance import machine_of
 
     found = rundir.find(runs, run)
     here = machine_of(found)
@@ -232,7 +232,7 @@ def _invite(run: RunDir, here: "Machine") -> None:
 def _machine(run: RunDir, settings: Sequence[str], **flags: Any) -> "Machine":  # noqa: ANN401  values of flags
     """Its machine for this and later engines, where the run lies now; RunFolderError while one is at work."""
     from crdnd_tui.core import engine_process
-    from crdnd_tui.core.provenance_lines import machine_as_written, machine_of
+    from crdnd_tui.core.provenance import machine_as_written, machine_of
     from engine.spec.files import write_atomically
     from engine.spec.machine import Machine
 

@@ -18,7 +18,7 @@ from crdnd_tui.core.run_reader import RunReader
 from crdnd_tui.core.run_status import SIGNS
 from crdnd_tui.core.session import Session
 from crdnd_tui.core.state import RunState
-from crdnd_tui.core.text import display, one_line
+from crdnd_tui.core.text import display, one_line, word
 from engine.spec import files
 from engine.spec.events import Evaluated
 from engine.spec.rundir import RUN_ID, RunDir
@@ -115,14 +115,6 @@ def by_draw(values: Iterable[tuple[ComparedRun, float]]) -> dict[str, float]:
     for run, value in values:
         gathered.setdefault(run.draw, []).append(value)
     return {draw: fmean(found) for draw, found in gathered.items()}
-
-
-def word(table: Mapping[str, Any], *path: str) -> str:
-    """A value in nested tables as text; empty where there is none."""
-    value: Any = table
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return "" if value is None else str(value)
 
 
 # Reading

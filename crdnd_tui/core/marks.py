@@ -5,6 +5,7 @@ Amber informs; red strikes the figure, which then is not believed, never bold, a
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from string import ascii_letters
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ _TELLING = frozenset(
 )  # by their own message
 
 
+_READ_OFF = frozenset({"margin_below_ce", "suite_below_pgd", "rescaled_below_ce", "fgsm_below_pgd", "subset"})
+"""Marks whose measured figures stand in the table itself."""
 _SIGNED = re.compile(r" !(?=[ ,;:)]|$)").search  # no word of a label that happens to begin with the sign
 
 
@@ -104,21 +107,50 @@ Note = tuple[str, str]  # letter, or "" where it holds for more than one figure,
 
 
 class Footnotes:
-    """A letter for each sentence, in the order in which they are met."""
+    """A letter for each sentence about figures, in the order in which they are met.
 
-    def __init__(self) -> None:
-        self._letters: dict[str, str] = {}
+    With `measured`, all marks of one code share the sentence that is always said of it, after what was measured.
+    """
 
-    def letter(self, said: str) -> str:
+    def __init__(self, *, measured: bool = False) -> None:
+        self._measured = measured
+        self._notes: dict[str, list[str]] = {}  # sentence -> what was measured, each once
+
+    def letter(self, sentence: str) -> str:
         """The letter of this sentence; a new one when it was not said before."""
-        return self._letters.setdefault(said, letter(len(self._letters)))
+        self._notes.setdefault(sentence, [])
+        return letter(list(self._notes).index(sentence))
 
     def marked(self, warnings: Iterable[Warned]) -> Marked:
         """What stands beside a figure with these marks."""
         found = list(warnings)
-        letters = {self.letter(one_line(sentence(warning), 400)) for warning in found}
-        return joined([Marked("".join(letters), worst(warning.code for warning in found))])
+        letters = "".join({self._letter(warning) for warning in found})
+        return joined([Marked(letters, worst(warning.code for warning in found))])
+
+    def _letter(self, warning: Warned) -> str:
+        if not self._measured:
+            return self.letter(one_line(sentence(warning), 400))
+        said = MARKS.get(warning.code, warning.message)
+        found, figures = self.letter(said), _figures(warning)
+        if figures and figures not in self._notes[said]:
+            self._notes[said].append(figures)
+        return found
+
+    def __contains__(self, warning: Warned) -> bool:
+        return MARKS.get(warning.code, warning.message) in self._notes
 
     def notes(self, letters: str | None = None) -> list[Note]:
         """These letters with their sentences, or all."""
-        return [(letter, said) for said, letter in self._letters.items() if letters is None or letter in letters]
+        told = [". ".join(filter(None, ("; ".join(of), said))) for said, of in self._notes.items()]
+        lettered = [(letter(k), one_line(said, 600) if self._measured else said) for k, said in enumerate(told)]
+        return [note for note in lettered if letters is None or note[0] in letters]
+
+
+def _figures(warning: Warned) -> str:
+    """What was measured: the message before what is always said; of another wording, its sentences with numbers."""
+    always, message = MARKS.get(warning.code), warning.message
+    if always is None or warning.code in _READ_OFF:
+        return ""
+    if message.endswith(always):
+        return message.removesuffix(always).strip().rstrip(".")
+    return ". ".join(takewhile(re.compile(r"\d").search, message.split(". "))).strip().rstrip(".")

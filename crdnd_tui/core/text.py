@@ -1,11 +1,12 @@
 """Words and numbers as a terminal may show them. Whatever comes from a file passes `display` before it is shown."""
 
 import bisect
+import codecs
 import io
 import re
 import unicodedata
-from collections.abc import Container, Sequence
-from typing import Any
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any, TextIO
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.console import Console
@@ -139,35 +140,81 @@ def wrapped(text: str, width: int, style: str = "", indent: str = "  ", hang: st
     return [*lines, Text(line, style)]
 
 
+def word(table: Mapping[str, Any], *path: str) -> str:
+    """A value in nested tables as text; empty where there is none."""
+    value: Any = table
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return "" if value is None else str(value)
+
+
+def labelled_lines(rows: Iterable[tuple[str, str]], width: int = 0) -> list[Text]:
+    """Words beside their labels, below themselves where they are longer than `width` cells; 0: as long as they are."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True, style="dim")
+    grid.add_column(no_wrap=not width, overflow="fold" if width else "ignore")
+    for label, words in rows:
+        grid.add_row(Text(label), Text(words))
+    return [Text("  ").append_text(line) for line in rendered(grid, width - 2 if width else _ENDLESS)]
+
+
 DISPUTED = "\u2260"  # stands, red, for a figure that the run's own files contradict
 
 
-def bar(fraction: float | None, width: int, *, ascii_only: bool = False) -> str:
-    """A horizontal bar, in eighths of a cell where the terminal has them."""
+def bar(fraction: float | None, width: int) -> str:
+    """A horizontal bar, in eighths of a cell."""
     share = min(1.0, max(0.0, fraction or 0.0))
-    if ascii_only:
-        return ("#" * round(share * width)).ljust(width)
-    eighths = round(share * width * 8)
-    whole, rest = divmod(eighths, 8)
-    return ("\u2588" * whole + (" ", "\u258f", "\u258e", "\u258d", "\u258c", "\u258b", "\u258a", "\u2589")[rest])[
-        :width
-    ].ljust(width)
+    whole, rest = divmod(round(share * width * 8), 8)
+    return ("\u2588" * whole + " \u258f\u258e\u258d\u258c\u258b\u258a\u2589"[rest])[:width].ljust(width)
 
 
 _ASCII = {
-    "\u2013": "-", "\u2014": "-", "\u2212": "-", "\u2500": "-", "\u2501": "=", "\u2026": "...", "\u00b1": "+-",
-    "\u00b7": "|", "\u2190": "<-", "\u2192": "->", "\u25cf": "*", "\u25cb": "o", "\u2713": "+", "\u2717": "x",
-    "\u25d0": "~", "\u25cc": ".", "\u00d7": "x", "\u2588": "#", "\u03b5": "eps", "\u26a0": "!", "\u221e": "inf",
-    "\ufffd": "?", "\u2502": "|", "\u2260": "!=", "\u2020": "+", "\u2264": "<=", "\u2265": ">=",
-    "\u2524": "+", "\u2514": "+", "\u250a": ":", "\u254d": "~", "\u2505": "-", "\u2509": ".",
-    "\u2581": "_", "\u2582": "_", "\u2583": "-", "\u2584": "-", "\u2585": "=", "\u2586": "=", "\u2587": "#",
-    **{chr(braille): "*" for braille in range(0x2801, 0x2900)},
+    "\u2013": "-", "\u2014": "-", "\u2212": "-", "\u2026": ".", "\u00b1": "~", "\u00b7": "|", "\u2190": "<",
+    "\u2192": ">", "\u2191": "^", "\u2193": "v", "\u25cf": "*", "\u25cb": "o", "\u2713": "+", "\u2717": "x",
+    "\u25d0": "%", "\u25cc": ".", "\u00d7": "x", "\u03b5": "e", "\u26a0": "!", "\u221e": "8", "\ufffd": "?",
+    "\u25b2": "^", "\u25bc": "v", "\u25b6": ">", "\u25c0": "<", "\u25b8": ">", "\u25be": "v", "\u23f8": "=",
+    "\u2502": "|", "\u2503": "|", "\u03b4": "d", "\u0394": "D", "\u2605": "*", "\u2606": ".", "\u00a0": " ",
+    "\u03c4": "t", "\u03bb": "l", "\u00d8": "0", "\u2265": ">", "\u2264": "<", "\u2248": "~", "\u2020": "+",
+    "\u2500": "-", "\u2501": "=", "\u2550": "=", "\u254d": "-", "\u2505": "~", "\u2504": "-", "\u2508": ".",
+    "\u2509": ".", "\u2575": "'", "\u2260": "#", "\u2016": "=", "\u2032": "'", "\u2022": "*",
+    "\u2039": "<", "\u203a": ">",
 }  # fmt: skip
 
 
 def plain(text: str) -> str:
-    """The same in ASCII, for terminals that have nothing else."""
-    return "".join(_ASCII.get(c, c if c.isascii() else "?") for c in text)
+    """The same in ASCII, cell for cell: rules become -, = and |, bars #, dots * and ., what is unknown ?."""
+    return "".join(c if c.isascii() else _ascii_cell(c) for c in text)
+
+
+def _ascii_cell(character: str) -> str:
+    code, cells = ord(character), cell_len(character)
+    if cells != 1:  # a wide one takes two, a mark upon another none
+        return "?" * cells
+    if character in _ASCII:
+        return _ASCII[character]
+    if 0x2500 <= code < 0x2580:  # box drawing
+        return "|" if character in "\u2502\u2503\u2551\u258f" else "+"
+    if 0x2581 <= code <= 0x2588 or code in (0x2580, 0x2589, 0x258A, 0x258B, 0x258C):
+        return "#"
+    if 0x2800 <= code < 0x2900:  # Braille
+        return " " if code == 0x2800 else "*" if (code - 0x2800).bit_count() > 2 else "."
+    if 0x258D <= code <= 0x259F:
+        return " "
+    nearest = unicodedata.normalize("NFKD", character)[0]  # the letter without its accent, the digit of a power
+    return nearest if nearest.isascii() else "?"
+
+
+def open_streams(*streams: TextIO) -> None:
+    """Of a terminal: what its encoding lacks is drawn in ASCII."""
+    codecs.register_error("plain", _drawn)
+    for stream in streams:
+        stream.reconfigure(errors="plain")  # type: ignore[attr-defined]
+
+
+def _drawn(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return plain(error.object[error.start : error.end]), error.end
 
 
 def encodes_unicode(encoding: str | None) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from crdnd_tui.core import engine_process, provenance_lines
+from crdnd_tui.core import engine_process, provenance
 from crdnd_tui.core.text import one_line
 from engine.spec import files
 from engine.spec.rundir import RunDir
@@ -115,7 +115,7 @@ def environment() -> dict[str, str]:
 
 def flags(run: RunDir, data: Path, *, quick: bool) -> list[str]:
     """What the engine is told beside the run; `data` only where the run's own folder of data sets is not here."""
-    told = provenance_lines.machine_of(run)
+    told = provenance.machine_of(run)
     elsewhere = told is not None and not told.has_data and data.is_dir()
     return ["--quick"] * quick + (["--data", str(data)] if elsewhere else [])
 

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-from crdnd_tui.core.text import display, plain
+from crdnd_tui.core.text import display
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~&$])")
 _MARKDOWN_LINK = re.compile(r"(?i)(?:(?<=http)|(?<=https)|(?<=ftp)):(?=//)|(?<=www)\.")
@@ -49,12 +49,6 @@ def clean(text: str) -> str:
     """On one line, composed, what could steer a terminal replaced by a mark; a space that glues words stays."""
     flat = re.sub(r"[^\S\u00a0\u2009\u202f]+", " ", display(text))
     return unicodedata.normalize("NFC", flat).strip()
-
-
-def terminal(text: str, *, ascii_only: bool = False) -> str:
-    """As a terminal shows it."""
-    said = clean(text)
-    return plain(re.sub("[\u00a0\u2009\u202f]", " ", said)) if ascii_only else said
 
 
 def markdown(text: str) -> str:

@@ -15,7 +15,7 @@ from crdnd_tui.study.study import Study
 from crdnd_tui.write import run_document, study_document
 from crdnd_tui.write.comparison_document import comparison_document
 from crdnd_tui.write.document import Document
-from crdnd_tui.write.origins import run_origins
+from crdnd_tui.write.run_document import run_origins
 from engine.spec import rundir
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.rundir import RunDir

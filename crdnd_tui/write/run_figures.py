@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
-from crdnd_tui.core import per_class, report
+from crdnd_tui.core import per_class
 from crdnd_tui.core.attack_names import CLEAN, WORST, attack_title, is_within
 from crdnd_tui.core.confusion import CheckpointRecords
 from crdnd_tui.core.per_class import History
@@ -12,6 +12,7 @@ from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
 from crdnd_tui.write.comparison_tables import mark_fields
 from crdnd_tui.write.document import Bar, Figure, Series
+from crdnd_tui.write.run_tables import RunFootnotes
 from engine.spec.outcomes import Outcome
 from engine.spec.statistics import wilson
 
@@ -24,7 +25,7 @@ _COLOURS = 8
 
 def run_figures(state: RunState, chosen: str, records: CheckpointRecords) -> list[Figure]:
     """Those that have something to show, with the sentences of their letters."""
-    notes = report.Notes(state)
+    notes = RunFootnotes(state)
     strongest = next((attack for attack in _STRONGEST if attack in records.outcomes), "")
     clean, adversarial = per_class.history(state, "clean"), per_class.history(state, "adversarial")
     found = [
@@ -33,9 +34,8 @@ def run_figures(state: RunState, chosen: str, records: CheckpointRecords) -> lis
         *(_confusion(state, records.outcomes.get(attack), notes) for attack in (CLEAN, strongest)),
         _compensation(state, "M1", "clean"), _compensation(state, "M2", "adversarial"),
     ]  # fmt: skip
-    sentences = notes.sentences()
     return [
-        replace(figure, notes=tuple(note for note in sentences if note[0] in "".join(o.marks for o in figure.shown)))
+        replace(figure, notes=tuple(notes.notes("".join(one.marks for one in figure.shown))))
         for figure in found
         if figure is not None
     ]
@@ -63,7 +63,7 @@ def _loss(state: RunState) -> Figure | None:
     )  # fmt: skip
 
 
-def _validation(state: RunState, notes: report.Notes) -> Figure | None:
+def _validation(state: RunState, notes: RunFootnotes) -> Figure | None:
     events, best = state.validations, state.best
     if not events:
         return None
@@ -105,7 +105,7 @@ def _history(history: History | None) -> Figure | None:
     )  # fmt: skip
 
 
-def _class_bars(state: RunState, chosen: str, records: CheckpointRecords, notes: report.Notes) -> Figure | None:
+def _class_bars(state: RunState, chosen: str, records: CheckpointRecords, notes: RunFootnotes) -> Figure | None:
     """Clean and under attack, class by class, with Wilson intervals where the counts are known."""
     row = {attack: cell for attack, cell in state.table.get(chosen, {}).items() if cell.per_class}
     known = [attack for attack, cell in row.items() if attack != CLEAN and is_within(attack, cell)]
@@ -140,7 +140,7 @@ def _class_bar(values: list[float], k: int, record: Outcome | None) -> Bar:
     return Bar(label="", value=100 * values[k], low=100 * low, high=100 * high)
 
 
-def _confusion(state: RunState, record: Outcome | None, notes: report.Notes) -> Figure | None:
+def _confusion(state: RunState, record: Outcome | None, notes: RunFootnotes) -> Figure | None:
     if record is None:
         return None
     lost = sum(record.counts) - sum(map(sum, record.confusion))

@@ -17,7 +17,7 @@ from crdnd_tui.write import comparison_details, comparison_figures, comparison_t
 from crdnd_tui.write.comparison_document import lead
 from crdnd_tui.write.document import Document, Figure, Origin, Table
 from crdnd_tui.write.escape import slug
-from crdnd_tui.write.origins import run_origins
+from crdnd_tui.write.run_document import run_origins
 from crdnd_tui.write.study_tables import StudyRuns, printed_images, printed_numbers, printed_order
 from engine.spec.rundir import RunDir
 

@@ -18,7 +18,7 @@ from crdnd_tui.core.format import MISSING, finite
 from crdnd_tui.core.text import grid_lines, rendered, wrapped
 from crdnd_tui.write import numbers
 from crdnd_tui.write.document import Cell, Column, Document, Origin, Row, Table
-from crdnd_tui.write.escape import terminal
+from crdnd_tui.write.escape import clean
 from crdnd_tui.write.numbers import DAGGER, PLUS_MINUS, CellText
 
 BEST, UNLIKE = "*", "\u2260"  # signs behind the best, and in place of what cannot be compared
@@ -27,7 +27,7 @@ _NARROW = 100  # cells below which attacks become rows
 _LABELS, _WORDS = (30, 12), 16  # cells that labels and a column of words have at least, if they need them
 _GAP = 2
 _HASH = 8  # digits
-_BOX = "    \n    \n {0}{0} \n    \n {0}{0} \n    \n    \n    \n"  # a line below the head, and between groups
+_BOX = Box("    \n    \n \u2500\u2500 \n    \n \u2500\u2500 \n    \n    \n    \n")  # below the head, between groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,97 +41,110 @@ class TableStyle:
     bad: str = "red"  # the sign of a number that is not believed
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Screen:
-    """What all lines of one table have in common."""
-
-    width: int
-    ascii_only: bool
-    style: TableStyle
-
-    def text(self, said: str) -> str:
-        return terminal(said, ascii_only=self.ascii_only)
-
-    def prose(self, said: str, style: str = "", *, sign: int = 0) -> list[Text]:
-        """A sentence in lines; its first `sign` characters in the style of marks, later lines indented below them."""
-        made = wrapped(self.text(said), self.width, style, " " * INDENT, " " * (INDENT + 2 * bool(sign)))
-        made[0].stylize(self.style.mark, INDENT, INDENT + sign)
-        return made
+_PLAIN = TableStyle()
 
 
-def document_lines(
-    doc: Document, width: int, *, ascii_only: bool = False, style: TableStyle | None = None
-) -> list[Text]:
-    """Title, what the numbers say, warnings, tables, and the runs behind them."""
-    screen = _Screen(width=width, ascii_only=ascii_only, style=style or TableStyle())
-    made = screen.prose(doc.title, screen.style.strong)
-    for sentence in doc.lead:
-        made += [Text(), *screen.prose(sentence, screen.style.text)]
-    for warning in doc.warnings:
-        made += [Text(), *screen.prose(f"! {warning}", screen.style.text, sign=1)]
-    for table in doc.tables:
-        made += [Text(), *table_lines(table, width, ascii_only=ascii_only, style=style)]
-    behind = run_lines(doc.origins, width, ascii_only=ascii_only, style=style)
-    made += [Text(), *behind] if behind else []
-    return [*made, Text(), *screen.prose(doc.made_by, screen.style.muted)] if doc.made_by else made
+def document_lines(doc: Document, width: int, style: TableStyle = _PLAIN, spare: Sequence[str] = ()) -> list[Text]:
+    """Title, what the numbers say, warnings, tables, and the runs behind them; `spare` as for `table_lines`."""
+    parts = [prose(doc.title, width, style.strong)] if doc.title else []
+    parts += [prose(sentence, width, style.text) for sentence in doc.lead]
+    parts += [prose(f"! {warning}", width, style.text, mark=(1, style.mark)) for warning in doc.warnings]
+    parts += [table_lines(table, width, style, spare) for table in doc.tables]
+    parts += [run_lines(doc.origins, width, style)] if doc.origins else []
+    parts += [prose(doc.made_by, width, style.muted)] if doc.made_by else []
+    return [line for place, part in enumerate(parts) for line in ([Text()] * bool(place) + part)]
 
 
-def run_lines(
-    origins: Sequence[Origin], width: int, *, ascii_only: bool = False, style: TableStyle | None = None
-) -> list[Text]:
+def prose(said: str, width: int, style: str = "", mark: tuple[int, str] = (0, "")) -> list[Text]:
+    """A sentence in lines; its first characters, so many, in the mark's style, later lines indented below them."""
+    signs, look = mark
+    made = wrapped(clean(said), width, style, " " * INDENT, " " * (INDENT + 2 * bool(signs)))
+    made[0].stylize(look, INDENT, INDENT + signs)
+    return made
+
+
+def run_lines(origins: Sequence[Origin], width: int, style: TableStyle = _PLAIN) -> list[Text]:
     """A line for each run: whole id, label, hashes and state, as far as there is room; an id is never broken."""
-    if not origins:
-        return []
-    screen = _Screen(width=width, ascii_only=ascii_only, style=style or TableStyle())
     head = ("run", "label", "config", "state", "weights")
     rows = [(one.run, one.label, one.config_hash[:_HASH], one.state, one.weights[:_HASH]) for one in origins]
-    columns = [[screen.text(word) for word in column] for column in zip(head, *rows, strict=True)]
+    columns = [[clean(word) for word in column] for column in zip(head, *rows, strict=True)]
     columns = [columns[0], *(column for column in columns[1:] if any(column[1:]))]
     while sum(max(map(cell_len, column)) + _GAP for column in columns) > width and len(columns) > 1:
         columns.pop()
     lines = grid_lines(list(zip(*columns, strict=True)))
-    made = [Text(" " * INDENT + line.plain, screen.style.muted) for line in lines]
-    return [*screen.prose("Where it comes from", screen.style.strong), *made]
+    return [
+        *prose("Where it comes from", width, style.strong),
+        *(Text(" " * INDENT + line.plain, style.muted) for line in lines),
+    ]
 
 
-def table_lines(table: Table, width: int, *, ascii_only: bool = False, style: TableStyle | None = None) -> list[Text]:
-    """The table with title, caption and notes, in lines of at most `width` cells, from 40 on."""
-    screen = _Screen(width=width, ascii_only=ascii_only, style=style or TableStyle())
-    made = screen.prose(table.title, screen.style.strong) if table.title else []
-    shown, grids = _laid_out(table, screen)
-    for index, grid in enumerate(grids):
-        made += [Text()] if index else []
-        made += [Text(" " * INDENT).append_text(line) for line in rendered(grid, width - INDENT)]
-    below = _below(table, screen, "row" if shown is not table else "column")
-    return [*made, Text(), *below] if below else made
+def table_lines(table: Table, width: int, style: TableStyle = _PLAIN, spare: Sequence[str] = ()) -> list[Text]:
+    """The table with title, caption and notes, in lines of at most `width` cells, from 40 on.
+
+    Columns whose keys are `spare` are left out where there is no room for them, the first one first.
+    """
+    made = prose(table.title, width, style.strong) if table.title else []
+    body, is_turned, left = _body(table, width, style, spare)
+    below = _below(table, width, style, "row" if is_turned else "column", left)
+    return [*made, *body, *([Text()] if below else []), *below]
 
 
-def _below(table: Table, screen: _Screen, of: str) -> list[Text]:
-    """Caption, refusals, notes, and what the signs mean."""
-    quiet = screen.style.muted
-    made = screen.prose(table.caption, quiet) if table.caption else []
+def body_lines(table: Table, width: int, height: int, spare: Sequence[str] = ()) -> list[Text]:
+    """The numbers alone; of a table that is too high, the head and the last rows without what is `spare`."""
+    body = _body(table, width, _PLAIN, spare)[0]
+    if len(body) <= height:
+        return body
+    last = tuple(replace(row, rule=False, group="") for row in table.rows[-max(1, height - 2) :])
+    return _body(_without(replace(table, rows=last), spare), width, _PLAIN, ())[0][:height]
+
+
+def _body(table: Table, width: int, style: TableStyle, spare: Sequence[str]) -> tuple[list[Text], bool, list[str]]:
+    """Lines of the numbers alone, whether the attacks are rows, and the titles of what was left out."""
+    shown, grids = _laid_out(table, width - INDENT, style, spare)
+    blocks = [[Text(" " * INDENT).append_text(line) for line in rendered(grid, width - INDENT)] for grid in grids]
+    lines = [line for place, block in enumerate(blocks) for line in ([Text()] * bool(place) + block)]
+    left = [column.title for column in table.columns if column.key in spare and column not in shown.columns]
+    return lines, shown.head != table.head, left
+
+
+def _below(table: Table, width: int, style: TableStyle, of: str, left: Sequence[str]) -> list[Text]:
+    """Caption, refusals, notes, what the signs mean, and what there was no room for."""
+    made = prose(table.caption, width, style.muted) if table.caption else []
     for refusal in numbers.refusal_notes(table):
-        made += screen.prose(f"{UNLIKE} {refusal}", quiet, sign=len(screen.text(UNLIKE)))
+        made += prose(f"{UNLIKE} {refusal}", width, style.muted, mark=(1, style.mark))
     for letter, sentence in table.notes:
-        made += screen.prose(f"{letter} {sentence}".strip(), quiet, sign=len(letter))
+        made += prose(f"{letter} {sentence}".strip(), width, style.muted, mark=(len(letter), style.mark))
     signs = " ".join(numbers.legend(table, best=f"Bold and {BEST}")).replace("of its column", f"of its {of}")
-    return [*made, *screen.prose(signs, quiet)] if signs else made
+    made += prose(signs, width, style.muted) if signs else []
+    return made + (prose(f"No room here for: {', '.join(left)}.", width, style.muted) if left else [])
 
 
-def _laid_out(table: Table, screen: _Screen) -> tuple[Table, list[Grid]]:
+def _laid_out(table: Table, room: int, style: TableStyle, spare: Sequence[str]) -> tuple[Table, list[Grid]]:
     """The first layout that fits: in one block before several, everything beside its number before below it."""
-    turned = [_transposed(table)] if screen.width < _NARROW and _can_be_transposed(table) else []
+    for many in range(len(spare)):
+        block = _Block(_without(table, spare[:many]), None, 0, style)
+        if block.least(_LABELS[0], folded=False) <= room:
+            return block.table, [block.grid()]
+    table = _without(table, spare)
+    turned = [_transposed(table)] if room + INDENT < _NARROW and _can_be_transposed(table) else []
     for blocks, label, level in product(range(1, len(table.columns) + 1), _LABELS, range(3)):
         for shown in (table, *turned):
             size = -(-len(shown.columns) // blocks)
-            made = [
-                _Block(shown, range(at, min(at + size, len(shown.columns))), level, screen)
-                for at in range(0, len(shown.columns), size)
-            ]
-            if all(one.least(label) <= screen.width - INDENT for one in made):
+            starts = range(0, len(shown.columns), size)
+            made = [_Block(shown, range(at, min(at + size, len(shown.columns))), level, style) for at in starts]
+            if all(one.least(label) <= room for one in made):
                 return shown, [one.grid() for one in made]
     parts = [[place] for place in range(len(table.columns))] or [[]]
-    return table, [_Block(table, part, 2, screen).grid() for part in parts]
+    return table, [_Block(table, part, 2, style).grid() for part in parts]
+
+
+def _without(table: Table, keys: Sequence[str]) -> Table:
+    places = [place for place, column in enumerate(table.columns) if column.key not in keys]
+    return replace(
+        table,
+        columns=tuple(table.columns[place] for place in places),
+        rows=tuple(replace(row, cells=tuple(row.cells[place] for place in places)) for row in table.rows),
+    )
 
 
 def _can_be_transposed(table: Table) -> bool:
@@ -158,74 +171,76 @@ def _transposed(table: Table) -> Table:
 class _Block:
     """Columns of a table that stand beside each other; `level` of what goes below its number: 1 intervals, 2 all."""
 
-    def __init__(self, table: Table, places: Sequence[int], level: int, screen: _Screen) -> None:
-        self._table, self._screen = table, screen
-        self._columns = [_Numbers(table, place, level, screen) for place in places]
-        self._labels = [screen.text(_label(row, table)) for row in table.rows]
+    def __init__(self, table: Table, places: Sequence[int] | None, level: int, style: TableStyle) -> None:
+        self.table, self._style = table, style
+        places = range(len(table.columns)) if places is None else places
+        self._columns = [_Numbers(table, place, level, style) for place in places]
+        self._instead = [_instead(row, table) for row in table.rows]
+        labels = zip(table.rows, self._instead, strict=True)
+        self._labels = [": ".join(filter(None, (clean(numbers.row_label(row, table)), said))) for row, said in labels]
 
-    def least(self, label: int) -> int:
-        """Cells that it needs when labels longer than `label` are broken."""
-        longest = max(map(cell_len, (self._screen.text(self._table.head), *self._labels)), default=0)
-        return min(longest, label) + sum(_GAP + column.least for column in self._columns)
+    def least(self, label: int, *, folded: bool = True) -> int:
+        """Cells that it needs when labels longer than `label` are broken, and words are `folded`."""
+        longest = max(map(cell_len, (clean(self.table.head), *self._labels)))
+        return min(longest, label) + sum(_GAP + (column.least if folded else column.widest) for column in self._columns)
 
     def grid(self) -> Grid:
-        screen, style = self._screen, self._screen.style
+        style = self._style
         grid = Grid(
-            box=Box(_BOX.format("-" if screen.ascii_only else "\u2500"), ascii=screen.ascii_only), show_edge=False,
-            pad_edge=False, padding=(0, 0, 0, _GAP - 1), border_style=style.muted, header_style=style.muted,
+            box=_BOX, show_edge=False, pad_edge=False, padding=(0, 0, 0, _GAP - 1), border_style=style.muted,
+            header_style=style.muted,
         )  # fmt: skip
-        grid.add_column(Text(screen.text(self._table.head)), overflow="fold")
+        grid.add_column(Text(clean(self.table.head)), overflow="fold")
         for column in self._columns:
             column.add_to(grid)
-        for index, (row, label) in enumerate(zip(self._table.rows, self._labels, strict=True)):
+        for index, (row, label) in enumerate(zip(self.table.rows, self._labels, strict=True)):
             if index and row.rule and not row.group:
                 grid.add_section()
             if row.group:
-                grid.add_row(Text(screen.text(row.group), style.strong))
+                grid.add_row(Text(clean(row.group), style.strong))
             shown = style.muted if row.quiet else style.text
             told = Text(" " * _GAP * row.quiet + label, shown)
-            cells = [] if _says_one_thing(row) else [column.cell(index, shown) for column in self._columns]
+            cells = [] if self._instead[index] else [column.cell(index, shown) for column in self._columns]
             grid.add_row(told, *cells)
         return grid
 
 
-def _label(row: Row, table: Table) -> str:
-    """With what stands in all cells, if that is the same."""
-    said = numbers.row_label(row, table)
-    return f"{said}: {row.cells[0].text}" if _says_one_thing(row) else said
-
-
-def _says_one_thing(row: Row) -> bool:
-    """Whether the same words stand in all cells instead of numbers."""
-    said = {cell.text for cell in row.cells}
-    bare = all(finite(cell.value) is None and not cell.barred and not cell.marks for cell in row.cells)
-    return bare and len(row.cells) > 1 and len(said) == 1 and said != {""}
+def _instead(row: Row, table: Table) -> str:
+    """Words that stand in place of all numbers of a row, as in `0 of 3 a: not run`; empty where there are numbers."""
+    if len(row.cells) < 2 or any(finite(cell.value) is not None or cell.barred for cell in row.cells):
+        return ""
+    first, *rest = row.cells
+    said, is_words = {cell.text for cell in rest}, any(column.unit == "words" for column in table.columns[1:])
+    if len(said) > 1 or not rest[0].text or any(cell.marks for cell in rest):
+        return ""
+    if first.text == rest[0].text and not first.marks:
+        return clean(first.text)
+    return "" if is_words else clean(": ".join(filter(None, (f"{first.text} {first.marks}".strip(), rest[0].text))))
 
 
 class _Numbers:
     """One column: numbers on their decimal point, deviations, marks and intervals each below each other; or words."""
 
-    def __init__(self, table: Table, place: int, level: int, screen: _Screen) -> None:
-        self._screen = screen
-        self._title = screen.text(table.columns[place].title)
+    def __init__(self, table: Table, place: int, level: int, style: TableStyle) -> None:
+        self._style = style
+        self._title = clean(table.columns[place].title)
         self._words = table.columns[place].unit == "words"
         self._cells = [
             (row.cells[place], said[place]) for row, said in zip(table.rows, numbers.cell_texts(table), strict=True)
         ]
         known = [said for _, said in self._cells if said.is_number]
         self._point = max((len(said.number) - said.number.find(".") for said in known if "." in said.number), default=0)
-        spreads, intervals = [screen.text(_spread(said)) for said in known], [said.interval for said in known]
+        spreads, intervals = [_spread(said) for said in known], [said.interval for said in known]
         self._spread = max((1 + len(said) for said in spreads if said), default=0) if level < 2 else 0
         self._interval = max((1 + len(said) for said in intervals if said), default=0) if level < 1 else 0
         self._signs = max((len(self._marks(*one)) for one in self._cells), default=0)
-        own = [self._raw(k, "").plain for k, row in enumerate(table.rows) if not _says_one_thing(row)]
-        self._widest = max((cell_len(line) for said in own for line in said.split("\n")), default=0)
+        own = [self._raw(k, "").plain for k, row in enumerate(table.rows) if not _instead(row, table)]
+        widest = max((cell_len(line) for said in own for line in said.split("\n")), default=0)
 
-    @property
-    def least(self) -> int:
-        """Cells that it needs."""
-        title = max(map(cell_len, self._title.split(" ")), default=0)
-        return max(title, min(self._widest, _WORDS) if self._words else self._widest)
+        parts = self._title.split(" ")
+        title = min(max(cell_len(" ".join(half)) for half in (parts[:k], parts[k:])) for k in range(len(parts)))
+        self.widest = max(title, widest)
+        self.least = max(title, min(widest, _WORDS)) if self._words else self.widest
 
     def add_to(self, grid: Grid) -> None:
         title = Text(self._title, justify="left" if self._words else "right")
@@ -244,23 +259,23 @@ class _Numbers:
         if said.is_number:
             return self._number(cell, said, style)
         quiet = cell.barred or said.number == MISSING
-        words, marks = self._screen.text(UNLIKE if cell.barred else said.number), self._marks(cell, said)
+        words, marks = UNLIKE if cell.barred else clean(said.number), self._marks(cell, said)
         if self._words:
             marks = marks and f" {marks}"
         elif cell_len(words) > _WORDS:
             words = "\n".join(textwrap.wrap(words, _WORDS))
         else:
             marks += " " * (self._signs + self._spread + self._interval - len(marks))
-        return Text(words, self._screen.style.muted if quiet else style).append(marks, self._screen.style.mark)
+        return Text(words, self._style.muted if quiet else style).append(marks, self._style.mark)
 
     def _number(self, cell: Cell, said: CellText, style: str) -> Text:
-        colours = self._screen.style
+        colours = self._style
         strong = (
             f"not bold strike {colours.muted}" if cell.struck else f"{style} {colours.strong}" if cell.best else style
         )
         _, point, after = said.number.partition(".")
-        made = Text.assemble((self._screen.text(said.number), strong), " " * (self._point - len(point + after)))
-        spread, interval = self._screen.text(_spread(said)), self._screen.text(said.interval)
+        made = Text.assemble((said.number, strong), " " * (self._point - len(point + after)))
+        spread, interval = _spread(said), said.interval
         made.append(f"{f' {spread}' if spread and self._spread else '':<{self._spread}}", colours.muted)
         made.append(f"{self._marks(cell, said):<{self._signs}}", colours.bad if cell.struck else colours.mark)
         made.append(f"{interval if self._interval else '':>{self._interval}}", colours.muted)
@@ -270,7 +285,7 @@ class _Numbers:
 
     def _marks(self, cell: Cell, said: CellText) -> str:
         signs = (BEST if cell.best else "") + (DAGGER if cell.significant else "") if said.is_number else ""
-        return self._screen.text(signs + numbers.marks(cell))
+        return clean(signs + numbers.marks(cell))
 
 
 def _spread(said: CellText) -> str:

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_run_ends_with_the_table_the_id_and_the_folder(crdnd: Crdnd) -> None:
     run = only_run(crdnd)
     assert RUN_ID.fullmatch(run.name)
     assert "natural-small_cnn-s0" in run.name
-    assert "AutoAttack        71.1" in done.stdout
+    assert re.search(r"AutoAttack +71\.1 ", done.stdout)
     assert f"run     {run.name}\nfolder  {run}\n" in done.stdout
     assert done.stderr.count("epoch ") == 3  # one line for each, and nothing of it on stdout
     assert "epoch " not in done.stdout

@@ -9,7 +9,7 @@ from crdnd_tui.compare.comparison import compare
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.core.state import RunState
 from crdnd_tui.tui.widgets import result_plan, result_words
-from crdnd_tui.write import origins, render, tables
+from crdnd_tui.write import render, tables
 from crdnd_tui.write.run_document import run_document
 from engine.spec.rundir import RunDir
 from tests.compare.runs import cell, compared_document, side
@@ -100,4 +100,4 @@ def test_a_report_says_how_its_run_was_computed_and_the_line_repeats_it(recorded
 def test_an_old_run_s_report_claims_nothing(recorded):
     told = dict(run_document(recorded).origins[0].facts)
     assert "computed" not in told and "--machine" not in told["reproduce"]
-    assert origins.provenance(recorded.path)["device"] == "cpu"
+    assert told["device"].startswith("cpu")

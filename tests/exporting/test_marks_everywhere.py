@@ -8,19 +8,24 @@ from dataclasses import replace
 from html import unescape
 
 import pytest
+from rich.style import Style
+from rich.text import Text
 
+from crdnd_tui.cli import run_pages
 from crdnd_tui.compare.comparison import compare
 from crdnd_tui.compare.rows import make_rows
 from crdnd_tui.compare.runs import mark_duplicates
-from crdnd_tui.core import marks, pages, per_class, report, run_reader, run_status
+from crdnd_tui.core import marks, per_class, run_reader, run_status
 from crdnd_tui.core.notes import NONE
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.core.scan import ListedRun
+from crdnd_tui.core.state import RunState
 from crdnd_tui.tui.runs import glance
 from crdnd_tui.write import data, mlflow, numbers, render, tables, tensorboard
 from crdnd_tui.write.comparison_document import lead
 from crdnd_tui.write.document import Cell, Document
 from crdnd_tui.write.run_document import run_document
+from crdnd_tui.write.run_tables import state_document
 from crdnd_tui.write.trackers import tracked_run
 from engine.spec.events import Probed, Warned, encode
 from engine.spec.marks import MARKS, Finding, SanityReport, encode_checks, severity
@@ -57,7 +62,6 @@ def letters(words: str) -> str:
 def written(document: Document) -> dict[str, str]:
     return {
         "terminal": "\n".join(line.plain for line in tables.document_lines(document, 100)),
-        "ascii": "\n".join(line.plain for line in tables.document_lines(document, 100, ascii_only=True)),
         "markdown": render.markdown(document), "latex": render.latex(document),
         "html": render.html(replace(document, figures=())),
         "json": data.json_text(document), "csv": data.csv_cells(document), "curves": data.csv_figures(document),
@@ -81,11 +85,15 @@ def test_a_comparison_tells_every_mark_in_every_format(code: str, attack: str) -
     difference = next(c for c in _cells(document, "differences", "a") if c.value == pytest.approx(20))
     assert difference.marks and difference.severity == severity(code)
     assert ("~~80.0~~" in said["markdown"]) == ("<s>80.0</s>" in said["html"]) == red
-    assert (r"\hbox{80.0}" in said["latex"]) == ("80.0!!" in said["ascii"]) == ("80.0!!" in said["terminal"]) == red
+    assert (r"\hbox{80.0}" in said["latex"]) == ("80.0!!" in said["terminal"]) == red
     lines = list(csv.DictReader(io.StringIO(said["csv"])))
     (line,) = (one for one in lines if (one["table"], one["row"], one["column"]) == ("results", "a", "pgd_sat"))
     assert (line["severity"], line["believed"]) == (severity(code), "false" if red else "true")
     assert ("not believed" in " ".join(document.lead)) == red
+
+
+def run_lines(state: RunState, width: int) -> list[Text]:
+    return tables.document_lines(state_document(state), width)
 
 
 def _cells(document: Document, key: str, label: str) -> list[Cell]:
@@ -97,10 +105,10 @@ def _cells(document: Document, key: str, label: str) -> list[Cell]:
 def test_a_run_s_table_tells_every_mark(code: str, attack: str) -> None:
     warning = warned(code, attack)
     state = judged("a", warning).state
-    lines = report.table(state, 100)
+    lines = run_lines(state, 100)
     shown = "\n".join(line.plain for line in lines)
     assert letters(marks.sentence(warning))[:40] in letters(shown)
-    line = next(line for line in lines if line.plain.startswith("  PGD-SAT"))
+    line = next(line for line in lines if line.plain.startswith("  PGD-SAT") and "[" in line.plain)
     assert ("!!" in line.plain) == (severity(code) == "red") == any("strike" in str(s.style) for s in line.spans)
     assert "PGD-SAT" in shown and "80.0" in shown
     row = next(row for row in run_reader.result_rows(state) if row["attack"] == "pgd_sat")
@@ -118,9 +126,9 @@ def test_a_struck_figure_is_never_bold_leads_nowhere_and_has_no_dagger() -> None
         and not compared.contrasts["a", "pgd_sat"].is_significant
     )
     assert not any(words.startswith("a leads") for words in lead(compared))
-    for line in report.table(red.state, 100):
+    for line in run_lines(red.state, 100):
         if "!!" in line.plain:
-            assert not any("bold" in str(span.style) and "80.0" in line.plain[span.start : span.end]
+            assert not any(Style.parse(str(span.style)).bold and "80.0" in line.plain[span.start : span.end]
                            for span in line.spans)  # fmt: skip
     struck = compare([red, judged("b", pgd_sat=60)], baseline="a")
     assert any("no difference from it is a claim" in words for words in lead(struck))
@@ -154,7 +162,7 @@ PROBED = (
 @pytest.mark.parametrize(("probed", "words"), PROBED)
 def test_what_was_probed_is_told_in_every_table(probed: Probed | None, words: str) -> None:
     state = judged("a", probed=probed).state
-    assert words in " ".join(line.plain.strip() for line in report.table(state, 300))
+    assert words in " ".join(line.plain.strip() for line in run_lines(state, 300))
     assert words in run_reader.result_rows(state)[0]["checks"]
     document = compared_document([judged("b", probed=probed), judged("a", probed=probed)])
     for name, content in written(document).items():
@@ -185,7 +193,7 @@ def test_a_run_is_marked_in_lists_replays_and_its_document(marked_run: RunDir) -
     row = run_status.summary(marked_run)
     assert row is not None and row.severity("pgd_sat") == "red" and row.severity("clean") == "amber"
     assert row.to_json()["severity"]["best"]["pgd_sat"] == "red"
-    listed = "\n".join(line.plain for line in pages.run_list([row], 100))
+    listed = "\n".join(line.plain for line in run_pages.run_list([row], 100))
     assert "97.2 !" in listed and "! may mislead" in listed and "`crdnd show RUN`" in listed
     shown = glance.results(glance.at_once(ListedRun(row, NONE)), DARK, 60)
     assert "!!" in shown.plain and "struck out: not believed" in shown.plain
@@ -256,9 +264,9 @@ def test_classes_that_fare_equally_badly_are_counted() -> None:
     found = compared.worst_class(compared.rows[0], "clean")
     assert found is not None and found.title == "class 1, 2 tied"
     state = side("a", [cell("clean", 90, per_class=[0.5, 0.0, 0.0])]).state
-    assert "2 tied" in "\n".join(line.plain for line in report.table(state, 120))
+    assert "2 tied" in "\n".join(line.plain for line in run_lines(state, 120))
     told = replace(state, counts={"best": (10, 20, 30)})
-    assert "n 20, 2 tied" in "\n".join(line.plain for line in report.table(told, 120))
+    assert "n 20, 2 tied" in "\n".join(line.plain for line in run_lines(told, 120))
 
 
 def test_the_recorded_runs_are_not_struck(runs) -> None:  # noqa: F811

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crdnd_tui.cli import app
-from crdnd_tui.core import complete, provenance_lines, run_status
+from crdnd_tui.core import complete, provenance, run_status
 from crdnd_tui.core.scan import Scanner
 from crdnd_tui.tui.runs.run_rows import NEWEST, ordered
 from engine.spec import folders, status, toml
@@ -170,7 +170,7 @@ def test_engine_and_terminal_agree_on_where_a_moved_run_is_computed(
     run = made(tmp_path / "old" / "runs")
     (tmp_path / "old").rename(tmp_path / "new")
     run = RunDir(tmp_path / "new" / "runs" / run.id)
-    for machine in (folders.machine_of(run), saved.machine_of(run), provenance_lines.machine_of(run)):
+    for machine in (folders.machine_of(run), saved.machine_of(run), provenance.machine_of(run)):
         assert machine is not None and machine.runs_folder == tmp_path / "new" / "runs"
         assert machine.data_folder == tmp_path / "new" / "data"
     assert not (tmp_path / "old").exists()

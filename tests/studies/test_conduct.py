@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from crdnd_tui.core import run_status
-from crdnd_tui.core.provenance_lines import machine_of
+from crdnd_tui.core.provenance import machine_of
 from crdnd_tui.queue import actions, snapshot, worker
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.study import conduct

@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 from textual.widgets import Static
 
-from crdnd_tui.core import provenance_lines
+from crdnd_tui.core import provenance
 from crdnd_tui.tui.dialogs.provenance import ProvenanceDialog
 from crdnd_tui.tui.help import HelpScreen
 from crdnd_tui.tui.widgets.text_sheet import TextSheet
@@ -63,22 +63,22 @@ def test_picture(runs: Path, size, theme: str) -> None:
 
 
 def test_it_says_what_the_command_prints_and_copies_the_line(runs: Path) -> None:
-    found = provenance_lines.read(RunDir(runs / CRDND))
+    found = provenance.read(RunDir(runs / CRDND))
 
     async def story(app, pilot):
         dialog = await opened(app, pilot)
         words = page(dialog)
-        for digest in found.hashes.values():
+        for digest in (digest for digest, _ in found.files.values()):
             assert digest in words
         assert hashlib.sha256((runs / CRDND / "config.toml").read_bytes()).hexdigest() in words
         assert found.commit in words and "files" in words
-        assert line(dialog) == provenance_lines.reproduce(found)
+        assert line(dialog) == found.reproduce()
         assert line(dialog).startswith(
             f"git checkout {found.commit} && crdnd run runs/{CRDND}/config.toml --device cpu"
         )
-        assert str(dialog.query_one("#notes", Static).content) == "\n".join(provenance_lines.notes(found))
+        assert str(dialog.query_one("#notes", Static).content) == "\n".join(found.warnings)
         await pilot.press("c")
-        assert app.clipboard == provenance_lines.reproduce(found)
+        assert app.clipboard == found.reproduce()
         assert any("clipboard" in notice.message for notice in app._notifications)
         await pilot.press("escape")
         assert not isinstance(app.screen, ProvenanceDialog)
@@ -111,14 +111,14 @@ def test_the_line_and_its_key_are_in_sight_at_every_size(runs: Path, size) -> No
 
 @pytest.mark.parametrize("width", [30, 69, 200])
 def test_no_line_is_wider_than_the_page_and_nothing_is_lost(runs: Path, width: int) -> None:
-    found = provenance_lines.read(RunDir(runs / CRDND))
-    lines = provenance_lines.origins(found, width)
+    found = provenance.read(RunDir(runs / CRDND))
+    lines = provenance.fact_lines(found, width)
     if width > 60:
         assert max(cell_len(one.plain) for one in lines) <= width
     together = "".join("".join(one.plain for one in lines).split())
-    for digest in found.hashes.values():
+    for digest in (digest for digest, _ in found.files.values()):
         assert digest in together
-    assert "".join("".join(one.plain for one in provenance_lines.origins(found)).split()).count("sha256") == (
+    assert "".join("".join(one.plain for one in provenance.fact_lines(found)).split()).count("sha256") == (
         together.count("sha256")
     )
 

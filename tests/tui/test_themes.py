@@ -8,8 +8,9 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
 
+from crdnd_tui.core import text
 from crdnd_tui.core.palette import PALETTES
-from crdnd_tui.tui.themes import AsciiFilter, ascii_cells, themes
+from crdnd_tui.tui.themes import AsciiFilter, themes
 
 
 def test_each_palette_is_a_theme():
@@ -25,7 +26,7 @@ def test_all_colours_of_a_theme_can_be_read_by_textual():
 
 
 def test_ascii_stays_as_it_is():
-    assert ascii_cells(string.printable) == string.printable
+    assert text.plain(string.printable) == string.printable
 
 
 @pytest.mark.parametrize(
@@ -44,18 +45,18 @@ def test_ascii_stays_as_it_is():
     ],
 )
 def test_signs_become_what_says_nearly_the_same(drawn, plain):
-    assert ascii_cells(drawn) == plain
+    assert text.plain(drawn) == plain
 
 
 def test_every_cell_stays_a_cell_whatever_it_holds():
     every = [chr(code) for code in [*range(0xA0, 0x3100), *range(0xAC00, 0xAC40), *range(0x1F300, 0x1F700)]]
     for character in every:
-        plain = ascii_cells(character)
+        plain = text.plain(character)
         assert plain.isascii() and len(plain) == cell_len(character), f"U+{ord(character):04X}"
 
 
 def test_half_blocks_become_what_can_be_seen():
-    assert ascii_cells("\u2580\u2584") == "##"
+    assert text.plain("\u2580\u2584") == "##"
 
 
 def test_the_filter_keeps_the_styles():

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from crdnd_tui.core import provenance_lines
+from crdnd_tui.core import provenance
 from crdnd_tui.core.text import display
 from crdnd_tui.tui.widgets.text_sheet import TextSheet
 from engine.spec.rundir import RunDir
@@ -52,17 +52,17 @@ class ProvenanceDialog(ModalScreen[None]):
     @work(group="provenance")
     async def _read(self) -> None:
         try:
-            found = await asyncio.to_thread(provenance_lines.read, self._run)
+            found = await asyncio.to_thread(provenance.read, self._run)
         except OSError as error:
             trouble = f"its folder cannot be read: {error.strerror or error}"
             self.query_one(TextSheet).show(lambda _width: [Text(trouble)])
             return
-        self.query_one(TextSheet).show(lambda width: provenance_lines.origins(found, max(1, width - 1))[1:])
-        self._line = display(provenance_lines.reproduce(found))
+        self.query_one(TextSheet).show(lambda width: provenance.fact_lines(found, max(20, width - 1)))
+        self._line = display(found.reproduce())
         self.query_one("#reproduce", Static).update(self._line)
         notes = self.query_one("#notes", Static)
-        notes.update("\n".join(provenance_lines.notes(found)))
-        notes.display = bool(provenance_lines.notes(found))
+        notes.update("\n".join(found.warnings))
+        notes.display = bool(found.warnings)
 
     def action_copy(self) -> None:
         """Through the terminal (OSC 52), so that it arrives from a machine far away, too."""

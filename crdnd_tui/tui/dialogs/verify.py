@@ -55,9 +55,9 @@ class VerifyDialog(ModalScreen[None]):
         Binding("up,k", "scroll(-1)", "Up", show=False),
     ]
 
-    def __init__(self, run: RunDir, data: Path, *, ascii_only: bool = False) -> None:
+    def __init__(self, run: RunDir, data: Path) -> None:
         super().__init__()
-        self._run, self._data, self._ascii = run, data, ascii_only
+        self._run, self._data = run, data
         self._phase, self._course = CHOOSING, Course()
         self._extents: tuple[Extent, Extent] | None = None
         self._trouble, self._quick = "", False
@@ -196,7 +196,7 @@ class VerifyDialog(ModalScreen[None]):
         self.query_one("#verify").border_subtitle = Content(verify_page.tally(course))
         width = max(20, sheet.size.width)
         now.update(
-            verify_page.now(course, trouble, self._phase == STOPPING, width, palette, ascii_only=self._ascii)
+            verify_page.now(course, trouble, self._phase == STOPPING, width, palette)
             if self._phase != CHOOSING
             else Text(f"crdnd verify {display(self._run.id, 80)} --quick", palette.muted)
         )

@@ -60,9 +60,7 @@ def checks(course: Course, width: int, palette: Palette) -> list[Text]:
     return page
 
 
-def now(
-    course: Course, trouble: str, stopping: bool, width: int, palette: Palette, *, ascii_only: bool = False
-) -> Text:
+def now(course: Course, trouble: str, stopping: bool, width: int, palette: Palette) -> Text:
     """The verdict in one bold line; before it, the judgement under way."""
     if course.verdict is not None:
         sign, colour = _sign(course.verdict.verdict, palette)
@@ -80,7 +78,7 @@ def now(
     images = f"{count(under_way.done)} of {count(under_way.total)} images"
     room = min(BAR, width - len(what) - len(images) - 4)
     share = under_way.done / under_way.total if under_way.total else 0.0
-    drawn = bar(share, room, ascii_only=ascii_only) if room >= 6 else ""
+    drawn = bar(share, room) if room >= 6 else ""
     return Text.assemble(
         f"{what}  ", (drawn, f"{palette.accent} on {palette.faint}"), f"  {images}" if drawn else images
     )

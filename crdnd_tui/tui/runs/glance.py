@@ -184,7 +184,7 @@ def _progress(run: Summary, width: int) -> str:
     return " \u00b7 ".join(words)
 
 
-def results(glance: Glance, palette: Palette, width: int, *, ascii_only: bool = False) -> Text:
+def results(glance: Glance, palette: Palette, width: int) -> Text:
     """The attacks of the judged checkpoint with bars; a mark stands beside what may not mean what it says."""
     run = glance.run
     text = Text(no_wrap=True, overflow="ellipsis")
@@ -210,7 +210,7 @@ def results(glance: Glance, palette: Palette, width: int, *, ascii_only: bool = 
         text.append(f" {marks.SIGNS[found[attack]]:<2}", palette.bad if struck else palette.warn)
         if room >= 6:
             colour = palette.accent if strong else palette.faint
-            text.append(bar(judged[attack], room, ascii_only=ascii_only), colour)
+            text.append(bar(judged[attack], room), colour)
         text.append("\n")
     if said := marks.legend(found.values()):
         words = f"{said}; Live says why"

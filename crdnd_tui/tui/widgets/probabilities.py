@@ -62,7 +62,7 @@ def beliefs(hall: Examples, example: Example, most: int, colours: tuple[str, str
     ]  # fmt: skip
 
 
-def lines(belief: Belief, width: int, height: int, palette: Palette, *, head: bool, ascii_only: bool) -> list[Text]:
+def lines(belief: Belief, width: int, height: int, palette: Palette, *, head: bool) -> list[Text]:
     """A line of names when asked for, then one for each class: bar and number on x, the same on x', and the change."""
     name = min(_NAME, max((len(belief.names[k]) for k in belief.order), default=1))
     fixed = 2 + name + 1 + 6 + 3 + 6 + 7
@@ -70,7 +70,7 @@ def lines(belief: Belief, width: int, height: int, palette: Palette, *, head: bo
     if length < _LEAST_BAR:
         above = Text(" " * (3 + name), palette.muted)
         above.append(pad(f"{belief.who}(x')", max(0, width - name - 9)) + "change")
-        under = _tight(belief, name, width, height - head, palette, ascii_only=ascii_only)
+        under = _tight(belief, name, width, height - head, palette)
         return [above, *under] if head else under
     above = Text(" " * (3 + name), palette.muted)
     above.append(pad(f"{belief.who}(x)", length + 9) + pad(f"{belief.who}(x')", length + 6) + " change")
@@ -78,23 +78,23 @@ def lines(belief: Belief, width: int, height: int, palette: Palette, *, head: bo
     for k in belief.order[: max(0, height - head)]:
         before, after = belief.before[k], belief.after[k]
         line = _named(belief, k, name, palette)
-        line.append(bar(before, length, ascii_only=ascii_only), palette.muted)
+        line.append(bar(before, length), palette.muted)
         line.append(f" {_share(before)}", palette.muted)
         line.append("   ")
-        line.append(bar(after, length, ascii_only=ascii_only), belief.colour)
+        line.append(bar(after, length), belief.colour)
         line.append(f" {_share(after)}", f"bold {palette.text}" if k == belief.answer else palette.text)
         line.append_text(_change(before, after, palette))
         shown.append(line)
     return shown
 
 
-def _tight(belief: Belief, name: int, width: int, height: int, palette: Palette, *, ascii_only: bool) -> list[Text]:
+def _tight(belief: Belief, name: int, width: int, height: int, palette: Palette) -> list[Text]:
     """Without the bars of x."""
     length = max(0, min(_MOST_BAR, width - (2 + name + 1 + 6 + 7)))
     shown = []
     for k in belief.order[:height]:
         line = _named(belief, k, name, palette)
-        line.append(bar(belief.after[k], length, ascii_only=ascii_only), belief.colour)
+        line.append(bar(belief.after[k], length), belief.colour)
         line.append(f" {_share(belief.after[k])}", f"bold {palette.text}" if k == belief.answer else palette.text)
         line.append_text(_change(belief.before[k], belief.after[k], palette))
         shown.append(line)
@@ -142,5 +142,4 @@ class Probabilities(Easel):
         palette = self.palette
         if self.belief is None:
             return [self.text(Text(self.words, palette.muted), width)]
-        plain = getattr(getattr(self.app, "session", None), "ascii_only", False)
-        return [self.text(line) for line in lines(self.belief, width, height, palette, head=False, ascii_only=plain)]
+        return [self.text(line) for line in lines(self.belief, width, height, palette, head=False)]

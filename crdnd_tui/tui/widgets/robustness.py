@@ -1,16 +1,15 @@
 """The robustness table, as the report says it, filling attack by attack; the attack under way shows how far it is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from rich.text import Text
-
-from crdnd_tui.core import report
-from crdnd_tui.core.attack_names import PARTS, TITLES, WORST, attack_title
+from crdnd_tui.core.attack_names import PARTS, attack_title
 from crdnd_tui.core.format import count, duration, percent
 from crdnd_tui.core.state import ENDED, RunState
 from crdnd_tui.core.text import wrapped
 from crdnd_tui.tui.widgets.cells import Cells, Part, Row, parts
+from crdnd_tui.write import run_tables, tables
+from crdnd_tui.write.document import Table
 from engine.spec.events import AttackProgressed
 
 _GLUE = "\u00a0"  # a space at which no line is broken
@@ -43,8 +42,8 @@ class Robustness(Cells):
 
     def draw(self, width: int, height: int) -> list[Row]:
         state = self._judged.state
-        table = report.table(state, width + _INDENT, height=height if height < _WHOLE else 1000)
-        rows = self._filled(table, width) if table else self._waiting(width)
+        table = run_tables.results_table(state, run_tables.chosen_checkpoint(state), planned=True)
+        rows = self._filled(replace(table, title=""), width, height) if table else self._waiting(width)
         self._entitle(len(rows), height)
         return rows
 
@@ -56,27 +55,16 @@ class Robustness(Cells):
         more = f"\u2191\u2193 {rows} lines" if rows > height else ""
         self.name_it("Robustness", "   ".join(word for word in (done, more) if word))
 
-    def _filled(self, table: Sequence[Text], width: int) -> list[Row]:
-        """The report's lines; a rule under the worst case, and the attack under way below its row."""
-        state, rows = self._judged.state, list[Row]()
-        palette = self.palette
-        body = next((place for place, line in enumerate(table) if not line.plain), len(table))
-        rule = next((line for line in table[:body] if line.plain.startswith("  \u2500")), None)
-        current = f"  {attack_title(state.attack.attack)}" if state.attack else "\0"
-        shown = False
-        for place, line in enumerate(table):
-            look: Row = parts(line, palette, _INDENT)
-            if line.plain.startswith("  \u2500"):
-                look = [(words, palette.faint) for words, _ in look]
-            rows.append(look)
-            inside = place < body
-            if inside and not shown and line.plain.startswith(current):
-                rows += self._under_way(width)
-                shown = True
-            if inside and line.plain.startswith(f"  {TITLES[WORST]}") and place + 1 < body and rule:
-                rows.append([(rule.plain[_INDENT:], palette.faint)])
-        if state.attack and not shown:
-            rows[body:body] = self._under_way(width)
+    def _filled(self, table: Table, width: int, height: int) -> list[Row]:
+        """The table of `crdnd show`; the attack under way below its row."""
+        state, wide, spare = self._judged.state, width + _INDENT, run_tables.SPARE
+        body = tables.body_lines(table, wide, height, spare)
+        lines = tables.table_lines(table, wide, spare=spare) if height >= _WHOLE else body
+        rows: list[Row] = [parts(line, self.palette, _INDENT) for line in lines]
+        if state.attack:
+            current = f"  {attack_title(state.attack.attack)}"
+            place = next((k for k, line in enumerate(body) if line.plain.startswith(current)), len(body) - 1)
+            rows[place + 1 : place + 1] = self._under_way(width)
         return rows
 
     def _under_way(self, width: int) -> list[Row]:

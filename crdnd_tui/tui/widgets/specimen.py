@@ -165,10 +165,9 @@ class SpecimenPanel(Easel):
     def _bars(self, one: Specimen, width: int, height: int, used: int) -> list[Line]:
         """Below the pictures, when they have no panel."""
         palette = self.palette
-        plain = getattr(getattr(self.app, "session", None), "ascii_only", False)
         believed = probabilities.beliefs(one.hall, one.example, height - 1, (palette.accent, palette.above))
         each = used // max(1, len(believed)) - 1
-        drawn = [probabilities.lines(b, each, height - 1, palette, head=True, ascii_only=plain) for b in believed]
+        drawn = [probabilities.lines(b, each, height - 1, palette, head=True) for b in believed]
         blocks = [[self.text(line) for line in lines] for lines in drawn]
         shown = beside(blocks, [each] * len(believed), _GAP, self.ground)
         return [[], *centred(shown, width, self.ground)]

@@ -82,17 +82,17 @@ class StudyPanels(Container):
             self._shown[page] = mark, self.palette
             self.query_one(f"#{page}", TextSheet).show(build)
 
-    def report(self, document: Document, *, ascii_only: bool) -> None:
+    def report(self, document: Document) -> None:
         """Tables and sentences."""
         palette = self.palette
-        self.say("report", document, lambda w: study_report.lines(document, w, palette, ascii_only=ascii_only))
+        self.say("report", document, lambda w: study_report.lines(document, w, palette))
 
-    def trade(self, figure: Figure, *, ascii_only: bool) -> None:
+    def trade(self, figure: Figure) -> None:
         """The plot, for any size."""
         palette, sheet = self.palette, self.query_one("#plot", TextSheet)
 
         def build(width: int) -> list[Text]:
-            made = study_report.plot(figure, (width, sheet.size.height), palette, ascii_only=ascii_only)
+            made = study_report.plot(figure, (width, sheet.size.height), palette)
             return made or [Text("The plot needs more room.", palette.muted)]
 
         self.say("plot", figure, build)

@@ -10,7 +10,7 @@ from crdnd_tui.chart.plot import NamedPoint, scatter
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.text import one_line, pad, wrapped
 from crdnd_tui.write import tables
-from crdnd_tui.write.document import Cell, Document, Figure, Row, Table
+from crdnd_tui.write.document import Document, Figure
 from crdnd_tui.write.numbers import below, marks
 from crdnd_tui.write.tables import TableStyle
 
@@ -27,39 +27,25 @@ def table_style(palette: Palette) -> TableStyle:
     )
 
 
-def lines(document: Document, width: int, palette: Palette, *, ascii_only: bool = False) -> list[Text]:
+def lines(document: Document, width: int, palette: Palette) -> list[Text]:
     """All of it for this width; numbers in print stand below the measured ones."""
     style = table_style(palette)
     results = [table for table in document.tables if table.key.startswith("results")]
     others = [table for table in document.tables if table not in results and not table.appendix]
     made: list[Text] = []
     for table in results:
-        said = told_once(table if len(results) > 1 else replace(table, title=""))
-        made += [*tables.table_lines(said, width, ascii_only=ascii_only, style=style), Text()]
+        said = table if len(results) > 1 else replace(table, title="")
+        made += [*tables.table_lines(said, width, style), Text()]
     for sentence in document.lead:
         made += [*wrapped(sentence, width, palette.text, indent="  ", hang="    "), Text()]
     for warning in document.warnings:
         made += [*wrapped(f"! {warning}", width, palette.warn, indent="  ", hang="    "), Text()]
     for table in others:
-        made += [*tables.table_lines(table, width, ascii_only=ascii_only, style=style), Text()]
+        made += [*tables.table_lines(table, width, style), Text()]
     return made
 
 
-def told_once(table: Table) -> Table:
-    """Rows without a number say why in one phrase, as in `0 of 3a: not run`."""
-    return replace(table, rows=tuple(_told_once(row) for row in table.rows))
-
-
-def _told_once(row: Row) -> Row:
-    first, *rest = row.cells
-    said = {cell.text for cell in rest}
-    if len(said) != 1 or said <= {"", first.text} or any(c.value is not None or c.barred or c.marks for c in rest):
-        return row
-    words = f"{first.text}{first.marks}: {said.pop()}"
-    return replace(row, cells=tuple(Cell(text=words) for _ in row.cells))
-
-
-def plot(figure: Figure, size: tuple[int, int], palette: Palette, *, ascii_only: bool = False) -> list[Text]:
+def plot(figure: Figure, size: tuple[int, int], palette: Palette) -> list[Text]:
     """A scatter plot with its names beside it, or below where it is narrow; empty where there is no room for either."""
     width, height = size
     series = [one for one in figure.series if one.x and one.y]

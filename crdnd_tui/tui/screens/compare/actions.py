@@ -139,7 +139,7 @@ class CompareActions(LabScreen):
             self.notify("It is at work; verify it when it is done.", severity="warning", markup=False, timeout=4)
         else:
             run = RunDir(session.runs / side.id)
-            self.app.push_screen(VerifyDialog(run, session.data, ascii_only=session.ascii_only))
+            self.app.push_screen(VerifyDialog(run, session.data))
 
     def action_move(self, by: int) -> None:
         """The cursor to another row."""

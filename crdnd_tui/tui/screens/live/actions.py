@@ -63,7 +63,7 @@ class RunActions(LabScreen):
             self._say("it is at work; verify it when it is done", bad=True)
         else:
             session = self.session
-            self.app.push_screen(VerifyDialog(folder, session.data, ascii_only=session.ascii_only))
+            self.app.push_screen(VerifyDialog(folder, session.data))
 
     def action_stop(self) -> None:
         """Graceful first; when that was asked already, kill."""

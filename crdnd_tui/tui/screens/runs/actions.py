@@ -125,7 +125,7 @@ class RunActions(LabScreen):
             self.say("It is at work; verify it when it is done.", "warning")
         elif rows:
             session, run = self.session, RunDir(rows[0].summary.path)
-            self.app.push_screen(VerifyDialog(run, session.data, ascii_only=session.ascii_only))
+            self.app.push_screen(VerifyDialog(run, session.data))
 
     @work(group="deed")
     async def action_resume(self) -> None:

@@ -174,7 +174,7 @@ class RunsScreen(RunActions):
         preview, run = self.query_one(RunPreview), found.run
         first, last = preview.widths
         n = f"n = {run.status.results_n:,}" if run.status and run.accuracies else ""
-        results = glance.results(found, self.palette, last, ascii_only=self.session.ascii_only)
+        results = glance.results(found, self.palette, last)
         preview.show(glance.title(found), glance.facts(found, self.palette, first), results, n)
         preview.curve.show(found.loss, found.log, "no step yet" if found.whole else "reading \u2026")
 

@@ -209,7 +209,7 @@ class StudyActions(LabScreen):
             self._tell("It is at work; verify it when it is done.", bad=True)
         else:
             session = self.session
-            self.app.push_screen(VerifyDialog(run, session.data, ascii_only=session.ascii_only))
+            self.app.push_screen(VerifyDialog(run, session.data))
 
     @property
     def _run(self) -> RunDir | None:

@@ -180,7 +180,7 @@ class StudiesScreen(StudyActions):
             panels.say("run", _mark(known), lambda width: saying.run(cell_status, cost, width, palette))
 
     def _draw_report(self, panels: StudyPanels, front: Seen) -> None:
-        palette, document, ascii_only = self.palette, self._document, self.session.ascii_only
+        palette, document = self.palette, self._document
         if front.progress is None:
             panels.entitle("report", "What is wrong", f"{front.entry.name}: mend it, and it is read again")
             panels.say("report", saying.problems(front), partial(_wrong, saying.problems(front), palette.bad))
@@ -191,14 +191,14 @@ class StudiesScreen(StudyActions):
             return
         wanted = self._asked.checkpoint or front.progress.study.layout.checkpoint
         panels.entitle("report", f"Report: {front.progress.study.title}", f"{wanted} checkpoint \u00b7 w changes it")
-        panels.report(document, ascii_only=ascii_only)
+        panels.report(document)
         figure = next((one for one in document.figures if one.kind == "scatter"), None)
         if figure is None:
             words = "Two rows with clean and robust accuracies make a plot."
             panels.say("plot", words, lambda width: wrapped(words, width, palette.muted, "", ""))
         else:
             panels.entitle("plot", f"Trade-off: {figure.title}")
-            panels.trade(figure, ascii_only=ascii_only)
+            panels.trade(figure)
 
     # Where the cursor goes
 
