@@ -84,7 +84,7 @@ class _View:
         footer = Text("Ctrl-C: leave; the queue goes on", "dim")
         below = [*study_text.at_work(progress, cost), Text(), footer]
         title = [Text(one_line(progress.study.title, 120), "bold")]
-        bars.draw([(done, study_text.share(progress), 1.0, left)], title, below)
+        bars.draw([(done, progress.share, 1.0, left)], title, below)
 
     def close(self) -> None:
         if self._bars:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -21,26 +21,7 @@ from engine.spec.toml_text import decoded
 SEED = "seed"  # the axis whose runs are averaged
 TOLD = 5  # pairs of equal runs
 _ALWAYS = ("clean", "worst")
-
-
-class ReportSection(Spec):
-    """[report]: how the table is laid out; None where the study leaves it to us."""
-
-    rows: Many[str] | None = None
-    tables: Many[str] = ()
-    attacks: Many[str] = ()
-    checkpoint: Literal["best", "last"] = "best"
-    baseline: dict[str, Any] = Field(default_factory=dict)
-    remark: Annotated[str, Field(max_length=400)] = ""
-
-
-class PublishedSection(Spec):
-    """[[published]]: numbers in print."""
-
-    source: Annotated[str, Field(min_length=1, max_length=80)]
-    where: dict[str, Any]
-    values: dict[str, float | int]
-    note: Annotated[str, Field(max_length=300)] = ""
+_Labels = Mapping[str, Sequence[str]]  # axis -> labels
 
 
 class StudyFile(Spec):
@@ -52,8 +33,8 @@ class StudyFile(Spec):
     set: dict[str, Any] = Field(default_factory=dict)
     grid: Annotated[dict[str, Any], Field(min_length=1)]
     leave_out: Many[dict[str, Any]] = ()
-    report: ReportSection = ReportSection()
-    published: Many[PublishedSection] = ()
+    report: Layout = Layout()
+    published: Many[Published] = ()
 
 
 def open_file(path: Path) -> tuple[StudyFile, StudySource]:
@@ -80,16 +61,21 @@ def read_study(path: Path) -> Study:
     shared = grid.settings(said.set, source, ("set",))
     templates = (said.preset, *_case_presets(said.grid))
     axes = grid.axes(said.grid, {slot for name in templates for slot in grid.slots(name)}, source)
-    labels = {axis.name: axis.labels for axis in axes}
+    labels = {axis.name: tuple(case.label for case in axis.cases) for axis in axes}
     left_out = [_labels(table, labels, source, ("leave_out", k)) for k, table in enumerate(said.leave_out)]
     for k, table in enumerate(said.leave_out):
         if not table:
             source.complain(("leave_out", k), "names no axis, so it leaves out everything")
-    _check_preset(said.preset, axes, source)
+    if not said.preset and not any(all(case.preset for case in axis.cases) for axis in axes):
+        source.complain(("preset",), "is missing, and no axis names one for each of its cases")
+    for slot in grid.slots(said.preset):
+        if slot not in labels:
+            source.complain(("preset",), f"{{{display(slot, 40)}}} is no axis{grid.near(slot, list(labels))}")
     cells = [] if source.problems else _cells(said, axes, shared, left_out, source)
     judged = {attack.key for cell in cells for attack in cell.config.evaluation.attacks}
-    layout = _layout(said.report, labels, judged, source)
-    published = tuple(_published(k, one, labels, judged, source) for k, one in enumerate(said.published))
+    report_axes = {name: of for name, of in labels.items() if name != SEED}  # seeds are averaged
+    layout = _layout(said.report, report_axes, judged, source)
+    published = tuple(_published(k, one, report_axes, judged, source) for k, one in enumerate(said.published))
     if source.problems:
         raise ConfigError(in_file_order(list(dict.fromkeys(source.problems))))
     return Study(
@@ -108,18 +94,7 @@ def _case_presets(value: object) -> Iterator[str]:
         yield from (preset for preset in presets if isinstance(preset, str))
 
 
-def _check_preset(preset: str, axes: Sequence[Axis], source: StudySource) -> None:
-    names = [axis.name for axis in axes]
-    if not preset and not any(all(case.preset for case in axis.cases) for axis in axes):
-        source.complain(("preset",), "is missing, and no axis names one for each of its cases")
-    for slot in grid.slots(preset):
-        if slot not in names:
-            source.complain(("preset",), f"{{{display(slot, 40)}}} is no axis{grid.near(slot, names)}")
-
-
-def _labels(
-    table: Mapping[str, Any], axes: Mapping[str, Sequence[str]], source: StudySource, at: Key
-) -> dict[str, list[str]]:
+def _labels(table: Mapping[str, Any], axes: _Labels, source: StudySource, at: Key) -> dict[str, list[str]]:
     """Axis -> labels of a table that names places of the grid; a single label may stand without brackets."""
     found: dict[str, list[str]] = {}
     for name, value, key in grid.flat(table, at):
@@ -129,33 +104,40 @@ def _labels(
         found[name] = [grid.named(item) for item in (value if isinstance(value, list) else [value])]
         for label in found[name]:
             if label not in axes[name]:
-                source.complain_unknown(key, "label", label, axes[name])
+                source.complain(key, f"{display(label, 60)!r} is no label{grid.near(label, axes[name])}")
     return found
 
 
+def _place(table: Mapping[str, Any], axes: _Labels, source: StudySource, at: Key) -> dict[str, str]:
+    """Axis -> label of a table that names one label on each."""
+    found = _labels(table, axes, source, at)
+    for name, labels in found.items():
+        if len(labels) != 1:
+            source.complain((*at, name), "should be one label")
+    return {name: next(iter(labels), "") for name, labels in found.items()}
+
+
 def _cells(
-    said: StudyFile, axes: Sequence[Axis], shared: Sequence[Setting], left_out: Sequence[Mapping[str, Sequence[str]]],
-    source: StudySource,
-) -> list[StudyCell]:  # fmt: skip
+    said: StudyFile, axes: Sequence[Axis], shared: Sequence[Setting], left_out: Sequence[_Labels], source: StudySource
+) -> list[StudyCell]:
     """Those that are wanted and can be run; two of an equal config are a mistake."""
     resolver, cells = Resolver(source), []
     for cases in product(*(axis.cases for axis in axes)):
         place = {axis.name: case.label for axis, case in zip(axes, cases, strict=True)}
         if any(all(place[name] in labels for name, labels in out.items()) for out in left_out):
             continue
-        template, key = _template(said, axes, cases)
         inside = [*shared, *(setting for case in cases for setting in case.settings)]
-        cell = resolver.cell(place, grid.fill(template, place), key, inside)
+        cell = resolver.cell(place, *_template(said, axes, cases), inside)
         if cell is not None:
             cells.append(cell)
     if not cells and not source.problems:
         source.problems.append(f"{source.at('leave_out', 0)}: leave_out: leaves no run of the grid")
     seen: dict[str, StudyCell] = {}
-    twins = [(cell, twin) for cell in cells if (twin := seen.setdefault(cell.config_hash, cell)) is not cell]
-    for one, other in twins[:TOLD]:
+    equal = [(cell, first) for cell in cells if (first := seen.setdefault(cell.config_hash, cell)) is not cell]
+    for one, other in equal[:TOLD]:
         source.complain(("grid",), f"({one.text}) is the very same run as ({other.text}); leave one out")
-    if len(twins) > TOLD:
-        source.complain(("grid",), f"and {len(twins) - TOLD:,} more runs are the same as others")
+    if len(equal) > TOLD:
+        source.complain(("grid",), f"and {len(equal) - TOLD:,} more runs are the same as others")
     return cells
 
 
@@ -168,60 +150,40 @@ def _template(said: StudyFile, axes: Sequence[Axis], cases: Sequence[Case]) -> t
     return said.preset, filled[0] if len(filled) == 1 else ("preset",)
 
 
-def _layout(report: ReportSection, axes: Mapping[str, Sequence[str]], judged: set[str], source: StudySource) -> Layout:
-    """Every axis but the seed makes rows or tables; all that are not named make rows where none are."""
-    names = {name: labels for name, labels in axes.items() if name != SEED}
-    for key, axes_of in (("tables", report.tables), ("rows", report.rows or ())):
-        for name in axes_of:
+def _layout(report: Layout, axes: _Labels, judged: set[str], source: StudySource) -> Layout:
+    """Every axis makes rows or tables; all that are not named make rows where none are."""
+    for key, named in (("tables", report.tables), ("rows", report.rows or ())):
+        for name in named:
             if name == SEED:
                 source.complain(("report", key), "seeds are always averaged, so they make no rows and no tables")
-            elif name not in names:
-                source.complain_unknown(("report", key), "axis", name, list(names))
+            elif name not in axes:
+                source.complain(("report", key), f"{display(name, 60)!r} is no axis{grid.near(name, list(axes))}")
     tables = tuple(dict.fromkeys(report.tables))
-    rows = [name for name in names if name not in tables] if report.rows is None else list(dict.fromkeys(report.rows))
-    for name in rows:
-        if name in tables:
-            source.complain(("report", "rows"), f"{name} makes tables already")
+    rest = (name for name in axes if name not in tables)
+    rows = tuple(dict.fromkeys(rest if report.rows is None else report.rows))
+    for name in (name for name in rows if name in tables):
+        source.complain(("report", "rows"), f"{name} makes tables already")
     if not source.problems:
-        for name in (name for name in names if name not in (*rows, *tables)):
+        for name in (name for name in axes if name not in (*rows, *tables)):
             source.complain(("report", "rows"), f"add {name} to rows or tables: runs of several would be averaged")
     known = [*_ALWAYS, *sorted(judged)]
-    for attack in report.attacks if judged else ():
-        if attack not in known:
-            near = grid.near(attack, known)
-            source.complain(("report", "attacks"), f"no run is judged by {display(attack, 60)!r}{near}")
-    baseline = _place(report.baseline, names, source, ("report", "baseline"))
+    for attack in (attack for attack in report.attacks if judged and attack not in known):
+        near = grid.near(attack, known)
+        source.complain(("report", "attacks"), f"no run is judged by {display(attack, 60)!r}{near}")
+    baseline = _place(report.baseline, axes, source, ("report", "baseline"))
     for name in baseline:
         if not source.problems and name not in rows:
             source.complain(("report", "baseline"), f"{name} makes no rows")
-    return Layout(
-        rows=tuple(rows), tables=tables, attacks=report.attacks, checkpoint=report.checkpoint, baseline=baseline,
-        remark=display(report.remark),
-    )  # fmt: skip
+    return report.model_copy(update={"rows": rows, "tables": tables, "baseline": baseline})
 
 
-def _published(
-    k: int, one: PublishedSection, axes: Mapping[str, Sequence[str]], judged: set[str], source: StudySource
-) -> Published:
+def _published(k: int, one: Published, axes: _Labels, judged: set[str], source: StudySource) -> Published:
     """Numbers in print, in per cent, of places that the grid has."""
     known = [*_ALWAYS, *ATTACKS, *sorted(judged - set(ATTACKS))]
-    names = {name: labels for name, labels in axes.items() if name != SEED}
     for attack, value in one.values.items():
         key = ("published", k, "values", attack)
         if attack not in known:
             source.complain(key, f"is no attack{grid.near(attack, known)}")
         if not 0 <= value <= 100:
             source.complain(key, f"should be 0 to 100 per cent, not {value!r:.40}")
-    where = _place(one.where, names, source, ("published", k, "where"))
-    values = {attack: float(value) for attack, value in one.values.items()}
-    return Published(source=display(one.source), where=where, values=values, note=display(one.note))
-
-
-def _place(table: Mapping[str, Any], axes: Mapping[str, Sequence[str]], source: StudySource, at: Key) -> dict[str, str]:
-    """Axis -> label of a table that names one label on each."""
-    found = {}
-    for name, labels in _labels(table, axes, source, at).items():
-        if len(labels) != 1:
-            source.complain((*at, name), "should be one label")
-        found[name] = labels[0] if labels else ""
-    return found
+    return one.model_copy(update={"where": _place(one.where, axes, source, ("published", k, "where"))})

@@ -25,7 +25,7 @@ Key = tuple[str | int, ...]  # path of a key in the file
 _KEY = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){0,7}")
 _IN_A_PATH = re.compile(r"[A-Za-z0-9_+-][A-Za-z0-9_.+-]*")
 _SLOT = re.compile(r"\{([^{}]*)\}")
-_CASE = ("label", "preset", "set")
+_CASE = {"label": (str, "text"), "preset": (str, "text"), "set": (dict, "a table")}
 _BY_SET = "--set"  # how the spec calls the origin of an override
 
 
@@ -39,18 +39,12 @@ class StudySource:
 
     def at(self, *key: str | int) -> str:
         """`file:line` of this key, or of the nearest table around it."""
-        for end in range(len(key), 0, -1):
-            if key[:end] in self.lines:
-                return f"{self.path}:{self.lines[key[:end]]}"
-        return str(self.path)
+        known = next((key[:end] for end in range(len(key), 0, -1) if key[:end] in self.lines), None)
+        return f"{self.path}:{self.lines[known]}" if known else str(self.path)
 
     def complain(self, key: Key, problem: str) -> None:
         """Note a mistake at this key."""
         self.problems.append(f"{self.at(*key)}: {display('.'.join(map(str, key)), 120)}: {problem}")
-
-    def complain_unknown(self, key: Key, what: str, word: str, known: Sequence[str]) -> None:
-        """Note that a word is none of those that are known."""
-        self.complain(key, f"{display(word, 60)!r} is no {what}{near(word, known)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,20 +78,10 @@ class Axis:
     key: Key
     cases: tuple[Case, ...]
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """In order."""
-        return tuple(case.label for case in self.cases)
-
 
 def slots(template: str) -> list[str]:
     """Names in braces."""
     return _SLOT.findall(template)
-
-
-def fill(template: str, place: Mapping[str, str]) -> str:
-    """The template with each `{axis}` replaced by the label on it."""
-    return _SLOT.sub(lambda slot: place.get(slot[1], slot[0]), template)
 
 
 def settings(table: Mapping[str, Any], source: StudySource, key: Key) -> tuple[Setting, ...]:
@@ -120,11 +104,12 @@ def axes(table: Mapping[str, Any], in_paths: set[str], source: StudySource) -> l
         if not isinstance(value, list) or not value:
             source.complain(raw, "should be an array of labels or cases")
             continue
-        cases = [_case(name, item, name in in_paths, source, (*raw, k)) for k, item in enumerate(value)]
-        labels = [case.label for case in cases if case]
+        tried = [_case(name, item, name in in_paths, source, (*raw, k)) for k, item in enumerate(value)]
+        cases = tuple(case for case in tried if case)
+        labels = [case.label for case in cases]
         for label in sorted({label for label in labels if labels.count(label) > 1}):
             source.complain(raw, f"the label {display(label)!r} stands there twice")
-        found.append(Axis(name=name, key=raw, cases=tuple(case for case in cases if case)))
+        found.append(Axis(name=name, key=raw, cases=cases))
     if len(found) > MOST_AXES:
         source.complain(("grid",), f"has {len(found)} axes; at most {MOST_AXES} can be read in a table")
     many = math.prod(len(axis.cases) for axis in found)
@@ -135,8 +120,20 @@ def axes(table: Mapping[str, Any], in_paths: set[str], source: StudySource) -> l
 
 def _case(axis: str, item: object, in_path: bool, source: StudySource, raw: Key) -> Case | None:
     """None for what makes no sense, which is told."""
+    before = len(source.problems)
     if isinstance(item, dict):
-        return _long_case(item, in_path, source, raw)
+        for unknown in sorted(set(item) - set(_CASE)):
+            source.complain((*raw, unknown), "unknown key" + near(unknown, list(_CASE)))
+        parts = {"label": item.get("label"), "preset": item.get("preset", ""), "set": item.get("set", {})}
+        for key, (kind, word) in _CASE.items():
+            if not isinstance(parts[key], kind):
+                source.complain((*raw, key), f"should be {word}")
+        label, preset = parts["label"], str(parts["preset"])
+        if isinstance(label, str) and (mistake := _label_mistake(label, in_path and not preset)):
+            source.complain((*raw, "label"), mistake)
+        if len(source.problems) > before:
+            return None
+        return Case(label=str(label), settings=settings(parts["set"], source, (*raw, "set")), preset=preset)
     if not isinstance(item, str | int | float):
         source.complain(raw, "should be a text, a number, or a case { label = ..., set = { ... } }")
         return None
@@ -151,26 +148,18 @@ def _case(axis: str, item: object, in_path: bool, source: StudySource, raw: Key)
     return Case(label=label, settings=set_)
 
 
-def _long_case(item: Mapping[str, Any], in_path: bool, source: StudySource, raw: Key) -> Case | None:
-    before = len(source.problems)
-    for unknown in sorted(set(item) - set(_CASE)):
-        source.complain((*raw, unknown), "unknown key" + near(unknown, _CASE))
-    label, table, preset = item.get("label"), item.get("set", {}), item.get("preset", "")
-    parts = (("label", label, str, "text"), ("set", table, dict, "a table"), ("preset", preset, str, "text"))
-    for key, value, kind, word in parts:
-        if not isinstance(value, kind):
-            source.complain((*raw, key), f"should be {word}")
-    if isinstance(label, str) and (mistake := _label_mistake(label, in_path and not preset)):
-        source.complain((*raw, "label"), mistake)
-    if len(source.problems) > before:
-        return None
-    return Case(label=str(label), settings=settings(table, source, (*raw, "set")), preset=preset)
+def _label_mistake(label: str, in_path: bool) -> str:
+    if not label or label != label.strip() or len(label) > MAX_LABEL or not label.isprintable():
+        return f"a label has 1 to {MAX_LABEL} characters that can be printed, and no space at its ends"
+    if in_path and not _IN_A_PATH.fullmatch(label):
+        return f"{label!r} becomes a part of a preset's name: letters, digits and _ . + - only"
+    return ""
 
 
 def named(value: object) -> str:
     """The label of a plain value."""
     if isinstance(value, bool):
-        return ("false", "true")[value]
+        return "true" if value else "false"
     if isinstance(value, float):
         return short if float(short := f"{value:g}") == value else repr(value)
     return str(value)
@@ -199,14 +188,6 @@ def near(word: str, known: Sequence[str]) -> str:
     return f", did you mean `{close[0]}`?" if close else f"; known are {', '.join(known[:20])}"
 
 
-def _label_mistake(label: str, in_path: bool) -> str:
-    if not label or label != label.strip() or len(label) > MAX_LABEL or not label.isprintable():
-        return f"a label has 1 to {MAX_LABEL} characters that can be printed, and no space at its ends"
-    if in_path and not _IN_A_PATH.fullmatch(label):
-        return f"{label!r} becomes a part of a preset's name: letters, digits and _ . + - only"
-    return ""
-
-
 def flat(table: Mapping[str, Any], raw: Key, above: str = "") -> Iterator[tuple[str, Any, Key]]:
     """Dotted name, value, and path in the file, of all that is no table; the name of a thing comes first."""
     for key in sorted(table, key=lambda key: key != "name"):
@@ -230,8 +211,9 @@ class Resolver:
         self._texts: dict[Path, str] = {}
         self._paths: dict[str, Path | None] = {}
 
-    def cell(self, place: Mapping[str, str], name: str, key: Key, wanted: Sequence[Setting]) -> StudyCell | None:
-        """The run at this place, by the preset `name`, which `key` asks for; None when something is wrong with it."""
+    def cell(self, place: Mapping[str, str], template: str, key: Key, wanted: Sequence[Setting]) -> StudyCell | None:
+        """The run at this place, by the preset that `key` asks for; None when something is wrong with it."""
+        name = _SLOT.sub(lambda slot: place.get(slot[1], slot[0]), template)
         path = self._find(name)
         if path is None:
             where = f"{self._source.at(*key)}: {'.'.join(map(str, key))}"

@@ -47,6 +47,20 @@ class CellStatus:
     ticket: Ticket | None = None
     why: str = ""  # of the state, safe to show
 
+    @property
+    def work(self) -> float:
+        """The part of it that is done, 0 to 1; what is left at .9 is its evaluation."""
+        status = self.summary.status if self.summary else None
+        if self.state != "running" or status is None or not status.total_steps:
+            return float(self.state == "done")
+        return min(0.9, 0.9 * status.step / status.total_steps)
+
+    def worked(self, now: float) -> float:
+        """Seconds for which the run has been at work."""
+        status = self.summary.status if self.summary else None
+        began = self.ticket.started if self.ticket else status.created if status else now
+        return max(0.0, now - began) if began and self.state == "running" else 0.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyTeacher:
@@ -82,10 +96,14 @@ class StudyProgress:
         return tuple(teacher for teacher in self.teachers if teacher.state != "done")
 
     @property
+    def share(self) -> float:
+        """Of all runs; one at work counts by the part of it that is done."""
+        return sum(cell_status.work for cell_status in self.statuses) / max(1, len(self.statuses))
+
+    @property
     def busy(self) -> bool:
         """Whether a run is at work or waits."""
-        counts = self.counts
-        return bool(counts["running"] or counts["waiting"])
+        return any(cell_status.state in ("running", "waiting") for cell_status in self.statuses)
 
 
 class ProgressReader:
@@ -102,48 +120,47 @@ class ProgressReader:
             return self._read(study, time.time() if now is None else now)
 
     def _read(self, study: Study, now: float) -> StudyProgress:
-        teachers = _teachers(study.cells)
+        teachers = {name: config for cell in study.cells for name, config in cell.teachers}
         wanted = {cell.config_hash for cell in study.cells} | set(teachers)
         tickets = {ticket.run: ticket for ticket in self._queue.tickets()}
         working = worker.alive(self.runs)
         found: dict[str, tuple[State, Summary]] = {}
-        for row in self._rows(now):
+        rows = [row.summary for scan in list(shared(self.runs).look(now))[-1:] for row in scan.rows]
+        for row in rows:
             name = self._hash(row, wanted)
             if name in wanted:
                 state = state_of(row, tickets.get(row.id), working, now)
                 if name not in found or STATES.index(state) < STATES.index(found[name][0]):
                     found[name] = state, row
         statuses = tuple(_cell_status(cell, found.get(cell.config_hash), tickets) for cell in study.cells)
+        needs = Counter(name for s in statuses if s.state != "done" for name, _ in s.cell.teachers)
+        held = [ticket for ticket in tickets.values() if ticket.study == study.name]
+        held = [ticket for ticket in held if ticket.state not in ENDED] or held
         return StudyProgress(
-            study=study,
-            statuses=statuses,
-            teachers=_needed(statuses, teachers, found),
-            at_once=self._queue.at_once,
-            worker=working,
-            stops=_stops(tickets.values(), study.name),
-        )
-
-    def _rows(self, now: float) -> list[Summary]:
-        rows: list[Summary] = []
-        for scan in shared(self.runs).look(now):
-            rows = [row.summary for row in scan.rows]
-        return rows
+            study=study, statuses=statuses, at_once=self._queue.at_once, worker=working,
+            teachers=tuple(
+                StudyTeacher(
+                    config=teachers[name], config_hash=name, cells=many,
+                    state=found[name][0] if name in found else "absent", run=found[name][1].id if name in found else "",
+                )
+                for name, many in needs.items()
+            ),
+            stops=bool(held) and max(held, key=lambda ticket: ticket.added).stop_on_failure,  # the latest launch's wish
+        )  # fmt: skip
 
     def _hash(self, row: Summary, wanted: set[str]) -> str:
-        """Of the config of this run; empty when it is certainly none of these."""
+        """Of the config of this run; empty when it is none of these, damaged, of a newer engine, or an evaluation."""
         hint = row.status.config_hash if row.status else ""
         if hint and hint not in wanted:
             return ""
         if row.id not in self._hashes:
-            self._hashes[row.id] = _hash_of(row.path / "config.toml")
+            path = row.path / "config.toml"
+            try:
+                config = toml.read(path) if files.read(path) is not None else None  # None: gone, huge, a pipe
+            except (ConfigError, OSError):
+                config = None
+            self._hashes[row.id] = config.config_hash if isinstance(config, RunConfig) else ""
         return self._hashes[row.id]
-
-
-def _stops(tickets: Iterable[Ticket], study: str) -> bool:
-    """What the study's latest launch wished: its open tickets say so, else those that ended."""
-    told = [ticket for ticket in tickets if ticket.study == study]
-    open_ = [ticket for ticket in told if ticket.state not in ENDED] or told
-    return max(open_, key=lambda ticket: ticket.added).stop_on_failure if open_ else False
 
 
 def read_progress(study: Study, runs: Path, now: float | None = None) -> StudyProgress:
@@ -172,52 +189,12 @@ def _cell_status(cell: StudyCell, found: tuple[State, Summary] | None, tickets: 
     if found is None:
         return CellStatus(cell=cell, state="absent")
     state, row = found
-    ticket = tickets.get(row.id)
-    return CellStatus(cell=cell, state=state, run=row.id, summary=row, ticket=ticket, why=_why(state, row, ticket))
-
-
-def _why(state: State, row: Summary, ticket: Ticket | None) -> str:
-    """Nothing for what goes its way."""
-    if state not in ("held", "stopped", "killed", "lost", "failed"):
-        return ""
+    ticket, why = tickets.get(row.id), ""
     if state in ("held", "failed") and ticket is not None and ticket.state == state and ticket.note:
-        return ticket.note
-    return "made, but not queued" if row.state == "queued" else "" if state == "held" else row.why
-
-
-def _teachers(cells: Iterable[StudyCell]) -> dict[str, RunConfig]:
-    """Hash -> config of every teacher that is trained by a preset, and of their teachers."""
-    found: dict[str, RunConfig] = {}
-    for cell in cells:
-        found |= {name: config for name, config in cell.teachers if name not in found}
-    return found
-
-
-def _needed(
-    statuses: Iterable[CellStatus], teachers: Mapping[str, RunConfig], found: Mapping[str, tuple[State, Summary]]
-) -> tuple[StudyTeacher, ...]:
-    needs = Counter(name for s in statuses if s.state != "done" for name, _ in s.cell.teachers)
-    return tuple(
-        StudyTeacher(
-            config=teachers[name],
-            config_hash=name,
-            state=found[name][0] if name in found else "absent",
-            run=found[name][1].id if name in found else "",
-            cells=many,
-        )
-        for name, many in needs.items()
-    )
-
-
-def _hash_of(path: Path) -> str:
-    """Empty for a run that is damaged, of a newer engine, or an evaluation."""
-    if files.read(path) is None:  # gone, huge, a pipe
-        return ""
-    try:
-        config = toml.read(path)
-    except (ConfigError, OSError):
-        return ""
-    return config.config_hash if isinstance(config, RunConfig) else ""
+        why = ticket.note
+    elif state in ("held", "stopped", "killed", "lost", "failed"):
+        why = "made, but not queued" if row.state == "queued" else "" if state == "held" else row.why
+    return CellStatus(cell=cell, state=state, run=row.id, summary=row, ticket=ticket, why=why)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,23 +217,23 @@ class CostSummary:
         """In words, with the source of each figure."""
         if not self.runs:
             return ["nothing is left to do"]
-        many = f"{self.runs} {'run' if self.runs == 1 else 'runs'}"
-        if self.teachers:
-            many += f" and {self.teachers} {'teacher' if self.teachers == 1 else 'teachers'}"
+        many = _many(self.runs, "run") + (f" and {_many(self.teachers, 'teacher')}" if self.teachers else "")
         told = [f"left    {many}"]
-        known = self.runs + self.teachers - self.unknown
-        if known:
+        if self.runs + self.teachers > self.unknown:
             least = "at least " if self.unknown else "\u2248 "
             at_once = f" with {self.at_once} at once" if self.at_once > 1 else ""
-            source = f"from {self.past_runs} past {'run' if self.past_runs == 1 else 'runs'} on this machine"
+            source = f"from {_many(self.past_runs, 'past run')} on this machine"
             told.append(f"time    {least}{duration(self.wall)}{at_once}, {duration(self.seconds)} of work; {source}")
             if self.unknown:
                 told.append(f"        {self.unknown} of them are like no past run here: their time is unknown")
         else:
             told.append("time    unknown: no past run on this machine is like these")
         unknown = f"; {self.flops_unknown} unknown" if self.flops_unknown else ""
-        told.append(f"work    {flops(self.flops)}, by the configs{unknown}")
-        return told
+        return [*told, f"work    {flops(self.flops)}, by the configs{unknown}"]
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 class CostEstimator:
@@ -287,7 +264,7 @@ class CostEstimator:
         pasts = [past for past in self._pasts.values() if past is not None]
         open_ = [one for one in progress.statuses if one.state != "done"]
         ahead = [(t.config, t.config_hash, 0.0) for t in progress.missing]
-        ahead += [(one.cell.config, one.cell.config_hash, _worked(one, now)) for one in open_]
+        ahead += [(one.cell.config, one.cell.config_hash, one.worked(now)) for one in open_]
         left: dict[str, float] = {}
         costs: list[int | None] = []
         for config, name, worked in ahead:
@@ -308,15 +285,6 @@ class CostEstimator:
             past_runs=len(pasts), at_once=progress.at_once, flops=sum(cost or 0 for cost in costs),
             flops_unknown=costs.count(None),
         )  # fmt: skip
-
-
-def _worked(cell_status: CellStatus, now: float) -> float:
-    """Seconds for which a run has been at work."""
-    if cell_status.state != "running":
-        return 0.0
-    status = cell_status.summary.status if cell_status.summary else None
-    began = cell_status.ticket.started if cell_status.ticket else status.created if status else now
-    return max(0.0, now - began) if began else 0.0
 
 
 def _wall(seconds: Iterable[float], at_once: int) -> float:

@@ -1,68 +1,42 @@
-"""What a study file says, as values that `file.read_study` makes; and the rows and tables of its report. Pure.
+"""What a study file says, as values that `file.read_study` makes; the rows and tables of its report. Pure.
 
-name = "digits"
-title = "All methods on the handwritten digits"
-preset = "../{method}_digits.toml"     # {axis} is replaced by the label on that axis; relative to the file, or the
-                                       # bare name of a shipped preset
-set = { "training.epochs" = 40 }       # keys for all runs, dotted or as tables, optional
-
-[grid]                                 # axes, in the order of the table; their product is the list of runs
-method = ["natural", "rslad", "crdnd"] # fills {method} in `preset`
-seed = [0, 1, 2]                       # a key of the config is set
-"training.learning_rate" = [0.1, 0.2]  # any dotted key
-# an axis may also list cases, each with its label, its keys, and a preset of its own when it needs one
-# acm = [{ label = "with ACM" }, { label = "without", set = { "method.compensate" = false } }]
-
-[[leave_out]]                          # combinations that are not wanted; two equal runs are a mistake
-method = "natural"
-seed = [1, 2]
-
-[report]                               # how `crdnd report` lays the table out
-rows = ["method"]                      # axes that make rows; seeds are always averaged
-tables = ["data", "student"]           # a table for each combination of these
-attacks = ["clean", "fgsm", "pgd_sat", "pgd_trades", "cw_2", "autoattack"]
-checkpoint = "best"
-baseline = { method = "rslad" }
-remark = "one run of each in print"    # ends the caption of each table, optional
-
-[[published]]                          # numbers in print, in per cent; `where` names the row and its table
-source = "paper"
-where = { method = "rslad", data = "cifar10", student = "resnet18" }
-values = { clean = 83.39, autoattack = 51.91 }
-note = "printed twice"                 # optional
+`docs/studies.md` shows a file with all its keys.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from crdnd_tui.core.text import one_line
+from pydantic import AfterValidator, Field
+
+from crdnd_tui.core.text import display, one_line
+from engine.spec.base import Many, Spec
 from engine.spec.config import PresetTeacher, RunConfig
 
 LABEL = 40  # cells of a row's label
+_Words = AfterValidator(display)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """Numbers in print for one row."""
+class Published(Spec):
+    """[[published]]: numbers in print for one row."""
 
-    source: str  # paper, reproduction, RSLAD paper
-    where: Mapping[str, str]  # axis -> label
-    values: Mapping[str, float]  # attack -> per cent
-    note: str = ""
+    source: Annotated[str, Field(min_length=1, max_length=80), _Words]  # paper, reproduction, RSLAD paper
+    where: dict[str, Any]  # axis -> label
+    values: dict[str, float | int]  # attack -> per cent
+    note: Annotated[str, Field(max_length=300), _Words] = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """The report's table."""
+class Layout(Spec):
+    """[report]: how the table is laid out."""
 
-    rows: tuple[str, ...]
-    tables: tuple[str, ...] = ()
-    attacks: tuple[str, ...] = ()  # all that any run was judged by, when empty
-    checkpoint: str = "best"
-    baseline: Mapping[str, str] = field(default_factory=dict)
-    remark: str = ""  # ends the caption of each table
+    rows: Many[str] | None = None  # axes; None in a file: those that make no tables
+    tables: Many[str] = ()
+    attacks: Many[str] = ()  # all that any run was judged by, when empty
+    checkpoint: Literal["best", "last"] = "best"
+    baseline: dict[str, Any] = Field(default_factory=dict)  # axis -> label
+    remark: Annotated[str, Field(max_length=400), _Words] = ""  # ends the caption of each table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,55 +94,38 @@ class Block:
 
 def table_blocks(study: Study) -> list[Block]:
     """One for each combination of the axes in `tables` that has runs; the whole study when there are none."""
-    return _blocks(study, study.layout.tables, study.cells) or [Block(place={}, title="", cells=study.cells)]
+    return _blocks(study, study.layout.tables, study.cells, "")
 
 
 def row_blocks(study: Study, table: Block) -> list[Block]:
     """One for each combination of the axes in `rows` in this table; a study of nothing but seeds is one row."""
-    return _blocks(study, study.layout.rows, table.cells) or [
-        Block(place={}, title=one_line(study.name, LABEL), cells=table.cells)
-    ]
+    return _blocks(study, study.layout.rows or (), table.cells, one_line(study.name, LABEL))
 
 
-def _blocks(study: Study, axes: Sequence[str], cells: Sequence[StudyCell]) -> list[Block]:
+def _blocks(study: Study, axes: Sequence[str], cells: Sequence[StudyCell], whole: str) -> list[Block]:
     gathered: dict[tuple[str, ...], list[StudyCell]] = {}
     for cell in cells if axes else ():
         gathered.setdefault(tuple(cell.place[axis] for axis in axes), []).append(cell)
     order = sorted(gathered, key=lambda key: [study.axes[a].index(w) for a, w in zip(axes, key, strict=True)])
-    words = {axis: _words(study, axis) for axis in axes}
+    titles = [_titles(study, axis) for axis in axes]
     return [
         Block(
-            place=dict(zip(axes, key, strict=True)),
-            title=one_line(", ".join(words[a][w] for a, w in zip(axes, key, strict=True)), LABEL),
-            cells=tuple(gathered[key]),
+            place=dict(zip(axes, key, strict=True)), cells=tuple(gathered[key]),
+            title=one_line(", ".join(of[label] for of, label in zip(titles, key, strict=True)), LABEL),
         )
         for key in order
-    ]
+    ] or [Block(place={}, title=whole, cells=tuple(cells))]  # fmt: skip
 
 
-def _words(study: Study, axis: str) -> dict[str, str]:
+def _titles(study: Study, axis: str) -> dict[str, str]:
     """Label -> what it is called: the data set's or student's title, a preset's own name, `key label` of a number."""
-    titles = {
-        label: _title(axis, label, [c for c in study.cells if c.place[axis] == label]) for label in study.axes[axis]
-    }
+    named = {
+        "data": lambda config: config.data.title, "student": lambda config: config.student.title,
+        "method": lambda config: config.name.partition(",")[0].strip(),
+    }.get(axis)  # fmt: skip
+    titles = {}
+    for label in study.axes[axis]:
+        words = {named(cell.config) for cell in study.cells if cell.place[axis] == label} if named else set()
+        shared = words.pop() if len(words) == 1 else ""
+        titles[label] = shared or (f"{axis.rpartition('.')[2]} {label}" if "." in axis else label)
     return titles if len(set(titles.values())) == len(titles) else {label: label for label in study.axes[axis]}
-
-
-def _title(axis: str, label: str, cells: Sequence[StudyCell]) -> str:
-    match axis:
-        case "data":
-            return _same((cell.config.data.title for cell in cells), label)
-        case "student":
-            return _same((cell.config.student.title for cell in cells), label)
-        case "method":
-            return _same((cell.config.name.partition(",")[0].strip() for cell in cells), label)
-        case _ if "." in axis:
-            return f"{axis.rpartition('.')[2]} {label}"
-        case _:
-            return label
-
-
-def _same(words: Iterable[str], otherwise: str) -> str:
-    """The word that all share."""
-    found = set(words)
-    return found.pop() or otherwise if len(found) == 1 else otherwise

@@ -1,6 +1,6 @@
 """A study in lines: every cell, the sums, and the picture while it is worked on. Pure words and colours."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -11,16 +11,10 @@ from crdnd_tui.core.text import grid_lines, one_line
 from crdnd_tui.study.progress import STATES, CellStatus, CostSummary, State, StudyProgress
 
 SIGNS: dict[State, tuple[str, str]] = {
-    "done": ("\u2713", "green"),
-    "running": ("\u25cf", "green"),
-    "waiting": ("\u25cc", "dim"),
-    "held": ("\u25cb", "yellow"),
-    "stopped": ("\u25cb", "yellow"),
-    "killed": ("\u25cb", "yellow"),
-    "lost": ("?", "red"),
-    "failed": ("\u2717", "red"),
-    "absent": ("\u00b7", "dim"),
-}
+    "done": ("\u2713", "green"), "running": ("\u25cf", "green"), "waiting": ("\u25cc", "dim"),
+    "held": ("\u25cb", "yellow"), "stopped": ("\u25cb", "yellow"), "killed": ("\u25cb", "yellow"),
+    "lost": ("?", "red"), "failed": ("\u2717", "red"), "absent": ("\u00b7", "dim"),
+}  # fmt: skip
 _PHASES = {"teacher": "its teacher first", "evaluation": "judging"}
 
 
@@ -60,54 +54,64 @@ def teachers(progress: StudyProgress) -> list[Text]:
 
 def at_work(progress: StudyProgress, cost: CostSummary) -> list[Text]:
     """The sums, a line for each run at work and for each teacher that is trained, and the failures."""
-    runs = [_at_work(one, cost) for one in progress.statuses if one.state == "running"]
-    first = [Text(f"teacher {one_line(t.run, 60)}: {t.state}", "dim") for t in progress.missing if t.run]
-    failed = [one for one in progress.statuses if one.state == "failed"]
-    failures = [Text(f"\u2717 {one.cell.text}  {one_line(one.why, 120)}", "red") for one in failed]
-    return [Text(counted(progress), "dim"), *runs, *first, *failures]
+    made = [Text(counted(progress), "dim")]
+    for one in (one for one in progress.statuses if one.state == "running"):
+        line = Text.assemble(("\u25cf ", "green"), one.cell.text, (f"  {_phase(one)}", "dim"))
+        left = cost.left.get(one.cell.config_hash)
+        made.append(line.append(f"  ~{duration(left)} left" if left is not None else "", "dim"))
+    made += [Text(f"teacher {one_line(t.run, 60)}: {t.state}", "dim") for t in progress.missing if t.run]
+    failed = (one for one in progress.statuses if one.state == "failed")
+    return [*made, *(Text(f"\u2717 {one.cell.text}  {one_line(one.why, 120)}", "red") for one in failed)]
+
+
+def _phase(one: CellStatus) -> str:
+    status = one.summary.status if one.summary else None
+    if status is None:
+        return "starting"
+    if status.phase == "training":
+        return f"epoch {min(status.epoch + 1, status.epochs)} of {status.epochs}"
+    if status.phase == "evaluation" and status.attack:
+        return f"judging: {one_line(status.attack, 40)}"
+    return _PHASES.get(status.phase, status.phase)
 
 
 def news(before: StudyProgress | None, after: StudyProgress, states: Collection[State] = STATES) -> list[str]:
     """A plain line for each run that is in another state than at the last look, and in one of these."""
     old = {s.cell.config_hash: s.state for s in before.statuses} if before else {}
     told = []
-    for one in after.statuses:
+    for one in after.statuses if before else ():
         was = old.get(one.cell.config_hash)
-        if (
-            before is None
-            or one.state not in states
-            or was == one.state
-            or (was == "running" and one.state == "waiting")
-        ):
+        if one.state not in states or was == one.state or (was, one.state) == ("running", "waiting"):
             continue
         done = f"  {_accuracies(one)}" if one.state == "done" else ""
         why = f": {one_line(one.why, 200)}" if one.why else ""
-        counts = after.counts
-        told.append(f"{counts['done']}/{len(after.statuses)}  {one.cell.text}: {one.state}{why}{done}")
+        told.append(f"{after.counts['done']}/{len(after.statuses)}  {one.cell.text}: {one.state}{why}{done}")
     return told
+
+
+def _accuracies(one: CellStatus) -> str:
+    if one.summary is None:
+        return ""
+    judged, sign = one.summary.accuracies, one.summary.sign
+    return "  ".join(f"{a} {percent(judged[a])}{sign(a)}" for a in ("clean", "autoattack", "worst") if a in judged)
 
 
 def to_json(progress: StudyProgress, cost: CostSummary | None = None) -> dict[str, Any]:
     """What scripts read."""
     study = progress.study
     found: dict[str, Any] = {
-        "study": study.name,
-        "title": study.title,
-        "path": str(study.path),
+        "study": study.name, "title": study.title, "path": str(study.path),
         "axes": {axis: list(labels) for axis, labels in study.axes.items()},
         "counts": progress.counts,
         "runs": [_cell(one) for one in progress.statuses],
         "teachers": [
             {
-                "config_hash": t.config_hash,
-                "name": t.config.title,
-                "state": t.state,
-                "run": t.run or None,
+                "config_hash": t.config_hash, "name": t.config.title, "state": t.state, "run": t.run or None,
                 "for": t.cells,
             }
             for t in progress.teachers
         ],
-    }
+    }  # fmt: skip
     if cost is not None:
         found["estimate"] = {key: value for key, value in vars(cost).items() if key != "left"}
     return found
@@ -122,41 +126,3 @@ def _cell(one: CellStatus) -> dict[str, Any]:
         **{key: told[key] for key in ("results", "severity", "marks")},
         "ticket": msgspec.to_builtins(one.ticket) if one.ticket else None,
     }  # fmt: skip
-
-
-def _at_work(one: CellStatus, cost: CostSummary) -> Text:
-    status = one.summary.status if one.summary else None
-    words = "starting"
-    if status is not None:
-        words = _PHASES.get(status.phase, status.phase)
-        if status.phase == "training":
-            words = f"epoch {min(status.epoch + 1, status.epochs)} of {status.epochs}"
-        elif status.phase == "evaluation" and status.attack:
-            words = f"judging: {one_line(status.attack, 40)}"
-    left = cost.left.get(one.cell.config_hash)
-    line = Text.assemble(("\u25cf ", "green"), one.cell.text, (f"  {words}", "dim"))
-    if left is not None:
-        line.append(f"  ~{duration(left)} left", "dim")
-    return line
-
-
-def share(progress: StudyProgress) -> float:
-    """Of all runs; one at work counts by the part of it that is done."""
-    parts: Sequence[float] = [_part(one) for one in progress.statuses]
-    return sum(parts) / len(parts) if parts else 0.0
-
-
-def _part(one: CellStatus) -> float:
-    if one.state == "done":
-        return 1.0
-    status = one.summary.status if one.summary else None
-    if one.state != "running" or status is None or not status.total_steps:
-        return 0.0
-    return min(0.9, 0.9 * status.step / status.total_steps)  # what is left is its judgement
-
-
-def _accuracies(one: CellStatus) -> str:
-    if one.summary is None:
-        return ""
-    judged, sign = one.summary.accuracies, one.summary.sign
-    return "  ".join(f"{a} {percent(judged[a])}{sign(a)}" for a in ("clean", "autoattack", "worst") if a in judged)

@@ -125,7 +125,7 @@ def test_what_is_at_work_is_told_with_what_is_left(tmp_path: Path, runs: Path) -
     assert lines[0] == "0 of 16 done, 8 running, 1 failed, 7 absent"
     assert [line.endswith("starting  ~0 s left") for line in lines[1:9]] == [True] * 8
     assert lines[9] == "\u2717 method rslad, seed 0  bad \ufffd[2J word"
-    assert study_text.share(progress) == 0.0
+    assert progress.share == 0.0
 
 
 def test_scripts_get_all_of_it(tmp_path: Path, runs: Path) -> None:

@@ -171,7 +171,7 @@ def test_another_recipe_is_not_the_printed_one(plan, tmp_path) -> None:
     whole = printing(plan, ("paper", HERE[0], {"clean": 94.65}, ""))
     said = table(whole, [missing(one) for one in whole.cells]).caption
     assert "sets" not in said and "print" not in said
-    remarked = replace(whole, layout=replace(whole.layout, remark="one run of each in print."))
+    remarked = replace(whole, layout=whole.layout.model_copy(update={"remark": "one run of each in print."}))
     said = table(remarked, [missing(one) for one in whole.cells]).caption
     assert said == "Nothing has been measured yet; one run of each in print."
 
@@ -241,7 +241,7 @@ def test_a_dagger_is_what_differs_from_the_baseline_after_holm_s_correction(plan
 def test_nothing_is_claimed_of_a_printed_attack_whose_budget_is_not_known(plan) -> None:
     copied = ("paper", HERE[1], {"cw_2": 77.0, "pgd_sat": 77.0}, "copied")
     study = printing(replace(plan, cells=plan.cells[3:4]), copied)
-    study = replace(study, layout=replace(study.layout, attacks=("pgd_sat", "cw_2")))
+    study = replace(study, layout=study.layout.model_copy(update={"attacks": ("pgd_sat", "cw_2")}))
     cell_status, made = run(study.cells[0], (90, 50, 40), 100)
     found = replace(made, state=side("x", [cell("pgd_sat", 50), cell("cw_2", 50)]).state)
     made = table(study, [(cell_status, found)])
@@ -255,7 +255,7 @@ def test_nothing_is_claimed_of_a_printed_attack_whose_budget_is_not_known(plan) 
 
 
 def test_columns_are_the_layout_s_or_what_was_judged_or_what_is_planned(plan) -> None:
-    free = replace(plan, layout=replace(plan.layout, attacks=()))
+    free = replace(plan, layout=plan.layout.model_copy(update={"attacks": ()}))
     nothing = reach(free, [missing(one) for one in free.cells])
     assert study_tables.attacks_of(free, free.cells, nothing)[0] == "clean"
     planned = [attack.key for attack in free.cells[0].config.evaluation.attacks]

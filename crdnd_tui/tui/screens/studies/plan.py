@@ -24,7 +24,7 @@ def plan(seen: Seen) -> Plan:
     if progress is None:
         return Plan()
     study, spots = progress.study, {s.cell.config_hash: _spot(s, seen.cost) for s in progress.statuses}
-    head, tables = ", ".join(study.layout.rows), table_blocks(study)
+    head, tables = ", ".join(study.layout.rows or ()), table_blocks(study)
     seeds = study.axes.get(SEED, ())
     if len(seeds) < 2 and len(tables) > 1:
         return Plan(head=head, columns=tuple(t.title for t in tables), bands=tuple(_across(study, tables, spots)))
