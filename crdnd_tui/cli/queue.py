@@ -98,7 +98,7 @@ def hold(run: Run = "", study: Study = "", runs: opt.Runs = Path("runs")) -> Non
 
     if _is_study(run, study):
         release_it = advice.command(f"queue release --study {shlex.quote(study)}", runs)
-        output.say(f"{actions.hold_study(runs, study)} held; {release_it} lets them start.")
+        output.say(f"{actions.change_study(runs, study, 'hold')} held; {release_it} lets them start.")
     else:
         run = _find(runs, run)
         Queue(runs).hold(run)
@@ -111,7 +111,7 @@ def release(run: Run = "", study: Study = "", runs: opt.Runs = Path("runs")) -> 
     from crdnd_tui.queue import actions
 
     if _is_study(run, study):
-        output.say(f"{actions.release_study(runs, study)} wait for their device.")
+        output.say(f"{actions.change_study(runs, study, 'release')} wait for their device.")
     else:
         run = _find(runs, run)
         actions.release(runs, run)
@@ -141,7 +141,7 @@ def cancel(run: Run = "", study: Study = "", runs: opt.Runs = Path("runs")) -> N
     from crdnd_tui.queue import actions
 
     if _is_study(run, study):
-        many = actions.cancel_study(runs, study)
+        many = actions.change_study(runs, study, "cancel")
         output.say(f"{many} left the queue; folders that were never started are in .trash, the others stay.")
     else:
         output.say(actions.cancel(runs, _find(runs, run)))

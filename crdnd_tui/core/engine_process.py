@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NamedTuple
 from weakref import WeakSet
 
-import msgspec
 import psutil
 
 from crdnd_tui.core import advice
@@ -30,16 +29,9 @@ from engine.spec.rundir import RUN_ID, RunDir
 ROOT = Path(rundir.__file__).resolve().parents[2]  # where the package `engine` lies
 STARTING_SECONDS = 60.0  # within which an engine speaks
 _POLL = 0.05  # seconds
-_GONE = (psutil.Error, ValueError, OverflowError)  # no process has such a number
+GONE = (psutil.Error, ValueError, OverflowError)  # no process has such a number
 _noted: WeakSet[subprocess.Popen[bytes]] = WeakSet()  # processes whose end was looked at
 _noting = threading.Lock()
-
-
-class _Status(msgspec.Struct):
-    host: str = ""
-
-
-_decoder = msgspec.json.Decoder(_Status)
 
 
 class Holder(NamedTuple):
@@ -47,6 +39,15 @@ class Holder(NamedTuple):
 
     pid: int
     started: float  # unix seconds
+
+    @property
+    def lives(self) -> bool:
+        """Whether that very process still lives; a zombie does not."""
+        try:
+            now = psutil.Process(self.pid)
+            return bool(abs(now.create_time() - self.started) < 0.5 and now.status() != psutil.STATUS_ZOMBIE)
+        except GONE:
+            return False
 
 
 def alive(run: RunDir) -> bool:
@@ -56,8 +57,8 @@ def alive(run: RunDir) -> bool:
 
 def is_here(run: RunDir) -> bool:
     """Whether its engine, if it has one, is on this machine: folders and locks may be shared over a network."""
-    status = files.decoded(run.status, _decoder.decode)
-    return status is None or status.host in ("", platform.node())
+    host = files.read_table(run.status).get("host")
+    return not isinstance(host, str) or host in ("", platform.node())
 
 
 def holder(run: RunDir) -> Holder | None:
@@ -76,13 +77,12 @@ def holder(run: RunDir) -> Holder | None:
     return Holder(pid, started) if mine else None
 
 
-def same(process: Holder) -> bool:
-    """Whether that very process still lives; a zombie does not."""
+def began(pid: int) -> float:
+    """When this process began, unix seconds; now when it is gone."""
     try:
-        now = psutil.Process(process.pid)
-        return bool(abs(now.create_time() - process.started) < 0.5 and now.status() != psutil.STATUS_ZOMBIE)
-    except _GONE:
-        return False
+        return psutil.Process(pid).create_time()
+    except GONE:
+        return time.time()
 
 
 def engines(run: RunDir, pid: int) -> list[Holder]:
@@ -93,7 +93,7 @@ def engines(run: RunDir, pid: int) -> list[Holder]:
         while parent is not None and _works_on(parent, run):
             process, parent = parent, parent.parent()
         below = process.children(recursive=True)
-    except _GONE:
+    except GONE:
         return []
     found: list[Holder] = []
     for each in (process, *below):
@@ -214,7 +214,7 @@ def kill_teacher(run: RunDir, state: RunState) -> bool:
 
 def _signal(process: Holder, number: signal.Signals) -> None:
     """To the engine's group when it leads one, as ours do; to it alone otherwise. Never to another process."""
-    if not same(process):
+    if not process.lives:
         return
     try:
         if number == signal.SIGKILL and os.getpgid(process.pid) == process.pid:
@@ -228,7 +228,7 @@ def _signal(process: Holder, number: signal.Signals) -> None:
 def _wait_gone(process: Holder, seconds: float) -> bool:
     """Whether the process left within so many seconds."""
     end = time.monotonic() + seconds
-    while same(process):
+    while process.lives:
         if time.monotonic() > end:
             return False
         time.sleep(_POLL)

@@ -2,8 +2,9 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from crdnd_tui.core import advice, engine_process, run_actions
 from crdnd_tui.core.text import display
@@ -12,11 +13,15 @@ from crdnd_tui.queue.tickets import Queue, Ticket, TicketState
 from engine.spec.errors import RunFolderError
 from engine.spec.rundir import RunDir
 
+# Of each action on a study, the states of the runs that it is done to.
+_OF_STUDY: dict[str, Sequence[TicketState]] = {
+    "hold": ("waiting",), "release": ("held",), "cancel": ("waiting", "held"),
+}  # fmt: skip
+
 
 def enqueue(run: RunDir) -> None:
     """A run folder that was made and not started waits for its device; a worker is there when this returns."""
-    if engine_process.alive(run):
-        raise RunFolderError(f"an engine is at work in {run.id} already", hint=f"{advice.on('watch', run)} shows it.")
+    engine_process.refuse_a_second(run)
     asked = devices.requested(run)
     Queue(run.path.parent).add(run.id, asked.device, time.time(), asked.devices)
     worker.ensure(run.path.parent)
@@ -33,25 +38,22 @@ def retry(runs: Path, name: str) -> None:
 
 def cancel(runs: Path, name: str) -> str:
     """A waiting run leaves the queue; its folder, when it was never started, goes to the trash. Says what was done."""
-    folder = RunDir(runs / name)
+    folder, queue = RunDir(runs / name), Queue(runs)
+    at_work = RunFolderError(f"{display(name)} is at work", hint=f"{advice.on('stop', folder)} stops it.")
 
     def leave(_: Ticket) -> None:
         if engine_process.alive(folder):
-            raise RunFolderError(f"{display(name)} is at work", hint=f"{advice.on('stop', folder)} stops it.")
-        if not _was_started(folder) and folder.path.is_dir():
+            raise at_work
+        started = any(os.path.lexists(path) for path in (folder.events, folder.status, folder.log))
+        if not started and folder.path.is_dir():
             run_actions.trash(folder.path)
 
-    queue = Queue(runs)
     ticket = queue.ticket(name)
     if ticket is not None and ticket.state == "running":
-        raise RunFolderError(f"{display(name)} is at work", hint=f"{advice.on('stop', folder)} stops it.")
+        raise at_work
     queue.change(name, ("waiting", "held"), leave)
-    kept = (
-        f"its folder stays: {advice.on('resume', folder)} goes on"
-        if folder.path.exists()
-        else "its folder is in .trash"
-    )
-    return f"{display(name)} left the queue; {kept}"
+    goes_on = f"its folder stays: {advice.on('resume', folder)} goes on"
+    return f"{display(name)} left the queue; {goes_on if folder.path.exists() else 'its folder is in .trash'}"
 
 
 def release(runs: Path, name: str) -> None:
@@ -60,44 +62,25 @@ def release(runs: Path, name: str) -> None:
     worker.ensure(runs)
 
 
-def hold_study(runs: Path, study: str) -> int:
-    """No waiting run of the study is started; how many they are."""
-    return _each(runs, study, ("waiting",), Queue(runs).hold)
-
-
-def release_study(runs: Path, study: str) -> int:
-    """Its held runs may start; a worker is there when this returns."""
-    many = _each(runs, study, ("held",), Queue(runs).release)
-    worker.ensure(runs)
-    return many
-
-
-def cancel_study(runs: Path, study: str) -> int:
-    """Its waiting and held runs leave the queue; folders that were never started go to the trash."""
-    return _each(runs, study, ("waiting", "held"), lambda run: cancel(runs, run))
-
-
-def _each(runs: Path, study: str, states: Iterable[TicketState], act: Callable[[str], object]) -> int:
-    """RunFolderError when the study has no run in these states."""
-    wanted = tuple(states)
-    found = [ticket.run for ticket in Queue(runs).tickets() if ticket.study == study and ticket.state in wanted]
+def change_study(runs: Path, study: str, action: Literal["hold", "release", "cancel"]) -> int:
+    """Do this to all runs of a study that it can be done to; how many they were, RunFolderError for none."""
+    queue, states = Queue(runs), _OF_STUDY[action]
+    found = [ticket.run for ticket in queue.tickets() if ticket.study == study and ticket.state in states]
     if not found:
-        raise RunFolderError(
-            f"no run of the study `{display(study, 60)}` is {' or '.join(wanted)}",
-            hint="`crdnd queue list` shows what is.",
-        )
+        why = f"no run of the study `{display(study, 60)}` is {' or '.join(states)}"
+        raise RunFolderError(why, hint="`crdnd queue list` shows what is.")
     many = 0
     for run in found:
         try:
-            act(run)
+            if action == "cancel":
+                cancel(runs, run)
+            else:
+                (queue.hold if action == "hold" else queue.release)(run)
             many += 1
         except RunFolderError:  # the worker was faster and started it
-            ticket = Queue(runs).ticket(run)
-            if ticket is not None and ticket.state in wanted:
+            ticket = queue.ticket(run)
+            if ticket is not None and ticket.state in states:
                 raise
+    if action == "release":
+        worker.ensure(runs)
     return many
-
-
-def _was_started(run: RunDir) -> bool:
-    """Whether an engine ever worked on it."""
-    return any(os.path.lexists(path) for path in (run.events, run.status, run.log))

@@ -2,17 +2,16 @@
 
 import os
 import re
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import psutil
 
 from crdnd_tui.core import engine_process, gpu
-from crdnd_tui.queue.tickets import Ticket
+from crdnd_tui.queue.tickets import Devices
 from engine.spec import files
 from engine.spec.rundir import RUN_ID, RunDir
 
@@ -21,7 +20,7 @@ class DeviceRequest(msgspec.Struct, frozen=True):
     """What a machine.json asks for: a device and, for several ranks, how many from it on."""
 
     device: str = "auto"
-    devices: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
+    devices: Devices = 1
 
 
 class EngineJob(NamedTuple):
@@ -31,11 +30,6 @@ class EngineJob(NamedTuple):
     device: str
     pid: int  # 0 when it is not known
     devices: int = 1
-
-    @property
-    def places(self) -> tuple[str, ...]:
-        """All devices that it takes."""
-        return places(self.device, self.devices)
 
 
 _decoder = msgspec.json.Decoder(DeviceRequest)
@@ -88,38 +82,14 @@ def without_teachers(jobs: Iterable[EngineJob]) -> list[EngineJob]:
     return [job for job in jobs if not job.pid or pids.isdisjoint(_ancestors(job.pid))]
 
 
-class Slots:
-    """Finds out whether a run may start. All locks of the folder are tried only when it seems that it may."""
-
-    def __init__(self, runs: Path) -> None:
-        self._runs = runs
-        self._known: list[EngineJob] = []
-
-    def has_room(self, ticket: Ticket, running: Iterable[Ticket], at_once: int) -> bool:
-        """Whether fewer than `at_once` runs are at work on every device that it takes."""
-        started = [EngineJob(t.run, device_name(t.device), t.pid, t.devices) for t in running]
-        self._known = [job for job in self._known if engine_process.alive(RunDir(self._runs / job.run))]
-        if not _fits(ticket, [*started, *self._known], at_once):
-            return False
-        self._known = living_jobs(self._runs)
-        return _fits(ticket, [*started, *self._known], at_once)
-
-
-def _fits(ticket: Ticket, jobs: Iterable[EngineJob], at_once: int) -> bool:
+def has_room(wanted: Sequence[str], jobs: Iterable[EngineJob], at_once: int) -> bool:
+    """Whether fewer than `at_once` runs are at work on every one of these devices; of two jobs of a run, the last."""
     there = without_teachers({job.run: job for job in jobs}.values())
-    return all(sum(place in job.places for job in there) < at_once for place in places(ticket.device, ticket.devices))
-
-
-def process_start(pid: int) -> float:
-    """When this process began, unix seconds; now when it is gone."""
-    try:
-        return psutil.Process(pid).create_time()
-    except (psutil.Error, ValueError, OverflowError):  # no process has such a number
-        return time.time()
+    return all(sum(place in places(job.device, job.devices) for job in there) < at_once for place in wanted)
 
 
 def _ancestors(pid: int) -> list[int]:
     try:
         return [each.pid for each in psutil.Process(pid).parents()]
-    except (psutil.Error, ValueError, OverflowError):  # no process has such a number
+    except engine_process.GONE:
         return []

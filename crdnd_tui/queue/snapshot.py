@@ -5,7 +5,7 @@ A ticket names its study; which runs belong to a study, with tickets or without,
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ from crdnd_tui.core.run_status import Summary
 from crdnd_tui.core.scan import shared
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.queue import devices, worker
-from crdnd_tui.queue.tickets import OPEN, Queue, Ticket, TicketState
+from crdnd_tui.queue.tickets import ENDED, OPEN, Queue, Ticket, TicketState
 from engine.spec import files
 from engine.spec.errors import ConfigError
 from engine.spec.files import write_inside
@@ -35,7 +35,7 @@ class StudyNote(Struct, frozen=True, kw_only=True):
 
 
 class StudyCounts(Struct, frozen=True, kw_only=True):
-    """How far a study is, as far as a look at the queue and the runs tells; safe to show."""
+    """How far a study is: runs that are done by their configs, the rest by their tickets; safe to show."""
 
     study: str
     done: int
@@ -92,8 +92,8 @@ class QueueDevice:
 
     name: str
     title: str
-    jobs: tuple[QueueEntry, ...] = ()
-    ranks: tuple[QueueEntry, ...] = ()  # further ranks of runs that are among the jobs of another device
+    jobs: list[QueueEntry] = field(default_factory=list)
+    ranks: list[QueueEntry] = field(default_factory=list)  # further ranks of the jobs of another device
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,11 +120,11 @@ class SnapshotReader:
     def __init__(self, runs: Path) -> None:
         self._runs, self._queue, self._scanner = runs, Queue(runs), shared(runs)
         self._about: dict[str, QueuedConfig] = {}
-        self._alone = threading.Lock()
+        self._reading = threading.Lock()  # whoever asked before may have left without waiting for its thread
 
     def read(self, now: float) -> QueueSnapshot:
         """The queue as of now; unix seconds."""
-        with self._alone:  # whoever asked before may have left without waiting for its thread
+        with self._reading:
             return self._read(now)
 
     def _read(self, now: float) -> QueueSnapshot:
@@ -133,27 +133,20 @@ class SnapshotReader:
         for scan in self._scanner.look(now):
             rows = {row.id: row.summary for row in scan.rows}
         entries = [self._entry(ticket.run, ticket, rows) for ticket in tickets]
-        running = {ticket.run for ticket in tickets if ticket.state == "running"}
-        working = [entry for entry in entries if entry.run in running]
-        working += [self._entry(name, None, rows) for name in self._by_hand(rows, running)]
-        queued = [entry for entry in entries if entry.ticket and entry.ticket.state in OPEN]
-        return QueueSnapshot(
-            devices=_by_device(working, queued),
-            queued=tuple(queued),
-            ended=tuple(e for e in entries if e.ticket and e.ticket.ended and e.ticket.state not in (*OPEN, "running")),
-            at_once=self._queue.at_once,
-            worker=worker.alive(self._runs),
-            damaged=tuple(self._queue.damaged),
-            studies=study_counts(study_notes(self._runs), tickets, rows.values())
-            if any(ticket.study for ticket in tickets)
-            else (),
-        )
-
-    def _by_hand(self, rows: Mapping[str, Summary], known: set[str]) -> list[str]:
-        """Living runs without a ticket; not those that only train a teacher for another."""
+        states = {ticket.run: ticket.state for ticket in tickets}
         living = [RunDir(self._runs / name) for name, row in rows.items() if row.state in run_status.LIVING]
-        jobs = [devices.job_of(run) for run in living if engine_process.is_here(run)]
-        return sorted(job.run for job in devices.without_teachers(jobs) if job.run not in known)
+        jobs = devices.without_teachers(devices.job_of(run) for run in living if engine_process.is_here(run))
+        by_hand = sorted(job.run for job in jobs if states.get(job.run) != "running")
+        working = [entry for entry in entries if states[entry.run] == "running"]
+        working += [self._entry(name, None, rows) for name in by_hand]
+        queued = [entry for entry in entries if states[entry.run] in OPEN]
+        notes = study_notes(self._runs) if any(ticket.study for ticket in tickets) else []
+        return QueueSnapshot(
+            devices=_by_device(working, queued), queued=tuple(queued),
+            ended=tuple(e for e in entries if e.ticket and e.ticket.ended and states[e.run] in ENDED),
+            at_once=self._queue.at_once, worker=worker.alive(self._runs), damaged=tuple(self._queue.damaged),
+            studies=study_counts(notes, tickets, rows.values()),
+        )  # fmt: skip
 
     def _entry(self, run: str, ticket: Ticket | None, rows: Mapping[str, Summary]) -> QueueEntry:
         if run not in self._about:
@@ -167,23 +160,22 @@ class SnapshotReader:
 
 def _by_device(working: Iterable[QueueEntry], queued: Iterable[QueueEntry]) -> tuple[QueueDevice, ...]:
     """The GPUs, or the CPU where there is none, and whatever else has or awaits an engine."""
-    titles = {f"cuda:{k}": card.name if card else "" for k, card in enumerate(gpu.visible())} or {"cpu": ""}
-    jobs: dict[str, list[QueueEntry]] = {name: [] for name in titles}
-    ranks: dict[str, list[QueueEntry]] = {}
+    found: dict[str, QueueDevice] = {}
+
+    def device(name: str, title: str = "") -> QueueDevice:
+        return found.setdefault(name, QueueDevice(name=display(name, 20), title=display(title, 40)))
+
+    for k, card in enumerate(gpu.visible()):
+        device(f"cuda:{k}", card.name if card else "")
+    if not found:
+        device("cpu")
     for entry in working:
-        jobs.setdefault(entry.device, []).append(entry)
+        device(entry.device).jobs.append(entry)
         for place in entry.places[1:]:
-            jobs.setdefault(place, [])
-            ranks.setdefault(place, []).append(entry)
+            device(place).ranks.append(entry)
     for entry in queued:
-        jobs.setdefault(entry.device, [])
-    return tuple(
-        QueueDevice(
-            name=display(name, 20), title=display(titles.get(name, ""), 40), jobs=tuple(entries),
-            ranks=tuple(ranks.get(name, ())),
-        )
-        for name, entries in jobs.items()
-    )  # fmt: skip
+        device(entry.device)
+    return tuple(found.values())
 
 
 def _queued_config(run: RunDir) -> QueuedConfig:
@@ -206,6 +198,10 @@ def _queued_config(run: RunDir) -> QueuedConfig:
     )  # fmt: skip
 
 
+def _notes_folder(runs: Path) -> Path:
+    return runs / ".queue" / "studies"
+
+
 def note_study(runs: Path, note: StudyNote) -> None:
     """Written when a study's runs are queued; in place of an earlier note of that name."""
     write_inside(_notes_folder(runs) / f"{note.study}.json", msgspec.json.encode(note) + b"\n")
@@ -219,32 +215,26 @@ def study_notes(runs: Path) -> list[StudyNote]:
     except OSError:
         return []
     found = ((path, files.decoded(path, decode, NOTE_CAP)) for path in paths)
-    return [
-        msgspec.structs.replace(note, title=one_line(note.title, 120))
-        for path, note in found
-        if note is not None and path.name == f"{note.study}.json"
-    ]
+    named = (note for path, note in found if note is not None and path.name == f"{note.study}.json")
+    return [msgspec.structs.replace(note, title=one_line(note.title, 120)) for note in named]
 
 
 def study_counts(
     notes: Iterable[StudyNote], tickets: Iterable[Ticket], rows: Iterable[Summary]
 ) -> tuple[StudyCounts, ...]:
-    """Of the studies that have a ticket: runs that are done by their configs, the rest by their tickets."""
+    """Of the studies that have a ticket, by name."""
     by_study: dict[str, list[TicketState]] = {}
     for ticket in tickets:
         if ticket.study:
             by_study.setdefault(ticket.study, []).append(ticket.state)
     done = {row.status.config_hash for row in rows if row.state == "done" and row.status} if by_study else set()
     hashes = {note.study: set(note.hashes) for note in notes}
-    open_states: tuple[TicketState, ...] = ("running", "waiting", "held", "failed")
     found = []
     for study, states in sorted(by_study.items()):
         wanted = hashes.get(study, set())
-        counts = {state: states.count(state) for state in open_states}
-        finished = len(wanted & done) if wanted else states.count("done")
-        found.append(StudyCounts(study=study, done=finished, of=len(wanted) or len(states), **counts))
+        found.append(StudyCounts(
+            study=study, done=len(wanted & done) if wanted else states.count("done"), of=len(wanted) or len(states),
+            running=states.count("running"), waiting=states.count("waiting"), held=states.count("held"),
+            failed=states.count("failed"),
+        ))  # fmt: skip
     return tuple(found)
-
-
-def _notes_folder(runs: Path) -> Path:
-    return runs / ".queue" / "studies"

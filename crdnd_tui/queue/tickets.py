@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct, structs
 
+from crdnd_tui.core.engine_process import Holder
 from crdnd_tui.core.text import display
 from engine.spec import files, locks
 from engine.spec.errors import RunFolderError
@@ -25,7 +26,8 @@ ENDED: frozenset[TicketState] = frozenset({"done", "stopped", "failed", "cancell
 SLOTS = range(1, 65)  # runs at once on a device
 PATIENCE = 5.0  # seconds for which another writer may hold the lock
 CAP = 1 << 16  # bytes of a ticket
-DEVICES = range(1, 1025)  # of one run
+Seconds = Annotated[float, Meta(ge=0, lt=1e11)]  # unix time
+Devices = Annotated[int, Meta(ge=1, le=1024)]  # of one run
 
 
 class Ticket(Struct, frozen=True, kw_only=True):
@@ -33,18 +35,23 @@ class Ticket(Struct, frozen=True, kw_only=True):
 
     run: str  # its id
     device: str = "auto"  # as its machine.json says
-    devices: int = 1  # how many, this one and the next
+    devices: Devices = 1  # how many, this one and the next
     state: TicketState = "waiting"
     rank: float = 0.0  # the queue's order; a run that is moved gets one between its new neighbours'
     place: int = 0  # 1 is the next; counted when read, 0 when not waiting or held
-    added: float = 0.0
-    started: float = 0.0
-    ended: float = 0.0
+    added: Seconds = 0.0
+    started: Seconds = 0.0
+    ended: Seconds = 0.0
     note: str = ""  # why it ended so
     pid: int = 0  # of its engine
-    born: float = 0.0  # unix seconds at which that process began
+    born: Seconds = 0.0  # when that process began
     study: str = ""  # the name of the study that it is a run of
     stop_on_failure: bool = False  # when it fails, the rest of its study is held
+
+    @property
+    def engine_lives(self) -> bool:
+        """Whether the process that was started for it is still there."""
+        return bool(self.pid) and Holder(self.pid, self.born).lives
 
 
 _decoder = msgspec.json.Decoder(Ticket)
@@ -56,7 +63,7 @@ class Queue:
     def __init__(self, runs: Path) -> None:
         self.runs, self.folder = runs, runs / ".queue"
         self._tickets, self._lock, self._settings = (self.folder / n for n in ("tickets", "lock", "settings.toml"))
-        self._seen: dict[str, tuple[tuple[int, int, int], Ticket | None]] = {}
+        self._seen: dict[str, tuple[tuple[int, ...], Ticket | None]] = {}
         self.damaged: list[str] = []  # names of files that were passed over at the last reading, safe to show
 
     def tickets(self) -> list[Ticket]:
@@ -65,7 +72,7 @@ class Queue:
         atwork = sorted((t for t in found if t.state == "running"), key=lambda t: (t.started, t.run))
         queued = sorted((t for t in found if t.state in OPEN), key=lambda t: (t.rank, t.run))
         ended = sorted((t for t in found if t.state in ENDED), key=lambda t: (t.ended, t.run), reverse=True)
-        return [*atwork, *(_with(t, place=k) for k, t in enumerate(queued, 1)), *ended]
+        return [*atwork, *(structs.replace(t, place=k) for k, t in enumerate(queued, 1)), *ended]
 
     def ticket(self, run: str) -> Ticket | None:
         """Of this run."""
@@ -91,9 +98,10 @@ class Queue:
             if old is not None and old.state not in ENDED:
                 raise RunFolderError(f"{display(run)} is in the queue already; it is {old.state}")
             last = max((t.rank for t in self._read()), default=0.0)
-            study, stop = (old.study, old.stop_on_failure) if old else ("", False)
-            ticket = Ticket(run=run, device=device, devices=devices, rank=last + 1.0, added=now)
-            return self._write(_with(ticket, study=study, stop_on_failure=stop))
+            kept = {"study": old.study, "stop_on_failure": old.stop_on_failure} if old else {}
+            return self._write(
+                structs.replace(Ticket(run=run, device=device, devices=devices, rank=last + 1.0, added=now), **kept)
+            )
 
     def add_all(self, wanted: Sequence[Ticket]) -> int:
         """At the end of the queue, in this order; how many were added.
@@ -102,13 +110,12 @@ class Queue:
         """
         with self.locked():
             known = self._read()
-            busy = {ticket.run for ticket in known if ticket.state not in ENDED}
-            places = {(ticket.run, ticket.study): ticket.rank for ticket in known}
-            last = max((ticket.rank for ticket in known), default=0.0)
-            fresh = [ticket for ticket in wanted if ticket.run not in busy]
-            for k, ticket in enumerate(fresh, 1):
-                rank = places.get((ticket.run, ticket.study), last + k)
-                self._write(_with(ticket, state="waiting", rank=rank))
+            busy = {t.run for t in known if t.state not in ENDED}
+            places = {(t.run, t.study): t.rank for t in known}
+            last = max((t.rank for t in known), default=0.0)
+            fresh = [t for t in wanted if t.run not in busy]
+            for k, t in enumerate(fresh, 1):
+                self._write(structs.replace(t, state="waiting", rank=places.get((t.run, t.study), last + k)))
         return len(fresh)
 
     def change(self, run: str, allowed: Sequence[str], act: Callable[[Ticket], Ticket | None]) -> Ticket | None:
@@ -127,15 +134,15 @@ class Queue:
 
     def hold(self, run: str) -> Ticket | None:
         """It keeps its place but is not started."""
-        return self.change(run, ("waiting", "held"), lambda t: _with(t, state="held"))
+        return self.change(run, ("waiting", "held"), lambda t: structs.replace(t, state="held"))
 
     def release(self, run: str) -> Ticket | None:
         """It may start again."""
-        return self.change(run, ("held", "waiting"), lambda t: _with(t, state="waiting", note=""))
+        return self.change(run, ("held", "waiting"), lambda t: structs.replace(t, state="waiting", note=""))
 
     def move(self, run: str, where: Where) -> Ticket | None:
         """Before its neighbour, behind it, or before all."""
-        return self.change(run, ("waiting", "held"), lambda t: _with(t, rank=self._rank(t, where)))
+        return self.change(run, ("waiting", "held"), lambda t: structs.replace(t, rank=self._rank(t, where)))
 
     def clear(self) -> int:
         """Forget those that ended; their runs stay. How many they were."""
@@ -177,11 +184,12 @@ class Queue:
         if before < (between := (before + after) / 2) < after:
             return between
         for k, other in enumerate(others):
-            self._write(_with(other, rank=float(k if k < place else k + 1)))
+            self._write(structs.replace(other, rank=float(k if k < place else k + 1)))
         return float(place)
 
     def _write(self, ticket: Ticket) -> Ticket:
-        content = {name: getattr(ticket, name) for name in Ticket.__struct_fields__ if name != "place"}
+        content = structs.asdict(ticket)
+        del content["place"]
         write_atomically(self._path(ticket.run), msgspec.json.encode(content) + b"\n")
         return ticket
 
@@ -192,14 +200,13 @@ class Queue:
 
     def _read(self) -> list[Ticket]:
         """All tickets, in no order. A file is decoded when it is new only: it is replaced, never changed."""
-        seen: dict[str, tuple[tuple[int, int, int], Ticket | None]] = {}
+        seen: dict[str, tuple[tuple[int, ...], Ticket | None]] = {}
         try:
             with os.scandir(self._tickets) as entries:
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue  # a file that is being written
-                    stamp = _stamp(entry)
-                    old = self._seen.get(entry.name)
+                    stamp, old = _stamp(entry), self._seen.get(entry.name)
                     seen[entry.name] = old if old and old[0] == stamp else (stamp, _ticket(Path(entry.path)))
         except OSError:
             seen = {}
@@ -208,28 +215,18 @@ class Queue:
         return [ticket for _, ticket in seen.values() if ticket is not None]
 
 
-def _with(ticket: Ticket, **changes: object) -> Ticket:
-    return msgspec.structs.replace(ticket, **changes)
-
-
-def _stamp(entry: "os.DirEntry[str]") -> tuple[int, int, int]:
+def _stamp(entry: "os.DirEntry[str]") -> tuple[int, ...]:
     try:
         found = entry.stat(follow_symlinks=False)
     except OSError:
-        return 0, 0, 0
+        return ()
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _ticket(path: Path) -> Ticket | None:
-    """None for a file that is no ticket: damaged, too large, a link, called otherwise than its run,
-    of no time, of no number of devices."""
+    """None for a file that is no ticket: damaged, too large, a link, called otherwise than its run."""
     ticket = files.decoded(path, _decoder.decode, CAP)
-    if ticket is None:
-        return None
-    times = ticket.added, ticket.started, ticket.ended, ticket.born
-    if path.name != f"{ticket.run}.json" or not RUN_ID.fullmatch(ticket.run) or not all(0 <= t < 1e11 for t in times):
-        return None
-    if ticket.devices not in DEVICES:
+    if ticket is None or path.name != f"{ticket.run}.json" or not RUN_ID.fullmatch(ticket.run):
         return None
     shown = {"note": display(ticket.note), "device": display(ticket.device, 20), "study": display(ticket.study, 60)}
-    return _with(ticket, place=0, **shown)
+    return structs.replace(ticket, place=0, **shown)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,7 +18,8 @@ import msgspec
 from crdnd_tui.core import advice, engine_process, run_status
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.queue import devices
-from crdnd_tui.queue.tickets import OPEN, Queue, Ticket
+from crdnd_tui.queue.devices import EngineJob
+from crdnd_tui.queue.tickets import OPEN, Queue, Ticket, TicketState
 from engine.spec import deaths, files, locks
 from engine.spec.errors import CrdndError, RunFolderError
 from engine.spec.process import replace_closed_streams
@@ -28,6 +29,7 @@ POLL, IDLE = 1.0, 10.0  # seconds between two looks; without work before it leav
 LOG_CAP = 1 << 20  # bytes of worker.log, which then begins anew
 STARTS_IN = 5.0  # seconds in which a worker takes its lock
 HELD_FOR = "because this run failed: "  # how the note of a ticket begins that a failure holds
+TICK = 0.1  # seconds by which the times of files may lag the clock
 UNSEEN = 30.0  # seconds in which an engine whose process is not known may take its lock
 
 Say = Callable[[str], None]
@@ -46,9 +48,7 @@ def alive(runs: Path) -> bool:
 
 def wake(runs: Path) -> bool:
     """A worker when something waits and none is there; whether one was started. For the start of a terminal."""
-    if any(ticket.state in ("waiting", "running") for ticket in Queue(runs).tickets()):
-        return ensure(runs)
-    return False
+    return _busy(Queue(runs).tickets()) and ensure(runs)
 
 
 def ensure(runs: Path) -> bool:
@@ -76,7 +76,7 @@ class Scheduler:
     def __init__(self, queue: Queue, say: Say) -> None:
         self._queue, self._say = queue, say
         self._engines: dict[str, subprocess.Popen[bytes]] = {}
-        self._slots = devices.Slots(queue.runs)
+        self._jobs: list[EngineJob] = []  # that were seen at work, with a ticket or without
         self._asked = False
         self._trouble = ""
 
@@ -88,11 +88,11 @@ class Scheduler:
         last = time.monotonic()
         while not self._asked and files.is_folder(self._queue.folder):
             try:
-                if self._look():
+                if _busy(self._look()):
                     last = time.monotonic()
                 elif time.monotonic() - last >= idle:
                     with self._queue.locked():
-                        if not self._busy(self._queue.tickets()):
+                        if not _busy(self._queue.tickets()):
                             leave()
                             return
             except (CrdndError, OSError) as error:  # a full disk, a held lock: the next look may do better
@@ -105,8 +105,8 @@ class Scheduler:
         """After this look; a signal handler."""
         self._asked = True
 
-    def _look(self) -> bool:
-        """One round; whether there is anything to wait for."""
+    def _look(self) -> list[Ticket]:
+        """One round; the tickets that it left to be waited for, and all others."""
         for name, engine in self._engines.items():
             if engine.poll() is not None:  # reaped
                 engine_process.ended(RunDir(self._queue.runs / name), engine)
@@ -115,13 +115,25 @@ class Scheduler:
                 self._follow(ticket)
             elif ticket.state in OPEN:
                 self._check(ticket)
-        tickets = self._queue.tickets()
-        self._start_next(tickets)
-        return self._busy(tickets)
+        tickets, full = self._queue.tickets(), set[str]()
+        for ticket in tickets:  # nothing overtakes one that waits for the same device
+            places = devices.places(ticket.device, ticket.devices)
+            if ticket.state == "waiting" and full.isdisjoint(places) and self._has_room(places):
+                self._start(ticket)
+            elif ticket.state == "waiting":
+                full.update(places)
+        return tickets
 
-    @staticmethod
-    def _busy(tickets: list[Ticket]) -> bool:
-        return any(ticket.state in ("waiting", "running") for ticket in tickets)
+    def _has_room(self, places: Sequence[str]) -> bool:
+        """All locks of the folder are tried only when it seems that there may be room."""
+        at_once = self._queue.at_once
+        running = [t for t in self._queue.tickets() if t.state == "running"]
+        started = [EngineJob(t.run, devices.device_name(t.device), t.pid, t.devices) for t in running]
+        self._jobs = [job for job in self._jobs if engine_process.alive(RunDir(self._queue.runs / job.run))]
+        if not devices.has_room(places, [*started, *self._jobs], at_once):
+            return False
+        self._jobs = devices.living_jobs(self._queue.runs)
+        return devices.has_room(places, [*started, *self._jobs], at_once)
 
     def _follow(self, ticket: Ticket) -> None:
         """A run at work: still so, or how it ended."""
@@ -131,19 +143,19 @@ class Scheduler:
             if holder is not None:
                 self._set(ticket, pid=holder.pid, born=holder.started)
             return
-        if ticket.pid and engine_process.same(engine_process.Holder(ticket.pid, ticket.born)):
+        if ticket.engine_lives:
             return
         if not ticket.pid and _modified(run.log) and now - ticket.started < UNSEEN:
             return
-        if not ticket.pid and not _spoke(run, ticket.started):  # the last worker died before it could start the engine
-            self._set(ticket, state="waiting", started=0.0)
+        if not ticket.pid and max(_modified(run.log), _modified(run.status)) <= ticket.started - TICK:
+            self._set(ticket, state="waiting", started=0.0)  # the last worker died before it could start the engine
             return
         self._engines.pop(ticket.run, None)
-        ended = outcome(run, ticket)
-        if ended["state"] == "failed":
+        state, note = outcome(run, ticket)
+        if state == "failed":
             self._hold_rest(ticket)  # before it counts as failed: who dies in between does this once more
-        self._set(ticket, **ended, ended=now, pid=0, born=0.0)
-        self._say(f"{ticket.run}: {ended['state']} {ended['note']}".rstrip())
+        self._set(ticket, state=state, note=note, ended=now, pid=0, born=0.0)
+        self._say(f"{ticket.run}: {state} {note}".rstrip())
 
     def _check(self, ticket: Ticket) -> None:
         """A waiting run may have been started or thrown away by hand."""
@@ -156,22 +168,10 @@ class Scheduler:
             note = "its config cannot be read" if os.path.lexists(run.path) else "its folder is gone"
             self._set(ticket, state="cancelled", ended=time.time(), note=note)
 
-    def _start_next(self, tickets: list[Ticket]) -> None:
-        """The first waiting run of each device that has room; nothing overtakes one that waits for the same device."""
-        at_once, full = self._queue.at_once, set[str]()
-        for ticket in tickets:
-            if ticket.state != "waiting":
-                continue
-            places = devices.places(ticket.device, ticket.devices)
-            running = (t for t in self._queue.tickets() if t.state == "running")
-            if full.isdisjoint(places) and self._slots.has_room(ticket, running, at_once):
-                self._start(ticket)
-            else:
-                full.update(places)
-
     def _start(self, ticket: Ticket) -> None:
         """Marked first, then started: who dies in between leaves a mark that the next worker understands."""
-        row = run_status.summary(RunDir(self._queue.runs / ticket.run))
+        run = RunDir(self._queue.runs / ticket.run)
+        row = run_status.summary(run)
         if row is not None and row.state == "done":  # by hand, while it waited
             self._set(ticket, state="done", ended=time.time())
             return
@@ -179,14 +179,14 @@ class Scheduler:
         if marked is None:
             return
         try:
-            engine = engine_process.start(RunDir(self._queue.runs / ticket.run))
+            engine = engine_process.start(run)
         except (RunFolderError, OSError) as error:
             self._hold_rest(marked)
             self._set(marked, state="failed", ended=time.time(), note=one_line(str(error), 300))
             self._say(f"{ticket.run}: {error}")
             return
         self._engines[ticket.run] = engine
-        self._set(marked, pid=engine.pid, born=devices.process_start(engine.pid))
+        self._set(marked, pid=engine.pid, born=engine_process.began(engine.pid))
         self._say(f"{ticket.run}: started on {', '.join(devices.places(ticket.device, ticket.devices))}")
 
     def _hold_rest(self, failed: Ticket) -> None:
@@ -203,26 +203,26 @@ class Scheduler:
             return None
 
 
-def outcome(run: RunDir, ticket: Ticket) -> dict[str, str]:
+def _busy(tickets: Iterable[Ticket]) -> bool:
+    return any(ticket.state in ("waiting", "running") for ticket in tickets)
+
+
+def outcome(run: RunDir, ticket: Ticket) -> tuple[TicketState, str]:
     """State and note of a ticket whose engine left. The last words of an earlier engine are not this one's."""
     row = run_status.summary(run)
     if row is None:
-        return {"state": "cancelled", "note": "its folder is gone"}
+        return "cancelled", "its folder is gone"
     silent = row.status is not None and row.status.heartbeat < ticket.started and row.state != "done"
     if silent or row.state in ("queued", "killed", *run_status.LIVING):
-        lines = run_status.log_tail(run) if _modified(run.log) >= ticket.started - 0.1 else []
+        lines = run_status.log_tail(run) if _modified(run.log) > ticket.started - TICK else []
         if lines and not deaths.end_in_death(lines):
-            return {"state": "failed", "note": one_line(lines[-1], 300)}
+            return "failed", one_line(lines[-1], 300)
         death = run_status.death_of(run)
         todo = death.advice(advice.named(run), files.read(run.machine))
-        return {"state": "failed", "note": one_line(f"{death.text}; {todo}", 300)}
-    match row.state:
-        case "done":
-            return {"state": "done", "note": one_line(row.why, 300)}
-        case "stopped" | "preempted":
-            return {"state": "stopped", "note": one_line(row.why, 300)}
-        case _:
-            return {"state": "failed", "note": one_line(row.why or row.state, 300)}
+        return "failed", one_line(f"{death.text}; {todo}", 300)
+    if row.state in ("done", "stopped", "preempted"):
+        return "done" if row.state == "done" else "stopped", one_line(row.why, 300)
+    return "failed", one_line(row.why or row.state, 300)
 
 
 def _modified(path: Path) -> float:
@@ -230,11 +230,6 @@ def _modified(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _spoke(run: RunDir, since: float) -> bool:
-    """Whether an engine wrote anything since then; file times may lag the clock by a tick."""
-    return max(_modified(run.log), _modified(run.status)) > since - 0.1
 
 
 def work(runs: Path, say: Say, *, poll: float = POLL, idle: float = IDLE) -> bool:

@@ -211,9 +211,7 @@ def _let_go(ticket: Ticket) -> Ticket:
 
 def _gone(queue: Queue, ticket: Ticket) -> bool:
     run = RunDir(queue.runs / ticket.run)
-    return not engine_process.alive(run) and not (
-        ticket.pid and engine_process.same(engine_process.Holder(ticket.pid, ticket.born))
-    )
+    return not engine_process.alive(run) and not (ticket.engine_lives)
 
 
 def _adopt(queue: Queue, progress: StudyProgress, study: str, stop_on_failure: bool) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from crdnd_tui.core import engine_process, run_status, runtime_estimate
+from crdnd_tui.core import run_status, runtime_estimate
 from crdnd_tui.core.format import duration, flops
 from crdnd_tui.core.run_status import Summary
 from crdnd_tui.core.runtime_estimate import PastRun
@@ -178,7 +178,7 @@ def state_of(row: Summary, ticket: Ticket | None, working: bool, now: float) -> 
         return "waiting" if ticket.state == "waiting" else "held"
     if ticket is not None and ticket.state == "running":
         began = not ticket.pid and now - ticket.started < UNSEEN
-        if working or began or (ticket.pid and engine_process.same(engine_process.Holder(ticket.pid, ticket.born))):
+        if working or began or ticket.engine_lives:
             return "running"
     if ticket is not None and ticket.state == "failed" and row.state == "queued":  # its engine never came to be
         return "failed"

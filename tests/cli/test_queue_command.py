@@ -82,13 +82,13 @@ def test_what_died_twice_at_the_same_step_may_be_retried_with_a_word(call, runs:
     Queue(runs).change("r1", ("waiting",), lambda t: msgspec.structs.replace(t, state="failed"))
     code, _, err = call("retry", "r1")
     assert code == 0 and "--machine layout=contiguous" in err
-    assert outcome(run, Ticket(run="r1", started=1.0))["note"].startswith("the engine died of SIGBUS (")
+    assert outcome(run, Ticket(run="r1", started=1.0))[1].startswith("the engine died of SIGBUS (")
 
 
 def test_the_note_of_a_failure_is_never_an_event(runs: Path) -> None:
     run = waiting_run(runs, "r1")
     run.log.write_text('2026-01-01 10:00:00,123 INFO {"event":"run_started","v":1}\n')
-    note = outcome(run, Ticket(run="r1", started=1.0))["note"]
+    note = outcome(run, Ticket(run="r1", started=1.0))[1]
     resume = f"`crdnd resume {advice.named(run)}`"
     assert note == f"the engine died without a word; {resume} goes on from the last checkpoint."
 

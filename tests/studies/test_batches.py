@@ -26,7 +26,7 @@ def test_progress_is_counted_by_configs_and_survives_a_clearing(tmp_path: Path) 
     queue.clear()
     assert SnapshotReader(runs).read(3.0).studies[0].text == "small 2/4"
     assert done.id not in {ticket.run for ticket in queue.tickets()}
-    actions.cancel_study(runs, "small")
+    actions.change_study(runs, "small", "cancel")
     assert SnapshotReader(runs).read(3.0).studies == ()
 
 

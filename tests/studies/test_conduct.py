@@ -263,14 +263,14 @@ class TestWorking:
 def test_a_whole_study_is_held_released_and_cancelled(tmp_path: Path, runs: Path) -> None:
     study = small(tmp_path)
     launch(study, runs)
-    assert actions.hold_study(runs, "small") == 4
+    assert actions.change_study(runs, "small", "hold") == 4
     assert set(states(runs).values()) == {"held"}
-    assert actions.release_study(runs, "small") == 4
-    assert actions.cancel_study(runs, "small") == 4
+    assert actions.change_study(runs, "small", "release") == 4
+    assert actions.change_study(runs, "small", "cancel") == 4
     assert states(runs) == {}
     assert found(study, runs) == ["absent"] * 4
     with pytest.raises(RunFolderError, match="no run of the study `small` is waiting or held"):
-        actions.cancel_study(runs, "small")
+        actions.change_study(runs, "small", "cancel")
 
 
 def test_epochs_add_up_over_runs_of_one_teacher_data_and_padding_alone(tmp_path: Path) -> None:

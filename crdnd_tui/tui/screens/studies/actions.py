@@ -120,9 +120,9 @@ class StudyActions(LabScreen):
         if progress is None or not (progress.counts["waiting"] or progress.counts["held"]):
             self._tell("No run of this study waits.")
         elif progress.counts["waiting"]:
-            self._do(lambda: f"{actions.hold_study(runs, progress.study.name)} held; space releases them.")
+            self._do(lambda: f"{actions.change_study(runs, progress.study.name, 'hold')} held; space releases them.")
         else:
-            self._do(lambda: f"{actions.release_study(runs, progress.study.name)} released.")
+            self._do(lambda: f"{actions.change_study(runs, progress.study.name, 'release')} released.")
 
     def action_cancel(self) -> None:
         """What waits or is held leaves the queue; asks first."""
@@ -136,7 +136,7 @@ class StudyActions(LabScreen):
 
         def answered(word: str | None) -> None:
             if word:
-                self._do(lambda: f"{actions.cancel_study(runs, progress.study.name)} taken off the queue.")
+                self._do(lambda: f"{actions.change_study(runs, progress.study.name, 'cancel')} taken off the queue.")
 
         words = [
             f"{many} {'run waits or is' if many == 1 else 'runs wait or are'} held.",
