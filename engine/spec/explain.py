@@ -41,9 +41,12 @@ _SAID = {  # whole sentences; those of limits take the limit
     "too_long": "should list at most {max_length}",
     "string_too_long": "should have at most {max_length} characters",
 }
-_ONE_OF = re.compile(r"\^\((\w+(?:\|\w+)+)(\(:\\d\+\)\?)?\)\$")  # of a pattern: words, the last of which may go on
-_MADE_OF = re.compile(r"\^\[(.+)\]\*\$")
-_HEXADECIMAL = re.compile(r"\^\(\[0-9a-f\]\{(\d+)\}\)\?\$")
+_PATTERNS = {  # of the specs -> what they ask for
+    r"^(best|last)$": "{} is not one of best or last",
+    r"^(auto|cpu|cuda(:\d+)?)$": "{} is not one of auto, cpu or cuda (cuda:0 for one of several)",
+    r"^[A-Za-z0-9_.+-]*$": "may hold letters, digits and _ . + - only, not {}",
+    r"^([0-9a-f]{64})?$": "should be 64 hexadecimal digits",
+}
 
 
 def explain(error: ValidationError, kind: type[Spec], origins: Origins) -> list[str]:
@@ -101,59 +104,39 @@ def _tags(spec: type[Spec]) -> list[str]:
 
 def message(detail: ErrorDetails, parents: Sequence[type[Spec]] = ()) -> str:
     """Say one mistake in plain words; `parents` are the specs whose keys might have been meant."""
-    given, context = detail["input"], detail.get("ctx", {})
-    match detail["type"]:
+    given, limits = detail["input"], detail.get("ctx", {})
+    shown, kind = f"{given!r:.60}", detail["type"]
+    match kind:
         case "extra_forbidden":
             known = sorted({key for spec in parents for key in spec.model_fields})
             key = str(detail["loc"][-1])
             close = get_close_matches(key, known, n=1, cutoff=0.6) or [name for name in known if name.startswith(key)]
             return "unknown key, " + (f"did you mean `{close[0]}`?" if close else f"known are {', '.join(known)}")
         case "union_tag_invalid":
-            allowed = [name.strip(" '") for name in str(context["expected_tags"]).split(",")]
-            close = get_close_matches(str(context["tag"]), allowed, n=1, cutoff=0.5)
+            allowed = [name.strip(" '") for name in str(limits["expected_tags"]).split(",")]
+            close = get_close_matches(str(limits["tag"]), allowed, n=1, cutoff=0.5)
             hint = f"did you mean `{close[0]}`? Allowed" if close else "allowed"
-            return f"unknown name {str(context['tag'])!r:.60}; {hint} are {', '.join(allowed)}"
+            return f"unknown name {str(limits['tag'])!r:.60}; {hint} are {', '.join(allowed)}"
         case "literal_error":
-            return f"{_shown(given)} is not one of {context['expected']}"
+            return f"{shown} is not one of {limits['expected']}"
         case "value_error":
-            return str(context["error"])
+            return str(limits["error"])
         case "teacher_source":
             return detail["msg"]
-        case "string_too_short" if context["min_length"] == 1:
+        case "string_too_short" if limits["min_length"] == 1:
             return "should not be empty"
         case "string_pattern_mismatch":
-            return _pattern(str(context["pattern"]), given)
-        case kind if kind in _SAID:
-            return _SAID[kind].format_map({name: "one" if limit == 1 else limit for name, limit in context.items()})
-        case kind if kind in _WANTED:
-            wanted = _WANTED[kind].format_map({name: _number(value) for name, value in context.items()})
-        case _:
-            wanted = detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    if given == "":
-        return f"should be {wanted}, not empty"
-    return f"should be {wanted}" if isinstance(given, dict | list) else f"should be {wanted}, not {_shown(given)}"
-
-
-def _number(limit: object) -> str:
-    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}" if isinstance(limit, float) else str(limit)
-
-
-def _pattern(pattern: str, given: object) -> str:
-    """Say what a regular expression asks for: the few that the spec uses, any other as it is."""
-    if words := _ONE_OF.fullmatch(pattern):
-        *most, last = words[1].split("|")
-        numbered = f" ({last}:0 for one of several)" if words[2] else ""
-        return f"{_shown(given)} is not one of {', '.join(most)} or {last}{numbered}"
-    if made := _MADE_OF.fullmatch(pattern):
-        rest = re.sub(r"A-Z|a-z|0-9", "", made[1])
-        return f"may hold letters, digits and {' '.join(rest)} only, not {_shown(given)}"
-    if digits := _HEXADECIMAL.fullmatch(pattern):
-        return f"should be {digits[1]} hexadecimal digits"
-    return f"should match {pattern}, not {_shown(given)}"
-
-
-def _shown(given: object) -> str:
-    return f"{given!r:.60}"
+            pattern = str(limits["pattern"])
+            return _PATTERNS.get(pattern, f"should match {pattern}, not {{}}").replace("{}", shown)
+        case _ if kind in _SAID:
+            return _SAID[kind].format_map({name: "one" if limit == 1 else limit for name, limit in limits.items()})
+    wanted = _WANTED.get(kind, detail["msg"].removeprefix("Input should be ").removeprefix("a valid "))
+    for name, limit in limits.items():
+        number = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}" if isinstance(limit, float) else str(limit)
+        wanted = wanted.replace(f"{{{name}}}", number)
+    if isinstance(given, dict | list):
+        return f"should be {wanted}"
+    return f"should be {wanted}, not {shown if given != '' else 'empty'}"
 
 
 def _printable(key: str) -> str:

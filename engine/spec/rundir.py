@@ -77,24 +77,26 @@ def check(run: RunDir) -> None:
 
     Other files in checkpoints and evaluation are no worse than damaged ones: they are passed over and made anew.
     """
-    tops = {run.checkpoints, run.weights, run.evaluation, run.path / ".ranks"}
+
+    def refuse_if(place: Path, wrong: bool, what: str) -> None:
+        if wrong:
+            hint = "Put what belongs there in its place."
+            raise RunFolderError(f"{place.relative_to(run.path)} {what}", where=str(run.path), hint=hint)
+
+    def refuse_link(place: Path) -> None:
+        refuse_if(place, os.path.islink(place), "is a link, and an engine follows none out of its folder")  # noqa: PTH114
+
+    tops = [run.checkpoints, run.weights, run.evaluation, run.path / ".ranks"]
     named = {getattr(run, name) for name, part in vars(RunDir).items() if isinstance(part, _Inside)}
-    named.add(run.path / ".reserve")
-    real = [top for top in tops if files.is_folder(top)]  # a walk begins behind a link, though it follows none
-    below = [Path(at, name) for top in real for at, inner, _ in os.walk(top) for name in inner]
-    kept = [Path(at, name) for at, _, names in (os.walk(run.weights) if run.weights in real else ()) for name in names]
-    for place in (*sorted(named | tops), *below, *kept):
-        part, what = place.relative_to(run.path), ""
-        if os.path.islink(place):  # noqa: PTH114  Path raises where a folder may not be read
-            what = f"{part} is a link, and an engine follows none out of its folder"
-        elif place in tops and os.path.lexists(place) and not files.is_folder(place):
-            what = f"{part} should be a folder"
-        elif place in named - tops and files.is_folder(place):
-            what = f"{part} is a folder where a file belongs"
-        elif place in kept and not files.is_regular(place):
-            what = f"{part} is no regular file"
-        if what:
-            raise RunFolderError(what, where=str(run.path), hint="Put what belongs there in its place.")
+    for place in sorted({*named, *tops, run.path / ".reserve"}):
+        refuse_link(place)
+        refuse_if(place, place in tops and os.path.lexists(place) and not files.is_folder(place), "should be a folder")
+        refuse_if(place, place not in tops and files.is_folder(place), "is a folder where a file belongs")
+    for top in tops:
+        for at, inner, names in os.walk(top):
+            for name in (*inner, *(names if top == run.weights else ())):
+                refuse_link(Path(at, name))
+                refuse_if(Path(at, name), name in names and not files.is_regular(Path(at, name)), "is no regular file")
 
 
 def created(run: Path) -> float:
@@ -128,23 +130,21 @@ def newest_first(runs: Path, names: Iterable[str]) -> list[str]:
 
 def find(runs: Path, name: str) -> RunDir:
     """Find the run of this id, or whose id starts with it, or at this path; RunFolderError when there is none."""
-    near: list[Path] = []  # what else may be meant
+    near: list[Path] = []  # what may be meant
     if RUN_ID.fullmatch(name):
-        exact = runs / name
-        if files.is_file(exact / "config.toml"):
-            return RunDir(exact)
-        starts = sorted(p for p in runs.glob(f"{name}*") if files.is_file(p / "config.toml"))
-        if len(starts) == 1:
-            return RunDir(starts[0])
+        if files.is_file(runs / name / "config.toml"):
+            return RunDir(runs / name)
+        near = sorted(runs.glob(f"{name}*"))
+        starts = [path for path in near if files.is_file(path / "config.toml")]
         if len(starts) > 1:
-            names = ", ".join(p.name for p in starts[:5])
+            names = ", ".join(path.name for path in starts[:5])
             raise RunFolderError(f"`{name}` may mean {len(starts)} runs: {names}", hint="Write more of the id.")
-        near += [exact, *sorted(runs.glob(f"{name}*"))]
+        if starts:
+            return RunDir(starts[0])
     try:
-        path = Path(name).expanduser()
+        near.append(path := Path(name).expanduser())
         if files.is_file(path / "config.toml"):
             return RunDir(path.resolve())
-        near.append(path)
     except (OSError, ValueError, RuntimeError):  # no path at all: too long, a zero byte, nobody's home
         pass
     for path in near:

@@ -177,31 +177,30 @@ def is_other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> boo
 def _override(draft: Draft, text: str) -> None:
     """Lay `key.path=value` over the preset; the value is TOML, or else a string."""
     name, equals, value = text.partition("=")
-    keys = [int(part) if _INDEX.fullmatch(part) else part for part in name.strip().split(".")]
-    if not equals or "" in keys or len(keys) > MAX_DEPTH:
+    path = tuple(int(part) if _INDEX.fullmatch(part) else part for part in name.strip().split("."))
+    if not equals or "" in path or len(path) > MAX_DEPTH:
         draft.problems.append(f"--set: {text[:SHOWN]!r} should read key.path=value")
         return
     node: Any = draft.table
-    for position, key in enumerate(keys[:-1]):
-        place = ".".join(map(str, keys[: position + 1]))
-        if isinstance(node, dict) and key not in node and isinstance(keys[position + 1], int):
-            draft.problems.append(f"--set: {name}: the preset lists no {place}")
-            return
+    for end, key in enumerate(path[:-1], start=1):
+        place = ".".join(map(str, path[:end]))
         if isinstance(node, list) and isinstance(key, int) and key < len(node):
             node = node[key]
-        elif isinstance(node, dict) and isinstance(key, str):
-            node = node.setdefault(key, {})
-        else:
+        elif not isinstance(node, dict) or isinstance(key, int):
             draft.problems.append(f"--set: {name}: there is no {place} to go into")
             return
-    last, parsed, path = keys[-1], value_of(value.strip()), tuple(keys)
+        elif key not in node and isinstance(path[end], int):
+            draft.problems.append(f"--set: {name}: the preset lists no {place}")
+            return
+        else:
+            node = node.setdefault(key, {})
+    above, last, parsed = path[:-1], path[-1], value_of(value.strip())
     if isinstance(node, dict) and isinstance(last, str):
-        other_name = last == "name" and len(keys) > 1 and keys[-2] != "config" and node.get("name") != parsed
-        other_source = path[:-1] == ("teacher",) and last in SOURCES and last not in node
-        if other_name or other_source:
+        other_name = last == "name" and above and above[-1] != "config" and node.get("name") != parsed
+        if other_name or (above == ("teacher",) and last in SOURCES and last not in node):
             node.clear()
-            draft.drop_origins(path[:-1])
-            draft.origins[path[:-1]] = "--set"
+            draft.drop_origins(above)
+            draft.origins[above] = "--set"
     elif not (isinstance(node, list) and isinstance(last, int) and last < len(node)):
         draft.problems.append(f"--set: {name}: there is no such place")
         return

@@ -1,12 +1,15 @@
 """What is wrong with a value, in words that need no knowledge of pydantic."""
 
+import json
+import re
 from typing import Annotated
 
 import pytest
 from pydantic import Field, ValidationError
 
 from engine.spec.base import Many, Spec
-from engine.spec.explain import message
+from engine.spec.config import JudgeConfig, RunConfig
+from engine.spec.explain import _PATTERNS, message
 from engine.spec.machine import Machine
 
 
@@ -60,3 +63,12 @@ def test_a_device_is_told_with_its_number() -> None:
         Machine.model_validate({"device": "gpu"})
     (detail,) = caught.value.errors()
     assert message(detail) == "'gpu' is not one of auto, cpu or cuda (cuda:0 for one of several)"
+
+
+@pytest.mark.parametrize("kind", [RunConfig, JudgeConfig, Machine])
+def test_every_pattern_that_a_text_must_have_is_told_in_words(kind: type[Spec]) -> None:
+    patterns = re.findall(
+        r'"pattern": ("(?:[^"\\]|\\.)*"), "(?:title|type)": ', json.dumps(kind.model_json_schema(), sort_keys=True)
+    )
+    found = {json.loads(pattern) for pattern in patterns}
+    assert found and not {pattern for pattern in found if not pattern.startswith("^([0-9]{1,20}")} - _PATTERNS.keys()
