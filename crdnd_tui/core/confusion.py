@@ -38,7 +38,6 @@ class ConfusionMatrix:
 
     @property
     def classes(self) -> int:
-        """How many."""
         return len(self.counts)
 
     @cached_property
@@ -113,19 +112,16 @@ def bounds(judged: CheckpointRecords, attack: str, epsilon: str = "") -> Bounds:
     """From the attack's own record, or from the run's epsilon as long as there is none."""
     record = judged.outcomes.get(attack)
     settings: Mapping[str, Any] = record.spec if record else {}
-    written = settings.get("epsilon", epsilon)
-    words = one_line(str(written), 12) if written else ""
-    radius = settings.get("radius")
+    written, radius = settings.get("epsilon", epsilon), settings.get("radius")
     return Bounds(
-        epsilon=_number(written), words=words, bounded="radius" not in settings,
+        epsilon=_fraction(written), words=one_line(str(written), 12) if written else "",
+        bounded="radius" not in settings,
         radius=float(radius) if isinstance(radius, int | float) and 0 < radius < 1e6 else None,
     )  # fmt: skip
 
 
-def _number(written: object) -> float | None:
-    """`8/255` or 0.031; None for anything else."""
-    if isinstance(written, int | float) and not isinstance(written, bool):
-        return float(written) if 0 < written <= 1 else None
+def _fraction(written: object) -> float | None:
+    """`8/255` or 0.031, above 0 and at most 1; None for anything else."""
     try:
         value = float(Fraction(str(written)[:40])) if "e" not in str(written)[:40].lower() else 0.0
     except (ValueError, ZeroDivisionError):

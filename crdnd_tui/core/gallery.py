@@ -42,7 +42,7 @@ class Examples:
     folder: Path
     shape: tuple[int, int, int]  # C, H, W
     classes: tuple[str, ...]
-    shelves: Mapping[str, ExampleSet]
+    sets: Mapping[str, ExampleSet]  # by attack
 
     def name(self, label: int) -> str:
         """Of a class; -1 stands for logits that were not finite."""
@@ -50,8 +50,7 @@ class Examples:
 
     def examples(self, attack: str) -> Sequence[Example]:
         """Of one attack; none for an attack that is not here."""
-        shelf = self.shelves.get(attack)
-        return shelf.examples if shelf else ()
+        return self.sets[attack].examples if attack in self.sets else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,37 +78,36 @@ def load(folder: Path) -> Examples:
         found = files.parsed(content, spec.decode)
     except files.MalformedError as error:
         raise GalleryError(f"gallery.json is damaged: {one_line(str(error), 120)}") from None
-    _check(found)
-    return Examples(
-        folder=folder,
-        shape=found.shape,
-        classes=tuple(one_line(name, 24) for name in found.classes),
-        shelves={display(attack, 40): shelf for attack, shelf in found.attacks.items() if shelf.examples},
-    )
+    if trouble := _trouble(found):
+        raise GalleryError(f"gallery.json {trouble}")
+    sets = {display(attack, 40): one for attack, one in found.attacks.items() if one.examples}
+    return Examples(folder=folder, shape=found.shape, classes=tuple(one_line(n, 24) for n in found.classes), sets=sets)
 
 
-def _check(found: Gallery) -> None:
+def _trouble(found: Gallery) -> str:
+    """What is wrong with an index; empty when nothing is."""
     channels, height, width = found.shape
     if channels not in (1, 3) or not 1 <= height <= LARGEST or not 1 <= width <= LARGEST:
-        raise GalleryError(f"gallery.json speaks of images of {channels} x {height} x {width}, which cannot be shown")
+        return f"speaks of images of {channels} x {height} x {width}, which cannot be shown"
     classes = len(found.classes)
     if not 1 <= classes <= MOST_CLASSES:
-        raise GalleryError(f"gallery.json speaks of {classes} classes")
-    for attack, shelf in found.attacks.items():
-        if shelf.file.startswith("."):
-            raise GalleryError(f"gallery.json sends {one_line(attack, 40)} to a file elsewhere")
-        if not all(_fits(example, classes) for example in shelf.examples):
-            raise GalleryError(f"gallery.json has examples of {one_line(attack, 40)} with classes that do not exist")
-        if len({example.index for example in shelf.examples}) != len(shelf.examples):
-            raise GalleryError(f"gallery.json holds an image twice for {one_line(attack, 40)}")
+        return f"speaks of {classes} classes"
+    for attack, one in found.attacks.items():
+        if one.file.startswith("."):
+            return f"sends {one_line(attack, 40)} to a file elsewhere"
+        if not all(_fits(example, classes) for example in one.examples):
+            return f"has examples of {one_line(attack, 40)} with classes that do not exist"
+        if len({example.index for example in one.examples}) != len(one.examples):
+            return f"holds an image twice for {one_line(attack, 40)}"
+    return ""
 
 
 def _fits(example: Example, classes: int) -> bool:
     rows = (example.student_clean, example.student_adversarial, example.teacher_clean, example.teacher_adversarial)
+    predicted = (example.predicted_clean, example.predicted_adversarial)
     return (
         0 <= example.label < classes
-        and -1 <= example.predicted_clean < classes
-        and -1 <= example.predicted_adversarial < classes
+        and all(-1 <= label < classes for label in predicted)
         and all(len(row) in (0, classes) for row in rows)
         and all(value is None or -1e-6 <= value <= 1 + 1e-6 for row in rows for value in row)
     )
@@ -119,15 +117,15 @@ def pixels(examples: Examples, attack: str) -> PixelFile:
     """The attack's images, once their checksum is right; GalleryError when it is not."""
     import numpy as np  # noqa: PLC0415  nothing is shown at start
 
-    shelf = examples.shelves[attack]
-    name = one_line(shelf.file, 60)
-    content = files.read(examples.folder / shelf.file, PIXEL_CAP)
+    kept = examples.sets[attack]
+    name = one_line(kept.file, 60)
+    content = files.read(examples.folder / kept.file, PIXEL_CAP)
     if content is None:
         raise GalleryError(f"{name} is no regular file that can be read")
-    if hashlib.sha256(content).hexdigest() != shelf.sha256:
+    if hashlib.sha256(content).hexdigest() != kept.sha256:
         raise GalleryError(f"{name} is damaged: its bytes are not those that the engine wrote")
     last = len(content) - _FLOAT * math.prod(examples.shape)
-    offsets = [offset for e in shelf.examples for offset in (e.clean_offset, e.adversarial_offset)]
+    offsets = [offset for e in kept.examples for offset in (e.clean_offset, e.adversarial_offset)]
     if not all(0 <= offset <= last and offset % _FLOAT == 0 for offset in offsets):
         raise GalleryError(f"{name} is shorter than its index says")
     return PixelFile(shape=examples.shape, values=np.frombuffer(content, "<f4", len(content) // _FLOAT))
@@ -179,12 +177,7 @@ def fitting(largest: float) -> int:
 
 def divergence(p: Sequence[float | None], q: Sequence[float | None]) -> float | None:
     """KL(p || q) in nats; None when either is missing or not finite, infinite where q rules out what p allows."""
-    if not p or len(p) != len(q) or None in p or None in q:
+    pairs = [(one, two) for one, two in zip(p, q, strict=False) if one is not None and two is not None]
+    if not pairs or len(pairs) != max(len(p), len(q)):
         return None
-    total = 0.0
-    for one, two in zip(p, q, strict=True):
-        if one is not None and two is not None and one > 0:
-            if two <= 0:
-                return math.inf
-            total += one * math.log(one / two)
-    return max(0.0, total)
+    return max(0.0, sum(one * math.log(one / two) if two > 0 else math.inf for one, two in pairs if one > 0))

@@ -31,21 +31,11 @@ class Palette:
     scale: tuple[str, ...]  # of a sequence, low to high
     below: str  # a difference under zero
     above: str
-    ansi: bool = False  # the terminal's own sixteen colours
 
 
 _CIVIDIS = (
-    "#00224e",
-    "#123570",
-    "#3b496c",
-    "#575d6d",
-    "#707173",
-    "#8a8678",
-    "#a59c74",
-    "#c3b369",
-    "#e1cc55",
-    "#fee838",
-)
+    "#00224e", "#123570", "#3b496c", "#575d6d", "#707173", "#8a8678", "#a59c74", "#c3b369", "#e1cc55", "#fee838",
+)  # fmt: skip
 
 DARK = Palette(
     name="crdnd-dark", dark=True, background="#0f1216", panel="#151a20", border="#2b323b", text="#dde3ea",
@@ -61,22 +51,8 @@ LIGHT = Palette(
     series=("#0072b2", "#b86e00", "#00795a", "#a8487f", "#8a7d00", "#b94a00", "#4257c9", "#5d6870"),
     scale=_CIVIDIS, below="#0072b2", above="#b86e00",
 )  # fmt: skip
-CONTRAST = Palette(
-    name="crdnd-contrast", dark=True, background="#000000", panel="#000000", border="#a8a8a8", text="#ffffff",
-    muted="#d6d6d6", faint="#6e6e6e", accent="#6fd0ff", accent_text="#000000", selection="#00426a",
-    good="#3dffb8", warn="#ffc400", bad="#ff8a75",
-    series=("#6fd0ff", "#ffc400", "#3dffb8", "#ff9fd6", "#fff56b", "#ff9a5c", "#a8bbff", "#ffffff"),
-    scale=_CIVIDIS, below="#6fd0ff", above="#ffc400",
-)  # fmt: skip
-ANSI = Palette(
-    name="crdnd-ansi", dark=True, background="default", panel="default", border="bright_black", text="default",
-    muted="bright_black", faint="bright_black", accent="blue", accent_text="black", selection="bright_black",
-    good="green", warn="yellow", bad="red",
-    series=("blue", "yellow", "green", "magenta", "cyan", "red", "bright_blue", "white"),
-    scale=("blue", "cyan", "white", "yellow"), below="blue", above="yellow", ansi=True,
-)  # fmt: skip
 
-PALETTES = {palette.name: palette for palette in (DARK, LIGHT, CONTRAST, ANSI)}
+PALETTES = {palette.name: palette for palette in (DARK, LIGHT)}
 
 
 def named(theme: str) -> Palette:
@@ -89,14 +65,12 @@ def sequence(palette: Palette, share: float) -> str:
     steps = palette.scale
     place = min(1.0, max(0.0, share)) * (len(steps) - 1)
     low = min(int(place), len(steps) - 2)
-    return steps[round(place)] if palette.ansi else mix(steps[low], steps[low + 1], place - low)
+    return mix(steps[low], steps[low + 1], place - low)
 
 
 def difference(palette: Palette, share: float) -> str:
     """The colour of a difference in [-1, 1]: blue below zero, orange above, quiet around it."""
     end = palette.above if share > 0 else palette.below
-    if palette.ansi:
-        return end if abs(share) > 0.15 else palette.muted
     return mix(palette.panel, end, min(1.0, abs(share)))
 
 

@@ -1,10 +1,10 @@
 """Accuracy per class: what the teacher knows, what the student has learnt, and how both moved since the last epoch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from crdnd_tui.core.attack_names import attack_title, is_within
+from crdnd_tui.core.attack_names import CLEAN, attack_title, is_within
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
 from engine.spec.events import EpochDone
@@ -73,23 +73,30 @@ def at(values: Sequence[float | None], place: int) -> float | None:
 
 
 def latest(state: RunState) -> PerClass | None:
-    """At the last epoch; None before there is one. Without a method that counts, the validation's accuracies;
-    without any training those of the table."""
+    """At the last epoch; without a method that counts, the validation's accuracies; without any training those of the
+    table's first checkpoint: clean, and the worst case, or the last attack within the threat model; None before any."""
     known = [e for e in state.epochs[-50:] if _classes(e)]
-    if not known:
-        return _validated(state) or _judged(state)
-    now, before = known[-1], known[-2] if len(known) > 1 else None
-
-    def side(images: Images) -> Side:
-        teacher, student = FIELDS[images]
-        return Side(
-            teacher=tuple(getattr(now, teacher)), teacher_change=_change(now, before, teacher),
-            student=tuple(getattr(now, student)), student_change=_change(now, before, student),
-        )  # fmt: skip
-
+    if known:
+        now, before = known[-1], known[-2] if len(known) > 1 else None
+        clean, adversarial = (_side(now, before, *FIELDS[images]) for images in FIELDS)
+        return PerClass(epoch=now.epoch, names=names(state, _classes(now)), clean=clean, adversarial=adversarial)
+    checkpoint, row = next(iter(state.table.items()), ("", {}))
+    last = state.validations[-1] if state.validations else None
+    if last is not None and last.per_class:
+        checkpoint, found, epoch = "", dict(last.per_class), last.epoch
+    else:
+        judged = [a for a in reversed(state.attacks) if a in row and is_within(a, row[a]) and row[a].per_class]
+        found, epoch = {attack: row[attack].per_class for attack in judged}, 0
+    if not found:
+        return None
+    by = next((attack for attack in found if attack != CLEAN), "")
+    clean_values, robust_values = tuple(found.get(CLEAN, ())), tuple(found.get(by, ()))
     return PerClass(
-        epoch=now.epoch, names=names(state, _classes(now)), clean=side("clean"), adversarial=side("adversarial")
-    )
+        epoch=epoch, names=names(state, max(len(clean_values), len(robust_values))),
+        clean=Side(student=clean_values, severity=state.severity(checkpoint, CLEAN)),
+        adversarial=Side(student=robust_values, severity=state.severity(checkpoint, by) if by else None),
+        by=attack_title(by, row[by]) if checkpoint and by else "", counts=state.counts.get(checkpoint, ()),
+    )  # fmt: skip
 
 
 def _classes(epoch: EpochDone) -> int:
@@ -97,38 +104,11 @@ def _classes(epoch: EpochDone) -> int:
     return max(len(getattr(epoch, field)) for fields in FIELDS.values() for field in fields)
 
 
-def _change(now: EpochDone, before: EpochDone | None, field: str) -> Values:
-    new, old = getattr(now, field), getattr(before, field) if before else []
-    return tuple(a - b for a, b in zip(new, old, strict=False))
-
-
-def _validated(state: RunState) -> PerClass | None:
-    last = state.validations[-1] if state.validations else None
-    return _of_student(state, "", last.per_class, epoch=last.epoch) if last is not None and last.per_class else None
-
-
-def _judged(state: RunState) -> PerClass | None:
-    """Of the first checkpoint: clean, and the worst case, or the last attack that was run within the threat model."""
-    checkpoint, row = next(iter(state.table.items()), ("", {}))
-    found = {a: row[a].per_class for a in reversed(state.attacks) if a in row and is_within(a, row[a])}
-    found = {attack: values for attack, values in found.items() if values}
-    if not found:
-        return None
-    by = next((attack_title(attack, row[attack]) for attack in found if attack != "clean"), "")
-    return replace(_of_student(state, checkpoint, found), counts=state.counts.get(checkpoint, ()), by=by)
-
-
-def _of_student(
-    state: RunState, checkpoint: str, accuracies: Mapping[str, Sequence[float]], *, epoch: int = 0
-) -> PerClass:
-    """Attack -> accuracies: of clean images, and of the first attack."""
-    by = next((attack for attack in accuracies if attack != "clean"), "")
-    clean, robust = tuple(accuracies.get("clean", ())), tuple(accuracies.get(by, ()))
-    return PerClass(
-        epoch=epoch, names=names(state, max(len(clean), len(robust))),
-        clean=Side(student=clean, severity=state.severity(checkpoint, "clean")),
-        adversarial=Side(student=robust, severity=state.severity(checkpoint, by) if by else None),
-    )  # fmt: skip
+def _side(now: EpochDone, before: EpochDone | None, *fields: str) -> Side:
+    new = [getattr(now, field) for field in fields]
+    old = [getattr(before, field) if before else [] for field in fields]
+    teacher, student = (tuple(a - b for a, b in zip(*pair, strict=False)) for pair in zip(new, old, strict=True))
+    return Side(teacher=tuple(new[0]), teacher_change=teacher, student=tuple(new[1]), student_change=student)
 
 
 def worst_class(accuracies: Sequence[float]) -> tuple[int, int]:

@@ -208,7 +208,7 @@ class LabApp(App[None]):
         self.show(screen)
 
     def action_next_theme(self) -> None:
-        """Dark, light, high contrast, the terminal's own colours, and round again."""
+        """Dark, light, and round again."""
         names = list(PALETTES)
         self.choose_theme(names[(names.index(self.theme) + 1) % len(names)] if self.theme in names else names[0])
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from crdnd_tui.tui.app import LabApp
 
 USAGE = 2
-THEMES = ("dark", "light", "contrast", "ansi")
+THEMES = ("dark", "light")
 PATIENCE = 1.5  # seconds for the app to leave in good order once it was told to
 
 

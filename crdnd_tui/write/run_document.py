@@ -107,7 +107,7 @@ def _examples(folder: Path, records: CheckpointRecords, most: int) -> tuple[list
         return [], ""
     try:
         hall = gallery.load(folder)
-        attack = next((a for a in (*PREFERRED, *hall.shelves) if a in hall.shelves), "")
+        attack = next((a for a in (*PREFERRED, *hall.sets) if a in hall.sets), "")
         if not attack:
             return [], ""
         pixels = gallery.pixels(hall, attack)

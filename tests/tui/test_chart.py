@@ -5,7 +5,7 @@ import math
 import pytest
 
 from crdnd_tui.chart.series import PointSeries
-from crdnd_tui.core.palette import ANSI, named
+from crdnd_tui.core.palette import named
 from crdnd_tui.tui.widgets.chart import SMOOTHINGS, Chart
 from crdnd_tui.tui.widgets.chart_sheet import Line
 from tests.tui.pilot import same_picture
@@ -216,19 +216,14 @@ def test_without_colour_curves_differ_by_their_dashes(monkeypatch):
     drive(story)
 
 
-def test_the_terminals_own_colours_and_a_change_of_theme():
+def test_a_change_of_theme_changes_the_ground():
     async def story(app, pilot, chart):
-        chart.show(three(ANSI, n=300))
-        await pilot.pause()
-        styles = {s.style.color.name for y in range(chart.size.height) for s in chart.render_line(y) if s.style.color}
-        assert "blue" in styles and not any(name.startswith("#") for name in styles)
-        assert "ansi_blue" in chart.border_subtitle
         app.theme = "crdnd-light"
         chart.show(three(named("crdnd-light"), n=300))
         await pilot.pause()
         assert chart.render_line(0)._segments[0].style.bgcolor.name == named("crdnd-light").background
 
-    drive(story, theme="crdnd-ansi")
+    drive(story)
 
 
 def test_every_key_says_what_it_does():

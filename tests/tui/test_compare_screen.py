@@ -236,7 +236,7 @@ def test_every_key_works_when_only_reading_is_allowed_and_no_size_breaks_it(orig
         before = sorted((p, p.stat().st_mtime_ns) for p in original.rglob("*"))
         await press(pilot, "m", "M", "u", "b", "g", "d", "f", "w", "a", "o", "space", "up", "down", "tab", "R", "n")
         await press(pilot, "escape")
-        for size, theme in (((40, 10), "ansi"), ((60, 15), "contrast"), ((170, 20), "ansi")):
+        for size, theme in (((40, 10), "light"), ((60, 15), "dark"), ((170, 20), "light")):
             await pilot.resize_terminal(*size)
             app.theme = f"crdnd-{theme}"
             await press(pilot, "tab", "tab", "tab", "u", "n", "escape")

@@ -38,7 +38,7 @@ def test_without_a_terminal_it_says_what_works_without_one():
 def test_an_unknown_theme_is_a_mistake_of_one_line():
     for done in (call("--theme", "pink"), call(CRDND_THEME="pink")):
         assert done.returncode == 2
-        assert done.stderr == "--theme may be dark, light, contrast or ansi, not `pink`.\n"
+        assert done.stderr == "--theme may be dark or light, not `pink`.\n"
 
 
 @pytest.mark.parametrize(

@@ -250,10 +250,9 @@ def test_any_size_and_theme_has_something_to_show(small):
         assert "student S(x), S(x')" not in words(app)
         await begin(app, pilot, size=(130, 50))
         assert "student S(x), S(x')" in words(app)
-        for theme in ("contrast", "ansi"):
-            app.theme = f"crdnd-{theme}"
-            await settle(pilot)
-            assert ("\u2580" in words(app)) == (theme == "contrast")
+        app.theme = "crdnd-light"
+        await settle(pilot)
+        assert "\u2580" in words(app)
 
     drive(story, small)
 

@@ -22,7 +22,7 @@ def test_pixels_are_those_that_were_written(tmp_path):
     values = [0.0, 0.25, 0.5, 1.0, 0.125, 0.25, 0.5, 0.875]
     hang(tmp_path, {"pgd_sat": [one]}, values=values)
     hall = gallery.load(tmp_path)
-    assert (hall.classes, hall.shape, list(hall.shelves)) == (("cat", "dog", "deer", "ship"), (1, 2, 2), ["pgd_sat"])
+    assert (hall.classes, hall.shape, list(hall.sets)) == (("cat", "dog", "deer", "ship"), (1, 2, 2), ["pgd_sat"])
     x, x_adv = gallery.pixels(hall, "pgd_sat").pair(one)
     assert x.shape == (1, 2, 2) and (x.ravel().tolist(), x_adv.ravel().tolist()) == (values[:4], values[4:])
 
@@ -30,7 +30,7 @@ def test_pixels_are_those_that_were_written(tmp_path):
 def test_a_recorded_gallery_has_the_same_images_for_every_attack():
     (folder,) = RECORDED.glob("*-crdnd-small_cnn-s0-*/evaluation/best")
     hall = gallery.load(folder)
-    assert len({tuple(e.index for e in shelf.examples) for shelf in hall.shelves.values()}) == 1
+    assert len({tuple(e.index for e in shelf.examples) for shelf in hall.sets.values()}) == 1
     pixels = gallery.pixels(hall, "pgd_sat")
     for one in hall.examples("pgd_sat"):
         x, x_adv = pixels.pair(one)

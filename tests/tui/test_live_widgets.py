@@ -144,7 +144,7 @@ def test_more_classes_than_rows_share_cells():
     )  # j is the worst: the cursor is there
 
 
-@pytest.mark.parametrize("theme", ["crdnd-dark", "crdnd-light", "crdnd-contrast"])
+@pytest.mark.parametrize("theme", ["crdnd-dark", "crdnd-light"])
 def test_the_matrix_shows_its_entries_and_the_one_under_the_cursor(theme):
     known = AcmMatrix(images="clean", epoch=3, names=("cat", "dog"), rows=((0.99, 0.125), (0.01, 0.875)))
     lines, title, subtitle = drawn(MatrixMap(id="m"), 30, 4, lambda w: w.show(known, "clean"), theme)

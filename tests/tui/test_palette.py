@@ -2,9 +2,9 @@
 
 import pytest
 
-from crdnd_tui.core.palette import ANSI, CONTRAST, DARK, LIGHT, assign, difference, mix, named, readable_on, sequence
+from crdnd_tui.core.palette import DARK, LIGHT, assign, difference, mix, named, readable_on, sequence
 
-COLOURED = (DARK, LIGHT, CONTRAST)
+COLOURED = (DARK, LIGHT)
 WORDS = ("text", "muted", "accent", "good", "warn", "bad")
 GROUNDS = ("background", "panel", "selection")
 
@@ -45,16 +45,6 @@ def test_curves_and_differences_stand_out_from_the_ground(palette):
     assert len(set(palette.series)) == len(palette.series)
 
 
-def test_the_terminals_own_colours_are_names_only():
-    values = [value for name, value in vars_of(ANSI).items() if name not in ("name", "dark", "ansi")]
-    flat = [colour for value in values for colour in (value if isinstance(value, tuple) else (value,))]
-    assert not [colour for colour in flat if colour.startswith("#")]
-
-
-def vars_of(palette) -> dict:
-    return {name: getattr(palette, name) for name in palette.__dataclass_fields__}
-
-
 def test_a_colour_between_two():
     assert mix("#000000", "#ffffff", 0) == "#000000"
     assert mix("#000000", "#ffffff", 1) == "#ffffff"
@@ -67,14 +57,12 @@ def test_a_sequence_goes_from_end_to_end_and_takes_what_lies_outside():
         assert sequence(palette, 1) == sequence(palette, 7) == palette.scale[-1]
         brightness = [luminance(sequence(palette, step / 50)) for step in range(51)]
         assert brightness == sorted(brightness)
-    assert sequence(ANSI, 0.4) in ANSI.scale
 
 
 def test_a_difference_is_blue_below_orange_above_and_quiet_at_zero():
     assert difference(DARK, 0) == DARK.panel
     assert difference(DARK, -1) == difference(DARK, -9) == DARK.below
     assert difference(DARK, 1) == DARK.above
-    assert (difference(ANSI, 0.1), difference(ANSI, -1), difference(ANSI, 1)) == (ANSI.muted, ANSI.below, ANSI.above)
 
 
 def test_what_is_written_on_a_colour_is_black_or_white_whichever_can_be_read():

@@ -58,9 +58,9 @@ def test_a_damaged_file_says_nothing(tmp_path, content):
 
 
 async def pressed(app, pilot):
-    """Three themes on, the last of them from the palette."""
+    """Two themes on, and the light one from the palette."""
     await pilot.press("t", "t")
-    app.choose_theme("crdnd-ansi")
+    app.choose_theme("crdnd-light")
     await settle(pilot)
     await app.workers.wait_for_complete([worker for worker in app.workers if worker.group == "settings"])
     await pilot.pause()
@@ -70,7 +70,7 @@ async def pressed(app, pilot):
 def test_the_theme_is_remembered(tmp_path):
     path = tmp_path / "settings.toml"
     drive(pressed, tmp_path / "runs", settings=path)
-    assert remembered(path, "theme") == "ansi"
+    assert remembered(path, "theme") == "light"
     drive(pressed, tmp_path / "runs")  # not told where
     assert [entry.name for entry in tmp_path.iterdir()] == ["settings.toml"]
 

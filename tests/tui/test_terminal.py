@@ -115,14 +115,6 @@ def test_as_many_colours_as_the_terminal_has(runs, environment, kinds):
         assert shown.code() == 0
 
 
-def test_the_ansi_theme_leaves_the_colours_to_the_terminal(runs):
-    with Terminal("--runs", runs, "--theme", "ansi") as shown:
-        shown.wait("small_cnn")
-        assert colours(bytes(shown.said)) <= {"16"}
-        shown.press("q")
-        assert shown.code() == 0
-
-
 @pytest.mark.parametrize(
     ("flags", "environment"), [([], {"LC_ALL": "C"}), (["--ascii"], {})], ids=["LC_ALL=C", "--ascii"]
 )

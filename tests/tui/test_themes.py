@@ -16,7 +16,6 @@ from crdnd_tui.tui.themes import AsciiFilter, themes
 def test_each_palette_is_a_theme():
     assert [theme.name for theme in themes()] == list(PALETTES)
     assert [theme.dark for theme in themes()] == [palette.dark for palette in PALETTES.values()]
-    assert [theme.name for theme in themes() if theme.ansi] == ["crdnd-ansi"]
 
 
 def test_all_colours_of_a_theme_can_be_read_by_textual():

@@ -98,7 +98,7 @@ def load(folder: Path, name: str, checkpoint: str, now: float) -> Show:
         except GalleryError as error:
             how = "o chooses another run; m shows the matrices, which are kept apart."
             return _with(base, str(error), how, damaged=True)
-        if hall.shelves:
+        if hall.sets:
             return _with(base, hall=hall)
     return _with(base, *_why(run, base, now))
 

@@ -161,7 +161,7 @@ def parts(line: Text, palette: Palette, start: int = 0) -> list[Part]:
 
 def blend(palette: Palette, first: str, second: str, share: float) -> str:
     """Between two colours; the nearer one where the terminal has only its own."""
-    return (second if share > 0.5 else first) if palette.ansi else mix(first, second, share)
+    return mix(first, second, share)
 
 
 def fit(row: Sequence[Part], width: int) -> bool:

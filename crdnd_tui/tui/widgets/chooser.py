@@ -114,7 +114,6 @@ class Chooser(Widget, can_focus=True):
         line.truncate(width, pad=True)
         if here:
             line.stylize(f"on {palette.selection}")
-            line.stylize(palette.text if palette.ansi else "")  # its quiet ink is the colour of the selection
         return line
 
     def action_move(self, by: int) -> None:

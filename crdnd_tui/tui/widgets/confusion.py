@@ -135,15 +135,11 @@ class Confusion(Easel):
 
     def _style(self, matrix: ConfusionMatrix, share: float, value: int, *, chosen: bool) -> Style:
         palette = self.palette
-        if chosen and palette.ansi:
-            return Style(color="black", bgcolor=palette.accent, bold=True)
         if chosen:  # in no colour that a value could have
             return Style(color=palette.background, bgcolor=palette.text, bold=True)
         if value == 0:
             return Style(color=palette.faint, bgcolor=palette.background)
         painted = colour(palette, matrix, share)
-        if palette.ansi:
-            return Style(color=painted, bgcolor="default", bold=abs(share) > 0.5)
         return Style(color=readable_on(painted), bgcolor=painted)
 
     def _overview(self, matrix: ConfusionMatrix, width: int, height: int) -> list[Line]:
@@ -166,7 +162,7 @@ class Confusion(Easel):
             for c in range(size):
                 upper, lower = r, min(size - 1, r + step - 1)
                 both = [_plain(palette, matrix, sums[y][c], weights[y]) for y in (upper, lower)]
-                if palette.ansi or self.look == "ramp":
+                if self.look == "ramp":
                     value = max(abs(sums[y][c]) / weights[y] for y in (upper, lower))
                     line.append(Segment(" .:*#"[min(4, int(value * 4.99 + 0.6))] * wide, self.ground))
                 else:

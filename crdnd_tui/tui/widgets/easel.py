@@ -15,9 +15,8 @@ Line = list[Segment]
 
 
 def in_colour(app: App[object]) -> bool:
-    """Whether pictures may use true colours: not without colour, in ASCII, or in the terminal's own sixteen."""
-    plain = app.no_color or getattr(getattr(app, "session", None), "ascii_only", False)
-    return not plain and not named(app.theme).ansi
+    """Whether pictures may use true colours: not without colour, or in ASCII."""
+    return not (app.no_color or getattr(getattr(app, "session", None), "ascii_only", False))
 
 
 class Easel(SelectableLines):

@@ -46,7 +46,7 @@ def spoken(value: float | None, *, percent: bool) -> str:
 
 def legend(entries: Sequence[Entry], at: str, palette: Palette, width: int) -> Content:
     """`step 5,300  \u2501 total 0.621  \u2501 kd 0.429`; where the border is short it says how many it left out."""
-    quiet = ink(palette.muted, palette)
+    quiet = palette.muted
     shown = [_entry(entry, palette) for entry in entries]
     head = [Content.styled(at, quiet)] if at else []
     tries = [(len(shown), "  "), *((kept, " ") for kept in range(len(shown), 0, -1))]
@@ -62,9 +62,9 @@ def legend(entries: Sequence[Entry], at: str, palette: Palette, width: int) -> C
 
 def _entry(entry: Entry, palette: Palette) -> Content:
     return Content.assemble(
-        (f"{entry.mark} ", ink(entry.colour, palette)),
-        (one_line(entry.name, 24) + " ", ink(palette.muted, palette)),
-        (entry.value, ink(palette.bad if entry.value == "nan" else palette.text, palette)),
+        (f"{entry.mark} ", entry.colour),
+        (one_line(entry.name, 24) + " ", palette.muted),
+        (entry.value, palette.bad if entry.value == "nan" else palette.text),
     )
 
 
@@ -73,12 +73,7 @@ def title(words: str, notes: Sequence[str], palette: Palette, width: int) -> Con
     more = "".join(f" \u00b7 {note}" for note in notes)
     if cell_len(words) + cell_len(more) > width:
         more = ""
-    return Content.assemble(words, (more, f"not bold {ink(palette.muted, palette)}"))
-
-
-def ink(colour: str, palette: Palette) -> str:
-    """A palette's colour as Textual's content reads it."""
-    return f"ansi_{colour}" if palette.ansi and not colour.startswith(("#", "ansi_")) else colour
+    return Content.assemble(words, (more, f"not bold {palette.muted}"))
 
 
 class Styles:
@@ -88,7 +83,7 @@ class Styles:
         self._ground, self._say = palette.background, plain if ascii_only else str
         self._known = {
             "": self._style(palette.text),
-            AXIS: self._style(palette.border if not palette.ansi else palette.faint),
+            AXIS: self._style(palette.border),
             LABEL: self._style(palette.muted),
             MUTED: self._style(palette.muted),
             CROSS: self._style(palette.muted),

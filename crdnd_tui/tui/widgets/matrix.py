@@ -88,7 +88,7 @@ class MatrixMap(Cells):
         if i == j:
             low, high = min(diagonal), max(diagonal)
             colour = sequence(palette, 0.45 + 0.55 * ((value - low) / (high - low) if high > low else 1.0))
-            look = f"bold {palette.text}" if palette.ansi else f"{readable_on(colour)} on {colour}"
+            look = f"{readable_on(colour)} on {colour}"
             return words, f"{look} underline" if chosen else look
         share = value / most if most > 0 else 0.0
         if chosen:

@@ -98,7 +98,6 @@ def _row(
         part.truncate(width, pad=True)
         if here:
             part.stylize(f"on {palette.selection}")
-            part.stylize(palette.text if palette.ansi else "", 4)  # its quiet ink is the colour of the selection
     return made
 
 

@@ -236,13 +236,12 @@ class RunTable(SelectableLines, ScrollView, can_focus=True):
     def _row(self, line: Line, palette: Palette, width: int, under: int) -> Strip:
         columns, gap = self._layout()
         ground = palette.selection if under else palette.panel if line.head else palette.background
-        turned = palette.ansi and under > 0  # sixteen colours have none that all words can be read on
-        plain = Style(color=palette.text, bgcolor=palette.background if turned else ground, reverse=turned)
+        plain = Style(color=palette.text, bgcolor=ground)
         segments = [
-            Segment("\u258c" if line.selected else " ", plain if turned else plain + Style(color=palette.accent)),
+            Segment("\u258c" if line.selected else " ", plain + Style(color=palette.accent)),
             Segment(
                 f"{chr(0x2605) if line.pinned else line.guide or ' '} ",
-                plain if turned else plain + Style(color=palette.warn if line.pinned else palette.muted),
+                plain + Style(color=palette.warn if line.pinned else palette.muted),
             ),
         ]
         used = MARKS
@@ -257,7 +256,7 @@ class RunTable(SelectableLines, ScrollView, can_focus=True):
                 cell = line.cells.get(column.key, Cell())
                 text = middle(cell.text, room, cell.keep)
                 text = " " * (room - cell_len(text)) + text if column.right else set_cell_size(text, room)
-            colour = palette.text if turned else getattr(palette, cell.role)
+            colour = getattr(palette, cell.role)
             segments.append(Segment(" " * space, plain))
             segments += _struck(text, plain, colour) if cell.struck else [
                 Segment(text, plain + Style(color=colour, bold=cell.strong))

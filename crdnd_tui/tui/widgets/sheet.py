@@ -134,7 +134,7 @@ class Sheet(Easel):
             words.append(" \u2192 ", palette.muted)
             words.append(_cut(read, room - len(first)), palette.text)
         if here:
-            words.stylize(f"{palette.text if palette.ansi else ''} on {palette.selection}")
+            words.stylize(f"on {palette.selection}")
         return [*lines, self.text(words, made.tile, "center")]
 
 

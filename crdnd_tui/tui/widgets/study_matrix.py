@@ -217,7 +217,7 @@ class StudyMatrix(Cells):
         edges = ("[", "]") if under else (" ", " ")
         ground = ""
         if under and self.has_focus:
-            ground = " reverse" if palette.ansi else f" on {palette.selection}"
+            ground = f" on {palette.selection}"
         edge = f"bold {palette.accent if self.has_focus else palette.muted}{ground}"
         body = palette.text if under else palette.muted
         return [

@@ -64,7 +64,7 @@ class TradeoffPlot(Cells):
         palette, longest = self.palette, min(_NAME, max(8, size[0] // 3))
         known = {
             **{f"row{k}": self._colours[one.colour] for k, one in enumerate(order)},
-            AXIS: palette.faint if palette.ansi else palette.border, LABEL: palette.muted, "": "",
+            AXIS: palette.border, LABEL: palette.muted, "": "",
         }  # fmt: skip
         named = [
             NamedPoint(

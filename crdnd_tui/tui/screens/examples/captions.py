@@ -184,7 +184,7 @@ def none_kept(show: Show, attack: str, mode: Mode, spot: Spot) -> str:
     says = f"{count} test images of {called[spot.true]} are read as {called[spot.predicted]}, {where}"
     if show.hall is None:
         return f"{says}; this run keeps no examples."
-    of = len(next(iter(show.hall.shelves.values())).examples)
+    of = len(next(iter(show.hall.sets.values())).examples)
     return f"{says}; the gallery keeps {of} seeded images, none of these."
 
 

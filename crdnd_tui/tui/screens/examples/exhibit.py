@@ -77,10 +77,10 @@ class Exhibit(LabScreen):
         shown = await to_thread(shows.load, self.session.runs, run, checkpoint, self.session.now())
         if (shown.run, shown.checkpoint) != (self.shown.run, self.shown.checkpoint):
             self.visit = Visit()
-        if shown.hall is None or self.shown.hall is None or shown.hall.shelves != self.shown.hall.shelves:
+        if shown.hall is None or self.shown.hall is None or shown.hall.sets != self.shown.hall.sets:
             self.pixels = {}
         self.shown = shown
-        examples = {attack: shelf.examples for attack, shelf in shown.hall.shelves.items()} if shown.hall else {}
+        examples = {attack: shelf.examples for attack, shelf in shown.hall.sets.items()} if shown.hall else {}
         attack = self.visit.attack if self.visit.attack in examples else captions.first(examples)
         self.visit = replace(self.visit, examples=examples, attack=attack)
         self.visit = self.visit if self.visit.current else self.visit.settled()
@@ -101,7 +101,7 @@ class Exhibit(LabScreen):
     async def read_pixels(self) -> None:
         """Of the attack in front, once."""
         hall, attack = self.shown.hall, self.visit.attack
-        if hall is None or attack in self.pixels or attack not in hall.shelves:
+        if hall is None or attack in self.pixels or attack not in hall.sets:
             return
         found: PixelFile | str
         try:
