@@ -14,7 +14,17 @@ from crdnd_tui.cli.output import FAILED, INTERRUPTED, OK, STOPPED
 from crdnd_tui.core import verifying
 from crdnd_tui.core.format import count
 from crdnd_tui.core.text import grid_lines
-from crdnd_tui.core.verifying import MAX_LINE, PATIENCE, SIGNS, WORDS, Course, Progress, Verdict, VerifyCheck, Word
+from crdnd_tui.core.verifying import (
+    MAX_LINE,
+    PATIENCE,
+    SIGNS,
+    WORDS,
+    VerifyCheck,
+    VerifyEvent,
+    VerifyProgress,
+    VerifyReport,
+    VerifyVerdict,
+)
 from engine.spec import rundir
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
@@ -25,7 +35,7 @@ COLOURS = {"holds": "green", "fails": "red"}
 def verify(name: str, runs: Path, flags: Sequence[str], *, as_json: bool) -> int:
     """Every check as a row on stdout, what goes on on stderr; `flags` are passed to the engine."""
     run = rundir.find(runs, name)
-    course = Course()
+    course = VerifyReport()
     with tempfile.TemporaryFile() as complaints:
         engine = _start(verifying.verify_command(run, flags), complaints)
         try:
@@ -55,7 +65,7 @@ def verify(name: str, runs: Path, flags: Sequence[str], *, as_json: bool) -> int
     return OK if code == OK else FAILED
 
 
-def page(run: RunDir, checks: Sequence[VerifyCheck], verdict: Verdict) -> list[Text]:
+def page(run: RunDir, checks: Sequence[VerifyCheck], verdict: VerifyVerdict) -> list[Text]:
     """One row for each check, and the verdict below."""
     rows = grid_lines([("", Text.assemble(_sign(check.verdict), f" {check.what}"), check.words) for check in checks])
     sign, style = _sign(verdict.verdict)
@@ -67,12 +77,12 @@ def _sign(verdict: str) -> tuple[str, str]:
     return SIGNS.get(verdict, SIGNS["unknown"]), COLOURS.get(verdict, "yellow")
 
 
-def _narrate(word: Word) -> None:
+def _narrate(word: VerifyEvent) -> None:
     """Each check, and the beginning and the end of each judgement."""
     match word:
         case VerifyCheck():
             output.say(f"{word.what}: {WORDS.get(word.verdict, '?')}, {word.words}")
-        case Progress(done=done, total=total) if done in (0, total):
+        case VerifyProgress(done=done, total=total) if done in (0, total):
             what = " ".join(filter(None, (word.checkpoint, word.attack, word.part)))
             output.say(f"judging {what}: {count(done)} of {count(total)} images")
 
@@ -85,11 +95,11 @@ def _start(command: Sequence[str], complaints: IO[bytes]) -> "subprocess.Popen[b
     )  # fmt: skip
 
 
-def _words(engine: "subprocess.Popen[bytes]") -> Iterator[Word]:
+def _words(engine: "subprocess.Popen[bytes]") -> Iterator[VerifyEvent]:
     """What it says, line by line."""
     assert engine.stdout is not None
     for raw in iter(lambda: engine.stdout.readline(MAX_LINE), b""):  # type: ignore[union-attr]
-        word = verifying.heard(raw)
+        word = verifying.decode_line(raw)
         if word is not None:
             yield word
 

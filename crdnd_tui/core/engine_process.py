@@ -158,10 +158,7 @@ def detached(command: Sequence[str], log: Path, *, anew: bool = False) -> subpro
 def wait_started(run: RunDir, process: subprocess.Popen[bytes]) -> int | None:
     """Until the engine has spoken; its exit code when it died first, None while it lives."""
     end, before = time.monotonic() + STARTING_SECONDS, _size(run)
-    while time.monotonic() < end:
-        code = process.poll()
-        if code is not None or _size(run) != before:
-            return code
+    while time.monotonic() < end and process.poll() is None and _size(run) == before:
         time.sleep(_POLL)
     return process.poll()
 
@@ -205,31 +202,23 @@ def kill(run: RunDir, *, patience: float = 10.0) -> bool:
     return all(_wait_gone(each, max(0.0, end - time.monotonic())) for each in everyone)
 
 
-def kill_teacher(run: RunDir, state: RunState) -> bool:
+def kill_teacher(run: RunDir, state: RunState) -> None:
     """The engine that works on this run's teacher, unless it is another student's, too."""
-    if not RUN_ID.fullmatch(state.teacher_run) or state.teacher_waiting:
-        return False
-    return kill(RunDir(run.path.parent / state.teacher_run), patience=0.0)
+    if RUN_ID.fullmatch(state.teacher_run) and not state.teacher_waiting:
+        kill(RunDir(run.path.parent / state.teacher_run), patience=0.0)
 
 
 def _signal(process: Holder, number: signal.Signals) -> None:
     """To the engine's group when it leads one, as ours do; to it alone otherwise. Never to another process."""
-    if not process.lives:
-        return
-    try:
-        if number == signal.SIGKILL and os.getpgid(process.pid) == process.pid:
-            os.killpg(process.pid, number)
-        else:
-            os.kill(process.pid, number)
-    except ProcessLookupError:
-        return
+    with suppress(ProcessLookupError):
+        if process.lives:
+            leads = number == signal.SIGKILL and os.getpgid(process.pid) == process.pid
+            (os.killpg if leads else os.kill)(process.pid, number)
 
 
 def _wait_gone(process: Holder, seconds: float) -> bool:
     """Whether the process left within so many seconds."""
     end = time.monotonic() + seconds
-    while process.lives:
-        if time.monotonic() > end:
-            return False
+    while process.lives and time.monotonic() <= end:
         time.sleep(_POLL)
-    return True
+    return not process.lives

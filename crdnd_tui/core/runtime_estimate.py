@@ -4,12 +4,11 @@ Seconds per FLOP of like runs, times the FLOPs of the new one: training, validat
 Like means the same student, data and device; another student or image size has another pace, which nobody knows.
 """
 
-import os
+import platform
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from crdnd_tui.core import run_status
 from crdnd_tui.core.format import duration
@@ -20,6 +19,7 @@ from engine.spec.errors import ConfigError
 from engine.spec.estimate import Estimate, estimate
 from engine.spec.rundir import RunDir, newest_first
 
+HOST = platform.node()  # by which runs of this machine are known
 MOST = 24  # past runs that are read; the newest
 NOTHING = "no past run like this on this machine: time unknown"
 
@@ -50,6 +50,7 @@ class RuntimeEstimate:
     runs: int
     likeness: str = ""
     missing: tuple[str, ...] = ()  # attacks that no past run has run
+    unseen: int = 0  # their FLOPs
 
     @property
     def words(self) -> str:
@@ -61,21 +62,16 @@ class RuntimeEstimate:
         return f"{least}{duration(self.seconds)}{spread} from {word}{self.likeness} here{without}"
 
 
-def this_host() -> str:
-    """The name by which runs of this machine are known."""
-    return os.uname().nodename
-
-
 def past_runs(folder: Path, known: Mapping[str, PastRun | None] | None = None) -> dict[str, PastRun | None]:
     """The newest finished runs of this machine, by id; None for those that tell nothing. `known` is not read again."""
     found: dict[str, PastRun | None] = {}
-    host, kept = this_host(), 0
+    kept = 0
     try:
         names = run_status.names(folder)
     except OSError:
         return found
     for name in newest_first(folder, names):
-        past = (known or {}).get(name) or _past(RunDir(folder / name), host)
+        past = (known or {}).get(name) or _past(RunDir(folder / name))
         found[name] = past
         kept += past is not None
         if kept >= MOST:
@@ -92,7 +88,14 @@ def estimate_runtime(config: RunConfig, pasts: Sequence[PastRun], device: str) -
     for runs, likeness in ((same, ""), (near, " of other methods")):
         each = [scaled for past in runs if (scaled := _scaled(past, config, cost)) is not None]
         if each:
-            return _together(each, likeness)
+            least = min(one.unseen for one in each)  # of the past runs that had most of the attacks
+            each = [one for one in each if one.unseen == least]
+            seconds = [one.seconds for one in each]
+            return replace(
+                each[0], seconds=statistics.median(seconds), low=min(seconds), high=max(seconds), runs=len(each),
+                training=statistics.median(one.training for one in each), likeness=likeness,
+                evaluation=statistics.median(one.evaluation for one in each),
+            )  # fmt: skip
     return None
 
 
@@ -104,47 +107,35 @@ def teacher_to_train(config: RunConfig, runs: Path) -> RunConfig | None:
     return teacher.config if folders.finished_run(runs, teacher.config) is None else None
 
 
-def _past(run: RunDir, host: str) -> PastRun | None:
+def _past(run: RunDir) -> PastRun | None:
     known = folders.status_of(run)
-    if known is None or known.phase != "done" or known.host != host:
+    if known is None or known.phase != "done" or known.host != HOST:
         return None
     try:
         config = toml.read(run.config)
     except ConfigError:  # damaged, or of a newer engine
         return None
-    if not isinstance(config, RunConfig):
-        return None
     state = load(run)
-    if state.phase != "finished" or state.resumes or state.training is None or not state.epochs:
+    is_whole = state.phase == "finished" and not state.resumes and state.training is not None and state.epochs
+    if not is_whole or not isinstance(config, RunConfig):
         return None
-    device = str(files.read_table(run.machine).get("device", "auto"))
-    begun = state.epochs[0].time - state.epochs[0].seconds
     training = sum(epoch.seconds for epoch in state.epochs)
     validation = sum(validated.seconds for validated in state.validations)
-    attacks: dict[str, float] = {}
-    for row in state.table.values():
-        for attack, cell in row.items():
-            if attack != "worst":  # made of the others
-                attacks[attack] = attacks.get(attack, 0.0) + cell.seconds
-    spent = training + validation + sum(attacks.values())
+    attacks = {
+        attack: sum(row[attack].seconds for row in state.table.values() if attack in row)
+        for attack in state.attacks
+        if attack != "worst"  # made of the others
+    }
+    spent = state.epochs[0].time - state.epochs[0].seconds + training + validation + sum(attacks.values())
     return PastRun(
-        run=run.id, config=config, estimate=estimate(config), device=device, training=training,
-        validation=validation, attacks=attacks, other=max(0.0, state.last - begun - spent),
+        run=run.id, config=config, estimate=estimate(config), training=training, validation=validation,
+        device=str(files.read_table(run.machine).get("device", "auto")), attacks=attacks,
+        other=max(0.0, state.last - spent),
     )  # fmt: skip
 
 
-class _Scaled(NamedTuple):
-    """A run at the pace of one past run, in seconds."""
-
-    training: float  # with validation
-    evaluation: float
-    whole: float
-    missing: tuple[str, ...]  # attacks that the past run had not
-    unseen: int  # their FLOPs
-
-
-def _scaled(past: PastRun, config: RunConfig, cost: Estimate) -> _Scaled | None:
-    """None where the work of one of the two is not known."""
+def _scaled(past: PastRun, config: RunConfig, cost: Estimate) -> RuntimeEstimate | None:
+    """A run at the pace of one past run; None where the work of one of the two is not known."""
     new, old = _works(config, cost), _works(past.config, past.estimate)
     if new is None or old is None or not old[0]:
         return None
@@ -156,8 +147,11 @@ def _scaled(past: PastRun, config: RunConfig, cost: Estimate) -> _Scaled | None:
     seen = [row for row in cost.evaluation if row.attack in flops]
     unseen = [row for row in cost.evaluation if row.attack not in flops]
     evaluation = sum(past.attacks[row.attack] * row.flops / flops[row.attack] for row in seen)
-    missing, more = tuple(row.attack for row in unseen), sum(row.flops for row in unseen)
-    return _Scaled(training, evaluation, training + evaluation + past.other, missing, more)
+    seconds = training + evaluation + past.other
+    return RuntimeEstimate(
+        seconds=seconds, low=seconds, high=seconds, training=training, evaluation=evaluation, runs=1,
+        missing=tuple(row.attack for row in unseen), unseen=sum(row.flops for row in unseen),
+    )  # fmt: skip
 
 
 def _works(config: RunConfig, cost: Estimate) -> tuple[int, int | None] | None:
@@ -166,20 +160,3 @@ def _works(config: RunConfig, cost: Estimate) -> tuple[int, int | None] | None:
         return None
     student = 2 * cost.passes.student_equivalents * cost.student.macs * cost.images * config.training.epochs
     return student, cost.training_flops
-
-
-def _together(each: Sequence[_Scaled], likeness: str) -> RuntimeEstimate:
-    """Of the past runs that had most of the attacks."""
-    least = min(one.unseen for one in each)
-    each = [one for one in each if one.unseen == least]
-    wholes = [one.whole for one in each]
-    return RuntimeEstimate(
-        seconds=statistics.median(wholes),
-        low=min(wholes),
-        high=max(wholes),
-        training=statistics.median(one.training for one in each),
-        evaluation=statistics.median(one.evaluation for one in each),
-        runs=len(each),
-        likeness=likeness,
-        missing=each[0].missing,
-    )

@@ -29,7 +29,7 @@ class VerifyCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", 
     words: str = ""
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="progress"):
+class VerifyProgress(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="progress"):
     """Images of the judgement under way."""
 
     checkpoint: str = ""
@@ -39,41 +39,41 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag
     total: int
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="verdict"):
+class VerifyVerdict(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="verdict"):
     """The whole in one sentence."""
 
     verdict: str = ""
     words: str = ""
 
 
-class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="failed"):
+class VerifyRefusal(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="failed"):
     """Why nothing can be checked."""
 
     message: str = ""
 
 
-Word = VerifyCheck | Progress | Verdict | Refusal
+VerifyEvent = VerifyCheck | VerifyProgress | VerifyVerdict | VerifyRefusal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class VerifyReport:
     """All that an engine has said so far."""
 
     checks: tuple[VerifyCheck, ...] = ()
-    progress: Progress | None = None  # None between two judgements
-    verdict: Verdict | None = None
+    progress: VerifyProgress | None = None  # None between two judgements
+    verdict: VerifyVerdict | None = None
     refusal: str = ""
 
-    def after(self, word: Word) -> "Course":
+    def after(self, word: VerifyEvent) -> "VerifyReport":
         """With one word more."""
         match word:
             case VerifyCheck():
                 return replace(self, checks=(*self.checks, word), progress=None)
-            case Progress():
+            case VerifyProgress():
                 return replace(self, progress=word)
-            case Verdict():
+            case VerifyVerdict():
                 return replace(self, verdict=word, progress=None)
-            case Refusal():
+            case VerifyRefusal():
                 return replace(self, refusal=word.message, progress=None)
 
     def trouble(self, code: int, complaints: bytes) -> str:
@@ -84,7 +84,7 @@ class Course:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extent:
+class VerifyCost:
     """What is judged again, and how many seconds the same judgements took in the run."""
 
     attacks: tuple[str, ...] = ()  # their keys in the run's table, clean among them
@@ -92,12 +92,12 @@ class Extent:
     seconds: float = 0.0
 
 
-def heard(raw: bytes) -> Word | None:
+def decode_line(raw: bytes) -> VerifyEvent | None:
     """A line of the engine; None for any other one: libraries print, too."""
     try:
         line = files.json_table(raw)
         shown = {key: one_line(value, 600) if isinstance(value, str) else value for key, value in line.items()}
-        word: Word = msgspec.convert(shown, Word)
+        word: VerifyEvent = msgspec.convert(shown, VerifyEvent)
         return word
     except (files.MalformedError, msgspec.ValidationError):
         return None
@@ -120,7 +120,7 @@ def flags(run: RunDir, data: Path, *, quick: bool) -> list[str]:
     return ["--quick"] * quick + (["--data", str(data)] if elsewhere else [])
 
 
-def extents(run: RunDir) -> tuple[Extent, Extent]:
+def extents(run: RunDir) -> tuple[VerifyCost, VerifyCost]:
     """Of a quick verification and of a full one; CrdndError when the config cannot be read."""
     from crdnd_tui.core import run_reader  # noqa: PLC0415  whoever only verifies does without the registry of attacks
     from engine.spec import toml  # noqa: PLC0415  as above
@@ -128,10 +128,10 @@ def extents(run: RunDir) -> tuple[Extent, Extent]:
     judged, table = toml.read(run.config).evaluation, run_reader.load(run).table
     known = tuple(name for name in judged.checkpoints if table.get(name))
 
-    def extent(keys: Sequence[str]) -> Extent:
+    def extent(keys: Sequence[str]) -> VerifyCost:
         cells = [table[name][key] for name in known for key in keys if key in table[name]]
         here = {cell.attack for cell in cells}
-        return Extent(
+        return VerifyCost(
             attacks=tuple(key for key in keys if key in here),
             checkpoints=known,
             seconds=sum(cell.seconds for cell in cells),

@@ -102,7 +102,7 @@ def test_ctrl_c_stops_the_engine_and_says_so(runs, engine, capsys, tmp_path, mon
 
     def interrupted(word) -> None:
         narrate(word)
-        if isinstance(word, verifying.Progress):
+        if isinstance(word, verifying.VerifyProgress):
             signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
     monkeypatch.setattr(verify, "_narrate", interrupted)
@@ -117,4 +117,4 @@ def test_ctrl_c_stops_the_engine_and_says_so(runs, engine, capsys, tmp_path, mon
 def test_the_engine_is_ours_whatever_lies_in_the_working_folder():
     command = verifying.verify_command(RunDir(Path("/some/run")), ("--quick",))
     assert command == [sys.executable, "-P", "-m", "engine.verify", "/some/run", "--quick"]
-    assert (engine_process.ROOT / "engine" / "verify" / "main.py").is_file()
+    assert (engine_process.ROOT / "engine" / "verify" / "__main__.py").is_file()

@@ -63,7 +63,7 @@ def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     runs = recorded(tmp_path / "runs", *PAST)
     host = host_of(runs)
-    monkeypatch.setattr(runtime_estimate, "this_host", lambda: host)
+    monkeypatch.setattr(runtime_estimate, "HOST", host)
     presets = tmp_path / "presets"
     presets.mkdir()
     for method in METHODS:

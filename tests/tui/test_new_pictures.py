@@ -50,7 +50,7 @@ def pictured(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runs = recorded(tmp_path / "runs")
     host = json.loads(next(runs.glob("*crdnd-small_cnn-s0*/status.json")).read_text())["host"]
-    monkeypatch.setattr(runtime_estimate, "this_host", lambda: host)
+    monkeypatch.setattr(runtime_estimate, "HOST", host)
     return runs
 
 

@@ -78,7 +78,7 @@ def test_an_attack_that_nobody_ran_is_named_and_left_out():
 def test_recorded_runs_are_read(tmp_path, monkeypatch):
     runs = recorded(tmp_path / "runs")
     host = next(json.loads(p.read_text())["host"] for p in runs.glob("*crdnd-small_cnn-s0*/status.json"))
-    monkeypatch.setattr(runtime_estimate, "this_host", lambda: host)
+    monkeypatch.setattr(runtime_estimate, "HOST", host)
     found = runtime_estimate.past_runs(runs)
     told = [past for past in found.values() if past is not None]
     assert {"crdnd", "rslad", "natural", "pgd_at"} <= {past.config.method.name for past in told}
@@ -87,17 +87,16 @@ def test_recorded_runs_are_read(tmp_path, monkeypatch):
     ran = next(past for past in told if past.config.method.name == "crdnd")
     again = runtime_estimate.estimate_runtime(ran.config, [ran], "auto")
     assert again.seconds == pytest.approx(ran.training + ran.validation + sum(ran.attacks.values()) + ran.other)
-    monkeypatch.setattr(runtime_estimate, "this_host", lambda: "elsewhere")
+    monkeypatch.setattr(runtime_estimate, "HOST", "elsewhere")
     assert not any(runtime_estimate.past_runs(runs).values())
 
 
 def test_damaged_folders_tell_nothing(tmp_path):
     runs = recorded(tmp_path / "runs", "crdnd-small_cnn-s0")
     run = next(runs.iterdir())
-    host = json.loads((run / "status.json").read_text())["host"]
     for name, content in (("machine.json", b"[1"), ("config.toml", b"x ="), ("status.json", b"\xff")):
         (run / name).write_bytes(content)
-        runtime_estimate._past(runtime_estimate.RunDir(run), host)
+        runtime_estimate._past(runtime_estimate.RunDir(run))
     (runs / "empty").mkdir()
     (runs / "link").symlink_to(run)
     assert not any(runtime_estimate.past_runs(runs).values())

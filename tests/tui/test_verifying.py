@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from crdnd_tui.core import verifying
 from crdnd_tui.core.palette import DARK
-from crdnd_tui.core.verifying import Course, Extent, Progress, Refusal, Verdict, VerifyCheck
+from crdnd_tui.core.verifying import VerifyCheck, VerifyCost, VerifyProgress, VerifyRefusal, VerifyReport, VerifyVerdict
 from crdnd_tui.tui.dialogs import verify_page
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
@@ -16,8 +16,8 @@ from tests.tui.lab_runs import CRDND
 from tests.tui.pilot import recorded
 
 CHECK = VerifyCheck(what="data test", verdict="holds", words="sha256 1234")
-PROGRESS = Progress(checkpoint="best", attack="fgsm", part="", done=5, total=10)
-VERDICT = Verdict(verdict="holds", words="so it is")
+PROGRESS = VerifyProgress(checkpoint="best", attack="fgsm", part="", done=5, total=10)
+VERDICT = VerifyVerdict(verdict="holds", words="so it is")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_what_was_never_judged_costs_nothing(run: RunDir) -> None:
     run.events.write_text("")
     for path in (run.evaluation / "best").glob("*"):
         path.unlink()
-    assert verifying.extents(run) == (Extent(), Extent())
+    assert verifying.extents(run) == (VerifyCost(), VerifyCost())
     offered = "\n".join(line.plain for line in verify_page.choice(verifying.extents(run), "", 100, DARK))
     assert offered.count("no judgement is stored") == 2
 
@@ -68,7 +68,7 @@ def test_the_folder_of_data_is_passed_where_that_of_the_run_is_not_here(run: Run
         (b'{"event": "progress", "checkpoint": "best", "attack": "fgsm", "done": 5, "total": 10}', PROGRESS),
         (b'{"event": "progress", "done": "5", "total": 10}', None),
         (b'{"event": "verdict", "verdict": "holds", "words": "so it is"}', VERDICT),
-        (b'{"event": "failed", "message": "no run"}', Refusal(message="no run")),
+        (b'{"event": "failed", "message": "no run"}', VerifyRefusal(message="no run")),
         (b'{"event": "of a newer engine"}', None),
         (b"[1, 2]", None),
         (b"[" * 60_000, None),
@@ -78,37 +78,37 @@ def test_the_folder_of_data_is_passed_where_that_of_the_run_is_not_here(run: Run
     ],
 )
 def test_a_line_is_a_word_or_nothing(line: bytes, word: object) -> None:
-    assert verifying.heard(line) == word
+    assert verifying.decode_line(line) == word
 
 
 def test_words_that_could_steer_a_terminal_do_not() -> None:
     line = {"event": "checked", "what": "a\x1b[2J", "verdict": "holds", "words": "b\x9b[red]\nc"}
-    assert verifying.heard(json.dumps(line).encode()) == VerifyCheck(
+    assert verifying.decode_line(json.dumps(line).encode()) == VerifyCheck(
         what="a\ufffd[2J", verdict="holds", words="b\ufffd[red] c"
     )
 
 
 def test_a_judgement_is_under_way_until_something_is_known() -> None:
-    course = Course().after(CHECK).after(PROGRESS)
+    course = VerifyReport().after(CHECK).after(PROGRESS)
     assert course.progress == PROGRESS
-    for word in (CHECK, VERDICT, Refusal(message="no")):
+    for word in (CHECK, VERDICT, VerifyRefusal(message="no")):
         assert course.after(word).progress is None
     assert course.after(CHECK).checks == (CHECK, CHECK)
 
 
 def test_why_there_is_no_verdict() -> None:
-    assert Course().after(Refusal(message="no run")).trouble(2, b"noise") == "no run"
-    assert Course().trouble(1, b"first\nlast\n") == "the engine left with 1: last"
-    assert Course().trouble(-9, b"") == "the engine left with -9: it said nothing"
+    assert VerifyReport().after(VerifyRefusal(message="no run")).trouble(2, b"noise") == "no run"
+    assert VerifyReport().trouble(1, b"first\nlast\n") == "the engine left with 1: last"
+    assert VerifyReport().trouble(-9, b"") == "the engine left with -9: it said nothing"
 
 
 @pytest.mark.parametrize("width", [30, 40, 56, 69, 104])
 def test_no_line_is_wider_than_the_page(run: RunDir, width: int) -> None:
     long = VerifyCheck(what="record best pgd_rescaled", verdict="fails", words="a word and another one " * 8)
-    course = Course(checks=(CHECK, long))
+    course = VerifyReport(checks=(CHECK, long))
     lines = verify_page.checks(course, width, DARK)
-    for extents in (verifying.extents(run), (Extent(), Extent()), None):
+    for extents in (verifying.extents(run), (VerifyCost(), VerifyCost()), None):
         lines += verify_page.choice(extents, "", width, DARK)
     assert max(cell_len(line.plain.rstrip()) for line in lines) <= width
-    under_way = verify_page.now(Course(progress=PROGRESS), "", False, width, DARK)
+    under_way = verify_page.now(VerifyReport(progress=PROGRESS), "", False, width, DARK)
     assert cell_len(under_way.plain) <= width and "5 of 10 images" in under_way.plain

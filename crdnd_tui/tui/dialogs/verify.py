@@ -26,7 +26,7 @@ from textual.widgets import Static
 from crdnd_tui.core import verifying
 from crdnd_tui.core.palette import named
 from crdnd_tui.core.text import display
-from crdnd_tui.core.verifying import Course, Extent
+from crdnd_tui.core.verifying import VerifyCost, VerifyReport
 from crdnd_tui.tui.dialogs import verify_page
 from crdnd_tui.tui.dialogs.question import Question
 from crdnd_tui.tui.widgets.text_sheet import TextSheet
@@ -58,8 +58,8 @@ class VerifyDialog(ModalScreen[None]):
     def __init__(self, run: RunDir, data: Path) -> None:
         super().__init__()
         self._run, self._data = run, data
-        self._phase, self._course = CHOOSING, Course()
-        self._extents: tuple[Extent, Extent] | None = None
+        self._phase, self._course = CHOOSING, VerifyReport()
+        self._extents: tuple[VerifyCost, VerifyCost] | None = None
         self._trouble, self._quick = "", False
         self._engine: Process | None = None
 
@@ -163,7 +163,7 @@ class VerifyDialog(ModalScreen[None]):
                 continue
             if not raw:
                 return
-            word = verifying.heard(raw)
+            word = verifying.decode_line(raw)
             if word is not None:
                 self._course = self._course.after(word)
                 self._draw()

@@ -8,7 +8,7 @@ from crdnd_tui.core.attack_names import PARTS, attack_title
 from crdnd_tui.core.format import count, duration
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.text import bar, pad
-from crdnd_tui.core.verifying import SIGNS, WORDS, Course, Extent
+from crdnd_tui.core.verifying import SIGNS, WORDS, VerifyCost, VerifyReport
 
 SAYS = (
     "Hashes, records, data and teacher are held against each other. Then the saved student is judged again with the "
@@ -20,7 +20,7 @@ BAR = 24  # cells
 BESIDE = 56  # cells of a line from which what was checked and what was found stand side by side
 
 
-def choice(extents: tuple[Extent, Extent] | None, trouble: str, width: int, palette: Palette) -> list[Text]:
+def choice(extents: tuple[VerifyCost, VerifyCost] | None, trouble: str, width: int, palette: Palette) -> list[Text]:
     """Quick or full: what each judges again, and how long that took in the run."""
     says = [Text(), *_wrapped(SAYS, width, palette.text)]
     if extents is None:
@@ -30,7 +30,7 @@ def choice(extents: tuple[Extent, Extent] | None, trouble: str, width: int, pale
     return [*(line for offer in offers for line in offer), Text(), *costs, *says]
 
 
-def _offer(key: str, name: str, extent: Extent, width: int, palette: Palette) -> list[Text]:
+def _offer(key: str, name: str, extent: VerifyCost, width: int, palette: Palette) -> list[Text]:
     head = Text.assemble((f"{key}  ", f"bold {palette.accent}"), (f"{name:<7}", "bold"))
     if extent.attacks:
         words = f"{' and '.join(extent.checkpoints)}: " + ", ".join(attack_title(attack) for attack in extent.attacks)
@@ -43,7 +43,7 @@ def _offer(key: str, name: str, extent: Extent, width: int, palette: Palette) ->
     return [first, *(Text(" " * head.cell_len + line) for line in lines[1:])]
 
 
-def checks(course: Course, width: int, palette: Palette) -> list[Text]:
+def checks(course: VerifyReport, width: int, palette: Palette) -> list[Text]:
     """A row for each check; what does not hold is not muted."""
     names = min(30, max((len(check.what) for check in course.checks), default=0))
     page = []
@@ -60,7 +60,7 @@ def checks(course: Course, width: int, palette: Palette) -> list[Text]:
     return page
 
 
-def now(course: Course, trouble: str, stopping: bool, width: int, palette: Palette) -> Text:
+def now(course: VerifyReport, trouble: str, stopping: bool, width: int, palette: Palette) -> Text:
     """The verdict in one bold line; before it, the judgement under way."""
     if course.verdict is not None:
         sign, colour = _sign(course.verdict.verdict, palette)
@@ -84,7 +84,7 @@ def now(course: Course, trouble: str, stopping: bool, width: int, palette: Palet
     )
 
 
-def tally(course: Course) -> str:
+def tally(course: VerifyReport) -> str:
     """How many checks hold, fail, and cannot be said; empty before the first."""
     found = [check.verdict for check in course.checks]
     kinds = [(kind, found.count(kind)) for kind in SIGNS]
