@@ -260,7 +260,7 @@ def _resume(config: RunConfig, context: RunContext) -> checkpoint.Loaded:
 
 def _restore(trainer: Trainer, selector: Selector, loaded: checkpoint.Loaded, facts: dict[str, str]) -> None:
     for name, kind in (("data", DataError), ("teacher", TeacherError)):
-        then = loaded.state[name] if isinstance(loaded.state[name], str) else "of no file"
+        then = loaded.state[name]
         if then != facts[name]:
             raise kind(f"the {name} is not what this run began with (sha256 {then[:12]}, now {facts[name][:12]})")
     try:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from engine.spec.errors import CheckpointError
 from engine.spec.files import MalformedError, content_of, is_folder, parsed, refuse_links, write_inside
 
 CAP = 1 << 36  # bytes
 COUNTS = frozenset({"step", "epoch", "batch"})
+KINDS = {"config_hash": str, "data": str, "teacher": str, "best": dict, "student": dict}
 KEPT = 2  # the newest and the one before it
 log = logging.getLogger("crdnd")
 _NAME = re.compile(r"(\d{6,})-([0-9a-f]{32})\.pt")
@@ -53,57 +55,65 @@ def load(folder: Path, keys: frozenset[str], config_hash: str) -> Loaded:
     """The newest checkpoint that is whole.
 
     Damaged files are renamed to `*.damaged`, never deleted. CheckpointError when none is whole, when one lacks
-    a part of the state, counts with something else than whole numbers, or belongs to another config.
+    a part of the state, holds something of another kind there, or belongs to another config.
     """
     damaged: list[str] = []
     for _, path in _files(folder):
-        content = _whole(path)
-        if content is None:
+        try:
+            content = _content(path)
+        except (CheckpointError, OSError) as error:
+            log.warning("%s is damaged: %s", path, error)
             damaged.append(path.name)
+            try:
+                path.rename(path.with_suffix(".damaged"))
+            except OSError as refusal:  # another rank did it before, or the folder may not be written
+                log.warning("%s cannot be set aside: %s", path, refusal.strerror)
             continue
-        state = _unpacked(content, path)
+        state = _state(content, path)
         if missing := keys - set(state):
             raise CheckpointError(f"lacks {', '.join(sorted(missing))}", where=str(path))
         if state["config_hash"] != config_hash:
             raise CheckpointError(
                 "belongs to a run with another config", where=str(path), hint="config.toml was changed after the start."
             )
-        counts = [state[key] for key in COUNTS & keys]
-        if "events" in keys:  # bytes and events of the log
-            counts += state["events"] if isinstance(state["events"], list) and len(state["events"]) == 2 else [-1]
-        if not all(type(count) is int and 0 <= count < 1 << 63 for count in counts):
-            raise CheckpointError("is not a checkpoint of ours", where=str(path), hint="Remove it and resume.")
         return Loaded(state, path.name, damaged)
     raise CheckpointError("all checkpoints are damaged", where=str(folder), hint="Start the run anew from its preset.")
 
 
-def _unpacked(content: bytes, path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """The state in one file; CheckpointError when its name is not that of its content, or it is no checkpoint."""
+    return _state(_content(path), path)
+
+
+def _content(path: Path) -> bytes:
+    content = content_of(path, CAP)
+    if not path.name.endswith(f"-{_digest(content)}.pt"):
+        raise CheckpointError("its content is not what its name says", where=str(path))
+    return content
+
+
+def _state(content: bytes, path: Path) -> dict[str, Any]:
     """The state, by torch's unpickler of plain tensors: code in a file is refused, never run."""
     state: object
     try:
         state = parsed(content, lambda raw: torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True))
     except (MalformedError, pickle.UnpicklingError, RuntimeError, EOFError):
         state = None  # whole, as its hash says, so somebody put it there
-    if not isinstance(state, dict):
+    if not isinstance(state, dict) or not _is_ours(state):
         raise CheckpointError("is not a checkpoint of ours", where=str(path), hint="Remove it and resume.")
     return state
 
 
-def _whole(path: Path) -> bytes | None:
-    """The content that the name promises; None for what is damaged or cannot be read, which is set aside."""
-    try:
-        content = content_of(path, CAP)
-        if path.name.endswith(f"-{_digest(content)}.pt"):
-            return content
-        trouble = "its hash is another one"
-    except OSError as error:
-        trouble = error.strerror or str(error)
-    log.warning("%s is damaged: %s", path, trouble)
-    try:
-        path.rename(path.with_suffix(".damaged"))
-    except OSError as error:  # another rank did it before, or the folder may not be written
-        log.warning("%s cannot be set aside: %s", path, error.strerror)
-    return None
+def _is_ours(state: dict[str, Any]) -> bool:
+    """Whether what is there is of its kind: counts are whole numbers, `student` holds tensors."""
+    events = state.get("events", [0, 0])  # bytes and events of the log
+    counts = [state[key] for key in COUNTS & state.keys()]
+    counts += events if isinstance(events, list) and len(events) == 2 else [-1]
+    return (
+        all(type(count) is int and 0 <= count < 1 << 63 for count in counts)
+        and all(isinstance(state[key], kind) for key, kind in KINDS.items() if key in state)
+        and all(isinstance(value, Tensor) for value in state.get("student", {}).values())
+    )
 
 
 def _files(folder: Path) -> list[tuple[int, Path]]:
@@ -114,11 +124,3 @@ def _files(folder: Path) -> list[tuple[int, Path]]:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
-
-
-def read(path: Path) -> dict[str, Any]:
-    """The state in one file; CheckpointError when its name is not that of its content, or it is no checkpoint."""
-    content = content_of(path, CAP)
-    if not path.name.endswith(f"-{_digest(content)}.pt"):
-        raise CheckpointError("its content is not what its name says", where=str(path))
-    return _unpacked(content, path)

@@ -259,11 +259,12 @@ def _not_following(stored: StoredRun, dataset: Dataset, record: Outcome, clean: 
         return wrong
     spec = next((spec for spec in config.evaluation.attacks if spec.key == record.attack), None)
     asked = outcomes.describe(spec, config.threat_model, config.evaluation) | ({} if spec else {"name": record.attack})
-    if "package" in asked:
-        asked["package"] = f"pyautoattack {record.versions.get('pyautoattack')}"
-    said = {key: value for key, value in record.spec.items() if key != "attacks"}
+    asked.pop("package", None)
+    package, library = record.spec.get("package"), f"pyautoattack {record.versions.get('pyautoattack')}"
+    said = {key: value for key, value in record.spec.items() if key not in ("attacks", "package")}
     figures = summarise(labels, record.predicted, bits, len(dataset.classes))
-    if wrong := differing([*fields("", record, figures._asdict()), ("its attack is", said, asked)]):
+    told = [("its package is", package, library)] if package and "pyautoattack" in record.versions else []
+    if wrong := differing([*fields("", record, figures._asdict()), ("its attack is", said, asked), *told]):
         return wrong
     if any(bit != (guess == label) for bit, guess, label in zip(bits, record.predicted, labels, strict=True)):
         return "an image counts as right that was taken for another class, or the other way round"

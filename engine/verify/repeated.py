@@ -304,7 +304,7 @@ class _CheckpointAgain:
             if kept:
                 folder.result(name, "suspect").write_bytes(kept)
             evaluation = self.stored.config.evaluation.model_copy(update={"gallery": 0})
-            folded = any(record.folded for record in row.values())  # as the records were made
+            folded = kept is None and any(record.folded for record in row.values())  # as the records were made
             pause = self.repetition.pause if kept is None else refuse
             said = self._evaluate(evaluation, folder, pause, folded=folded)
             marks = {key: decode(files.content_of(folder.result(name, key), CAP)).marks for key in row}

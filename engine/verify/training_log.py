@@ -7,10 +7,8 @@ the same thing must be the same.
 from collections.abc import Iterator
 from functools import reduce
 from itertools import pairwise
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from engine.data.splits import split_training
 from engine.evaluate.outcomes import FAILS, HOLDS, UNKNOWN, CheckResult
@@ -91,18 +89,11 @@ def _preset(stored: StoredRun) -> Iterator[CheckResult]:
     if meant is not None and meant.config_hash == stored.config.config_hash:
         yield CheckResult(what, HOLDS, "asks for this very run")
         return
-    apart = sorted(_keys_apart(meant.to_table(), stored.config.to_table())) if meant else []
-    words = f"differs from config.toml in {', '.join(apart)[:300]}" if apart else "cannot be understood by itself"
+    words = "cannot be understood by itself"
+    if meant is not None:
+        lines = set(toml.dump(stored.config).splitlines()) - set(toml.dump(meant).splitlines())
+        words = f"does not say: {', '.join(sorted(lines))[:300]}"
     yield CheckResult(what, UNKNOWN, f"{words}: set where the run was started, or changed since")
-
-
-def _keys_apart(one: dict[str, Any], other: dict[str, Any], at: str = "") -> Iterator[str]:
-    for key in {**one, **other}:
-        here, there, where = one.get(key), other.get(key), f"{at}{key}"
-        if isinstance(here, dict) and isinstance(there, dict):
-            yield from _keys_apart(here, there, f"{where}.")
-        elif here != there:
-            yield where
 
 
 def _announced(stored: StoredRun) -> Pairs:
@@ -243,6 +234,7 @@ def _checkpoints(stored: StoredRun, config: RunConfig) -> Iterator[CheckResult]:
     own |= {"data": hashes.get("train")} if isinstance(hashes, dict) else {}
     if isinstance(noted, dict) or (noted is None and stored.facts):
         own |= {"teacher": noted.get("sha256") if noted else ""}
+    best = {v.epoch: v.accuracy.get(v.by) for v in stored.all(events.Validated)}
     for path in sorted(stored.run.checkpoints.glob("*.pt")):
         what = f"checkpoint {path.name[:6]}"
         try:
@@ -250,41 +242,27 @@ def _checkpoints(stored: StoredRun, config: RunConfig) -> Iterator[CheckResult]:
         except (CheckpointError, OSError) as error:
             yield CheckResult(what, FAILS, getattr(error, "what", str(error))[:200])
             continue
-        says = {key: _plain(value) for key, value in state.items()}
-        pairs = fields("its", says, own)
+        pairs = fields("its", state, own)
         event = next((e for e in reversed(stored.all(events.CheckpointSaved)) if e.file == path.name), None)
         if event is not None:
-            known = {"bytes": path.stat().st_size, "step": says.get("step"), "epoch": says.get("epoch")}
+            known = {"bytes": path.stat().st_size, "step": state.get("step"), "epoch": state.get("epoch")}
             said = {"bytes": event.bytes, "step": event.step, "epoch": event.epoch + 1}
             pairs += fields("checkpoint_saved:", said, known)
-        best = state["best"] if isinstance(state.get("best"), dict) else {}
-        epoch, accuracy = _plain(best.get("epoch", -1)), _plain(best.get("accuracy"))
-        if (v := next((v for v in stored.all(events.Validated) if v.epoch == epoch), None)) or not isinstance(
-            epoch, int
-        ):
-            pairs += [("its best accuracy", accuracy, v.accuracy.get(v.by) if v else f"of an epoch {epoch}")]
+        epoch, accuracy = (state.get("best", {}).get(key) for key in ("epoch", "accuracy"))
+        if type(epoch) is not int or not isinstance(accuracy, float):
+            pairs.append(("its best", "neither epoch nor accuracy", "both"))
+        elif epoch in best:
+            pairs.append(("its best accuracy", accuracy, best[epoch]))
         wrong = differing(pairs)
-        if not wrong and says.get("epoch") == config.training.epochs + 1 and "last" in stored.headers:
-            same_student = _equal(state.get("student"), weights.load(stored.run.weights_of("last"))[0])
-            wrong = "" if same_student else "its student is not the one of last.safetensors"
+        if not wrong and state.get("epoch") == config.training.epochs + 1 and "last" in stored.headers:
+            last, student = weights.load(stored.run.weights_of("last"))[0], state.get("student", {})
+            if student.keys() != last.keys() or any(not torch.equal(student[key], last[key]) for key in last):
+                wrong = "its student is not the one of last.safetensors"
         if wrong:
             yield CheckResult(what, FAILS, wrong)
         whole += not wrong
     if whole:
         yield CheckResult("checkpoints", HOLDS, f"{whole} whole, of this config, data and teacher")
-
-
-def _plain(value: object) -> object:
-    """What a checkpoint says, if it is words or a number; else what kind of thing stands there."""
-    return value if value is None or isinstance(value, int | float | str) else f"a {type(value).__name__}"
-
-
-def _equal(one: object, other: dict[str, Tensor]) -> bool:
-    return (
-        isinstance(one, dict)
-        and one.keys() == other.keys()
-        and all(isinstance(value, Tensor) and torch.equal(value.cpu(), other[key]) for key, value in one.items())
-    )
 
 
 def check_data(stored: StoredRun, config: RunConfig, dataset: Dataset) -> Iterator[CheckResult]:

@@ -104,6 +104,7 @@ def test_when_all_are_damaged_the_run_cannot_go_on_and_nothing_is_deleted(tmp_pa
 
 def test_every_part_of_a_checkpoint_is_needed(tmp_path):
     whole = {key: torch.zeros(1) for key in RUN_KEYS} | COUNTS | {"config_hash": "c", "events": [10, 2]}
+    whole |= {"student": {"weight": torch.zeros(1)}, "best": {}, "data": "d", "teacher": ""}
     for key in sorted(RUN_KEYS):
         checkpoint.save(tmp_path / key, {name: value for name, value in whole.items() if name != key})
         with pytest.raises(CheckpointError, match=f"lacks {key}"):

@@ -53,13 +53,22 @@ def test_a_state_that_does_not_fit_is_refused_in_words(error: Exception) -> None
         run._restore(Failing(error), object.__new__(Selector), loaded, facts)
 
 
-@pytest.mark.parametrize("value", [*STRANGE, None, 5], ids=repr)
 @pytest.mark.parametrize(("key", "kind"), [("data", DataError), ("teacher", TeacherError)])
-def test_a_checkpoint_that_names_no_hash_is_of_other_data(key: str, kind: type[Exception], value: Any) -> None:
+def test_a_checkpoint_of_other_data_or_another_teacher_is_refused(key: str, kind: type[Exception]) -> None:
     facts = {"data": "a" * 64, "teacher": ""}
-    loaded = checkpoint.Loaded({**facts, key: value}, "000001-a.pt", [])
+    loaded = checkpoint.Loaded({**facts, key: "b" * 64}, "000001-a.pt", [])
     with pytest.raises(kind, match="is not what this run began with"):
         run._restore(Failing(ValueError()), object.__new__(Selector), loaded, facts)
+
+
+@pytest.mark.parametrize("value", [*STRANGE, None, 5], ids=repr)
+@pytest.mark.parametrize("key", ["data", "teacher", "config_hash", "best", "student"])
+def test_a_checkpoint_with_something_of_another_kind_is_none_of_ours(tmp_path: Path, key: str, value: Any) -> None:
+    if isinstance(value, str if key in {"data", "teacher", "config_hash"} else dict):
+        value = b"bytes"
+    checkpoint.save(tmp_path, {"config_hash": "c", "step": 1, key: value})
+    with pytest.raises(CheckpointError, match="is not a checkpoint of ours"):
+        checkpoint.load(tmp_path, frozenset({"config_hash", "step"}), "c")
 
 
 @pytest.mark.parametrize("signs", [(-1, -1, 1), (1, -1, -1)])
