@@ -140,14 +140,16 @@ def _deny(path, monkeypatch):
 
 
 def _break_disk(path, monkeypatch):
-    inode, read, fstat = path.stat().st_ino, os.read, os.fstat
+    inode, inner = path.stat().st_ino, os.fdopen
 
-    def failing(file, size):
-        if fstat(file).st_ino == inode:
+    class Failing(io.BufferedReader):
+        def read(self, *_):
             raise OSError(5, "Input/output error")
-        return read(file, size)
 
-    monkeypatch.setattr(os, "read", failing)
+    def opened(file, *words):
+        return Failing(io.FileIO(file)) if os.fstat(file).st_ino == inode else inner(file, *words)
+
+    monkeypatch.setattr(os, "fdopen", opened)
 
 
 DAMAGE = ["folder", "pipe", "device", "dangling", "circle", "sparse", "empty", "zeros", "deep list"]
