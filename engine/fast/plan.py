@@ -4,14 +4,13 @@ The measurements behind the rules are those of `benchmarks/step.py`; `benchmarks
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 
+from engine.runtime.provenance import cpu_fact
 from engine.spec.machine import Machine, Precision
 
-CPU_FACTS = Path("/proc/cpuinfo")
 LARGE = 50_000_000  # multiply-accumulates per image: below, bfloat16 costs more in casts than it saves
 AMPERE = (8, 0)
 
@@ -105,13 +104,4 @@ def half_pays() -> bool:
     """
     if torch.cpu._is_amx_tile_supported():
         return True
-    return torch.cpu._is_avx512_bf16_supported() and vendor() == "AuthenticAMD"
-
-
-def vendor() -> str:
-    """The processor's vendor_id in /proc/cpuinfo; empty where there is none."""
-    try:
-        lines = CPU_FACTS.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id")), "")
+    return torch.cpu._is_avx512_bf16_supported() and cpu_fact("vendor_id") == "AuthenticAMD"

@@ -19,6 +19,7 @@ from engine.spec.config import RunConfig
 from engine.spec.cost import model_cost
 from engine.spec.errors import bytes_text
 from engine.spec.events import StageStarted, TableFilled, Warned
+from engine.spec.files import read_table
 from engine.spec.models import ModelSpec
 from engine.spec.tables import TableError, TableKey, tables_folder
 from engine.teachers.load import TeacherSource
@@ -36,22 +37,17 @@ def build_fast_path(
         macs = model_cost(spec, len(dataset.classes), dataset.image).macs
         return NetworkCost(macs, spec.cpu_half, spec.cpu_paired)
 
+    machine, device, ranks = context.machine, context.device, context.ranks
     eval_attack = config.inner.student_mode == "eval"
-    plan = decide(
-        context.machine,
-        context.device,
-        cost(config.student),
-        cost(source.model) if source else None,
-        eval_attack=eval_attack,
-        ranks=context.ranks.world_size,
-    )
-    fast = FastPath(nets, plan, context.ranks)
+    of_teacher = cost(source.model) if source else None
+    plan = decide(machine, device, cost(config.student), of_teacher, eval_attack=eval_attack, ranks=ranks.world_size)
+    fast = FastPath(nets, plan, ranks)
     context.notes += fast.notes
     if not eval_attack and not plan.exact:
-        kind = "TF32" if context.machine.tf32 and context.device.type == "cuda" else "float32"
-        how = f"{kind}; inner_precision=bfloat16 changes that"
-        if plan.inner == torch.bfloat16:
-            how = "bfloat16, as inner_precision says"
+        how = "bfloat16, as inner_precision says"
+        if plan.inner != torch.bfloat16:
+            kind = "TF32" if machine.tf32 and device.type == "cuda" else "float32"
+            how = f"{kind}; inner_precision=bfloat16 changes that"
         context.notes.append(f"the attack climbs on the student itself, in train mode: {how}")
     return fast
 
@@ -75,7 +71,7 @@ class TeacherLogitsOpener:
         self.fast.without_table()
         if wanted == "off" or self.fast.teacher is None:
             return
-        ranks, opened = self.context.ranks, list[TeacherLogits]()
+        context, opened = self.context, list[TeacherLogits]()
 
         def fill(_rank: int) -> str:
             try:
@@ -84,15 +80,17 @@ class TeacherLogitsOpener:
                 return _text(error)
             return ""
 
-        refusal = ranks.on_leader(lambda: self._refusal(self._planned_forwards(wanted)))
-        failure = "" if refusal else next(filter(None, ranks.share(ranks.world_size, fill)), "")
+        epochs = max(self.config.training.epochs, context.machine.table_epochs)
+        planned = math.inf if wanted == "complete" else float(epochs * len(self.feed))
+        refusal = context.ranks.on_leader(lambda: self._refusal(planned))
+        failure = "" if refusal else next(filter(None, context.ranks.share(context.ranks.world_size, fill)), "")
         if not refusal and not failure:
             self.fast.with_table(opened[0], self.feed)
-            self.context.notes.append(f"teacher table {self._key.id}: complete, {bytes_text(self._key.table_bytes)}")
+            context.notes.append(f"teacher table {self._key.id}: complete, {bytes_text(self._key.table_bytes)}")
             return
         for table in opened:
             table.close()
-        self.context.notes.append(f"no teacher table: {refusal or failure}")
+        context.notes.append(f"no teacher table: {refusal or failure}")
         if failure or wanted == "complete":
             equal = "; the run goes on without, and agrees to rounding with what it would have been" * self.resumed
             self._warn("table_unwritable", f"no teacher table: {refusal or failure}{equal}")
@@ -105,24 +103,22 @@ class TeacherLogitsOpener:
         wanted = self.fast.plan.table
         if wanted != "auto" or not self.resumed:
             return wanted
-        had = self.context.ranks.on_leader(lambda: provenance.before(self.context.run.provenance).get("switches"))
+        had = self.context.ranks.on_leader(lambda: read_table(self.context.run.provenance).get("switches"))
         if not isinstance(had, dict):
             return "auto"
         return {"complete": "complete", "lazy": "auto"}.get(str(had.get("table")), "off")
 
-    def _planned_forwards(self, wanted: str) -> float:
-        """Teacher forwards on natural images that all planned runs would take without a table."""
-        epochs = max(self.config.training.epochs, self.context.machine.table_epochs)
-        return math.inf if wanted == "complete" else float(epochs * len(self.feed))
-
     def _refusal(self, planned: float) -> str:
-        """Why there is to be no table, or nothing. One that holds other logits than the teacher's is set aside."""
+        """Why there is to be no table, or nothing. One that holds other logits than the teacher's is set aside.
+
+        `planned`: teacher forwards on natural images that all planned runs would take without a table.
+        """
         assert self.fast.teacher is not None
         if why_not := why_unrepeatable(self.fast.teacher.net):
             return why_not
         chunks, rows = chunks_of(self._key, self.feed.places), self._key.rows
         few = f"{planned:.0f} teacher forwards are planned, fewer than the {{}} that it lacks"
-        if planned <= len(chunks) * rows and not (self._folder / self._key.id).is_file():
+        if len(chunks) * rows >= planned and not (self._folder / self._key.id).is_file():
             return few.format(len(chunks) * rows)
         try:
             table, trouble = self._open()

@@ -55,25 +55,26 @@ def work(run: RunDir, machine: Machine, interrupt: Interrupt) -> int:
             return FINISHED
     reporter = _open_log_and_reporter(run, config, place)
     try:
-        stopped = ""
         try:
-            begun = _say_start(run, config, reporter)
-            pause = interrupt.pause if place is None else lambda: None  # ranks stop together, after a step
-            pause()  # asked while it started
-            prerequisite.ensure_teacher(config, machine, reporter, interrupt)
+            begun = _begin(run, config, machine, interrupt, reporter)
             from engine.run.context import RunContext  # noqa: PLC0415  torch takes seconds to import
             from engine.run.run import evaluate_only, train_and_evaluate  # noqa: PLC0415
 
-            pause()
+            if place is None:
+                interrupt.pause()
             context = RunContext(run=run, machine=machine, reporter=reporter, interrupt=interrupt)
             with context.ranks:
                 if isinstance(config, JudgeConfig):
                     evaluate_only(config, context)
                 else:
                     train_and_evaluate(config, context, begun=begun)
+            reporter.say(RunFinished(seconds=time.monotonic() - began))
+            reporter.update(phase="done", reason="", attack="")
+            code = FINISHED
         except Stopped as stop:
-            stopped = stop.reason
-        code = _say_end(reporter, stopped, began)
+            reporter.say(RunStopped(reason=stop.reason, step=reporter.status.step))
+            reporter.update(phase="stopped", reason=stop.reason)
+            code = STOPPED
     except CrdndError as error:
         log.error("%s", error)
         code = _tell(run, reporter, failure_of(error, run, config))
@@ -81,6 +82,26 @@ def work(run: RunDir, machine: Machine, interrupt: Interrupt) -> int:
         log.exception("the run failed")
         code = _tell(run, reporter, failure_of(error, run, config))
     return _leave(run, reporter, place, code) if leads else FINISHED if code == STOPPED else code
+
+
+def _begin(
+    run: RunDir, config: RunConfig | JudgeConfig, machine: Machine, interrupt: Interrupt, reporter: Reporter
+) -> bool:
+    """Say that the run starts, unless it has checkpoints, whole or damaged; and see to its teacher's own run.
+
+    Returns whether it has. Stopped when asked to.
+    """
+    begun = isinstance(config, RunConfig) and any(run.checkpoints.glob("[0-9]*-*"))
+    if not begun:
+        reporter.cut_back(0, 0)
+        say_started(reporter)
+        if not isinstance(reporter, FollowerReporter) and not locks.supported(run.lock):
+            reporter.say(Warned(code="no_locks", message=locks.NO_LOCKS))
+    reporter.beat()
+    if torchrun.place() is None:  # ranks stop together, after a step
+        interrupt.pause()
+    prerequisite.ensure_teacher(config, machine, reporter, interrupt)
+    return begun
 
 
 def open_reporter(run: RunDir, config: RunConfig | JudgeConfig) -> Reporter:
@@ -120,7 +141,13 @@ def failure_of(error: Exception, run: RunDir, config: RunConfig | JudgeConfig) -
     if place is not None and kind == "Lost":
         return RankExit(rank=rank, code=FAILED, message=message, lost=True)
     if kind == "OutOfMemory":
-        hint = _less_memory(config)
+        hint = f"Lower evaluation.batch_size, now {config.evaluation.batch_size}."
+        if isinstance(config, RunConfig):
+            hint = (
+                f"Nothing is changed behind your back: training.batch_size is {config.training.batch_size}, "
+                f"evaluation.batch_size {config.evaluation.batch_size}. Free the device, or lower the one that was in "
+                "use; the last checkpoint is kept."
+            )
     elif isinstance(error, OSError) and error.errno in FULL:
         kind, who, message = "DiskFull", "", f"the disk is full: {error.strerror} in {run.path}"
         hint = "Free some space; `crdnd resume` goes on from the last checkpoint."
@@ -147,29 +174,6 @@ def _open_log_and_reporter(run: RunDir, config: RunConfig | JudgeConfig, place: 
         raise RunFolderError(f"cannot be written: {error.strerror}", where=str(error.filename or run.path)) from error
 
 
-def _say_start(run: RunDir, config: RunConfig | JudgeConfig, reporter: Reporter) -> bool:
-    """Say that the run starts, unless there are checkpoints, whole or damaged, to resume from; returns whether."""
-    begun = isinstance(config, RunConfig) and any(run.checkpoints.glob("[0-9]*-*"))
-    if not begun:
-        reporter.cut_back(0, 0)
-        say_started(reporter)
-        if not isinstance(reporter, FollowerReporter) and not locks.supported(run.lock):
-            reporter.say(Warned(code="no_locks", message=locks.NO_LOCKS))
-    reporter.beat()
-    return begun
-
-
-def _say_end(reporter: Reporter, stopped: str, began: float) -> int:
-    """Say that the run finished, or was stopped for this reason."""
-    if stopped:
-        reporter.say(RunStopped(reason=stopped, step=reporter.status.step))
-        reporter.update(phase="stopped", reason=stopped)
-        return STOPPED
-    reporter.say(RunFinished(seconds=time.monotonic() - began))
-    reporter.update(phase="done", reason="", attack="")
-    return FINISHED
-
-
 def _tell(run: RunDir, reporter: Reporter, failure: RankExit) -> int:
     """Say why the run cannot go on; a rank leaves it to who started it, since others may know better."""
     if torchrun.place() is None:
@@ -191,13 +195,3 @@ def _leave(run: RunDir, reporter: Reporter, place: torchrun.Place | None, code: 
         log.error("the last status could not be written: %s", error)
         return code or FAILED
     return code
-
-
-def _less_memory(config: RunConfig | JudgeConfig) -> str:
-    if isinstance(config, JudgeConfig):
-        return f"Lower evaluation.batch_size, now {config.evaluation.batch_size}."
-    return (
-        f"Nothing is changed behind your back: training.batch_size is {config.training.batch_size}, "
-        f"evaluation.batch_size {config.evaluation.batch_size}. Free the device, or lower the one that was in use; "
-        "the last checkpoint is kept."
-    )

@@ -58,7 +58,8 @@ def _begin(wanted: RunConfig, machine: Machine) -> tuple[RunDir, Engine | None]:
     with locks.exclusive(runs / ".teachers.lock"):  # two students do not both begin their teacher
         equal = equal_runs(runs, wanted)
         unfinished = [run for run, status in equal if (status is None or status.phase != "done") and _is_sound(run)]
-        run = unfinished[0] if unfinished else create(wanted, toml.dump(wanted), machine)
+        run = finished_run(runs, wanted)  # by now; its engine leaves at once
+        run = run or next(iter(unfinished), None) or create(wanted, toml.dump(wanted), machine)
         if locks.is_held(run.lock):
             return run, None
         run.stop.unlink(missing_ok=True)
@@ -97,25 +98,21 @@ def _wait(run: RunDir, child: Engine | None, reporter: Reporter, interrupt: Inte
 def _check(run: RunDir, child: Engine | None, attempts: int) -> None:
     """TeacherError unless the teacher's run is done, or its engine was stopped or killed and may be started again."""
     status = status_of(run)
-    phase = status.phase if status else ""
+    phase, reason = (status.phase, status.reason) if status else ("", "")
+    code = child.returncode if child is not None else 0
     if phase == "done" or (child is None and phase != "failed"):  # stopped with, or killed beside, another student
         return
-    reason = f": {status.reason}" if status and status.reason else ""
-    match phase:
-        case "failed":
-            how = f"failed{reason}"
-        case "stopped":
-            how = f"was stopped by somebody else{reason}"
-        case _ if child is not None and attempts < ATTEMPTS and child.returncode < 0:
-            return
-        case _:
-            code = child.returncode if child else 0
-            how = f"died of {deaths.cause_of(code)}" if code < 0 else f"died with exit code {code}"
-    death = deaths.last_death(files.tail(run.log, LOG_BYTES)) if child is not None and child.returncode < 0 else None
-    again = "Resuming this run tries again."
+    reason = f": {reason}" if reason else ""
+    if phase in {"failed", "stopped"}:
+        how = f"failed{reason}" if phase == "failed" else f"was stopped by somebody else{reason}"
+    elif code < 0 and attempts < ATTEMPTS:
+        return
+    else:
+        how = f"died of {deaths.cause_of(code)}" if code < 0 else f"died with exit code {code}"
+    again, death = "Resuming this run tries again.", None
+    if code < 0:
+        death = deaths.last_death(files.tail(run.log, LOG_BYTES))
     if death is not None and death.native and death.repeated:
         again = f"{death.advice(run.id, files.read(run.machine))} Then resume this run."
-    raise TeacherError(
-        f"the teacher's run {run.id} {how}",
-        hint=f"`crdnd show {run.id}` tells more; its log is {run.log}. {again}",
-    )
+    hint = f"`crdnd show {run.id}` tells more; its log is {run.log}. {again}"
+    raise TeacherError(f"the teacher's run {run.id} {how}", hint=hint)

@@ -19,7 +19,7 @@ from engine.runtime.rng import seed_for
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CheckpointError, DataError, TeacherError
 from engine.spec.events import CheckpointSaved, EvaluationStarted, RunResumed, StageStarted, TrainingStarted, Warned
-from engine.spec.files import free_bytes
+from engine.spec.files import free_bytes, read_table
 from engine.spec.models import ModelSpec
 from engine.teachers import load, weights
 from engine.teachers.load import TeacherSource
@@ -29,23 +29,9 @@ from engine.train.reporter import LOG_DAMAGED
 from engine.train.selection import Selector, weights_facts
 from engine.types import Dataset, Nets, Split, TrainingMethod
 
-KEYS = frozenset(
-    [
-        "config_hash",
-        "events",
-        "best",
-        "data",
-        "teacher",
-        "student",
-        "optimizer",
-        "method",
-        "method_optimizers",
-        "epoch",
-        "batch",
-        "step",
-        "ledger",
-    ]
-)
+OWN_KEYS = ("config_hash", "events", "best", "data", "teacher")  # of a checkpoint, beside the trainer's
+TRAINER_KEYS = ("student", "optimizer", "method", "method_optimizers", "epoch", "batch", "step", "ledger")
+KEYS = frozenset((*OWN_KEYS, *TRAINER_KEYS))
 DISK_CHECKPOINTS = 6  # two kept, one being written, best and last weights, and the evaluation
 
 
@@ -81,8 +67,10 @@ def train_and_evaluate(config: RunConfig, context: RunContext, *, begun: bool) -
             feed=feed, resumed=loaded is not None,
         ).open_teacher_logits()  # fmt: skip
     if context.ranks.is_leader:
-        known = provenance.before(context.run.provenance).get("switches", {})
-        facts_of_run = {
+        switches = fast.plan.switches()
+        if trainer.finished:
+            switches = read_table(context.run.provenance).get("switches", {})
+        here |= {
             "config_hash": config.config_hash,
             "group_hash": config.group_hash,
             "seed": config.seed,
@@ -90,9 +78,9 @@ def train_and_evaluate(config: RunConfig, context: RunContext, *, begun: bool) -
             "images": {"train": len(dataset.train.labels), "test": len(dataset.test.labels)},
             "notes": list(dataset.notes),
             "teacher": {"source": source.label, "sha256": source.sha256} if source else None,
-            "switches": known if trainer.finished else fast.plan.switches(),
+            "switches": switches,
         }
-        provenance.write(context.run.provenance, here | facts_of_run)
+        provenance.write(context.run.provenance, here)
     if not trainer.finished:
         _say_training(config, context, trainer, list(dataset.classes), new=loaded is None)
         trainer.run()
@@ -105,17 +93,17 @@ def train_and_evaluate(config: RunConfig, context: RunContext, *, begun: bool) -
 
 
 def _check_teacher(
-    config: RunConfig, context: RunContext, source: TeacherSource, teacher: nn.Module, shown: Split
+    config: RunConfig, context: RunContext, source: TeacherSource, teacher: nn.Module, images: Split
 ) -> None:
     """Measure the teacher on these images before the first step, and say what came out."""
     context.reporter.say(StageStarted(stage="check"))
-    heard = teacher.register_forward_pre_hook(lambda _net, _x: context.pause())  # a large teacher takes its time
-    checked = context.ranks.on_leader(
-        lambda: load.check(teacher, source, shown, config.threat_model, context.device, config.seed, config.data)
+    hook = teacher.register_forward_pre_hook(lambda _net, _x: context.pause())  # a large teacher takes its time
+    event, warnings = context.ranks.on_leader(
+        lambda: load.check(teacher, source, images, config.threat_model, context.device, config.seed, config.data)
     )
-    heard.remove()
-    context.reporter.say(checked.event)
-    for warning in checked.warnings:
+    hook.remove()
+    context.reporter.say(event)
+    for warning in warnings:
         context.reporter.say(warning)
 
 
@@ -130,7 +118,7 @@ def load_teacher(
         runs=context.machine.runs_folder,
         data=context.machine.data_folder,
         dataset=config.data.name,
-        sha256=str((provenance.before(context.run.provenance).get("teacher") or {}).get("sha256", "")),
+        sha256=str((read_table(context.run.provenance).get("teacher") or {}).get("sha256", "")),
     )
     load.check_classes(source, dataset.classes)
     teacher, notes = load.load(
@@ -152,14 +140,11 @@ def evaluate_checkpoints(
     """Every attack on every checkpoint that the evaluation names, on the test split."""
     evaluation, runs = config.evaluation, context.machine.runs_folder
     indices = subset(dataset.test.labels, evaluation.images, evaluation.seed)
+    of = len(dataset.test.labels)
+    attacks = ["clean", *(attack.key for attack in evaluation.attacks), "worst"]
     context.reporter.say(StageStarted(stage="evaluation"))
     context.reporter.say(
-        EvaluationStarted(
-            checkpoints=list(evaluation.checkpoints),
-            attacks=["clean", *(attack.key for attack in evaluation.attacks), "worst"],
-            n=len(indices),
-            of=len(dataset.test.labels),
-        )
+        EvaluationStarted(checkpoints=list(evaluation.checkpoints), attacks=attacks, n=len(indices), of=of)
     )
     for name in evaluation.checkpoints:
         state, facts = weights.load(context.run.weights_of(name))
@@ -170,7 +155,7 @@ def evaluate_checkpoints(
             checkpoint=name,
             images=Split(dataset.test.images[indices], dataset.test.labels[indices]),
             classes=dataset.classes,
-            of=len(dataset.test.labels),
+            of=of,
             indices=indices,
             data_sha256=test_sha256,
             weights_sha256=facts["digest"],
@@ -180,10 +165,8 @@ def evaluate_checkpoints(
                 config, model, context.run, runs, context.ranks, lambda spec: context.build(spec, dataset)
             ),
         )
-        folded = context.machine.folds
-        evaluate(
-            subject, evaluation, config.threat_model, context.run, context.reporter.say, context.pause, folded=folded
-        )
+        said, folded = context.reporter.say, context.machine.folds
+        evaluate(subject, evaluation, config.threat_model, context.run, said, context.pause, folded=folded)
 
 
 def evaluate_only(config: JudgeConfig, context: RunContext) -> None:
@@ -203,10 +186,9 @@ def evaluate_only(config: JudgeConfig, context: RunContext) -> None:
     }
     if context.ranks.is_leader:
         provenance.write(context.run.provenance, facts)
+        said_of_it = {"source": source.label, "source_sha256": source.sha256}
         for name in config.evaluation.checkpoints:
-            weights.save(
-                context.run.weights_of(name), net.net, {"source": source.label, "source_sha256": source.sha256}
-            )
+            weights.save(context.run.weights_of(name), net.net, said_of_it)
     context.ranks.barrier()
     evaluate_checkpoints(config, context, dataset, data_hashes["test"], net.net, source.model, None)
 
@@ -222,14 +204,9 @@ def _hooks(config: RunConfig, context: RunContext, selector: Selector, facts: di
         path = checkpoint.save(context.run.checkpoints, whole)
         _say_saved(context, path.name, whole)
 
-    return Hooks(
-        say=context.reporter.say,
-        wanted_stop=context.wanted_stop,
-        validate=selector.validate,
-        save=save,
-        beat=context.reporter.beat,
-        save_every=context.machine.checkpoint_seconds,
-    )
+    say, beat, wanted_stop = context.reporter.say, context.reporter.beat, context.wanted_stop
+    every = context.machine.checkpoint_seconds
+    return Hooks(say=say, wanted_stop=wanted_stop, validate=selector.validate, save=save, beat=beat, save_every=every)
 
 
 def _say_saved(context: RunContext, file: str, state: dict[str, Any]) -> None:
@@ -273,7 +250,7 @@ def _restore(trainer: Trainer, selector: Selector, loaded: checkpoint.Loaded, fa
 def _machine(context: RunContext, *, goes_on: bool) -> dict[str, Any]:
     """Facts of code and machine. A note tells why a run that goes on equals an unbroken one to rounding only."""
     here = provenance.collect(context.device) | {"layout": context.layout}
-    then = provenance.before(context.run.provenance)
+    then = read_table(context.run.provenance)
     apart = machines_apart(then, here)
     if then.get("layout", here["layout"]) != here["layout"]:
         apart.append(f"layout {then['layout']} -> {here['layout']}")

@@ -90,22 +90,21 @@ def share_threads(machine: Machine, macs: int, began_with: int = 0) -> str:
     `began_with` threads of each process, when a run goes on: sums depend on the number, so it stays, unless the
     machine names another.
     """
-    place = torchrun.place()
+    place, usable = torchrun.place(), usable_cpus()
     ranks = place.local_world if place else 1
-    said = 0 if place else _omp_threads()  # torchrun sets the variable itself
-    usable = usable_cpus()
-    chosen = machine.threads or said or (1 if macs < SMALL_BATCH else usable)
-    wanted = began_with if began_with and not machine.threads else max(1, chosen // ranks)
-    torch.set_num_threads(wanted)
+    first = "" if place else os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # torchrun sets it itself
+    said = int(first) if first.isdecimal() else 0  # it may list a count for each level of nesting
+    chosen = max(1, (machine.threads or said or (1 if macs < SMALL_BATCH else usable)) // ranks)
+    torch.set_num_threads(began_with if began_with and not machine.threads else chosen)
     threads = torch.get_num_threads()
-    words = f"{threads} thread{'s' if threads > 1 else ''}"
+    text = f"{threads} thread{'s' * (threads > 1)}"
     if threads * ranks > usable:
-        words += f" on {usable} CPU{'s' if usable > 1 else ''}"
+        text += f" on {usable} CPU{'s' * (usable > 1)}"
     if began_with not in {0, threads}:
-        words += f" where the run began with {began_with}: sums may differ in the last bits"
-    elif began_with and began_with != max(1, chosen // ranks):
-        words += ", as the run began"
-    return words
+        text += f" where the run began with {began_with}: sums may differ in the last bits"
+    elif began_with and began_with != chosen:
+        text += ", as the run began"
+    return text
 
 
 def utilisation(device: torch.device) -> int | None:
@@ -120,12 +119,6 @@ def utilisation(device: torch.device) -> int | None:
     except (pynvml.NVMLError, RuntimeError) as error:
         log.debug("no GPU utilisation: %s", error)
         return None
-
-
-def _omp_threads() -> int:
-    """The first count in OMP_NUM_THREADS, which may list one for each level of nesting; 0 when there is none."""
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(first) if first.isdecimal() else 0
 
 
 def layout(machine: Machine, device: torch.device, spec: ModelSpec, *, learns: bool = False) -> Layout:

@@ -7,7 +7,7 @@ every rank computes the whole loss, and the true gradient of a weight is the sum
 import pickle
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -44,7 +44,9 @@ class Ranks:
 
     def rows(self, n: int) -> slice:
         """This rank's rows of a batch of n: contiguous, their number equal over the ranks up to one, possibly none."""
-        return _rows(n, self.rank, self.world_size)
+        share, more = divmod(n, self.world_size)
+        start = self.rank * share + min(self.rank, more)
+        return slice(start, start + share + (self.rank < more))
 
     def gather(self, own: Tensor, n: int) -> Tensor:
         """The rows of all ranks, in order: this rank's own (rows(n) first) become n rows on every rank.
@@ -61,7 +63,7 @@ class Ranks:
         if self.world_size == 1:
             return tensor.detach()
         summed = tensor.detach().clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(summed, group=self._group(summed))
+        dist.all_reduce(summed, group=self.group_of(summed))
         return summed
 
     def any_rank(self, flag: bool) -> bool:
@@ -139,7 +141,7 @@ class Ranks:
             time.sleep(LOOK_SECONDS if late else 0)
         work.wait()
 
-    def _group(self, tensor: Tensor) -> dist.ProcessGroup | None:
+    def group_of(self, tensor: Tensor) -> dist.ProcessGroup | None:
         """NCCL for what lies on a GPU, gloo for the rest."""
         return self.cpu_group if tensor.device.type == "cpu" else None
 
@@ -155,16 +157,16 @@ class _Gather(torch.autograd.Function):
         rows = ctx.rows = ranks.rows(n)
         if len(own) != rows.stop - rows.start:
             raise ValueError(
-                f"rank {ranks.rank} gathers {len(own)} rows of {n}; rows {rows.start} to {rows.stop} are its"
+                f"rank {ranks.rank} gathers {len(own)} rows of {n}; its own are {rows.start} to {rows.stop}"
             )
         most = -(-n // ranks.world_size)
         padded = own.new_zeros(most, *own.shape[1:])
         padded[: len(own)] = own
         gathered = own.new_empty(ranks.world_size * most, *own.shape[1:])
-        dist.all_gather_into_tensor(gathered, padded, group=ranks._group(own))
+        dist.all_gather_into_tensor(gathered, padded, group=ranks.group_of(own))
         if n % ranks.world_size == 0:
             return gathered
-        sizes = [_rows(n, rank, ranks.world_size) for rank in range(ranks.world_size)]
+        sizes = [replace(ranks, rank=rank).rows(n) for rank in range(ranks.world_size)]
         return torch.cat([part[: s.stop - s.start] for part, s in zip(gathered.split(most), sizes, strict=True)])
 
     @staticmethod
@@ -189,9 +191,3 @@ def join(device: torch.device, while_waiting: Callable[[], None] = lambda: None)
     return Ranks(
         rank=place.rank, world_size=place.world_size, device=device, cpu_group=group, while_waiting=while_waiting
     )
-
-
-def _rows(n: int, rank: int, world_size: int) -> slice:
-    share, more = divmod(n, world_size)
-    start = rank * share + min(rank, more)
-    return slice(start, start + share + (rank < more))

@@ -19,7 +19,7 @@ from engine.types import Dataset
 KIND = frozenset({"vendor_id", "cpu family", "model", "model name", "stepping", "flags", "cache size"})
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
 PACKAGES = ("crdnd-tui", "torch", "torchvision", "numpy", "pyautoattack", "scikit-learn", "safetensors", "pydantic")
-
+CPU_INFO = Path("/proc/cpuinfo")
 MOST_THREADS = 1024  # that anybody would have chosen
 
 
@@ -28,7 +28,7 @@ def collect(device: torch.device) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": processor(),
+        "processor": cpu_fact("model name") or platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),  # which kernels were used, and so how sums round
         "cores": usable_cpus(),
         "threads": torch.get_num_threads(),
@@ -52,7 +52,7 @@ def collect(device: torch.device) -> dict[str, Any]:
 
 def write(path: Path, facts: dict[str, Any]) -> None:
     """As JSON, whole or not at all. What earlier engines of the run wrote stays, under `earlier`, where it differs."""
-    known = before(path)
+    known = read_table(path)
     earlier = known.pop("earlier", [])
     earlier = earlier if isinstance(earlier, list) else []
     if known and known != facts:
@@ -72,42 +72,36 @@ def data_digest(dataset: Dataset) -> dict[str, str]:
     return digests
 
 
-def before(path: Path) -> dict[str, Any]:
-    """What an earlier engine wrote; empty when nobody did, or it is damaged."""
-    return read_table(path)
-
-
 def threads_before(path: Path) -> int:
     """CPU threads of the run's earlier engine, which computed on a CPU, too; 0 when there was none, or nobody knows."""
-    known = before(path)
-    threads = known.get("threads")
-    if known.get("device") != "cpu" or not isinstance(threads, int) or isinstance(threads, bool):
-        return 0
-    return threads if 0 < threads <= MOST_THREADS else 0
+    known = read_table(path)
+    threads = known.get("threads") if known.get("device") == "cpu" else 0
+    return threads if type(threads) is int and 0 < threads <= MOST_THREADS else 0
 
 
-def processor() -> str:
-    """The model where the system tells it, else the family."""
+def cpu_info() -> dict[str, str]:
+    """The first processor's facts in /proc/cpuinfo, by name, as the lines stand there; empty where there is none."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        first = CPU_INFO.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
     except OSError:
-        return platform.machine()
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.machine()
+        return {}
+    return {line.partition(":")[0].strip(): line for line in first.splitlines()}
+
+
+def cpu_fact(name: str) -> str:
+    """The value of a fact such as `vendor_id`; empty where it is not told."""
+    return cpu_info().get(name, "").partition(":")[2].strip()
 
 
 def arithmetic(device: torch.device) -> str:
     """All of this device and its libraries that decides how sums round, in a line."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, cuDNN {torch.backends.cudnn.version()}"
-    try:
-        first = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
-    except OSError:
-        first = []
-    kind = "\n".join(line for line in first if line.partition("\t")[0].strip() in KIND)
+    kind = "\n".join(line for name, line in cpu_info().items() if name in KIND)
     limits = [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
     used = torch.backends.cpu.get_cpu_capability()
-    return ", ".join([processor(), hashlib.sha256(kind.encode()).hexdigest()[:8], used, *limits])
+    name = cpu_fact("model name") or platform.machine()
+    return ", ".join([name, hashlib.sha256(kind.encode()).hexdigest()[:8], used, *limits])
 
 
 def _version(package: str) -> str:
@@ -120,13 +114,13 @@ def _version(package: str) -> str:
 def _git(folder: Path) -> dict[str, Any]:
     """The commit, and whether files differ from it. Hooks and monitors of the repository are not run."""
     git = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+    if not (folder / ".git").exists():
+        return {"commit": None}
     try:
-        if not (folder / ".git").exists():
-            return {"commit": None}
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
-        changes = subprocess.run(
-            [*git, "status", "--porcelain"], capture_output=True, text=True, check=True, timeout=10
+        commit, changes = (
+            subprocess.run([*git, *words], capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+            for words in (("rev-parse", "HEAD"), ("status", "--porcelain"))
         )
     except (OSError, subprocess.SubprocessError) as error:
         return {"commit": None, "reason": type(error).__name__}
-    return {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())}
+    return {"commit": commit, "dirty": bool(changes)}

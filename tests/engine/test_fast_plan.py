@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.fast import plan
-from engine.fast.plan import FastPlan, NetworkCost, decide, half_pays, vendor
+from engine.fast.plan import FastPlan, NetworkCost, decide, half_pays
+from engine.runtime import provenance
+from engine.runtime.provenance import cpu_fact
 from engine.spec.cost import model_cost
 from engine.spec.machine import Machine
 from engine.spec.models import MobileNetV2, ResNet18, SmallCNN, WideResNet
@@ -29,7 +30,7 @@ def processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     def be(name: str, *, amx: bool = False, avx: bool = False) -> None:
         facts = tmp_path / "cpuinfo"
         facts.write_text(f"processor\t: 0\nvendor_id\t: {name}\nmodel name\t: any\n\nvendor_id\t: other\n")
-        monkeypatch.setattr(plan, "CPU_FACTS", facts)
+        monkeypatch.setattr(provenance, "CPU_INFO", facts)
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx)
 
@@ -63,14 +64,14 @@ def made(
 )
 def test_bfloat16_pays_with_amx_or_with_avx512_bf16_of_amd(processor, name, amx, avx, pays):
     processor(name, amx=amx, avx=avx)
-    assert vendor() == name
+    assert cpu_fact("vendor_id") == name
     assert half_pays() is pays
     assert made(CPU).teacher == (HALF if pays else FLOAT)
 
 
 def test_a_kernel_that_tells_nothing_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(plan, "CPU_FACTS", tmp_path / "missing")
-    assert vendor() == ""
+    monkeypatch.setattr(provenance, "CPU_INFO", tmp_path / "missing")
+    assert cpu_fact("vendor_id") == ""
 
 
 def test_a_cpu_with_bfloat16_uses_it_for_large_nets_of_plain_convolutions(processor):
