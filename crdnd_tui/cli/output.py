@@ -1,7 +1,6 @@
 """All that commands print: data to stdout, words about it to stderr. Nothing of a file is taken for markup."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,9 +14,7 @@ from engine.spec.errors import ConfigError
 
 if TYPE_CHECKING:
     from crdnd_tui.write.document import Document
-    from crdnd_tui.write.formats import Format
 
-STDOUT = "-"
 OK, FAILED, USAGE, STOPPED, NOT_COMPARABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130  # exit codes
 
 
@@ -94,7 +91,7 @@ def check_target(to: str, out: str, *, as_json: bool) -> None:
         raise ConfigError(["--json is --to json: leave one of them out"])
     from crdnd_tui.write import formats
 
-    if to and formats.known(to).kind not in ("text", "figure"):
+    if to and not formats.known(to).is_document:
         raise ConfigError([f"--to {to}: only `crdnd export` writes that"])
 
 
@@ -108,25 +105,14 @@ def put_document(
         show(page(width=data().width))
         return
     form = formats.known(to)
-    if out in ("", STDOUT):
+    if out in ("", formats.STDOUT):
         show_file(writing.text(document, form))
         return
-    show_paths(formats.relative(path) for path in writing.write(document, to, target(names, form, out), force=force))
+    path = formats.target(names, form, out, Path())
+    show_paths(map(formats.relative, writing.write(document, form, path, force=force)))
 
 
 def show_paths(paths: Iterable[str]) -> None:
     """What lies there now, each once."""
     sys.stdout.write("".join(display(path) + "\n" for path in dict.fromkeys(paths)))
     sys.stdout.flush()
-
-
-def target(names: Sequence[str], form: "Format", out: str, *, many: bool = False) -> Path:
-    """The file: as it was named, with the format's suffix when it has none, or in the folder that was named."""
-    from crdnd_tui.write import formats
-
-    path = Path(out).expanduser()
-    if out.endswith(os.sep) or path.is_dir():
-        return path / formats.file_name(tuple(names), form)
-    if many:
-        raise ConfigError([f"-o {display(out, 200)}: for several runs name a folder, with a / at its end"])
-    return path if path.suffix else path.with_name(path.name + form.suffix)

@@ -183,12 +183,13 @@ def export(  # noqa: PLR0913  options of a command line
 ) -> int:
     """Write a run, a comparison or a study as tables, plots or a report; replay it elsewhere; export the student."""
     from crdnd_tui.cli import export as command
+    from crdnd_tui.write.formats import ExportRequest
 
-    wanted = command.Wanted(
-        to=to, out=out, force=force, checkpoint=checkpoint, baseline=baseline, grouped=seeds,
-        tables=_keys(only), figures=_keys(figure), experiment=experiment, data=data,
+    request = ExportRequest(
+        runs=tuple(what), to=to, out=out, folder=runs, force=force, checkpoint=checkpoint, baseline=baseline,
+        grouped=seeds, tables=_keys(only), figures=_keys(figure), experiment=experiment, data=data,
     )  # fmt: skip
-    return command.export(what, runs, wanted, as_json=as_json)
+    return command.export(request, as_json=as_json)
 
 
 def _keys(text: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import re
 import textwrap
 import warnings
 from collections.abc import Iterable, Sequence
-from itertools import groupby, product
+from itertools import groupby
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -52,9 +52,7 @@ _PIXELS = 600  # of a side of a matrix, at least
 _STEPS = 16  # shades of a matrix
 _TOLD = 12  # rows up to which a matrix has its numbers in its cells
 _NO_XML = re.compile("[\ufffe\uffff]")  # `display` replaces the rest of what XML forbids
-_AROUND = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))  # of a point, where its label may be
-_FAR = (7, 14, 24, 38, 56, 80)  # points from it
-_ACROSS, _UPRIGHT = {1: "left", 0: "center", -1: "right"}, {1: "bottom", 0: "center", -1: "top"}
+_POINTS = "osD^v"  # shapes of points, one for each round of the colours
 
 
 def render(
@@ -95,8 +93,9 @@ def _words(said: str, limit: int = _LONGEST) -> str:
 
 
 def _named(what: Series | Bar) -> str:
-    """The label with the marks of its numbers."""
-    return f"{_words(what.label)} {numbers.marks(what)}".strip()
+    """The label with the marks of its numbers; matplotlib would hide one that is empty or begins with `_`."""
+    said = f"{_words(what.label)} {numbers.marks(what)}".strip()
+    return f"\u200b{said}" if said[:1] in ("", "_") else said
 
 
 def _size(figure: Figure) -> tuple[float, float]:
@@ -142,105 +141,48 @@ def _limits(axes: Axes, axis: Literal["x", "y"], *values: np.ndarray) -> None:
 
 
 def _lines(figure: Figure, axes: Axes, palette: Palette) -> None:
-    """Curves with bands and gaps, each named at its end."""
+    """Curves with bands and gaps."""
     axes.grid(axis="y")
     axes.margins(x=0.0)
-    ends: list[tuple[Series, float, float]] = []
     for series in figure.series:
         colour, x, y = _colour(palette, series.colour), _drawable(series.x), _drawable(series.y)
-        axes.plot(x, y, color=colour, linestyle="--" if series.dashed else "-")
+        dashed = series.dashed or series.colour // len(palette.series) % 2
+        axes.plot(x, y, color=colour, linestyle="--" if dashed else "-", label=_named(series))
         if series.low and series.high:
             axes.fill_between(x, _drawable(series.low), _drawable(series.high), color=colour, alpha=0.16, linewidth=0)
         places = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
         lone = [k for k in places if not {k - 1, k + 1} & set(places)]  # a line needs two
         axes.plot(x[lone], y[lone], "o", color=colour, markersize=3)
-        if len(places):
-            ends.append((series, x[places[-1]], y[places[-1]]))
     _limits(axes, "y", *(_drawable(side) for s in figure.series for side in (s.y, s.low, s.high)))
     if all(value == int(value) for s in figure.series for value in _drawable(s.x) if math.isfinite(value)):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no epoch 2.5
-    _end_labels(axes, ends, palette)
-
-
-def _end_labels(axes: Axes, ends: Sequence[tuple[Series, float, float]], palette: Palette) -> None:
-    """Names right of the plot, as near to the curves' ends as they can be without lying upon each other."""
-    low, high = axes.get_ylim()
-    places = spread([(y - low) / (high - low) for _, _, y in ends], 11.5 / (72 * 0.8 * _HIGH))
-    for (series, x, y), place in zip(ends, places, strict=True):
-        colour = _colour(palette, series.colour)
-        early = x < axes.get_xlim()[1]
-        arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "linestyle": ":" if early else "-"}
-        far = early or abs(place - (y - low) / (high - low)) > 0.012
-        axes.annotate(
-            _named(series), (x, y), xytext=(1.025, place), textcoords="axes fraction", va="center", color=colour,
-            fontsize=8, annotation_clip=False, arrowprops={**arrow, "shrinkA": 1, "shrinkB": 1} if far else None,
-        )  # fmt: skip
-
-
-def spread(wanted: Sequence[float], gap: float) -> list[float]:
-    """Places in [0, 1] near the wanted ones and at least `gap` apart, evenly where there is no room for that.
-
-    Neighbours that are too near move as one group to where the sum of squares of their moves is least.
-    """
-    order = sorted(range(len(wanted)), key=wanted.__getitem__)
-    gap = min(gap, 1 / max(1, len(wanted) - 1))
-    groups: list[tuple[float, int]] = []  # place of the first, how many
-    for index in order:
-        groups.append((wanted[index], 1))
-        while len(groups) > 1 and groups[-2][0] + groups[-2][1] * gap > groups[-1][0]:
-            (last, many), (first, few) = groups.pop(), groups.pop()
-            groups.append(((first * few + (last - few * gap) * many) / (few + many), few + many))
-    found, floor = [0.0] * len(wanted), 0.0
-    for rank, place in enumerate(start + k * gap for start, many in groups for k in range(many)):
-        found[order[rank]] = min(max(place, floor), 1 - (len(order) - 1 - rank) * gap)
-        floor = found[order[rank]] + gap
-    return found
+    _legend(axes, palette)
 
 
 def _scatter(figure: Figure, axes: Axes, palette: Palette) -> None:
-    """Points with error bars, hollow where they are not believed, each named beside it."""
+    """Points with error bars, hollow where they are not believed."""
     axes.grid()
     for series in figure.series:
         colour, y = _colour(palette, series.colour), _drawable(series.y)
         reach = [y - _drawable(series.low), _drawable(series.high) - y] if series.low and series.high else None
         axes.errorbar(
-            _drawable(series.x), y, yerr=None if reach is None else np.nan_to_num(np.clip(reach, 0, None)), fmt="o",
-            color=colour, markerfacecolor=palette.background if series.severity == "red" else colour,
+            _drawable(series.x), y, yerr=None if reach is None else np.nan_to_num(np.clip(reach, 0, None)),
+            fmt=_POINTS[series.colour // len(palette.series) % len(_POINTS)], color=colour, label=_named(series),
+            markerfacecolor=palette.background if series.severity == "red" else colour,
             markersize=5, capsize=2.5, elinewidth=0.9,
         )  # fmt: skip
     axes.margins(0.06)
     _limits(axes, "x", *(_drawable(s.x) for s in figure.series))
     _limits(axes, "y", *(_drawable(side) for s in figure.series for side in (s.y, s.low, s.high)))
-    _point_labels(figure, axes, palette)
+    _legend(axes, palette)
 
 
-def _point_labels(figure: Figure, axes: Axes, palette: Palette) -> None:
-    """A name for each series at the first free place around its first point; none where there is no room at all."""
-    _laid_out(axes)
-    spots = [
-        (series, x, y)
-        for series in figure.series
-        for x, y in zip(_drawable(series.x), _drawable(series.y), strict=True)
-        if math.isfinite(x) and math.isfinite(y)
-    ]
-    dots = [axes.transData.transform((x, y)) for _, x, y in spots]
-    taken: list[Any] = []
-    named: set[int] = set()
-    for series, x, y in spots:
-        if id(series) in named:
-            continue
-        named.add(id(series))
-        colour = _colour(palette, series.colour)
-        note = axes.annotate(_named(series), (x, y), (0, 0), textcoords="offset points", color=colour, fontsize=8)
-        for far, (dx, dy) in product(_FAR, _AROUND):
-            note.set(position=(far * dx, far * dy), ha=_ACROSS[dx], va=_UPRIGHT[dy])
-            box = note.get_window_extent().padded(1)
-            inside = axes.bbox.containsx(box.x0) and axes.bbox.containsx(box.x1) and axes.bbox.containsy(box.y0)
-            if inside and not any(map(box.overlaps, taken)) and not any(box.padded(3).contains(*dot) for dot in dots):
-                taken.append(box)
-                break
-        else:
-            note.remove()
+def _legend(axes: Axes, palette: Palette, **where: Any) -> None:  # noqa: ANN401  arguments of matplotlib
+    """What colours mean, right of the plot."""
+    axes.legend(**{
+        "loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False, "fontsize": 8, "labelcolor": palette.text,
+        "handlelength": 1.6, **where,
+    })  # fmt: skip
 
 
 def _bars(figure: Figure, axes: Axes, palette: Palette) -> None:
@@ -271,24 +213,15 @@ def _bars(figure: Figure, axes: Axes, palette: Palette) -> None:
     left, right = axes.get_xlim()
     axes.set_xlim(left - 0.09 * (right - left) * (left < 0), right)  # numbers stand between negative bars and names
     axes.axvline(0, color=palette.muted, linewidth=0.8)
-    _bar_legend(figure, axes, palette)
+    for series in figure.series:  # what the colours of bars mean
+        axes.barh([0], [math.nan], color=_colour(palette, series.colour), label=_named(series))
+    if figure.series:
+        columns = min(5, len(figure.series))
+        _legend(axes, palette, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0, handlelength=1)
     if height / len(figure.bars) >= 8:
         ends = np.stack([values, low, high], axis=1)
         told = [_bar_number(*one, axes) for one in zip(figure.bars, ends, places, strict=True)]
         _strike([text for text, red in zip(told, reds, strict=True) if red], axes, palette)
-
-
-def _bar_legend(figure: Figure, axes: Axes, palette: Palette) -> None:
-    """What the colours of bars mean."""
-    for series in figure.series:
-        label = _words(series.label)
-        label = f"\u200b{label}" if label[:1] in ("", "_") else label  # which matplotlib would hide
-        axes.barh([0], [math.nan], color=_colour(palette, series.colour), label=label)
-    if figure.series:
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(0, 1), ncols=min(5, len(figure.series)), frameon=False, fontsize=8,
-            labelcolor=palette.text, borderaxespad=0, handlelength=1,
-        )  # fmt: skip
 
 
 def _bar_number(bar: Bar, ends: np.ndarray, place: float, axes: Axes) -> Text:
@@ -310,21 +243,13 @@ def value_words(value: float, beside: Sequence[float] = ()) -> str:
     return said.replace("-", "\N{MINUS SIGN}")
 
 
-def _laid_out(axes: Axes) -> Sheet:
-    """The figure with everything in its final place, so that texts can be measured."""
-    sheet = axes.get_figure(root=True)
-    assert sheet is not None
-    sheet.draw_without_rendering()
-    sheet.set_layout_engine("none")
-    return sheet
-
-
-def _strike(texts: Sequence[Any], axes: Axes, palette: Palette) -> None:
+def _strike(texts: Sequence[Text], axes: Axes, palette: Palette) -> None:
     """A line through numbers that are not believed."""
-    if not texts:
+    sheet = axes.get_figure(root=True)
+    if not texts or sheet is None:
         return
-
-    sheet = _laid_out(axes)
+    sheet.draw_without_rendering()  # so that texts can be measured
+    sheet.set_layout_engine("none")
     for text in texts:
         (x0, y0), (x1, y1) = sheet.transFigure.inverted().transform(text.get_window_extent().get_points())
         middle, number = (y0 + y1) / 2, len(text.get_text().partition(" ")[0]) / len(text.get_text())

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from crdnd_tui.core.text import display
 from engine.spec.errors import ConfigError
 
 Kind = Literal["text", "figure", "replay", "student"]
 FOLDER = "exports"  # beside the runs folder
+STDOUT = "-"
+CHECKPOINTS = ("best", "last")
 
 
 class Format(NamedTuple):
@@ -23,6 +26,11 @@ class Format(NamedTuple):
     says: str
     extra: str = ""  # what pip must bring
     apart: bool = False  # each table, or figure, is a file of its own
+
+    @property
+    def is_document(self) -> bool:
+        """Whether it shows tables and figures."""
+        return self.kind in ("text", "figure")
 
 
 FORMATS = (
@@ -62,34 +70,54 @@ def file_name(runs: tuple[str, ...], form: Format) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportCommand:
-    """`crdnd export RUNS --to FORMAT -o TARGET`."""
+class ExportRequest:
+    """`crdnd export RUNS --to FORMAT -o OUT`, and what else its flags say."""
 
     runs: tuple[str, ...]  # ids, or one study
     to: str
-    target: str
-    folder: Path  # of the runs
+    out: str = ""  # a file, a folder, an MLflow tracking URI, or - for stdout; `exports` beside the runs when empty
+    folder: Path = Path("runs")
     force: bool = False
     checkpoint: str = ""  # best or last; a replay has both
     baseline: str = ""  # a run to compare with, if it is not the first
-    grouped: bool | None = None  # seeds as one row, or each on its own; None: as `crdnd export` decides
+    grouped: bool | None = None  # seeds as one row, or each on its own; None: as `crdnd compare` decides
+    tables: tuple[str, ...] = ()  # keys; all when empty
+    figures: tuple[str, ...] = ()
+    experiment: str = ""  # of MLflow
+    data: Path = Path("data")
+
+    def checked(self) -> Format:
+        """The format; ConfigError for an unknown one, and for options that it does not have."""
+        form, mistakes = known(self.to), []
+        if not form.is_document:
+            if self.tables or self.figures:
+                mistakes.append(f"--only and --figure pick parts of a document; {form.name} has none")
+            if self.baseline:
+                mistakes.append(f"--baseline is of comparisons; {form.name} compares nothing")
+            if self.grouped is not None:
+                mistakes.append(f"--seeds and --each are of comparisons; {form.name} compares nothing")
+            if self.out == STDOUT:
+                mistakes.append(f"-o -: {form.name} is no text; name a file")
+        if form.kind == "replay" and self.checkpoint:
+            mistakes.append(f"--checkpoint: {form.name} has the results of every checkpoint")
+        elif self.checkpoint not in ("", *CHECKPOINTS):
+            mistakes.append(f"--checkpoint: no checkpoint `{self.checkpoint}`; it may be {' or '.join(CHECKPOINTS)}")
+        if self.experiment and form.name != "mlflow":
+            mistakes.append(f"--experiment is MLflow's; {form.name} has none")
+        if mistakes:
+            raise ConfigError(mistakes)
+        return form
 
     @property
     def arguments(self) -> list[str]:
-        """What follows `crdnd`."""
-        forced = ["--force"] if self.force else []
-        folder = [] if self.folder == Path("runs").absolute() else ["--runs", relative(self.folder)]
-        return ["export", *self.runs, "--to", self.to, "-o", self.target, *self._how, *forced, *folder]
-
-    @property
-    def _how(self) -> list[str]:
-        """What this format can be told of the numbers."""
-        kind = known(self.to).kind
-        words = ["--checkpoint", self.checkpoint] if self.checkpoint and kind != "replay" else []
-        if kind in ("text", "figure"):
+        """What follows `crdnd`, without what this format cannot be told."""
+        form, words = known(self.to), ["export", *self.runs, "--to", self.to, "-o", self.out]
+        words += ["--checkpoint", self.checkpoint] if self.checkpoint and form.kind != "replay" else []
+        if form.is_document:
             words += ["--baseline", self.baseline] if self.baseline else []
             words += {None: [], True: ["--seeds"], False: ["--each"]}[self.grouped]
-        return words
+        words += ["--force"] if self.force else []
+        return words + ([] if self.folder == Path("runs").absolute() else ["--runs", relative(self.folder)])
 
     @property
     def line(self) -> str:
@@ -97,12 +125,25 @@ class ExportCommand:
         return shlex.join(["crdnd", *self.arguments])
 
 
+def target(names: Sequence[str], form: Format, out: str, folder: Path, *, many: bool = False) -> Path:
+    """The file: as it was named, with the format's suffix when it has none, or in the folder that was named.
+
+    `exports` beside the folder of the runs when nothing was named; ConfigError for one file of `many` exports.
+    """
+    path = Path(out).expanduser()
+    if not out:
+        path = folder.absolute().parent / FOLDER
+    elif many and not (out.endswith(os.sep) or path.is_dir()):
+        raise ConfigError([f"-o {display(out, 200)}: for several runs name a folder, with a / at its end"])
+    elif not (out.endswith(os.sep) or path.is_dir()):
+        return path if path.suffix else path.with_name(path.name + form.suffix)
+    return path / file_name(tuple(names), form)
+
+
 def default_path(runs: Sequence[str], form: Format, folder: Path) -> str:
-    """Where an export goes unless somebody says otherwise: `exports`, beside the folder of the runs."""
-    many = form.kind == "student" and len(runs) > 1
-    where = folder.absolute().parent / FOLDER
-    names = tuple(Path(run).stem for run in runs)  # a study may be named by its file
-    return relative(where) + "/" if many else relative(where / file_name(names, form))
+    """Where an export goes unless somebody says otherwise; a folder for several students."""
+    path = target([Path(run).stem for run in runs], form, "", folder)  # a study may be named by its file
+    return relative(path.parent) + "/" if form.kind == "student" and len(runs) > 1 else relative(path)
 
 
 def relative(path: Path) -> str:

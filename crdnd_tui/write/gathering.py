@@ -15,12 +15,11 @@ from crdnd_tui.study.study import Study
 from crdnd_tui.write import run_document, study_document
 from crdnd_tui.write.comparison_document import comparison_document
 from crdnd_tui.write.document import Document
+from crdnd_tui.write.formats import CHECKPOINTS
 from crdnd_tui.write.run_document import run_origins
 from engine.spec import rundir
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.rundir import RunDir
-
-CHECKPOINTS = ("best", "last")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from crdnd_tui.core.text import display
-from crdnd_tui.write import data, formats, render
+from crdnd_tui.write import data, render
 from crdnd_tui.write.document import Document
 from crdnd_tui.write.formats import Format
 from engine.spec.errors import ConfigError, CrdndError
@@ -21,14 +21,13 @@ _BESIDE: Mapping[str, Literal["svg", "pdf"]] = {"markdown": "svg", "latex": "pdf
 _FOREIGN = re.compile(r"[^\w.-]+")
 
 
-def write(document: Document, to: str, path: Path, *, force: bool = False) -> list[Path]:
-    """Write the document as the format `to`; the files that were written.
+def write(document: Document, form: Format, path: Path, *, force: bool = False) -> list[Path]:
+    """Write the document in this format; the files that were written.
 
     `path` is the file; a suffix of another kind stays as it is. Figures lie beside Markdown as SVG, beside LaTeX as
     PDF. CrdndError when a file lies there and `force` is not given, or when the document has nothing for this format.
     OSError when the disk refuses. A figure that lies there already, the same, may stay.
     """
-    form = formats.known(to)
     beside = _BESIDE.get(form.name)
     if beside:
         targets = _illustrated(document, path, form, beside)

@@ -45,7 +45,7 @@ DOCUMENT = Document(
 def test_a_document_in_one_piece_is_the_file_that_was_named(tmp_path: Path) -> None:
     for name in ("markdown", "latex", "json", "html"):
         path = tmp_path / "deep" / "er" / f"a.{name}"
-        assert writing.write(DOCUMENT, name, path)[0] == path
+        assert writing.write(DOCUMENT, formats.known(name), path)[0] == path
         assert re.search(r"45\.5?6", path.read_text())
     names = ["a.html", "a.json", "a.latex", "a.markdown", "a-loss.svg", "a-validation.svg"]
     names += ["a-loss.pdf", "a-validation.pdf"]
@@ -53,13 +53,13 @@ def test_a_document_in_one_piece_is_the_file_that_was_named(tmp_path: Path) -> N
 
 
 def test_pieces_have_their_keys_in_their_names(tmp_path: Path) -> None:
-    written = writing.write(DOCUMENT, "csv", tmp_path / "t.csv")
+    written = writing.write(DOCUMENT, formats.known("csv"), tmp_path / "t.csv")
     assert [path.name for path in written] == ["t-results.csv", "t-differences.csv", "t-curves.csv"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in written)
     assert "45.56" in written[0].read_text() and "-3.25" in written[1].read_text()
     alone = writing.picked(DOCUMENT, ["differences"], [])
-    assert writing.write(alone, "csv", tmp_path / "one.csv") == [tmp_path / "one.csv"]
-    figures = writing.write(DOCUMENT, "svg", tmp_path / "f.svg")
+    assert writing.write(alone, formats.known("csv"), tmp_path / "one.csv") == [tmp_path / "one.csv"]
+    figures = writing.write(DOCUMENT, formats.known("svg"), tmp_path / "f.svg")
     assert [path.name for path in figures] == ["f-loss.svg", "f-validation.svg"]
 
 
@@ -67,7 +67,7 @@ def test_pieces_have_their_keys_in_their_names(tmp_path: Path) -> None:
 def test_every_file_names_its_runs_and_their_configs(tmp_path: Path, to: str) -> None:
     if to in ("png", "pdf"):
         pytest.importorskip("matplotlib")
-    for path in writing.write(DOCUMENT, to, tmp_path / "x"):
+    for path in writing.write(DOCUMENT, formats.known(to), tmp_path / "x"):
         told = path.read_bytes().replace(b"\\", b"")  # LaTeX and PDF escape
         assert RUN.encode() in told, path
         assert HASH[:8].encode() in told, path
@@ -76,10 +76,10 @@ def test_every_file_names_its_runs_and_their_configs(tmp_path: Path, to: str) ->
 def test_what_lies_there_is_replaced_only_on_demand(tmp_path: Path) -> None:
     (tmp_path / "t-curves.csv").write_text("mine")
     with pytest.raises(CrdndError, match=r"t-curves\.csv exists\n  --force"):
-        writing.write(DOCUMENT, "csv", tmp_path / "t.csv")
+        writing.write(DOCUMENT, formats.known("csv"), tmp_path / "t.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["t-curves.csv"]  # none of the others was begun
     assert (tmp_path / "t-curves.csv").read_text() == "mine"
-    assert len(writing.write(DOCUMENT, "csv", tmp_path / "t.csv", force=True)) == 3
+    assert len(writing.write(DOCUMENT, formats.known("csv"), tmp_path / "t.csv", force=True)) == 3
     assert "mine" not in (tmp_path / "t-curves.csv").read_text()
 
 
@@ -92,7 +92,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        writing.write(DOCUMENT, "markdown", path, force=True)
+        writing.write(DOCUMENT, formats.known("markdown"), path, force=True)
     assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("a.md", "before")]
 
 
@@ -103,23 +103,23 @@ def test_no_export_lands_in_the_folder_of_a_run(tmp_path: Path) -> None:
     (run / "events.jsonl").touch()
     for target in (run / "config.toml", run / "evaluation" / "new.md"):
         with pytest.raises(CrdndError, match="folder of a run"):
-            writing.write(DOCUMENT, "markdown", target, force=True)
+            writing.write(DOCUMENT, formats.known("markdown"), target, force=True)
     with pytest.raises(CrdndError, match="is a folder"):
-        writing.write(DOCUMENT, "markdown", tmp_path, force=True)
+        writing.write(DOCUMENT, formats.known("markdown"), tmp_path, force=True)
     assert (run / "config.toml").read_text() == ""
 
 
 def test_markdown_shows_the_figures_that_lie_beside_it(tmp_path: Path) -> None:
-    paths = writing.write(DOCUMENT, "markdown", tmp_path / "my report.md")
+    paths = writing.write(DOCUMENT, formats.known("markdown"), tmp_path / "my report.md")
     assert [path.name for path in paths] == ["my report.md", "my report-loss.svg", "my report-validation.svg"]
     linked = re.findall(r"!\[[^]]*\]\(([^)]*)\)", paths[0].read_text())
     assert [tmp_path / unquote(target) for target in linked] == paths[1:]
     assert all(path.read_text().startswith("<?xml") for path in paths[1:])
     assert "![" not in writing.text(DOCUMENT, formats.known("markdown"))
-    assert writing.write(DOCUMENT, "svg", tmp_path / "my report.svg") == paths[1:]  # the same again: nothing is lost
+    assert writing.write(DOCUMENT, formats.known("svg"), tmp_path / "my report.svg") == paths[1:]
     paths[1].write_text("mine")
     with pytest.raises(CrdndError, match=r"loss\.svg exists"):
-        writing.write(DOCUMENT, "markdown", tmp_path / "my report.txt")
+        writing.write(DOCUMENT, formats.known("markdown"), tmp_path / "my report.txt")
     assert paths[1].read_text() == "mine" and not (tmp_path / "my report.txt").exists()
 
 
@@ -137,9 +137,9 @@ def test_parts_are_picked_by_their_keys() -> None:
 def test_a_document_without_tables_or_figures_says_so(tmp_path: Path) -> None:
     bare = replace(DOCUMENT, tables=(), figures=())
     with pytest.raises(CrdndError, match="no table"):
-        writing.write(bare, "csv", tmp_path / "a.csv")
+        writing.write(bare, formats.known("csv"), tmp_path / "a.csv")
     with pytest.raises(CrdndError, match="no figure"):
-        writing.write(bare, "svg", tmp_path / "a.svg")
+        writing.write(bare, formats.known("svg"), tmp_path / "a.svg")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -170,9 +170,9 @@ def test_the_command_that_the_dialog_shows(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     where = formats.default_path([RUN], formats.known("html"), tmp_path / "runs")
     assert where == f"exports/{RUN}.html"
-    order = formats.ExportCommand(runs=(RUN,), to="html", target=where, folder=tmp_path / "runs")
+    order = formats.ExportRequest(runs=(RUN,), to="html", out=where, folder=tmp_path / "runs")
     assert order.line == f"crdnd export {RUN} --to html -o exports/{RUN}.html"
-    elsewhere = replace(order, folder=tmp_path / "other runs", target="it's.html", force=True)
+    elsewhere = replace(order, folder=tmp_path / "other runs", out="it's.html", force=True)
     assert elsewhere.line == f"crdnd export {RUN} --to html -o 'it'\"'\"'s.html' --force --runs 'other runs'"
     last = replace(order, checkpoint="last")
     assert last.line.endswith(".html --checkpoint last")

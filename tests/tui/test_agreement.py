@@ -16,6 +16,7 @@ from crdnd_tui.core.gallery import GalleryError
 from crdnd_tui.core.scan import Scanner
 from crdnd_tui.tui.monitor.tracking import Tracker
 from crdnd_tui.write import tables
+from crdnd_tui.write.formats import ExportRequest
 from crdnd_tui.write.run_tables import state_document
 from crdnd_tui.write.trackers import scalars, tracked_run
 from engine.spec import marks
@@ -294,9 +295,8 @@ def test_a_figure_that_does_not_agree_is_in_its_place_in_exports_and_comparisons
     forget(run)
     tell_otherwise(run.path, ATTACK, accuracy=0.9012)
     recorded(run.path.parent, RSLAD)
-    wanted = export.Wanted(to=to, out="-", force=False)
-    for runs in ([run.id], [run.id, RSLAD]):
-        assert export.export(runs, run.path.parent, wanted, as_json=False) == 0
+    for runs in ((run.id,), (run.id, RSLAD)):
+        assert export.export(ExportRequest(runs=runs, folder=run.path.parent, to=to, out="-")) == 0
         said = capsys.readouterr().out
         assert "does not agree" in said and not re.search(r"\b90\.1\b", said)
 

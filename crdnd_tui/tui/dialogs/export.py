@@ -26,7 +26,7 @@ from textual.widgets.option_list import Option
 
 from crdnd_tui.core import engine_process
 from crdnd_tui.core.text import display
-from crdnd_tui.write.formats import FORMATS, ExportCommand, Format, default_path
+from crdnd_tui.write.formats import FORMATS, ExportRequest, Format, default_path
 
 KEYS = "enter export   ctrl+r and replace   tab target   esc back"
 
@@ -50,7 +50,7 @@ class Export(ModalScreen[None]):
         baseline: str = "",
         grouped: bool | None = None,
     ) -> None:
-        """`baseline` and `grouped` are those of a comparison; see ExportCommand."""
+        """`baseline` and `grouped` are those of a comparison; see ExportRequest."""
         super().__init__()
         self._runs, self._folder, self._checkpoint = tuple(runs), folder, checkpoint
         self._baseline, self._grouped = baseline, grouped
@@ -82,11 +82,11 @@ class Export(ModalScreen[None]):
     def _form(self) -> Format:
         return FORMATS[self.query_one(OptionList).highlighted or 0]
 
-    def order(self, *, force: bool = False) -> ExportCommand:
+    def order(self, *, force: bool = False) -> ExportRequest:
         """As the dialog stands now; `force` replaces what lies there."""
         where = self.query_one(Input).value.strip() or default_path(self._runs, self._form, self._folder)
-        return ExportCommand(
-            runs=self._runs, to=self._form.name, target=where, folder=self._folder, force=force,
+        return ExportRequest(
+            runs=self._runs, to=self._form.name, out=where, folder=self._folder, force=force,
             checkpoint=self._checkpoint, baseline=self._baseline, grouped=self._grouped,
         )  # fmt: skip
 
@@ -104,7 +104,7 @@ class Export(ModalScreen[None]):
     def _tell_order(self) -> None:
         self._tell(self.order())
 
-    def _tell(self, order: ExportCommand) -> None:
+    def _tell(self, order: ExportRequest) -> None:
         self.query_one("#order", Static).update(display(order.line))
 
     def action_go(self, force: bool) -> None:
@@ -129,7 +129,7 @@ class Export(ModalScreen[None]):
                 os.killpg(self._process.pid, signal.SIGTERM)
 
     @work(group="export")
-    async def _export(self, order: ExportCommand) -> None:
+    async def _export(self, order: ExportRequest) -> None:
         path = os.pathsep.join(filter(None, [str(engine_process.ROOT), os.environ.get("PYTHONPATH", "")]))
         try:
             self._process = await asyncio.create_subprocess_exec(
