@@ -157,19 +157,17 @@ def decode(content: bytes) -> Outcome:
 
 def _classes_agree(outcome: Outcome, right: int) -> bool:
     """Return whether counts, matrix and accuracies per class agree, with `right` images on the diagonal."""
-    counts, matrix, shares, classes = outcome.counts, outcome.confusion, outcome.per_class, len(outcome.counts)
-    if not (
-        sum(counts) == outcome.n == len(outcome.predicted)
-        and len(shares) == len(matrix) == classes
-        and all(len(row) == classes and min(row) >= 0 and sum(row) <= count
-                for row, count in zip(matrix, counts, strict=True))
-    ):  # fmt: skip
-        return False
-    guesses = Counter(outcome.predicted)
+    counts, matrix, shares = outcome.counts, outcome.confusion, outcome.per_class
+    classes, guesses = range(len(counts)), Counter(outcome.predicted)
+    del guesses[-1]
     return (
-        sum(matrix[c][c] for c in range(classes)) == right
-        and all(sum(row[c] for row in matrix) == guesses.pop(c, 0) for c in range(classes))
-        and not guesses.keys() - {-1}
+        sum(counts) == outcome.n == len(outcome.predicted)
+        and len(shares) == len(matrix) == len(counts)
+        and all(len(row) == len(counts) and min(row) >= 0 for row in matrix)
+        and all(sum(row) <= count for row, count in zip(matrix, counts, strict=True))
+        and sum(matrix[c][c] for c in classes) == right
+        and [sum(column) for column in zip(*matrix, strict=True)] == [guesses.pop(c, 0) for c in classes]
+        and not guesses
         and all(
             math.isclose(share, matrix[c][c] / count if count else 0.0, abs_tol=1e-6)
             for c, (share, count) in enumerate(zip(shares, counts, strict=True))

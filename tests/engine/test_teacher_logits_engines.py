@@ -23,6 +23,8 @@ from tests.engine.broken_runs import (
     newest,
     said,
     short,
+    write_data,
+    write_teacher,
 )
 from tests.engine.broken_runs import state as state_of
 from tests.engine.logits_bench import scribbled
@@ -39,6 +41,17 @@ def worked(fork_server: ForkServer, folder: Path, data: Path, fault: dict | None
     code = fork_server.work(run, **(fault or {}))
     assert code == ENDS[fault["do"] if fault else ""], fork_server.screen.read_text()
     return run
+
+
+@pytest.fixture(scope="module")
+def unbroken(fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunDir]:
+    """Runs that nothing happened to: without a table, and with a complete one."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    data = folder / "data"
+    data.mkdir()
+    write_data(data)
+    write_teacher(data)
+    return {table: worked(fork_server, folder / table, data, table=table) for table in ("off", "complete")}
 
 
 def told(run: RunDir) -> list[float]:
@@ -63,12 +76,12 @@ def cut(fork_server: ForkServer, folder: Path, data: Path, **machine) -> RunDir:
     return worked(fork_server, folder, data, {"at": "step", "k": 3, "do": "SIGTERM"}, **machine)
 
 
-def test_engines_without_with_an_empty_and_with_anothers_table(fork_server: ForkServer, own: Path, tmp_path):
-    without = worked(fork_server, tmp_path / "off", own, table="off")
-    assert tables_of(own) == []
+def test_engines_without_with_an_empty_and_with_anothers_table(
+    fork_server: ForkServer, own: Path, tmp_path, unbroken: dict[str, RunDir]
+):
     first, second = (worked(fork_server, tmp_path / name, own, table="complete") for name in ("first", "second"))
     assert len(tables_of(own)) == 1
-    assert told(second) == told(first) == pytest.approx(told(without), rel=1e-6)  # seen: equal
+    assert told(second) == told(first) == pytest.approx(told(unbroken["off"]), rel=1e-6)  # seen: equal
     assert_equal(state_of(newest(second)), state_of(newest(first)))
     (began,) = said(first, "training_started")
     assert began["switches"] == json.loads(first.provenance.read_text())["switches"]
@@ -96,35 +109,32 @@ def test_an_exact_engine_switches_nothing_on(fork_server: ForkServer, own: Path,
 
 
 def test_a_run_resumed_where_its_table_is_gone_makes_it_again_and_ends_as_the_unbroken_one(
-    fork_server: ForkServer, own: Path, tmp_path
+    fork_server: ForkServer, own: Path, tmp_path, unbroken: dict[str, RunDir]
 ):
-    unbroken = worked(fork_server, tmp_path / "a", own, table_epochs=1000)
-    run = cut(fork_server, tmp_path / "b", own, table_epochs=1000)
+    run = cut(fork_server, tmp_path, own, table_epochs=1000)
     tables.remove(tables_folder(own), tables_of(own)[0])
     rewrite(run.machine, lambda text: text.replace('"table_epochs":1000', '"table_epochs":0'))
     assert fork_server.work(run) == FINISHED
-    assert told(run) == told(unbroken) and tabled(run) == ["complete"] * 2
+    assert told(run) == told(unbroken["complete"]) and tabled(run) == ["complete"] * 2
     assert said(run, "run_resumed")[0]["step"] == 3
-    assert_equal(state_of(newest(run)), state_of(newest(unbroken)))
+    assert_equal(state_of(newest(run)), state_of(newest(unbroken["complete"])))
     stages = [event["stage"] for event in said(run, "stage_started")]  # the status shows the last one
-    assert stages == ["data", "check", "training", "table", "training", "evaluation"]
+    assert stages == ["data", "check", "table", "training", "table", "training", "evaluation"]
 
 
 def test_a_run_that_began_without_a_table_goes_on_without_though_there_is_one_by_now(
-    fork_server: ForkServer, own: Path, tmp_path
+    fork_server: ForkServer, own: Path, tmp_path, unbroken: dict[str, RunDir]
 ):
-    unbroken = worked(fork_server, tmp_path / "a", own)
     run = cut(fork_server, tmp_path / "b", own)
     worked(fork_server, tmp_path / "other", own, table="complete")
     assert fork_server.work(run) == FINISHED
-    assert told(run) == told(unbroken) and tabled(run) == ["off"] * 2
+    assert told(run) == told(unbroken["off"]) and tabled(run) == ["off"] * 2
 
 
 def test_a_run_whose_table_cannot_be_had_any_more_goes_on_and_says_how_equal_it_is(
-    fork_server: ForkServer, own: Path, tmp_path
+    fork_server: ForkServer, own: Path, tmp_path, unbroken: dict[str, RunDir]
 ):
-    unbroken = worked(fork_server, tmp_path / "a", own, table="complete")
-    run = cut(fork_server, tmp_path / "b", own, table_epochs=1000)
+    run = cut(fork_server, tmp_path, own, table_epochs=1000)
     tables.remove(tables_folder(own), tables_of(own)[0])
     machine = Machine.model_validate_json(run.machine.read_bytes())
     run.machine.write_text(machine.model_copy(update={"table_gib": 1e-9}).model_dump_json())
@@ -132,7 +142,7 @@ def test_a_run_whose_table_cannot_be_had_any_more_goes_on_and_says_how_equal_it_
     (warned,) = warnings(run)
     assert warned["code"] == "table_unwritable" and "are allowed" in warned["message"]
     assert "agrees to rounding" in warned["message"]
-    assert told(run) == pytest.approx(told(unbroken), rel=1e-6) and tabled(run) == ["complete", "off"]
+    assert told(run) == pytest.approx(told(unbroken["complete"]), rel=1e-6) and tabled(run) == ["complete", "off"]
 
 
 def test_a_machine_file_of_before_is_read_and_its_run_goes_on_with_a_complete_table(
@@ -145,27 +155,24 @@ def test_a_machine_file_of_before_is_read_and_its_run_goes_on_with_a_complete_ta
 
 
 def test_a_disk_that_fills_up_while_the_table_is_filled_leaves_a_run_that_asks_at_every_step(
-    fork_server: ForkServer, own: Path, tmp_path
+    fork_server: ForkServer, own: Path, tmp_path, unbroken: dict[str, RunDir]
 ):
-    without = worked(fork_server, tmp_path / "off", own, table="off")
-    run = worked(fork_server, tmp_path / "full", own, {"at": "table", "k": 5, "do": "full"}, table="complete")
+    run = worked(fork_server, tmp_path, own, {"at": "table", "k": 5, "do": "full"}, table="complete")
     (warned,) = warnings(run)
     assert warned["code"] == "table_unwritable" and "No space left" in warned["message"]
     assert tabled(run) == ["off"] and json.loads(run.provenance.read_text())["switches"]["table"] == "off"
-    assert told(run) == told(without)
+    assert told(run) == told(unbroken["off"])
 
 
 def test_a_fill_that_was_killed_goes_on_behind_a_chunk_without_its_checksum(
-    fork_server: ForkServer, own: Path, tmp_path
+    fork_server: ForkServer, own: Path, tmp_path, unbroken: dict[str, RunDir]
 ):
-    unbroken = worked(fork_server, tmp_path / "a", own, table="complete")
-    tables.remove(tables_folder(own), tables_of(own)[0])
-    run = worked(fork_server, tmp_path / "b", own, {"at": "table", "k": 6, "do": "die"}, table="complete")
+    run = worked(fork_server, tmp_path, own, {"at": "table", "k": 6, "do": "die"}, table="complete")
     (found,) = tables.listed(tables_folder(own))
     assert found.filled is not None and 0 < found.filled < 1 and not found.in_use
     assert fork_server.work(run) == FINISHED
-    assert told(run) == told(unbroken)
-    assert_equal(state_of(newest(run)), state_of(newest(unbroken)))
+    assert told(run) == told(unbroken["complete"])
+    assert_equal(state_of(newest(run)), state_of(newest(unbroken["complete"])))
 
 
 def test_a_cut_off_table_is_set_aside_and_a_new_one_begun(fork_server: ForkServer, own: Path, tmp_path):
@@ -205,9 +212,8 @@ def test_a_run_that_filled_its_table_as_it_went_does_not_have_to_fill_all_of_it(
 
 @pytest.mark.parametrize("wanted", ["complete", "auto"])
 def test_a_run_does_without_a_table_that_lies_and_cannot_be_set_aside(
-    fork_server: ForkServer, own: Path, tmp_path: Path, wanted: str
+    fork_server: ForkServer, own: Path, tmp_path: Path, wanted: str, unbroken: dict[str, RunDir]
 ) -> None:
-    without = worked(fork_server, tmp_path / "off", own, table="off")
     worked(fork_server, tmp_path / "first", own, table="complete")
     (name,) = tables_of(own)
     folder = tables_folder(own)
@@ -216,7 +222,7 @@ def test_a_run_does_without_a_table_that_lies_and_cannot_be_set_aside(
     tables.remove(folder, name)
     scribbled(open_table(folder, meta.key, 1 << 30)[0]).close()
     run = worked(fork_server, tmp_path / "run", own, {"at": "aside", "k": 1, "do": "full"}, table=wanted)
-    assert tabled(run) == ["off"] and told(run) == told(without) and tables_of(own) == [name]
+    assert tabled(run) == ["off"] and told(run) == told(unbroken["off"]) and tables_of(own) == [name]
     first = warnings(run)[0]
     assert first["code"] == "table_damaged" and "from what the teacher answers" in first["message"]
     assert "cannot be set aside" in first["message"] and "No space left" in first["message"]

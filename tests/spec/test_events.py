@@ -1,5 +1,6 @@
 """The event log: what was said is read back; what is unknown or damaged is counted, never raised."""
 
+import contextlib
 import json
 from typing import get_args
 
@@ -26,23 +27,14 @@ STEP = StepDone(
 
 def sample(kind: type) -> object:
     """An event of this kind; what has no default is filled by its type."""
-    fillers = {
-        str: "x",
-        int: 3,
-        float: 0.5,
-        bool: True,
-        list[str]: ["a"],
-        list[float]: [0.5],
-        dict[str, float]: {"a": 0.5},
-    }
-    fields = msgspec.structs.fields(kind)
-    given_ = {}
-    for field in fields:
-        if field.required:
-            bare = getattr(field.type, "__origin__", field.type) if hasattr(field.type, "__metadata__") else field.type
-            found = next((made for of, made in fillers.items() if of == bare), None)
-            given_[field.name] = {"a": 0.5} if "dict" in str(field.type) else 0.5 if found is None else found
-    return kind(**given_)
+
+    def fitting(of: object) -> object:
+        for value in ("x", 3, 0.5, True, ["a"], {"a": 0.5}):
+            with contextlib.suppress(msgspec.ValidationError):
+                return msgspec.convert(value, of)
+        raise AssertionError(f"nothing fits {of}")
+
+    return kind(**{field.name: fitting(field.type) for field in msgspec.structs.fields(kind) if field.required})
 
 
 @pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.__name__)
