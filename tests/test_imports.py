@@ -41,5 +41,7 @@ def test_an_engine_says_that_it_lives_before_it_loads_torch(module):
 
 
 def test_comparisons_and_documents_load_no_numeric_library_before_they_need_one():
-    found = loaded_by("import crdnd_tui.write.findings, crdnd_tui.write.study_document, crdnd_tui.write.run_document")
+    found = loaded_by(
+        "import crdnd_tui.write.comparison_summary, crdnd_tui.write.study_document, crdnd_tui.write.run_document"
+    )
     assert not found & {"scipy", "numpy", "matplotlib", "jinja2", "textual"}

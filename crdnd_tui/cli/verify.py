@@ -2,9 +2,9 @@
 
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 from msgspec import structs
 from rich.text import Text
@@ -37,11 +37,16 @@ def verify(name: str, runs: Path, flags: Sequence[str], *, as_json: bool) -> int
     run = rundir.find(runs, name)
     course = VerifyReport()
     with tempfile.TemporaryFile() as complaints:
-        engine = _start(verifying.verify_command(run, flags), complaints)
+        engine = subprocess.Popen(
+            verifying.verify_command(run, flags), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints,
+            start_new_session=True, env=verifying.environment(),
+        )  # fmt: skip  # in a session of its own: Ctrl-C reaches it through us, once
+        assert engine.stdout is not None
         try:
-            for word in _words(engine):
-                course = course.after(word)
-                _narrate(word)
+            for line in iter(partial(engine.stdout.readline, MAX_LINE), b""):
+                if (word := verifying.decode_line(line)) is not None:
+                    course = course.after(word)
+                    _narrate(word)
             code = engine.wait()
         except KeyboardInterrupt:
             _stop(engine)
@@ -85,23 +90,6 @@ def _narrate(word: VerifyEvent) -> None:
         case VerifyProgress(done=done, total=total) if done in (0, total):
             what = " ".join(filter(None, (word.checkpoint, word.attack, word.part)))
             output.say(f"judging {what}: {count(done)} of {count(total)} images")
-
-
-def _start(command: Sequence[str], complaints: IO[bytes]) -> "subprocess.Popen[bytes]":
-    """In a session of its own: Ctrl-C reaches it through us, once."""
-    return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True,
-        env=verifying.environment(),
-    )  # fmt: skip
-
-
-def _words(engine: "subprocess.Popen[bytes]") -> Iterator[VerifyEvent]:
-    """What it says, line by line."""
-    assert engine.stdout is not None
-    for raw in iter(lambda: engine.stdout.readline(MAX_LINE), b""):  # type: ignore[union-attr]
-        word = verifying.decode_line(raw)
-        if word is not None:
-            yield word
 
 
 def _stop(engine: "subprocess.Popen[bytes]") -> None:

@@ -99,7 +99,7 @@ def worst(matrix: ConfusionMatrix, true: int, most: int = 5) -> list[tuple[int, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bounds:
+class AttackBounds:
     """How far an attack may go: epsilon in L-inf, and for CW-2 a radius in L2 that epsilon does not bind."""
 
     epsilon: float | None = None
@@ -108,12 +108,12 @@ class Bounds:
     bounded: bool = True
 
 
-def bounds(judged: CheckpointRecords, attack: str, epsilon: str = "") -> Bounds:
+def bounds(judged: CheckpointRecords, attack: str, epsilon: str = "") -> AttackBounds:
     """From the attack's own record, or from the run's epsilon as long as there is none."""
     record = judged.outcomes.get(attack)
     settings: Mapping[str, Any] = record.spec if record else {}
     written, radius = settings.get("epsilon", epsilon), settings.get("radius")
-    return Bounds(
+    return AttackBounds(
         epsilon=_fraction(written), words=one_line(str(written), 12) if written else "",
         bounded="radius" not in settings,
         radius=float(radius) if isinstance(radius, int | float) and 0 < radius < 1e6 else None,

@@ -32,7 +32,7 @@ Engines = Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spent:
+class TrainingProfile:
     """Of a training: where its time goes now, and what is switched on."""
 
     shares: Mapping[str, float] = field(default_factory=dict)  # part -> fraction, in the order of TITLES
@@ -40,22 +40,22 @@ class Spent:
     short: tuple[str, ...] = ()  # the same in fewer letters
 
 
-def spent(training: TrainingStarted | None, steps: Sequence[StepDone]) -> Spent | None:
+def training_profile(training: TrainingStarted | None, steps: Sequence[StepDone]) -> TrainingProfile | None:
     """None where no engine has told of either: its log is older than these events, or no step is done."""
     found = shares(steps)
     switches = training.switches if training is not None else {}
     if not found and not switches:
         return None
-    return Spent(shares=found, words=words(switches), short=words(switches, short=True))
+    return TrainingProfile(shares=found, words=words(switches), short=words(switches, short=True))
 
 
 def facts(training: TrainingStarted | None, steps: Sequence[StepDone]) -> list[tuple[str, str]]:
     """The same as label and words, one line each; none where nothing is known."""
-    found = spent(training, steps)
+    found = training_profile(training, steps)
     if found is None:
         return []
-    parts = [("time", told(found.shares))] if found.shares else []
-    return [*parts, ("computed", ", ".join(found.words))]
+    parts = ", ".join(f"{TITLES[part]} {whole_percent(share)} %" for part, share in found.shares.items())
+    return [*([("time", parts)] if parts else []), ("computed", ", ".join(found.words))]
 
 
 def shares(steps: Sequence[StepDone]) -> dict[str, float]:
@@ -74,11 +74,6 @@ def is_true(report: Mapping[str, float]) -> bool:
     return 0.0 < sum(report.values()) <= _WHOLE
 
 
-def told(found: Mapping[str, float]) -> str:
-    """`teacher 27 %, inner maximisation 54 %`; empty where nothing is known."""
-    return ", ".join(f"{TITLES[part]} {whole_percent(share)} %" for part, share in found.items())
-
-
 def cells(found: Mapping[str, float], width: int) -> dict[str, int]:
     """Of a bar that is `width` cells long, how many belong to each part: by the largest remainders."""
     exact = {part: share * width for part, share in found.items()}
@@ -93,12 +88,12 @@ def words(switches: Mapping[str, str], *, short: bool = False) -> tuple[str, ...
     """`inner, outer bfloat16`, `table complete`, `folded` ...; `exact` where nothing is switched on."""
     if is_exact(switches):
         return (EXACT, *_ranks(switches))
-    said = [*_precision(switches, short=short), *_on(switches, "table"), *_on(switches, "graphs"), *_ranks(switches)]
-    said += [*_on(switches, "folded"), *_on(switches, "paired")]
+    said = [*_precisions(switches, short=short), *_on(switches, "table", "graphs"), *_ranks(switches)]
+    said += _on(switches, "folded", "paired")
     strange = [f"{one_line(name, _WORD)} {one_line(value, _WORD)}" for name, value in switches.items()
                if name not in _KNOWN]  # fmt: skip
     more = [f"and {len(strange) - _STRANGE} more"] if len(strange) > _STRANGE else []
-    return tuple(said + strange[:_STRANGE] + more)
+    return (*said, *strange[:_STRANGE], *more)
 
 
 def is_exact(switches: Mapping[str, str]) -> bool:
@@ -115,29 +110,21 @@ def recorded(facts: Mapping[str, Any]) -> dict[str, str] | None:
     return {str(name): str(value) for name, value in told.items()} if isinstance(told, dict) else None
 
 
-def lower(switches: Mapping[str, str]) -> dict[str, str]:
+def _lower(switches: Mapping[str, str]) -> dict[str, str]:
     """The networks that are not asked in float32, with their precision."""
     return {net: display(switches[net], _WORD) for net in NETS if switches.get(net, _FULL) != _FULL}
 
 
-def _precision(switches: Mapping[str, str], *, short: bool) -> list[str]:
-    found = lower(switches)
-    kinds = list(dict.fromkeys(found.values()))
-    if not any(net in switches for net in NETS):
-        return []
-    if not found:
-        return [_SHORT[_FULL] if short else _FULL]
-    said = []
-    for kind in kinds:
-        nets = [net for net in found if found[net] == kind]
-        name = _SHORT.get(kind, kind) if short else kind
-        said.append(one_line(name if nets == list(NETS) else f"{', '.join(nets)} {name}", 40))
-    return said
+def _precisions(switches: Mapping[str, str], *, short: bool = False) -> list[str]:
+    nets: dict[str, list[str]] = {}
+    for net, kind in (_lower(switches) or dict.fromkeys(NETS if switches.keys() & NETS else (), _FULL)).items():
+        nets.setdefault(_SHORT.get(kind, kind) if short else kind, []).append(net)
+    return [one_line(kind if of == list(NETS) else f"{', '.join(of)} {kind}", 40) for kind, of in nets.items()]
 
 
-def _on(switches: Mapping[str, str], name: str) -> list[str]:
-    state = switches.get(name, "off")
-    return {"off": [], "on": [name]}.get(state, [f"{name} {one_line(state, _WORD)}"])
+def _on(switches: Mapping[str, str], *names: str) -> list[str]:
+    found = ((name, switches.get(name, "off")) for name in names)
+    return [f"{name} {one_line(state, _WORD)}".removesuffix(" on") for name, state in found if state != "off"]
 
 
 def _ranks(switches: Mapping[str, str]) -> list[str]:
@@ -153,29 +140,24 @@ def differently(rows: Sequence[tuple[str, Sequence[tuple[str, Engines]]]]) -> st
     A row comes with its runs, each with the switches of all engines that trained it; a run that no engine has told of
     is passed over. Reorderings of float32 are no difference here.
     """
-    found: dict[tuple[str, ...], list[str]] = {}
-    exact = all(is_exact(s) for _, runs in rows for _, engines in runs for s in engines if not lower(s))
+    found: dict[str, list[str]] = {}
+    is_paper = all(is_exact(s) for _, runs in rows for _, engines in runs for s in engines if not _lower(s))
     for label, runs in rows:
-        ways = {name: way for name, engines in runs if (way := _way(engines, exact=exact))}
+        ways = {name: way for name, engines in runs if (way := _turns(engines, EXACT if is_paper else _FULL))}
         alike = len(set(ways.values())) == 1
         for name, way in [(label, next(iter(ways.values())))] if alike else ways.items():
-            found.setdefault(way, []).append(name)
+            found.setdefault(way, []).append(one_line(name, 40))
     if len(found) < 2:
         return ""
-    return f"Computed differently: {'; '.join(f'{_listed(names)} {_then(way)}' for way, names in found.items())}."
+    told = []
+    for way, names in found.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        told.append(f"{', '.join(names[:_NAMED])}{more} {way}")
+    return f"Computed differently: {'; '.join(told)}."
 
 
-def _way(engines: Engines, *, exact: bool) -> tuple[str, ...]:
-    """The precision of each engine in turn, as often as it changed."""
-    said = [" and ".join(_precision(s, short=False)) if lower(s) else EXACT if exact else _FULL for s in engines]
-    return tuple(word for place, word in enumerate(said) if not place or word != said[place - 1])
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(one_line(name, 40) for name in names[:_NAMED])}{more}"
-
-
-def _then(way: Sequence[str]) -> str:
-    shown = way if len(way) <= _NAMED else (*way[: _NAMED - 1], way[-1])
-    return ", then ".join(shown)
+def _turns(engines: Engines, full: str) -> str:
+    """The precision of each engine in turn, as often as it changed; the first and the last of many."""
+    said = [" and ".join(_precisions(switches)) if _lower(switches) else full for switches in engines]
+    turns = [word for place, word in enumerate(said) if not place or word != said[place - 1]]
+    return ", then ".join(turns if len(turns) <= _NAMED else [*turns[: _NAMED - 1], turns[-1]])

@@ -4,6 +4,7 @@ Negative numbers have a true minus, and what rounds to zero has no sign.
 """
 
 import time
+from collections.abc import Sequence
 from math import isfinite
 
 MINUS, MISSING = "\N{MINUS SIGN}", "\N{EN DASH}"
@@ -137,11 +138,7 @@ def clock(when: float | None, now: float) -> str:
 
 def size(count_of_bytes: float) -> str:
     """Bytes in binary units, three digits: `1.5 KiB`."""
-    value, unit = float(count_of_bytes), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if value < 1000 or unit == "TiB":
-            break
-        value /= 1024
+    value, unit = _scaled(count_of_bytes, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
     return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
 
 
@@ -149,9 +146,11 @@ def flops(count_of_flops: int | None) -> str:
     """`1.11 GFLOP`; unknown for None."""
     if count_of_flops is None:
         return "unknown"
-    value, unit = float(count_of_flops), "FLOP"
-    for unit in ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP"):
-        if value < 1000 or unit == "EFLOP":
-            break
-        value /= 1000
+    value, unit = _scaled(count_of_flops, 1000, ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP"))
     return f"{value:.0f} {unit}" if unit == "FLOP" else f"{value:.2f} {unit}"
+
+
+def _scaled(value: float, step: int, units: Sequence[str]) -> tuple[float, str]:
+    """Below 1,000 of the first unit in which it is, or of the last one."""
+    place = next((k for k in range(len(units)) if value / step**k < 1000), len(units) - 1)
+    return value / step**place, units[place]

@@ -20,7 +20,7 @@ _NAME = 24  # cells
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
+class ClassAccuracies:
     """One kind of images: fractions per class, and their change since the epoch before."""
 
     teacher: Values = ()
@@ -41,8 +41,8 @@ class PerClass:
 
     epoch: int
     names: tuple[str, ...]
-    clean: Side
-    adversarial: Side
+    clean: ClassAccuracies
+    adversarial: ClassAccuracies
     by: str = ""  # the attack that made the adversarial images, where it was no training that did
     counts: tuple[int, ...] = ()  # judged images of each class, where they are known
 
@@ -52,7 +52,7 @@ class PerClass:
         values = [value for value in self.side("adversarial").student if value is not None] if self.by else []
         return sum(value == min(values) for value in values) if values else 0
 
-    def side(self, images: Images) -> Side:
+    def side(self, images: Images) -> ClassAccuracies:
         """The one of these images; the other where nothing is known of them."""
         wanted, other = (self.clean, self.adversarial) if images == "clean" else (self.adversarial, self.clean)
         return wanted if wanted.known else other
@@ -93,8 +93,8 @@ def latest(state: RunState) -> PerClass | None:
     clean_values, robust_values = tuple(found.get(CLEAN, ())), tuple(found.get(by, ()))
     return PerClass(
         epoch=epoch, names=names(state, max(len(clean_values), len(robust_values))),
-        clean=Side(student=clean_values, severity=state.severity(checkpoint, CLEAN)),
-        adversarial=Side(student=robust_values, severity=state.severity(checkpoint, by) if by else None),
+        clean=ClassAccuracies(student=clean_values, severity=state.severity(checkpoint, CLEAN)),
+        adversarial=ClassAccuracies(student=robust_values, severity=state.severity(checkpoint, by) if by else None),
         by=attack_title(by, row[by]) if checkpoint and by else "", counts=state.counts.get(checkpoint, ()),
     )  # fmt: skip
 
@@ -104,11 +104,11 @@ def _classes(epoch: EpochDone) -> int:
     return max(len(getattr(epoch, field)) for fields in FIELDS.values() for field in fields)
 
 
-def _side(now: EpochDone, before: EpochDone | None, *fields: str) -> Side:
+def _side(now: EpochDone, before: EpochDone | None, *fields: str) -> ClassAccuracies:
     new = [getattr(now, field) for field in fields]
     old = [getattr(before, field) if before else [] for field in fields]
     teacher, student = (tuple(a - b for a, b in zip(*pair, strict=False)) for pair in zip(new, old, strict=True))
-    return Side(teacher=tuple(new[0]), teacher_change=teacher, student=tuple(new[1]), student_change=student)
+    return ClassAccuracies(teacher=tuple(new[0]), teacher_change=teacher, student=tuple(new[1]), student_change=student)
 
 
 def worst_class(accuracies: Sequence[float]) -> tuple[int, int]:

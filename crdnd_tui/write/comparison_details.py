@@ -14,8 +14,8 @@ from crdnd_tui.core import marks
 from crdnd_tui.core.attack_names import CLEAN, attack_title
 from crdnd_tui.core.format import number
 from crdnd_tui.core.marks import Marked
-from crdnd_tui.write.comparison_tables import count_cell, fraction_cell, mark_fields, noted_table, table_row
-from crdnd_tui.write.document import Cell, Column, Row, Table
+from crdnd_tui.write.comparison_tables import count_cell, fraction_cell, noted_table, table_row
+from crdnd_tui.write.document import Cell, Column, Row, Table, mark_fields
 from engine.spec.events import Validated
 
 _SCALE_BLIND = ("cw_inf", "pgd_rescaled", SUITE)  # attacks that do not see the scale of the logits

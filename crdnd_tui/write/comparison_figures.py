@@ -11,8 +11,8 @@ from crdnd_tui.compare.significance import attack_gap
 from crdnd_tui.core import marks
 from crdnd_tui.core.attack_names import CLEAN, attack_title
 from crdnd_tui.core.marks import Marked
-from crdnd_tui.write.comparison_tables import mark_fields, percent_of
-from crdnd_tui.write.document import Bar, Figure, Series
+from crdnd_tui.write.comparison_tables import percent_of
+from crdnd_tui.write.document import Bar, Figure, Series, mark_fields
 
 _BESIDE = (CE, "cw_inf", SUITE)  # attacks whose bars stand side by side
 _CLASS_FIGURES = 8

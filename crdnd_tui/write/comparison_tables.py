@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypedDict
+from typing import Any
 
 from crdnd_tui.compare import config
 from crdnd_tui.compare.comparison import Comparison
@@ -11,8 +11,7 @@ from crdnd_tui.compare.significance import Contrast
 from crdnd_tui.core.attack_names import WORST
 from crdnd_tui.core.format import count
 from crdnd_tui.core.marks import UNMARKED, Marked, Note
-from crdnd_tui.write.document import Cell, Column, Row, Table, Unit
-from engine.spec.marks import Severity
+from crdnd_tui.write.document import Cell, Column, Row, Table, Unit, mark_fields
 from engine.spec.statistics import wilson
 
 TESTS = {"paired": "McNemar", "seeds": "sign flip", "welch": "permutation", "unpaired": "none, unpaired"}
@@ -30,18 +29,6 @@ _DIFFERENCE_COLUMNS: dict[str, tuple[str, Unit]] = {
     "n": ("n", "count"), "pairs": ("pairs", "count"), "apart": ("apart", "count"), "p": ("p", "p"),
     "adjusted": ("p (Holm)", "p"), "smallest": ("least p", "p"), "t_p": ("p of t", "p"),
 }  # fmt: skip
-
-
-class MarkFields(TypedDict):
-    """What a figure's marks make of a cell, bar or series."""
-
-    marks: str
-    severity: Severity | None
-
-
-def mark_fields(found: Marked) -> MarkFields:
-    """Keyword arguments of `Cell`, `Bar`, `Series` and `Figure`."""
-    return {"marks": found.letters, "severity": found.severity}
 
 
 def percent_of(fraction: float | None) -> float | None:

@@ -7,13 +7,26 @@ Words in it may come from files: each writer escapes for its own format.
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypedDict
 
+from crdnd_tui.core.marks import Marked
 from engine.spec.marks import Severity
 
 WEIGHTS = "weights"  # facts that end so are hashes of weights
 _SHORT = 12  # characters of a hash that a reader is shown
 Unit = Literal["percent", "points", "p", "count", "seconds", "words"]
+
+
+class MarkFields(TypedDict):
+    """What a figure's marks make of a cell, bar or series."""
+
+    marks: str
+    severity: Severity | None
+
+
+def mark_fields(found: Marked) -> MarkFields:
+    """Keyword arguments of `Cell`, `Bar`, `Series` and `Figure`."""
+    return {"marks": found.letters, "severity": found.severity}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import get_args
 from crdnd_tui.compare.runs import ComparedRun, read_runs
 from crdnd_tui.core import confusion, gallery, provenance
 from crdnd_tui.core.attack_names import CLEAN, attack_title
-from crdnd_tui.core.confusion import Bounds, CheckpointRecords
+from crdnd_tui.core.confusion import AttackBounds, CheckpointRecords
 from crdnd_tui.core.gallery import GalleryError
 from crdnd_tui.core.provenance import Provenance
 from crdnd_tui.core.run_status import LIVING
@@ -124,7 +124,11 @@ def _examples(folder: Path, records: CheckpointRecords, most: int) -> tuple[list
 
 
 def _picture(
-    hall: gallery.Examples, attack: str, example: Example, pair: tuple[gallery.Image, gallery.Image], bounds: Bounds
+    hall: gallery.Examples,
+    attack: str,
+    example: Example,
+    pair: tuple[gallery.Image, gallery.Image],
+    bounds: AttackBounds,
 ) -> Picture:
     clean, adversarial = pair
     linf = gallery.linf(clean, adversarial)

@@ -10,8 +10,7 @@ from crdnd_tui.core.confusion import CheckpointRecords
 from crdnd_tui.core.per_class import History
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
-from crdnd_tui.write.comparison_tables import mark_fields
-from crdnd_tui.write.document import Bar, Figure, Series
+from crdnd_tui.write.document import Bar, Figure, Series, mark_fields
 from crdnd_tui.write.run_tables import RunFootnotes
 from engine.spec.outcomes import Outcome
 from engine.spec.statistics import wilson

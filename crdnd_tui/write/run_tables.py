@@ -12,8 +12,7 @@ from crdnd_tui.core.format import count, number, percent, signed
 from crdnd_tui.core.marks import Footnotes, Marked
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
-from crdnd_tui.write.comparison_tables import mark_fields
-from crdnd_tui.write.document import Cell, Column, Document, Row, Table
+from crdnd_tui.write.document import Cell, Column, Document, Row, Table, mark_fields
 from engine.spec.events import Evaluated
 
 SPARE = ("settings", "seconds", "worst-class-name", "worst-class")

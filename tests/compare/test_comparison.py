@@ -16,7 +16,7 @@ from crdnd_tui.core.state import RunState
 from crdnd_tui.tui.comparison_view import ComparisonLook, ComparisonView
 from crdnd_tui.tui.widgets import differences, result_grid
 from crdnd_tui.tui.widgets.result_grid import View
-from crdnd_tui.write.findings import ComparisonPlan, findings
+from crdnd_tui.write.comparison_summary import ComparisonPlan, summarize
 from engine.spec.events import Warned
 from engine.spec.statistics import wilson
 from tests.compare.runs import cell, judged, side, trained
@@ -243,7 +243,7 @@ def test_the_table_fits_any_width_and_names_what_it_leaves_out(width, grouped):
     attacks = ["clean", "fgsm", "pgd_sat", "pgd_trades", "cw_inf", "pgd_rescaled", "autoattack", "worst", "cw_2"]
     groups = ("g", "g", "g", "alone")
     sides = [side(f"run-{k}", [cell(a, 50 + k) for a in attacks], group=g, seed=k) for k, g in enumerate(groups)]
-    found = findings(sides, ComparisonPlan(grouped=grouped))
+    found = summarize(sides, ComparisonPlan(grouped=grouped))
     lines = result_grid.lines(found, View(colours={}, cursor="run-0", attack="worst"), DARK, width)
     text = "\n".join(line.plain for line in lines)
     if width >= 40:

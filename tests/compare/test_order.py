@@ -8,7 +8,7 @@ from crdnd_tui.compare.rows import RobustnessCell
 from crdnd_tui.core.palette import DARK
 from crdnd_tui.tui.widgets import result_grid
 from crdnd_tui.tui.widgets.result_grid import View
-from crdnd_tui.write.findings import ComparisonPlan, findings
+from crdnd_tui.write.comparison_summary import ComparisonPlan, summarize
 from engine.spec.statistics import wilson
 from tests.compare.runs import cell, judged, side
 
@@ -50,7 +50,7 @@ def test_over_seeds_it_is_the_t_test_that_says_whether_a_lead_was_one():
     def kind(*leads):
         ahead = [judged(f"a{k}", 50 + lead, 40, group="a", seed=k) for k, lead in enumerate(leads)]
         behind = [judged(f"b{k}", 50, 45, group="b", seed=k) for k in range(3)]
-        return findings([*ahead, *behind], ComparisonPlan(grouped=True)).comparison.order.kind
+        return summarize([*ahead, *behind], ComparisonPlan(grouped=True)).comparison.order.kind
 
     assert (kind(6, 5, 7), kind(10, -9, 8)) == ("lost", "close")
 
@@ -88,7 +88,7 @@ def test_pgd_alone_settles_no_order():
 def test_means_over_other_seeds_are_never_subtracted():
     half = side("b", [cell("clean", 90), cell("pgd_sat", 60)], group="g", seed=1)
     other = judged("c", 40, 30)
-    found = findings([judged("a", 50, 40, group="g"), half, other], ComparisonPlan(grouped=True))
+    found = summarize([judged("a", 50, 40, group="g"), half, other], ComparisonPlan(grouped=True))
     grid = found.comparison
     assert grid.cells["a", DROP].mean == pytest.approx(-0.10)  # of a alone, not 40 minus the mean of 50 and 60
     assert grid.cells["a", "autoattack"].of == 2

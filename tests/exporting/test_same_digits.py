@@ -8,7 +8,7 @@ from crdnd_tui.core.palette import DARK
 from crdnd_tui.tui.widgets import result_grid
 from crdnd_tui.tui.widgets.result_grid import View
 from crdnd_tui.write import data, render, tables
-from crdnd_tui.write.findings import ComparisonPlan, findings
+from crdnd_tui.write.comparison_summary import ComparisonPlan, summarize
 from tests.compare.runs import cell, compared_document, side
 
 MINUS = "\N{MINUS SIGN}"
@@ -21,7 +21,7 @@ def test_every_medium_has_the_same_digits(n: int, decimals: int) -> None:
     numbers = {f"{100 * k / n:.{decimals}f}" for k in right.values()}
     difference = f"{100 * (right['other'] - right['base']) / n:+.{decimals}f}".replace("-", MINUS)
     document = compared_document(runs, baseline="base")
-    found = findings(runs, ComparisonPlan(baseline="base"))
+    found = summarize(runs, ComparisonPlan(baseline="base"))
     grids = {
         deltas: "\n".join(line.plain for line in result_grid.lines(
             found, View(colours={}, attack="autoattack", deltas=deltas), DARK, 140)) for deltas in (False, True)

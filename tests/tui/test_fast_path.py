@@ -57,7 +57,8 @@ def test_a_share_that_is_no_fraction_is_a_damaged_line(line):
 
 def test_percentages_say_that_little_is_not_nothing():
     assert [format.whole_percent(share) for share in (0.0, 0.001, 0.005, 0.27, 1.0)] == ["0", "<1", "<1", "27", "100"]
-    assert fast_path.told({"teacher": 0.27, "inner": 0.73}) == "teacher 27 %, inner maximisation 73 %"
+    told = fast_path.facts(None, [done(1, teacher=0.27, inner=0.73)])
+    assert told[0] == ("time", "teacher 27 %, inner maximisation 73 %")
 
 
 @pytest.mark.parametrize("width", range(41))
@@ -105,10 +106,10 @@ def test_what_a_log_may_hold_is_short_and_steers_nothing():
 
 
 def test_old_logs_tell_nothing_and_new_ones_of_exact_runs_say_so():
-    assert fast_path.spent(training(), [done(1)]) is None and fast_path.spent(None, []) is None
-    exact = fast_path.spent(training(), [done(1, inner=1.0)])
+    assert fast_path.training_profile(training(), [done(1)]) is None and fast_path.training_profile(None, []) is None
+    exact = fast_path.training_profile(training(), [done(1, inner=1.0)])
     assert exact is not None and (exact.shares, exact.words) == ({"inner": 1.0}, ("exact",))
-    begun = fast_path.spent(training(**FAST), [])
+    begun = fast_path.training_profile(training(**FAST), [])
     assert begun is not None and not begun.shares and begun.short[1] == "table lazy"
     assert fast_path.facts(training(**FLOAT), [done(1, inner=1.0)]) == [
         ("time", "inner maximisation 100 %"), ("computed", "float32, table lazy, folded, paired"),

@@ -6,7 +6,7 @@ import pytest
 from textual.app import App
 
 from crdnd_tui.core import per_class
-from crdnd_tui.core.per_class import AcmMatrix, History, PerClass, Side
+from crdnd_tui.core.per_class import AcmMatrix, ClassAccuracies, History, PerClass
 from crdnd_tui.core.state import RunState, fold
 from crdnd_tui.tui.monitor.log_lines import LogLine
 from crdnd_tui.tui.themes import themes
@@ -69,10 +69,15 @@ def drawn(widget, width, height, then=lambda widget: None, theme="crdnd-dark"):
 
 
 TWO = PerClass(
-    epoch=3, names=("cat", "dog"),
-    clean=Side(teacher=(1.0, 0.5), teacher_change=(0.0, 0.1), student=(0.25, 0.5), student_change=(0.0, 0.0)),
-    adversarial=Side(teacher=(0.9, 0.4), teacher_change=(-0.019, 0.0), student=(0.2, 0.1), student_change=(0.0, 0.0)),
-)  # fmt: skip
+    epoch=3,
+    names=("cat", "dog"),
+    clean=ClassAccuracies(
+        teacher=(1.0, 0.5), teacher_change=(0.0, 0.1), student=(0.25, 0.5), student_change=(0.0, 0.0)
+    ),
+    adversarial=ClassAccuracies(
+        teacher=(0.9, 0.4), teacher_change=(-0.019, 0.0), student=(0.2, 0.1), student_change=(0.0, 0.0)
+    ),
+)
 
 
 def test_bars_stand_on_one_scale_with_numbers_and_changes():
@@ -91,7 +96,12 @@ def test_clean_and_adversarial_stand_side_by_side_where_there_is_room():
 
 def test_a_hundred_classes_show_the_least_known_first_and_scroll():
     many = tuple(k / 100 for k in range(100, 0, -1))
-    known = PerClass(epoch=1, names=tuple(f"n{k}" for k in range(100)), clean=Side(teacher=many), adversarial=Side())
+    known = PerClass(
+        epoch=1,
+        names=tuple(f"n{k}" for k in range(100)),
+        clean=ClassAccuracies(teacher=many),
+        adversarial=ClassAccuracies(),
+    )
 
     def far(widget):
         widget.show(known, "clean")
@@ -242,7 +252,9 @@ def test_words_of_a_file_are_shown_and_not_obeyed():
     evil = "[bold red]x[/] [link=http://e]y[/link]"
     lines, _, _ = drawn(LogTail(id="l"), 80, 3, lambda w: w.show((LogLine("12:00:00", evil, "plain"),)))
     assert evil in lines[0]
-    known = PerClass(epoch=1, names=("[b]evil", "dog"), clean=Side(teacher=(0.5, 0.6)), adversarial=Side())
+    known = PerClass(
+        epoch=1, names=("[b]evil", "dog"), clean=ClassAccuracies(teacher=(0.5, 0.6)), adversarial=ClassAccuracies()
+    )
     assert drawn(ClassBars(id="b"), 50, 3, lambda w: w.show(known, "clean"))[0][0].startswith("[b]evil")
     known = History(who="teacher", images="clean", epochs=(1,), total=1, names=("[b]evil",), rows=((0.5,),))
     assert "[b]evil" in drawn(HeatMap(id="h"), 60, 3, lambda w: w.show(known, "clean"))[2].replace("\\", "")

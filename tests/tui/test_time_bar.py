@@ -4,18 +4,18 @@ import pytest
 from rich.cells import cell_len
 
 from crdnd_tui.core import fast_path
-from crdnd_tui.core.fast_path import Spent
+from crdnd_tui.core.fast_path import TrainingProfile
 from crdnd_tui.core.palette import DARK, LIGHT
 from crdnd_tui.tui.widgets.time_bar import ASCII, COLOURED, COLOURLESS, time_line
 
 SWITCHES = {"teacher": "bfloat16", "inner": "bfloat16", "folded": "on", "paired": "on", "table": "lazy"}
-SPENT = Spent(
+SPENT = TrainingProfile(
     shares={"teacher": 0.25, "inner": 0.5, "outer": 0.246, "data": 0.004},
     words=fast_path.words(SWITCHES), short=fast_path.words(SWITCHES, short=True),
 )  # fmt: skip
-EXACT = Spent(shares={"inner": 0.75, "outer": 0.25}, words=("exact",), short=("exact",))
+EXACT = TrainingProfile(shares={"inner": 0.75, "outer": 0.25}, words=("exact",), short=("exact",))
 
-PART = Spent(shares={"inner": 0.25})
+PART = TrainingProfile(shares={"inner": 0.25})
 
 
 def line(width, spent=SPENT, marks=COLOURED):
@@ -39,19 +39,21 @@ def test_the_least_telling_words_go_first():
 
 
 def test_before_the_first_step_there_are_switches_alone():
-    begun = Spent(words=SPENT.words, short=SPENT.short)
+    begun = TrainingProfile(words=SPENT.words, short=SPENT.short)
     assert line(60, begun) == "teacher, inner bfloat16 · table lazy · folded · paired"
     assert line(40, begun) == "teacher, inner bf16 · table lazy +2"
     assert line(12, begun) == "teacher, in…"
 
 
 @pytest.mark.parametrize("marks", [COLOURED, COLOURLESS, ASCII])
-@pytest.mark.parametrize("spent", [SPENT, EXACT, Spent(), Spent(words=SPENT.words, short=SPENT.short), PART])
+@pytest.mark.parametrize(
+    "spent", [SPENT, EXACT, TrainingProfile(), TrainingProfile(words=SPENT.words, short=SPENT.short), PART]
+)
 def test_no_width_is_too_small_and_none_is_exceeded(spent, marks):
     for width in range(1, 200):
         told = line(width, spent, marks)
         assert cell_len(told) <= width
-        assert told or spent == Spent()
+        assert told or spent == TrainingProfile()
         assert told.startswith("time ") or width < 70 or not spent.shares
 
 
@@ -80,5 +82,5 @@ def test_without_colours_each_part_has_a_mark_of_its_own():
 
 def test_a_word_of_a_file_is_no_markup():
     odd = fast_path.words({"table": "[red]x[/]", "[bold]": "on"})
-    told = line(100, Spent(shares={"inner": 1.0}, words=odd, short=odd))
+    told = line(100, TrainingProfile(shares={"inner": 1.0}, words=odd, short=odd))
     assert told.endswith("table [red]x[/] · [bold] on")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from crdnd_tui.core.format import percent
 from crdnd_tui.core.marks import SIGNS
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.per_class import Images, PerClass, Side, at
+from crdnd_tui.core.per_class import ClassAccuracies, Images, PerClass, at
 from crdnd_tui.core.text import one_line, pad
 from crdnd_tui.tui.widgets.cells import Cells, Part, Row
 
@@ -80,7 +80,7 @@ def _span(counts: Sequence[int]) -> str:
     return f"{low}" if low == high else f"{low}\u2013{high}"
 
 
-def _row(side: Side, k: int, room: int, palette: Palette, glyphs: str) -> list[Part]:
+def _row(side: ClassAccuracies, k: int, room: int, palette: Palette, glyphs: str) -> list[Part]:
     """Bars, the teacher's number with its change, the student's number."""
     teacher, student = at(side.teacher, k), at(side.student, k)
     own = teacher if side.teacher else student

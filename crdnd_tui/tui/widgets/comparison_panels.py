@@ -23,7 +23,7 @@ from crdnd_tui.tui.widgets.curve_board import CurveBoard
 from crdnd_tui.tui.widgets.page_bar import PageBar
 from crdnd_tui.tui.widgets.text_sheet import RowSheet, TextSheet
 from crdnd_tui.tui.widgets.tradeoff_plot import TradeoffPlot
-from crdnd_tui.write.findings import Findings
+from crdnd_tui.write.comparison_summary import ComparisonSummary
 
 _BANDS = 2  # curves that keep their raw band; more would hide one another
 _SPREADS = 3  # the same for deviations over seeds; of more curves only that under the cursor has one
@@ -58,7 +58,7 @@ class ComparisonPanels(Container):
         for page in ("results", "tests", "gap", "ends"):
             self.query_one(f"#{page}", TextSheet).show(lambda _width: [Text("Reading the runs ...", style="dim")])
 
-    def draw(self, shown: ComparisonView, found: Findings, palette: Palette) -> None:
+    def draw(self, shown: ComparisonView, found: ComparisonSummary, palette: Palette) -> None:
         """What has changed since the last time."""
         colours = assign(palette, [row.id for row in shown.rows])
         self.turn(shown.look.page)
@@ -94,7 +94,9 @@ class ComparisonPanels(Container):
         self._drawn[page] = what
         return True
 
-    def _curves(self, shown: ComparisonView, found: Findings, palette: Palette, colours: dict[str, str]) -> None:
+    def _curves(
+        self, shown: ComparisonView, found: ComparisonSummary, palette: Palette, colours: dict[str, str]
+    ) -> None:
         measure, lines, without = shown.measure, [], []
         by = next((v.by for run in shown.runs for v in run.state.validations[-1:]), "")
         attack = by if measure.key == curves.SELECTING else measure.key.partition("val:")[2]
@@ -118,7 +120,9 @@ class ComparisonPanels(Container):
         title = _title(shown, lines, without)
         board.show(title, lines, percent=measure.percent, apart=shown.look.apart, quiet=palette.faint)
 
-    def _results(self, shown: ComparisonView, found: Findings, palette: Palette, colours: dict[str, str]) -> None:
+    def _results(
+        self, shown: ComparisonView, found: ComparisonSummary, palette: Palette, colours: dict[str, str]
+    ) -> None:
         look, attack = shown.look, shown.attack
         if not self._is_new("results", found, palette, shown.row.id, attack, look.deltas, shown.hidden):
             return
@@ -135,7 +139,9 @@ class ComparisonPanels(Container):
         foot = (contrast_columns.floor(found, attack), shown.conditions)
         sheet.border_subtitle = Content(" \u00b7 ".join(words for words in foot if words))
 
-    def _config(self, shown: ComparisonView, found: Findings, palette: Palette, colours: dict[str, str]) -> None:
+    def _config(
+        self, shown: ComparisonView, found: ComparisonSummary, palette: Palette, colours: dict[str, str]
+    ) -> None:
         look = shown.look
         if not self._is_new("config", found, palette, look.all_keys, look.unfolded):
             return
@@ -150,7 +156,7 @@ class ComparisonPanels(Container):
         sheet.border_title = Content(whole if look.all_keys else only)
         sheet.border_subtitle = "f unfolds .*" if len(folded) < len(keys) else "f folds" if look.unfolded else ""
 
-    def _per_class(self, shown: ComparisonView, found: Findings, palette: Palette) -> None:
+    def _per_class(self, shown: ComparisonView, found: ComparisonSummary, palette: Palette) -> None:
         row, base, attack = shown.row, shown.base, shown.attack
         if not self._is_new("classes", found, palette, row.id, attack):
             return
@@ -170,7 +176,9 @@ class ComparisonPanels(Container):
         sheet.border_title = Content(f"Classes, {attack_title(attack)}{whose}")
         sheet.border_subtitle = "points" if known else ""
 
-    def _tables(self, shown: ComparisonView, found: Findings, palette: Palette, colours: dict[str, str]) -> None:
+    def _tables(
+        self, shown: ComparisonView, found: ComparisonSummary, palette: Palette, colours: dict[str, str]
+    ) -> None:
         attack, comparison = shown.attack, found.comparison
 
         def sheet(page: str, title: str, made: Callable[[int], Sequence[Text]]) -> None:

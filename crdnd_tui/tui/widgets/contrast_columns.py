@@ -15,8 +15,8 @@ from crdnd_tui.core import marks
 from crdnd_tui.core.format import MISSING, p_value, percent, points
 from crdnd_tui.core.marks import DISBELIEVED
 from crdnd_tui.core.palette import Palette
+from crdnd_tui.write.comparison_summary import ComparisonSummary
 from crdnd_tui.write.comparison_tables import TESTS
-from crdnd_tui.write.findings import Findings
 from crdnd_tui.write.numbers import DAGGER
 
 UNLIKE = "\u2260"
@@ -56,7 +56,7 @@ class Block:
         return made
 
 
-def block(found: Findings, attack: str, palette: Palette, width: int) -> Block | None:
+def block(found: ComparisonSummary, attack: str, palette: Palette, width: int) -> Block | None:
     """At most `width` cells of it: p goes last, the interval first. None where nothing is tested or nothing fits."""
     comparison = found.comparison
     if len(comparison.rows) < 2 or not any((row.id, attack) in comparison.cells for row in comparison.rows):
@@ -101,7 +101,7 @@ def _styles(one: Contrast | None, palette: Palette) -> tuple[str, str, str]:
     return strong, palette.muted, strong
 
 
-def floor(found: Findings, attack: str) -> str:
+def floor(found: ComparisonSummary, attack: str) -> str:
     """How small p can be at all, where tests are exact over seeds: `sign flip, 3 seeds: p >= 0.25`."""
     tested = (found.comparison.contrasts.get((row.id, attack)) for row in found.comparison.others)
     least = sorted({(one.pairs, one.smallest) for one in tested if one is not None and one.smallest is not None})
@@ -110,7 +110,7 @@ def floor(found: Findings, attack: str) -> str:
     )
 
 
-def legend(found: Findings, attack: str) -> str:
+def legend(found: ComparisonSummary, attack: str) -> str:
     """What dagger and bold mean here; empty where there is neither."""
     comparison, said = found.comparison, []
     tested = [found.comparison.contrasts.get((row.id, attack)) for row in comparison.others]
@@ -127,7 +127,7 @@ def legend(found: Findings, attack: str) -> str:
     return "; ".join(said)
 
 
-def detail(found: Findings, row: ComparisonRow, attack: str) -> str:
+def detail(found: ComparisonSummary, row: ComparisonRow, attack: str) -> str:
     """A run's accuracy with its interval; and of its test McNemar's b, c and n, or the seeds and both their tests."""
     one, own = found.comparison.contrasts.get((row.id, attack)), _own(found, row, attack)
     if one is None or one.kind == "refused":
@@ -147,7 +147,7 @@ def detail(found: Findings, row: ComparisonRow, attack: str) -> str:
     return "; ".join([*said, one.why] if one.why else said)
 
 
-def _own(found: Findings, row: ComparisonRow, attack: str) -> str:
+def _own(found: ComparisonSummary, row: ComparisonRow, attack: str) -> str:
     """One run's accuracy with its Wilson interval; deviations over seeds stand in the table."""
     value = found.comparison.cells.get((row.id, attack))
     if value is None or value.runs > 1 or not value.n:

@@ -12,9 +12,9 @@ from rich.text import Text
 from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.text import wrapped
 from crdnd_tui.write import tables
+from crdnd_tui.write.comparison_summary import ComparisonSummary
 from crdnd_tui.write.comparison_tables import compact_differences, differences_table
 from crdnd_tui.write.document import Table
-from crdnd_tui.write.findings import Findings
 from crdnd_tui.write.tables import INDENT
 
 _WHOLE = 112  # cells from which all columns of the tests stand beside each other
@@ -28,7 +28,9 @@ _NO_ENDS = (
 )
 
 
-def tests(found: Findings, attack: str, colours: Mapping[str, str], palette: Palette, width: int) -> list[Text]:
+def tests(
+    found: ComparisonSummary, attack: str, colours: Mapping[str, str], palette: Palette, width: int
+) -> list[Text]:
     """What the tests say in words, then every row under every attack, that in view first."""
     comparison = found.comparison
     made = [line for words in found.sentences for line in wrapped(words, width, palette.text, indent="  ", hang="  ")]
@@ -43,14 +45,14 @@ def tests(found: Findings, attack: str, colours: Mapping[str, str], palette: Pal
     return [*made, *([Text()] if made else []), *_table(found, table, colours, palette, width)]
 
 
-def gap(found: Findings, colours: Mapping[str, str], palette: Palette, width: int) -> list[Text]:
+def gap(found: ComparisonSummary, colours: Mapping[str, str], palette: Palette, width: int) -> list[Text]:
     """Cross-entropy PGD minus attacks that are blind to the logits' scale."""
     if found.masking is None or not found.masking.rows:
         return _wait(_NO_GAP, palette, width)
     return _table(found, found.masking, colours, palette, width)
 
 
-def ends(found: Findings, colours: Mapping[str, str], palette: Palette, width: int) -> list[Text]:
+def ends(found: ComparisonSummary, colours: Mapping[str, str], palette: Palette, width: int) -> list[Text]:
     """Best minus last checkpoint."""
     if found.overfitting is None or not found.overfitting.rows:
         return _wait(_NO_ENDS, palette, width)
@@ -61,7 +63,9 @@ def _wait(words: str, palette: Palette, width: int) -> list[Text]:
     return wrapped(words, max(8, width), palette.muted, indent="  ", hang="  ")
 
 
-def _table(found: Findings, table: Table, colours: Mapping[str, str], palette: Palette, width: int) -> list[Text]:
+def _table(
+    found: ComparisonSummary, table: Table, colours: Mapping[str, str], palette: Palette, width: int
+) -> list[Text]:
     """Without its title, which stands on the border, and without conditions, which do so, too."""
     comparison = found.comparison
     bare = replace(table, title="", caption=comparison.bare(table.caption))

@@ -17,7 +17,7 @@ from crdnd_tui.core.text import one_line, pad, wrapped
 from crdnd_tui.tui.widgets import contrast_columns, result_plan, result_words
 from crdnd_tui.tui.widgets.contrast_columns import Block
 from crdnd_tui.tui.widgets.result_plan import UNLIKE, Plan
-from crdnd_tui.write.findings import Findings
+from crdnd_tui.write.comparison_summary import ComparisonSummary
 
 CURSOR = "\u25b8"  # begins the row under the cursor
 _NUMBERS = 38  # cells that tests leave for the label and two numbers
@@ -34,7 +34,7 @@ class View:
     hidden: frozenset[str] = frozenset()
 
 
-def lines(found: Findings, view: View, palette: Palette, width: int, *, low: bool = False) -> list[Text]:
+def lines(found: ComparisonSummary, view: View, palette: Palette, width: int, *, low: bool = False) -> list[Text]:
     """The judgement, which no table may push out of sight; head, rows, and what must be said of them.
 
     Where the screen is `low`, what the tests say stands below the rows.
@@ -52,7 +52,7 @@ def lines(found: Findings, view: View, palette: Palette, width: int, *, low: boo
     return [*made, *_tested(found, view, palette, width), *result_words.notes(grid, plan, palette, width)]
 
 
-def _tested(found: Findings, view: View, palette: Palette, width: int) -> list[Text]:
+def _tested(found: ComparisonSummary, view: View, palette: Palette, width: int) -> list[Text]:
     """On the row under the cursor, then what the signs mean."""
     row = next((row for row in found.comparison.rows if row.id == view.cursor), None)
     detail = contrast_columns.detail(found, row, view.attack) if row else ""
@@ -77,7 +77,13 @@ def _heads(grid: Comparison, plan: Plan, block: Block | None, palette: Palette) 
 
 
 def _row(
-    found: Findings, view: View, palette: Palette, plan: Plan, block: Block | None, row: ComparisonRow, width: int
+    found: ComparisonSummary,
+    view: View,
+    palette: Palette,
+    plan: Plan,
+    block: Block | None,
+    row: ComparisonRow,
+    width: int,
 ) -> list[Text]:
     grid = found.comparison
     here = row.id == view.cursor
@@ -116,7 +122,7 @@ def _named(grid: Comparison, view: View, palette: Palette, plan: Plan, row: Comp
     return line
 
 
-def _cell(found: Findings, view: View, palette: Palette, plan: Plan, row: ComparisonRow, column: str) -> Text:
+def _cell(found: ComparisonSummary, view: View, palette: Palette, plan: Plan, row: ComparisonRow, column: str) -> Text:
     """A number or a signed difference, its marks, its spread."""
     grid = found.comparison
     cell, digits, room = grid.cells.get((row.id, column)), plan.digits[column], plan.widths[column]

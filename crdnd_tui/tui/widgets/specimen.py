@@ -10,7 +10,7 @@ from functools import cached_property
 from rich.text import Text
 
 from crdnd_tui.core import gallery
-from crdnd_tui.core.confusion import Bounds
+from crdnd_tui.core.confusion import AttackBounds
 from crdnd_tui.core.gallery import Examples, Image, Raster
 from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.widgets import picture, probabilities
@@ -31,7 +31,7 @@ class Specimen:
     example: Example
     clean: Image
     adversarial: Image
-    bounds: Bounds
+    bounds: AttackBounds
     k: int  # amplification of the difference
 
     @cached_property

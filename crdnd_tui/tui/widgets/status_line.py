@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.text import Text
 from textual.widget import Widget
 
-from crdnd_tui.core.fast_path import Spent
+from crdnd_tui.core.fast_path import TrainingProfile
 from crdnd_tui.core.palette import Palette, named
 from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.widgets.selectable import SelectableText
@@ -35,7 +35,7 @@ class Standing:
     meter: str = ""  # before the bar
     share: float | None = None
     after: Sequence[tuple[str, bool]] = ()  # behind the bar; whether it is the number that matters
-    spent: Spent | None = None  # where the time goes; None has no line
+    spent: TrainingProfile | None = None  # where the time goes; None has no line
     paused: bool = False
 
 

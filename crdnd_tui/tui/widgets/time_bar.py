@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from crdnd_tui.core import fast_path
-from crdnd_tui.core.fast_path import Spent
+from crdnd_tui.core.fast_path import TrainingProfile
 from crdnd_tui.core.format import whole_percent
 from crdnd_tui.core.palette import Palette
 
@@ -32,7 +32,7 @@ COLOURLESS = Marks(dict(zip(fast_path.TITLES, "\u2588\u2593\u2592\u2591\u2591", 
 ASCII = Marks(dict(zip(fast_path.TITLES, "#=+-.", strict=True)), named=True)
 
 
-def time_line(spent: Spent, marks: Marks, palette: Palette, width: int) -> Text:
+def time_line(spent: TrainingProfile, marks: Marks, palette: Palette, width: int) -> Text:
     """One line of at most `width` cells."""
     for parts, said, least in _ways(spent, marks, palette):
         rest = width - cell_len(parts.plain) - cell_len(said.plain) - 3 * bool(parts and said)
@@ -49,7 +49,7 @@ def time_line(spent: Spent, marks: Marks, palette: Palette, width: int) -> Text:
     return line
 
 
-def _ways(spent: Spent, marks: Marks, palette: Palette) -> Iterator[tuple[Text, Text, int]]:
+def _ways(spent: TrainingProfile, marks: Marks, palette: Palette) -> Iterator[tuple[Text, Text, int]]:
     """Parts, switches, and the shortest bar they may stand with, if any; first what needs most room."""
     for short in (False, True):
         yield _parts(spent, marks, palette, short=short), _switches(spent.words, 0, palette), _GOOD
@@ -60,7 +60,7 @@ def _ways(spent: Spent, marks: Marks, palette: Palette) -> Iterator[tuple[Text, 
         yield _parts(spent, marks, palette, short=True, tight=True), Text(), 0
 
 
-def _parts(spent: Spent, marks: Marks, palette: Palette, *, short: bool, tight: bool = False) -> Text:
+def _parts(spent: TrainingProfile, marks: Marks, palette: Palette, *, short: bool, tight: bool = False) -> Text:
     """`teacher 27 %  inner maximisation 54 %`; tight, the unit stands once, at the end."""
     line = Text(no_wrap=True)
     names = {part: part if short else fast_path.TITLES[part] for part in spent.shares}
@@ -81,7 +81,7 @@ def _switches(words: Sequence[str], left: int, palette: Palette) -> Text:
     return line
 
 
-def _bar(spent: Spent, marks: Marks, palette: Palette, room: int) -> Text:
+def _bar(spent: TrainingProfile, marks: Marks, palette: Palette, room: int) -> Text:
     line = Text(no_wrap=True)
     for part, length in fast_path.cells(spent.shares, room).items():
         line.append(marks.of[part] * length, _colour(part, palette))

@@ -16,7 +16,7 @@ from crdnd_tui.tui.screens.compare.actions import CompareActions
 from crdnd_tui.tui.widgets.chooser import Chooser
 from crdnd_tui.tui.widgets.comparison_panels import ComparisonPanels
 from crdnd_tui.tui.widgets.page_bar import PageBar
-from crdnd_tui.write.findings import ComparisonPlan, Finder, Findings
+from crdnd_tui.write.comparison_summary import ComparisonPlan, ComparisonSummary, SummaryCache
 
 REFRESH = 1.0  # seconds
 
@@ -65,7 +65,7 @@ class CompareScreen(CompareActions):
         self._ids: tuple[str, ...] = ()
         self._look = ComparisonLook()
         self._shown: ComparisonView | None = None
-        self._found: Findings | None = None
+        self._found: ComparisonSummary | None = None
         self._choosing = False
         self._reading = False
 
@@ -77,7 +77,7 @@ class CompareScreen(CompareActions):
     def on_mount(self) -> None:
         """The readers live as long as the screen."""
         self._compared = ComparedRuns(self.session)
-        self._finder = Finder()
+        self._finder = SummaryCache()
         self._scanner = Scanner(self.session.runs)
         self.watch(self.app, "theme", self._themed, init=False)
         self.set_interval(REFRESH, self._tick)
@@ -156,8 +156,13 @@ class CompareScreen(CompareActions):
             self.app.call_from_thread(self._listed, found, scan.problem, scan.whole)
 
     def _arrived(
-        self, ids: tuple[str, ...], plan: ComparisonPlan, runs: Sequence[ComparedRun], found: Findings, changed: bool
-    ) -> None:  # fmt: skip
+        self,
+        ids: tuple[str, ...],
+        plan: ComparisonPlan,
+        runs: Sequence[ComparedRun],
+        found: ComparisonSummary,
+        changed: bool,
+    ) -> None:
         self._reading = False
         if ids != self._ids or plan != self._plan or self._choosing:
             self._tick()

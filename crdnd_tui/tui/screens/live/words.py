@@ -1,7 +1,7 @@
 """What the Live screen says of a run: its standing, what is up, and why it does not go on. Pure, in words."""
 
 from crdnd_tui.core import fast_path
-from crdnd_tui.core.fast_path import Spent
+from crdnd_tui.core.fast_path import TrainingProfile
 from crdnd_tui.core.format import count, duration, number, size
 from crdnd_tui.core.run_status import SIGNS
 from crdnd_tui.core.state import ENDED, RunState
@@ -88,10 +88,10 @@ def _right(look: Look, now: float) -> tuple[tuple[str, ...], bool]:
     return tuple(word for word in words if word), late
 
 
-def _spent(look: Look) -> Spent | None:
+def _spent(look: Look) -> TrainingProfile | None:
     """Of the training that the bar is about; nothing while the run is judged."""
     state = shown_state(look)
-    return None if _judges(look) else fast_path.spent(state.training, state.steps)
+    return None if _judges(look) else fast_path.training_profile(state.training, state.steps)
 
 
 def _judges(look: Look) -> bool:

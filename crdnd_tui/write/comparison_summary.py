@@ -25,7 +25,7 @@ class ComparisonPlan(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Findings:
+class ComparisonSummary:
     """One is only equal to itself: who has drawn it need not draw it again."""
 
     plan: ComparisonPlan  # with `grouped` settled
@@ -36,12 +36,12 @@ class Findings:
     tradeoff: Figure | None
 
 
-def findings(runs: Sequence[ComparedRun], plan: ComparisonPlan) -> Findings:
+def summarize(runs: Sequence[ComparedRun], plan: ComparisonPlan) -> ComparisonSummary:
     """Of at least one run."""
     grouped = has_seeds(runs) if plan.grouped is None else plan.grouped
     comparison = compare(runs, checkpoint=plan.checkpoint, baseline=plan.baseline, grouped=grouped)
     said = lead(comparison)
-    return Findings(
+    return ComparisonSummary(
         plan=plan._replace(grouped=grouped),
         comparison=comparison,
         sentences=said[1:] if comparison.order.text else said,
@@ -51,20 +51,20 @@ def findings(runs: Sequence[ComparedRun], plan: ComparisonPlan) -> Findings:
     )
 
 
-class Finder:
+class SummaryCache:
     """Works out anew only what may have changed: a training that goes on changes no table until it is judged."""
 
     def __init__(self) -> None:
         self._plan = ComparisonPlan()
         self._runs: tuple[ComparedRun, ...] = ()
-        self._found: Findings | None = None
+        self._found: ComparisonSummary | None = None
 
-    def of(self, runs: Sequence[ComparedRun], plan: ComparisonPlan) -> Findings:
+    def of(self, runs: Sequence[ComparedRun], plan: ComparisonPlan) -> ComparisonSummary:
         """The same object as before where nothing that it tells of has changed."""
         known = self._found
         is_same = known is not None and len(runs) == len(self._runs) and plan in (self._plan, known.plan)
         if known is None or not is_same or not all(map(_is_alike, runs, self._runs)):
-            known = findings(runs, plan)
+            known = summarize(runs, plan)
         self._plan, self._runs, self._found = plan, tuple(runs), known
         return known
 
