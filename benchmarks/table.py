@@ -2,33 +2,30 @@
 
     python -m benchmarks.table --teacher "wide_resnet 34 10"
 
-All in one process and in turn: the teacher asked about batches of 128, as a run without a table does; a table filled
-chunk by chunk; and batches of 16, as older versions computed a view when it was first needed.
+In one process and in turn: the teacher asked about batches of 128, as a run without a table does; and a table filled
+chunk by chunk.
 """
 
 import argparse
 import statistics
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.data import key_of
-from benchmarks.interleave import clock_of, machine_facts, rotate, save
+from benchmarks.interleave import clock_of, interleave, machine_facts, processor, save
 from benchmarks.step import random_subject, teacher_spec
 from benchmarks.variants import CPU
 from engine.fast.folding import FoldedNet
 from engine.fast.teacher_logits import ROWS, open_table
 from engine.spec.models import ModelSpec, SmallCNN
 
-VIEWS, BATCH, OLD = 162, 128, 16
+VIEWS, BATCH = 162, 128
 PLANS = ((50, 1), (200, 1), (300, 1), (50, 6), (200, 6))  # epochs, runs
-ASKED = "asked at every step"
 
 
 def main() -> int:
@@ -36,20 +33,18 @@ def main() -> int:
     wanted = arguments()
     torch.set_num_threads(wanted.threads)
     torch.manual_seed(0)
-    found = measured(teacher_spec(wanted.teacher), wanted.rounds, wanted.images)
-    cost = found["in chunks, filling a table"]["cost_per_view"]
-    old = found["by 16, as it was needed"]["cost_per_view"]
-    facts = {"machine": machine_facts(CPU), "teacher": wanted.teacher, "costs": found, "shares": {}}
-    for epochs, runs in PLANS:
-        seen = VIEWS * (1 - (1 - 1 / VIEWS) ** (epochs * runs))
-        shares = {"complete": round(share(cost, epochs, runs), 3), "lazy": round(old * seen / (epochs * runs), 3)}
-        facts["shares"][f"{runs} x {epochs}"] = shares
+    cost = measured(teacher_spec(wanted.teacher), wanted.rounds, wanted.images)
+    per_view = statistics.median(cost)
+    shares = {f"{runs} x {epochs}": round(per_view * VIEWS / (epochs * runs), 3) for epochs, runs in PLANS}
+    facts = {
+        "machine": machine_facts(CPU), "teacher": wanted.teacher, "rounds": wanted.rounds,
+        "cost_per_view": [round(each, 3) for each in (per_view, min(cost), max(cost))], "shares": shares,
+    }  # fmt: skip
     path = save("table_cpu", facts)
-    print(f"{facts['machine']['processor']}, {wanted.threads} thread(s), {wanted.teacher}; against {ASKED}:")
-    for name, rate in found.items():
-        print(f"  {name}: {rate['cost_per_view']:.2f} of a forward [{rate['min']:.2f}, {rate['max']:.2f}]")
-    for plan, shares in facts["shares"].items():
-        print(f"  {plan} epochs: complete {shares['complete']:.0%}, lazy {shares['lazy']:.0%} of the teacher's time")
+    print(f"{processor()}, {wanted.threads} thread(s), {wanted.teacher}; against asking at every step:")
+    print(f"  a view in a table: {per_view:.2f} of a forward [{min(cost):.2f}, {max(cost):.2f}]")
+    for plan, share in shares.items():
+        print(f"  {plan} epochs: {share:.0%} of the teacher's time on natural images")
     print(f"written to {path.relative_to(path.parents[2])}")
     return 0
 
@@ -64,14 +59,9 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def share(cost: float, epochs: int, runs: int) -> float:
-    """Of the teacher's time on natural images that is left with one complete table for all these runs."""
-    return cost * VIEWS / (epochs * runs)
-
-
 @torch.no_grad()
-def measured(teacher: ModelSpec, rounds: int, images: int) -> dict[str, dict[str, Any]]:
-    """Time of a view, against that of an image in a batch of 128."""
+def measured(teacher: ModelSpec, rounds: int, images: int) -> list[float]:
+    """Time of a view while a table is filled, over that of an image in a batch of 128, round by round."""
     subject = random_subject(SmallCNN(), teacher, max(images, 2), CPU)
     net, shown = FoldedNet(subject.teacher), subject.split.images[:images]
     x = subject.batch()[0][:1].expand(images * VIEWS, -1, -1, -1).contiguous()
@@ -84,22 +74,8 @@ def measured(teacher: ModelSpec, rounds: int, images: int) -> dict[str, dict[str
             with open_table(Path(folder), key, 1 << 30)[0] as table:
                 table.fill(net, shown, np.arange(key.chunks))
 
-        works: dict[str, Callable[[], object]] = {
-            ASKED: lambda: [net(some) for some in x.split(BATCH)],
-            "in chunks, filling a table": filled,
-            "by 16, as it was needed": lambda: [net(some) for some in x.split(OLD)],
-        }
-        timed = rotate(works, ASKED, rounds, clock_of(CPU))
-    costs = {name: [1 / ratio for ratio in found.ratios] for name, found in timed.items()}
-    return {
-        name: {
-            "cost_per_view": round(statistics.median(each), 3),
-            "min": round(min(each), 3),
-            "max": round(max(each), 3),
-            "rounds": rounds,
-        }
-        for name, each in costs.items()
-    }
+        timed = interleave(filled, lambda: [net(some) for some in x.split(BATCH)], rounds, clock_of(CPU))
+    return [1 / ratio for ratio in timed.ratios]
 
 
 if __name__ == "__main__":

@@ -41,13 +41,11 @@ def doctor(as_json: Json = False, data: Data = Path("data"), runs: Runs = Path("
     if as_json:
         output.show_json([asdict(check) for check in checks])
     else:
-        output.show(_line(check) for check in checks)
+        for check in checks:
+            sign, style = _SIGNS[check.level]
+            name = f"{check.name:<12} "
+            output.show([Text.assemble((f"{sign} ", style), (name, "bold"), one_line(check.found, 300))])
     return 1 if any(check.level == "bad" for check in checks) else 0
-
-
-def _line(check: Finding) -> Text:
-    sign, style = _SIGNS[check.level]
-    return Text.assemble((f"{sign} ", style), (f"{check.name:<12} ", "bold"), one_line(check.found, 300))
 
 
 def _software() -> Iterator[Finding]:

@@ -1,5 +1,7 @@
 """The config of an evaluation, from a run or a checkpoint file and the flags of `crdnd evaluate`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -14,11 +16,9 @@ from engine.spec.data import DataSpec
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.machine import Machine
 from engine.spec.models import ModelSpec
-from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation
 
 T = TypeVar("T", bound=Spec)
-Weights = Literal["best", "last"]
 _FLAGS = (("--model", "model"), ("--data-set", "data_set"))  # without which a checkpoint file cannot be judged
 
 
@@ -37,21 +37,16 @@ def judge_config(subject: str, changes: dict[str, Any], machine: Machine) -> Jud
     said = [flag for flag, key in _FLAGS if changes.get(key)] + ["--prefix"] * (changes.get("prefix") is not None)
     if said:
         raise ConfigError([f"{said[0]} is said of a checkpoint file, and {display(run.id)} is a run"])
-    return _of_run(run, cast(Weights, weights), changes, machine)
-
-
-def _of_run(run: RunDir, weights: Weights, changes: dict[str, Any], machine: Machine) -> JudgeConfig:
     saved = toml.read(run.config)
-    inside = run.path.parent == machine.runs_folder
     if isinstance(saved, RunConfig):
-        of: Any = RunTeacher(run=run.id if inside else str(run.path), weights=weights)
+        named = run.id if run.path.parent == machine.runs_folder else str(run.path)
+        of: Any = RunTeacher(run=named, weights=cast(Literal["best", "last"], weights))
         name = f"{saved.title}, {weights}, again"
     else:
         of, name = saved.subject, saved.name
-    evaluation = _evaluation(saved.evaluation, weights, changes)
     return JudgeConfig(
         name=name[:120], data=saved.data, subject=of, threat_model=_threat(saved.threat_model, changes),
-        evaluation=evaluation,
+        evaluation=_evaluation(saved.evaluation, weights, changes),
     )  # fmt: skip
 
 
@@ -74,50 +69,44 @@ def _of_checkpoint(path: Path, changes: dict[str, Any]) -> JudgeConfig:
 def _threat(saved: ThreatModel, changes: dict[str, Any]) -> ThreatModel:
     if not changes.get("epsilon"):
         return saved
-    try:
+    with _mistakes_of("--epsilon"):
         return ThreatModel.model_validate(saved.model_dump(mode="json") | {"epsilon": changes["epsilon"]})
-    except ValidationError as error:
-        raise ConfigError([f"--epsilon: {_said(error)}"]) from None
 
 
-def _evaluation(saved: Evaluation, weights: Weights, changes: dict[str, Any]) -> Evaluation:
+def _evaluation(saved: Evaluation, weights: str, changes: dict[str, Any]) -> Evaluation:
     """The saved protocol with other attacks, and images."""
-    attacks = [_part(text, TypeAdapter(AttackSpec), "--attack") for text in changes.get("attacks") or ()]
     table: dict[str, Any] = saved.model_dump(mode="json") | {"checkpoints": [weights]}
+    attacks = [_part(text, TypeAdapter(AttackSpec), "--attack") for text in changes.get("attacks") or ()]
     if attacks:
         table["attacks"] = [attack.model_dump(mode="json") for attack in attacks]
     if changes.get("images") is not None:
         table["images"] = changes["images"]
-    try:
+    with _mistakes_of("--attack, --images"):
         return Evaluation.model_validate(table)
-    except ValidationError as error:
-        raise ConfigError([f"--attack, --images: {_said(error)}"]) from None
 
 
 def _part(text: str, adapter: TypeAdapter[T], flag: str) -> T:
-    """`name:key=value,key=value` as one of a registry."""
+    """`name:key=value,key=value` as one of a registry; `a|b` is a list of values."""
     name, _, settings = text.partition(":")
     table: dict[str, Any] = {"name": name}
     for setting in filter(None, settings.split(",")):
         key, equals, value = setting.partition("=")
         if not equals:
             raise ConfigError([f"{flag} {display(text, 100)}: write name:key=value,key=value"])
-        table[key.strip()] = _value(value.strip())
-    try:
+        items = [toml.value_of(item) for item in value.strip().split("|")]
+        table[key.strip()] = items if len(items) > 1 else items[0]
+    with _mistakes_of(f"{flag} {display(text, 100)}"):
         return adapter.validate_python(table)
+
+
+@contextmanager
+def _mistakes_of(flag: str) -> Iterator[None]:
+    """All mistakes of a flag in one line."""
+    try:
+        yield
     except ValidationError as error:
-        raise ConfigError([f"{flag} {display(text, 100)}: {_said(error)}"]) from None
-
-
-def _value(text: str) -> object:
-    """A value of TOML, or a word; `a|b` is a list of them."""
-    return [_value(item) for item in text.split("|")] if "|" in text else toml.value_of(text)
-
-
-def _said(error: ValidationError) -> str:
-    """All mistakes in one line."""
-    said = []
-    for detail in error.errors(include_url=False):
-        where = ".".join(str(part) for part in detail["loc"][-2:])
-        said.append(f"{display(where, 60)}: {display(detail['msg'], 300)}" if where else display(detail["msg"], 300))
-    return "; ".join(said)
+        said = []
+        for detail in error.errors(include_url=False):
+            where = display(".".join(map(str, detail["loc"][-2:])), 60)
+            said.append(f"{where}: " * bool(where) + display(detail["msg"], 300))
+        raise ConfigError([f"{flag}: {'; '.join(said)}"]) from None

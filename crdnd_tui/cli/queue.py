@@ -96,13 +96,12 @@ def hold(run: Run = "", study: Study = "", runs: opt.Runs = Path("runs")) -> Non
     from crdnd_tui.queue import actions
     from crdnd_tui.queue.tickets import Queue
 
-    if _is_study(run, study):
+    if name := _run_of(runs, run, study):
+        Queue(runs).hold(name)
+        output.say(f"{name} is held; {advice.command(f'queue release {name}', runs)} lets it start.")
+    else:
         release_it = advice.command(f"queue release --study {shlex.quote(study)}", runs)
         output.say(f"{actions.change_study(runs, study, 'hold')} held; {release_it} lets them start.")
-    else:
-        run = _find(runs, run)
-        Queue(runs).hold(run)
-        output.say(f"{run} is held; {advice.command(f'queue release {run}', runs)} lets it start.")
 
 
 @app.command()
@@ -110,12 +109,23 @@ def release(run: Run = "", study: Study = "", runs: opt.Runs = Path("runs")) -> 
     """Let a held run start when its turn comes."""
     from crdnd_tui.queue import actions
 
-    if _is_study(run, study):
-        output.say(f"{actions.change_study(runs, study, 'release')} wait for their device.")
+    if name := _run_of(runs, run, study):
+        actions.release(runs, name)
+        output.say(f"{name} waits for its device.")
     else:
-        run = _find(runs, run)
-        actions.release(runs, run)
-        output.say(f"{run} waits for its device.")
+        output.say(f"{actions.change_study(runs, study, 'release')} wait for their device.")
+
+
+@app.command()
+def cancel(run: Run = "", study: Study = "", runs: opt.Runs = Path("runs")) -> None:
+    """Take a waiting run off the queue; its folder, when it was never started, goes to .trash."""
+    from crdnd_tui.queue import actions
+
+    if name := _run_of(runs, run, study):
+        output.say(actions.cancel(runs, name))
+    else:
+        many = actions.change_study(runs, study, "cancel")
+        output.say(f"{many} left the queue; folders that were never started are in .trash, the others stay.")
 
 
 @app.command()
@@ -133,18 +143,6 @@ def move(
     queue.move(run, cast("Where", where))
     ticket = queue.ticket(run)
     output.say(f"{run} is in place {ticket.place if ticket else 0}.")
-
-
-@app.command()
-def cancel(run: Run = "", study: Study = "", runs: opt.Runs = Path("runs")) -> None:
-    """Take a waiting run off the queue; its folder, when it was never started, goes to .trash."""
-    from crdnd_tui.queue import actions
-
-    if _is_study(run, study):
-        many = actions.change_study(runs, study, "cancel")
-        output.say(f"{many} left the queue; folders that were never started are in .trash, the others stay.")
-    else:
-        output.say(actions.cancel(runs, _find(runs, run)))
 
 
 @app.command()
@@ -187,11 +185,11 @@ def work(runs: opt.Runs = Path("runs")) -> None:
         output.say(f"The worker leaves; runs go on, and {again} or the next `add` brings one back.")
 
 
-def _is_study(run: str, study: str) -> bool:
-    """Whether a study was named, not a run; ConfigError for both or neither."""
+def _run_of(runs: Path, run: str, study: str) -> str:
+    """The run that was named; empty where a study was. ConfigError for both or neither."""
     if bool(run) == bool(study):
         raise ConfigError(["name a run, or a study with --study NAME; not both"])
-    return bool(study)
+    return _find(runs, run) if run else ""
 
 
 def _find(runs: Path, name: str) -> str:
