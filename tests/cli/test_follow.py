@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,10 +39,10 @@ def step(n: int) -> StepDone:
     return StepDone(time=1.0, step=n, epoch=1, loss=1.0, terms={}, learning_rate=0.1, images_per_second=1.0)
 
 
-def everything(follower: LogReader) -> list[Event]:
+def everything(reader: LogReader) -> list[Event]:
     events: list[Event] = []
     while True:
-        batch = follower.read()
+        batch = reader.read()
         events += batch.events
         if not batch.more:
             return events
@@ -53,12 +54,12 @@ def test_wherever_the_stream_is_cut_each_event_arrives_once_and_in_order(events:
     stream = b"".join(map(encode, events))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "events.jsonl"
-        follower, seen, at = LogReader(path), [], 0
+        reader, seen, at = LogReader(path), [], 0
         for cut in [*sorted(min(c, len(stream)) for c in cuts), len(stream)]:
             with path.open("ab") as log:
                 log.write(stream[at:cut])
             at = cut
-            seen += everything(follower)
+            seen += everything(reader)
     assert [type(event) for event in seen] == [type(event) for event in events]
     assert [e.step for e in seen if isinstance(e, StepDone)] == [e.step for e in events if isinstance(e, StepDone)]
 
@@ -73,60 +74,31 @@ def test_no_bytes_raise_and_good_lines_survive_them(noise: bytes) -> None:
     assert steps[0] == 1 and steps[-1] == 2
 
 
-def test_a_half_written_line_waits_for_its_end(tmp_path: Path) -> None:
-    path, line = tmp_path / "events.jsonl", encode(step(7))
-    follower = LogReader(path)
-    path.write_bytes(line[:-5])
-    assert follower.read().events == []
-    with path.open("ab") as log:
-        log.write(line[-5:])
-    assert [e.step for e in follower.read().events if isinstance(e, StepDone)] == [7]
-
-
-def test_a_log_that_was_cut_back_is_read_again_from_its_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("change", "there"), [("cut back", 1), ("grown beyond our place again", 11), ("replaced", 2)])
+def test_a_log_that_was_cut_back_is_read_again_from_its_start(tmp_path: Path, change: str, there: int) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"".join(encode(step(n)) for n in range(5)))
-    follower = LogReader(path)
-    follower.read()
-    os.truncate(path, len(encode(step(0))))
-    batch = follower.read()
-    assert batch.reset
-    assert len(batch.events) == 1
-
-
-def test_a_cut_is_seen_even_when_the_log_has_grown_beyond_our_place_again(tmp_path: Path) -> None:
-    path = tmp_path / "events.jsonl"
-    path.write_bytes(b"".join(encode(step(n)) for n in range(3)))
-    follower = LogReader(path)
-    follower.read()
-    with path.open("r+b") as log:
-        log.truncate(len(encode(step(0))))
-        log.seek(0, os.SEEK_END)
-        log.write(b"".join(encode(step(n)) for n in range(50, 60)))
-    batch = follower.read()
-    assert batch.reset
-    assert len(batch.events) == 11
-
-
-def test_a_replaced_log_is_read_from_its_start(tmp_path: Path) -> None:
-    path = tmp_path / "events.jsonl"
-    path.write_bytes(encode(step(1)))
-    follower = LogReader(path)
-    follower.read()
-    (tmp_path / "new").write_bytes(encode(step(2)) + encode(step(3)))
-    (tmp_path / "new").replace(path)
-    batch = follower.read()
-    assert batch.reset and len(batch.events) == 2
+    reader = LogReader(path)
+    reader.read()
+    if change == "replaced":
+        (tmp_path / "new").write_bytes(encode(step(2)) + encode(step(3)))
+        (tmp_path / "new").replace(path)
+    else:
+        os.truncate(path, len(encode(step(0))))
+        with path.open("ab") as log:
+            log.write(b"".join(encode(step(n)) for n in range(50, 49 + there)))
+    batch = reader.read()
+    assert batch.reset and len(batch.events) == there
 
 
 def test_a_line_too_long_for_an_event_is_passed_over_and_counted_once(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(encode(step(1)) + b"x" * (2 * MAX_LINE))
-    follower = LogReader(path)
-    first = follower.read()
+    reader = LogReader(path)
+    first = reader.read()
     with path.open("ab") as log:
         log.write(b"y" * (2 * MAX_LINE) + b"\n" + encode(step(2)))
-    second = follower.read()
+    second = reader.read()
     assert (len(first.events), len(second.events), first.damaged + second.damaged) == (1, 1, 1)
 
 
@@ -158,34 +130,28 @@ def test_events_of_a_newer_engine_are_counted_not_shown(tmp_path: Path) -> None:
     assert (len(batch.events), batch.unknown, batch.damaged) == (1, 1, 1)
 
 
-def test_folding_in_parts_is_folding_at_once() -> None:
-    events: list[Event] = [
-        RunStarted(run="r", name="", config_hash="", pid=1, host="h"),
-        *[step(n) for n in range(4)],
-        EpochDone(epoch=1, step=4, loss=1.0, terms={}, learning_rate=0.1, seconds=1.0),
-        *[step(n) for n in range(4, 8)],
-        RunFinished(seconds=1.0),
-    ]
-    at_once = fold(events)
-    for cut in range(len(events)):
-        assert fold(events[cut:], fold(events[:cut])) == at_once
-    assert (at_once.phase, at_once.step, len(at_once.steps)) == ("finished", 7, 8)
-    assert fold([]) == RunState()
+EVENTS: list[Event] = [
+    RunStarted(run="r", name="", config_hash="", pid=1, host="h"),
+    *[step(n) for n in range(4)],
+    EpochDone(epoch=1, step=4, loss=1.0, terms={}, learning_rate=0.1, seconds=1.0),
+    Warned(code="subset", message="some"),
+    Validated(epoch=1, step=2, n=3, accuracy={"clean": 0.5}, by="clean", best=True, seconds=1.0),
+    *[step(n) for n in range(4, 8)],
+    AttackStarted(checkpoint="best", attack="fgsm"),
+    Evaluated(checkpoint="best", attack="fgsm", accuracy=0.5, n=2, of=2, low=0.1, high=0.9, seconds=1.0),
+    Evaluated(checkpoint="last", attack="fgsm", accuracy=1.0, n=2, of=2, low=0.3, high=1.0, seconds=1.0),
+    Warned(code="few_images", message="few", checkpoint="best", attack="fgsm"),
+    RunFinished(seconds=1.0),
+]  # fmt: skip
 
 
-def test_a_batch_gives_the_state_that_its_events_give_one_by_one():
-    events = [
-        Warned(code="subset", message="some"),
-        Validated(epoch=1, step=2, n=3, accuracy={"clean": 0.5}, by="clean", best=True, seconds=1.0),
-        AttackStarted(checkpoint="best", attack="fgsm"),
-        Evaluated(checkpoint="best", attack="fgsm", accuracy=0.5, n=2, of=2, low=0.1, high=0.9, seconds=1.0),
-        Evaluated(checkpoint="last", attack="fgsm", accuracy=1.0, n=2, of=2, low=0.3, high=1.0, seconds=1.0),
-        Warned(code="few_images", message="few", checkpoint="best", attack="fgsm"),
-    ]
-    one_by_one = RunState()
-    for event in events:
+def test_folding_in_parts_and_one_by_one_is_folding_at_once() -> None:
+    at_once, one_by_one = fold(EVENTS), RunState()
+    for cut, event in enumerate(EVENTS):
+        assert fold(EVENTS[cut:], fold(EVENTS[:cut])) == at_once
         one_by_one = fold([event], one_by_one)
-    assert fold(events) == one_by_one
-    assert one_by_one.attack is None
-    assert [sorted(row) for row in one_by_one.table.values()] == [["fgsm"], ["fgsm"]]
-    assert [w.code for w in one_by_one.warnings] == ["subset", "few_images"]
+    assert one_by_one == at_once
+    assert (at_once.phase, at_once.step, len(at_once.steps), at_once.attack) == ("finished", 7, 8, None)
+    assert [sorted(row) for row in at_once.table.values()] == [["fgsm"], ["fgsm"]]
+    assert [w.code for w in at_once.warnings] == ["subset", "few_images"]
+    assert fold([]) == RunState()
