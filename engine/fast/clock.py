@@ -5,10 +5,8 @@ the report waits for the device anyway, so that no step waits for the clock.
 """
 
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 
@@ -17,20 +15,12 @@ GRAPH = "graph"  # a replayed step: it is split as the last eager step was
 Mark = float | torch.cuda.Event
 
 
-class TimeSpan(NamedTuple):
-    """A stretch of time of one part of a step."""
-
-    part: str
-    began: Mark
-    ended: Mark
-
-
 class StepClock:
     """Shares of the time since the last report, by part; a part within another is taken off the outer one."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
-        self._spans: deque[TimeSpan] = deque()
+        self._spans: list[tuple[str, Mark, Mark]] = []  # part, its begin and its end
         self._split = {"outer": 1.0}  # of a step without its data, as it was measured last
         self._sampled = self._cuda  # on a GPU: a step of this report was measured; the very first one is not typical
         self._open: list[str] = []  # the parts we are in, outermost first
@@ -51,13 +41,13 @@ class StepClock:
 
     def step_ended(self) -> None:
         """On a GPU, measure nothing more until the next report."""
-        self._sampled = any(span.part != "data" for span in self._spans)
+        self._sampled = any(part != "data" for part, _began, _ended in self._spans)
 
     def shares(self) -> dict[str, float]:
         """Fractions that add up to 1, since the last call; empty where nothing was measured."""
         seconds = dict.fromkeys((*PARTS, GRAPH), 0.0)
-        for span in self._spans:
-            seconds[span.part] += _seconds(span.began, span.ended)
+        for part, began, ended in self._spans:
+            seconds[part] += _seconds(began, ended)
         self._spans.clear()
         self._sampled = False
         replayed = seconds.pop(GRAPH)
@@ -73,7 +63,7 @@ class StepClock:
         """End the current part; begin `name`, or go back to the part around it (None)."""
         now = self._now()
         if self._open:
-            self._spans.append(TimeSpan(self._open[-1], self._since, now))
+            self._spans.append((self._open[-1], self._since, now))
         if name is None:
             self._open.pop()
         else:

@@ -23,15 +23,7 @@ from engine.types import Images, Logits
 
 CONVOLUTIONS = (nn.Conv2d, SameConv2d)  # exactly these: linear in `weight`, and `bias` is added to each channel
 BATCH_NORMS = (nn.BatchNorm2d, SplitBatchNorm)
-HOOKS = (
-    "_forward_hooks",
-    "_forward_hooks_with_kwargs",
-    "_forward_hooks_always_called",
-    "_forward_pre_hooks",
-    "_forward_pre_hooks_with_kwargs",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-)
+HOOKS = ("_hooks", "_hooks_with_kwargs", "_hooks_always_called")  # ends of names of a module's dictionaries
 
 
 class FoldedPair(NamedTuple):
@@ -66,8 +58,8 @@ class FoldedNet(nn.Module):
     ) -> None:
         """FoldingError when the forward of the net depends on values or sizes, and so cannot be traced."""
         super().__init__()
-        memo: dict[int, Any] = {id(getattr(m, hooks)): OrderedDict() for m in net.modules() for hooks in HOOKS}
-        copy = deepcopy(net, memo).eval()
+        hooks = [id(found) for m in net.modules() for name, found in vars(m).items() if name.endswith(HOOKS)]
+        copy = deepcopy(net, {place: OrderedDict[int, Any]() for place in hooks}).eval()
         sources = dict(zip(copy.modules(), net.modules(), strict=True))
         self.net, pairs, norms = _traced(copy, dtype, memory_format)
         self.folded, self.left = len(pairs), norms - len(pairs)

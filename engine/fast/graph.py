@@ -23,6 +23,7 @@ LOSS_TOLERANCE = 0.05  # relative: bfloat16 kernels may be others in a graph
 WEIGHT_TOLERANCE = 0.5  # of the step's length: stale inputs would give an update of another direction
 
 Step = Callable[[Images, Labels, Logits | None], Loss]
+Inputs = tuple[Images, Labels, Logits | None]
 
 
 @runtime_checkable
@@ -96,11 +97,9 @@ class CapturedStep:
     ) -> None:
         """`timed` is entered around each replay."""
         self._step, self._state, self._capture, self._timed = step, state, capture, timed
-        self._seen = 0
-        self._checked = False
-        self._inputs: tuple[Images, Labels, Logits | None] | None = None
-        self._graph: Graph | None = None
-        self._loss: Loss | None = None
+        self._seen, self._checked = 0, False
+        self._inputs: Inputs | None = None  # the memory that a graph reads
+        self._recorded: tuple[Graph, Loss] | None = None
 
     def forget(self, *, another: bool = False) -> None:
         """An epoch begins: what was captured may not hold any more.
@@ -108,7 +107,7 @@ class CapturedStep:
         `another`: the step itself is another one. Kernels that it alone runs are chosen in eager steps, never in a
         capture, and its graph is compared with an eager step before it is believed.
         """
-        self._graph = self._loss = None
+        self._recorded = None
         if another:
             self._seen, self._checked = 0, False
 
@@ -118,23 +117,18 @@ class CapturedStep:
         if self._inputs is None or len(x) > len(self._inputs[0]):  # a whole batch
             self.forget()
             self._inputs = (x.clone(), y.clone(), None if known is None else known.clone())
-        if self._seen <= WARMUP or len(x) < len(self._inputs[0]) or (known is None) != (self._inputs[2] is None):
-            return _cut(self._step(x, y, known))
-        if self._graph is None:
-            self._record(x, y, known)
+        kept, given = self._inputs, (x, y, known)
+        if self._seen <= WARMUP or len(x) < len(kept[0]) or (known is None) != (kept[2] is None):
+            return _cut(self._step(*given))
+        if self._recorded is None:
+            self._recorded = self._record(kept, given)
         else:
-            self._fill(x, y, known)
+            _fill(kept, given)
             with self._timed():
-                self._graph.replay()
-        assert self._loss is not None
-        return self._loss
+                self._recorded[0].replay()
+        return self._recorded[1]
 
-    def _fill(self, x: Images, y: Labels, known: Logits | None) -> None:
-        for kept, given in zip(self._given(), (x, y, known), strict=True):
-            if kept is not None and given is not None:
-                kept.copy_(given, non_blocking=True)
-
-    def _record(self, x: Images, y: Labels, known: Logits | None) -> None:
+    def _record(self, kept: Inputs, given: Inputs) -> tuple[Graph, Loss]:
         """Capture a step, and do it; the first time, compare it with the eager one from the same start.
 
         While it is captured the inputs hold an earlier batch: what does not read them anew is found out.
@@ -142,32 +136,27 @@ class CapturedStep:
         before = [tensor.clone() for tensor in tensors(self._state())]
         seed = torch.initial_seed()
         try:
-            graph, loss = self._capture(lambda: _cut(self._step(*self._given())))
-            self._fill(x, y, known)
-            expected = None if self._checked else self._eager(before, seed)
+            graph, loss = self._capture(lambda: _cut(self._step(*kept)))
+            _fill(kept, given)
+            expected = None if self._checked else self._eager(kept, before, seed)
             torch.manual_seed(seed)
             with self._timed():
                 graph.replay()
-            self._graph, self._loss = graph, loss
             if expected is not None:
-                self._compare(expected, before)
+                self._compare(float(loss.total), *expected, before)
         except (RuntimeError, GraphError) as error:
-            self.forget()
             self._restore(before, seed)
             if isinstance(error, GraphError):
                 raise
             # of capturing: an operation that a graph cannot hold
             raise GraphError(f"the step cannot be captured: {str(error).splitlines()[0]}") from error
         self._checked = True
+        return graph, loss
 
-    def _given(self) -> tuple[Images, Labels, Logits | None]:
-        assert self._inputs is not None
-        return self._inputs
-
-    def _eager(self, before: list[Tensor], seed: int) -> tuple[float, list[Tensor]]:
+    def _eager(self, kept: Inputs, before: list[Tensor], seed: int) -> tuple[float, list[Tensor]]:
         """Loss and state after an eager step, which is then taken back."""
         torch.manual_seed(seed)
-        loss = float(_cut(self._step(*self._given())).total)
+        loss = float(_cut(self._step(*kept)).total)
         after = [tensor.clone() for tensor in tensors(self._state())]
         self._restore(before, seed)
         return loss, after
@@ -177,16 +166,19 @@ class CapturedStep:
             tensor.copy_(value)
         torch.manual_seed(seed)
 
-    def _compare(self, expected: tuple[float, list[Tensor]], before: list[Tensor]) -> None:
-        assert self._loss is not None
-        loss, after = expected
-        found = float(self._loss.total)
+    def _compare(self, found: float, loss: float, after: list[Tensor], before: list[Tensor]) -> None:
         if not abs(found - loss) <= LOSS_TOLERANCE * max(abs(loss), 1e-6):
             raise GraphError(f"the captured step has a loss of {found:.6g}, the eager one of {loss:.6g}")
         length = _distance(after, before)
         apart = _distance(tensors(self._state()), after)
         if not apart <= WEIGHT_TOLERANCE * length + 1e-12:
             raise GraphError(f"the captured step ends {apart / max(length, 1e-12):.2f} steps beside the eager one")
+
+
+def _fill(kept: Inputs, given: Inputs) -> None:
+    for memory, value in zip(kept, given, strict=True):
+        if memory is not None and value is not None:
+            memory.copy_(value, non_blocking=True)
 
 
 def tensors(state: Any) -> list[Tensor]:  # noqa: ANN401  nested dictionaries and lists

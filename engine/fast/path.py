@@ -128,9 +128,7 @@ class FastPath:
     def close(self) -> None:
         """Close the table, and free a graph's memory."""
         self._captured = None
-        if self.table is not None:
-            self.table.close()
-            self.table = None
+        self.without_table()
 
     def _eager(self, step: Callable[[Images, Labels], Loss], x: Images, y: Labels, known: Logits | None) -> Loss:
         if self.teacher is not None and known is not None:
@@ -163,10 +161,11 @@ class FastPath:
         dtype: torch.dtype = getattr(self.plan, part_of_plan)
         casts = next(net.parameters()).dtype == torch.float32 and dtype != torch.float32
         weights = [module.weight for module in net.modules() if isinstance(module, nn.Conv2d)]
-        last = torch.channels_last
-        is_last = any(w.is_contiguous(memory_format=last) and not w.is_contiguous() for w in weights)  # 1 x 1 is both
+        layout, last = torch.contiguous_format, torch.channels_last
+        if any(w.is_contiguous(memory_format=last) and not w.is_contiguous() for w in weights):  # 1 x 1 is both
+            layout = last
         try:
-            return FoldedNet(net, dtype if casts else None, last if is_last else torch.contiguous_format)
+            return FoldedNet(net, dtype if casts else None, layout)
         except FoldingError as error:
             self.notes.append(f"the {who} is not folded, and asked in float32: {error.what}")
             folded = "folded" if who == "student" else "folded_teacher"

@@ -16,6 +16,22 @@ BODY = b"\x80\x02" + bytes(range(256)) * 40
 SHA = hashlib.sha256(BODY).hexdigest()
 
 
+ANSWERS: dict[str, dict[str, Any]] = {
+    "good": {"body": BODY},
+    "html": {"body": b"<!DOCTYPE html><html><body>Quota exceeded</body></html>" + b" " * 9000},
+    "json": {"body": b'{"error": "rate limit"}'},
+    "text": {"body": b"Sorry, too many people have asked for this file lately."},
+    "missing": {"code": 404},
+    "broken": {"code": 503},
+    "empty": {},
+    "small": {"body": BODY[:20]},
+    "truncated": {"body": BODY[:5000], "length": len(BODY)},
+    "large": {"body": BODY * 4},
+    "moved": {"code": 302, "Location": "/good"},
+    "downgraded": {"code": 302, "Location": "http://example.org/weights.pt"},
+}
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     asked: ClassVar[dict[str, int]] = {}
@@ -27,47 +43,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         name = self.path.strip("/")
         self.asked[name] = self.asked.get(name, 0) + 1
-        getattr(self, f"_{name}")()
+        if name in ANSWERS:
+            self._send(**ANSWERS[name])
+        else:
+            getattr(self, f"_{name}")()
 
-    def _send(self, body: bytes, *, length: int | None = None, code: int = 200, **headers: str) -> None:
+    def _send(self, *, body: bytes = b"", length: int | None = None, code: int = 200, **headers: str) -> None:
         self.send_response(code)
         self.send_header("Content-Length", str(len(body) if length is None else length))
         for key, value in headers.items():
             self.send_header(key.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
-        if length is not None and length != len(body):
-            self.close_connection = True
-
-    def _good(self) -> None:
-        self._send(BODY)
-
-    def _html(self) -> None:
-        self._send(b"<!DOCTYPE html><html><body>Quota exceeded</body></html>" + b" " * 9000, Content_Type="text/html")
-
-    def _json(self) -> None:
-        self._send(b'{"error": "rate limit"}')
-
-    def _text(self) -> None:
-        self._send(b"Sorry, too many people have asked for this file lately.")
-
-    def _missing(self) -> None:
-        self.send_error(404)
-
-    def _broken(self) -> None:
-        self.send_error(503)
-
-    def _empty(self) -> None:
-        self._send(b"")
-
-    def _small(self) -> None:
-        self._send(BODY[:20])
-
-    def _truncated(self) -> None:
-        self._send(BODY[:5000], length=len(BODY))
-
-    def _large(self) -> None:
-        self._send(BODY * 4)
+        self.close_connection = length not in {None, len(body)}
 
     def _endless(self) -> None:
         self.send_response(200)
@@ -80,28 +68,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """The first answer breaks off; the rest is sent to who asks for it."""
         asked = self.headers.get("Range", "")
         if not asked:
-            self._send(BODY[:3000], length=len(BODY), ETag='"one"')
+            self._send(body=BODY[:3000], length=len(BODY), ETag='"one"')
             return
         self.ranges.append(f"{asked} {self.headers.get('If-Range', '')}")
         start = int(asked.removeprefix("bytes=").removesuffix("-"))
         span = f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"
-        self._send(BODY[start:], code=206, Content_Range=span, ETag='"one"')
+        self._send(body=BODY[start:], code=206, Content_Range=span, ETag='"one"')
 
     def _torn_without_ranges(self) -> None:
         first = self.asked["torn_without_ranges"] == 1
-        self._send(BODY[:3000] if first else BODY, length=len(BODY), ETag='"one"')
-
-    def _moved(self) -> None:
-        self.send_response(302)
-        self.send_header("Location", "/good")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def _downgraded(self) -> None:
-        self.send_response(302)
-        self.send_header("Location", "http://example.org/weights.pt")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+        self._send(body=BODY[:3000] if first else BODY, length=len(BODY), ETag='"one"')
 
 
 @pytest.fixture(autouse=True)
