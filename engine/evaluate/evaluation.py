@@ -39,7 +39,7 @@ from engine.runtime.rng import generator_for, isolated_rng, stratified
 from engine.spec.attacks import AttackSpec, ThreatModel
 from engine.spec.events import AttackProgressed, AttackStarted, Evaluated, Event, Probed, Warned
 from engine.spec.files import write_inside
-from engine.spec.marks import CHECKS, CLIMB, Finding, SanityReport, encode_checks
+from engine.spec.marks import CHECKS, CLIMB, SanityFinding, SanityReport, encode_checks
 from engine.spec.outcomes import Outcome, pack, summarise, worst_case
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation, Selection
@@ -210,7 +210,7 @@ class _EvaluationRun:
             kept.discard()
         return outcome
 
-    def check(self, results: dict[str, Outcome]) -> tuple[list[Finding], SanityReport]:
+    def check(self, results: dict[str, Outcome]) -> tuple[list[SanityFinding], SanityReport]:
         """What the attacks noticed, the probes found, and comparisons show; and which checks were made."""
         found = sanity_checks.told_by_attacks([outcome for outcome in results.values() if outcome.attack != "worst"])
         report = self._probe(results)

@@ -93,13 +93,13 @@ class SanityContext:
 class ProbeResult(NamedTuple):
     """What a check found, what its probe left of the images, and why it was not made, if it was not."""
 
-    findings: Sequence[marks.Finding] = ()
+    findings: Sequence[marks.SanityFinding] = ()
     measured: Mapping[str, float] = {}
     left_out: str = ""
 
 
 @torch.no_grad()
-def logits_of_one_batch(sanity: SanityContext) -> list[marks.Finding]:
+def logits_of_one_batch(sanity: SanityContext) -> list[marks.SanityFinding]:
     """The first five checks."""
     context, found = sanity.context, []
     x, _ = context.batch(sanity.order[: min(marks.LOOK, context.batch_size)])
@@ -176,7 +176,7 @@ def more_steps(sanity: SanityContext) -> ProbeResult:
 def large_radius(sanity: SanityContext) -> ProbeResult:
     """The margin attack at radii that double, the last of which lets every image become grey."""
     places = sanity.order[: marks.FAR]
-    found = list[marks.Finding]()
+    found = list[marks.SanityFinding]()
     *growing, last = marks.radii(float(sanity.context.threat_model.epsilon))
     climbs = [
         (radius, CWInf(steps=marks.SWEEP_STEPS, step_size=Pixels(radius / 8), label=f"probe_radius_{k}"))
@@ -268,7 +268,7 @@ def rescaled(sanity: SanityContext) -> ProbeResult:
 
     Where rescaling is not stronger than a single climb by more than the gap, no restart needs to be climbed.
     """
-    found, measured = list[marks.Finding](), dict[str, float]()
+    found, measured = list[marks.SanityFinding](), dict[str, float]()
     climbs = [sanity.outcomes[spec.key] for spec in sanity.specs if spec.module == "pgd"]
     for place, spec in enumerate(spec for spec in sanity.specs if isinstance(spec, PGDRescaled)):
         after = bits(sanity.outcomes[spec.key])
@@ -349,6 +349,6 @@ def called(outcome: Outcome) -> str:
     return outcome.spec.get("label") or TITLES.get(str(outcome.spec.get("name")), outcome.attack)
 
 
-def finding(code: str, figures: str = "", attack: str = "") -> marks.Finding:
+def finding(code: str, figures: str = "", attack: str = "") -> marks.SanityFinding:
     """With the figures before the sentences of its code."""
-    return marks.Finding(code, f"{figures} {marks.MARKS[code]}".strip(), attack)
+    return marks.SanityFinding(code, f"{figures} {marks.MARKS[code]}".strip(), attack)

@@ -13,7 +13,7 @@ from engine.evaluate.surrogate import Surrogate
 from engine.spec.attacks import AttackSpec
 from engine.spec.errors import percent
 from engine.spec.files import RESULT_CAP, decoded
-from engine.spec.marks import CHECKS, Finding, SanityReport, concerns, decode_checks, severity
+from engine.spec.marks import CHECKS, SanityFinding, SanityReport, concerns, decode_checks, severity
 from engine.spec.outcomes import Outcome
 
 # Fractions of the images. Published students lose up to 7 points from PGD-20 to AutoAttack; CRDND's rows lose 8 to 12.
@@ -43,7 +43,7 @@ NEEDED = {  # check -> attacks of the suite, by module, without which it is not 
 NAMES = {"pgd": "PGD", "fgsm": "FGSM", "margin": "CW-inf", "autoattack": "AutoAttack", "rescaled": "rescaled PGD"}
 
 
-def told_by_attacks(outcomes: Sequence[Outcome]) -> list[Finding]:
+def told_by_attacks(outcomes: Sequence[Outcome]) -> list[SanityFinding]:
     """What the attacks themselves noticed, and whether enough was evaluated; the clean outcome comes first."""
     first = outcomes[0]
     found = []
@@ -61,7 +61,9 @@ def told_by_attacks(outcomes: Sequence[Outcome]) -> list[Finding]:
     return found
 
 
-def compare(outcomes: Mapping[str, Outcome], specs: Sequence[AttackSpec], *, believable: bool = True) -> list[Finding]:
+def compare(
+    outcomes: Mapping[str, Outcome], specs: Sequence[AttackSpec], *, believable: bool = True
+) -> list[SanityFinding]:
     """Attacks against each other, on the images that all of them met; every column against all of them together.
 
     What the scale of the logits hides, it hides from every climb on the cross-entropy: where the strongest is far
@@ -88,13 +90,13 @@ def compare(outcomes: Mapping[str, Outcome], specs: Sequence[AttackSpec], *, bel
     return found
 
 
-def _climbs(outcomes: Mapping[str, Outcome], specs: Sequence[AttackSpec], advice: str) -> list[Finding]:
+def _climbs(outcomes: Mapping[str, Outcome], specs: Sequence[AttackSpec], advice: str) -> list[SanityFinding]:
     """PGD against what the scale of the logits does not mislead, and against one step."""
     by_module = {
         module: [outcomes[spec.key] for spec in specs if spec.module == module]
         for module in ("fgsm", "pgd", *(module for module, _, _ in UNHIDDEN))
     }
-    climbs, found = by_module["pgd"], list[Finding]()
+    climbs, found = by_module["pgd"], list[SanityFinding]()
     strongest = min(climbs, key=lambda climb: climb.accuracy, default=None)
     for module, code, gap in UNHIDDEN:
         if strongest is not None:
@@ -105,7 +107,7 @@ def _climbs(outcomes: Mapping[str, Outcome], specs: Sequence[AttackSpec], advice
     return found
 
 
-def _weaker(climb: Outcome, others: Sequence[Outcome], code: str, gap: float, advice: str) -> list[Finding]:
+def _weaker(climb: Outcome, others: Sequence[Outcome], code: str, gap: float, advice: str) -> list[SanityFinding]:
     """A mark on `climb` when one of the others leaves significantly fewer images, by more than `gap`."""
     for other in others:
         if drops(bits(climb), bits(other), gap):
@@ -185,14 +187,14 @@ def _left_out(sanity: SanityContext) -> dict[str, str]:
     return left_out
 
 
-def believable(found: Sequence[Finding]) -> bool:
+def believable(found: Sequence[SanityFinding]) -> bool:
     """Whether none of these strikes the worst case itself."""
     return not any(
         severity(one.code) == "red" and one.attack in {"", "worst"} and concerns(one.code, "worst") for one in found
     )
 
 
-def marks_of(outcome: Outcome, found: Sequence[Finding]) -> list[str]:
+def marks_of(outcome: Outcome, found: Sequence[SanityFinding]) -> list[str]:
     """Codes of this column: its own, those of findings about it, and those of the whole run that concern it."""
     about = {
         one.code

@@ -74,24 +74,17 @@ class TeacherLogits(AbstractContextManager["TeacherLogits"]):
 
         `views.order` are places in the official training split. ValueError for a view that the table cannot hold.
         """
-        key, across = self.key, 2 * self.key.padding + 1
-        image, dy, dx, flip = (part.numpy().astype(np.int64) for part in views)
-        sides = ((image, key.images), (dy, across), (dx, across), (flip, 1 + key.flip))
-        if any(((part < 0) | (part >= end)).any() for part, end in sides):
-            raise ValueError(f"a view lies outside of the table's {key.images} images x {key.views} views")
-        places = image * key.views + (dy * across + dx) * (1 + key.flip) + flip
-        if not self._sums[places // key.rows].all():
+        places = np.ravel_multi_index(tuple(part.numpy().astype(np.int64) for part in views), self.key.shape)
+        if not self._sums[places // self.key.rows].all():
             raise KeyError("not all of these views are in the teacher's table")
         return torch.from_numpy(self._logits[places])
 
     def views_of(self, chunk: int) -> Draws:
         """A chunk's views: image by image, crop by crop, the mirrored one last; the very last fills up the last one."""
-        key, across = self.key, 2 * self.key.padding + 1
+        key = self.key
         places = np.arange(chunk * key.rows, (chunk + 1) * key.rows).clip(max=key.images * key.views - 1)
-        image, view = np.divmod(places, key.views)
-        at, flip = np.divmod(view, 1 + key.flip)
-        dy, dx = np.divmod(at, across)
-        return Draws(*(torch.from_numpy(part) for part in (image, dy, dx, flip.astype(bool))))
+        image, dy, dx, flip = np.unravel_index(places, key.shape)
+        return Draws(*map(torch.from_numpy, (image, dy, dx, flip.astype(bool))))
 
     def write(self, chunk: int, logits: Tensor) -> None:
         """Store the logits of a chunk (rows K) as float32, unless it is present; TableError when the disk fails."""

@@ -73,7 +73,7 @@ def radii(epsilon: float) -> list[float]:
     return [*found, WIDE]
 
 
-class Finding(Struct, frozen=True):
+class SanityFinding(Struct, frozen=True):
     """A mark: its code, why it was given, and the column that it concerns; empty is the whole checkpoint."""
 
     code: str
@@ -86,7 +86,7 @@ class SanityReport(Struct, frozen=True, kw_only=True):
 
     digest: str  # of all that the findings depend on
     of: int = len(CHECKS)
-    findings: list[Finding]
+    findings: list[SanityFinding]
     left_out: dict[str, str]  # check -> why it was not made
     twin: str = ""  # digest of the natural twin's weights
     measured: dict[str, float] = {}  # what a probe leaves of the images that it looked at, fractions

@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -56,9 +57,15 @@ class TableKey:
     rows: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]  # views that are computed as one batch: a chunk
 
     @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of all views, in the order of their rows: images, crops down, crops across, mirrored or not."""
+        across = 2 * self.padding + 1
+        return self.images, across, across, 1 + self.flip
+
+    @property
     def views(self) -> int:
-        """Views of one image: every crop, mirrored or not. 162 for a padding of 4 with flips."""
-        return (2 * self.padding + 1) ** 2 * (1 + self.flip)
+        """Of one image. 162 for a padding of 4 with flips."""
+        return prod(self.shape[1:])
 
     @property
     def chunks(self) -> int:

@@ -33,7 +33,7 @@ _TEACHERS = "teacher.config."  # begins the overrides of a teacher's preset
 
 
 @dataclass
-class Draft:
+class MergedPreset:
     """A preset on its way: the merged table, where each key was written, and what is wrong so far."""
 
     table: dict[str, Any] = field(default_factory=dict)
@@ -110,7 +110,9 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "crdnd preset", **described}
 
 
-def merged(path: Path, overrides: Sequence[str] = (), above: tuple[Path, ...] = (), text: str | None = None) -> Draft:
+def merged(
+    path: Path, overrides: Sequence[str] = (), above: tuple[Path, ...] = (), text: str | None = None
+) -> MergedPreset:
     """Merge a preset with those it extends and its overrides, and insert its teacher's preset.
 
     With `text`, that stands in place of the file's content: a preset that is being written.
@@ -128,7 +130,7 @@ def merged(path: Path, overrides: Sequence[str] = (), above: tuple[Path, ...] = 
     return draft
 
 
-def _with_base(path: Path, above: tuple[Path, ...], text: str | None = None) -> Draft:
+def _with_base(path: Path, above: tuple[Path, ...], text: str | None = None) -> MergedPreset:
     """Lay a preset over the one that it extends; `above` are the presets that led here."""
     resolved = _real(path)
     if len(above) >= MAX_CHAIN:
@@ -139,7 +141,7 @@ def _with_base(path: Path, above: tuple[Path, ...], text: str | None = None) -> 
     known, where = _parsed(path, text_of(path) if text is None else text)
     table = deepcopy(known)
     base = table.pop("extends", None)
-    draft = Draft()
+    draft = MergedPreset()
     if base is not None:
         place = f"{path}:{where.get(('extends',), 1)}: extends"
         if not isinstance(base, str):
@@ -174,7 +176,7 @@ def is_other_kind(below: dict[str, Any], above: dict[str, Any], key: str) -> boo
     return "name" in above and above["name"] != below.get("name")
 
 
-def _override(draft: Draft, text: str) -> None:
+def _override(draft: MergedPreset, text: str) -> None:
     """Lay `key.path=value` over the preset; the value is TOML, or else a string."""
     name, equals, value = text.partition("=")
     path = tuple(int(part) if _INDEX.fullmatch(part) else part for part in name.strip().split("."))
@@ -220,7 +222,7 @@ def value_of(text: str) -> Any:  # noqa: ANN401  any TOML value
     return table["value"] if len(table) == 1 else text
 
 
-def _insert_teacher(draft: Draft, teacher: dict[str, Any], above: tuple[Path, ...]) -> None:
+def _insert_teacher(draft: MergedPreset, teacher: dict[str, Any], above: tuple[Path, ...]) -> None:
     """Read the preset that [teacher] names into `teacher.config`, unless that is written beside it, as in a run."""
     config, named_in = teacher.get("config"), draft.origins.get(("teacher", "preset"), "")
     whole = isinstance(config, dict) and {"data", "student", "method"} <= config.keys()

@@ -9,7 +9,7 @@ from engine.evaluate.probes import finding
 from engine.evaluate.sanity_checks import believable, compare
 from engine.spec.attacks import FGSM, PGDSAT, PGDTRADES, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.events import Warned
-from engine.spec.marks import Finding, severity
+from engine.spec.marks import SanityFinding, severity
 from engine.spec.outcomes import Outcome
 from engine.spec.training import Evaluation
 from tests.engine.subjects import evaluated, outcome, subject, trained
@@ -29,7 +29,7 @@ def marks(*accuracies: float, suite=SUITE) -> set[tuple[str, str]]:
     return {(one.code, one.attack) for one in compare(outcomes, suite)}
 
 
-def found(accuracies: tuple[float, ...], **flags: bool) -> list[Finding]:
+def found(accuracies: tuple[float, ...], **flags: bool) -> list[SanityFinding]:
     outcomes = {spec.key: left(spec.key, round(share * N / 100)) for spec, share in zip(SUITE, accuracies, strict=True)}
     return compare(outcomes, SUITE, **flags)
 

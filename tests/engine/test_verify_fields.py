@@ -11,7 +11,7 @@ import pytest
 
 from engine.evaluate.outcomes import FAILS, HOLDS
 from engine.runtime.interrupt import Interrupt
-from engine.spec.marks import Finding
+from engine.spec.marks import SanityFinding
 from engine.spec.rundir import RunDir
 from engine.teachers import weights
 from engine.verify import __main__ as main
@@ -146,7 +146,7 @@ def test_probes_that_were_forged_are_not_taken_for_these_records_probes(copied, 
     table = json.loads(path.read_bytes())
     match change:
         case "findings":
-            mark = json.loads(msgspec.json.encode(Finding("zero_gradient", "")))
+            mark = json.loads(msgspec.json.encode(SanityFinding("zero_gradient", "")))
             edit(path, findings=[*table["findings"], mark])
         case "digest":
             edit(path, digest=flipped(table["digest"]))

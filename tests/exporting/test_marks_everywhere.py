@@ -28,7 +28,7 @@ from crdnd_tui.write.run_document import run_document
 from crdnd_tui.write.run_tables import state_document
 from crdnd_tui.write.trackers import tracked_run
 from engine.spec.events import Probed, Warned, encode
-from engine.spec.marks import MARKS, Finding, SanityReport, encode_checks, severity
+from engine.spec.marks import MARKS, SanityFinding, SanityReport, encode_checks, severity
 from engine.spec.rundir import RunDir
 from tests.compare.runs import cell, compared_document, seen, side
 from tests.exporting.test_run_document import CRDND, runs  # noqa: F401  a fixture
@@ -235,7 +235,7 @@ def test_an_older_run_that_was_not_to_be_probed_says_so(marked_run: RunDir) -> N
 
 def test_checks_and_findings_are_read_from_their_file_where_the_log_is_silent(marked_run: RunDir) -> None:
     path = marked_run.evaluation / "best" / "suspect.json"
-    findings = [Finding("constant_output", MARKS["constant_output"])]
+    findings = [SanityFinding("constant_output", MARKS["constant_output"])]
     report = SanityReport(digest="x", of=17, findings=findings, left_out={"twin": "there is none"})
     path.write_bytes(encode_checks(report))
     state = run_reader.load(marked_run)
