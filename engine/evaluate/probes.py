@@ -158,9 +158,7 @@ def gradients(sanity: SanityContext) -> ProbeResult:
 
 def more_steps(sanity: SanityContext) -> ProbeResult:
     """Five times the steps of the first climb on the cross-entropy."""
-    spec = next((spec for spec in sanity.specs if isinstance(spec, Restarted) and spec.module == "pgd"), None)
-    if spec is None:
-        return ProbeResult(left_out="no PGD in the suite")
+    spec = next(spec for spec in sanity.specs if isinstance(spec, Restarted) and spec.module == "pgd")
     if sanity.outcomes[spec.key].accuracy == 0:
         return ProbeResult()  # nothing is left that more steps could fool
     longer = spec.model_copy(update={"steps": marks.LONGER * spec.steps, "label": "probe_steps"})

@@ -4,7 +4,7 @@ Its adversarial images need no gradient of the student: where they fool it more 
 The checks and files of a run call it the natural twin.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from engine.runtime.distributed import Ranks
 from engine.spec import toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.data import DataSpec
-from engine.spec.errors import ConfigError, CrdndError, brief
+from engine.spec.errors import CrdndError, brief
 from engine.spec.folders import status_of
 from engine.spec.models import ModelSpec
 from engine.spec.rundir import RunDir
@@ -47,7 +47,7 @@ def find(
     """
     if isinstance(config, RunConfig) and config.method.name == "natural":
         return Surrogate(None, "the student is trained naturally itself")
-    run = ranks.on_leader(lambda: _choose(model, config.data, own, runs, digest))
+    run = ranks.on_leader(lambda: next(_candidates(model, config.data, own, runs, digest), None))
     if run is None:
         return Surrogate(None, NONE)
     net = build(model)
@@ -59,23 +59,18 @@ def find(
     return Surrogate(net.eval().requires_grad_(False), digest=facts["digest"])
 
 
-def _choose(model: ModelSpec, data: DataSpec, own: RunDir, runs: Path, digest: str) -> RunDir | None:
-    """Statuses are read first, for they are small; then the configs of few runs."""
+def _candidates(model: ModelSpec, data: DataSpec, own: RunDir, runs: Path, digest: str) -> Iterator[RunDir]:
+    """Newest first; statuses are read first, for they are small. Damaged runs and a newer engine's are passed over."""
     for path in sorted(runs.glob("[a-z0-9]*"), reverse=True):
         run, status = RunDir(path), status_of(RunDir(path))
         if status is None or (status.phase, status.method, status.data) != ("done", "natural", data.name):
             continue
         try:
             config = toml.read(run.config)
-        except (ConfigError, OSError):  # a damaged run, or one of a newer engine
-            continue
-        if not isinstance(config, RunConfig) or run.path == own.path:
-            continue
-        if (config.method.name, config.student, config.data) != ("natural", model, data):
-            continue
-        try:
-            if not digest or weights.load(run.weights_of("best"))[1]["digest"] == digest:
-                return run
+            if run.path == own.path or not isinstance(config, RunConfig):
+                continue
+            fits = (config.method.name, config.student, config.data) == ("natural", model, data)
+            if fits and (not digest or weights.load(run.weights_of("best"))[1].get("digest") == digest):
+                yield run
         except (CrdndError, OSError):
             continue
-    return None

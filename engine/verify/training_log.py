@@ -185,7 +185,7 @@ def _teacher(stored: StoredRun) -> Iterator[CheckResult]:
 
 def _shares(name: str, accuracy: dict[str, float], n: int) -> Pairs:
     """Accuracies are whole numbers of n images, and none is above that of the clean images."""
-    counts = [(f"{name} {key}", share, round(share * n) / max(1, n)) for key, share in accuracy.items()]
+    counts = [(f"{name} {key}", share, round(share * n) / n if n else None) for key, share in accuracy.items()]
     return [*counts, *((f"{name} {key}", share, min(share, accuracy["clean"])) for key, share in accuracy.items())]
 
 
@@ -287,7 +287,7 @@ def check_data(stored: StoredRun, config: RunConfig, dataset: Dataset) -> Iterat
         words = f"{images} images of {len(dataset.classes)} classes, as the data say"
         yield CheckResult.of("training_started", wrong, words)
     if any(v.per_class for v in told) or any(v.n != len(validation.labels) for v in told):
-        counts = torch.bincount(validation.labels, minlength=len(dataset.classes)).tolist()
+        counts = torch.bincount(validation.labels).tolist()
         wrong = differing(pair for v in told for pair in _class_means(v, counts))
         yield CheckResult.of("validation by class", wrong, f"{len(told)} epochs, each the mean of its classes")
 
@@ -296,9 +296,9 @@ def _class_means(v: events.Validated, counts: list[int]) -> Pairs:
     """A validation's images, and the accuracies that those by class give with so many images of each class."""
     pairs: Pairs = [(f"epoch {v.epoch}: n", v.n, sum(counts))]
     for key, shares in v.per_class.items():
-        mean, said = (
-            sum(map(float.__mul__, shares, map(float, counts))) / max(1, sum(counts)),
-            v.accuracy.get(key, -1.0),
-        )
-        pairs.append((f"epoch {v.epoch}: {key}", said, said if abs(mean - said) <= FLOAT32 else mean))
+        right = sum(share * count for share, count in zip(shares, counts, strict=False))
+        mean, said = right / max(1, sum(counts)), v.accuracy.get(key, -1.0)
+        pairs.append((f"epoch {v.epoch}: classes under {key}", len(shares), max(len(shares), len(counts))))
+        name = f"epoch {v.epoch}: the mean of the classes under {key}"
+        pairs.append((name, mean, mean if abs(mean - said) <= FLOAT32 else said))
     return pairs

@@ -36,7 +36,7 @@ class Clock:
         return self.now
 
 
-class Desk:
+class LogOnDisk:
     """A reporter on an empty folder, its clock, and what lies on the disk."""
 
     def __init__(self, path) -> None:
@@ -57,8 +57,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path) -> Desk:
-    return Desk(tmp_path)
+def disk(tmp_path) -> LogOnDisk:
+    return LogOnDisk(tmp_path)
 
 
 def step(number: int, loss: float = 1.0) -> StepDone:
@@ -76,13 +76,13 @@ def evaluated(checkpoint: str, attack: str, accuracy: float) -> Evaluated:
 # The log
 
 
-def test_seq_counts_from_1_without_gaps(desk):
+def test_seq_counts_from_1_without_gaps(disk):
     for number in range(5):
-        desk.say(step(number))
-    assert [event.seq for event in desk.events()] == [1, 2, 3, 4, 5]
+        disk.say(step(number))
+    assert [event.seq for event in disk.events()] == [1, 2, 3, 4, 5]
 
 
-def test_each_event_is_one_write_of_one_line_at_the_end(desk, monkeypatch):
+def test_each_event_is_one_write_of_one_line_at_the_end(disk, monkeypatch):
     written = []
 
     def write(file: int, line: bytes, write=os.write) -> int:
@@ -91,63 +91,63 @@ def test_each_event_is_one_write_of_one_line_at_the_end(desk, monkeypatch):
 
     monkeypatch.setattr(os, "write", write)
     for number in range(3):
-        desk.say(step(number))
-    assert written == desk.lines()
+        disk.say(step(number))
+    assert written == disk.lines()
     assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in written)
 
 
-def test_text_with_line_breaks_stays_one_line(desk):
-    desk.say(Warned(code="x", message="one\ntwo\r\x1b[31m\u2028three"))
-    assert len(desk.lines()) == 1
-    assert b"\x1b" not in desk.lines()[0]
-    assert desk.events()[0].message == "one\ntwo\r\x1b[31m\u2028three"
+def test_text_with_line_breaks_stays_one_line(disk):
+    disk.say(Warned(code="x", message="one\ntwo\r\x1b[31m\u2028three"))
+    assert len(disk.lines()) == 1
+    assert b"\x1b" not in disk.lines()[0]
+    assert disk.events()[0].message == "one\ntwo\r\x1b[31m\u2028three"
 
 
-def test_cutting_back_keeps_what_was_said_after_and_goes_on_counting(desk):
-    desk.say(step(1))
-    position = desk.reporter.position
-    desk.say(step(2))
-    desk.say(step(3))
-    cut = desk.lines()[1:]
-    assert desk.reporter.cut_back(*position) == 2
-    desk.say(step(2))
-    assert [(event.seq, event.step) for event in desk.events()] == [(1, 1), (2, 2)]
-    assert desk.run.discarded.read_bytes() == b"".join(cut)
+def test_cutting_back_keeps_what_was_said_after_and_goes_on_counting(disk):
+    disk.say(step(1))
+    position = disk.reporter.position
+    disk.say(step(2))
+    disk.say(step(3))
+    cut = disk.lines()[1:]
+    assert disk.reporter.cut_back(*position) == 2
+    disk.say(step(2))
+    assert [(event.seq, event.step) for event in disk.events()] == [(1, 1), (2, 2)]
+    assert disk.run.discarded.read_bytes() == b"".join(cut)
 
 
-def test_what_is_cut_off_twice_is_kept_twice(desk):
+def test_what_is_cut_off_twice_is_kept_twice(disk):
     for _ in range(2):
-        desk.say(step(1))
-        desk.reporter.cut_back(0, 0)
-    assert desk.run.events.read_bytes() == b""
-    assert len(decode(desk.run.discarded.read_bytes().splitlines()).events) == 2
+        disk.say(step(1))
+        disk.reporter.cut_back(0, 0)
+    assert disk.run.events.read_bytes() == b""
+    assert len(decode(disk.run.discarded.read_bytes().splitlines()).events) == 2
 
 
-def test_half_a_line_that_a_kill_left_is_gone_when_the_next_engine_opens_the_log(desk):
-    desk.say(step(1))
-    with desk.run.events.open("ab") as log:
+def test_half_a_line_that_a_kill_left_is_gone_when_the_next_engine_opens_the_log(disk):
+    disk.say(step(1))
+    with disk.run.events.open("ab") as log:
         log.write(b'{"event":"step_do')
-    after = Desk(desk.run.path)
+    after = LogOnDisk(disk.run.path)
     after.say(step(2))
     assert [(event.seq, event.step) for event in after.events()] == [(1, 1), (2, 2)]
 
 
-def test_a_log_that_was_lost_is_not_filled_up_with_zeros(desk):
-    desk.say(step(1))
-    size, seq = desk.reporter.position
-    os.truncate(desk.run.events, 0)
-    desk.reporter.cut_back(size, seq)
-    desk.say(step(2))
-    assert [event.seq for event in desk.events()] == [2]
+def test_a_log_that_was_lost_is_not_filled_up_with_zeros(disk):
+    disk.say(step(1))
+    size, seq = disk.reporter.position
+    os.truncate(disk.run.events, 0)
+    disk.reporter.cut_back(size, seq)
+    disk.say(step(2))
+    assert [event.seq for event in disk.events()] == [2]
 
 
 # A full disk
 
 
 @pytest.mark.parametrize("after", [0, 1, 20])
-def test_a_full_disk_leaves_no_half_line_and_no_gap(desk, monkeypatch, after):
-    desk.say(step(1))
-    position = desk.reporter.position
+def test_a_full_disk_leaves_no_half_line_and_no_gap(disk, monkeypatch, after):
+    disk.say(step(1))
+    position = disk.reporter.position
 
     def takes_what_fits(file: int, line: bytes, write=os.write) -> int:
         if after:
@@ -157,107 +157,107 @@ def test_a_full_disk_leaves_no_half_line_and_no_gap(desk, monkeypatch, after):
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", takes_what_fits)
         with pytest.raises(OSError) as caught:
-            desk.say(step(2))
+            disk.say(step(2))
     assert caught.value.errno == errno.ENOSPC
-    assert desk.reporter.position == position
-    assert desk.reporter.status.step == 1
-    desk.say(step(3))
-    assert [(event.seq, event.step) for event in desk.events()] == [(1, 1), (2, 3)]
+    assert disk.reporter.position == position
+    assert disk.reporter.status.step == 1
+    disk.say(step(3))
+    assert [(event.seq, event.step) for event in disk.events()] == [(1, 1), (2, 3)]
 
 
-def test_the_reserve_is_real_room_until_it_is_given_up(desk):
-    reserve = desk.run.path / ".reserve"
+def test_the_reserve_is_real_room_until_it_is_given_up(disk):
+    reserve = disk.run.path / ".reserve"
     assert reserve.stat().st_size == RESERVE_BYTES
     assert len(zlib.compress(reserve.read_bytes())) > RESERVE_BYTES * 0.99  # a file system must not squeeze it
-    desk.reporter.give_up_reserve()
+    disk.reporter.give_up_reserve()
     assert not reserve.exists()
-    desk.reporter.give_up_reserve()
+    disk.reporter.give_up_reserve()
 
 
-def test_a_closed_reporter_leaves_no_reserve_and_a_last_status(desk):
-    desk.say(step(7))
-    desk.reporter.close()
-    assert not (desk.run.path / ".reserve").exists()
-    assert desk.status().step == 7
+def test_a_closed_reporter_leaves_no_reserve_and_a_last_status(disk):
+    disk.say(step(7))
+    disk.reporter.close()
+    assert not (disk.run.path / ".reserve").exists()
+    assert disk.status().step == 7
 
 
 # The status
 
 
-def test_the_status_follows_the_events(desk):
-    desk.say(RunStarted(run="r", name="n", config_hash="c", pid=12, host="here"))
-    assert (desk.status().phase, desk.status().pid, desk.status().host) == ("starting", 12, "here")
-    desk.say(StageStarted(stage="training"))
-    desk.say(TrainingStarted(epochs=3, steps_per_epoch=5, images=9, classes=[], device="cpu", student_parameters=1))
-    assert (desk.status().phase, desk.status().epochs, desk.status().total_steps) == ("training", 3, 15)
-    desk.say(validated(1, 0.5, best=True))
-    desk.say(validated(2, 0.4, best=False))
-    desk.say(Warned(code="x", message="y"))
-    desk.say(StageStarted(stage="evaluation"))
-    assert desk.status().marks == [("x", "", "")]
-    assert (desk.status().epoch, desk.status().best_epoch, desk.status().warnings) == (2, 1, 1)
-    assert desk.status().validation == {"clean": 0.4}
-    desk.say(AttackStarted(checkpoint="best", attack="fgsm"))
-    assert (desk.status().phase, desk.status().attack) == ("evaluation", "best fgsm")
-    desk.say(evaluated("best", "clean", 0.9))
-    desk.say(evaluated("best", "fgsm", 0.5))
-    desk.say(Probed(checkpoint="best", done=3, of=4, left_out={"twin": "there is none"}))
-    desk.say(evaluated("last", "clean", 0.8))
-    assert desk.status().results == {"best": {"clean": 0.9, "fgsm": 0.5}, "last": {"clean": 0.8}}
-    assert desk.status().results_n == 5
-    assert desk.status().probed == {"best": (3, 4)}
+def test_the_status_follows_the_events(disk):
+    disk.say(RunStarted(run="r", name="n", config_hash="c", pid=12, host="here"))
+    assert (disk.status().phase, disk.status().pid, disk.status().host) == ("starting", 12, "here")
+    disk.say(StageStarted(stage="training"))
+    disk.say(TrainingStarted(epochs=3, steps_per_epoch=5, images=9, classes=[], device="cpu", student_parameters=1))
+    assert (disk.status().phase, disk.status().epochs, disk.status().total_steps) == ("training", 3, 15)
+    disk.say(validated(1, 0.5, best=True))
+    disk.say(validated(2, 0.4, best=False))
+    disk.say(Warned(code="x", message="y"))
+    disk.say(StageStarted(stage="evaluation"))
+    assert disk.status().marks == [("x", "", "")]
+    assert (disk.status().epoch, disk.status().best_epoch, disk.status().warnings) == (2, 1, 1)
+    assert disk.status().validation == {"clean": 0.4}
+    disk.say(AttackStarted(checkpoint="best", attack="fgsm"))
+    assert (disk.status().phase, disk.status().attack) == ("evaluation", "best fgsm")
+    disk.say(evaluated("best", "clean", 0.9))
+    disk.say(evaluated("best", "fgsm", 0.5))
+    disk.say(Probed(checkpoint="best", done=3, of=4, left_out={"twin": "there is none"}))
+    disk.say(evaluated("last", "clean", 0.8))
+    assert disk.status().results == {"best": {"clean": 0.9, "fgsm": 0.5}, "last": {"clean": 0.8}}
+    assert disk.status().results_n == 5
+    assert disk.status().probed == {"best": (3, 4)}
 
 
-def test_the_status_knows_how_far_the_log_reaches_and_when_the_engine_lived(desk):
+def test_the_status_knows_how_far_the_log_reaches_and_when_the_engine_lived(disk):
     before = time.time()
-    desk.say(StageStarted(stage="data"))
-    assert desk.status().events_bytes == desk.run.events.stat().st_size
-    assert before <= desk.status().heartbeat <= time.time()
+    disk.say(StageStarted(stage="data"))
+    assert disk.status().events_bytes == disk.run.events.stat().st_size
+    assert before <= disk.status().heartbeat <= time.time()
 
 
-def test_progress_of_an_attack_names_its_part(desk):
-    desk.clock.now += 10
-    desk.say(AttackProgressed(checkpoint="last", attack="autoattack", part="square", done=3, total=9, robust=0.5))
-    assert desk.status().attack == "last autoattack square 3/9"
+def test_progress_of_an_attack_names_its_part(disk):
+    disk.clock.now += 10
+    disk.say(AttackProgressed(checkpoint="last", attack="autoattack", part="square", done=3, total=9, robust=0.5))
+    assert disk.status().attack == "last autoattack square 3/9"
 
 
-def test_steps_reach_the_disk_at_most_every_two_seconds(desk):
-    desk.reporter.update(now=True)
+def test_steps_reach_the_disk_at_most_every_two_seconds(disk):
+    disk.reporter.update(now=True)
     seen = []
     for number in range(1, 9):
-        desk.clock.now += 0.5
-        desk.say(step(number))
-        seen.append(desk.status().step)
+        disk.clock.now += 0.5
+        disk.say(step(number))
+        seen.append(disk.status().step)
     assert seen == [0, 0, 0, 4, 4, 4, 4, 8]
 
 
-def test_a_beat_writes_what_has_waited_long_enough(desk):
-    desk.say(step(1))
-    before = desk.status().heartbeat
-    desk.clock.now += 1.9
-    desk.reporter.beat()
-    assert desk.status().heartbeat == before
-    desk.clock.now += 0.2
-    desk.reporter.beat()
-    assert desk.status().heartbeat > before
+def test_a_beat_writes_what_has_waited_long_enough(disk):
+    disk.say(step(1))
+    before = disk.status().heartbeat
+    disk.clock.now += 1.9
+    disk.reporter.beat()
+    assert disk.status().heartbeat == before
+    disk.clock.now += 0.2
+    disk.reporter.beat()
+    assert disk.status().heartbeat > before
 
 
-def test_the_remaining_time_is_the_running_mean_times_the_steps_left(desk):
-    desk.say(TrainingStarted(epochs=2, steps_per_epoch=50, images=9, classes=[], device="cpu", student_parameters=1))
-    desk.say(step(10))
-    assert desk.reporter.status.eta_seconds is None
-    desk.clock.now += 20.0  # 10 steps in 20 s
-    desk.say(step(20))
-    assert desk.reporter.status.seconds_per_step == pytest.approx(2.0)
-    assert desk.reporter.status.eta_seconds == pytest.approx(80 * 2.0)
-    desk.clock.now += 40.0  # 10 steps in 40 s: 0.95 * 2 + 0.05 * 4 = 2.1
-    desk.say(step(30))
-    assert desk.reporter.status.seconds_per_step == pytest.approx(2.1)
-    assert desk.reporter.status.eta_seconds == pytest.approx(70 * 2.1)
+def test_the_remaining_time_is_the_running_mean_times_the_steps_left(disk):
+    disk.say(TrainingStarted(epochs=2, steps_per_epoch=50, images=9, classes=[], device="cpu", student_parameters=1))
+    disk.say(step(10))
+    assert disk.reporter.status.eta_seconds is None
+    disk.clock.now += 20.0  # 10 steps in 20 s
+    disk.say(step(20))
+    assert disk.reporter.status.seconds_per_step == pytest.approx(2.0)
+    assert disk.reporter.status.eta_seconds == pytest.approx(80 * 2.0)
+    disk.clock.now += 40.0  # 10 steps in 40 s: 0.95 * 2 + 0.05 * 4 = 2.1
+    disk.say(step(30))
+    assert disk.reporter.status.seconds_per_step == pytest.approx(2.1)
+    assert disk.reporter.status.eta_seconds == pytest.approx(70 * 2.1)
 
 
 def test_a_status_that_a_resumed_engine_begins_with_follows_from_the_events_it_keeps(tmp_path):
-    before = Desk(tmp_path)
+    before = LogOnDisk(tmp_path)
     before.say(RunStarted(run="r", name="n", config_hash="c", pid=12, host="here"))
     before.say(TrainingStarted(epochs=3, steps_per_epoch=5, images=9, classes=[], device="cpu", student_parameters=1))
     before.say(step(5, 0.25))
@@ -266,7 +266,7 @@ def test_a_status_that_a_resumed_engine_begins_with_follows_from_the_events_it_k
     position = before.reporter.position
     before.say(step(6))
     before.say(validated(2, 0.7, best=True))
-    after = Desk(tmp_path)
+    after = LogOnDisk(tmp_path)
     after.reporter.cut_back(*position)
     after.say(RunResumed(step=5, discarded=2, checkpoint="c", pid=13, host="there"))
     kept = msgspec.structs.asdict(after.status())
