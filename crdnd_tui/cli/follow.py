@@ -315,8 +315,10 @@ def title(folder: RunDir) -> str:
 
 
 def results(folder: RunDir) -> list[Text]:
-    """What a run's numbers say and its robustness table, as wide as stdout."""
+    """What a run's numbers say and its robustness table, as wide as stdout; nothing before there is one."""
     told = run_tables.state_document(run_reader.load(folder), title=title(folder))
+    if not told.tables:
+        return []
     return tables.document_lines(told, min(output.data().width, TABLE_WIDTH), spare=run_tables.SPARE)
 
 
@@ -329,7 +331,8 @@ def _finish(folder: RunDir, outcome: RunExit, as_json: bool, *, spoke: bool = Tr
         at = f"stopped at step {outcome.state.step:,}{reason} and saved"
         output.say(f"{at}; {advice.on('resume', folder)} goes on", "yellow")
     if not as_json:
-        output.show([Text(), *results(folder), Text()])
+        if lines := results(folder):
+            output.show([Text(), *lines, Text()])
         output.show([Text(f"run     {display(folder.id)}"), Text(f"folder  {display(str(folder.path))}")])
     return outcome.code
 
