@@ -1,6 +1,7 @@
 """Nothing that a file says can steer a terminal."""
 
 import contextlib
+import io
 import time
 import unicodedata
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.console import Console
 
 from crdnd_tui.core import format, text
 from crdnd_tui.core.palette import named
@@ -82,6 +84,18 @@ def test_a_bar_has_its_width(fraction: float | None) -> None:
 @given(st.text())
 def test_plain_is_ascii(words: str) -> None:
     assert text.plain(words).isascii()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "arrives"),
+    [("utf-8", "caf\u00e9 \u2260 \u00b1\u2026"), ("latin-1", "caf\u00e9 # \u00b1."), ("ascii", "cafe # ~.")],
+)
+def test_what_an_encoding_lacks_arrives_in_ascii_cell_for_cell(encoding: str, arrives: str) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    text.open_streams(stream)
+    Console(file=stream, width=40).print("caf\u00e9 \u2260 \u00b1\u2026", end="")
+    stream.flush()
+    assert stream.buffer.getvalue().decode(encoding) == arrives  # type: ignore[attr-defined]
 
 
 WIDE = ["x", "\u754c", "e\u0301", "\u1100\u1161", "\U0001f468", "\u0301", "a b"]

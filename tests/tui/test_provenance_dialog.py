@@ -51,15 +51,12 @@ async def opened(app, pilot, key: str = CRDND) -> ProvenanceDialog:
     return dialog
 
 
-@pytest.mark.parametrize(
-    ("size", "theme"), [((80, 24), "crdnd-dark"), ((120, 36), "crdnd-dark"), ((120, 36), "crdnd-light")]
-)
-def test_picture(runs: Path, size, theme: str) -> None:
+def test_picture(runs: Path) -> None:
     async def story(app, pilot):
         await opened(app, pilot)
-        await same_picture(app, f"provenance_{size[0]}x{size[1]}" + ("_light" if theme == "crdnd-light" else ""))
+        await same_picture(app, "provenance_120x36")
 
-    drive(story, runs, size=size, theme=theme)
+    drive(story, runs)
 
 
 def test_it_says_what_the_command_prints_and_copies_the_line(runs: Path) -> None:
