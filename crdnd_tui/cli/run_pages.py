@@ -8,14 +8,13 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from crdnd_tui.core import fast_path, marks
-from crdnd_tui.core.attack_names import CLEAN, WORST, attack_title
 from crdnd_tui.core.format import count, duration, number, percent
-from crdnd_tui.core.run_reader import result_rows
 from crdnd_tui.core.run_status import SIGNS, Summary
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import DISPUTED, labelled_lines, one_line, pad
 
-_STRONGEST = (WORST, "autoattack")
+CLEAN = "clean"
+_STRONGEST = ("worst", "autoattack")
 _DOING = {"teacher": "teacher", "evaluation": "judging"}  # in place of the epoch
 _LONGEST_NAME = 32  # cells
 
@@ -97,6 +96,8 @@ def head_lines(row: Summary, state: RunState) -> list[Text]:
 
 
 def _facts(row: Summary, state: RunState) -> Iterator[tuple[str, str]]:
+    from crdnd_tui.core.attack_names import attack_title  # pydantic, which a list of runs does not wait for
+
     status = row.status
     if status is not None:
         of = f" from {status.teacher}" if status.teacher not in ("", "-") else ""
@@ -122,6 +123,8 @@ def _facts(row: Summary, state: RunState) -> Iterator[tuple[str, str]]:
 
 def details(state: RunState) -> dict[str, Any]:
     """What only the log knows, for scripts."""
+    from crdnd_tui.core.run_reader import result_rows  # as above
+
     return {
         "results": result_rows(state),
         "warned": [

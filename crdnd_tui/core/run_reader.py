@@ -17,7 +17,6 @@ from crdnd_tui.core.result_files import BOTH, Images, Place, Record, Stamp
 from crdnd_tui.core.state import RunState, fold
 from crdnd_tui.core.text import display, safe_json
 from engine.spec import files
-from engine.spec.attacks import KINDS, RESERVED
 from engine.spec.events import MAX_LINE, Evaluated, Event, Probed, RunResumed, Warned, decode
 from engine.spec.marks import MARKS, decode_checks, severity
 from engine.spec.rundir import RunDir
@@ -121,6 +120,8 @@ class RunReader:
 
     def final(self) -> RunState:
         """With the figures that only their result files know of: for a run at which nobody works any more."""
+        from engine.spec.attacks import KINDS  # noqa: PLC0415  pydantic, which a list of runs does not wait for
+
         told = self._told
         untold = [
             (name, attack)
@@ -167,6 +168,8 @@ def _places(state: RunState) -> list[Place]:
 
 def names(folder: Path) -> list[str]:
     """Attacks with a file in `evaluation/<checkpoint>`, in the order of the suite; none in a folder that is a link."""
+    from engine.spec.attacks import KINDS, RESERVED  # noqa: PLC0415  as above
+
     try:
         there = files.is_folder(folder) and files.is_folder(folder.parent)
         found = sorted(path.stem for path in folder.glob("*.json")) if there else []

@@ -8,6 +8,7 @@ import pytest
 
 from crdnd_tui.core import complete, run_status
 from engine.spec.attacks import KINDS
+from tests import hostile
 
 HEAVY = ("torch", "numpy", "textual", "sklearn")
 
@@ -33,9 +34,10 @@ def test_no_command_of_the_terminal_half_loads_torch(tmp_path: Path, arguments: 
     assert loaded(tmp_path, arguments, HEAVY) == ""
 
 
-def test_lists_and_help_do_without_the_registries(tmp_path: Path) -> None:
-    assert loaded(tmp_path, ["runs", "--json"], ("engine.spec.config", "tomlkit")) == ""
-    assert loaded(tmp_path, ["--help"], ("engine.spec.config", "tomlkit")) == ""
+@pytest.mark.parametrize("arguments", [["runs"], ["runs", "--json"], ["--help"]], ids=" ".join)
+def test_lists_and_help_do_without_the_registries(tmp_path: Path, arguments: list[str]) -> None:
+    hostile.run(tmp_path / "runs")
+    assert loaded(tmp_path, arguments, ("engine.spec.base", "tomlkit")) == ""
 
 
 def test_completion_knows_runs_and_presets_and_loads_little(tmp_path: Path) -> None:
