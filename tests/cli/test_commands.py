@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.cli import doctor
+from crdnd_tui.cli.evaluate import judge_config
 from crdnd_tui.core.run_status import log_tail
+from engine.spec.errors import ConfigError
+from engine.spec.machine import Machine
 from engine.spec.rundir import RUN_ID, RunDir
+from tests import hostile
 from tests.cli.conftest import Crdnd
 from tests.tui.forging import record
 
@@ -231,29 +235,26 @@ def test_evaluate_judges_a_run_with_its_own_protocol(crdnd: Crdnd) -> None:
 def test_evaluate_judges_a_checkpoint_file(crdnd: Crdnd) -> None:
     (crdnd.home / "net.pt").write_bytes(b"weights")
     done = crdnd("evaluate", "net.pt", "--model", "small_cnn:width=8", "--data-set", "digits", "--epsilon", "4/255",
-                 "--attack", "pgd_rescaled:scales=1|10", "--detach")  # fmt: skip
+                 "--attack", "pgd_rescaled:scales=1|10", "--prefix", "", "--detach")  # fmt: skip
     assert done.returncode == 0, done.stderr
     config = (only_run(crdnd) / "config.toml").read_text()
-    assert "width = 8" in config and 'epsilon = "4/255"' in config and "scales = [1.0, 10.0]" in config
+    for words in ("width = 8", 'epsilon = "4/255"', "scales = [1.0, 10.0]", 'prefix = ""'):
+        assert words in config
 
 
 @pytest.mark.parametrize("prefix", ["", "student.", None])
-def test_evaluate_takes_the_prefix_of_a_file_also_that_there_is_none(crdnd: Crdnd, prefix: str | None) -> None:
-    (crdnd.home / "net.pt").write_bytes(b"weights")
-    said = [] if prefix is None else ["--prefix", prefix]
-    done = crdnd("evaluate", "net.pt", "--model", "small_cnn", "--data-set", "digits", *said, "--detach")
-    assert done.returncode == 0, done.stderr
-    config = (only_run(crdnd) / "config.toml").read_text()
-    assert ("prefix = " not in config) if prefix is None else (f'prefix = "{prefix}"' in config)
+def test_the_prefix_of_a_file_may_be_empty_or_left_open(tmp_path: Path, prefix: str | None) -> None:
+    (tmp_path / "net.pt").write_bytes(b"weights")
+    changes = {"model": "small_cnn", "data_set": "digits", "prefix": prefix}
+    config = judge_config(str(tmp_path / "net.pt"), changes, Machine(runs=str(tmp_path)))
+    assert config.subject.prefix == prefix
 
 
-@pytest.mark.parametrize("flag", [["--prefix", ""], ["--model", "small_cnn"], ["--data-set", "digits"]], ids=str)
-def test_what_is_said_of_a_checkpoint_file_is_refused_for_a_run(crdnd: Crdnd, flag: list[str]) -> None:
-    crdnd("run", str(crdnd.preset))
-    done = crdnd("evaluate", only_run(crdnd).name, *flag, "--detach")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert f"{flag[0]} is said of a checkpoint file" in done.stderr
-    assert only_run(crdnd)
+@pytest.mark.parametrize("change", [{"prefix": ""}, {"model": "small_cnn"}, {"data_set": "digits"}], ids=str)
+def test_what_is_said_of_a_checkpoint_file_is_refused_for_a_run(tmp_path: Path, change: dict[str, str]) -> None:
+    run = hostile.run(tmp_path / "runs")
+    with pytest.raises(ConfigError, match=r"--(prefix|model|data-set) is said of a checkpoint file"):
+        judge_config(run.id, change, Machine(runs=str(tmp_path / "runs")))
 
 
 def test_the_last_words_of_an_earlier_engine_are_not_told_as_those_of_the_next(crdnd: Crdnd) -> None:
