@@ -26,7 +26,7 @@ from crdnd_tui.core.run_reader import RunReader, believed_events
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.write import run_tables, tables
-from engine.spec import files, toml
+from engine.spec import toml
 from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.deaths import Death
 from engine.spec.errors import ConfigError
@@ -348,5 +348,5 @@ def _trouble(folder: RunDir, outcome: RunExit, *, spoke: bool) -> list[tuple[str
     what = "the engine refused the run" if code == USAGE else death.text
     last_words = run_status.log_tail(folder)
     where = f"the end of {folder.log}:" if last_words else f"its log is {folder.log}"
-    todo = [(death.advice(advice.named(folder), files.read(folder.machine)), "")] if code != USAGE else []
+    todo = [(run_status.todo(folder, death), "")] if code != USAGE else []
     return [(f"{what}; {where}", "red"), *((f"  {line}", "") for line in last_words), *todo]

@@ -13,7 +13,7 @@ from crdnd_tui.cli import output
 from crdnd_tui.core import advice, complete
 from crdnd_tui.core.format import duration
 from crdnd_tui.core.text import display, grid_lines, one_line
-from engine.spec import files, rundir
+from engine.spec import rundir
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.rundir import RunDir
 
@@ -157,7 +157,7 @@ def retry(run: Run, runs: opt.Runs = Path("runs")) -> None:
     actions.retry(runs, run)
     output.say(f"{run} waits for its device and goes on from its last checkpoint.")
     if death.repeated:
-        output.say(death.advice(advice.named(path), files.read(path.machine)), "yellow")
+        output.say(run_status.todo(path, death), "yellow")
 
 
 @app.command()

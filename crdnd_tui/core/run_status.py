@@ -287,6 +287,11 @@ def death_of(run: RunDir) -> Death:
     return deaths.last_death(files.tail(run.log, LOG_CAP)) or Death("")
 
 
+def todo(run: RunDir, death: Death) -> str:
+    """What to do after this death, but nothing that the run's machine.json says was tried."""
+    return death.advice(advice.named(run), files.read(run.machine))
+
+
 def log_tail(run: RunDir, lines: int = 8) -> list[str]:
     """What the engine's log says after the last event in it, safe to show; events are told elsewhere."""
     said = files.tail(run.log, LOG_CAP).decode("utf-8", "replace").splitlines()
@@ -297,8 +302,7 @@ def log_tail(run: RunDir, lines: int = 8) -> list[str]:
 def _told(run: RunDir, when: str = "") -> str:
     """Of what it died, and what to do."""
     death = death_of(run)
-    todo = death.advice(advice.named(run), files.read(run.machine)) if death.repeated else "`crdnd resume` goes on"
-    return f"{death.text}{when}; {todo}"
+    return f"{death.text}{when}; {todo(run, death) if death.repeated else '`crdnd resume` goes on'}"
 
 
 def _crash_after(run: RunDir, heartbeat: float) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from crdnd_tui.core import advice, engine_process, run_status
+from crdnd_tui.core import engine_process, run_status
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.queue import devices
 from crdnd_tui.queue.devices import EngineJob
@@ -218,8 +218,7 @@ def outcome(run: RunDir, ticket: Ticket) -> tuple[TicketState, str]:
         if lines and not deaths.end_in_death(lines):
             return "failed", one_line(lines[-1], 300)
         death = run_status.death_of(run)
-        todo = death.advice(advice.named(run), files.read(run.machine))
-        return "failed", one_line(f"{death.text}; {todo}", 300)
+        return "failed", one_line(f"{death.text}; {run_status.todo(run, death)}", 300)
     if row.state in ("done", "stopped", "preempted"):
         return "done" if row.state == "done" else "stopped", one_line(row.why, 300)
     return "failed", one_line(row.why or row.state, 300)
