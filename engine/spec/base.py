@@ -46,9 +46,9 @@ class Pixels(float):
                 raise ValueError
             radius = float(Fraction(value))
         except (ValueError, OverflowError, ZeroDivisionError):
-            raise ValueError(f"{_short(value)} is no radius; write '8/255' or 0.031") from None
+            raise ValueError(f"{value!r:.60} is no radius; write '8/255' or 0.031") from None
         if not 0.0 <= radius <= 1.0:
-            raise ValueError(f"{_short(value)} lies outside the image range [0, 1]; 8 grey levels are '8/255'")
+            raise ValueError(f"{value!r:.60} lies outside the image range [0, 1]; 8 grey levels are '8/255'")
         return cls(radius)
 
     def __str__(self) -> str:
@@ -72,10 +72,3 @@ class Pixels(float):
             "anyOf": [{"type": "string", "pattern": f"^({_TEXT.pattern})$"}, {"type": "number"}],
             "description": "a distance in pixel units of [0, 1], such as '8/255'",
         }
-
-
-def _short(value: object) -> str:
-    """Return the value's repr, cut short; an integer may have more digits than Python writes out."""
-    if isinstance(value, int) and value.bit_length() > 64:
-        return "so large a number"
-    return repr(value)[:60]

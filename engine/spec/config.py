@@ -131,7 +131,6 @@ class RunConfig(_Config):
 
     @property
     def teacher_title(self) -> str:
-        """How tables call the teacher."""
         match self.teacher:
             case None:
                 return "-"

@@ -116,7 +116,6 @@ def _is_judged(run: RunDir) -> bool:
 
 
 def status_of(run: RunDir) -> Status | None:
-    """Read the last status; None when it cannot be read."""
     return files.decoded(run.status, status_file.decode)
 
 

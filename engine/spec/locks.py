@@ -107,7 +107,6 @@ def hold(path: Path) -> None:
 
 
 def release(file: int) -> None:
-    """Unlock while the file stays open."""
     with tolerate_unsupported():
         fcntl.flock(file, fcntl.LOCK_UN)
 

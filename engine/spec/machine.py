@@ -95,7 +95,6 @@ class Machine(Spec):
 
     @property
     def has_data(self) -> bool:
-        """Whether the folder of data sets is on this machine."""
         return os.path.isdir(os.path.expanduser(self.data))  # noqa: PTH111, PTH112  Path raises where it may not be read
 
 

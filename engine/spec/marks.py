@@ -93,7 +93,6 @@ class SanityReport(Struct, frozen=True, kw_only=True):
 
     @property
     def done(self) -> int:
-        """Return how many checks were made."""
         return self.of - len(self.left_out)
 
 

@@ -32,7 +32,6 @@ class _Model(Spec):
 
     @property
     def title(self) -> str:
-        """How tables call this model."""
         return self.title_format.format(m=self)
 
     @property
@@ -130,7 +129,6 @@ class SmallResNet(_Model):
 
     @property
     def depth(self) -> int:
-        """Layers with weights."""
         return 6 * self.blocks + 2
 
     @property

@@ -47,7 +47,6 @@ class RunDir:
 
     @property
     def id(self) -> str:
-        """The folder's name."""
         return self.path.name
 
     def leads_out(self, path: Path) -> bool:
@@ -56,7 +55,6 @@ class RunDir:
         return any(os.path.islink(self.path.joinpath(*inside[: k + 1])) for k in range(len(inside)))  # noqa: PTH114
 
     def weights_of(self, checkpoint: str) -> Path:
-        """Return the path of the student's weights at `best` or `last`."""
         return self.weights / f"{checkpoint}.safetensors"
 
     def result(self, checkpoint: str, attack: str) -> Path:

@@ -7,8 +7,6 @@ Z = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
 class Interval(NamedTuple):
-    """Two fractions."""
-
     low: float
     high: float
 

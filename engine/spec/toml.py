@@ -87,7 +87,6 @@ def read(path: Path) -> RunConfig | JudgeConfig:
 
 
 def dump(config: RunConfig | JudgeConfig) -> str:
-    """Write TOML with every default."""
     return tomlkit.dumps(_names_first(config.to_table()))
 
 

@@ -224,13 +224,6 @@ def test_the_schema_refuses_what_the_reader_refuses(key: str, value: object) -> 
     assert not fits({"seed": 1}, schema, schema)  # neither whole nor laid over another
 
 
-def test_a_wrong_depth_is_a_mistake_with_a_line(tmp_path: Path) -> None:
-    path = tmp_path / "a.toml"
-    path.write_text('data.name = "digits"\nmethod.name = "natural"\n[student]\nname = "wide_resnet"\ndepth = 32\n')
-    with pytest.raises(ConfigError, match=r":5: student\.depth: a wide ResNet has 6 n \+ 4 layers"):
-        toml.load(path)
-
-
 def test_two_attacks_of_one_name_need_a_label() -> None:
     with pytest.raises(ValidationError, match="two attacks are called `cw_inf`"):
         Evaluation(attacks=(CWInf(), CWInf(step_size=Pixels(0.001))))

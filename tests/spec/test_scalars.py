@@ -30,7 +30,7 @@ def test_a_radius_is_the_number_that_is_written(written: object, value: float) -
 @pytest.mark.parametrize(
     "written",
     [
-        *(True, None, [8], {}, -0.1, 1.01, 2, float("nan"), float("inf"), 10**6000),
+        *(True, None, [8], {}, -0.1, 1.01, 2, float("nan"), float("inf"), 2**63),
         *("", "8", "8/255 ", "1e999", "8/0", "-1/255", "nan", "inf", "8/255/1", "0x8", "8,5", "1_0/255"),
         *("1e99999999", "1" * 50, "\u0668/255"),
     ],
