@@ -32,11 +32,9 @@ class PlotView:
         return _shares(x, self.x0, self.x1, log=self.log_x)
 
     def up(self, y: Values) -> Values:
-        """How far up, as a share of the height."""
         return _shares(y, self.y0, self.y1, log=self.log_y)
 
     def x_at(self, share: float) -> float:
-        """The x at a share of the width."""
         if self.log_x:
             start = math.log10(self.x0)
             return float(10 ** (start + (math.log10(self.x1) - start) * share))

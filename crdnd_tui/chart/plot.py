@@ -89,8 +89,6 @@ class Curve:
 
 
 class Stretch(NamedTuple):
-    """Dots of one column, from the top."""
-
     x: int
     top: int
     bottom: int
@@ -135,7 +133,6 @@ def stretches(curve: Curve, view: PlotView, columns: int, rows: int) -> Iterator
 
 
 def trace(raster: Raster, curve: Curve, view: PlotView) -> None:
-    """Draw one curve over what is there."""
     pen = raster.pen(curve.key, line=curve.kind != "band")
     on = max(1, 8 // curve.dash) if curve.dash else 0
     for x, top, bottom in stretches(curve, view, raster.columns, raster.rows):

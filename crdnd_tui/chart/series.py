@@ -26,7 +26,6 @@ class PointSeries:
         return len(self._x)
 
     def append(self, x: float, y: float | None) -> None:
-        """Add one point."""
         self.extend(((x, y),))
 
     def extend(self, points: Iterable[Point]) -> None:
@@ -50,7 +49,6 @@ class PointSeries:
 
     @property
     def last(self) -> Point | None:
-        """The newest point."""
         return self._at(len(self._x) - 1) if self._x else None
 
     def gap_in(self, x0: float, x1: float) -> tuple[float, int] | None:
@@ -94,7 +92,6 @@ class PointSeries:
         return self._x[place] if 0 <= place < len(self._x) else None
 
     def newest(self, count: int) -> list[float | None]:
-        """The last so many values."""
         return [self._at(k)[1] for k in range(max(0, len(self._x) - count), len(self._x))]
 
     def _at(self, place: int) -> Point:

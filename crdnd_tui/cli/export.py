@@ -32,12 +32,10 @@ class WrittenExport:
     facts: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """What scripts read."""
         return {**(self.facts or {}), "path": self.path, "new": self.is_new, **({"run": self.run} if self.run else {})}
 
 
 def export(request: ExportRequest, *, as_json: bool = False) -> int:
-    """Write what was asked for, and say where it is."""
     form = request.checked()
     of = gather(request.runs, request.folder)
     if form.is_document:

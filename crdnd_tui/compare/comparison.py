@@ -51,7 +51,6 @@ class Comparison:
 
     @property
     def others(self) -> list[ComparisonRow]:
-        """All rows but the baseline."""
         return [row for row in self.rows if row.id != self.base.id]
 
     @property
@@ -93,7 +92,6 @@ class Comparison:
         return [(row, self.cells.get((row.id, attack))) for row in fair]
 
     def left_out(self, attack: str) -> tuple[Note, ...]:
-        """Notes on the other rows."""
         whys = ((row.label, self.reasons.get((row.id, attack))) for row in self.rows)
         return tuple(("", f"{label}: left out, not comparable: {why}.") for label, why in whys if why)
 
@@ -118,11 +116,9 @@ class Comparison:
         return marks.joined(found)
 
     def difference_marked(self, row: ComparisonRow, attack: str) -> Marked:
-        """Of the row's difference to the baseline."""
         return self.marked(row, self.base, attacks=[attack])
 
     def worst_class(self, row: ComparisonRow, attack: str) -> WorstClass | None:
-        """None where the row cannot be compared, or no class is known."""
         barred = (row.id, attack) in self.reasons
         return None if barred else row.worst_class(attack, self.marked(row, attacks=[attack]))
 
@@ -136,7 +132,6 @@ class Comparison:
 
     @property
     def is_grouped(self) -> bool:
-        """Whether some row is more than one seed."""
         return any(row.draws > 1 for row in self.rows)
 
     @property

@@ -1,7 +1,7 @@
 """The keys of config in which compared rows differ. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,35 +17,41 @@ _WORDS = frozenset({"name", "teacher.preset", "teacher.config.name"})  # what th
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigKey:
-    """One key, with its value in each run."""
-
     path: str
     values: tuple[str, ...]
 
     @property
     def differs(self) -> bool:
-        """Whether the runs were asked for different things."""
         return len(set(self.values)) > 1
+
+
+def leaves(
+    value: Any, key: Callable[[str], str], items: Callable[[Sequence[Any]], Sequence[str]], at: str = "", depth: int = 0
+) -> Iterator[tuple[str, Any]]:
+    """(dotted path, value) of all that is no table; `key` words a key, `items` name the tables of a list."""
+    is_deep = depth >= MAX_DEPTH
+    if not is_deep and isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        value = dict(zip(items(value), value, strict=True))
+    if not is_deep and isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            part = key(str(name))
+            yield from leaves(inner, key, items, f"{at}.{part}" if at else part, depth + 1)
+    else:
+        yield at, value
 
 
 def flatten(table: Mapping[str, Any]) -> dict[str, str]:
     """Nested tables as dotted paths; tables in a list go by their label or name, so that their order says nothing."""
-    return {path: text for path, text in _leaves(table, "", 0) if path not in _WORDS}
+    found = leaves(table, lambda key: one_line(key, 60), _item_names)
+    return {path: _text(value) for path, value in found if path not in _WORDS}
 
 
-def _leaves(value: Any, at: str, depth: int) -> Iterator[tuple[str, str]]:  # noqa: ANN401  any TOML
-    if depth < MAX_DEPTH and isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{at}.{one_line(str(key), 60)}" if at else one_line(str(key), 60), depth + 1)
-    elif depth < MAX_DEPTH and isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-        taken: set[str] = set()
-        for place, item in enumerate(value):
-            name = one_line(str(item.get("label") or item.get("name") or place), 60)
-            name = f"{name}[{place}]" if name in taken else name
-            taken.add(name)
-            yield from _leaves(item, f"{at}.{name}", depth + 1)
-    else:
-        yield at, _text(value)
+def _item_names(tables: Sequence[Mapping[str, Any]]) -> list[str]:
+    names: list[str] = []
+    for place, item in enumerate(tables):
+        name = one_line(str(item.get("label") or item.get("name") or place), 60)
+        names.append(f"{name}[{place}]" if name in names else name)
+    return names
 
 
 def _text(value: Any) -> str:  # noqa: ANN401  any TOML

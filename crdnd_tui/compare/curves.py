@@ -21,8 +21,6 @@ _PAIRS = 1500  # of a band at least, so that its columns touch where it is drawn
 
 @dataclass(frozen=True, kw_only=True)
 class CurveMeasure:
-    """One y axis."""
-
     key: str
     title: str
     percent: bool = True
@@ -90,7 +88,6 @@ class RowCurve(NamedTuple):
 
 
 def row_curve(row: ComparisonRow, measure: CurveMeasure) -> RowCurve:
-    """What is drawn of a row."""
     shared = by_seed([(run, points(run, measure.key)) for run in row.runs])
     known = [values for _, values in shared if values]
     scale, form, spread = (100.0, ".1f", ".1f") if measure.percent else (1.0, ".4g", ".2g")

@@ -21,8 +21,6 @@ ApartTest = Callable[[str, str, str], bool | None]  # (label, label, attack): to
 
 @dataclass(frozen=True, kw_only=True)
 class OrderVerdict:
-    """One sentence, and what kind of news it is."""
-
     kind: OrderKind = "open"
     text: str = ""
 
@@ -90,7 +88,6 @@ def _unsettled(rows: Sequence[OrderedRow], whole: Sequence[OrderedRow]) -> Order
 
 
 def _kept(first: OrderedRow, second: OrderedRow, rival: OrderedRow, *, alone: bool) -> str:
-    """The leader and its two leads."""
     one, two = first.points(second, CE), first.points(rival, SUITE)
     if max(abs(first.gap(second, CE)), abs(first.gap(rival, SUITE))) <= _EQUAL:
         return f"{first.label} and {second.label} are level under PGD-SAT and under AutoAttack"
@@ -102,7 +99,6 @@ def _kept(first: OrderedRow, second: OrderedRow, rival: OrderedRow, *, alone: bo
 
 
 def _lost(ahead: OrderedRow, behind: OrderedRow) -> str:
-    """A lead that turned, with both its sizes."""
     one, two = ahead.points(behind, CE), ahead.points(behind, SUITE)
     return f"the lead of {ahead.label} over {behind.label} under PGD-SAT ({one}) does not survive AutoAttack ({two})"
 

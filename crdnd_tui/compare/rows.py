@@ -40,7 +40,6 @@ class RobustnessCell:
 
     @property
     def is_struck(self) -> bool:
-        """Whether it is not believed, because one of its runs is not."""
         return self.marked.struck
 
 
@@ -62,12 +61,10 @@ class WorstClass:
 
     @property
     def mean(self) -> float:
-        """Over the seeds."""
         return statistics.fmean(self.values)
 
     @property
     def std(self) -> float | None:
-        """Sample standard deviation, of two seeds and more."""
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
     @property
@@ -90,7 +87,6 @@ class ComparisonRow:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Of all its runs."""
         return tuple(run.id for run in self.runs)
 
     @cached_property
@@ -104,15 +100,12 @@ class ComparisonRow:
         return len({run.draw for run in self.runs if run.state.table})
 
     def scored(self, attack: str) -> list[ScoredRun]:
-        """Its runs that have been through this attack."""
         return [one for run in self.runs if (one := run.scored(attack))]
 
     def by_seed(self, attack: str) -> dict[str, float]:
-        """One accuracy for each seed that has one."""
         return by_draw((one.run, one.cell.accuracy) for one in self.scored(attack))
 
     def is_struck(self, attack: str) -> bool:
-        """Whether one of its runs is not believed under this attack."""
         return any(one.is_struck for one in self.scored(attack))
 
     def mixed(self, attack: str) -> str:
@@ -240,7 +233,6 @@ class ClassDifference:
 
     @property
     def points(self) -> float:
-        """Signed, above zero when the row is better than the baseline."""
         return 100 * (self.here - self.baseline)
 
 

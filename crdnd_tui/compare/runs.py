@@ -4,7 +4,7 @@ Two numbers are compared only when both answer the same question: else there is 
 Nothing in a folder can raise: one that is gone, damaged or no run at all is a run without numbers that says so.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
@@ -51,7 +51,6 @@ class ComparedRun:
 
     @cached_property
     def data(self) -> str:
-        """The data set's name."""
         return word(self.config, "data", "name")
 
     @cached_property
@@ -76,7 +75,6 @@ class ComparedRun:
 
     @cached_property
     def cells(self) -> Mapping[str, Evaluated]:
-        """Attack -> result, of the checkpoint."""
         return self.state.table.get(self.checkpoint, {})
 
     def scored(self, attack: str) -> "ScoredRun | None":
@@ -90,14 +88,11 @@ class ComparedRun:
 
 
 class ScoredRun(NamedTuple):
-    """A run and one of its results."""
-
     run: ComparedRun
     cell: Evaluated
 
     @property
     def is_struck(self) -> bool:
-        """Whether the number is not believed."""
         return self.run.state.severity(self.cell.checkpoint, self.cell.attack) == "red"
 
     @property
@@ -121,8 +116,6 @@ def by_draw(values: Iterable[tuple[ComparedRun, float]]) -> dict[str, float]:
 
 
 class _RunFollower:
-    """Reads one run again and again."""
-
     def __init__(self, run: RunDir) -> None:
         self._run = run
         self._reader = RunReader(run)
@@ -254,7 +247,6 @@ def labels(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
 
 
 def _replaced(names: Sequence[str], others: Sequence[str]) -> list[str]:
-    """The other name where a name is shared."""
     return [other if names.count(name) > 1 else name for name, other in zip(names, others, strict=True)]
 
 
@@ -294,13 +286,14 @@ def runs_incomparable(first: ComparedRun, second: ComparedRun) -> str:
 
 def _other_question(first: ComparedRun, second: ComparedRun) -> str:
     """What differs in what was asked for."""
-    asked: list[tuple[str, Callable[[ComparedRun], str]]] = [
-        ("data", lambda run: run.data),
-        ("epsilon", lambda run: word(run.config, "threat_model", "epsilon")),
-        ("norm", lambda run: word(run.config, "threat_model", "norm")),
-        ("checkpoint", lambda run: run.checkpoint if run.state.table else ""),
-    ]
-    pairs = ((name, of(first), of(second)) for name, of in asked)
+    asked = [
+        {
+            "data": run.data, "epsilon": word(run.config, "threat_model", "epsilon"),
+            "norm": word(run.config, "threat_model", "norm"), "checkpoint": run.checkpoint if run.state.table else "",
+        }
+        for run in (first, second)
+    ]  # fmt: skip
+    pairs = ((name, one, asked[1][name]) for name, one in asked[0].items())
     return next((f"{name} {one}, not {two}" for name, one, two in pairs if one and two and one != two), "")
 
 
@@ -320,13 +313,11 @@ def incomparable(first: ComparedRun, second: ComparedRun, attack: str) -> str:
 
 
 def other_ball(one: Evaluated, two: Evaluated) -> str:
-    """A difference in epsilon or norm."""
     pairs = ((key, one.spec.get(key), two.spec.get(key)) for key in ("epsilon", "norm"))
     return next((f"{key} {here}, not {there}" for key, here, there in pairs if here != there), "")
 
 
 def other_images(one: Evaluated, two: Evaluated) -> str:
-    """A difference in how many images were judged, or of which split."""
     if (one.n, one.of, one.split) == (two.n, two.of, two.split):
         return ""
     here, there = (f"{cell.n} of {cell.of} {one_line(cell.split, 20)} images" for cell in (one, two))

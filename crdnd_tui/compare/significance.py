@@ -65,7 +65,6 @@ class Contrast:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the adjusted p is below 0.05, of figures that are believed."""
         return self.adjusted is not None and self.adjusted < stats.LEVEL and not self.is_struck
 
     @property

@@ -170,20 +170,11 @@ def _views(config: RunConfig) -> str:
 
 def _launch_kind(cell_status: CellStatus, retry_failed: bool) -> str:
     """The field of LaunchResult that a cell's run belongs to; empty for what a launch leaves alone."""
-    match cell_status.state:
-        case "absent":
-            return "made"
-        case state if state in RESUMABLE:
-            return "resumed"
-        case "lost":
-            return "lost"
-        case "failed":
-            return "retried" if retry_failed else "kept"
-        case "held":
-            by_failure = cell_status.ticket is not None and cell_status.ticket.note.startswith(HELD_FOR)
-            return "released" if by_failure else "held"
-        case _:
-            return ""
+    if cell_status.state == "held":
+        by_failure = cell_status.ticket is not None and cell_status.ticket.note.startswith(HELD_FOR)
+        return "released" if by_failure else "held"
+    kinds = {"absent": "made", "lost": "lost", "failed": "retried" if retry_failed else "kept"}
+    return (kinds | dict.fromkeys(RESUMABLE, "resumed")).get(cell_status.state, "")
 
 
 def preset_text(study: Study, cell: StudyCell) -> str:
@@ -211,7 +202,7 @@ def _let_go(ticket: Ticket) -> Ticket:
 
 def _gone(queue: Queue, ticket: Ticket) -> bool:
     run = RunDir(queue.runs / ticket.run)
-    return not engine_process.alive(run) and not (ticket.engine_lives)
+    return not engine_process.alive(run) and not ticket.engine_lives
 
 
 def _adopt(queue: Queue, progress: StudyProgress, study: str, stop_on_failure: bool) -> None:

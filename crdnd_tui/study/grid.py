@@ -43,7 +43,6 @@ class StudySource:
         return f"{self.path}:{self.lines[known]}" if known else str(self.path)
 
     def complain(self, key: Key, problem: str) -> None:
-        """Note a mistake at this key."""
         self.problems.append(f"{self.at(*key)}: {display('.'.join(map(str, key)), 120)}: {problem}")
 
 
@@ -57,7 +56,6 @@ class Setting:
 
     @property
     def text(self) -> str:
-        """As --set takes it."""
         return f"{self.key}={self.value}"
 
 
@@ -72,8 +70,6 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """One dimension of the grid."""
-
     name: str
     key: Key
     cases: tuple[Case, ...]

@@ -92,7 +92,6 @@ class StudyProgress:
 
     @property
     def missing(self) -> tuple[StudyTeacher, ...]:
-        """Teachers that must still be trained."""
         return tuple(teacher for teacher in self.teachers if teacher.state != "done")
 
     @property
@@ -102,7 +101,6 @@ class StudyProgress:
 
     @property
     def busy(self) -> bool:
-        """Whether a run is at work or waits."""
         return any(cell_status.state in ("running", "waiting") for cell_status in self.statuses)
 
 

@@ -19,7 +19,6 @@ _CLASS_FIGURES = 8
 
 
 def figures(comparison: Comparison) -> tuple[Figure, ...]:
-    """Those that have something to show."""
     made = [tradeoff(comparison), attack_bars(comparison), *_validation(comparison)]
     made += [*_class_bars(comparison), *_confusions(comparison)]
     return tuple(figure for figure in made if figure is not None)

@@ -32,7 +32,6 @@ _DIFFERENCE_COLUMNS: dict[str, tuple[str, Unit]] = {
 
 
 def percent_of(fraction: float | None) -> float | None:
-    """In per cent, or points."""
     return None if fraction is None else 100 * fraction
 
 

@@ -141,7 +141,6 @@ def _limits(axes: Axes, axis: Literal["x", "y"], *values: np.ndarray) -> None:
 
 
 def _lines(figure: Figure, axes: Axes, palette: Palette) -> None:
-    """Curves with bands and gaps."""
     axes.grid(axis="y")
     axes.margins(x=0.0)
     for series in figure.series:
@@ -244,7 +243,6 @@ def value_words(value: float, beside: Sequence[float] = ()) -> str:
 
 
 def _strike(texts: Sequence[Text], axes: Axes, palette: Palette) -> None:
-    """A line through numbers that are not believed."""
     sheet = axes.get_figure(root=True)
     if not texts or sheet is None:
         return

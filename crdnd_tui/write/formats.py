@@ -18,8 +18,6 @@ CHECKPOINTS = ("best", "last")
 
 
 class Format(NamedTuple):
-    """One way to write things down."""
-
     name: str  # of --to
     suffix: str  # of the file; empty where it is a folder
     kind: Kind
@@ -29,7 +27,6 @@ class Format(NamedTuple):
 
     @property
     def is_document(self) -> bool:
-        """Whether it shows tables and figures."""
         return self.kind in ("text", "figure")
 
 

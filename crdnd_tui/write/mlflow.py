@@ -90,8 +90,6 @@ def _replay(client: Any, run: TrackedRun, where: TrackingStore, name: str, force
 
 
 class _Content(NamedTuple):
-    """All that is logged of a run."""
-
     tags: dict[str, str]
     params: dict[str, str]
     metrics: list[Scalar]

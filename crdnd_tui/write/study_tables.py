@@ -12,14 +12,14 @@ from crdnd_tui.compare import stats
 from crdnd_tui.compare.comparison import Comparison
 from crdnd_tui.compare.order import CE, SUITE, OrderedRow, OrderVerdict, order_verdict
 from crdnd_tui.compare.rows import ComparisonRow, RobustnessCell, columns, row_notes
-from crdnd_tui.compare.runs import ComparedRun, incomparable
+from crdnd_tui.compare.runs import ComparedRun
 from crdnd_tui.core.attack_names import CLEAN, attack_title
 from crdnd_tui.core.format import MINUS
-from crdnd_tui.core.marks import Footnotes
+from crdnd_tui.core.marks import Footnotes, Marked
 from crdnd_tui.core.text import one_line
 from crdnd_tui.study.progress import CellStatus, StudyProgress
 from crdnd_tui.study.study import Block, Published, Study, StudyCell, row_blocks
-from crdnd_tui.write.comparison_tables import percent_of
+from crdnd_tui.write.comparison_tables import fraction_cell
 from crdnd_tui.write.document import Cell, Column, Row, Table
 from engine.spec.attacks import KINDS
 from engine.spec.statistics import wilson
@@ -46,15 +46,12 @@ class StudyRuns:
         return {cell_status.cell.config_hash: cell_status for cell_status in self.progress.statuses}
 
     def statuses(self, cells: Iterable[StudyCell]) -> list[CellStatus]:
-        """Of these cells, in their order."""
         return [self._by_hash[cell.config_hash] for cell in cells]
 
     def of(self, cells: Iterable[StudyCell]) -> list[ComparedRun]:
-        """The runs that there are of these cells."""
         return [self.runs[s.run] for s in self.statuses(cells) if s.run in self.runs]
 
     def judged(self, cells: Iterable[StudyCell]) -> list[ComparedRun]:
-        """Those that have numbers."""
         return [run for run in self.of(cells) if run.state.table]
 
     def missing(self, cells: Sequence[StudyCell], attack: str) -> str:
@@ -159,7 +156,7 @@ def study_results(study: Study, table: Block, found: StudyRuns, comparison: Comp
     """One of `table_blocks`; `comparison` is of the runs that were judged."""
     blocks, attacks = row_blocks(study, table), attacks_of(study, table.cells, found)
     base = baseline(study, blocks)
-    writer = _ResultsWriter(found, comparison, attacks, next(iter(found.judged(base.cells)), None))
+    writer = _ResultsWriter(found, comparison, attacks, bool(found.judged(base.cells)))
     lines: list[Row] = []
     for block in blocks:
         sources = printed_numbers(study.published, {**table.place, **block.place})
@@ -196,28 +193,22 @@ def baseline(study: Study, blocks: Sequence[Block]) -> Block:
 class _ResultsWriter:
     """Writes the lines of one table; its footnotes gather as they are met."""
 
-    def __init__(
-        self, found: StudyRuns, comparison: Comparison | None, attacks: Sequence[str], base: ComparedRun | None
-    ) -> None:  # fmt: skip
+    def __init__(self, found: StudyRuns, comparison: Comparison | None, attacks: Sequence[str], has_base: bool) -> None:
         self.footnotes = Footnotes()
-        self._found, self._comparison, self._attacks, self._base = found, comparison, attacks, base
+        self._found, self._comparison, self._attacks, self._has_base = found, comparison, attacks, has_base
 
     def block(self, block: Block, sources: Sequence[PrintedNumbers], *, rule: bool) -> list[Row]:
         """What was measured, then for each source its numbers and the differences, where there are any."""
-        row = self._row(block)
-        compared = self._comparison.cells if self._comparison else {}
-        measured = {a: cell for a in self._attacks if row and (cell := compared.get((row.id, a)))}
+        ids = {run.id for run in self._found.judged(block.cells)}
+        row = next((row for row in self._comparison.rows if row.id in ids), None) if self._comparison else None
+        cells = self._comparison.cells if self._comparison else {}
+        measured = {a: cell for a in self._attacks if row and (cell := cells.get((row.id, a)))}
         lines, images = [self._own(block, row, measured, rule=rule)], printed_images(sources)
         for source in sources:
             lines.append(self._printed(source, images))
             if row and any(attack in measured for attack in source.values):
                 lines.append(self._beside(source, lines[0], row, measured))
         return lines
-
-    def _row(self, block: Block) -> ComparisonRow | None:
-        ids = {run.id for run in self._found.judged(block.cells)}
-        rows = self._comparison.rows if self._comparison else ()
-        return next((row for row in rows if row.id in ids), None)
 
     def _own(
         self, block: Block, row: ComparisonRow | None, measured: Mapping[str, RobustnessCell], *, rule: bool
@@ -226,8 +217,8 @@ class _ResultsWriter:
         letter = self.footnotes.letter(f"{told}.") if told and told != share else ""
         cells = []
         for attack in self._attacks:
-            if row and attack in measured:
-                cells.append(self._cell(row, measured[attack], attack))
+            if row and self._comparison and attack in measured:
+                cells.append(self._cell(self._comparison, row, measured[attack], attack))
                 continue
             why = row.mixed(attack) if row else ""
             missing = f"its seeds differ: {why}" if why else self._found.missing(block.cells, attack)
@@ -235,20 +226,19 @@ class _ResultsWriter:
         runs = tuple(run.id for run in self._found.of(block.cells))
         return Row(label=block.title, cells=(Cell(text=share, marks=letter), *cells), runs=runs, rule=rule)
 
-    def _cell(self, row: ComparisonRow, cell: RobustnessCell, attack: str) -> Cell:
+    def _cell(self, comparison: Comparison, row: ComparisonRow, cell: RobustnessCell, attack: str) -> Cell:
         """With its own marks, and that it answers another question than the baseline's."""
-        have, place = row.scored(attack), (row.id, attack)
-        signs = self.footnotes.marked(w for s in have for w in s.run.state.marks(s.cell.checkpoint, attack))
-        first, contrast = have[0].run, self._comparison.contrasts.get(place) if self._comparison else None
-        why = incomparable(first, self._base, attack) if self._base and first is not self._base else ""
+        place, contrast = (row.id, attack), comparison.contrasts.get((row.id, attack))
+        signs = self.footnotes.marked(
+            w for s in row.scored(attack) for w in s.run.state.marks(s.cell.checkpoint, attack)
+        )
+        why = comparison.reasons.get(place, "") if self._has_base else ""
         other = self.footnotes.letter(f"Not comparable with the baseline: {why}.") if why else ""
-        is_single = cell.runs == 1
-        return Cell(
-            value=100 * cell.mean, std=percent_of(cell.std), runs=cell.runs, n=cell.n,
-            low=100 * cell.low if is_single else None, high=100 * cell.high if is_single else None,
-            best=self._comparison is not None and place in self._comparison.tied,
-            significant=self._base is not None and contrast is not None and contrast.is_significant,
-            marks="".join(sorted({*signs.letters, *other})), severity=signs.severity,
+        low, high = (cell.low, cell.high) if cell.runs == 1 else (None, None)
+        return fraction_cell(
+            cell.mean, std=cell.std, low=low, high=high, n=cell.n, runs=cell.runs,
+            best=place in comparison.tied, significant=bool(self._has_base and contrast and contrast.is_significant),
+            marked=Marked("".join(sorted({*signs.letters, *other})), signs.severity),
         )  # fmt: skip
 
     def _printed(self, source: PrintedNumbers, images: int) -> Row:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from crdnd_tui.compare.config import leaves
 from crdnd_tui.core import marks, run_reader, run_status
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import display
@@ -37,8 +38,6 @@ def load(module: str, extra: str) -> Any:  # noqa: ANN401  a module without type
 
 @dataclass(frozen=True, kw_only=True)
 class TrackedRun:
-    """A run as it is replayed."""
-
     id: str
     state: str  # as the list of runs calls it
     config: RunConfig | JudgeConfig
@@ -155,17 +154,9 @@ def class_names(classes: Sequence[str]) -> list[str]:
 
 def flattened(table: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
     """A config as `training.epochs` -> 40; a list of tables by its places, other lists as JSON."""
-    flat: dict[str, bool | int | float | str] = {}
-
-    def take(name: str, value: Any) -> None:  # noqa: ANN401  any TOML value
-        if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-            value = dict(enumerate(value))
-        if isinstance(value, Mapping):
-            for key, inner in value.items():
-                take(f"{name}.{part(str(key))}" if name else part(str(key)), inner)
-        else:
-            is_plain = isinstance(value, bool | int | float | str)
-            flat[name[:MAX_NAME]] = value if is_plain else json.dumps(value, default=str)
-
-    take("", table)
-    return flat
+    found = leaves(table, part, lambda items: [str(place) for place, _ in enumerate(items)])
+    return {
+        name[:MAX_NAME]: value if isinstance(value, bool | int | float | str) else json.dumps(value, default=str)
+        for name, value in found
+        if value != {}
+    }
