@@ -26,8 +26,9 @@ class ConfigKey:
 
 
 def leaves(
-    value: Any, key: Callable[[str], str], items: Callable[[Sequence[Any]], Sequence[str]], at: str = "", depth: int = 0
-) -> Iterator[tuple[str, Any]]:
+    value: Any,  # noqa: ANN401  any TOML
+    key: Callable[[str], str], items: Callable[[Sequence[Any]], Sequence[str]], at: str = "", depth: int = 0,
+) -> Iterator[tuple[str, Any]]:  # fmt: skip
     """(dotted path, value) of all that is no table; `key` words a key, `items` name the tables of a list."""
     is_deep = depth >= MAX_DEPTH
     if not is_deep and isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):

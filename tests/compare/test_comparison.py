@@ -18,7 +18,6 @@ from crdnd_tui.tui.widgets import differences, result_grid
 from crdnd_tui.tui.widgets.result_grid import View
 from crdnd_tui.write.comparison_summary import ComparisonPlan, summarize
 from engine.spec.events import Warned
-from engine.spec.statistics import wilson
 from tests.compare.runs import cell, judged, side, trained
 
 
@@ -103,12 +102,6 @@ def test_three_seeds_are_their_mean_and_sample_deviation():
     assert value.std == pytest.approx((((-3) ** 2 + 1 + 4**2) / 2) ** 0.5 / 100)  # n - 1
     assert grid.rows[0].label == "crdnd-0 (3)"
     assert grid.cells["crdnd-0", "autoattack"].std == 0.0
-
-
-def test_one_seed_has_an_interval_and_no_deviation():
-    grid = compare([judged("a", 50, 40, group="g"), judged("b", 50, 40, group="h")], grouped=True)
-    value = grid.cells["a", "pgd_sat"]
-    assert (value.std, value.low, value.high) == (None, *wilson(50, 100))
 
 
 def test_a_difference_is_in_points_and_has_the_sign_of_the_gain():

@@ -1,6 +1,5 @@
 """Curves of runs side by side, by values that are worked out by hand."""
 
-import numpy as np
 import pytest
 
 from crdnd_tui.compare import curves
@@ -45,12 +44,6 @@ def test_the_last_value_of_a_group_has_its_deviation():
     assert curves.row_curve(row, SELECTING).last == "45.0 \u00b1 7.1 %"
     (alone,) = make_rows(sides[:1], grouped=True)
     assert curves.row_curve(alone, SELECTING).last == "40.0 %"
-
-
-def test_a_group_is_drawn_as_its_mean_where_all_of_it_has_been():
-    sides = [seeded(run, trained(a)) for run, a in (("a", [0.2, 0.4, 0.6]), ("b", [0.4, 0.5]))]
-    (row,) = make_rows(sides, grouped=True)
-    np.testing.assert_allclose(curves.row_curve(row, SELECTING).series.arrays(), [[1, 2], [0.3, 0.45]])
 
 
 def test_a_curve_is_kept_until_its_run_says_something_new():

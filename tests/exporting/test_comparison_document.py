@@ -88,12 +88,6 @@ def test_seeds_that_differ_are_an_indication_when_they_are_few():
     assert "sign-flip" not in words
 
 
-def test_seeds_without_a_number_are_counted():
-    group = [*seeds("rslad", (50, 52), "r"), side("rslad-9", [cell("clean", 90)], group="r", seed=9)]
-    notes = dict.fromkeys(words for _, words in table(compared_document(group, grouped=True), "results").notes)
-    assert "rslad-0 (3): seeds with a number: PGD-SAT 2 of 3, AutoAttack 2 of 3." in notes
-
-
 def test_a_mean_over_seeds_has_its_deviation_and_one_run_its_wilson_interval():
     document = compared_document([*seeds("rslad", (50, 52, 54), "r"), judged("iad-0", 60, 30)], grouped=True)
     results = table(document, "results")
@@ -107,8 +101,11 @@ def test_a_mean_over_seeds_has_its_deviation_and_one_run_its_wilson_interval():
 def test_the_best_are_those_that_cannot_be_told_from_the_best():
     worse = outcomes("worse", autoattack="0" * 90 + "1" * 10)
     document = compared_document([outcomes("base", autoattack=BASE), outcomes("other", autoattack=OTHER), worse])
-    best = {row.label for row in table(document, "results").rows if row.cells[0].best}
-    assert best == {"base", "other"}
+    results = table(document, "results")
+    assert {row.label for row in results.rows if row.cells[0].best} == {"base", "other"}
+    assert [row.label for row in results.rows if row.cells[0].significant] == ["worse"]
+    assert legend(results, best="Bold")[-1] == "\u2020 differs from base: p below 0.05 after Holm's correction."
+    assert "% right" not in results.caption and results.caption.startswith("L-inf, epsilon 8/255")
     assert values(table(document, "differences"), "worse")["difference"].significant
     assert "1 is significant after Holm's correction: worse (\u221240.0)" in " ".join(document.lead)
 
@@ -217,6 +214,9 @@ def test_the_trade_off_and_the_attacks_are_figures():
     assert (point.low, point.high) == (pytest.approx((50.0,)), pytest.approx((54.0,)))
     assert [bar.value for bar in figures["attacks"].bars] == pytest.approx([60.0, 52.0, 60.0, 49.0])
     assert [legend.label for legend in figures["attacks"].series] == ["PGD-SAT", "AutoAttack"]
+    assert [one.runs[0] for one in figures["tradeoff"].series] == ["rslad-0", "crdnd-0"]
+    known, runs = [(bar.label, bar.series, bar.runs) for bar in figures["attacks"].bars], tuple(point.runs)
+    assert known[:2] == [("rslad-0 (3)", "PGD-SAT", runs), ("rslad-0 (3)", "AutoAttack", runs)]
 
 
 def test_a_share_is_never_below_nothing_nor_above_all():
@@ -225,31 +225,6 @@ def test_a_share_is_never_below_nothing_nor_above_all():
     assert figures["tradeoff"].series[0].low == (0.0,)
     assert max(bar.high for bar in figures["attacks"].bars) == 100.0
     assert all(0 <= bar.low <= bar.value <= bar.high <= 100 for bar in figures["attacks"].bars)
-
-
-def test_bars_and_points_say_whose_they_are():
-    figures = {figure.key: figure for figure in compared_document(over_seeds(), grouped=True).figures}
-    assert [point.runs[0] for point in figures["tradeoff"].series] == ["rslad-0", "crdnd-0"]
-    known = [(bar.label, bar.series, bar.runs) for bar in figures["attacks"].bars][:2]
-    runs = ("rslad-0", "rslad-1", "rslad-2")
-    assert known == [("rslad-0 (3)", "PGD-SAT", runs), ("rslad-0 (3)", "AutoAttack", runs)]
-
-
-def test_a_dagger_stands_at_what_the_tests_tell_from_the_baseline():
-    worse = outcomes("worse", autoattack="0" * 90 + "1" * 10)
-    document = compared_document([outcomes("base", autoattack=BASE), outcomes("other", autoattack=OTHER), worse])
-    results = table(document, "results")
-    assert [row.label for row in results.rows if row.cells[0].significant] == ["worse"]
-    assert legend(results, best="Bold")[-1] == "\u2020 differs from base: p below 0.05 after Holm's correction."
-    assert "% right" not in results.caption and results.caption.startswith("L-inf, epsilon 8/255")
-
-
-def test_validation_is_a_mean_with_a_band_at_epochs_that_all_seeds_have():
-    runs = [side(f"a-{k}", state=trained(a), group="g", seed=k) for k, a in enumerate(([0.2, 0.4, 0.6], [0.4, 0.6]))]
-    (figure,) = compared_document(runs, grouped=True).figures
-    (curve,) = figure.series
-    assert (figure.key, curve.x, curve.y) == ("validation-pgd", (1.0, 2.0), pytest.approx((30.0, 50.0)))
-    assert curve.high[0] - curve.y[0] == pytest.approx(math.sqrt(200))
 
 
 def test_runs_that_are_chosen_by_different_attacks_are_never_one_chart():
