@@ -23,7 +23,7 @@ from benchmarks import plain_attacks, robust_student
 from benchmarks.interleave import clock_of, interleave, machine_facts, save
 from benchmarks.step import STUDENTS, calibrated
 from engine.evaluate.attack_run import clean_predictions, run_attack
-from engine.evaluate.context import EvaluationContext, Interruptible, folded_copy
+from engine.evaluate.context import EvaluationContext, InterruptibleNet, folded_copy
 from engine.fast.folding import FoldingError
 from engine.runtime.device import frozen_eval, full_precision
 from engine.runtime.rng import isolated_rng, seed_all, seed_for
@@ -166,7 +166,7 @@ def prepare(net: nn.Module, shown: Split, wanted: argparse.Namespace) -> Sides:
         copy = folded_copy(net, shown.images, CPU)
     except FoldingError as error:
         raise SystemExit(error.what) from None
-    watched, folded = (Counted(Interruptible(one, lambda: None)) for one in (net, copy))
+    watched, folded = (Counted(InterruptibleNet(one, lambda: None)) for one in (net, copy))
     return Sides(plain=Counted(net), net=watched, copy=folded, batch=wanted.batch, seed=wanted.seed)
 
 

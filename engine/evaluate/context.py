@@ -36,7 +36,7 @@ Progress = Callable[[str, int, int, float], None]  # part, images done, images i
 Batch = dict[str, Tensor]  # what is kept of a batch under attack
 
 
-class Interruptible(nn.Module):
+class InterruptibleNet(nn.Module):
     """A network that calls `pause` before every forward pass.
 
     Its output is a tensor of its own: Square Attack writes into the logits it is given. An output that is detached from
@@ -57,7 +57,7 @@ class Interruptible(nn.Module):
         return logits
 
 
-class Identity(NamedTuple):
+class RecordIdentity(NamedTuple):
     """Of which images, and of which weights, a record is."""
 
     of: int  # size of the whole split
@@ -83,9 +83,9 @@ class EvaluationSubject(NamedTuple):
     surrogate: Callable[[], Surrogate] = lambda: Surrogate(None, "nobody looked for a natural twin")  # asked if needed
 
     @property
-    def identity(self) -> Identity:
+    def identity(self) -> RecordIdentity:
         """What every record of this subject names."""
-        return Identity(self.of, hash_indices(self.indices), self.data_sha256, self.weights_sha256)
+        return RecordIdentity(self.of, hash_indices(self.indices), self.data_sha256, self.weights_sha256)
 
 
 def hash_indices(indices: Tensor) -> str:

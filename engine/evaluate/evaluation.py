@@ -25,7 +25,7 @@ from engine.evaluate.context import (
     AttackResult,
     EvaluationContext,
     EvaluationSubject,
-    Interruptible,
+    InterruptibleNet,
     Pause,
     Progress,
     folded_copy,
@@ -83,7 +83,7 @@ def evaluate(
         labels = subject.images.labels.cpu()
         shown = min(evaluation.gallery, len(labels))
         context = EvaluationContext(
-            net=Interruptible(subject.net, pause),
+            net=InterruptibleNet(subject.net, pause),
             images=subject.images.images,
             labels=subject.images.labels,
             classes=len(subject.classes),
@@ -140,7 +140,7 @@ def accuracies(  # noqa: PLR0913  the parts of an evaluation, each of its own ki
             outputs = net(split.images[:1].to(device).float() / 255).shape[1]
         copy, _why_not = _folded(net, split, device, pause) if folded else (None, "")
         context = EvaluationContext(
-            net=Interruptible(net, pause),
+            net=InterruptibleNet(net, pause),
             images=split.images,
             labels=split.labels,
             classes=max(int(split.labels.max()) + 1, outputs),
@@ -164,7 +164,7 @@ def accuracies(  # noqa: PLR0913  the parts of an evaluation, each of its own ki
 def _folded(net: nn.Module, images: Split, device: torch.device, pause: Pause) -> tuple[nn.Module | None, str]:
     """What attacks climb on instead of the network; None, and the reason, where it has no folded copy."""
     try:
-        return Interruptible(folded_copy(net, images.images, device), pause), ""
+        return InterruptibleNet(folded_copy(net, images.images, device), pause), ""
     except FoldingError as error:
         log.info("attacks climb on the network itself: %s", error.what)
         return None, error.what
@@ -248,7 +248,7 @@ class _EvaluationRun:
                     outcomes=results,
                     specs=self.evaluation.attacks,
                     order=order[torch.randperm(len(order), generator=generator_for(seed, "suspect", "order"))],
-                    teacher=None if teacher is None else Interruptible(teacher, self.pause),
+                    teacher=None if teacher is None else InterruptibleNet(teacher, self.pause),
                     surrogate=self._surrogate,
                     checkpoint=kept,
                     progress=self._progress("suspect"),
@@ -264,7 +264,7 @@ class _EvaluationRun:
 
     def _surrogate(self) -> Surrogate:
         found = self.subject.surrogate()
-        return found if found.net is None else found._replace(net=Interruptible(found.net, self.pause))
+        return found if found.net is None else found._replace(net=InterruptibleNet(found.net, self.pause))
 
     def _record(self, result: AttackResult, spec: dict[str, Any], attack: str) -> Outcome:
         """The result of an attack as it is kept; stored."""

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from engine.evaluate.context import EvaluationContext, Identity
+from engine.evaluate.context import EvaluationContext, RecordIdentity
 from engine.spec.attacks import AttackSpec, AutoAttack, ThreatModel
 from engine.spec.files import RESULT_CAP, decoded, write_inside
 from engine.spec.outcomes import Outcome, decode, encode, unpack
@@ -58,7 +58,7 @@ def describe(spec: AttackSpec | None, threat_model: ThreatModel, evaluation: Eva
     }
 
 
-def fingerprint(spec: dict[str, Any], context: EvaluationContext, identity: Identity) -> str:
+def fingerprint(spec: dict[str, Any], context: EvaluationContext, identity: RecordIdentity) -> str:
     """All that the numbers in a kept batch depend on, as text."""
     how = [context.device.type, *(["folded"] if context.folded is not None else [])]
     return json.dumps([spec, identity, context.gallery.tolist(), versions(), *how], sort_keys=True)
@@ -69,7 +69,7 @@ def write(path: Path, outcome: Outcome) -> None:
     write_inside(path, encode(outcome))
 
 
-def read(path: Path, spec: dict[str, Any], identity: Identity) -> Outcome | None:
+def read(path: Path, spec: dict[str, Any], identity: RecordIdentity) -> Outcome | None:
     """The finished record of exactly this attack; None when there is none, a damaged one, or another's."""
     outcome = decoded(path, decode, RESULT_CAP)
     if outcome is None or outcome.spec != spec:

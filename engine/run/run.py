@@ -215,7 +215,7 @@ def _say_saved(context: RunContext, file: str, state: dict[str, Any]) -> None:
     context.reporter.say(CheckpointSaved(step=state["step"], epoch=state["epoch"] - 1, file=file, bytes=size))
 
 
-def _resume(config: RunConfig, context: RunContext) -> checkpoint.Loaded:
+def _resume(config: RunConfig, context: RunContext) -> checkpoint.LoadedCheckpoint:
     """The newest whole checkpoint; the log is cut back to where it was written. What was lost is said."""
     loaded = checkpoint.load(context.run.checkpoints, KEYS, config.config_hash)
     context.ranks.barrier()  # nobody saves, and so removes, while another still reads
@@ -235,7 +235,7 @@ def _resume(config: RunConfig, context: RunContext) -> checkpoint.Loaded:
     return loaded
 
 
-def _restore(trainer: Trainer, selector: Selector, loaded: checkpoint.Loaded, facts: dict[str, str]) -> None:
+def _restore(trainer: Trainer, selector: Selector, loaded: checkpoint.LoadedCheckpoint, facts: dict[str, str]) -> None:
     for name, kind in (("data", DataError), ("teacher", TeacherError)):
         then = loaded.state[name]
         if then != facts[name]:

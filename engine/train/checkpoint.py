@@ -27,7 +27,7 @@ log = logging.getLogger("crdnd")
 _NAME = re.compile(r"(\d{6,})-([0-9a-f]{32})\.pt")
 
 
-class Loaded(NamedTuple):
+class LoadedCheckpoint(NamedTuple):
     """The newest whole checkpoint, and the names of damaged ones that were passed over."""
 
     state: dict[str, Any]
@@ -51,7 +51,7 @@ def save(folder: Path, state: dict[str, Any]) -> Path:
     return path
 
 
-def load(folder: Path, keys: frozenset[str], config_hash: str) -> Loaded:
+def load(folder: Path, keys: frozenset[str], config_hash: str) -> LoadedCheckpoint:
     """The newest checkpoint that is whole.
 
     Damaged files are renamed to `*.damaged`, never deleted. CheckpointError when none is whole, when one lacks
@@ -76,7 +76,7 @@ def load(folder: Path, keys: frozenset[str], config_hash: str) -> Loaded:
             raise CheckpointError(
                 "belongs to a run with another config", where=str(path), hint="config.toml was changed after the start."
             )
-        return Loaded(state, path.name, damaged)
+        return LoadedCheckpoint(state, path.name, damaged)
     raise CheckpointError("all checkpoints are damaged", where=str(folder), hint="Start the run anew from its preset.")
 
 

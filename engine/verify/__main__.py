@@ -24,7 +24,7 @@ from engine.spec.training import Evaluation
 from engine.teachers import saved
 from engine.train.selection import due_epochs
 from engine.verify import recorded, repeated, training_log
-from engine.verify.repeated import Repetition
+from engine.verify.repeated import Reevaluation
 
 HELD, FAILED, REFUSED, STOPPED = 0, 1, 2, 3
 NEVER = Path("/nonexistent/stop")  # only signals stop a verification
@@ -122,7 +122,7 @@ def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[CheckRes
     yield from recorded.check_galleries(stored)
     if isinstance(config, RunConfig):
         yield from training_log.check_data(stored, config, dataset)
-    repetition = Repetition(
+    reevaluation = Reevaluation(
         stored=stored,
         dataset=dataset,
         machine=machine,
@@ -132,7 +132,7 @@ def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[CheckRes
         pause=interrupt.pause,
         say=_say,
     )
-    yield from repeated.repeat(repetition)
+    yield from repeated.repeat(reevaluation)
 
 
 def _chosen(evaluation: Evaluation, named: Sequence[str], *, quick: bool) -> list[AttackSpec]:

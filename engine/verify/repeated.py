@@ -69,7 +69,7 @@ def source_of(stored: StoredRun, machine: Machine) -> tuple[TeacherSource | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repetition:
+class Reevaluation:
     """What is evaluated again in one verification, and with what."""
 
     stored: StoredRun
@@ -115,9 +115,9 @@ class Repetition:
         return surrogate.find(stored.config, model, stored.run, self.machine.runs_folder, ALONE, build, digest)
 
 
-def repeat(repetition: Repetition) -> Iterator[CheckResult]:
+def repeat(reevaluation: Reevaluation) -> Iterator[CheckResult]:
     """Checkpoint by checkpoint, attack by attack."""
-    stored, config, source = repetition.stored, repetition.stored.config, repetition.source
+    stored, config, source = reevaluation.stored, reevaluation.stored.config, reevaluation.source
     for checkpoint in config.evaluation.checkpoints:
         if not stored.records.get(checkpoint):  # each record that is missing was told
             continue
@@ -129,24 +129,24 @@ def repeat(repetition: Repetition) -> Iterator[CheckResult]:
             yield CheckResult(what, UNKNOWN, "its model is not known: the judged weights are not here")
         else:
             try:
-                again = _prepare(repetition, checkpoint, model)
+                again = _prepare(reevaluation, checkpoint, model)
             except CrdndError as error:
                 yield CheckResult(what, FAILS, brief(error, 300))
                 continue
             yield from again.check()
 
 
-def _prepare(repetition: Repetition, checkpoint: str, model: ModelSpec) -> "_CheckpointAgain":
+def _prepare(reevaluation: Reevaluation, checkpoint: str, model: ModelSpec) -> "_CheckpointReevaluation":
     """CrdndError where the weights do not fit."""
-    stored, config, dataset = repetition.stored, repetition.stored.config, repetition.dataset
-    net = repetition.build(model)
+    stored, config, dataset = reevaluation.stored, reevaluation.stored.config, reevaluation.dataset
+    net = reevaluation.build(model)
     weights.fit(net, weights.load(stored.run.weights_of(checkpoint))[0], where=checkpoint)
     batch_size = config.training.batch_size if isinstance(config, RunConfig) else config.evaluation.batch_size
-    device = saved.place(net, model, dataset, repetition.machine, batch_size, repetition.layout)
+    device = saved.place(net, model, dataset, reevaluation.machine, batch_size, reevaluation.layout)
     test, indices = dataset.test, stored.indices
     subject = EvaluationSubject(
         net=net,
-        teacher=repetition.teacher(device),
+        teacher=reevaluation.teacher(device),
         checkpoint=checkpoint,
         images=Split(test.images[indices], test.labels[indices]),
         classes=dataset.classes,
@@ -155,10 +155,10 @@ def _prepare(repetition: Repetition, checkpoint: str, model: ModelSpec) -> "_Che
         data_sha256=stored.digests["test"],
         weights_sha256=stored.headers[checkpoint]["digest"],
         device=device,
-        surrogate=lambda: repetition.surrogate(checkpoint, model, device),
+        surrogate=lambda: reevaluation.surrogate(checkpoint, model, device),
     )
     apart = outcomes.machines_apart(stored.facts, provenance.collect(device))
-    return _CheckpointAgain(repetition=repetition, subject=subject, apart=apart)
+    return _CheckpointReevaluation(reevaluation=reevaluation, subject=subject, apart=apart)
 
 
 class _ForwardNeeded(Exception):  # noqa: N818  no error: the probes that were kept are not of these records
@@ -166,16 +166,16 @@ class _ForwardNeeded(Exception):  # noqa: N818  no error: the probes that were k
 
 
 @dataclass(frozen=True, kw_only=True)
-class _CheckpointAgain:
+class _CheckpointReevaluation:
     """One checkpoint, evaluated again; `apart` names what differs between the two machines."""
 
-    repetition: Repetition
+    reevaluation: Reevaluation
     subject: EvaluationSubject
     apart: list[str]
 
     @property
     def stored(self) -> StoredRun:
-        return self.repetition.stored
+        return self.reevaluation.stored
 
     @property
     def row(self) -> dict[str, Outcome]:
@@ -186,7 +186,7 @@ class _CheckpointAgain:
         yield from self._attacks()
         yield from self._examples()
         yield from self._marks()
-        if self.repetition.everything and isinstance(self.stored.config, RunConfig):
+        if self.reevaluation.everything and isinstance(self.stored.config, RunConfig):
             yield from self._validation(self.stored.config)
             if self.subject.checkpoint == self.stored.config.evaluation.checkpoints[0]:
                 yield from self._teacher(self.stored.config)
@@ -196,11 +196,11 @@ class _CheckpointAgain:
         row, name, evaluation = self.row, self.subject.checkpoint, self.stored.config.evaluation
         with tempfile.TemporaryDirectory(prefix=TEMPORARY) as path:
             folder = RunDir(Path(path))  # what is found in it is not computed again
-            for part in [(), *((spec,) for spec in self.repetition.attacks if spec.key in row)]:
+            for part in [(), *((spec,) for spec in self.reevaluation.attacks if spec.key in row)]:
                 key = part[0].key if part else "clean"
                 self._say_progress(key, "", 0, len(self.subject.indices))
                 own = evaluation.model_copy(update={"attacks": part, "gallery": 0, "suspect": False})
-                self._evaluate(own, folder, self.repetition.pause, folded=key in row and row[key].folded)
+                self._evaluate(own, folder, self.reevaluation.pause, folded=key in row and row[key].folded)
                 if key in row:
                     found = decode(files.content_of(folder.result(name, key), CAP))
                     yield outcomes.compare_outcomes(row[key], found, self.apart)
@@ -219,11 +219,11 @@ class _CheckpointAgain:
 
     def _say_progress(self, attack: str, part: str, done: int, total: int) -> None:
         place = {"checkpoint": self.subject.checkpoint, "attack": attack, "part": part}
-        self.repetition.say({"event": "progress", **place, "done": done, "total": total})
+        self.reevaluation.say({"event": "progress", **place, "done": done, "total": total})
 
     def _examples(self) -> Iterator[CheckResult]:
         """What student and teacher say to the images in the gallery, asked again; and what the records say of them."""
-        name, subject, dataset = self.subject.checkpoint, self.subject, self.repetition.dataset
+        name, subject, dataset = self.subject.checkpoint, self.subject, self.reevaluation.dataset
         if name not in self.stored.galleries:
             return
         index, pixels = self.stored.galleries[name]
@@ -282,7 +282,7 @@ class _CheckpointAgain:
             pairs += [("the log's checks", noted, probed)] if stored.all(Probed) else []
         words = f"{', '.join(sorted({code for code, _, _ in follow})) or 'none'}, as records, probes and the log say"
         yield CheckResult.of(what, differing(pairs), words)
-        if self.repetition.everything and evaluation.suspect:
+        if self.reevaluation.everything and evaluation.suspect:
             yield self._compare_probes(kept, self._replay(None)[2])
 
     def _replay(self, kept: bytes | None) -> tuple[list[Event], dict[str, list[str]], bytes]:
@@ -305,7 +305,7 @@ class _CheckpointAgain:
                 folder.result(name, "suspect").write_bytes(kept)
             evaluation = self.stored.config.evaluation.model_copy(update={"gallery": 0})
             folded = kept is None and any(record.folded for record in row.values())  # as the records were made
-            pause = self.repetition.pause if kept is None else refuse
+            pause = self.reevaluation.pause if kept is None else refuse
             said = self._evaluate(evaluation, folder, pause, folded=folded)
             marks = {key: decode(files.content_of(folder.result(name, key), CAP)).marks for key in row}
             return said, marks, files.content_of(folder.result(name, "suspect"), CAP)
@@ -336,10 +336,10 @@ class _CheckpointAgain:
         told = next((v for v in self.stored.all(Validated) if str(v.epoch) == epoch), None)
         if told is None:
             return
-        images = split_training(config.data, self.repetition.dataset).validation
+        images = split_training(config.data, self.reevaluation.dataset).validation
         found = accuracies(
             self.subject.net, images, config.selection, config.threat_model, config.seed, self.subject.device,
-            self.repetition.pause, folded=self.repetition.machine.folds,
+            self.reevaluation.pause, folded=self.reevaluation.machine.folds,
         )  # fmt: skip
         shares = {key: found[key][0] for key in told.accuracy if key in found}
         by_class = {key: found[key][1] for key in told.per_class if key in found}
@@ -348,10 +348,10 @@ class _CheckpointAgain:
 
     def _teacher(self, config: RunConfig) -> Iterator[CheckResult]:
         """The measurement of the teacher before the first step, made again."""
-        told, source, what = self.stored.last(TeacherChecked), self.repetition.source, "teacher measured"
+        told, source, what = self.stored.last(TeacherChecked), self.reevaluation.source, "teacher measured"
         if told is None or source is None or not isinstance(self.subject.teacher, FrozenTeacher):
             return
-        dataset, device = self.repetition.dataset, self.subject.device
+        dataset, device = self.reevaluation.dataset, self.subject.device
         shown = load.check_split(split_training(config.data, dataset).validation, dataset)
         try:
             found, warned = load.check(self.subject.teacher, source, shown, config.threat_model, device, config.seed)

@@ -167,12 +167,12 @@ def _plant(fault: dict[str, Any], run: Path) -> None:
 
 
 def _place(name: str) -> tuple[Any, str]:
-    from engine.evaluate.context import Interruptible
+    from engine.evaluate.context import InterruptibleNet
     from engine.fast import teacher_logits
     from engine.methods import crdnd
     from engine.train import checkpoint, loop
 
-    places = {"step": (loop, "train_step"), "forward": (Interruptible, "forward"), "save": (checkpoint, "save"),
+    places = {"step": (loop, "train_step"), "forward": (InterruptibleNet, "forward"), "save": (checkpoint, "save"),
               "loss": (crdnd.Method, "loss")}  # fmt: skip
     return (places | {"table": (teacher_logits.TeacherLogits, "_put"), "aside": (teacher_logits, "set_aside")})[name]
 

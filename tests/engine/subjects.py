@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.evaluate import autoattack
-from engine.evaluate.context import EvaluationContext, EvaluationSubject, Interruptible
+from engine.evaluate.context import EvaluationContext, EvaluationSubject, InterruptibleNet
 from engine.evaluate.evaluation import evaluate, subset
 from engine.runtime.device import state_hash
 from engine.spec.attacks import ThreatModel
@@ -110,8 +110,8 @@ def context(
     """The net, and what attacks climb on, before n images, all of whose adversarial images are kept."""
     split = images(n)
     made = EvaluationContext(
-        net=Interruptible(net, pause),
-        folded=copy and Interruptible(copy, pause),
+        net=InterruptibleNet(net, pause),
+        folded=copy and InterruptibleNet(copy, pause),
         images=split.images,
         labels=split.labels,
         classes=10,

@@ -23,7 +23,7 @@ def state(step: int, **changes) -> dict:
     return {"config_hash": "abc", "weights": torch.full((3,), float(step)), "step": step} | changes
 
 
-def load(folder: Path) -> checkpoint.Loaded:
+def load(folder: Path) -> checkpoint.LoadedCheckpoint:
     return checkpoint.load(folder, KEYS, "abc")
 
 

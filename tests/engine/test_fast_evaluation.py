@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from engine.evaluate import autoattack, outcomes
 from engine.evaluate import context as module
 from engine.evaluate.attack_run import clean_predictions, run_attack
-from engine.evaluate.context import AttackResult, EvaluationContext, Identity, folded_copy
+from engine.evaluate.context import AttackResult, EvaluationContext, RecordIdentity, folded_copy
 from engine.evaluate.evaluation import accuracies
 from engine.evaluate.outcomes import HOLDS, compare_outcomes
 from engine.fast.folding import FoldedNet, FoldingError
@@ -206,7 +206,7 @@ def test_a_record_of_before_there_were_copies_is_of_an_exact_attack(tmp_path: Pa
 
 
 def test_batches_of_exact_and_of_folded_attacks_are_not_mixed() -> None:
-    net, identity = trained(), Identity(48, "i", "d", "w")
+    net, identity = trained(), RecordIdentity(48, "i", "d", "w")
     exact, folded = on(net), on(net, folded_copy(net, images(8).images, CPU))
     described = outcomes.describe(SUITE[1], NEAR, STEPPING)
     shown = (replace(where, gallery=torch.arange(2)) for where in (exact, folded))

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from engine.evaluate import outcomes
-from engine.evaluate.context import Identity
+from engine.evaluate.context import RecordIdentity
 from engine.evaluate.outcomes import FAILS, HOLDS, UNKNOWN, compare_outcomes, machines_apart
 from engine.spec.outcomes import Outcome, decode, encode, pack, unpack, worst_case
 from engine.spec.statistics import mcnemar_p, wilson
@@ -76,7 +76,7 @@ def test_an_image_without_a_finite_answer_has_no_column() -> None:
 
 def test_a_record_is_read_only_when_it_agrees_and_is_of_the_same_attack(tmp_path: Path) -> None:
     record, path = record_of("a", [1, 0, 1, 1, 2, 0]), tmp_path / "deep" / "a.json"
-    identity = Identity(10, "i", "d", "w")
+    identity = RecordIdentity(10, "i", "d", "w")
     outcomes.write(path, record)
     assert outcomes.read(path, record.spec, identity) == record
     assert outcomes.read(path, {**record.spec, "epsilon": "4/255"}, identity) is None

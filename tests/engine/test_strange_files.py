@@ -48,7 +48,7 @@ class Failing(Trainer):
                                    AttributeError("x")], ids=repr)  # fmt: skip
 def test_a_state_that_does_not_fit_is_refused_in_words(error: Exception) -> None:
     facts = {"data": "a" * 64, "teacher": ""}
-    loaded = checkpoint.Loaded({**facts, "best": {}}, "000001-a.pt", [])
+    loaded = checkpoint.LoadedCheckpoint({**facts, "best": {}}, "000001-a.pt", [])
     with pytest.raises(CheckpointError, match="does not fit"):
         run._restore(Failing(error), object.__new__(Selector), loaded, facts)
 
@@ -56,7 +56,7 @@ def test_a_state_that_does_not_fit_is_refused_in_words(error: Exception) -> None
 @pytest.mark.parametrize(("key", "kind"), [("data", DataError), ("teacher", TeacherError)])
 def test_a_checkpoint_of_other_data_or_another_teacher_is_refused(key: str, kind: type[Exception]) -> None:
     facts = {"data": "a" * 64, "teacher": ""}
-    loaded = checkpoint.Loaded({**facts, key: "b" * 64}, "000001-a.pt", [])
+    loaded = checkpoint.LoadedCheckpoint({**facts, key: "b" * 64}, "000001-a.pt", [])
     with pytest.raises(kind, match="is not what this run began with"):
         run._restore(Failing(ValueError()), object.__new__(Selector), loaded, facts)
 

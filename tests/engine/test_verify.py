@@ -9,7 +9,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -18,9 +20,10 @@ from engine.evaluate.outcomes import FAILS, HOLDS, UNKNOWN, CheckResult
 from engine.runtime.interrupt import Interrupt, Stopped
 from engine.spec import files
 from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.marks import SanityFinding
 from engine.spec.rundir import RunDir
 from engine.verify import __main__ as main
-from tests.engine.tampering import edit, failed, parsed, reweighed, rewrite, verified
+from tests.engine.tampering import edit, events_of, failed, parsed, reweighed, rewrite, verified, write_events
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -65,55 +68,84 @@ def test_without_its_data_nothing_is_judged_again_and_nothing_is_claimed(copied,
     assert main.conclude(findings)[0] == UNKNOWN
 
 
-def test_a_flipped_byte_of_the_weights_is_found(copied):
-    run, data = copied
-    content = bytearray(run.weights_of("best").read_bytes())
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
     content[-5] ^= 1
-    run.weights_of("best").write_bytes(content)
-    assert failed(run, data, "--quick") == {"weights best"}
+    path.write_bytes(content)
+
+
+def told(run: RunDir, change: Callable[[dict[str, Any]], object]) -> None:
+    """Another status."""
+    status = json.loads(run.status.read_bytes())
+    change(status["results"])
+    run.status.write_text(json.dumps(status))
+
+
+def text(run: RunDir, name: str, old: str, new: str) -> None:
+    rewrite(run.path / name, lambda text: text.replace(old, new, 1))
+
+
+def remove_event(run: RunDir, kind: str) -> None:
+    """The first of its kind, and the others are numbered anew."""
+    events = events_of(run)
+    events.remove(next(one for one in events if one["event"] == kind))
+    write_events(run, events, renumber=True)
+
+
+def marks(run: RunDir, change: Callable[[list[str]], list[str]]) -> None:
+    path = run.result("best", "pgd")
+    edit(path, marks=change(json.loads(path.read_bytes())["marks"]))
+
+
+def probes(run: RunDir, **changes: Any) -> None:
+    path = run.evaluation / "best" / "suspect.json"
+    table = json.loads(path.read_bytes())
+    edit(path, **{key: change(table[key]) for key, change in changes.items()})
+
+
+CONFIG = {"config", "names", "weights best", "weights last", "checkpoint 000003", "checkpoint 000004"}
+FORGED = msgspec.to_builtins(SanityFinding("zero_gradient", ""))
+TAMPERED: dict[str, tuple[Callable[[RunDir, Path], object], set[str]]] = {
+    "weights": (lambda run, _: flip(run.weights_of("best")), {"weights best"}),
+    "accuracy": (lambda run, _: edit(run.result("best", "pgd"), accuracy=0.99), {"record best pgd"}),
+    "config": (lambda run, _: text(run, "config.toml", "learning_rate = 0.1", "learning_rate = 0.2"), CONFIG),
+    "hash": (lambda run, _: text(run, "provenance.json", '"config_hash": "', '"config_hash": "0'), {"config"}),
+    "data hash": (lambda run, _: text(run, "provenance.json", '"test": "', '"test": "0'), {"data test"}),
+    "event": (lambda run, _: text(run, "events.jsonl", '"event":"validated"', '"event":"v'), {"events", "validation"}),
+    "status": (lambda run, _: text(run, "status.json", '"results":{', '"results":{{'), {"status.json"}),
+    "provenance": (lambda run, _: text(run, "provenance.json", "}", ""), {"provenance.json"}),
+    "shown": (lambda run, _: told(run, lambda rows: rows["best"].update(clean=0.001)), {"record best clean"}),
+    "shown more": (lambda run, _: told(run, lambda rows: rows.update(more={"clean": 0.5})), {"record more clean"}),
+    "shown less": (lambda run, _: told(run, lambda rows: rows["best"].pop("pgd")), {"record best pgd"}),
+    "training image": (
+        lambda _, data: edit_data(data, "x_train", lambda x: x.__setitem__((3, 2, 2), x[3, 2, 2] ^ 1)), {"data train"},
+    ),
+    "no validation": (lambda run, _: remove_event(run, "validated"), {"validation"}),
+    "no result": (lambda run, _: remove_event(run, "evaluated"), {"record best clean"}),
+    "no warning": (lambda run, _: remove_event(run, "warned"), {"status"}),
+    "no end": (lambda run, _: remove_event(run, "run_finished"), {"run_finished"}),
+    "mark taken": (lambda run, _: marks(run, lambda known: known[:-1]), {"marks best"}),
+    "mark added": (lambda run, _: marks(run, lambda known: [*known, "zero_gradient"]), {"marks best"}),
+    "mark's words": (lambda run, _: text(run, "events.jsonl", "16 of 60 images", "60 of 60 images"), {"marks best"}),
+    "sign of a probe": (lambda run, _: probes(run, findings=lambda known: [*known, FORGED]), {"marks best"}),
+    "digest of probes": (lambda run, _: probes(run, digest=lambda known: "0" + known[1:]), {"marks best"}),
+    "no probes": (lambda run, _: (run.evaluation / "best" / "suspect.json").unlink(), {"marks best"}),
+    "damaged probes": (lambda run, _: (run.evaluation / "best" / "suspect.json").write_text("{"), {"marks best"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_what_was_tampered_with_is_found(copied, what):
+    change, found = TAMPERED[what]
+    change(*copied)
+    seen = failed(*copied, "--quick")
+    assert found <= seen if what.startswith("no ") else found == seen
 
 
 def test_other_weights_with_a_digest_of_their_own_are_found(copied):
     run, data = copied
     reweighed(run.weights_of("best"), lambda state: {key: v + 0.01 * v.is_floating_point() for key, v in state.items()})
     assert {"record best clean", "record best fgsm", "gallery best"} <= failed(run, data, "--quick")
-
-
-def test_an_edited_accuracy_is_found(copied):
-    run, data = copied
-    path = run.result("best", "pgd")
-    edit(path, accuracy=min(1.0, json.loads(path.read_bytes())["accuracy"] + 1 / 16))
-    assert failed(run, data, "--quick") == {"record best pgd"}
-
-
-@pytest.mark.parametrize(
-    ("name", "old", "new", "found"),
-    [
-        (
-            "config.toml",
-            "learning_rate = 0.1",
-            "learning_rate = 0.2",
-            {"config", "names", "weights best", "weights last", "checkpoint 000003", "checkpoint 000004"},
-        ),
-        ("provenance.json", '"config_hash": "', '"config_hash": "0', {"config"}),
-        ("provenance.json", '"test": "', '"test": "0', {"data test"}),
-        ("events.jsonl", '"event":"validated"', '"event":"valuated', {"events", "validation"}),
-        ("status.json", '"results":{', '"results":{{', {"status.json"}),
-        ("provenance.json", "}", "", {"provenance.json"}),
-    ],
-)
-def test_an_edited_word_is_found(copied, name, old, new, found):
-    run, data = copied
-    rewrite(run.path / name, lambda text: text.replace(old, new, 1))
-    assert failed(run, data, "--quick") == found
-
-
-def test_an_accuracy_edited_in_the_status_is_found(copied):
-    run, data = copied
-    status = json.loads(run.status.read_bytes())
-    status["results"]["best"]["clean"] += 0.001
-    run.status.write_text(json.dumps(status))
-    assert failed(run, data, "--quick") == {"record best clean"}
 
 
 def edit_data(data: Path, name: str, change: Callable[[np.ndarray], None]) -> None:
@@ -131,18 +163,10 @@ def test_other_test_images_are_found_everywhere(copied):
     assert "data train" not in found
 
 
-def test_one_other_training_image_is_found(copied):
-    run, data = copied
-    edit_data(data, "x_train", lambda images: images.__setitem__((3, 2, 2), images[3, 2, 2] ^ 1))
-    assert failed(run, data, "--quick") == {"data train"}
-
-
 def test_another_teacher_is_found_and_a_missing_one_cannot_be_said(copied):
     run, data = copied
     path = data / "teacher.safetensors"
-    content = bytearray(path.read_bytes())
-    content[-5] ^= 1
-    path.write_bytes(content)
+    flip(path)
     assert failed(run, data, "--quick") == {"teacher"}
     path.unlink()
     findings = verified(run, data, "--quick")
