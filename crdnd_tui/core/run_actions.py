@@ -11,7 +11,7 @@ from crdnd_tui.core.text import display
 from engine.spec import files
 from engine.spec.errors import ConfigError, CrdndError, RunFolderError
 from engine.spec.rundir import RunDir
-from engine.spec.toml_text import decoded
+from engine.spec.toml_text import decode_utf8
 
 TRASH = ".trash"
 LAST_LINES = 12  # of the log of an engine that did not start
@@ -62,7 +62,7 @@ def clone(path: Path) -> str:
     table = files.decoded(run.preset, files.toml_table)
     if table is None:
         return _written_out(run)
-    written = decoded(files.read(run.preset) or b"")
+    written = decode_utf8(files.read(run.preset) or b"")
     teacher = table.get("teacher")
     alone = table and "extends" not in table and not (isinstance(teacher, dict) and "preset" in teacher)
     return written if alone and _says_all(written, run) else _written_out(run)
@@ -89,7 +89,7 @@ def _written_out(run: RunDir) -> str:
     if content is None:
         raise RunFolderError("config.toml cannot be read", where=display(str(run.path)))
     try:
-        document = files.parsed(content, lambda text: tomlkit.parse(decoded(text)))
+        document = files.parsed(content, lambda text: tomlkit.parse(decode_utf8(text)))
     except (TOMLKitError, files.MalformedError) as error:
         raise RunFolderError(
             f"config.toml is damaged: {display(str(error), 200)}", where=display(str(run.path))

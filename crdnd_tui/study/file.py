@@ -16,7 +16,7 @@ from engine.spec import files, toml
 from engine.spec.base import Many, Spec
 from engine.spec.errors import ConfigError
 from engine.spec.explain import explain, in_file_order
-from engine.spec.toml_text import decoded
+from engine.spec.toml_text import decode_utf8
 
 SEED = "seed"  # the axis whose runs are averaged
 TOLD = 5  # pairs of equal runs
@@ -43,7 +43,7 @@ def open_file(path: Path) -> tuple[StudyFile, StudySource]:
     if content is None:
         raise ConfigError([f"{path}: no study: it should be a file that can be read, of {toml.MAX_BYTES >> 10} KiB"])
     try:
-        text = decoded(content)
+        text = decode_utf8(content)
     except ValueError as error:
         raise ConfigError([f"{path}: not valid TOML: {error}"]) from None
     table = toml.parse(path, text)

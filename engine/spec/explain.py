@@ -10,9 +10,9 @@ from pydantic_core import ErrorDetails
 
 from engine.spec.base import Spec
 from engine.spec.config import SOURCES
-from engine.spec.toml_text import Path
+from engine.spec.toml_text import KeyPath
 
-Origins = Mapping[Path, str]  # key path -> "file:line" or "--set"
+Origins = Mapping[KeyPath, str]  # key path -> "file:line" or "--set"
 
 _WANTED = {  # pydantic's kind of mistake -> what should be there instead
     "int_type": "a whole number",
@@ -72,7 +72,7 @@ def in_file_order(problems: list[str]) -> list[str]:
     return sorted(problems, key=place)
 
 
-def _walk(loc: tuple[str | int, ...], kind: type[Spec]) -> tuple[Path, list[type[Spec]]]:
+def _walk(loc: tuple[str | int, ...], kind: type[Spec]) -> tuple[KeyPath, list[type[Spec]]]:
     """Return the key path without the tags of pydantic's unions, and the specs that may stand at its parent."""
     path: list[str | int] = []
     parents, specs = [kind], [kind]

@@ -142,7 +142,7 @@ def json_table(content: bytes) -> dict[str, Any]:
 
 def toml_table(content: bytes) -> dict[str, Any]:
     """Parse TOML; MalformedError when it is none."""
-    return parsed(content, lambda text: toml_text.parse(toml_text.decoded(text)))
+    return parsed(content, lambda text: toml_text.parse(toml_text.decode_utf8(text)))
 
 
 def read_table(path: Path | str) -> dict[str, Any]:

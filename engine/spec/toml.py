@@ -37,11 +37,11 @@ class MergedPreset:
     """A preset on its way: the merged table, where each key was written, and what is wrong so far."""
 
     table: dict[str, Any] = field(default_factory=dict)
-    origins: dict[toml_text.Path, str] = field(default_factory=dict)
+    origins: dict[toml_text.KeyPath, str] = field(default_factory=dict)
     folder: Path = field(default_factory=Path.cwd)  # that the path of the teacher's preset is relative to
     problems: list[str] = field(default_factory=list)
 
-    def drop_origins(self, *replaced: toml_text.Path) -> None:
+    def drop_origins(self, *replaced: toml_text.KeyPath) -> None:
         """Drop where these keys, and those below them, were written: their values are replaced."""
         gone = set(replaced)
         for key in [key for key in self.origins if any(key[:end] in gone for end in range(len(key) + 1))]:
@@ -155,9 +155,9 @@ def _with_base(path: Path, above: tuple[Path, ...], text: str | None = None) -> 
     return draft
 
 
-def _merge(below: dict[str, Any], above: dict[str, Any], at: toml_text.Path) -> list[toml_text.Path]:
+def _merge(below: dict[str, Any], above: dict[str, Any], at: toml_text.KeyPath) -> list[toml_text.KeyPath]:
     """Lay one table over another, in place; `at` is where both lie. Returns the paths that were replaced."""
-    replaced: list[toml_text.Path] = []
+    replaced: list[toml_text.KeyPath] = []
     for key, value in above.items():
         found = below.get(key)
         if isinstance(value, dict) and isinstance(found, dict) and not is_other_kind(found, value, key):
@@ -244,14 +244,14 @@ def _insert_teacher(draft: MergedPreset, teacher: dict[str, Any], above: tuple[P
 
 
 @lru_cache(maxsize=32)  # a form asks at every key press, a study for each of its runs
-def _parsed(path: Path, text: str) -> tuple[dict[str, Any], dict[toml_text.Path, int]]:
+def _parsed(path: Path, text: str) -> tuple[dict[str, Any], dict[toml_text.KeyPath, int]]:
     return parse(path, text), toml_text.lines_of(text)
 
 
 def text_of(path: Path, *, link: bool = True) -> str:
     """Read a file's text; ConfigError when it cannot be read. Links are followed only for paths that the user named."""
     try:
-        return toml_text.decoded(files.content_of(_real(path) if link else path, MAX_BYTES))
+        return toml_text.decode_utf8(files.content_of(_real(path) if link else path, MAX_BYTES))
     except OSError as error:
         why = TOO_LARGE if error.errno == errno.EOVERFLOW else error.strerror
         raise ConfigError([f"{path}: cannot be read: {why}"]) from error

@@ -11,7 +11,7 @@ MAX_DOTS = 500  # in a line: a key of 20,000 parts keeps a parser busy for secon
 MAX_DEPTH = 16  # of tables and arrays; no preset has more levels, and deep nesting is how a file attacks its reader
 MAX_KEYS = 2000  # of all tables together; a resolved config has a hundred
 MARK = "\ufeff"  # of byte order, which Windows tools write before the text
-Path = tuple[str | int, ...]  # of a key; items of arrays are numbered from 0
+KeyPath = tuple[str | int, ...]  # of a key; items of arrays are numbered from 0
 
 _LOOK = 64  # bytes, whole letters in each encoding
 _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
@@ -23,7 +23,7 @@ _TOKEN = re.compile(
 )  # each alternative passes over all that it looks at, so that no text takes quadratic time
 
 
-def decoded(content: bytes) -> str:
+def decode_utf8(content: bytes) -> str:
     """Decode UTF-8 without a mark of byte order; ValueError, which says what to do, for other encodings."""
     other = json.detect_encoding(content).replace("-le", "LE").replace("-be", "BE").upper()
     letters = content[:_LOOK].decode(other, "replace")
@@ -64,15 +64,17 @@ def _keys(value: object, depth: int) -> Iterator[str]:
             yield from _keys(item, depth - 1)
 
 
-def lines_of(text: str) -> dict[Path, int]:
+def lines_of(text: str) -> dict[KeyPath, int]:
     """Return the line (from 1) of each table header and key of a text that is known to parse."""
-    found: dict[Path, int] = {}
-    counts: dict[Path, int] = {}  # items so far of each array of tables
-    table: Path = ()  # of the last header
-    key: Path = ()  # of the last `key =`
-    frames: list[tuple[str, Path]] = []  # open brackets; what stands in them lies at this path
+    found: dict[KeyPath, int] = {}
+    counts: dict[KeyPath, int] = {}  # items so far of each array of tables
+    table: KeyPath = ()  # of the last header
+    key: KeyPath = ()  # of the last `key =`
+    frames: list[tuple[str, KeyPath]] = []  # open brackets; what stands in them lies at this path
     in_value, line, counted = False, 1, 0
     for token in _TOKEN.finditer(text.removeprefix(MARK)):
+        if len(frames) > MAX_DEPTH:
+            break
         line, counted = line + token.string.count("\n", counted, token.start()), token.start()
         kind, at = frames[-1] if frames else ("", table)
         match token["mark"]:
@@ -99,9 +101,9 @@ def lines_of(text: str) -> dict[Path, int]:
     return found
 
 
-def _within(path: Path, counts: dict[Path, int]) -> Path:
+def _within(path: KeyPath, counts: dict[KeyPath, int]) -> KeyPath:
     """Return the path of a header, with the current item of each array of tables that it lies in."""
-    full: Path = ()
+    full: KeyPath = ()
     for position, part in enumerate(path):
         full = (*full, part)
         if full in counts and position < len(path) - 1:

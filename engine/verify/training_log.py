@@ -18,7 +18,7 @@ from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.errors import CheckpointError, brief
 from engine.spec.machine import Machine, decode
 from engine.spec.status import Status
-from engine.spec.toml_text import decoded
+from engine.spec.toml_text import decode_utf8
 from engine.teachers import saved, weights
 from engine.train import checkpoint
 from engine.train.loop import steps_per_epoch
@@ -79,7 +79,7 @@ def _preset(stored: StoredRun) -> Iterator[CheckResult]:
     if not path.is_file():
         return
     try:
-        text = decoded(files.content_of(path))
+        text = decode_utf8(files.content_of(path))
     except (OSError, ValueError) as error:
         yield CheckResult(what, FAILS, f"cannot be read: {brief(error)}")
         return

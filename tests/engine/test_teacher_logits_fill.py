@@ -1,5 +1,6 @@
 """What goes into a table is what the teacher answers, to the bit the same whoever asked, when, and how often."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from tests.engine.test_trainer import Journal, label, same
 
 CPU = torch.device("cpu")
 IMAGES = torch.randint(0, 256, (KEY.images, *KEY.image), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
-TAUGHT = [ARD(alpha=1.0), ARD(alpha=0.5), IAD(begin=1), RSLAD(), CRDND(), CRDND(off_diagonal="learned")]
+TAUGHT = [ARD(alpha=1.0), ARD(alpha=0.5), IAD(begin=1), RSLAD(), CRDND()]
 FAST = FastPlan(folded=True, paired=True)
 FILLER = """
 import sys
@@ -72,21 +73,18 @@ class Counted:
         return self.net(x)
 
 
-@pytest.mark.parametrize("byte", [*range(0, KEY.chunk_bytes, 7), *range(KEY.chunk_bytes, KEY.chunk_bytes + 4)])
-def test_a_chunk_with_a_changed_byte_is_missing_and_alone_computed_again(tmp_path, byte):
-    compute = Counted()
-    with opened(tmp_path) as table:
+def test_a_chunk_with_a_changed_byte_is_missing_and_alone_computed_again(tmp_path):
+    compute, start, end = Counted(), HEADER + 7 * KEY.chunk_bytes, HEADER + 8 * KEY.chunk_bytes
+    places = [*range(start, end, 7), *range(KEY.sums_at + 28, KEY.sums_at + 32)]
+    with opened(tmp_path) as table, table.path.open("r+b", buffering=0) as file:
         filled(table, compute)
         expected = table.read(every(table))
-        at = HEADER + 7 * KEY.chunk_bytes + byte if byte < KEY.chunk_bytes else KEY.sums_at + 28 + byte % 4
-        with table.path.open("r+b") as file:
-            file.seek(at)
-            (found,) = file.read(1)
-            file.seek(at)
-            file.write(bytes([found ^ 64]))
-        assert table.absent(all_of(table)).tolist() == [7]
-        filled(table, compute)
-        assert compute.asked == [KEY.rows] * (KEY.chunks + 1)
+        for place in places:
+            (found,) = os.pread(file.fileno(), 1, place)
+            os.pwrite(file.fileno(), bytes([found ^ 64]), place)
+            assert table.absent(all_of(table)).tolist() == [7], place
+            filled(table, compute)
+        assert compute.asked == [KEY.rows] * (KEY.chunks + len(places))
         assert missing(table) == 0 and torch.equal(table.read(every(table)), expected)
 
 
@@ -100,7 +98,7 @@ def test_a_full_table_answers_as_the_teacher_does_to_the_feeds_batches(tmp_path,
         said = filled(table, net)
         assert said[0] == 0.0 and said[-1] == 1.0 and said == sorted(said)
         assert missing(table) == 0
-        for epoch in range(1, 30):
+        for epoch in range(1, 10):
             draws = batches.draw(0, epoch)
             x, _y = batches.batch(draws, 0)
             torch.testing.assert_close(table.read(draws), ask(net, x), rtol=1e-6, atol=1e-6)

@@ -1,10 +1,11 @@
 """Where the keys of a TOML text are written: cases by hand, and the law that every plain key is found."""
 
+import pytest
 import tomli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.spec.toml_text import lines_of
+from engine.spec.toml_text import MAX_DEPTH, lines_of
 
 
 def test_headers_keys_and_dotted_keys_have_the_line_they_are_written_on() -> None:
@@ -88,3 +89,8 @@ def test_every_key_of_a_plain_text_is_found_on_the_line_that_begins_with_it(
     assert set(found) == {(table,) for table in tables} | {(t, key) for t, pairs in tables.items() for key in pairs}
     for path, line in found.items():
         assert split[line - 1].startswith(f"[{path[0]}]" if len(path) == 1 else f"{path[1]} =")
+
+
+@pytest.mark.parametrize("unit", ["a=[", "a={b=", "["])
+def test_lines_are_sought_no_deeper_than_a_text_may_nest(unit: str) -> None:
+    assert len(lines_of(unit * 2000)) <= 2 * MAX_DEPTH + 2

@@ -12,7 +12,7 @@ from crdnd_tui.tui import settings
 from engine.spec import files, toml, toml_text
 from engine.spec.errors import ConfigError
 from engine.spec.rundir import RunDir
-from engine.spec.toml_text import MARK, decoded
+from engine.spec.toml_text import MARK, decode_utf8
 
 PLAIN = '[data]\nname = "digits"\n[student]\nname = "small_cnn"\n[method]\nname = "natural"\n'
 BOM = codecs.BOM_UTF8
@@ -70,15 +70,15 @@ def test_another_encoding_is_called_by_its_name(tmp_path: Path, encoding: str, c
     for read in (toml.load, studies.open_file):
         with pytest.raises(ConfigError, match=rf"it is {called}, .* save it as UTF-8 \(iconv -f {called} -t UTF-8\)"):
             read(path)
-    path.write_bytes(decoded(text.encode()).encode())
+    path.write_bytes(decode_utf8(text.encode()).encode())
     assert toml.load(path).data.name == "digits"
 
 
 def test_a_letter_of_latin_1_is_told_with_its_line() -> None:
     with pytest.raises(ValueError, match=r"byte 0xe9 of line 2 is not UTF-8; .* Windows-1252 or Latin-1"):
-        decoded("a = 1\n# r\u00e9seau\n".encode("latin-1"))
+        decode_utf8("a = 1\n# r\u00e9seau\n".encode("latin-1"))
 
 
 def test_a_file_of_bytes_is_not_taken_for_text_of_another_encoding() -> None:
     with pytest.raises(ValueError, match="is not UTF-8"):
-        decoded(b"\x93NUMPY\x01\x00v\x00" + bytes(range(128, 200)))
+        decode_utf8(b"\x93NUMPY\x01\x00v\x00" + bytes(range(128, 200)))

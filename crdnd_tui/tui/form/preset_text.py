@@ -73,12 +73,12 @@ def _beneath(below: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def key_of(dotted: str) -> toml_text.Path:
+def key_of(dotted: str) -> toml_text.KeyPath:
     """The path of a key as messages write it."""
     return tuple(int(part) if part.isdecimal() else part for part in dotted.split("."))
 
 
-def line_of(text: str, key: toml_text.Path) -> int | None:
+def line_of(text: str, key: toml_text.KeyPath) -> int | None:
     """Where a key, or the nearest table around it, is written; counted from 1."""
     where = toml_text.lines_of(text)
     return next((where[key[:end]] for end in range(len(key), 0, -1) if key[:end] in where), None)

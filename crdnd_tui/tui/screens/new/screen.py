@@ -29,7 +29,7 @@ from engine.spec import estimate, files, folders, toml
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.rundir import RunDir
-from engine.spec.toml_text import decoded
+from engine.spec.toml_text import decode_utf8
 
 
 class NewScreen(Desk):
@@ -238,7 +238,7 @@ class NewScreen(Desk):
             try:
                 with self.app.suspend():
                     subprocess.run([*command, str(file)], check=True)
-                text = decoded(file.read_bytes())
+                text = decode_utf8(file.read_bytes())
             except SuspendNotSupported:
                 self.notify("This terminal cannot be left for an editor.", severity="error", markup=False)
                 return
