@@ -37,10 +37,9 @@ def test_a_folder_that_is_named_in_another_way_is_the_same(
     assert "--runs" in advice.on("watch", RunDir(tmp_path / "other" / "a"))
 
 
-def test_a_usual_folder_that_no_path_leads_to_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_that_no_path_leads_to_or_that_could_steer_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CRDND_RUNS", "~nobody-of-this-name/r")
     assert f"--runs {tmp_path}" in advice.on("watch", RunDir(tmp_path / "a"))
-
-
-def test_a_folder_that_could_steer_a_terminal_is_shown_harmless(tmp_path: Path) -> None:
     assert "\x1b" not in advice.command("runs", tmp_path / "\x1b[2J")

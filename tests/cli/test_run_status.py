@@ -43,11 +43,7 @@ def state(run: RunDir, now: float = NOW) -> str:
     return row.state
 
 
-def test_a_free_lock_and_no_last_word_is_a_killed_engine(tmp_path: Path) -> None:
-    assert state(make(tmp_path, "a")) == "killed"
-
-
-def test_a_held_lock_is_a_running_engine(tmp_path: Path) -> None:
+def test_a_held_lock_is_a_running_engine_and_a_free_one_without_a_last_word_a_killed_one(tmp_path: Path) -> None:
     run = make(tmp_path, "a")
     with engine(run):
         assert state(run) == "running"
@@ -133,11 +129,8 @@ def test_words_of_a_status_are_safe_to_show(tmp_path: Path) -> None:
     assert not set("\x1b\u202e\x9b\x07") & set(shown)
 
 
-def test_an_absent_folder_holds_no_runs(tmp_path: Path) -> None:
+def test_the_newest_run_comes_first_and_an_absent_folder_holds_none(tmp_path: Path) -> None:
     assert run_status.runs(tmp_path / "none") == []
-
-
-def test_the_newest_run_comes_first(tmp_path: Path) -> None:
     for name in ("20260101-000000-a", "20260301-000000-c", "20260201-000000-b"):
         make(tmp_path, name)
     assert [row.id[-1] for row in run_status.runs(tmp_path)] == ["c", "b", "a"]

@@ -21,18 +21,20 @@ def driver(monkeypatch):
 def test_without_a_driver_there_are_no_cards_and_it_is_asked_once(driver):
     fake = driver(FakeNvml(there=False))
     assert gpu.cards() == gpu.cards() == []
-    assert fake.asked == 1
+    assert fake.asked == 1 and gpu.why_none()
 
 
-def test_one_card(driver):
-    driver(FakeNvml(("NVIDIA H200", 10 * GIB, 141 * GIB, 97)))
-    assert gpu.cards() == [gpu.Card(0, "H200", 10 * GIB, 141 * GIB, 97, "GPU-0")]
-
-
-def test_a_slice_of_a_card_does_not_say_how_busy_it_is(driver):
-    driver(FakeNvml(("NVIDIA A100 MIG 1g.5gb", GIB, 5 * GIB, None)))
-    [card] = gpu.cards()
-    assert (card.name, card.busy) == ("A100 MIG 1g.5gb", None)
+@pytest.mark.parametrize(
+    ("card", "name", "busy"),
+    [
+        (("NVIDIA H200", 10 * GIB, 141 * GIB, 97), "H200", 97),
+        (("NVIDIA A100 MIG 1g.5gb", 10 * GIB, 141 * GIB, None), "A100 MIG 1g.5gb", None),  # a slice does not say
+        ((b"NVIDIA Tesla K80", 10 * GIB, 141 * GIB, 1), "Tesla K80", 1),  # of an old driver
+    ],
+)
+def test_one_card(driver, card, name, busy):
+    driver(FakeNvml(card))
+    assert gpu.cards() == [gpu.Card(0, name, 10 * GIB, 141 * GIB, busy, "GPU-0")]
 
 
 def test_a_lost_card_is_left_out_and_the_others_keep_their_number(driver):
@@ -47,11 +49,6 @@ def test_a_driver_that_dies_in_between_and_comes_back(driver):
     assert gpu.cards() == []
     fake.there = True
     assert len(gpu.cards()) == 1
-
-
-def test_names_that_old_drivers_give_as_bytes(driver):
-    driver(FakeNvml((b"NVIDIA Tesla K80", 0, GIB, 1)))
-    assert gpu.cards()[0].name == "Tesla K80"
 
 
 def test_cuda_counts_the_cards_that_are_visible_and_names_them_anew(driver, monkeypatch):

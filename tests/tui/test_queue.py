@@ -31,9 +31,13 @@ def test_a_folder_without_a_queue_has_none_and_gets_none(tmp_path: Path) -> None
     assert not (tmp_path / "runs").exists()
 
 
-def test_runs_wait_in_the_order_in_which_they_came(queue: Queue) -> None:
+def test_runs_wait_in_the_order_in_which_they_came_and_a_held_one_keeps_its_place(queue: Queue) -> None:
     assert order(queue) == "abcd"
     assert [(t.place, t.state, t.added) for t in queue.tickets()][:2] == [(1, "waiting", 100.0), (2, "waiting", 101.0)]
+    queue.hold("b")
+    assert [(t.run, t.state, t.place) for t in queue.tickets()][1] == ("b", "held", 2)
+    queue.release("b")
+    assert queue.ticket("b").state == "waiting"
 
 
 @pytest.mark.parametrize(
@@ -56,13 +60,6 @@ def test_places_are_counted_anew_when_no_number_is_left_between_two(queue: Queue
     assert sorted(order(queue)) == list("abcd")
     queue.move("d", "top")
     assert order(queue)[0] == "d"
-
-
-def test_holding_keeps_the_place(queue: Queue) -> None:
-    queue.hold("b")
-    assert [(t.run, t.state, t.place) for t in queue.tickets()][1] == ("b", "held", 2)
-    queue.release("b")
-    assert queue.ticket("b").state == "waiting"
 
 
 def test_a_run_is_in_the_queue_once_and_may_come_again_when_it_ended(queue: Queue) -> None:
@@ -89,19 +86,13 @@ def test_at_once_is_one_unless_it_was_set_to_something_sensible(queue: Queue) ->
     assert queue.at_once == 1
     queue.set_at_once(3)
     assert queue.at_once == 3
+    (queue.folder / "settings.toml").write_text('at_once = 3\nshare_by = "memory"\n')  # of older versions
+    assert queue.at_once == 3
     for content in ("at_once = 0", "at_once = true", "at_once = [", "\x00", "at_once = 1.5", "at_once = 1000000"):
         (queue.folder / "settings.toml").write_text(content)
         assert queue.at_once == 1
     with pytest.raises(RunFolderError):
         queue.set_at_once(0)
-
-
-def test_settings_of_memory_sharing_are_passed_over(queue: Queue) -> None:
-    """`share_by` was written by versions whose queue could share a GPU by memory."""
-    (queue.folder / "settings.toml").write_text('at_once = 3\nshare_by = "memory"\n')
-    assert queue.at_once == 3
-    (queue.folder / "settings.toml").write_text('share_by = "memory"\n')
-    assert queue.at_once == 1
 
 
 def test_a_ticket_says_how_many_devices_its_run_takes(queue: Queue) -> None:
