@@ -71,7 +71,6 @@ class RunState:
     run: str = ""
     name: str = ""
     config_hash: str = ""
-    host: str = ""
     pid: int = 0
     stage: str = ""
     started: float = 0.0  # of the first engine
@@ -92,7 +91,6 @@ class RunState:
     steps: tuple[StepDone, ...] = ()
     epochs: tuple[EpochDone, ...] = ()
     validations: tuple[Validated, ...] = ()
-    saved: CheckpointSaved | None = None
     device: DeviceSampled | None = None
 
     evaluation: EvaluationStarted | None = None
@@ -226,12 +224,12 @@ def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one cas
         case RunStarted():
             return replace(
                 state, phase="running", run=event.run, name=event.name, config_hash=event.config_hash,
-                pid=event.pid, host=event.host, started=state.started or event.time, since=event.time,
+                pid=event.pid, started=state.started or event.time, since=event.time,
             )  # fmt: skip
         case RunResumed():
             return replace(
-                state, phase="running", pid=event.pid, host=event.host, resumes=state.resumes + 1, reason="", hint="",
-                since=event.time, **_IDLE,
+                state, phase="running", pid=event.pid, resumes=state.resumes + 1, reason="", hint="", since=event.time,
+                **_IDLE,
             )  # fmt: skip
         case StageStarted():
             first = state.teacher_run if event.stage == "teacher" else ""
@@ -246,8 +244,6 @@ def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one cas
             known = state.engines
             known = known if known and known[-1] == event.switches else (*known[1 - ENGINES :], event.switches)
             return replace(state, training=event, engines=known, teacher_run="", filled=None)
-        case CheckpointSaved():
-            return replace(state, saved=event)
         case EvaluationStarted():
             return replace(state, evaluation=event, teacher_run="")
         case AttackStarted():
@@ -265,7 +261,7 @@ def _after(state: RunState, event: Event) -> RunState:  # noqa: PLR0912  one cas
             return replace(state, phase="stopped", reason=event.reason, **_IDLE)
         case RunFailed():
             return replace(state, phase="failed", reason=event.message or event.kind, hint=event.hint, **_IDLE)
-        case StepDone() | EpochDone() | Validated() | Warned() | Evaluated():
-            return state  # `fold` gathers them, for there may be many
+        case StepDone() | EpochDone() | Validated() | Warned() | Evaluated() | CheckpointSaved():
+            return state  # `fold` gathers the series, for they may be long
         case _:
             assert_never(event)

@@ -9,13 +9,7 @@ import pytest
 
 from tests.cli.conftest import Crdnd
 from tests.cli.test_commands import only_run
-
-
-def until(what: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it never came to pass"
-        time.sleep(0.05)
+from tests.tui.lab_queue import until
 
 
 def begun(crdnd: Crdnd, kind: str = "step_done") -> Callable[[], bool]:

@@ -4,8 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -13,6 +12,7 @@ import pytest
 
 from crdnd_tui.core import engine_process
 from engine.spec.rundir import RunDir
+from tests.tui.lab_queue import until
 
 TREE = """
 import fcntl, json, os, pathlib, signal, subprocess, sys, time
@@ -43,15 +43,8 @@ while not (run / "stop").exists() and all(each.poll() is None for each in proces
 ROLES = ("launcher", "agent", "rank0", "rank1", "teacher")
 
 
-def until(what: Callable[[], object], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it never came to pass"
-        time.sleep(0.02)
-
-
 @pytest.fixture
-def crew(tmp_path: Path) -> Iterator[tuple[RunDir, dict[str, int]]]:
+def ranks(tmp_path: Path) -> Iterator[tuple[RunDir, dict[str, int]]]:
     """A run with two ranks, and the numbers of their processes, an engine that trains a teacher among them."""
     run = RunDir(tmp_path / "run")
     for path in (run.path, tmp_path / "taught"):
@@ -74,8 +67,10 @@ def living(pids: dict[str, int]) -> set[str]:
     return {role for role, pid in pids.items() if lives(pid)}
 
 
-def test_all_processes_of_a_run_are_found_from_the_one_that_holds_the_lock(crew: tuple[RunDir, dict[str, int]]) -> None:
-    run, pids = crew
+def test_all_processes_of_a_run_are_found_from_the_one_that_holds_the_lock(
+    ranks: tuple[RunDir, dict[str, int]],
+) -> None:
+    run, pids = ranks
     holder = engine_process.holder(run)
     assert holder is not None and holder.pid == pids["rank0"]
     found = [each.pid for each in engine_process.engines(run, holder.pid)]
@@ -87,24 +82,24 @@ def test_all_processes_of_a_run_are_found_from_the_one_that_holds_the_lock(crew:
     ]  # of another run: it alone
 
 
-def test_killing_reaches_every_rank_and_no_other_run(crew: tuple[RunDir, dict[str, int]]) -> None:
-    run, pids = crew
+def test_killing_reaches_every_rank_and_no_other_run(ranks: tuple[RunDir, dict[str, int]]) -> None:
+    run, pids = ranks
     assert engine_process.kill(run, patience=0.0)
     assert living(pids) == {"teacher"}
     assert not engine_process.alive(run)
 
 
 def test_the_first_signal_goes_to_the_process_that_was_started_which_asks_all(
-    crew: tuple[RunDir, dict[str, int]],
+    ranks: tuple[RunDir, dict[str, int]],
 ) -> None:
-    run, pids = crew
+    run, pids = ranks
     assert engine_process.kill(run, patience=20.0)
     assert run.stop.exists()  # its handler made it; a rank would have died of the signal
     until(lambda: living(pids) == {"teacher"})
 
 
-def test_a_number_of_another_machine_names_no_process_of_this_one(crew: tuple[RunDir, dict[str, int]]) -> None:
-    run, pids = crew
+def test_a_number_of_another_machine_names_no_process_of_this_one(ranks: tuple[RunDir, dict[str, int]]) -> None:
+    run, pids = ranks
     run.status.write_text(json.dumps({"host": "elsewhere"}))
     assert engine_process.alive(run)
     assert engine_process.kill(run, patience=0.0) is False
