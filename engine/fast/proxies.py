@@ -105,25 +105,27 @@ class StudentProxy(nn.Module):
         return whole.index_copy(0, torch.arange(rows.start, rows.stop, device=z.device), own)
 
     def _forward_one(self, net: nn.Module, z: Images) -> Logits:
-        n, several = len(z), self._ranks.world_size > 1
-        split = split_batches(self.net, 1, n, self._ranks) if several else nullcontext()
-        with split, self._precision(z):
-            logits: Logits = net(z[self._ranks.rows(n)] if several else z)
+        n = len(z)
+        with self._split(1, n), self._precision(z):
+            logits: Logits = net(z[self._ranks.rows(n)])
         return self._ranks.gather(_at_least_float32(logits), n)
 
     def _forward_pair(self, first: Images, second: Images) -> tuple[Logits, Logits]:
         """Both views in one batch, batch norm for each half in this order."""
-        n, several = len(first), self._ranks.world_size > 1
-        rows = self._ranks.rows(n)
-        split = split_batches(self.net, 2, n if several else None, self._ranks if several else None)
-        with split, self._precision(first):
+        n, rows = len(first), self._ranks.rows(len(first))
+        with self._split(2, n), self._precision(first):
             logits = _at_least_float32(self._outer[0](torch.cat([first[rows], second[rows]])))
-        if not several:
-            return logits[:n], logits[n:]
         own = rows.stop - rows.start
+        if self._ranks.world_size == 1:
+            return logits[:own], logits[own:]
         side_by_side = self._ranks.gather(torch.cat([logits[:own], logits[own:]], dim=1), n)  # n 2K
         one, two = side_by_side.chunk(2, dim=1)
         return one, two
+
+    def _split(self, parts: int, n: int) -> AbstractContextManager[None]:
+        """Batch norm takes the parts of a batch, n images each over all ranks, as batches of their own."""
+        several = self._ranks.world_size > 1
+        return split_batches(self.net, parts, n if several else None, self._ranks if several else None)
 
     def _precision(self, z: Images) -> AbstractContextManager[object]:
         """The precision of a pass through the student itself; weights, batch statistics and losses stay float32."""
@@ -165,7 +167,7 @@ class TeacherProxy(nn.Module):
             if self._known is not None and z is self._known[0]:
                 own = self._known[1]
             else:
-                own = self.compute(z[self._ranks.rows(n)] if self._ranks.world_size > 1 else z)
+                own = self.compute(z[self._ranks.rows(n)])
             return self._ranks.gather(own, n)
 
 

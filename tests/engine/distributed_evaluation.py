@@ -25,7 +25,7 @@ EVALUATION = Evaluation(
     gallery=5,
 )
 NEAR = ThreatModel(epsilon=Pixels(0.1))
-IMAGES = 45  # six batches: the last round of two ranks is whole, that of four is not
+IMAGES = 29  # four batches: the last round of two ranks is whole, that of three is not
 
 
 def judge(ranks: Ranks, folder: Path, stop_after: int | None = None) -> tuple[list[str], str]:

@@ -29,7 +29,7 @@ from tests.engine.subjects import trained
 
 CLASSES = 4
 IMAGE = (3, 6, 6)
-BATCHES = (8, 7, 3)  # of three steps: even, uneven, and with 4 ranks one of them has no image at all
+BATCHES = (8, 7, 2)  # of three steps: even, uneven, and with 3 ranks one of them has no image at all
 BALL = ThreatModel(epsilon=Pixels(0.1))
 
 
@@ -59,7 +59,7 @@ CASES = {
     "crdnd, relational, neg_cos": Case(CRDND(target="relational", inner="neg_cos", matrix_convention="row")),
 }
 OF_TWO = ("pgd_at, attack in train mode", "rslad, unused weights", "crdnd")
-"""Cases of two ranks; four, one of which has at times no image, go through all."""
+"""Cases of two ranks; three, one of which has at times no image, go through all."""
 
 
 def learn(case: Case, ranks: Ranks | None) -> list[dict[str, Tensor]]:

@@ -24,12 +24,12 @@ from engine.teachers import saved
 from tests.engine import distributed_evaluation, distributed_ranks
 from tests.engine.distributed_ranks import BATCHES, CASES, OF_TWO, learn
 
-WORLDS = (2, 4)
+WORLDS = (2, 3)
 
 
 @pytest.fixture(scope="module", params=WORLDS)
 def folder(request, tmp_path_factory) -> Path:
-    """Where 2 ranks, and 4, leave what they found."""
+    """Where 2 ranks, and 3, leave what they found."""
     folder = tmp_path_factory.mktemp(f"ranks{request.param}")
     for name in ("stopped", "whole"):
         (folder / name / "evaluation" / "best").mkdir(parents=True)
