@@ -41,8 +41,7 @@ class Feed:
         places: Int[Tensor, " N"] | None = None,
     ) -> None:
         """`places`: where each image stands in the official training split; None when the split is all of it."""
-        self.device, self._format, self._spec = device, memory_format, spec
-        self.batch_size = batch_size
+        self.device, self.batch_size, self._format, self._spec = device, batch_size, memory_format, spec
         padded = pad(split.images, spec.crop_padding)
         self._home = device if _fits(padded, device) else torch.device("cpu")
         self._padded = padded.to(self._home)
@@ -74,8 +73,7 @@ class Feed:
 
     def views(self, draws: Draws, number: int) -> Draws:
         """Which views batch `number` shows: places in the official training split, crops and flips, on the CPU."""
-        at = slice(number * self.batch_size, (number + 1) * self.batch_size)
-        order, dy, dx, flip = (part[at].cpu() for part in draws)
+        order, dy, dx, flip = (part.cpu() for part in self._batch_of(draws, number))
         return Draws(self.places[order], dy, dx, flip)
 
     def batches(self, draws: Draws, first: int, count: int) -> Iterator[tuple[Images, Labels]]:
@@ -86,11 +84,13 @@ class Feed:
 
     def batch(self, draws: Draws, number: int) -> tuple[Images, Labels]:
         """One batch of an epoch: images in [0, 1], B C H W, and labels. `draws` as `moved` gives them."""
-        at = slice(number * self.batch_size, (number + 1) * self.batch_size)
-        chosen = draws.order[at]
-        views = crop(self._padded, chosen, draws.dy[at], draws.dx[at], draws.flip[at], self._height, self._width)
+        chosen = self._batch_of(draws, number)
+        views = crop(self._padded, *chosen, self._height, self._width)
         x = to_pixels(views.to(self.device, non_blocking=True), self._format)
-        return x, self._labels[chosen].to(self.device, non_blocking=True)
+        return x, self._labels[chosen.order].to(self.device, non_blocking=True)
+
+    def _batch_of(self, draws: Draws, number: int) -> Draws:
+        return Draws(*(part[number * self.batch_size : (number + 1) * self.batch_size] for part in draws))
 
 
 def pad(images: Tensor, padding: int) -> Tensor:

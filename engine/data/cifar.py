@@ -28,13 +28,8 @@ def _split(spec: data.CIFAR10 | data.CIFAR100, folder: Path, *, train: bool) -> 
     try:
         return source(str(folder), train=train, download=False)
     except RuntimeError:  # torchvision: not found, or an md5 that differs
-        return _downloaded(spec, folder, train=train)
-
-
-def _downloaded(spec: data.CIFAR10 | data.CIFAR100, folder: Path, *, train: bool) -> CIFAR10:
-    source = SOURCES[spec.name]
-    try:
         folder.mkdir(parents=True, exist_ok=True)
+    try:
         return source(str(folder), train=train, download=True)
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise DataError(

@@ -135,11 +135,9 @@ class _Reader:
             raise DataError(f"is no readable image{more}: {cause}", where=str(path)) from cause
         if self._deep and self._deepest <= DARK:
             path, mode = self._deep
-            what = (
-                f"this image (mode {mode}) and all of its kind use less than a quarter of the range of 16 bits: they "
-            )
-            what += "seem to hold 10, 12 or 14 bits, and would be nearly black"
-            raise DataError(what, where=str(path), hint=_DEEP_HINT)
+            what = f"this image (mode {mode}) and all of its kind use less than a quarter of the range of 16 bits"
+            guess = "they seem to hold 10, 12 or 14 bits, and would be nearly black"
+            raise DataError(f"{what}: {guess}", where=str(path), hint=_DEEP_HINT)
         return Split(images, torch.tensor([label for _, label in paths]))
 
     def _pixels(self, path: Path) -> Tensor:
@@ -151,8 +149,8 @@ class _Reader:
                 self._note_depth(path, mode, int(grey.max()))
                 rgb = Image.fromarray(grey).convert("RGB")
             elif mode == "F":
-                raise DataError("holds floating-point pixels (mode F), whose white is not known", where=str(path),
-                                hint=_DEEP_HINT)  # fmt: skip
+                what = "holds floating-point pixels (mode F), whose white is not known"
+                raise DataError(what, where=str(path), hint=_DEEP_HINT)
             else:
                 rgb = image.convert("RGB")
                 if ";16" in stored and not stored.startswith("BGR"):  # Pillow took the upper bytes; BGR;16 is 5-6-5

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from engine.spec.errors import DataError, percent
 from engine.spec.events import Warned
@@ -29,10 +28,9 @@ class _Fault(NamedTuple):
 
 def screen(dataset: Dataset, *, trains: bool) -> list[Warned]:
     """Warnings about the official splits; DataError for what makes a training meaningless, if `trains`."""
-    digests = {"train": _digests(dataset.train), "test": _digests(dataset.test)}
-    faults = [*_labels(dataset), *_shared(dataset, digests["train"], digests["test"])]
-    for name, split in (("train", dataset.train), ("test", dataset.test)):
-        faults += _pictures(name, split, digests[name])
+    train, test = _digests(dataset.train), _digests(dataset.test)
+    faults = [*_labels(dataset), *_shared(dataset, train, test)]
+    faults += [*_pictures("train", dataset.train, train), *_pictures("test", dataset.test, test)]
     if trains and (fatal := [fault.what for fault in faults if fault.fatal]):
         raise DataError(f"nothing can be learnt from this data: {'; '.join(fatal)}", hint="Look at the images.")
     return [Warned(code=fault.code, message=fault.what) for fault in faults]
@@ -84,8 +82,10 @@ def _pictures(name: str, split: Split, digests: list[bytes]) -> Iterator[_Fault]
     if often >= FEW and often >= MANY * n:
         what = f"{often} of {n} images of the {name} split are one and the same, the first is image "
         yield _Fault("repeated_images", f"{what}{digests.index(digest)} (counted from 0)", often >= NEARLY_ALL * n)
-    plain = int(_is_plain(images).sum())
-    value, share = _commonest_pixel(images)
+    flat = images.flatten(2)  # N C HW
+    plain = int((flat.amax(dim=2) == flat.amin(dim=2)).all(dim=1).sum())
+    counts = torch.bincount(images[:: max(1, n // SAMPLED)].flatten(), minlength=256)
+    value, share = int(counts.argmax()), float(counts.max()) / int(counts.sum())
     if plain >= FEW and plain >= MANY * n:
         yield _Fault("blank_images", f"{plain} of {n} images of the {name} split are of one colour")
     elif share >= SAME_PIXELS:
@@ -94,16 +94,3 @@ def _pictures(name: str, split: Split, digests: list[bytes]) -> Iterator[_Fault]
     if high < DARK:
         what = f"the pixels of the {name} split are {low} to {high}, where 255 is white"
         yield _Fault("dark_images", what, high - low <= 1 < n)
-
-
-def _is_plain(images: Tensor) -> Tensor:
-    """N: whether all pixels of an image are equal."""
-    flat = images.flatten(2)  # N C HW
-    return (flat.amax(dim=2) == flat.amin(dim=2)).all(dim=1)
-
-
-def _commonest_pixel(images: Tensor) -> tuple[int, float]:
-    """A value, and its share of all pixels of some images."""
-    some = images[:: max(1, len(images) // SAMPLED)]
-    counts = torch.bincount(some.flatten(), minlength=256)
-    return int(counts.argmax()), float(counts.max()) / some.numel()
