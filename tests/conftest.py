@@ -13,7 +13,7 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 ONE_WORKER = {
     "test_checks": "checks",  # all processors
-    "test_distributed": "ranks", "test_ranks": "ranks", "test_prerequisite": "engines",  # processes enough
+    "test_distributed": "ranks", "test_ranks": "ranks", "test_teacher_run": "engines",  # processes enough
 }  # fmt: skip
 """Files whose tests run one after the other, in one group with those of the same name."""
 

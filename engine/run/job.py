@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from engine.run import prerequisite
+from engine.run import teacher_run
 from engine.runtime import torch_errors, torchrun
 from engine.runtime.interrupt import Interrupt, Stopped
 from engine.runtime.torchrun import RankExit
@@ -100,7 +100,7 @@ def _begin(
     reporter.beat()
     if torchrun.place() is None:  # ranks stop together, after a step
         interrupt.pause()
-    prerequisite.ensure_teacher(config, machine, reporter, interrupt)
+    teacher_run.ensure_teacher(config, machine, reporter, interrupt)
     return begun
 
 
@@ -158,7 +158,7 @@ def failure_of(error: Exception, run: RunDir, config: RunConfig | JudgeConfig) -
     return RankExit(rank=rank, code=FAILED, kind=kind or type(error).__name__, message=who + message, hint=hint)
 
 
-def _open_log_and_reporter(run: RunDir, config: RunConfig | JudgeConfig, place: torchrun.Place | None) -> Reporter:
+def _open_log_and_reporter(run: RunDir, config: RunConfig | JudgeConfig, place: torchrun.RankPlace | None) -> Reporter:
     """Logging goes to engine.log, events to the folder, of a rank that does not lead to nobody. RunFolderError."""
     follows = place is not None and place.rank > 0
     who = f" rank {place.rank}:" if place is not None and follows else ""
@@ -184,7 +184,7 @@ def _tell(run: RunDir, reporter: Reporter, failure: RankExit) -> int:
     return failure.code
 
 
-def _leave(run: RunDir, reporter: Reporter, place: torchrun.Place | None, code: int) -> int:
+def _leave(run: RunDir, reporter: Reporter, place: torchrun.RankPlace | None, code: int) -> int:
     """Write the last status; returns the exit code, of which the leading rank leaves word."""
     try:
         if place is not None and code in {FINISHED, STOPPED}:

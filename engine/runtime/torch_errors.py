@@ -48,7 +48,7 @@ UNTOLD = "Set NCCL_DEBUG=INFO and resume: engine.log then tells why."
 Kind = Literal["OutOfMemory", "Lost", "RanksApart", "Network", ""]
 
 
-class Cause(NamedTuple):
+class ErrorCause(NamedTuple):
     """Of an error. `kind`: RanksApart is a known reason why ranks cannot meet, Network one that nobody knows."""
 
     kind: Kind
@@ -56,22 +56,22 @@ class Cause(NamedTuple):
     hint: str = ""
 
 
-def cause_of(error: BaseException) -> Cause:
+def cause_of(error: BaseException) -> ErrorCause:
     """What happened. The kind is empty for what is none of these."""
     text = f"{' '.join(kind.__name__ for kind in type(error).__mro__)}: {error}"
     message = one_line(error)
     if isinstance(error, MemoryError) or "OutOfMemoryError" in text or getattr(error, "errno", 0) == errno.ENOMEM:
-        return Cause("OutOfMemory", message)
+        return ErrorCause("OutOfMemory", message)
     if not isinstance(error, RuntimeError):
-        return Cause("", message)
+        return ErrorCause("", message)
     if MEMORY.search(str(error)):
-        return Cause("OutOfMemory", message)
+        return ErrorCause("OutOfMemory", message)
     if not NETWORK.search(text) and "Connection closed" not in text:
-        return Cause("", message)
+        return ErrorCause("", message)
     for pattern, hint in MEETING:
         if re.search(pattern, str(error), re.IGNORECASE) and not LOST.search(str(error)):
-            return Cause("RanksApart", message, hint)
-    return Cause("Lost", message) if LOST.search(text) else Cause("Network", message, UNTOLD)
+            return ErrorCause("RanksApart", message, hint)
+    return ErrorCause("Lost", message) if LOST.search(text) else ErrorCause("Network", message, UNTOLD)
 
 
 def one_line(error: BaseException) -> str:

@@ -24,7 +24,7 @@ OURS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")
 BEGINNINGS = ("LOCAL_", "GROUP_", "ROLE_", "TORCHELASTIC_", "TORCH_NCCL_")
 
 
-class Place(NamedTuple):
+class RankPlace(NamedTuple):
     """This process among the ranks of its run, of all nodes and of its own."""
 
     rank: int
@@ -45,12 +45,12 @@ class RankExit(msgspec.Struct, frozen=True, kw_only=True):
     time: float = msgspec.field(default_factory=time.time)
 
 
-def place() -> Place | None:
+def place() -> RankPlace | None:
     """None for an engine that works alone. Other programs set RANK, too; torchrun's own mark decides."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
     number = {name: int(os.environ.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")}
-    return Place(number["RANK"], number["WORLD_SIZE"], number["LOCAL_RANK"], max(1, number["LOCAL_WORLD_SIZE"]))
+    return RankPlace(number["RANK"], number["WORLD_SIZE"], number["LOCAL_RANK"], max(1, number["LOCAL_WORLD_SIZE"]))
 
 
 def start(run: RunDir, module: str, *arguments: str) -> subprocess.Popen[bytes]:

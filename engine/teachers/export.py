@@ -25,7 +25,7 @@ from engine.spec.errors import CrdndError, DataError
 from engine.spec.files import write_atomically
 from engine.spec.machine import Machine
 from engine.spec.models import ModelSpec, PreActResNet18, ResNet18, WideResNet, WideResNetSiLU
-from engine.teachers.saved import SavedStudent, load_data, load_student, machine_of, read_run
+from engine.teachers.saved_run import SavedStudent, load_data, load_student, machine_of, read_run
 
 FORMATS = ("onnx", "robustbench", "safetensors")
 IMAGES = 64  # random ones, and as many of the test split, on which an ONNX file is compared with the student

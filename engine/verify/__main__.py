@@ -21,7 +21,7 @@ from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, CrdndError, brief
 from engine.spec.machine import Machine
 from engine.spec.training import Evaluation
-from engine.teachers import saved
+from engine.teachers import saved_run
 from engine.train.selection import due_epochs
 from engine.verify import recorded, repeated, training_log
 from engine.verify.repeated import Reevaluation
@@ -75,7 +75,7 @@ def conclude(results: Sequence[CheckResult], left_out: str = "") -> tuple[Verdic
 
 def not_repeated(flags: argparse.Namespace, results: Sequence[CheckResult]) -> str:
     """In words, which computations of the run none of these results is about."""
-    _run, config = saved.read_run(flags.run)
+    _run, config = saved_run.read_run(flags.run)
     made, evaluation, left = {result.what for result in results}, config.evaluation, list[str]()
     if isinstance(config, RunConfig):
         epochs = [str(epoch) for epoch in due_epochs(config) if f"validation of epoch {epoch}" not in made]
@@ -92,21 +92,21 @@ def not_repeated(flags: argparse.Namespace, results: Sequence[CheckResult]) -> s
 
 def verify(flags: argparse.Namespace, interrupt: Interrupt) -> Iterator[CheckResult]:
     """All checks in turn, cheap ones first. CrdndError when the folder is no run, Stopped when asked to."""
-    run, config = saved.read_run(flags.run)
+    run, config = saved_run.read_run(flags.run)
     rundir.check(run)
     chosen, facts = _chosen(config.evaluation, flags.attack or (), quick=flags.quick), files.read_table(run.provenance)
     threads = flags.threads or (facts.get("threads") if isinstance(facts.get("threads"), int) else None)
     layout = facts.get("layout") if flags.device is None and facts.get("layout") in FORMATS else None
     asked = {"device": flags.device, "threads": threads, "layout": layout, "data": flags.data, "runs": flags.runs}
     try:
-        machine = saved.machine_of(run, **asked)
+        machine = saved_run.machine_of(run, **asked)
     except ConfigError as error:
         yield CheckResult("machine.json", FAILS, f"is damaged: {brief(error)}")
         here = asked | {"runs": flags.runs or str(run.path.parent)}
         machine = Machine.model_validate({key: value for key, value in here.items() if value is not None})
     dataset, missing = None, ""
     try:
-        dataset = saved.load_data(config.data, machine)
+        dataset = saved_run.load_data(config.data, machine)
     except (CrdndError, OSError) as error:
         missing = f"is not here, so nothing is judged again: {brief(error)}"
     stored = recorded.read(run, config, dataset)

@@ -35,7 +35,7 @@ from engine.spec.models import Layout, ModelSpec
 from engine.spec.outcomes import Outcome, decode, same, unpack
 from engine.spec.rundir import RunDir
 from engine.spec.training import Evaluation
-from engine.teachers import load, saved, weights
+from engine.teachers import load, saved_run, weights
 from engine.teachers.load import FrozenTeacher, TeacherSource
 from engine.types import Dataset, Images, Split
 from engine.verify.recorded import CAP, Pairs, StoredRun, differing, fields
@@ -89,7 +89,7 @@ class Reevaluation:
 
     def build(self, spec: ModelSpec) -> nn.Module:
         """A fresh net for the run's data, on the CPU."""
-        return saved.build(spec, len(self.dataset.classes), self.dataset.image)
+        return saved_run.build(spec, len(self.dataset.classes), self.dataset.image)
 
     def place(self, net: nn.Module, spec: ModelSpec, device: torch.device, layout: Layout | None) -> nn.Module:
         """The net on the device, in this layout, or in that of a run."""
@@ -142,7 +142,7 @@ def _prepare(reevaluation: Reevaluation, checkpoint: str, model: ModelSpec) -> "
     net = reevaluation.build(model)
     weights.fit(net, weights.load(stored.run.weights_of(checkpoint))[0], where=checkpoint)
     batch_size = config.training.batch_size if isinstance(config, RunConfig) else config.evaluation.batch_size
-    device = saved.place(net, model, dataset, reevaluation.machine, batch_size, reevaluation.layout)
+    device = saved_run.place(net, model, dataset, reevaluation.machine, batch_size, reevaluation.layout)
     test, indices = dataset.test, stored.indices
     subject = EvaluationSubject(
         net=net,

@@ -19,7 +19,7 @@ from engine.spec.errors import CheckpointError, brief
 from engine.spec.machine import Machine, decode
 from engine.spec.status import Status
 from engine.spec.toml_text import decode_utf8
-from engine.teachers import saved, weights
+from engine.teachers import saved_run, weights
 from engine.train import checkpoint
 from engine.train.loop import steps_per_epoch
 from engine.train.reporter import first_status, status_after
@@ -278,7 +278,7 @@ def check_data(stored: StoredRun, config: RunConfig, dataset: Dataset) -> Iterat
     trained, validation, _places = split_training(config.data, dataset)
     images = len(trained.labels)
     if training is not None:
-        net = saved.build(config.student, len(dataset.classes), dataset.image)
+        net = saved_run.build(config.student, len(dataset.classes), dataset.image)
         few = [f"trained on {images} images only, not on the whole split"] if config.data.train_images else []
         wanted = {"images": images, "classes": list(dataset.classes),
                   "student_parameters": sum(p.numel() for p in net.parameters())}  # fmt: skip

@@ -20,7 +20,7 @@ from engine.spec.models import (
     WideResNet,
     WideResNetSiLU,
 )
-from engine.teachers import saved
+from engine.teachers import saved_run
 from tests.engine import distributed_evaluation, distributed_ranks
 from tests.engine.distributed_ranks import BATCHES, CASES, OF_TWO, learn
 
@@ -150,7 +150,7 @@ def test_ranks_look_for_parameters_without_a_gradient_only_where_there_are_some(
             """Nobody adds anything up here."""
 
     monkeypatch.setattr(path, "DistributedDataParallel", Wrapped)
-    net = saved.build(spec, 4, (3, 8, 8))
+    net = saved_run.build(spec, 4, (3, 8, 8))
     path._data_parallel(net)
     net.eval()(torch.rand(2, 3, 8, 8)).sum().backward()
     assert asked == [(False, any(parameter.grad is None for parameter in net.parameters()))]

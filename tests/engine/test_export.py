@@ -19,7 +19,7 @@ from engine.spec.config import RunConfig
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
 from engine.teachers import export, weights
-from engine.teachers.saved import SavedStudent, build
+from engine.teachers.saved_run import SavedStudent, build
 from tests.engine.broken_runs import tiny
 
 ROOT = Path(__file__).parent.parent.parent

@@ -14,7 +14,7 @@ from engine.spec.methods import PGDAT, Natural
 from engine.spec.models import SmallCNN
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
-from engine.teachers import saved, weights
+from engine.teachers import saved_run, weights
 
 MODEL, SHAPE = SmallCNN(width=4), (1, 8, 8)
 
@@ -22,7 +22,7 @@ MODEL, SHAPE = SmallCNN(width=4), (1, 8, 8)
 def finished(runs: Path, *, phase: str = "done", **parts: object) -> RunDir:
     config = RunConfig(**({"data": Digits(), "student": MODEL, "method": Natural()} | parts))
     run = folders.create(config, "", Machine(runs=str(runs), data=str(runs)))
-    net = saved.build(config.student, 10, SHAPE)
+    net = saved_run.build(config.student, 10, SHAPE)
     run.weights.mkdir()
     next(net.parameters()).data += len(list(runs.iterdir()))  # each run has its own weights
     weights.save(run.weights_of("best"), net, {})
@@ -35,7 +35,7 @@ def finished(runs: Path, *, phase: str = "done", **parts: object) -> RunDir:
 def find(runs: Path, own: RunDir | None = None, digest: str = "") -> surrogate.Surrogate:
     config = JudgeConfig(subject=CheckpointTeacher(checkpoint="x", model=MODEL), data=Digits())
     own = own or RunDir(runs / "own")
-    return surrogate.find(config, MODEL, own, runs, Ranks(), lambda spec: saved.build(spec, 10, SHAPE), digest)
+    return surrogate.find(config, MODEL, own, runs, Ranks(), lambda spec: saved_run.build(spec, 10, SHAPE), digest)
 
 
 def test_the_natural_run_of_the_same_model_and_data_is_found(tmp_path):

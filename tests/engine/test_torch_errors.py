@@ -142,7 +142,7 @@ def test_the_message_is_one_line_and_never_empty():
 @pytest.mark.parametrize("error", [*OUT_OF_MEMORY, *(error for error, _ in APART)], ids=str)
 @pytest.mark.parametrize("rank", [None, 1])
 def test_a_run_that_fails_of_it_says_so_and_never_calls_it_a_defect_of_ours(error, rank, tmp_path, monkeypatch):
-    monkeypatch.setattr(torchrun, "place", lambda: None if rank is None else torchrun.Place(rank, 2))
+    monkeypatch.setattr(torchrun, "place", lambda: None if rank is None else torchrun.RankPlace(rank, 2))
     failure = job.failure_of(error, RunDir(tmp_path), config(Natural()))
     kind, message, hint = failure.kind, failure.message, failure.hint
     assert failure.code == job.FAILED

@@ -27,8 +27,8 @@ def forged(record: Outcome, truth: list[int]) -> Outcome:
 
 def forge(run: RunDir, data: Path, attack: str) -> tuple[Outcome, Outcome]:
     """The record before, and as it is on the disk now."""
-    config, machine = main.saved.read_run(run.path)[1], main.saved.machine_of(run, data=str(data))
-    test = main.saved.load_data(config.data, machine).test.labels
+    config, machine = main.saved_run.read_run(run.path)[1], main.saved_run.machine_of(run, data=str(data))
+    test = main.saved_run.load_data(config.data, machine).test.labels
     truth = test[subset(test, config.evaluation.images, config.evaluation.seed)].tolist()
     before = decode(run.result("best", attack).read_bytes())
     after = forged(before, truth)

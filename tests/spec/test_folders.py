@@ -24,7 +24,7 @@ from engine.spec.methods import Natural
 from engine.spec.models import SmallCNN
 from engine.spec.rundir import RUN_ID, RunDir, check, created, dated, find, newest_first
 from engine.spec.status import Status
-from engine.teachers import saved
+from engine.teachers import saved_run
 
 CONFIG = RunConfig(name="mine", data=Digits(), student=SmallCNN(), method=Natural(), seed=4)
 OTHER = CONFIG.model_copy(update={"seed": 5})
@@ -170,7 +170,7 @@ def test_engine_and_terminal_agree_on_where_a_moved_run_is_computed(
     run = made(tmp_path / "old" / "runs")
     (tmp_path / "old").rename(tmp_path / "new")
     run = RunDir(tmp_path / "new" / "runs" / run.id)
-    for machine in (folders.machine_of(run), saved.machine_of(run), provenance.machine_of(run)):
+    for machine in (folders.machine_of(run), saved_run.machine_of(run), provenance.machine_of(run)):
         assert machine is not None and machine.runs_folder == tmp_path / "new" / "runs"
         assert machine.data_folder == tmp_path / "new" / "data"
     assert not (tmp_path / "old").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.run import prerequisite
+from engine.run import teacher_run
 from engine.runtime.interrupt import Interrupt
 from engine.spec import locks, toml
 from engine.spec import status as status_file
@@ -163,14 +163,14 @@ def played(monkeypatch, lab: Lab, *plays):
         dies = f"import os, sys; os.kill(os.getpid(), {-code}) if {code} < 0 else sys.exit({code})"
         return run, subprocess.Popen([sys.executable, "-c", dies])
 
-    monkeypatch.setattr(prerequisite, "_begin", begin)
+    monkeypatch.setattr(teacher_run, "_begin", begin)
     return run
 
 
 def waited(lab: Lab, tmp_path) -> list:
     said = []
     student = toml.read(lab.student(0).config)
-    prerequisite.ensure_teacher(student, lab.machine, Hears(said), Interrupt(tmp_path / "stop"))
+    teacher_run.ensure_teacher(student, lab.machine, Hears(said), Interrupt(tmp_path / "stop"))
     return said
 
 
@@ -224,6 +224,6 @@ def test_a_teacher_that_crashed_when_all_was_done_makes_its_students_suspect(tmp
 def test_a_method_without_a_preset_for_its_teacher_waits_for_nothing(tmp_path):
     lab = Lab(tmp_path)
     said = []
-    prerequisite.ensure_teacher(lab.teacher, lab.machine, Hears(said), Interrupt(tmp_path / "stop"))
+    teacher_run.ensure_teacher(lab.teacher, lab.machine, Hears(said), Interrupt(tmp_path / "stop"))
     assert said == []
     assert not lab.machine.runs_folder.exists()
