@@ -18,6 +18,7 @@ from engine.spec.events import StageStarted
 from engine.spec.machine import Machine
 from engine.spec.models import Layout, ModelSpec
 from engine.spec.rundir import RunDir
+from engine.teachers.saved_run import load_data
 from engine.train.reporter import Reporter
 from engine.types import Dataset
 
@@ -56,7 +57,7 @@ class RunContext:
         """
         if screened:
             self.reporter.say(StageStarted(stage="data"))
-        dataset: Dataset = import_module(f"engine.data.{spec.module}").load(spec, self.machine.data_folder)
+        dataset = load_data(spec, self.machine)
         self.notes += [f"data: {note}" for note in dataset.notes]
         digests = provenance.data_digest(dataset)
         for warning in screen(dataset, trains=trains) if screened else ():

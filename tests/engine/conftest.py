@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.spec.rundir import RunDir
-from tests.engine.broken_runs import FINISHED, ForkServer, make, short, write_data, write_teacher
+from tests.engine.broken_runs import FINISHED, ForkServer, assert_same, make, short, write_data, write_teacher
 
 NUMERIC = frozenset([
     "test_acm", "test_ascent", "test_attacks", "test_fast_evaluation", "test_fast_path",
@@ -72,3 +72,15 @@ def whole_short(fork_server: ForkServer, data: Path, tmp_path_factory: pytest.Te
     run = make(tmp_path_factory.mktemp("whole_short"), data, short())
     assert fork_server.work(run) == FINISHED, fork_server.screen.read_text()
     return run
+
+
+@pytest.fixture(scope="session")
+def disk_calls(
+    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path_factory: pytest.TempPathFactory
+) -> int:
+    """How many calls of the disk the shorter run makes."""
+    folder = tmp_path_factory.mktemp("disk_calls")
+    run = make(folder, data, short())
+    assert fork_server.work(run, at="disk", do="count", into=str(folder / "calls")) == FINISHED
+    assert_same(run, whole_short)
+    return int((folder / "calls").read_text())

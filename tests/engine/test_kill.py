@@ -46,14 +46,9 @@ def test_random_kills_change_nothing(fork_server: ForkServer, data: Path, whole:
 @pytest.mark.slow
 @pytest.mark.parametrize("every", [14, pytest.param(1, marks=pytest.mark.campaign)])
 def test_death_at_any_call_of_the_disk_changes_nothing(
-    fork_server: ForkServer, data: Path, whole_short: RunDir, tmp_path: Path, every: int
+    fork_server: ForkServer, data: Path, whole_short: RunDir, disk_calls: int, tmp_path: Path, every: int
 ) -> None:
-    counted = tmp_path / "calls"
-    run = make(tmp_path / "counted", data, short())
-    assert fork_server.work(run, at="disk", do="count", into=str(counted)) == FINISHED
-    assert_same(run, whole_short)
-    calls = int(counted.read_text())
-    for number, k in enumerate(range(1 + every // 2, calls + 1, every)):
+    for number, k in enumerate(range(1 + every // 2, disk_calls + 1, every)):
         run = make(tmp_path / str(k), data, short())
         assert fork_server.work(run, at="disk", do=("die", "half")[number % 2], k=k) == KILLED
         assert fork_server.work(run) == FINISHED, (k, fork_server.screen.read_text())
