@@ -5,13 +5,11 @@ from itertools import zip_longest
 
 from rich.text import Text
 
-from crdnd_tui.chart.plot import NamedPoint, scatter
 from crdnd_tui.core.text import grid_lines, one_line, wrapped
 from crdnd_tui.write import numbers, tables
 from crdnd_tui.write.document import Document, Figure
 
 _LEFT = "Left out here, but in every file that --to writes: best against last, classes, keys that differ."
-_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red")
 _PLOT = (64, 18)  # cells, at most
 _BESIDE = 34  # cells that the plot's legend needs beside it
@@ -31,29 +29,22 @@ def page(document: Document, width: int) -> list[Text]:
 
 
 def scatter_plot(figure: Figure, width: int, *, caption: str) -> list[Text]:
-    """One letter for each row, with its error bar; the letters' names beside it, or below in a narrow terminal."""
-    points, names, styles = [], list[Text](), dict[str, str]()
-    for k, s in enumerate(figure.series):
-        letter, colour = _LETTERS[k % len(_LETTERS)], _COLOURS[k % len(_COLOURS)]
-        ends = (s.low[0], s.high[0]) if s.low and s.high else (s.y[0], s.y[0])
-        points.append(NamedPoint(name=letter, key=letter, x=s.x[0], y=s.y[0], ends=ends))
-        is_struck, styles[letter] = s.severity == "red", f"bold {colour}"
-        words = one_line(f"{s.label}  {s.x[0]:.1f} / {s.y[0]:.1f} {numbers.marks(s)}", 400)
-        styled = (letter, colour if is_struck else styles[letter]), " ", (words, "dim strike" if is_struck else "")
-        names.append(Text.assemble(*styled))
+    """The names of its points beside it, or below in a narrow terminal."""
     columns = min(width - 2, _PLOT[0])
-    drawn = [
-        Text.assemble("  ", *((words, styles.get(letter, "dim")) for words, letter in row))
-        for row in scatter(points, (columns, _PLOT[1]))
-    ]
+    drawn, names = tables.scatter_lines(
+        figure,
+        (columns, _PLOT[1]),
+        _COLOURS,
+        lambda one: one_line(f"{one.label}  {one.x[0]:.1f} / {one.y[0]:.1f}", 400),
+    )
+    drawn, names = ([Text("  ").append_text(line) for line in lines] for lines in (drawn, names))
     head = Text(f"  {one_line(f'{figure.y} (up) against {figure.x} (right)', 400)}", "bold")
     below = [
         line for words in (caption, *numbers.below(figure)) for line in wrapped(one_line(words, 400), width, "dim")
     ]
     if width - columns - 4 < _BESIDE:
-        return [head, *drawn, Text(), *(Text("  ").append_text(name) for name in names), *below]
-    rows = zip_longest(drawn, [Text(), *names], fillvalue=Text())
-    return [head, *grid_lines(list(rows)), *below]
+        return [head, *drawn, Text(), *names, *below]
+    return [head, *grid_lines(list(zip_longest(drawn, [Text(), *names], fillvalue=Text()))), *below]
 
 
 def origins_lines(document: Document, width: int) -> list[Text]:

@@ -5,19 +5,21 @@ go below each other.
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import cycle, product
+from string import ascii_letters
 
 from rich.box import Box
 from rich.cells import cell_len
 from rich.table import Table as Grid
 from rich.text import Text
 
+from crdnd_tui.chart.plot import NamedPoint, scatter
 from crdnd_tui.core.format import MISSING, finite
 from crdnd_tui.core.text import grid_lines, rendered, wrapped
 from crdnd_tui.write import numbers
-from crdnd_tui.write.document import Cell, Column, Document, Origin, Row, Table
+from crdnd_tui.write.document import Cell, Column, Document, Figure, Origin, Row, Series, Table
 from crdnd_tui.write.escape import clean
 from crdnd_tui.write.numbers import DAGGER, PLUS_MINUS, CellText
 
@@ -96,6 +98,27 @@ def body_lines(table: Table, width: int, height: int, spare: Sequence[str] = ())
         return body
     last = tuple(replace(row, rule=False, group="") for row in table.rows[-max(1, height - 2) :])
     return _body(_without(replace(table, rows=last), spare), width, _PLAIN, ())[0][:height]
+
+
+def scatter_lines(
+    figure: Figure, size: tuple[int, int], colours: Sequence[str], name: Callable[[Series], str],
+    style: TableStyle = _PLAIN,
+) -> tuple[list[Text], list[Text]]:  # fmt: skip
+    """A scatter plot with a letter and an error bar for each row; and the letters with the rows' names and marks."""
+    series = [one for one in figure.series if one.x and one.y]
+    points, names, inks = [], list[Text](), dict[str, str]()
+    for place, (letter, one) in enumerate(zip(cycle(ascii_letters), series, strict=False)):
+        ends = ((one.low or one.y)[0], (one.high or one.y)[0])
+        points.append(NamedPoint(name=letter, key=letter, x=one.x[0], y=one.y[0], ends=ends))
+        is_struck, marks = one.severity == "red", numbers.marks(one)
+        inks[letter] = f"bold {colours[place % len(colours)]}"
+        names.append(Text.assemble(
+            (letter, inks[letter]), (f" {name(one)}", f"strike {style.muted}" if is_struck else style.text),
+            (f" {marks}" if marks else "", style.bad if is_struck else style.mark),
+        ))  # fmt: skip
+    drawn = scatter(points, size) if points else []
+    plot = [Text.assemble(*((words, inks.get(key, style.muted)) for words, key in row)) for row in drawn]
+    return plot, names
 
 
 def _body(table: Table, width: int, style: TableStyle, spare: Sequence[str]) -> tuple[list[Text], bool, list[str]]:
