@@ -42,7 +42,8 @@ SHELL_GONE = 0.1  # seconds
 
 def _screen(name: str) -> Screen[Any]:
     """A screen is imported when it is first shown, so that the first paint waits for one only."""
-    made: Screen[Any] = getattr(import_module(f"crdnd_tui.tui.screens.{name}.screen"), SCREENS[name])()
+    module = f"crdnd_tui.tui.screens.{name}" + ("" if name == "new" else ".screen")
+    made: Screen[Any] = getattr(import_module(module), SCREENS[name])()
     return made
 
 

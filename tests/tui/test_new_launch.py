@@ -11,14 +11,13 @@ from textual.widgets import Input, Static
 from crdnd_tui.core import engine_process, presets
 from crdnd_tui.queue import actions
 from crdnd_tui.tui.dialogs.question import Ask, Question
-from crdnd_tui.tui.screens.new import screen as new
-from crdnd_tui.tui.widgets.control import Choice
+from crdnd_tui.tui.screens import new
 from crdnd_tui.tui.widgets.foot import Foot
 from crdnd_tui.tui.widgets.sheets import Pick, Sheet
 from engine.spec import toml
 from engine.spec.errors import ConfigError
 from engine.spec.rundir import RunDir
-from tests.tui.new_desk import QUICK, rest, story, to, words
+from tests.tui.new_form import QUICK, rest, story, to, words
 from tests.tui.pilot import HERE
 
 FAKE = HERE.parent / "cli" / "fake_engine.py"
@@ -36,6 +35,24 @@ def fake_engine(monkeypatch):
     monkeypatch.setenv("FAKE_ENGINE", json.dumps({"epochs": 1, "step_seconds": 0.0}))
 
 
+async def asked(pilot, *parts):
+    """A question stands in front that says all of this."""
+    for _ in range(200):
+        if isinstance(pilot.app.screen, Question):
+            break
+        await pilot.pause(0.02)
+    text = pilot.app.screen.query_one("VerticalScroll Static", Static).render().plain
+    assert all(part in text for part in parts), text
+
+
+async def launched(pilot):
+    """Launch, and say yes to whatever is asked."""
+    await pilot.press("ctrl+s")
+    await asked(pilot)
+    await pilot.press("y")
+    await rest(pilot)
+
+
 def test_a_draft_is_taken_with_its_comments(runs, tmp_path):
     text = '# mine\n[data]\nname = "digits"  # small\n[student]\nname = "small_cnn"\n[method]\nname = "natural"\n'
 
@@ -45,10 +62,10 @@ def test_a_draft_is_taken_with_its_comments(runs, tmp_path):
         await rest(pilot)
         assert screen.editing.draft.text == text
         await to(screen, pilot, "data.validation")
-        await pilot.press("9", "9")
+        await pilot.press("enter", "9", "9")
         await rest(pilot)
         assert screen.editing.draft.text == text.replace("# small\n", "# small\nvalidation = 99\n")
-        await pilot.press("escape", "1", "2")
+        await pilot.press("enter", "1", "2")
         await rest(pilot)
         assert "validation = 99" in screen.editing.draft.text  # the same draft is not taken twice
         await pilot.press("1")
@@ -64,7 +81,7 @@ def test_a_draft_is_taken_with_its_comments(runs, tmp_path):
         await pilot.press("d")
         await rest(pilot)
         assert "not valid TOML" in words(screen, "#homeless")
-        assert (await screen.front()).fields
+        assert screen.form.fields.entries
 
     story(runs, steps)
 
@@ -74,15 +91,14 @@ def test_another_preset_is_opened_and_changes_are_not_lost_unasked(runs):
         await pilot.press("o", *"rslad 10_re", "enter")
         await rest(pilot)
         assert screen.editing.config.method.name == "rslad"
-        screen.query_one("#preset", Choice).focus()
-        await pilot.press("enter")
+        await pilot.press("ctrl+o")
         await rest(pilot)
         assert isinstance(pilot.app.screen, Pick)
         await pilot.press(*"t_nat", "enter")
         await rest(pilot)
         assert screen.editing.config.method.name == "natural"
         await to(screen, pilot, "seed")
-        await pilot.press("3", "ctrl+o", *"nowh", "enter")
+        await pilot.press("enter", "3", "enter", "ctrl+o", *"nowh", "enter")
         await rest(pilot)
         assert isinstance(pilot.app.screen, Question)
         await pilot.press("escape")
@@ -101,7 +117,7 @@ def test_another_preset_is_opened_and_changes_are_not_lost_unasked(runs):
 def test_a_preset_is_written_and_replaced_only_when_that_is_wanted(runs, tmp_path):
     async def steps(screen, pilot):
         await to(screen, pilot, "seed")
-        await pilot.press("5", "f2")
+        await pilot.press("enter", "5", "f2")
         await pilot.pause()
         assert isinstance(pilot.app.screen, Ask)
         assert pilot.app.screen.query_one(Input).value == "presets/quickstart.toml"
@@ -110,19 +126,19 @@ def test_a_preset_is_written_and_replaced_only_when_that_is_wanted(runs, tmp_pat
         path = tmp_path / "presets" / "quickstart.toml"
         assert toml.load(path) == screen.editing.config
         assert not screen.editing.draft.changed
-        await pilot.press("6", "ctrl+w", "enter")
-        await pilot.pause()
-        assert isinstance(pilot.app.screen, Question)
+        await pilot.press("end", "6", "f2", "enter")
+        await asked(pilot, "presets/quickstart.toml")
         await pilot.press("escape", "f2", "enter", "r")
         await rest(pilot)
         assert toml.load(path).seed == 56
         installed = tmp_path / "site-packages" / "a.toml"
-        await pilot.press("escape", "w")
+        await pilot.press("f2")
+        await pilot.pause()
         pilot.app.screen.query_one(Input).value = str(installed)
         await pilot.press("enter")
         await rest(pilot)
         assert not installed.exists()
-        await pilot.press("w", "escape")
+        await pilot.press("f2", "escape")
 
     story(runs, steps)
 
@@ -162,7 +178,7 @@ def test_a_dry_run_shows_the_whole_config_and_its_cost(runs):
         assert "passes per step" in text and "config hash" in text and "[evaluation]" in text
         await pilot.press("escape")
         await to(screen, pilot, "seed")
-        await pilot.press("x", "f5")
+        await pilot.press("enter", "x", "f5")
         await pilot.pause()
         assert "seed: should be" in pilot.app.screen.query_one("VerticalScroll Static", Static).render().plain
         await pilot.press("escape")
@@ -176,6 +192,8 @@ def test_a_launch_makes_one_run_and_goes_to_it(runs, fake_engine):
         await to(screen, pilot, "(machine).device")
         await pilot.press("right")
         await pilot.press("ctrl+s", "ctrl+s", "ctrl+s")
+        await asked(pilot, "No past run tells how long it will take.", "Its teacher is trained first.")
+        await pilot.press("y")
         await rest(pilot)
         if isinstance(pilot.app.screen, Question):  # one that came late asks on Live whether to stop
             await pilot.press("escape")
@@ -188,6 +206,12 @@ def test_a_launch_makes_one_run_and_goes_to_it(runs, fake_engine):
         await pilot.press("2")
         await rest(pilot)
         assert f"equal run  {run.name}" in words(screen, "#estimate")
+        for key in ("ctrl+s", "f6"):  # it is there already: no second one unasked
+            await pilot.press(key)
+            await asked(pilot, f"An equal run is there: {run.name}, ")
+            await pilot.press("escape")
+        await rest(pilot)
+        assert len([path for path in runs.iterdir() if not path.name.startswith(".")]) == 1
         engine_process.kill(RunDir(run), patience=0.0)
 
     story(runs, steps)
@@ -198,8 +222,7 @@ def test_an_engine_that_dies_at_once_is_told_with_its_last_words(runs, monkeypat
     monkeypatch.setattr(engine_process, "engine_command", lambda run: [sys.executable, "-c", program])
 
     async def steps(screen, pilot):
-        await pilot.press("ctrl+s")
-        await rest(pilot)
+        await launched(pilot)
         text = pilot.app.screen.query_one("VerticalScroll Static", Static).render().plain
         assert "no teacher here" in text and "exit code 2" in text and "crdnd resume" in text
         await pilot.press("escape")
@@ -211,14 +234,12 @@ def test_an_engine_that_dies_at_once_is_told_with_its_last_words(runs, monkeypat
 def test_several_nodes_must_meet_and_what_to_type_on_the_others_is_told(runs, fake_engine):
     async def steps(screen, pilot):
         screen.editing.machine |= {"nodes": 3}
-        await pilot.press("ctrl+s")
-        await rest(pilot)
+        await launched(pilot)
         assert "HOST:PORT" in pilot.app.screen.query_one("VerticalScroll Static", Static).render().plain
         assert not runs.exists()
         await pilot.press("escape")
         screen.editing.machine |= {"rendezvous": "node1:29400"}
-        await pilot.press("ctrl+s")
-        await rest(pilot)
+        await launched(pilot)
         (run,) = [path for path in runs.iterdir() if not path.name.startswith(".")]
         said = [notification.message for notification in pilot.app._notifications]
         assert f"On each of the other 2 nodes: crdnd join {run.name} --runs {runs}" in said
@@ -231,8 +252,7 @@ def test_a_folder_that_cannot_be_written_is_told(runs, tmp_path):
     runs.write_text("in the way")
 
     async def steps(screen, pilot):
-        await pilot.press("ctrl+s")
-        await rest(pilot)
+        await launched(pilot)
         assert "no run folder can be made" in pilot.app.screen.query_one("VerticalScroll Static").render().plain
 
     story(runs, steps)
@@ -243,8 +263,10 @@ def test_a_run_is_queued_without_being_started(runs, monkeypatch):
     monkeypatch.setattr(actions, "enqueue", queued.append)
 
     async def steps(screen, pilot):
-        for key in ("f6", "a"):
-            await pilot.press(key)
+        for what in ("how long it will take", "An equal run is there"):
+            await pilot.press("a", "f6")  # a letter queues nothing
+            await asked(pilot, what)
+            await pilot.press("y")
             await rest(pilot)
         assert [(run.config.is_file(), run.events.exists()) for run in queued] == [(True, False)] * 2
         assert pilot.app.screen is screen
@@ -255,12 +277,11 @@ def test_a_run_is_queued_without_being_started(runs, monkeypatch):
 def test_reading_only_changes_nothing(runs, tmp_path):
     async def steps(screen, pilot):
         await to(screen, pilot, "seed")
-        await pilot.press("5", "ctrl+s", "f6", "f2", "ctrl+w", "ctrl+e", "escape", "a", "w")
+        await pilot.press("enter", "5", "ctrl+s", "f6", "f2", "ctrl+e", "enter")
         await rest(pilot)
         assert pilot.app.screen is screen
         assert screen.editing.config.seed == 5
         assert list(tmp_path.iterdir()) == []
-        assert "launches" not in words(screen, "#help") and "f5 explains it" in words(screen, "#help")
         foot = screen.query_one(Foot)
         spans = {foot.render().plain[span.start : span.end].strip(): span.style for span in foot.render().spans}
         assert spans["Launch"].dim and not spans["Dry run"].dim

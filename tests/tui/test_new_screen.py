@@ -1,16 +1,15 @@
-"""The form of the New screen under keys: tabs, fields, choices, attacks, mistakes."""
+"""The form of the New screen under keys: tabs, fields, choices, attacks, mistakes, undo."""
 
 import pytest
+from textual.widgets import Input, Tabs
 
 from crdnd_tui.tui.form import form, kinds
-from crdnd_tui.tui.screens.new.desk import Desk
-from crdnd_tui.tui.widgets.control import Choice, Line, Tick
+from crdnd_tui.tui.screens.new import NewScreen
+from crdnd_tui.tui.widgets.field_list import FieldList
 from crdnd_tui.tui.widgets.foot import Foot
-from crdnd_tui.tui.widgets.form_pane import FormPane
 from crdnd_tui.tui.widgets.sheets import Pick
-from crdnd_tui.tui.widgets.tabs import TabLine
 from engine.spec import attacks, data, methods, models, toml
-from tests.tui.new_desk import QUICK, rest, row, story, to, words
+from tests.tui.new_form import QUICK, rest, row, story, to, words
 
 
 @pytest.fixture
@@ -21,71 +20,83 @@ def runs(tmp_path, monkeypatch):
 
 def test_it_opens_with_the_quickstart_and_everything_that_follows(runs):
     async def steps(screen, pilot):
-        assert isinstance(screen, Desk)
+        assert isinstance(screen, NewScreen)
         assert screen.editing.config == toml.load(QUICK)
         assert not screen.editing.draft.changed
         assert "student 12 forward" in words(screen, "#estimate")
         assert "no past run like this on this machine" in words(screen, "#estimate")
-        assert screen.query_one("#preset", Choice).value == "quickstart"
-        assert len(screen.query_one("#preset", Choice).options) == 52
+        assert "quickstart" in words(screen, "#preset")
+        assert isinstance(screen.focused, FieldList)
+        await pilot.press("o")
+        await pilot.pause()
+        assert len(pilot.app.screen._options) == 52
 
     story(runs, steps)
 
 
-def test_tabs_are_made_when_they_are_shown_and_go_round(runs):
+def test_tabs_go_round_by_keys_and_by_clicks_and_stand_side_by_side_where_there_is_room(runs):
     async def steps(screen, pilot):
-        assert [pane.tab for pane in screen.query(FormPane)] == ["Pair"]
+        tabs = screen.query_one(Tabs)
         for tab in [*list(form.TABS)[1:], "Pair"]:
             await pilot.press("right_square_bracket")
             await rest(pilot)
-            assert screen.query_one(TabLine).front == tab
-            assert [p.tab for p in screen.query(FormPane) if p.display] == [tab]
+            assert tabs.active == tab.lower()
+            assert [e.dotted for e in screen.form.fields.entries] == [e.dotted for e in screen.editing.tab(tab)]
         await pilot.press("left_square_bracket")
-        assert screen.query_one(TabLine).front == "Run"
-        screen.query_one(TabLine).focus()
-        await pilot.press("right", "right")
-        assert screen.query_one(TabLine).front == "Data"
-        await pilot.click(TabLine, offset=(1, 0))
-        assert screen.query_one(TabLine).front == "Pair"
+        assert tabs.active == "run"
+        await pilot.click("#method")
+        await rest(pilot)
+        assert screen.form.fields.entries[0].dotted == "method"
+        assert not screen.query_one("#beside").display
+        await pilot.resize_terminal(180, 50)
+        await rest(pilot)
+        beside = screen.query_one("#beside", FieldList)
+        assert beside.entries[0].dotted == "threat_model"
+        beside.focus()
+        await pilot.press("down", "enter", *"1/255", "enter")
+        await rest(pilot)
+        assert str(screen.editing.config.threat_model.epsilon) == "1/255"
+        assert screen.focused is beside
+
+    story(runs, steps)
+
+
+def test_no_key_changes_a_field_that_was_not_entered(runs):
+    async def steps(screen, pilot):
+        await to(screen, pilot, "training.epochs")
+        await pilot.press(*"12", "a", "w", "s", "backspace", "delete")
+        await rest(pilot)
+        assert screen.editing.draft.text == QUICK.read_text()
+        assert pilot.app.screen.NAME in ("Runs", "New")  # digits show screens
+        assert not runs.exists()
 
     story(runs, steps)
 
 
 def test_keys_walk_through_the_fields_and_escape_leaves(runs):
     async def steps(screen, pilot):
-        pane = await screen.front()
-        pane.focus()
-        await pilot.press("down")
-        assert screen.focused is pane.fields[0].control
         foot = screen.query_one(Foot)
         assert "? Help" in foot.render().plain
+        assert screen.form.entry.dotted == "student"
         await pilot.press("down", "j")
-        assert isinstance(screen.focused, Line)
+        assert screen.form.entry.dotted == "student.width"
+        assert "student.width" in words(screen, "#help")
+        await pilot.press("enter")
         await pilot.pause()
+        assert isinstance(screen.focused, Input)
         assert "? Help" not in foot.render().plain  # a question mark is text now
+        await pilot.press("9", "escape")
+        await rest(pilot)
+        assert isinstance(screen.focused, FieldList)
+        assert screen.editing.draft.text == QUICK.read_text()
+        await pilot.press("up", "k")
+        assert screen.form.entry.dotted == "student"
         await pilot.hover(Foot, offset=(3, 0))
         assert foot.tooltip == "Launch"
         await pilot.click(Foot, offset=(foot.render().plain.index("TOML"), 0))
         await rest(pilot)
         assert not screen.query_one("#toml").display
-        await pilot.press("f3")
-        assert "student.width" in words(screen, "#help")
-        await pilot.press("up", "k")
-        assert screen.focused is pane.fields[0].control
-        await pilot.press("down", "down", "escape")
-        assert screen.focused is pane
-        await pilot.press("enter")
-        assert isinstance(screen.focused, Line)  # where it was
-        await pilot.press("enter")
-        assert screen.focused is pane.fields[3].control
-        await pilot.press("]")  # no part of a number: it turns the tab here, too
-        await rest(pilot)
-        assert screen.query_one(TabLine).front == "Data"
-        assert not screen.editing.draft.changed
-        await pilot.press("down", "up", "up")  # above the first field is the preset
-        assert screen.focused is screen.query_one("#preset")
-        assert "ctrl+s launches this run" in words(screen, "#help")
-        await pilot.press("down", "escape", "escape")
+        await pilot.press("f3", "escape")
         assert pilot.app.screen.NAME == "Runs"
 
     story(runs, steps)
@@ -94,29 +105,54 @@ def test_keys_walk_through_the_fields_and_escape_leaves(runs):
 def test_every_key_press_is_checked_and_the_message_stands_under_its_field(runs):
     async def steps(screen, pilot):
         await to(screen, pilot, "training.epochs")
-        for key in "12x":
-            await pilot.press(key)
+        await pilot.press("enter", *"12x")
         await pilot.pause()
-        field = await row(screen, "training.epochs")
-        assert field.message == "should be a whole number, not '12x'"
-        assert field.size.height == 2
+        assert "\n    should be a whole number, not '12x'" in row(screen, "training.epochs")
         assert "1 mistake before this can be launched" in words(screen, "#estimate")
-        assert "Training 1\u2717" in screen.query_one(TabLine).render().plain
+        assert "Training 1\u2717" in screen.query_one("#training").render().plain
         height = screen.query_one("#estimate").size.height
         await pilot.press("ctrl+s")
         await rest(pilot)
         assert not runs.exists()
-        await pilot.press("backspace")
+        await pilot.press("enter", "end", "backspace")
         await rest(pilot)
-        assert (await row(screen, "training.epochs")).message == ""
+        assert "\n" not in row(screen, "training.epochs")
         assert screen.editing.config.training.epochs == 12
         assert "epochs = 12" in words(screen, "#toml-text")
         assert screen.query_one("#estimate").size.height == height  # nothing jumps
         assert "whole number, 1 to 100,000   default 40" in words(screen, "#help")
+        await pilot.press("enter")
+        await rest(pilot)
+        assert "default 40" in row(screen, "training.epochs")
         await pilot.press("ctrl+r")
         await rest(pilot)
         assert screen.editing.draft.text == QUICK.read_text()
-        assert (await row(screen, "training.epochs")).control.value == ""
+
+    story(runs, steps)
+
+
+def test_edits_are_undone_and_made_again(runs):
+    async def steps(screen, pilot):
+        texts = [screen.editing.draft.text]
+        await to(screen, pilot, "seed")
+        await pilot.press("enter", *"77", "enter")  # one edit, however many keys
+        texts.append(screen.editing.draft.text)
+        await to(screen, pilot, "method.compensate")
+        await pilot.press("space")
+        await rest(pilot)
+        texts.append(screen.editing.draft.text)
+        await to(screen, pilot, "(machine).device")
+        await pilot.press("right")
+        await rest(pilot)
+        assert screen.editing.machine == {"device": "cpu"}
+        await pilot.press("u")
+        assert (screen.editing.machine, screen.editing.draft.text) == ({}, texts[2])
+        await pilot.press("u", "u")
+        assert screen.editing.draft.text == texts[0]
+        await pilot.press("u", "U", "U")
+        await rest(pilot)
+        assert screen.editing.draft.text == texts[2]
+        assert screen.editing.config.seed == 77
 
     story(runs, steps)
 
@@ -127,7 +163,7 @@ def test_choices_step_list_and_narrow(runs):
         await pilot.press("left")
         await rest(pilot)
         assert screen.editing.config.method.name == "rslad"
-        assert any(f.entry.dotted == "method.loss_scale" for f in (await screen.front()).fields)
+        assert row(screen, "method.loss_scale")
         await pilot.press("enter")
         await pilot.pause()
         assert isinstance(pilot.app.screen, Pick)
@@ -156,7 +192,7 @@ def test_a_teacher_may_be_typed(runs):
         await to(screen, pilot, "teacher.preset")
         await pilot.press("enter", *"else/here.toml", "enter")
         await rest(pilot)
-        assert (await row(screen, "teacher.preset")).message == "no such file 'else/here.toml'"
+        assert "no such file 'else/here.toml'" in row(screen, "teacher.preset")
 
     story(runs, steps)
 
@@ -173,13 +209,13 @@ MEMBERS = {
 def test_every_member_of_a_union_is_shown(runs):
     async def steps(screen, pilot):
         for table, names in MEMBERS.items():
-            field = await to(screen, pilot, table)
+            await to(screen, pilot, table)
             for name in names:
-                await screen.change(screen.editing.enter, (await row(screen, table)).entry, name)
+                screen.form.change(screen.editing.enter, screen.form.entry, name)
                 await pilot.pause()
-                assert (await row(screen, table)).control.value == name
-                assert [f.entry for f in (await screen.front()).fields] == screen.editing.tab(form.tab_of(table))
-            assert field.is_attached
+                option = next(option for option in screen.form.entry.options if option.value == name)
+                assert option.title in row(screen, table)
+                assert screen.form.fields.entries == screen.editing.tab(form.tab_of(table))
 
     story(runs, steps)
 
@@ -190,7 +226,7 @@ def test_attacks_are_ticked_and_opened(runs):
         await pilot.press("space")
         await rest(pilot)
         assert len(screen.editing.config.evaluation.attacks) == 6
-        assert isinstance(screen.focused, Tick) and screen.focused.label == "PGD-SAT"
+        assert screen.form.entry.label == "PGD-SAT"
         await pilot.press("space")
         await rest(pilot)
         assert screen.editing.draft.text == QUICK.read_text()
@@ -200,7 +236,7 @@ def test_attacks_are_ticked_and_opened(runs):
         assert screen.editing.draft.text == QUICK.read_text()  # to look at settings changes none
         await pilot.press("enter")
         await to(screen, pilot, "evaluation.attacks.1")
-        await pilot.press("enter", "down", "7")
+        await pilot.press("enter", "down", "enter", "7", "enter")
         await rest(pilot)
         assert screen.editing.config.evaluation.attacks[1].steps == 7
         await to(screen, pilot, "evaluation.attacks.pgd")
@@ -223,15 +259,15 @@ def test_an_attack_is_listed_twice_under_a_label_of_its_own(runs):
         await rest(pilot)
         labels = [attack.label for attack in screen.editing.config.evaluation.attacks]
         assert labels == ["", "", "pgd_sat_2", "", "", "", "", ""]
-        here = screen.focused.parent.entry
-        assert (here.dotted, screen.focused.opened) == ("evaluation.attacks.2", True)
-        await pilot.press("down", "9")
+        assert screen.form.entry.dotted == "evaluation.attacks.2"
+        assert row(screen, "evaluation.attacks.2.steps")  # its settings are open
+        await pilot.press("down", "enter", "9", "enter")
         await rest(pilot)
         assert [attack.steps for attack in screen.editing.config.evaluation.attacks[1:3]] == [20, 9]
         await pilot.press("up", "minus")
         await rest(pilot)
         assert screen.editing.draft.text == QUICK.read_text()
-        assert isinstance(screen.focused, Tick) and screen.focused.label == "PGD-SAT"
+        assert screen.form.entry.label == "PGD-SAT"
         await to(screen, pilot, "evaluation.attacks.pgd")
         await pilot.press("minus")  # it is not in
         assert screen.editing.draft.text == QUICK.read_text()

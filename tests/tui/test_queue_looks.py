@@ -70,7 +70,7 @@ def test_an_empty_queue_says_what_to_do_in_any_size(tmp_path: Path) -> None:
     for words in drive(story, tmp_path / "none"):
         lines = [" ".join(line.strip("\u2502 ").split()) for line in words.splitlines()]
         assert "1 Runs, what there is already" in lines
-        keys_named = [line for line in lines if line.startswith("2 New run, then a")]
+        keys_named = [line for line in lines if line.startswith("2 New run, then f6")]
         assert keys_named and keys_named[0].endswith(("queues it", "to the queue"))
 
 

@@ -38,7 +38,27 @@ class Editing:
         self._teacher: Mapping[str, Any] = {}  # taken off by a method without one, given back by one with
         self._out: dict[Key, tuple[int, Mapping[str, Any]]] = {}  # attacks that were taken out: place and settings
         self.opened = frozenset()
+        self._states = [(text, dict(self.machine))]  # for undo; `_at` is the present one
+        self._at = 0
         self.read()
+
+    def remember(self) -> None:
+        """Take the present state as one that undo comes back to; what had been undone is forgotten."""
+        state = (self.draft.text, dict(self.machine))
+        if state != self._states[self._at]:
+            self._states[self._at + 1 :] = [state]
+            self._at += 1
+
+    def restore(self, by: int) -> bool:
+        """Go to the state so many steps on (-1: undo, 1: redo, 0: the last remembered); False where there is none."""
+        place = self._at + by
+        if not 0 <= place < len(self._states):
+            return False
+        self._at = place
+        text, machine = self._states[place]
+        self.machine = dict(machine)
+        self.replace(text)
+        return True
 
     def replace(self, text: str) -> None:
         """The same preset with another text: it came back from an editor."""

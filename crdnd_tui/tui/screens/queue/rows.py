@@ -104,7 +104,7 @@ def empty(palette: Palette, *, short: bool) -> Text:
     if short:
         return Text.assemble(
             ("Nothing waits.\n", f"bold {palette.text}"),
-            ("2", key), " New run, then ", ("a", key), " queues it\n",
+            ("2", key), " New run, then ", ("f6", key), " queues it\n",
             ("1", key), " Runs, what there is already\n",
             ("or  ", palette.muted), "crdnd queue add PRESET",
         )  # fmt: skip
@@ -112,7 +112,7 @@ def empty(palette: Palette, *, short: bool) -> Text:
         ("Nothing waits.\n\n", f"bold {palette.text}"),
         ("The queue starts runs one after another,\n", palette.muted),
         ("one at a time on each device, and goes on\nwhen this terminal is closed.\n\n", palette.muted),
-        ("2", key), " New run, then ", ("a", key), " adds it to the queue\n",
+        ("2", key), " New run, then ", ("f6", key), " adds it to the queue\n",
         ("1", key), " Runs, what there is already\n\n",
         ("or, in a shell:\n", palette.muted), "crdnd queue add PRESET --seeds 0,1,2",
     )  # fmt: skip
