@@ -88,13 +88,13 @@ class Curve:
     dash: int = 0  # 0 is solid; more cuts the line in shorter pieces
 
 
-class Stretch(NamedTuple):
+class ColumnRange(NamedTuple):
     x: int
     top: int
     bottom: int
 
 
-def stretches(curve: Curve, view: PlotView, columns: int, rows: int) -> Iterator[Stretch]:
+def stretches(curve: Curve, view: PlotView, columns: int, rows: int) -> Iterator[ColumnRange]:
     """The dots of a curve: the range of its values in each column, straight lines where a column has none.
 
     Neighbouring columns are joined, but not over a gap: a value that is not finite, or not positive on a log axis.
@@ -119,16 +119,16 @@ def stretches(curve: Curve, view: PlotView, columns: int, rows: int) -> Iterator
         top[empty] = bottom[empty] = np.interp(empty + 0.5, u, v, left=np.nan, right=np.nan)
     gap = np.bincount(at[np.isnan(values)], minlength=columns) > 0
     drawn = np.isfinite(np.append(top, np.nan))
-    before: Stretch | None = None
+    before: ColumnRange | None = None
     for k in np.flatnonzero(drawn).tolist():
-        here = Stretch(k, round(top[k]), round(bottom[k]))
+        here = ColumnRange(k, round(top[k]), round(bottom[k]))
         if before is not None and before.x == k - 1 and not (gap[k] or gap[k - 1]):
-            yield Stretch(k, min(here.top, before.bottom + 1), max(here.bottom, before.top - 1))
+            yield ColumnRange(k, min(here.top, before.bottom + 1), max(here.bottom, before.top - 1))
         else:
             yield here
             if here.top == here.bottom and not drawn[k + 1] and min(rows, columns) > 1:  # alone: drawn twice as wide
                 high = here.top - (here.top % 4 == 3)
-                yield from (Stretch(x, high, high + 1) for x in (k, k + (1 if k % 2 == 0 else -1)))
+                yield from (ColumnRange(x, high, high + 1) for x in (k, k + (1 if k % 2 == 0 else -1)))
         before = here
 
 
@@ -149,7 +149,7 @@ class DrawnChart(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Frame:
+class ChartFrame:
     """What stands around and between the curves."""
 
     x_label: str = "step"
@@ -158,7 +158,7 @@ class Frame:
     gap: tuple[float, str] | None = None  # x of a gap, and what to write beside it
 
 
-def draw(curves: Sequence[Curve], view: PlotView, size: tuple[int, int], frame: Frame) -> DrawnChart:
+def draw(curves: Sequence[Curve], view: PlotView, size: tuple[int, int], frame: ChartFrame) -> DrawnChart:
     """`size` is width and height with the axes. Bands lie behind all, later lines above earlier ones."""
     width, height = size
     numbers, names = _y_ticks(view, height - 1, frame.percent)

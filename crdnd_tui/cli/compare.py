@@ -23,7 +23,7 @@ _CLASSES = 20  # lines of a table of classes
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparisonResult:
     """Runs that were laid side by side."""
 
     ids: list[str]
@@ -32,7 +32,9 @@ class Compared:
     refusals: list[str]  # why nothing can be compared; empty when something can
 
 
-def compare(names: Sequence[str], folder: Path, baseline: str, checkpoint: str, grouped: bool | None) -> Compared:
+def compare(
+    names: Sequence[str], folder: Path, baseline: str, checkpoint: str, grouped: bool | None
+) -> ComparisonResult:
     """Compare each run once, in this order; a baseline that is none of them stands first."""
     runs = find_runs(names, folder)
     base = rundir.find(folder, baseline) if baseline else runs[0]
@@ -42,7 +44,7 @@ def compare(names: Sequence[str], folder: Path, baseline: str, checkpoint: str, 
     if len(ids) < 2:
         raise ConfigError(["one run is nothing to compare", f"`crdnd show {ids[0]}` shows it; name two and more here"])
     comparison, document = compare_runs(runs, checkpoint=checkpoint, baseline=base.id, grouped=grouped)
-    return Compared(ids, comparison, document, _refusals(comparison))
+    return ComparisonResult(ids, comparison, document, _refusals(comparison))
 
 
 def unjudged(comparison: Comparison, checkpoint: str) -> str:
@@ -63,7 +65,7 @@ def _refusals(comparison: Comparison) -> list[str]:
     return [f"nothing can be compared with {comparison.base.label}:", *whys]
 
 
-def page(compared: Compared, width: int) -> list[Text]:
+def page(compared: ComparisonResult, width: int) -> list[Text]:
     """All of it, in lines of at most `width` cells; what would fill screens is shortened, and said to be."""
     document, comparison = compared.document, compared.comparison
     short = tuple(

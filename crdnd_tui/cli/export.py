@@ -15,8 +15,8 @@ from crdnd_tui.cli.output import OK
 from crdnd_tui.core import engine_process
 from crdnd_tui.core.text import display
 from crdnd_tui.write import formats
-from crdnd_tui.write.formats import STDOUT, ExportRequest, Format
-from crdnd_tui.write.gathering import Gathered, gather
+from crdnd_tui.write.formats import STDOUT, ExportFormat, ExportRequest
+from crdnd_tui.write.gathering import ExportSources, gather
 from engine.spec import files
 from engine.spec.errors import CrdndError
 from engine.spec.rundir import RunDir
@@ -60,7 +60,7 @@ def export(request: ExportRequest, *, as_json: bool = False) -> int:
     return OK
 
 
-def _document(of: Gathered, form: Format, request: ExportRequest) -> list[WrittenExport]:
+def _document(of: ExportSources, form: ExportFormat, request: ExportRequest) -> list[WrittenExport]:
     from crdnd_tui.write import gathering, writing
 
     whole = gathering.document(of, checkpoint=request.checkpoint, baseline=request.baseline, grouped=request.grouped)
@@ -72,7 +72,7 @@ def _document(of: Gathered, form: Format, request: ExportRequest) -> list[Writte
     return [WrittenExport(path=formats.relative(p)) for p in writing.write(document, form, path, force=request.force)]
 
 
-def _replayed(of: Gathered, form: Format, request: ExportRequest) -> list[WrittenExport]:
+def _replayed(of: ExportSources, form: ExportFormat, request: ExportRequest) -> list[WrittenExport]:
     from crdnd_tui.write import mlflow, tensorboard, trackers
 
     place = request.out or str(of.folder.parent / formats.FOLDER / form.name)
@@ -93,7 +93,7 @@ def _replayed(of: Gathered, form: Format, request: ExportRequest) -> list[Writte
     return written
 
 
-def _student(run: RunDir, form: Format, request: ExportRequest, *, many: bool) -> list[WrittenExport]:
+def _student(run: RunDir, form: ExportFormat, request: ExportRequest, *, many: bool) -> list[WrittenExport]:
     """An engine of its own writes it and a `.json` that tells of it, and checks what it wrote."""
     from crdnd_tui.write import writing
 

@@ -10,8 +10,8 @@ from pydantic import Field, ValidationError
 from crdnd_tui.core.complete import ATTACKS
 from crdnd_tui.core.text import display
 from crdnd_tui.study import grid
-from crdnd_tui.study.grid import Axis, Case, Key, Resolver, Setting, StudySource
-from crdnd_tui.study.study import Layout, Published, Study, StudyCell
+from crdnd_tui.study.grid import CellResolver, GridAxis, GridCase, GridSetting, Key, StudySource
+from crdnd_tui.study.study import PublishedEntry, ReportLayout, Study, StudyCell
 from engine.spec import files, toml
 from engine.spec.base import Many, Spec
 from engine.spec.errors import ConfigError
@@ -33,8 +33,8 @@ class StudyFile(Spec):
     set: dict[str, Any] = Field(default_factory=dict)
     grid: Annotated[dict[str, Any], Field(min_length=1)]
     leave_out: Many[dict[str, Any]] = ()
-    report: Layout = Layout()
-    published: Many[Published] = ()
+    report: ReportLayout = ReportLayout()
+    published: Many[PublishedEntry] = ()
 
 
 def open_file(path: Path) -> tuple[StudyFile, StudySource]:
@@ -118,10 +118,14 @@ def _place(table: Mapping[str, Any], axes: _Labels, source: StudySource, at: Key
 
 
 def _cells(
-    said: StudyFile, axes: Sequence[Axis], shared: Sequence[Setting], left_out: Sequence[_Labels], source: StudySource
+    said: StudyFile,
+    axes: Sequence[GridAxis],
+    shared: Sequence[GridSetting],
+    left_out: Sequence[_Labels],
+    source: StudySource,
 ) -> list[StudyCell]:
     """Those that are wanted and can be run; two of an equal config are a mistake."""
-    resolver, cells = Resolver(source), []
+    resolver, cells = CellResolver(source), []
     for cases in product(*(axis.cases for axis in axes)):
         place = {axis.name: case.label for axis, case in zip(axes, cases, strict=True)}
         if any(all(place[name] in labels for name, labels in out.items()) for out in left_out):
@@ -141,7 +145,7 @@ def _cells(
     return cells
 
 
-def _template(said: StudyFile, axes: Sequence[Axis], cases: Sequence[Case]) -> tuple[str, Key]:
+def _template(said: StudyFile, axes: Sequence[GridAxis], cases: Sequence[GridCase]) -> tuple[str, Key]:
     """The preset of a combination with its slots, and the key at which a mistake in its name is told."""
     for axis, case in reversed(list(zip(axes, cases, strict=True))):
         if case.preset:
@@ -150,7 +154,7 @@ def _template(said: StudyFile, axes: Sequence[Axis], cases: Sequence[Case]) -> t
     return said.preset, filled[0] if len(filled) == 1 else ("preset",)
 
 
-def _layout(report: Layout, axes: _Labels, judged: set[str], source: StudySource) -> Layout:
+def _layout(report: ReportLayout, axes: _Labels, judged: set[str], source: StudySource) -> ReportLayout:
     """Every axis makes rows or tables; all that are not named make rows where none are."""
     for key, named in (("tables", report.tables), ("rows", report.rows or ())):
         for name in named:
@@ -177,7 +181,7 @@ def _layout(report: Layout, axes: _Labels, judged: set[str], source: StudySource
     return report.model_copy(update={"rows": rows, "tables": tables, "baseline": baseline})
 
 
-def _published(k: int, one: Published, axes: _Labels, judged: set[str], source: StudySource) -> Published:
+def _published(k: int, one: PublishedEntry, axes: _Labels, judged: set[str], source: StudySource) -> PublishedEntry:
     """Numbers in print, in per cent, of places that the grid has."""
     known = [*_ALWAYS, *ATTACKS, *sorted(judged - set(ATTACKS))]
     for attack, value in one.values.items():

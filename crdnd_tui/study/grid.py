@@ -47,7 +47,7 @@ class StudySource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class GridSetting:
     """A key of the config, its value as TOML, and where that was written."""
 
     key: str
@@ -60,19 +60,19 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class GridCase:
     """One label on an axis."""
 
     label: str
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[GridSetting, ...] = ()
     preset: str = ""  # in place of the study's
 
 
 @dataclass(frozen=True, kw_only=True)
-class Axis:
+class GridAxis:
     name: str
     key: Key
-    cases: tuple[Case, ...]
+    cases: tuple[GridCase, ...]
 
 
 def slots(template: str) -> list[str]:
@@ -80,20 +80,20 @@ def slots(template: str) -> list[str]:
     return _SLOT.findall(template)
 
 
-def settings(table: Mapping[str, Any], source: StudySource, key: Key) -> tuple[Setting, ...]:
+def settings(table: Mapping[str, Any], source: StudySource, key: Key) -> tuple[GridSetting, ...]:
     """Dotted keys and nested tables alike, in order; a table's name before the rest of it."""
     found = []
     for name, value, raw in flat(table, key):
         try:
             if not _KEY.fullmatch(name):
                 raise ValueError("is no key of a preset, as in training.epochs")
-            found.append(Setting(key=name, value=written(value), origin=source.at(*raw)))
+            found.append(GridSetting(key=name, value=written(value), origin=source.at(*raw)))
         except ValueError as error:
             source.complain(raw, str(error))
     return tuple(found)
 
 
-def axes(table: Mapping[str, Any], in_paths: set[str], source: StudySource) -> list[Axis]:
+def axes(table: Mapping[str, Any], in_paths: set[str], source: StudySource) -> list[GridAxis]:
     """Those that could be understood; labels of the axes `in_paths` become parts of names of presets."""
     found = []
     for name, value, raw in flat(table, ("grid",)):
@@ -105,7 +105,7 @@ def axes(table: Mapping[str, Any], in_paths: set[str], source: StudySource) -> l
         labels = [case.label for case in cases]
         for label in sorted({label for label in labels if labels.count(label) > 1}):
             source.complain(raw, f"the label {display(label)!r} stands there twice")
-        found.append(Axis(name=name, key=raw, cases=cases))
+        found.append(GridAxis(name=name, key=raw, cases=cases))
     if len(found) > MOST_AXES:
         source.complain(("grid",), f"has {len(found)} axes; at most {MOST_AXES} can be read in a table")
     many = math.prod(len(axis.cases) for axis in found)
@@ -114,7 +114,7 @@ def axes(table: Mapping[str, Any], in_paths: set[str], source: StudySource) -> l
     return found
 
 
-def _case(axis: str, item: object, in_path: bool, source: StudySource, raw: Key) -> Case | None:
+def _case(axis: str, item: object, in_path: bool, source: StudySource, raw: Key) -> GridCase | None:
     """None for what makes no sense, which is told."""
     before = len(source.problems)
     if isinstance(item, dict):
@@ -129,7 +129,7 @@ def _case(axis: str, item: object, in_path: bool, source: StudySource, raw: Key)
             source.complain((*raw, "label"), mistake)
         if len(source.problems) > before:
             return None
-        return Case(label=str(label), settings=settings(parts["set"], source, (*raw, "set")), preset=preset)
+        return GridCase(label=str(label), settings=settings(parts["set"], source, (*raw, "set")), preset=preset)
     if not isinstance(item, str | int | float):
         source.complain(raw, "should be a text, a number, or a case { label = ..., set = { ... } }")
         return None
@@ -140,8 +140,8 @@ def _case(axis: str, item: object, in_path: bool, source: StudySource, raw: Key)
     if mistake:
         source.complain(raw, mistake)
         return None
-    set_ = () if in_path else (Setting(key=axis, value=written(item), origin=source.at(*raw)),)
-    return Case(label=label, settings=set_)
+    set_ = () if in_path else (GridSetting(key=axis, value=written(item), origin=source.at(*raw)),)
+    return GridCase(label=label, settings=set_)
 
 
 def _label_mistake(label: str, in_path: bool) -> str:
@@ -194,7 +194,7 @@ def flat(table: Mapping[str, Any], raw: Key, above: str = "") -> Iterator[tuple[
             yield above + key, value, (*raw, key)
 
 
-class Resolver:
+class CellResolver:
     """A combination of the grid -> the config of its run. Reads each preset once.
 
     A mistake is told at the study's own line; one that many combinations share with the first of them.
@@ -207,7 +207,9 @@ class Resolver:
         self._texts: dict[Path, str] = {}
         self._paths: dict[str, Path | None] = {}
 
-    def cell(self, place: Mapping[str, str], template: str, key: Key, wanted: Sequence[Setting]) -> StudyCell | None:
+    def cell(
+        self, place: Mapping[str, str], template: str, key: Key, wanted: Sequence[GridSetting]
+    ) -> StudyCell | None:
         """The run at this place, by the preset that `key` asks for; None when something is wrong with it."""
         name = _SLOT.sub(lambda slot: place.get(slot[1], slot[0]), template)
         path = self._find(name)
@@ -262,7 +264,7 @@ class Resolver:
         close = get_close_matches(Path(name).name, sorted(known), n=1, cutoff=0.6)
         return f", did you mean `{Path(name).parent / close[0]}`?" if close else ""
 
-    def _beside(self, setting: Setting) -> Setting:
+    def _beside(self, setting: GridSetting) -> GridSetting:
         """A teacher's preset is sought beside the study, not where the command was called."""
         if setting.key != "teacher.preset" or not setting.value.startswith('"'):
             return setting
@@ -274,7 +276,7 @@ def _path(key: str) -> Key:
     return tuple(int(part) if part.isdecimal() and len(part) < 5 else part for part in key.split("."))
 
 
-def _relined(problem: str, wanted: Sequence[Setting]) -> str:
+def _relined(problem: str, wanted: Sequence[GridSetting]) -> str:
     """A mistake in an override, told at the line of the study that asked for it."""
     _, placed, rest = problem.partition(f"{_BY_SET}: ")
     key = rest.partition(":")[0]

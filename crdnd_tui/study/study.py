@@ -19,7 +19,7 @@ LABEL = 40  # cells of a row's label
 _Words = AfterValidator(display)
 
 
-class Published(Spec):
+class PublishedEntry(Spec):
     """[[published]]: numbers in print for one row."""
 
     source: Annotated[str, Field(min_length=1, max_length=80), _Words]  # paper, reproduction, RSLAD paper
@@ -28,7 +28,7 @@ class Published(Spec):
     note: Annotated[str, Field(max_length=300), _Words] = ""
 
 
-class Layout(Spec):
+class ReportLayout(Spec):
     """[report]: how the table is laid out."""
 
     rows: Many[str] | None = None  # axes; None in a file: those that make no tables
@@ -78,13 +78,13 @@ class Study:
     path: Path
     axes: Mapping[str, tuple[str, ...]]  # axis -> labels, in order
     cells: tuple[StudyCell, ...]
-    layout: Layout
-    published: tuple[Published, ...] = ()
+    layout: ReportLayout
+    published: tuple[PublishedEntry, ...] = ()
     text: str = ""  # of the file
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
+class ReportBlock:
     """A row or a table of the report: its labels on the axes, what it is called, and the runs wanted for it."""
 
     place: Mapping[str, str]  # axis -> label
@@ -92,29 +92,29 @@ class Block:
     cells: tuple[StudyCell, ...]
 
 
-def table_blocks(study: Study) -> list[Block]:
+def table_blocks(study: Study) -> list[ReportBlock]:
     """One for each combination of the axes in `tables` that has runs; the whole study when there are none."""
     return _blocks(study, study.layout.tables, study.cells, "")
 
 
-def row_blocks(study: Study, table: Block) -> list[Block]:
+def row_blocks(study: Study, table: ReportBlock) -> list[ReportBlock]:
     """One for each combination of the axes in `rows` in this table; a study of nothing but seeds is one row."""
     return _blocks(study, study.layout.rows or (), table.cells, one_line(study.name, LABEL))
 
 
-def _blocks(study: Study, axes: Sequence[str], cells: Sequence[StudyCell], whole: str) -> list[Block]:
+def _blocks(study: Study, axes: Sequence[str], cells: Sequence[StudyCell], whole: str) -> list[ReportBlock]:
     gathered: dict[tuple[str, ...], list[StudyCell]] = {}
     for cell in cells if axes else ():
         gathered.setdefault(tuple(cell.place[axis] for axis in axes), []).append(cell)
     order = sorted(gathered, key=lambda key: [study.axes[a].index(w) for a, w in zip(axes, key, strict=True)])
     titles = [_titles(study, axis) for axis in axes]
     return [
-        Block(
+        ReportBlock(
             place=dict(zip(axes, key, strict=True)), cells=tuple(gathered[key]),
             title=one_line(", ".join(of[label] for of, label in zip(titles, key, strict=True)), LABEL),
         )
         for key in order
-    ] or [Block(place={}, title=whole, cells=tuple(cells))]  # fmt: skip
+    ] or [ReportBlock(place={}, title=whole, cells=tuple(cells))]  # fmt: skip
 
 
 def _titles(study: Study, axis: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ STDOUT = "-"
 CHECKPOINTS = ("best", "last")
 
 
-class Format(NamedTuple):
+class ExportFormat(NamedTuple):
     name: str  # of --to
     suffix: str  # of the file; empty where it is a folder
     kind: Kind
@@ -31,24 +31,24 @@ class Format(NamedTuple):
 
 
 FORMATS = (
-    Format("markdown", ".md", "text", "tables and facts, for a README or an issue"),
-    Format("latex", ".tex", "text", "tables for a paper, with booktabs, and its figures"),
-    Format("csv", ".csv", "text", "each table as a file, for a spreadsheet", apart=True),
-    Format("json", ".json", "text", "all numbers, for a script"),
-    Format("html", ".html", "text", "the whole report in one file, for a browser"),
-    Format("svg", ".svg", "figure", "each figure as a file", apart=True),
-    Format("png", ".png", "figure", "each figure as a file", apart=True),
-    Format("pdf", ".pdf", "figure", "each figure as a file, for a paper", apart=True),
-    Format("tensorboard", "", "replay", "the run replayed into event files", extra="tensorboard"),
-    Format("mlflow", "", "replay", "the run replayed into a tracking store", extra="mlflow"),
-    Format("safetensors", ".safetensors", "student", "the student's weights, with a model card"),
-    Format("onnx", ".onnx", "student", "the student, checked with onnxruntime", extra="onnx"),
-    Format("robustbench", ".pt", "student", "the student as RobustBench loads it"),
+    ExportFormat("markdown", ".md", "text", "tables and facts, for a README or an issue"),
+    ExportFormat("latex", ".tex", "text", "tables for a paper, with booktabs, and its figures"),
+    ExportFormat("csv", ".csv", "text", "each table as a file, for a spreadsheet", apart=True),
+    ExportFormat("json", ".json", "text", "all numbers, for a script"),
+    ExportFormat("html", ".html", "text", "the whole report in one file, for a browser"),
+    ExportFormat("svg", ".svg", "figure", "each figure as a file", apart=True),
+    ExportFormat("png", ".png", "figure", "each figure as a file", apart=True),
+    ExportFormat("pdf", ".pdf", "figure", "each figure as a file, for a paper", apart=True),
+    ExportFormat("tensorboard", "", "replay", "the run replayed into event files", extra="tensorboard"),
+    ExportFormat("mlflow", "", "replay", "the run replayed into a tracking store", extra="mlflow"),
+    ExportFormat("safetensors", ".safetensors", "student", "the student's weights, with a model card"),
+    ExportFormat("onnx", ".onnx", "student", "the student, checked with onnxruntime", extra="onnx"),
+    ExportFormat("robustbench", ".pt", "student", "the student as RobustBench loads it"),
 )
 NAMES = tuple(one.name for one in FORMATS)
 
 
-def known(name: str) -> Format:
+def known(name: str) -> ExportFormat:
     """The format of this name; ConfigError with the names that there are."""
     for one in FORMATS:
         if one.name == name:
@@ -56,7 +56,7 @@ def known(name: str) -> Format:
     raise ConfigError([f"--to: no format `{name}`; it may be {', '.join(NAMES)}"])
 
 
-def file_name(runs: tuple[str, ...], form: Format) -> str:
+def file_name(runs: tuple[str, ...], form: ExportFormat) -> str:
     """What the export of these runs is called: one by its id, several by the first, how many more, and which."""
     if form.kind == "replay":
         return form.name
@@ -83,7 +83,7 @@ class ExportRequest:
     experiment: str = ""  # of MLflow
     data: Path = Path("data")
 
-    def checked(self) -> Format:
+    def checked(self) -> ExportFormat:
         """The format; ConfigError for an unknown one, and for options that it does not have."""
         form, mistakes = known(self.to), []
         if not form.is_document:
@@ -122,7 +122,7 @@ class ExportRequest:
         return shlex.join(["crdnd", *self.arguments])
 
 
-def target(names: Sequence[str], form: Format, out: str, folder: Path, *, many: bool = False) -> Path:
+def target(names: Sequence[str], form: ExportFormat, out: str, folder: Path, *, many: bool = False) -> Path:
     """The file: as it was named, with the format's suffix when it has none, or in the folder that was named.
 
     `exports` beside the folder of the runs when nothing was named; ConfigError for one file of `many` exports.
@@ -137,7 +137,7 @@ def target(names: Sequence[str], form: Format, out: str, folder: Path, *, many: 
     return path / file_name(tuple(names), form)
 
 
-def default_path(runs: Sequence[str], form: Format, folder: Path) -> str:
+def default_path(runs: Sequence[str], form: ExportFormat, folder: Path) -> str:
     """Where an export goes unless somebody says otherwise; a folder for several students."""
     path = target([Path(run).stem for run in runs], form, "", folder)  # a study may be named by its file
     return relative(path.parent) + "/" if form.kind == "student" and len(runs) > 1 else relative(path)

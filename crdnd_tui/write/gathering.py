@@ -23,7 +23,7 @@ from engine.spec.rundir import RunDir
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gathered:
+class ExportSources:
     """Runs, in the order in which they were named; of a study those that are done."""
 
     folder: Path  # of the runs
@@ -36,13 +36,13 @@ class Gathered:
         return (self.study.name,) if self.study else tuple(run.id for run in self.runs)
 
 
-def gather(what: Sequence[str], folder: Path) -> Gathered:
+def gather(what: Sequence[str], folder: Path) -> ExportSources:
     """Runs, or one study: a run comes before a shipped study of the same name. CrdndError when there is neither."""
     if len(what) == 1 and (study := _study(what[0], folder)) is not None:
         found = read_progress(study, folder).statuses
         done = tuple(RunDir(folder / one.run) for one in found if one.state == "done")
-        return Gathered(folder=folder, runs=done, study=study)
-    return Gathered(folder=folder, runs=find_runs(what, folder))
+        return ExportSources(folder=folder, runs=done, study=study)
+    return ExportSources(folder=folder, runs=find_runs(what, folder))
 
 
 def find_runs(names: Sequence[str], folder: Path) -> tuple[RunDir, ...]:
@@ -73,7 +73,7 @@ def compare_runs(
     return comparison, comparison_document(comparison, origins=behind, made=now)
 
 
-def document(of: Gathered, *, checkpoint: str = "", baseline: str = "", grouped: bool | None = None) -> Document:
+def document(of: ExportSources, *, checkpoint: str = "", baseline: str = "", grouped: bool | None = None) -> Document:
     """A study's report; what is known of one run; several compared, as `crdnd compare` lays them side by side.
 
     `checkpoint` "" is the best one, or the last where the best was not judged. `baseline` is a run, the first
@@ -106,7 +106,7 @@ def _study(name: str, folder: Path) -> Study | None:
     return None
 
 
-def _baseline(of: Gathered, name: str) -> str:
+def _baseline(of: ExportSources, name: str) -> str:
     run = rundir.find(of.folder, name) if name else of.runs[0]
     if run.id not in of.names:
         raise ConfigError([f"--baseline: {run.id} is none of the runs that are exported"])

@@ -12,7 +12,7 @@ from crdnd_tui.core.attack_names import CLEAN
 from crdnd_tui.core.format import count
 from crdnd_tui.core.text import one_line
 from crdnd_tui.study.progress import StudyProgress, read_progress
-from crdnd_tui.study.study import Block, Study, row_blocks, table_blocks
+from crdnd_tui.study.study import ReportBlock, Study, row_blocks, table_blocks
 from crdnd_tui.write import comparison_details, comparison_figures, comparison_tables, study_tables
 from crdnd_tui.write.comparison_document import lead
 from crdnd_tui.write.document import Document, Figure, Origin, Table
@@ -28,7 +28,7 @@ _TESTED = (CLEAN, CE, SUITE)  # attacks whose differences are shown with their t
 class _Part:
     """One of the report's tables, and the comparison of its rows when two were judged."""
 
-    table: Block
+    table: ReportBlock
     results: Table
     comparison: Comparison | None
     printed: str  # what the numbers in print say of the order
@@ -66,7 +66,7 @@ def study_runs(progress: StudyProgress, runs: Path, checkpoint: str, now: float)
     return StudyRuns(progress=progress, runs={run.id: replace(run, wanted=checkpoint) for run in read})
 
 
-def _part(study: Study, table: Block, found: StudyRuns) -> _Part:
+def _part(study: Study, table: ReportBlock, found: StudyRuns) -> _Part:
     blocks = row_blocks(study, table)
     compared = compare_blocks(study, blocks, found)
     rows = [(block.title, printed_numbers(study.published, {**table.place, **block.place})) for block in blocks]
@@ -80,15 +80,15 @@ def _part(study: Study, table: Block, found: StudyRuns) -> _Part:
     )
 
 
-def compare_blocks(study: Study, blocks: Sequence[Block], found: StudyRuns) -> Comparison | None:
+def compare_blocks(study: Study, blocks: Sequence[ReportBlock], found: StudyRuns) -> Comparison | None:
     """The rows that were judged, called as the study calls them; None where none was."""
     runs = []
     for block in blocks:
-        judged = found.judged(block.cells)
+        judged = found.evaluated(block.cells)
         runs += [replace(r, label=f"{block.title} s{r.seed}" if len(judged) > 1 else block.title) for r in judged]
     if not runs:
         return None
-    base = found.judged(study_tables.baseline(study, blocks).cells)
+    base = found.evaluated(study_tables.baseline(study, blocks).cells)
     return compare(runs, checkpoint=runs[0].wanted, baseline=base[0].id if base else "", grouped=True)
 
 

@@ -18,7 +18,7 @@ from crdnd_tui.core.format import MINUS
 from crdnd_tui.core.marks import Footnotes, Marked
 from crdnd_tui.core.text import one_line
 from crdnd_tui.study.progress import CellStatus, StudyProgress
-from crdnd_tui.study.study import Block, Published, Study, StudyCell, row_blocks
+from crdnd_tui.study.study import PublishedEntry, ReportBlock, Study, StudyCell, row_blocks
 from crdnd_tui.write.comparison_tables import fraction_cell
 from crdnd_tui.write.document import Cell, Column, Row, Table
 from engine.spec.attacks import KINDS
@@ -51,7 +51,7 @@ class StudyRuns:
     def of(self, cells: Iterable[StudyCell]) -> list[ComparedRun]:
         return [self.runs[s.run] for s in self.statuses(cells) if s.run in self.runs]
 
-    def judged(self, cells: Iterable[StudyCell]) -> list[ComparedRun]:
+    def evaluated(self, cells: Iterable[StudyCell]) -> list[ComparedRun]:
         return [run for run in self.of(cells) if run.state.table]
 
     def missing(self, cells: Sequence[StudyCell], attack: str) -> str:
@@ -109,7 +109,7 @@ class PrintedNumbers:
         return all(attack in self.values and attack not in self.notes for attack in (CE, SUITE))
 
 
-def printed_numbers(published: Sequence[Published], place: Mapping[str, str]) -> list[PrintedNumbers]:
+def printed_numbers(published: Sequence[PublishedEntry], place: Mapping[str, str]) -> list[PrintedNumbers]:
     """The sources that print something for this place, each once; a note stands at the values of its own entry."""
     found: dict[str, tuple[dict[str, float], dict[str, str]]] = {}
     for entry in published:
@@ -152,18 +152,18 @@ def is_same_attack(attack: str) -> bool:
     return attack not in KINDS or KINDS[attack].bounded
 
 
-def study_results(study: Study, table: Block, found: StudyRuns, comparison: Comparison | None) -> Table:
+def study_results(study: Study, table: ReportBlock, found: StudyRuns, comparison: Comparison | None) -> Table:
     """One of `table_blocks`; `comparison` is of the runs that were judged."""
     blocks, attacks = row_blocks(study, table), attacks_of(study, table.cells, found)
     base = baseline(study, blocks)
-    writer = _ResultsWriter(found, comparison, attacks, bool(found.judged(base.cells)))
+    writer = _ResultsWriter(found, comparison, attacks, bool(found.evaluated(base.cells)))
     lines: list[Row] = []
     for block in blocks:
         sources = printed_numbers(study.published, {**table.place, **block.place})
         lines += writer.block(block, sources, rule=bool(sources and lines))
     there = found.of(table.cells)
     titles = {a: attack_title(a, next((run.cells[a] for run in there if a in run.cells), None)) for a in attacks}
-    judged = [(block.title, tuple(found.judged(block.cells))) for block in blocks]
+    judged = [(block.title, tuple(found.evaluated(block.cells))) for block in blocks]
     rows = [ComparisonRow(runs=runs, label=title) for title, runs in judged if runs]
     return Table(
         key="results", title="Accuracy in %", head=", ".join(blocks[0].place) or "study", rows=tuple(lines),
@@ -184,7 +184,7 @@ def attacks_of(study: Study, cells: Sequence[StudyCell], found: StudyRuns) -> li
     return [*within, *apart] or [CLEAN, *planned]
 
 
-def baseline(study: Study, blocks: Sequence[Block]) -> Block:
+def baseline(study: Study, blocks: Sequence[ReportBlock]) -> ReportBlock:
     """The row that differences are taken from: the layout's, else the first."""
     asked = study.layout.baseline
     return next((b for b in blocks if asked and all(b.place.get(a) == w for a, w in asked.items())), blocks[0])
@@ -197,9 +197,9 @@ class _ResultsWriter:
         self.footnotes = Footnotes()
         self._found, self._comparison, self._attacks, self._has_base = found, comparison, attacks, has_base
 
-    def block(self, block: Block, sources: Sequence[PrintedNumbers], *, rule: bool) -> list[Row]:
+    def block(self, block: ReportBlock, sources: Sequence[PrintedNumbers], *, rule: bool) -> list[Row]:
         """What was measured, then for each source its numbers and the differences, where there are any."""
-        ids = {run.id for run in self._found.judged(block.cells)}
+        ids = {run.id for run in self._found.evaluated(block.cells)}
         row = next((row for row in self._comparison.rows if row.id in ids), None) if self._comparison else None
         cells = self._comparison.cells if self._comparison else {}
         measured = {a: cell for a in self._attacks if row and (cell := cells.get((row.id, a)))}
@@ -211,7 +211,7 @@ class _ResultsWriter:
         return lines
 
     def _own(
-        self, block: Block, row: ComparisonRow | None, measured: Mapping[str, RobustnessCell], *, rule: bool
+        self, block: ReportBlock, row: ComparisonRow | None, measured: Mapping[str, RobustnessCell], *, rule: bool
     ) -> Row:  # fmt: skip
         told, share = self._found.sentence(block.cells), self._found.share(block.cells)
         letter = self.footnotes.letter(f"{told}.") if told and told != share else ""
@@ -273,7 +273,7 @@ class _ResultsWriter:
         return Row(label=label, cells=(Cell(text="points"), *cells), quiet=True, unit="points")
 
 
-def _caption(table: Block, lines: Sequence[Row], conditions: str, remark: str) -> str:
+def _caption(table: ReportBlock, lines: Sequence[Row], conditions: str, remark: str) -> str:
     """How the runs were judged, what the differences are, and whether the printed recipe is ours."""
     measured = [cell for row in lines if not row.quiet for cell in row.cells if cell.value is not None]
     said = ([conditions] if conditions else []) if measured else ["nothing has been measured yet"]

@@ -13,7 +13,7 @@ from typing import Literal
 from crdnd_tui.core.text import display
 from crdnd_tui.write import data, render
 from crdnd_tui.write.document import Document
-from crdnd_tui.write.formats import Format
+from crdnd_tui.write.formats import ExportFormat
 from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.files import write_atomically
 
@@ -21,7 +21,7 @@ _BESIDE: Mapping[str, Literal["svg", "pdf"]] = {"markdown": "svg", "latex": "pdf
 _FOREIGN = re.compile(r"[^\w.-]+")
 
 
-def write(document: Document, form: Format, path: Path, *, force: bool = False) -> list[Path]:
+def write(document: Document, form: ExportFormat, path: Path, *, force: bool = False) -> list[Path]:
     """Write the document in this format; the files that were written.
 
     `path` is the file; a suffix of another kind stays as it is. Figures lie beside Markdown as SVG, beside LaTeX as
@@ -43,7 +43,7 @@ def write(document: Document, form: Format, path: Path, *, force: bool = False) 
     return list(targets)
 
 
-def _illustrated(document: Document, path: Path, form: Format, kind: Literal["svg", "pdf"]) -> dict[Path, bytes]:
+def _illustrated(document: Document, path: Path, form: ExportFormat, kind: Literal["svg", "pdf"]) -> dict[Path, bytes]:
     """The text, and the figures that it shows beside it."""
     from crdnd_tui.write import figures  # noqa: PLC0415  matplotlib, which only figures need
 
@@ -55,7 +55,7 @@ def _illustrated(document: Document, path: Path, form: Format, kind: Literal["sv
     return {path: text(document, figures={key: one.name for key, one in beside.items()}).encode(), **drawn}
 
 
-def rendered(document: Document, form: Format) -> dict[str, bytes]:
+def rendered(document: Document, form: ExportFormat) -> dict[str, bytes]:
     """Content by the key of its table or figure; one piece has the key ""."""
     match form.name:
         case "markdown":
@@ -79,7 +79,7 @@ def rendered(document: Document, form: Format) -> dict[str, bytes]:
             raise CrdndError(f"a document cannot be written as {form.name}")
 
 
-def text(document: Document, form: Format) -> str:
+def text(document: Document, form: ExportFormat) -> str:
     """For a pipe. Several tables as CSV are one, a number a line; ConfigError when the format is no text."""
     if form.kind != "text" and form.name != "svg":
         raise ConfigError([f"{form.name} is no text: name a file with -o"])
@@ -130,7 +130,7 @@ def _lies_there(target: Path, content: bytes) -> bool:
     return target.is_file() and target.stat().st_size == len(content) and target.read_bytes() == content
 
 
-def _some(pieces: Mapping[str, bytes], what: str, form: Format) -> dict[str, bytes]:
+def _some(pieces: Mapping[str, bytes], what: str, form: ExportFormat) -> dict[str, bytes]:
     if not pieces:
         raise CrdndError(f"there is no {what} to write as {form.name}", hint="Was the run trained and judged?")
     return dict(pieces)

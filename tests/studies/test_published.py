@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.study.file import read_study
-from crdnd_tui.study.study import Published
+from crdnd_tui.study.study import PublishedEntry
 from crdnd_tui.write.study_tables import PrintedNumbers, printed_images, printed_numbers, printed_order
 
 PRESETS = Path(__file__).parents[2] / "presets"
@@ -147,10 +147,10 @@ def test_a_doubted_number_settles_no_order() -> None:
 
 def test_entries_of_one_source_are_one_row_and_notes_keep_their_place() -> None:
     entries = (
-        Published(source="paper", where={"m": "a"}, values={"clean": 90.0}),
-        Published(source="paper", where={"m": "a"}, values={"fgsm": 50.0}, note="smudged"),
-        Published(source="paper", where={"m": "b"}, values={"fgsm": 1.0}),
-        Published(source="other", where={}, values={"fgsm": 2.0}),
+        PublishedEntry(source="paper", where={"m": "a"}, values={"clean": 90.0}),
+        PublishedEntry(source="paper", where={"m": "a"}, values={"fgsm": 50.0}, note="smudged"),
+        PublishedEntry(source="paper", where={"m": "b"}, values={"fgsm": 1.0}),
+        PublishedEntry(source="other", where={}, values={"fgsm": 2.0}),
     )
     first, second = printed_numbers(entries, {"m": "a", "d": "x"})
     assert (first.source, dict(first.values), dict(first.notes)) == (

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crdnd_tui.compare.runs import mark_duplicates
 from crdnd_tui.study.progress import STATES, CellStatus, StudyProgress
-from crdnd_tui.study.study import Layout, Published, row_blocks, table_blocks
+from crdnd_tui.study.study import PublishedEntry, ReportLayout, row_blocks, table_blocks
 from crdnd_tui.write import study_document, study_tables
 from crdnd_tui.write.study_tables import StudyRuns, study_results
 from engine.spec.events import Warned
@@ -25,7 +25,7 @@ def plan(tmp_path_factory):
     """Two methods, three seeds, the baseline rslad."""
     text = study_files.HEAD + '[grid]\nmethod = ["natural", "rslad"]\nseed = [0, 1, 2]\n'
     made = study_files.study(tmp_path_factory.mktemp("study"), text)
-    return replace(made, layout=Layout(rows=("method",), attacks=ATTACKS, baseline={"method": "rslad"}))
+    return replace(made, layout=ReportLayout(rows=("method",), attacks=ATTACKS, baseline={"method": "rslad"}))
 
 
 def run(cell_, right, n=1000, *, state="done", why="", attacks=ATTACKS, **more):
@@ -54,7 +54,9 @@ def table(study, found, wanted="best"):
 
 
 def printing(study, *entries):
-    return replace(study, published=tuple(Published(source=s, where=w, values=v, note=n) for s, w, v, n in entries))
+    return replace(
+        study, published=tuple(PublishedEntry(source=s, where=w, values=v, note=n) for s, w, v, n in entries)
+    )
 
 
 def line(made, label):

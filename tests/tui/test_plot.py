@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from crdnd_tui.chart import axes
 from crdnd_tui.chart.axes import PlotView
-from crdnd_tui.chart.plot import Curve, Frame, Raster, draw, settled, skeleton, spark, stretches, y_range
+from crdnd_tui.chart.plot import ChartFrame, Curve, Raster, draw, settled, skeleton, spark, stretches, y_range
 from crdnd_tui.chart.series import PointSeries, Smoothed
 from crdnd_tui.core import format
 from crdnd_tui.core.text import plain
@@ -28,7 +28,7 @@ def inked(rows):
 
 
 def picture(curves, view=EIGHT, size=(16, 6), **frame):
-    return draw(curves, view, size, Frame(**frame)).rows
+    return draw(curves, view, size, ChartFrame(**frame)).rows
 
 
 def keys(row):
@@ -224,7 +224,7 @@ def test_no_data_of_any_kind_breaks_the_picture(points, size, logs, kind):
     curve = Curve(series=series, key="a", kind=kind)
     low, high = axes.bounds(*(y_range([curve], *span, log=logs[1]) or (0.1, 1.0)), log=logs[1])
     view = PlotView(x0=span[0], x1=span[1], y0=low, y1=high, log_x=logs[0], log_y=logs[1])
-    rows = draw([curve], view, size, Frame(cross=span[1], gap=(span[0], "NaN"))).rows
+    rows = draw([curve], view, size, ChartFrame(cross=span[1], gap=(span[0], "NaN"))).rows
     assert len(rows) == max(2, size[1])
     assert len({sum(len(text) for text, _ in row) for row in rows[:-1]}) == 1
 

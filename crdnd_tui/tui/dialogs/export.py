@@ -26,7 +26,7 @@ from textual.widgets.option_list import Option
 
 from crdnd_tui.core import engine_process
 from crdnd_tui.core.text import display
-from crdnd_tui.write.formats import FORMATS, ExportRequest, Format, default_path
+from crdnd_tui.write.formats import FORMATS, ExportFormat, ExportRequest, default_path
 
 KEYS = "enter export   ctrl+r and replace   tab target   esc back"
 
@@ -79,7 +79,7 @@ class Export(ModalScreen[None]):
         self.query_one(OptionList).highlighted = 0
 
     @property
-    def _form(self) -> Format:
+    def _form(self) -> ExportFormat:
         return FORMATS[self.query_one(OptionList).highlighted or 0]
 
     def order(self, *, force: bool = False) -> ExportRequest:

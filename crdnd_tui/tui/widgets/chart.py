@@ -137,7 +137,7 @@ class Chart(Widget, can_focus=True):
         view = sheet.view(curves, how)
         if view is None:
             return plot.skeleton(size, self._nothing(how))
-        frame = plot.Frame(x_label=sheet.x_label, percent=sheet.percent, cross=self.cursor, gap=sheet.gap(view))
+        frame = plot.ChartFrame(x_label=sheet.x_label, percent=sheet.percent, cross=self.cursor, gap=sheet.gap(view))
         view = plot.settled(view, size.height, percent=sheet.percent)
         picture = plot.draw(curves, view, size, frame)
         self._place = picture.left, picture.width

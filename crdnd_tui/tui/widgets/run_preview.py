@@ -75,7 +75,7 @@ class LossCurve(SelectableLines):
             view = PlotView(x0=bounds[0], x1=bounds[1], y0=low - room, y1=high + room)
             curve = Curve(series=self._series, key="loss")
             gap = self._series.gap_in(*bounds)
-            frame = plot.Frame(gap=(gap[0], "not finite") if gap else None)
+            frame = plot.ChartFrame(gap=(gap[0], "not finite") if gap else None)
             rows = plot.draw([curve], view, (width, height), frame).rows
         return [
             [

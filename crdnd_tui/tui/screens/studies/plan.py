@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from crdnd_tui.core.format import duration
 from crdnd_tui.core.text import one_line
 from crdnd_tui.study.progress import CellStatus, CostSummary, State, StudyProgress
-from crdnd_tui.study.study import Block, Study, row_blocks, table_blocks
+from crdnd_tui.study.study import ReportBlock, Study, row_blocks, table_blocks
 from crdnd_tui.tui.screens.studies.desk import Seen
 from crdnd_tui.tui.widgets.study_matrix import Band, Plan, Spot
 
@@ -37,7 +37,7 @@ def plan(seen: Seen) -> Plan:
     return Plan(head=head, columns=columns, bands=tuple(bands))
 
 
-def _across(study: Study, tables: Sequence[Block], spots: dict[str, Spot]) -> Iterable[Band]:
+def _across(study: Study, tables: Sequence[ReportBlock], spots: dict[str, Spot]) -> Iterable[Band]:
     """The same row of each table on one line."""
     found: dict[tuple[str, ...], dict[int, Spot]] = {}
     titles: dict[tuple[str, ...], str] = {}
