@@ -12,7 +12,6 @@ from crdnd_tui.chart.axes import PlotView
 from crdnd_tui.chart.plot import ChartFrame, Curve, Raster, draw, settled, skeleton, spark, stretches, y_range
 from crdnd_tui.chart.series import PointSeries, Smoothed
 from crdnd_tui.core import format
-from crdnd_tui.core.text import plain
 
 EIGHT = PlotView(x0=0, x1=8, y0=0, y1=8)
 RAMP = PointSeries((float(k), float(k)) for k in range(9))
@@ -24,7 +23,7 @@ def shown(rows):
 
 def inked(rows):
     """Without the axes: cells with dots as `*`."""
-    return [plain(row[2:]) for row in shown(rows)[:-1]]
+    return ["".join("*" if c > "\u2800" else c for c in row[2:]) for row in shown(rows)[:-1]]
 
 
 def picture(curves, view=EIGHT, size=(16, 6), **frame):
@@ -64,11 +63,11 @@ def test_a_curve_stops_at_a_value_that_is_not_finite_and_says_where():
     series = PointSeries([(0, 0), (2, 4), (3, None), (5, 4), (8, 8)])
     rows = picture([Curve(series=series, key="line0")], size=(26, 6), gap=(3, "NaN @ 3"))
     assert inked(rows) == [
-        "         :NaN @ 3   ****",
-        "         :       ****   ",
-        "    ***  :     **       ",
-        "  ***    :              ",
-        "**       :              ",
+        "         \u250aNaN @ 3   ****",
+        "         \u250a       ****   ",
+        "    ***  \u250a     **       ",
+        "  ***    \u250a              ",
+        "**       \u250a              ",
     ]
     assert "bad" in keys(rows[0])
 
