@@ -148,7 +148,6 @@ def _compact(places: Tensor, up: Mask) -> tuple[Int[Tensor, " P"], Bool[Tensor, 
 
 
 def start_point(x: Images, threat_model: ThreatModel, spec: Ascent) -> Images:
-    """Where the ascent starts."""
     epsilon = float(threat_model.epsilon)
     match spec.start:
         case "clean":

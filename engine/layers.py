@@ -115,7 +115,6 @@ class PreActivationBlock(nn.Module):
     activation: Callable[[Tensor], Tensor]
 
     def parts(self) -> Parts:
-        """In the order of `Parts`."""
         raise NotImplementedError
 
     def forward(self, x: Images) -> Tensor:

@@ -73,13 +73,10 @@ class ReportsTeacherAccuracy(TrainingMethod):
         return ClassReport(teacher_clean=self.recall.listed())
 
     def epoch_ended(self) -> None:
-        """Count from zero."""
         self.recall.renew()
 
     def state_dict(self) -> dict[str, Any]:
-        """The counts of the epoch."""
         return {"recall": self.recall.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse."""
         self.recall.load_state_dict(state["recall"])

@@ -84,7 +84,6 @@ class EvaluationSubject(NamedTuple):
 
     @property
     def identity(self) -> RecordIdentity:
-        """What every record of this subject names."""
         return RecordIdentity(self.of, hash_indices(self.indices), self.data_sha256, self.weights_sha256)
 
 
@@ -117,12 +116,10 @@ class EvaluationContext:
 
     @property
     def n(self) -> int:
-        """How many images are evaluated."""
         return len(self.labels)
 
     @property
     def batches(self) -> tuple[Tensor, ...]:
-        """Positions of the images, batch by batch."""
         batches: tuple[Tensor, ...] = torch.arange(self.n).split(self.batch_size)
         return batches
 

@@ -222,12 +222,10 @@ class _EvaluationRun:
         return found + sanity_checks.compare(results, self.evaluation.attacks, believable=believable), report
 
     def store(self, outcome: Outcome) -> None:
-        """Write the record, by the leading rank."""
         if self.context.ranks.is_leader:
             outcomes.write(self.folder.result(outcome.checkpoint, outcome.attack), outcome)
 
     def say_evaluated(self, outcome: Outcome) -> None:
-        """Say the accuracy of a record."""
         self.say(Evaluated(**{key: getattr(outcome, key) for key in EVALUATED}))
 
     def _probe(self, results: dict[str, Outcome]) -> SanityReport:
@@ -303,7 +301,6 @@ class _EvaluationRun:
         return AttackCheckpoint(self.folder.partial(self.subject.checkpoint, attack), print_)
 
     def _progress(self, attack: str) -> Progress:
-        """Say how far the attack is."""
         checkpoint = self.subject.checkpoint
         return lambda part, done, total, robust: self.say(
             AttackProgressed(checkpoint=checkpoint, attack=attack, part=part, done=done, total=total, robust=robust)

@@ -336,7 +336,6 @@ def drops(before: Tensor | Sequence[bool], after: Tensor | Sequence[bool], gap: 
 
 
 def share(robust: Tensor) -> float:
-    """The fraction of True."""
     return int(robust.sum()) / max(1, len(robust))
 
 

@@ -107,7 +107,6 @@ class Method(TrainingMethod):
         return acm(v) if self.hp.compensate else v
 
     def optimizers(self) -> Sequence[Optimizer]:
-        """Adam of the learned off-diagonals."""
         return () if self.adam is None else (self.adam,)
 
     def report(self) -> ClassReport:
@@ -132,7 +131,6 @@ class Method(TrainingMethod):
         return {"clean": self.acm_clean.state_dict(), "robust": self.acm_robust.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse."""
         self.acm_clean.load_state_dict(state["clean"])
         self.acm_robust.load_state_dict(state["robust"])
 

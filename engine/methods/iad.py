@@ -65,17 +65,14 @@ class Method(TrainingMethod):
         return ClassReport(self.recall_clean.listed(), robust)
 
     def epoch_ended(self) -> None:
-        """Count from zero."""
         self.recall_clean.renew()
         self.recall_robust.renew()
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch and its counts."""
         counts = {"clean": self.recall_clean.state_dict(), "robust": self.recall_robust.state_dict()}
         return {"epoch": self.epoch} | counts
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse."""
         self.epoch = state["epoch"]
         self.recall_clean.load_state_dict(state["clean"])
         self.recall_robust.load_state_dict(state["robust"])

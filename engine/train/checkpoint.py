@@ -117,7 +117,6 @@ def _is_ours(state: dict[str, Any]) -> bool:
 
 
 def _files(folder: Path) -> list[tuple[int, Path]]:
-    """Newest first."""
     found = [(int(match[1]), path) for path in folder.glob("*.pt") if (match := _NAME.fullmatch(path.name))]
     return sorted(found, reverse=True)
 

@@ -86,7 +86,6 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done."""
         return self.epoch > self.config.training.epochs
 
     def state_dict(self) -> dict[str, Any]:

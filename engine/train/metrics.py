@@ -62,7 +62,6 @@ class EpochMetrics:
         return self._earlier + time.monotonic() - self._began
 
     def clear(self) -> None:
-        """Begin the next epoch."""
         self._epoch, self._report = torch.zeros_like(self._epoch), torch.zeros_like(self._report)
         self._steps = self._reported = 0
         for counts in self._counts.values():
@@ -70,7 +69,6 @@ class EpochMetrics:
         self._began, self._earlier = time.monotonic(), 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """All sums."""
         return {
             "names": self._names,
             "epoch": self._epoch,
@@ -83,7 +81,6 @@ class EpochMetrics:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse."""
         self._names = state["names"]
         self._epoch, self._report, self._broken = (state[k].to(self._device) for k in ("epoch", "report", "broken"))
         self._steps, self._reported = state["steps"]

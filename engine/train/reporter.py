@@ -163,15 +163,12 @@ class FollowerReporter(Reporter):
         self._run, self.status = run, status
 
     def say(self, event: Event) -> None:
-        """Only the status follows."""
         self.status = status_after(self.status, event)
 
     def update(self, *, now: bool = False, **changes: object) -> None:
-        """Only in memory."""
         self.status = msgspec.structs.replace(self.status, **changes)
 
     def cut_back(self, size: int, seq: int) -> int:
-        """There is nothing to forget."""
         return 0
 
     def _nothing(self) -> None:

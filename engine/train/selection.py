@@ -82,9 +82,7 @@ class Selector:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """The best so far."""
         return {"accuracy": self._accuracy, "epoch": self._epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse."""
         self._accuracy, self._epoch = state["accuracy"], state["epoch"]

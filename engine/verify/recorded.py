@@ -77,11 +77,9 @@ class StoredRun:
         return subset(self.dataset.test.labels, self.config.evaluation.images, self.config.evaluation.seed)
 
     def all(self, kind: type[E]) -> list[E]:
-        """The events of a kind, in order."""
         return [event for event in self.log.events if isinstance(event, kind)]
 
     def last(self, kind: type[E]) -> E | None:
-        """The latest event of a kind."""
         return next((event for event in reversed(self.log.events) if isinstance(event, kind)), None)
 
 
@@ -92,7 +90,6 @@ def fields(name: str, said: Facts, wanted: Facts, keys: Iterable[str] | None = N
 
 
 def differing(pairs: Iterable[tuple[str, object, object]]) -> str:
-    """In words, what differs; numbers may differ by rounding."""
     return ", ".join(f"{name} {said}, not {wanted}" for name, said, wanted in pairs if not same(said, wanted))[:300]
 
 

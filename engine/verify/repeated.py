@@ -88,7 +88,6 @@ class Reevaluation:
         return next((layout for layout in runtime.FORMATS if layout == told), None)
 
     def build(self, spec: ModelSpec) -> nn.Module:
-        """A fresh net for the run's data, on the CPU."""
         return saved_run.build(spec, len(self.dataset.classes), self.dataset.image)
 
     def place(self, net: nn.Module, spec: ModelSpec, device: torch.device, layout: Layout | None) -> nn.Module:
@@ -116,7 +115,6 @@ class Reevaluation:
 
 
 def repeat(reevaluation: Reevaluation) -> Iterator[CheckResult]:
-    """Checkpoint by checkpoint, attack by attack."""
     stored, config, source = reevaluation.stored, reevaluation.stored.config, reevaluation.source
     for checkpoint in config.evaluation.checkpoints:
         if not stored.records.get(checkpoint):  # each record that is missing was told
@@ -179,7 +177,6 @@ class _CheckpointReevaluation:
 
     @property
     def row(self) -> dict[str, Outcome]:
-        """The records by attack."""
         return self.stored.records[self.subject.checkpoint]
 
     def check(self) -> Iterator[CheckResult]:

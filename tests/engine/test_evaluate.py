@@ -130,14 +130,12 @@ def test_a_killed_evaluation_ends_in_the_same_files_and_events(tmp_path: Path, m
     monkeypatch.setattr(autoattack, "assemble", short_autoattack)
     evaluation = QUICK.model_copy(update={"attacks": (*QUICK.attacks, AutoAttack()), "suspect": True})
     who = subject(trained(robust=True), 45, teacher=trained())
-    whole = folder(tmp_path / "whole")
-    story = told(judge(who, whole, evaluation))
-    passes = [0]
+    whole, passes = folder(tmp_path / "whole"), [0]
 
     def count() -> None:
         passes[0] += 1
 
-    judge(who, folder(tmp_path / "counted"), evaluation, count)
+    story = told(judge(who, whole, evaluation, count))
     generator = random.Random(0)
     for place in sorted(generator.sample(range(passes[0]), 4)):
         run = folder(tmp_path / str(place))
