@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from engine.evaluate import autoattack
-from engine.evaluate.context import EvaluationContext, EvaluationSubject, InterruptibleNet
+from engine.evaluate.attack_run import clean_predictions, run_attack
+from engine.evaluate.context import AttackResult, EvaluationContext, EvaluationSubject, InterruptibleNet
 from engine.evaluate.evaluation import evaluate, subset
-from engine.runtime.device import state_hash
-from engine.spec.attacks import ThreatModel
+from engine.runtime.device import frozen_eval, state_hash
+from engine.runtime.rng import isolated_rng
+from engine.spec.attacks import AttackSpec, ThreatModel
 from engine.spec.base import Pixels
 from engine.spec.events import Event
 from engine.spec.outcomes import Outcome, pack, summarise
@@ -122,6 +124,12 @@ def context(
         gallery=torch.arange(n),
     )
     return replace(made, **changes)
+
+
+def attacked(where: EvaluationContext, spec: AttackSpec) -> AttackResult:
+    """All images under this attack; the net and the generators are left as they were."""
+    with isolated_rng(), frozen_eval(where.net):
+        return run_attack(where, spec, clean_predictions(where).predicted)
 
 
 class Cut(BaseException):

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from engine.ascent import TOLERANCE, assert_inside
 from engine.attacks import cw2, fgsm, margin, pgd, rescaled
-from engine.evaluate.attack_run import clean_predictions, run_attack
-from engine.evaluate.context import AttackResult, EvaluationContext
+from engine.evaluate.attack_run import clean_predictions
+from engine.evaluate.context import EvaluationContext
 from engine.losses import cross_entropy
 from engine.runtime.device import frozen_eval, state_hash
 from engine.runtime.rng import isolated_rng
 from engine.spec import attacks as specs
 from engine.spec.attacks import CW2, FGSM, PGD, RELATIVE_SCALES, CWInf, PGDRescaled, ThreatModel
 from engine.spec.base import Pixels
-from tests.engine.subjects import Small, context, pixels, trained
+from tests.engine.subjects import Small, attacked, context, pixels, trained
 
 NEAR = ThreatModel(epsilon=Pixels.parse("16/255"))
 UNION = typing.get_args(typing.get_args(specs.AttackSpec)[0])
@@ -33,10 +33,6 @@ def quick(kind: type[specs.FGSM]) -> specs.AttackSpec:
 
 def on(net: nn.Module, n: int, **changes: object) -> EvaluationContext:
     return context(net, n, **({"threat_model": NEAR, "batch_size": 16, "seed": 0} | changes))
-
-
-def attacked(spec: specs.AttackSpec, where: EvaluationContext) -> AttackResult:
-    return run_attack(where, spec, clean_predictions(where).predicted)
 
 
 @pytest.mark.parametrize("kind", UNION, ids=lambda kind: kind.model_fields["name"].default)
@@ -55,8 +51,8 @@ def test_every_attack_keeps_the_laws(kind: type[specs.FGSM]) -> None:
     spec = quick(kind)
 
     with isolated_rng(), frozen_eval(net):
-        struck = attacked(spec, on(net, 8))
-        x_adv = struck.adversarial
+        struck = attacked(on(net, 8), spec)
+    x_adv = struck.adversarial
 
     x, y = pixels(8)
     assert x_adv.dtype == torch.float32 and float(x_adv.min()) >= 0.0 and float(x_adv.max()) <= 1.0
@@ -252,11 +248,11 @@ def test_cw2_returns_the_clean_image_when_nothing_can_be_found() -> None:
 def test_a_radius_turns_distances_into_an_accuracy() -> None:
     where = on(trained(robust=True), 32, batch_size=32)
     spec = CW2(steps=60, search_steps=3, initial_constant=10.0, radius=0.0)
-    struck = attacked(spec, where)
+    struck = attacked(where, spec)
     assert int(struck.robust.sum()) == 0
     distance = (struck.adversarial - pixels(32)[0]).flatten(1).norm(dim=1)
     middle = float(distance.median())
-    strict = attacked(spec.model_copy(update={"radius": middle}), where)
+    strict = attacked(where, spec.model_copy(update={"radius": middle}))
     right = clean_predictions(where).robust
     assert torch.equal(strict.robust, right & (distance > middle))
     assert 0 < int(strict.robust.sum()) < int(right.sum())

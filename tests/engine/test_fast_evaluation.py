@@ -12,13 +12,11 @@ from torch import Tensor, nn
 
 from engine.evaluate import autoattack, outcomes
 from engine.evaluate import context as module
-from engine.evaluate.attack_run import clean_predictions, run_attack
-from engine.evaluate.context import AttackResult, EvaluationContext, RecordIdentity, folded_copy
+from engine.evaluate.context import EvaluationContext, RecordIdentity, folded_copy
 from engine.evaluate.evaluation import accuracies
 from engine.evaluate.outcomes import HOLDS, compare_outcomes
 from engine.fast.folding import FoldedNet, FoldingError
 from engine.models import resnet
-from engine.runtime.device import frozen_eval
 from engine.runtime.rng import isolated_rng, seed_all, seed_for
 from engine.spec.attacks import CW2, FGSM, PGD, AttackSpec, AutoAttack, CWInf, PGDRescaled, ThreatModel
 from engine.spec.base import Pixels
@@ -26,7 +24,18 @@ from engine.spec.events import Event, Warned
 from engine.spec.models import SmallResNet
 from engine.spec.outcomes import Outcome, decode
 from engine.spec.training import Evaluation, Selection
-from tests.engine.subjects import Cut, context, cut_after, evaluated, folder, images, pixels, short_autoattack, subject
+from tests.engine.subjects import (
+    Cut,
+    attacked,
+    context,
+    cut_after,
+    evaluated,
+    folder,
+    images,
+    pixels,
+    short_autoattack,
+    subject,
+)
 
 NEAR = ThreatModel(epsilon=Pixels(0.16))
 CPU = torch.device("cpu")
@@ -67,11 +76,6 @@ def trained() -> nn.Module:
 
 def on(net: nn.Module, copy: nn.Module | None = None, **changes: object) -> EvaluationContext:
     return context(net, 48, copy=copy, threat_model=NEAR, **changes)
-
-
-def attacked(where: EvaluationContext, spec: AttackSpec) -> AttackResult:
-    with isolated_rng(), frozen_eval(where.net):
-        return run_attack(where, spec, clean_predictions(where).predicted)
 
 
 @pytest.fixture(autouse=True)

@@ -8,12 +8,9 @@ from torch import Tensor, nn
 
 from engine.ascent import ascend, ascend_worst, certainly_misclassified, compact_size
 from engine.evaluate import outcomes
-from engine.evaluate.attack_run import clean_predictions, run_attack
-from engine.evaluate.context import AttackResult, EvaluationContext
+from engine.evaluate.context import EvaluationContext
 from engine.evaluate.evaluation import accuracies
 from engine.losses import cross_entropy, margin
-from engine.runtime.device import frozen_eval
-from engine.runtime.rng import isolated_rng
 from engine.spec.attacks import (
     CW2,
     FGSM,
@@ -31,7 +28,7 @@ from engine.spec.base import Pixels
 from engine.spec.outcomes import decode, unpack
 from engine.spec.training import Evaluation, Selection, recorded
 from engine.train import selection
-from tests.engine.subjects import context, evaluated, images, pixels, subject, trained
+from tests.engine.subjects import attacked, context, evaluated, images, pixels, subject, trained
 from tests.engine.test_selection import config, selector
 
 NEAR, NEARER = ThreatModel(epsilon=Pixels(0.2)), ThreatModel(epsilon=Pixels(0.15))
@@ -77,11 +74,6 @@ class Precise(nn.Module):
 
 def on(net: nn.Module, n: int = 60, **changes: object) -> EvaluationContext:
     return context(net, n, **({"threat_model": NEAR, "batch_size": 25, "seed": 4} | changes))
-
-
-def attacked(where: EvaluationContext, spec: AttackSpec) -> AttackResult:
-    with isolated_rng(), frozen_eval(where.net):
-        return run_attack(where, spec, clean_predictions(where).predicted)
 
 
 @pytest.mark.parametrize("spec", [PGD, CWInf, PGDRescaled])
