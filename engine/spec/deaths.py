@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from engine.spec import files
@@ -113,14 +114,9 @@ def log_death(run: RunDir, pid: int, code: int) -> None:
     if code >= 0:
         return
     line = f"{time.strftime('%Y-%m-%d %H:%M:%S')},000 CRITICAL engine {pid} died of {signal_name(code)}\n"
-    try:
-        log = os.open(run.log, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return  # no log to write into: the death stays unnamed
-    try:
-        os.write(log, line.encode())
-    finally:
-        os.close(log)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with suppress(OSError), os.fdopen(os.open(run.log, flags), "ab") as log:  # without a log the death stays unnamed
+        log.write(line.encode())
 
 
 def last_death(log: bytes, *, alive: bool = False) -> Death | None:

@@ -14,18 +14,13 @@ from engine.spec.toml_text import KeyPath
 
 Origins = Mapping[KeyPath, str]  # key path -> "file:line" or "--set"
 
-_WANTED = {  # pydantic's kind of mistake -> what should be there instead
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_parsing_size": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "string_type": "text",
-    "dict_type": "a table",
+_WANTED = {  # pydantic's kind of mistake, or its first word -> what should be there instead
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "bool": "true or false",
+    "string": "text",
+    "dict": "a table",
     "greater_than_equal": "at least {ge}",
     "greater_than": "above {gt}",
     "less_than_equal": "at most {le}",
@@ -130,7 +125,8 @@ def message(detail: ErrorDetails, parents: Sequence[type[Spec]] = ()) -> str:
             return _PATTERNS.get(pattern, f"should match {pattern}, not {{}}").replace("{}", shown)
         case _ if kind in _SAID:
             return _SAID[kind].format_map({name: "one" if limit == 1 else limit for name, limit in limits.items()})
-    wanted = _WANTED.get(kind, detail["msg"].removeprefix("Input should be ").removeprefix("a valid "))
+    wanted = _WANTED.get(kind) or _WANTED.get(kind.partition("_")[0])
+    wanted = wanted or detail["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     for name, limit in limits.items():
         number = f"{limit:,}" if isinstance(limit, int) else f"{limit:g}" if isinstance(limit, float) else str(limit)
         wanted = wanted.replace(f"{{{name}}}", number)
