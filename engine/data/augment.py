@@ -51,7 +51,6 @@ class Feed:
 
     @property
     def resident(self) -> bool:
-        """Whether the images lie on the device."""
         return self._home == self.device
 
     def __len__(self) -> int:
@@ -68,7 +67,6 @@ class Feed:
         return Draws(order, dy, dx, flip)
 
     def moved(self, draws: Draws) -> Draws:
-        """The draws where the images lie, in one go for a whole epoch."""
         return Draws(*(part.to(self._home) for part in draws))
 
     def views(self, draws: Draws, number: int) -> Draws:

@@ -17,7 +17,6 @@ TEST_SEED = 0
 
 
 def load(spec: Digits, folder: Path) -> Dataset:
-    """1,200 training and 597 test images."""
     found = load_digits()
     grey = torch.from_numpy(found.images)[:, None]  # N 1 8 8 in 0..16
     images = (grey * 255 / 16).round().to(torch.uint8)

@@ -79,7 +79,6 @@ class _Reader:
         return found
 
     def _images(self, folder: Path) -> list[Path]:
-        """All images in the folder and below."""
         folders, found = [folder], dict[str, list[Path]]()
         while folders:
             here = folders.pop()
@@ -110,7 +109,6 @@ class _Reader:
                 yield path
 
     def _stays(self, link: Path) -> bool:
-        """Whether a link leads to something in the data folder."""
         try:
             target = link.resolve(strict=True)
         except (OSError, RuntimeError):  # broken, or a circle
@@ -172,7 +170,6 @@ class _Reader:
         self._converted[f"of mode {mode} were scaled to 8 bits"] += 1
 
     def notes(self) -> list[str]:
-        """What was passed over, and what was converted."""
         return self._passed_over() + [f"{number} images {what}" for what, number in sorted(self._converted.items())]
 
     def _passed_over(self) -> list[str]:

@@ -37,7 +37,6 @@ def screen(dataset: Dataset, *, trains: bool) -> list[Warned]:
 
 
 def _digests(split: Split) -> list[bytes]:
-    """One for the pixels of each image."""
     rows = split.images.reshape(len(split.images), -1).numpy()
     return [hashlib.blake2b(row.data, digest_size=16).digest() for row in rows]
 

@@ -94,11 +94,9 @@ class FoldedNet(nn.Module):
             torch.mul(pair.conv.weight, scale.view(-1, 1, 1, 1), out=pair.copy.weight)  # rounded once, to its dtype
 
     def train(self, mode: bool = True) -> "FoldedNet":
-        """Eval mode, for any `mode`."""
         return super().train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> "FoldedNet":
-        """Nothing: there are no parameters."""
         return self
 
 

@@ -28,8 +28,6 @@ Inputs = tuple[Images, Labels, Logits | None]
 
 @runtime_checkable
 class Graph(Protocol):
-    """What a torch.cuda.CUDAGraph offers."""
-
     def replay(self) -> None: ...
 
 

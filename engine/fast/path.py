@@ -121,12 +121,10 @@ class FastPath:
         return loss._replace(total=loss.total.detach())
 
     def take_warnings(self) -> list[Warned]:
-        """What was given up since the last call, and why."""
         taken, self._warnings = self._warnings, []
         return taken
 
     def close(self) -> None:
-        """Close the table, and free a graph's memory."""
         self._captured = None
         self.without_table()
 

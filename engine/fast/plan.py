@@ -39,7 +39,6 @@ class FastPlan:
 
     @property
     def exact(self) -> bool:
-        """Whether every number is computed as the paper writes it."""
         return FastPlan(ranks=self.ranks, paired=self.ranks > 1) == self
 
     def switches(self) -> dict[str, str]:

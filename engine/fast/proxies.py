@@ -49,7 +49,6 @@ class StudentProxy(nn.Module):
 
     @property
     def net(self) -> nn.Module:
-        """The network that learns."""
         return self._net[0]
 
     @contextmanager
@@ -64,7 +63,6 @@ class StudentProxy(nn.Module):
             self._inner_mode = ""
 
     def set_views(self, x: Images, x_adv: Images) -> None:
-        """The two views that the outer minimisation may ask about."""
         self._pair = (x, x_adv) if self._plan.paired and self.views == 2 else None
 
     def step_ended(self) -> None:
@@ -73,7 +71,6 @@ class StudentProxy(nn.Module):
             raise RuntimeError("the method asked about one view of two; engine/spec/estimate.py counts two")
 
     def forget(self) -> None:
-        """Drop the views and logits of a step, however it ended."""
         self._pair = self._pending = None
 
     def forward(self, z: Images) -> Logits:
@@ -144,7 +141,6 @@ class TeacherProxy(nn.Module):
 
     @property
     def net(self) -> nn.Module:
-        """The teacher itself."""
         return self._net[0]
 
     def set_known(self, x: Images, logits: Logits) -> None:
@@ -152,7 +148,6 @@ class TeacherProxy(nn.Module):
         self._known = (x, logits)
 
     def forget(self) -> None:
-        """Drop the known logits of a step."""
         self._known = None
 
     def compute(self, x: Images) -> Logits:
@@ -161,7 +156,6 @@ class TeacherProxy(nn.Module):
         return logits
 
     def forward(self, z: Images) -> Logits:
-        """Logits of the whole batch."""
         n = len(z)
         with self._clock.part("teacher"):
             if self._known is not None and z is self._known[0]:

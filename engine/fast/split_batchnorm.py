@@ -100,8 +100,6 @@ def split_batches(
 
 
 class _Args(NamedTuple):
-    """What batch norm needs beside its tensors."""
-
     parts: int
     values: int  # per channel in each part, over all ranks
     momentum: float

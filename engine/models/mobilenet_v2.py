@@ -56,7 +56,6 @@ class MobileNet(nn.Module):
         self.linear = nn.Linear(spec.HEAD, classes)
 
     def forward(self, x: Images) -> Logits:
-        """Images in [0, 1] to logits."""
         out = F.relu(self.bn1(self.conv1(self.normalize(x))))
         out = F.relu(self.bn2(self.conv2(self.layers(out))))
         logits: Tensor = self.linear(out.mean(dim=(2, 3)))
@@ -64,5 +63,4 @@ class MobileNet(nn.Module):
 
 
 def build(spec: MobileNetV2, classes: int, image: tuple[int, int, int]) -> nn.Module:
-    """The model for `image` = (C, H, W), with PyTorch's own initialisation."""
     return MobileNet(spec, classes, image[0])

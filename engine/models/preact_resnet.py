@@ -27,7 +27,6 @@ class PreActBlock(PreActivationBlock):
             self.shortcut = nn.Sequential(conv1x1(inputs, width, stride))
 
     def parts(self) -> Parts:
-        """As `PreActivationBlock.forward` takes them."""
         return self.bn1, self.conv1, self.bn2, self.conv2, self.shortcut
 
 
@@ -47,7 +46,6 @@ class PreActResNet(nn.Module):
         self.linear = nn.Linear(fourth, classes)
 
     def forward(self, x: Images) -> Logits:
-        """Images in [0, 1] to logits."""
         out = self.conv1(self.normalize(x))
         out = self.layer4(self.layer3(self.layer2(self.layer1(out))))
         if self.bn is not None:
@@ -94,7 +92,6 @@ class DeepMindPreActResNet(nn.Module):
         self.logits = nn.Linear(fourth, classes)
 
     def forward(self, x: Images) -> Logits:
-        """Images in [0, 1] to logits."""
         out = self.conv_2d(self.normalize(x))
         out = self.layer_3(self.layer_2(self.layer_1(self.layer_0(out))))
         out = F.silu(self.batchnorm(out))
@@ -103,6 +100,5 @@ class DeepMindPreActResNet(nn.Module):
 
 
 def build(spec: PreActResNet18, classes: int, image: tuple[int, int, int]) -> nn.Module:
-    """The model for `image` = (C, H, W), with PyTorch's own initialisation."""
     family = DeepMindPreActResNet if spec.variant == "deepmind" else PreActResNet
     return family(spec, classes, image[0])

@@ -47,7 +47,6 @@ class ResNet(nn.Module):
         self.linear = nn.Linear(inputs, classes)
 
     def forward(self, x: Images) -> Logits:
-        """Images in [0, 1] to logits."""
         out = F.relu(self.bn1(self.conv1(self.normalize(x))))
         for number in range(1, self.depth + 1):
             out = getattr(self, f"layer{number}")(out)
@@ -56,5 +55,4 @@ class ResNet(nn.Module):
 
 
 def build(spec: ResNet18 | SmallResNet, classes: int, image: tuple[int, int, int]) -> nn.Module:
-    """The model for `image` = (C, H, W), with PyTorch's own initialisation."""
     return ResNet(spec, classes, image[0])

@@ -25,7 +25,6 @@ class SmallConvNet(nn.Module):
         self.linear = nn.Linear(2 * spec.width * -(-height // 2) * -(-width // 2), classes)  # halves rounded up
 
     def forward(self, x: Images) -> Logits:
-        """Images in [0, 1] to logits."""
         out = F.relu(self.bn1(self.conv1(self.normalize(x))))
         out = F.relu(self.bn2(self.conv2(out)))
         logits: Tensor = self.linear(out.flatten(start_dim=1))
@@ -33,5 +32,4 @@ class SmallConvNet(nn.Module):
 
 
 def build(spec: SmallCNN, classes: int, image: tuple[int, int, int]) -> nn.Module:
-    """The model for `image` = (C, H, W), with PyTorch's own initialisation."""
     return SmallConvNet(spec, classes, image)

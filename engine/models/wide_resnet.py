@@ -30,7 +30,6 @@ class WideBlock(PreActivationBlock):
         self.convShortcut = conv1x1(inputs, width, stride) if inputs != width else None  # spelt as in the checkpoints
 
     def parts(self) -> Parts:
-        """As `PreActivationBlock.forward` takes them."""
         return self.bn1, self.conv1, self.bn2, self.conv2, self.convShortcut
 
 
@@ -55,7 +54,6 @@ class WideNet(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     def forward(self, x: Images) -> Logits:
-        """Images in [0, 1] to logits."""
         out = self.conv1(self.normalize(x))
         out = self.block3(self.block2(self.block1(out)))
         out = F.relu(self.bn1(out))
@@ -77,7 +75,6 @@ class WideSiLUBlock(PreActivationBlock):
         self.shortcut = conv1x1(inputs, width, stride) if inputs != width else None
 
     def parts(self) -> Parts:
-        """As `PreActivationBlock.forward` takes them."""
         return self.batchnorm_0, self.conv_0, self.batchnorm_1, self.conv_1, self.shortcut
 
 
@@ -98,7 +95,6 @@ class WideSiLUNet(nn.Module):
         self.logits = nn.Linear(third, classes)
 
     def forward(self, x: Images) -> Logits:
-        """Images in [0, 1] to logits."""
         out = self.layer(self.init_conv(self.normalize(x)))
         out = F.silu(self.batchnorm(out))
         logits: Tensor = self.logits(out.mean(dim=(2, 3)))
@@ -106,7 +102,6 @@ class WideSiLUNet(nn.Module):
 
 
 def build(spec: WideResNet | WideResNetSiLU, classes: int, image: tuple[int, int, int]) -> nn.Module:
-    """The model for `image` = (C, H, W)."""
     if isinstance(spec, WideResNet):
         return WideNet(spec, classes, image[0])
     return WideSiLUNet(spec, classes, image[0])

@@ -111,7 +111,6 @@ def open_reporter(run: RunDir, config: RunConfig | JudgeConfig) -> Reporter:
 
 
 def say_started(reporter: Reporter) -> None:
-    """Say the first event of a run."""
     own = reporter.status
     reporter.say(RunStarted(run=own.run, name=own.name, config_hash=own.config_hash, pid=own.pid, host=own.host))
 

@@ -67,7 +67,6 @@ class Ranks:
         return summed
 
     def any_rank(self, flag: bool) -> bool:
-        """True on all ranks when it is true on one."""
         if self.world_size == 1:
             return flag
         raised = torch.tensor([flag], dtype=torch.int32)
@@ -104,7 +103,6 @@ class Ranks:
         return self.share(1, lambda _: compute())[0]
 
     def barrier(self) -> None:
-        """Return when every rank has come here."""
         if self.world_size > 1:
             self._await(dist.barrier(group=self.cpu_group, async_op=True))
 

@@ -51,7 +51,6 @@ class Interrupt:
         return self._reason
 
     def pause(self) -> None:
-        """Raise Stopped if somebody asked."""
         if self.reason:
             raise Stopped(self.reason)
 

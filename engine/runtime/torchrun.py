@@ -77,7 +77,6 @@ def exit_now(code: int) -> NoReturn:
 
 
 def record(run: RunDir, own: RankExit) -> None:
-    """Write down how this rank ended."""
     write_inside(_folder(run) / f"{socket.gethostname()}-{own.rank}.json", msgspec.json.encode([own]))
 
 

@@ -118,7 +118,6 @@ class _Sink:
         return len(chunk)
 
     def flush(self) -> None:
-        """Downloaders flush what they write to."""
         self.file.flush()
 
 

@@ -41,7 +41,6 @@ ONNX_USE = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the file; one line of JSON on stdout, and the exit code."""
     flags, code = _parser().parse_args(arguments), 0
     try:
         line = export(flags.run, flags.to, flags.out, flags.checkpoint, force=flags.force, data=flags.data)

@@ -100,7 +100,6 @@ class FrozenTeacher(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> "FrozenTeacher":
-        """Eval mode, for any `mode`."""
         return super().train(False)
 
     def forward(self, x: Images) -> Logits:

@@ -72,7 +72,6 @@ def shape_of(spec: DataSpec, machine: Machine) -> tuple[int, Image]:
 
 
 def load_data(spec: DataSpec, machine: Machine) -> Dataset:
-    """The official splits, on the CPU."""
     dataset: Dataset = import_module(f"engine.data.{spec.module}").load(spec, machine.data_folder)
     return dataset
 

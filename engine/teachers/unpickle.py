@@ -42,8 +42,6 @@ COPY = "Download or copy it again."
 
 
 class RefusedError(Exception):
-    """Why the file is not read, and what to do about it."""
-
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)
         self.what, self.hint = what, hint
