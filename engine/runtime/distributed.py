@@ -4,7 +4,6 @@ Every rank holds the whole batch; networks are asked about a rank's own rows onl
 every rank computes the whole loss, and the true gradient of a weight is the sum of the ranks' gradients.
 """
 
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -115,18 +114,11 @@ class Ranks:
             dist.destroy_process_group()
 
     def _all_gather_object(self, thing: Any) -> list[Any]:  # noqa: ANN401  whatever can be pickled
-        """Every rank's object, by rank; as torch's own, but `while_waiting` is called. Lengths first, then pickles."""
-        mine = torch.frombuffer(bytearray(pickle.dumps(thing)), dtype=torch.uint8)
-        lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.world_size)]
-        self._await(dist.all_gather(lengths, torch.tensor([len(mine)]), group=self.cpu_group, async_op=True))
-        longest = max(int(length) for length in lengths)
-        padded = torch.cat([mine, mine.new_zeros(longest - len(mine))])
-        theirs = [torch.empty_like(padded) for _ in range(self.world_size)]
-        self._await(dist.all_gather(theirs, padded, group=self.cpu_group, async_op=True))
-        return [
-            pickle.loads(bytes(told[: int(length)].numpy()))  # from a rank of this run
-            for told, length in zip(theirs, lengths, strict=True)
-        ]
+        """Every rank's object, by rank; a rank that comes early calls `while_waiting`."""
+        self.barrier()
+        told: list[Any] = [None] * self.world_size
+        dist.all_gather_object(told, thing, group=self.cpu_group)
+        return told
 
     def _await(self, work: dist.Work | None) -> None:
         """Until the others have come; RuntimeError when one of them is gone."""

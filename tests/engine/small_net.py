@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -46,6 +47,18 @@ def taken(path: Path, state: dict[str, Tensor], *, prefix: str | None = None, no
     notes = foreign.fit(net, path, prefix)
     assert holds(net, state)
     return notes
+
+
+def saved(folder: Path, content: object) -> Path:
+    torch.save(content, folder / "w.pt")
+    return folder / "w.pt"
+
+
+def refused(path: Path, match: str = "", *, prefix: str | None = None, net: nn.Module | None = None) -> TeacherError:
+    """Why the file's weights are not taken."""
+    with pytest.raises(TeacherError, match=match) as caught:
+        foreign.fit(net or Small(), path, prefix)
+    return caught.value
 
 
 def in_this_process(path: Path) -> foreign.CheckpointContent:
