@@ -22,16 +22,14 @@ from crdnd_tui.cli.output import FAILED, INTERRUPTED, OK, STOPPED, USAGE
 from crdnd_tui.core import advice, engine_process, fast_path, narrate, run_reader, run_status
 from crdnd_tui.core.attack_names import PARTS, attack_title
 from crdnd_tui.core.format import count, duration, number, percent, size
+from crdnd_tui.core.run_facts import read_facts
 from crdnd_tui.core.run_reader import RunReader, believed_events
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.write import run_tables, tables
-from engine.spec import toml
-from engine.spec.config import JudgeConfig, RunConfig
 from engine.spec.deaths import Death
-from engine.spec.errors import ConfigError
 from engine.spec.events import AttackProgressed, Event
-from engine.spec.rundir import RUN_ID, RunDir
+from engine.spec.rundir import RunDir
 
 POLL_SECONDS = 0.1
 LOCK_SECONDS = 1.0  # between looks at a lock that is not our child's
@@ -221,15 +219,12 @@ class RunFollower:
         return self._locked
 
     def _show_teacher(self) -> None:
-        state = self.reader.state
-        if not RUN_ID.fullmatch(state.teacher_run):
-            self._teacher = None
-            return
-        if self._teacher is None or state.teacher_run != self._teacher.run.id:
-            self._teacher = RunReader(RunDir(self._run.path.parent / state.teacher_run))
-            if state.teacher_waiting:
-                self._teacher.read()
-        self._show(self._teacher, teacher=True)
+        teacher = self.reader.teacher()
+        if teacher is not None:
+            if teacher is not self._teacher and self.reader.state.teacher_waiting:
+                teacher.read()  # what it did before is no news
+            self._show(teacher, teacher=True)
+        self._teacher = teacher
 
     def _interrupt(self, process: "subprocess.Popen[bytes]") -> None:
         if self._handled == 1:
@@ -296,27 +291,12 @@ def _view(folder: RunDir, as_json: bool, keys: str) -> PlainView:
     console = output.narration()
     if as_json:
         return JsonView()
-    return ProgressView(console, title(folder), keys) if output.is_lively(console) else PlainView()
-
-
-def title(folder: RunDir) -> str:
-    """What the run is, in one line: method, student, teacher, data, radius, seed; empty without a config."""
-    try:
-        config: RunConfig | JudgeConfig = toml.read(folder.config)
-    except ConfigError:
-        return ""
-    epsilon = f"epsilon {config.threat_model.epsilon}"
-    if isinstance(config, JudgeConfig):
-        parts = [f"evaluation of {config.name}" if config.name else "evaluation", config.data.title, epsilon]
-    else:
-        of = f" \u2190 {config.teacher_title}" if config.teacher else ""
-        parts = [config.method.title, f"{config.student.title}{of}", config.data.title, epsilon, f"seed {config.seed}"]
-    return one_line(" \u00b7 ".join(parts), 160)
+    return ProgressView(console, read_facts(folder).title, keys) if output.is_lively(console) else PlainView()
 
 
 def results(folder: RunDir) -> list[Text]:
     """What a run's numbers say and its robustness table, as wide as stdout; nothing before there is one."""
-    told = run_tables.state_document(run_reader.load(folder), title=title(folder))
+    told = run_tables.state_document(run_reader.load(folder), title=read_facts(folder).title)
     if not told.tables:
         return []
     return tables.document_lines(told, min(output.data().width, TABLE_WIDTH), spare=run_tables.SPARE)

@@ -19,7 +19,7 @@ from crdnd_tui.core.text import display, safe_json
 from engine.spec import files
 from engine.spec.events import MAX_LINE, Evaluated, Event, Probed, RunResumed, Warned, decode
 from engine.spec.marks import MARKS, decode_checks, severity
-from engine.spec.rundir import RunDir
+from engine.spec.rundir import RUN_ID, RunDir
 
 _MOST = 100  # result files of one checkpoint that are read
 CHUNK = 8 << 20  # bytes of one read, so that a huge log cannot fill the memory at once
@@ -102,6 +102,7 @@ class RunReader:
         self._told = RunState()  # as the log tells it
         self._held: Mapping[Place, Record] = {}  # records of the figures that it tells of
         self._files: dict[Place, tuple[Stamp | None, Record | None]] = {}  # all that were read
+        self._teacher: RunReader | None = None
         self._final: tuple[RunState, Mapping[Place, Stamp | None], RunState] | None = None
 
     def read(self) -> list[Event]:
@@ -136,6 +137,15 @@ class RunReader:
             whole = _settled(told, {**self._held, **found}) if found else self.state
             self._final = self.state, stamps, _with_checks(self.run, whole)
         return self._final[2]
+
+    def teacher(self) -> "RunReader | None":
+        """The reader of the teacher's run that comes first, while it is worked on."""
+        name = self.state.teacher_run
+        if not RUN_ID.fullmatch(name):
+            self._teacher = None
+        elif self._teacher is None or self._teacher.run.id != name:
+            self._teacher = RunReader(RunDir(self.run.path.parent / name))
+        return self._teacher
 
     def images(self, state: RunState) -> dict[Place, Images]:
         """What the result file of each figure of this state says of its images."""

@@ -5,20 +5,20 @@ A ticket names its study; which runs belong to a study, with tickets or without,
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from crdnd_tui.core import engine_process, gpu, run_status
+from crdnd_tui.core.run_facts import RunFacts, read_facts
 from crdnd_tui.core.run_status import Summary
 from crdnd_tui.core.scan import shared
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.queue import devices, worker
 from crdnd_tui.queue.tickets import ENDED, OPEN, Queue, Ticket, TicketState
 from engine.spec import files
-from engine.spec.errors import ConfigError
 from engine.spec.files import write_inside
 from engine.spec.rundir import RunDir
 
@@ -52,23 +52,11 @@ class StudyCounts(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class QueuedConfig:
-    """What a run is, by its config; safe to show."""
-
-    method: str = ""
-    student: str = ""
-    teacher: str = ""
-    data: str = ""
-    seed: int | None = None
-    name: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class QueueEntry:
     """A run in the queue, or at work beside it."""
 
     run: str  # its id
-    about: QueuedConfig
+    about: RunFacts
     device: str  # the first that it takes
     devices: int = 1
     ticket: Ticket | None = None  # None when it was started by hand
@@ -119,7 +107,7 @@ class SnapshotReader:
 
     def __init__(self, runs: Path) -> None:
         self._runs, self._queue, self._scanner = runs, Queue(runs), shared(runs)
-        self._about: dict[str, QueuedConfig] = {}
+        self._about: dict[str, RunFacts] = {}
         self._reading = threading.Lock()  # whoever asked before may have left without waiting for its thread
 
     def read(self, now: float) -> QueueSnapshot:
@@ -150,7 +138,8 @@ class SnapshotReader:
 
     def _entry(self, run: str, ticket: Ticket | None, rows: Mapping[str, Summary]) -> QueueEntry:
         if run not in self._about:
-            self._about[run] = _queued_config(RunDir(self._runs / run))
+            facts = read_facts(RunDir(self._runs / run))
+            self._about[run] = replace(facts, seed=None) if facts.is_evaluation else facts  # it has none of its own
         asked = ticket or devices.requested(RunDir(self._runs / run))
         return QueueEntry(
             run=run, about=self._about[run], device=devices.device_name(asked.device), devices=asked.devices,
@@ -176,26 +165,6 @@ def _by_device(working: Iterable[QueueEntry], queued: Iterable[QueueEntry]) -> t
     for entry in queued:
         device(entry.device)
     return tuple(found.values())
-
-
-def _queued_config(run: RunDir) -> QueuedConfig:
-    """Empty when the config cannot be read."""
-    from engine.spec import toml  # noqa: PLC0415  0.4 s that only a queue with runs pays for
-    from engine.spec.config import JudgeConfig  # noqa: PLC0415
-
-    if files.read(run.config) is None:  # gone, huge, a pipe
-        return QueuedConfig()
-    try:
-        config = toml.read(run.config)
-    except (ConfigError, OSError):
-        return QueuedConfig()
-    data, name = one_line(config.data.title, 40), one_line(config.name, 80)
-    if isinstance(config, JudgeConfig):
-        return QueuedConfig(method="evaluation", data=data, name=name)
-    return QueuedConfig(
-        method=one_line(config.method.title, 20), student=one_line(config.student.title, 40), data=data,
-        teacher=one_line(config.teacher_title, 40) if config.teacher else "", seed=config.seed, name=name,
-    )  # fmt: skip
 
 
 def _notes_folder(runs: Path) -> Path:

@@ -7,8 +7,9 @@ from pathlib import Path
 from msgspec import structs
 from rich.cells import cell_len
 
+from crdnd_tui.core.run_facts import RunFacts
 from crdnd_tui.core.state import fold
-from crdnd_tui.tui.monitor.tracking import Facts, Look
+from crdnd_tui.tui.monitor.tracking import Look
 from crdnd_tui.tui.screens.live import words
 from crdnd_tui.tui.screens.live.panels import Panels
 from crdnd_tui.tui.widgets.fate import Fate
@@ -72,7 +73,7 @@ def test_what_a_resumed_run_took_is_told_as_what_it_is():
     begun = RunStarted(run="a", name="", config_hash="", pid=1, host="h", time=1.0)
     again = RunResumed(step=5, discarded=0, checkpoint="", pid=2, host="h", time=100.0)
     ended = RunFinished(seconds=7.0, time=107.0)
-    told = Look(id="a", path=Path("a"), facts=Facts(method="CRDND"), state=fold([begun, again, ended]))
+    told = Look(id="a", path=Path("a"), facts=RunFacts(method="CRDND"), state=fold([begun, again, ended]))
     assert words._took(told.state) == "took 7 s since its resume"
     assert words._elapsed(told, 160.0) == "resumed 1:00 ago"
 

@@ -134,7 +134,7 @@ class Panels(Vertical):
         if look is None:
             return Ask(kind="empty")
         known = per_class.latest(words.shown_state(look))
-        trains = not look.facts.judges_only
+        trains = not look.facts.is_evaluation
         begun = bool(look.state.epochs) or not look.living
         ask = Ask(
             kind=words.kind(look), trains=trains, classes=len(known.names) if known else 10,
@@ -152,7 +152,7 @@ class Panels(Vertical):
         """In a flat terminal each panel is a page. A judgement without a training has fewer."""
         trouble = self.look is not None and words.kind(self.look) == "trouble"
         without: tuple[str, ...] = () if trouble else ("fate",)
-        if self.look is not None and self.look.facts.judges_only:
+        if self.look is not None and self.look.facts.is_evaluation:
             without += _OF_TRAINING
         return tuple(name for name in (PANELS if self._flat else PAGES) if name not in without)
 

@@ -33,7 +33,7 @@ def kind(look: Look) -> Kind:
     """Which panels tell most."""
     if state_of(look) in TROUBLE:
         return "trouble"
-    judged = look.state.evaluation is not None or look.state.table or look.facts.judges_only
+    judged = look.state.evaluation is not None or look.state.table or look.facts.is_evaluation
     return "judging" if judged else "training"
 
 
@@ -56,19 +56,18 @@ def shown_state(look: Look) -> RunState:
 def standing(look: Look, now: float, *, paused: bool) -> Standing:
     """The two lines above the panels."""
     facts = look.facts
-    pair = f"{facts.teacher} \u2192 {facts.student}" if facts.teacher else facts.student
-    pair = facts.name if facts.judges_only else pair
+    pair = facts.name if facts.is_evaluation else facts.pair
     words = [
         pair,
         facts.data,
         f"L-inf {facts.epsilon}" if facts.epsilon else "",
-        f"seed {facts.seed}" if facts.seed else "",
+        f"seed {facts.seed}" if facts.seed is not None else "",
     ]
     right, late = _right(look, now)
     meter, share, after = _progress(look, now)
     return Standing(
         state=state_of(look), sign=SIGNS[state_of(look)][0], role=role_of(state_of(look)),
-        head="evaluation" if facts.judges_only else facts.method,
+        head=facts.method,
         facts=[word for word in words if word] or [one_line(look.id, 60)], right=right, late=late,
         meter=meter, share=share, after=after, spent=_spent(look), paused=paused,
     )  # fmt: skip
@@ -96,7 +95,7 @@ def _spent(look: Look) -> TrainingProfile | None:
 
 def _judges(look: Look) -> bool:
     """Whether the bar is about the judgement."""
-    judges = look.living or look.state.phase not in ENDED or look.facts.judges_only
+    judges = look.living or look.state.phase not in ENDED or look.facts.is_evaluation
     return look.state.evaluation is not None and judges
 
 

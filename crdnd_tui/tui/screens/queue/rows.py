@@ -8,8 +8,9 @@ from rich.text import Text
 
 from crdnd_tui.core.format import clock, duration
 from crdnd_tui.core.palette import Palette
+from crdnd_tui.core.run_facts import RunFacts
 from crdnd_tui.core.text import bar, one_line, pad
-from crdnd_tui.queue.snapshot import QueuedConfig, QueueDevice, QueueEntry, QueueSnapshot
+from crdnd_tui.queue.snapshot import QueueDevice, QueueEntry, QueueSnapshot
 from crdnd_tui.queue.tickets import Ticket
 
 SIGNS = {
@@ -196,12 +197,11 @@ def _table(
     return lines
 
 
-def _cells(about: QueuedConfig, run: str) -> tuple[str, str, str, str, str]:
+def _cells(about: RunFacts, run: str) -> tuple[str, str, str, str, str]:
     """Method, pair, data, seed, name; in place of the pair the id of a run whose config cannot be read."""
     if not about.method:
         return "", one_line(run, 120), "", "", ""
-    pair = f"{about.teacher} \u2192 {about.student}" if about.teacher else about.student
-    return about.method, pair, about.data, "" if about.seed is None else f"s{about.seed}", about.name
+    return about.method, about.pair, about.data, "" if about.seed is None else f"s{about.seed}", about.name
 
 
 def _style(column: int, palette: Palette) -> str:
