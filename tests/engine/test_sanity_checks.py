@@ -277,29 +277,30 @@ def test_marks_of_the_whole_run_concern_what_they_say() -> None:
     assert severity("above_worst_case") == "red" and severity("ten_above_worst") == severity("newer") == "amber"
 
 
-def test_too_few_steps_are_noticed(tmp_path: Path) -> None:
-    found, _ = suspected(tmp_path, trained(), attacks=(PGD(steps=2, step_size=Pixels(0.01), start="clean"),))
-    assert found == {("steps_help", "pgd")}
+ONE_STEP = PGD(steps=1, step_size=Pixels(0.001), start="clean")
+
+
+@pytest.mark.parametrize(
+    ("attacks", "how", "wanted"),
+    [
+        ((PGD(steps=2, step_size=Pixels(0.01), start="clean"),), {}, {("steps_help", "pgd")}),
+        ((FGSM(),), {"of": 600}, {("subset", "")}),
+        ((FGSM(),), {"n": 20, "of": 20}, {("few_images", "")}),
+        ((FGSM(), ONE_STEP), {"n": 4, "of": 4, "threat_model": NEAR}, {("few_images", "")}),
+    ],
+    ids=["too few steps", "a part of the split", "few images", "a difference that is luck"],
+)
+def test_what_a_suite_shows_of_an_honest_net(
+    tmp_path: Path, attacks: tuple[AttackSpec, ...], how: dict[str, Any], wanted: set[tuple[str, str]]
+) -> None:
+    found, run = suspected(tmp_path, trained(), attacks=attacks, **how)
+    assert found == wanted
+    assert decode(run.result("best", "worst").read_bytes()).marks == [code for code, attack in wanted if not attack]
 
 
 def test_one_step_stronger_than_many_is_noticed(tmp_path: Path) -> None:
-    weak = PGD(steps=1, step_size=Pixels(0.001), start="clean")
-    found, _ = suspected(tmp_path, trained(), attacks=(FGSM(), weak))
+    found, _ = suspected(tmp_path, trained(), attacks=(FGSM(), ONE_STEP))
     assert ("fgsm_below_pgd", "pgd") in found
-
-
-def test_a_part_of_the_split_and_few_images_are_said(tmp_path: Path) -> None:
-    part, _ = suspected(tmp_path / "part", trained(), attacks=(FGSM(),), of=600)
-    assert part == {("subset", "")}
-    few, run = suspected(tmp_path / "few", trained(), attacks=(FGSM(),), n=20, of=20)
-    assert few == {("few_images", "")}
-    assert decode(run.result("best", "worst").read_bytes()).marks == ["few_images"]
-
-
-def test_a_difference_of_a_few_images_is_luck(tmp_path: Path) -> None:
-    weak = PGD(steps=1, step_size=Pixels(0.001), start="clean")
-    found, _ = suspected(tmp_path, trained(), attacks=(FGSM(), weak), n=4, of=4, threat_model=NEAR)
-    assert found == {("few_images", "")}
 
 
 def test_every_check_is_a_sentence_and_every_code_has_a_cause_and_a_remedy() -> None:
