@@ -63,31 +63,31 @@ def show(
     """Show one run: how it is, its robustness table, its warnings."""
     from crdnd_tui.cli import run_pages
     from crdnd_tui.core import run_reader, run_status
-    from crdnd_tui.core.provenance import fact_lines, read
 
     folder = _find(runs, run)
     row = run_status.summary(folder)
     if row is None:
         raise RunFolderError(f"{folder.path} holds no run")
-    origin = read(folder) if provenance else None
     state = run_reader.load(folder)
     row = _as_told(row, state)
-    if as_json:
-        more = {"provenance": origin.to_json()} if origin else {}
-        output.show_json(row.to_json() | run_pages.details(state) | more)
-        return OK
-    lines = [*run_pages.head_lines(row, state), Text()]
-    if origin:
-        line = Text(f"  {display(origin.reproduce())}")
+    told, lines = row.to_json() | run_pages.details(state), [*run_pages.head_lines(row, state), Text()]
+    if provenance:
+        from crdnd_tui.core.provenance import fact_lines, read
+
+        origin = read(folder)
+        told["provenance"], line = origin.to_json(), Text(f"  {display(origin.reproduce())}")
         lines += [Text("provenance", "bold"), *fact_lines(origin), Text(), Text("reproduce", "bold"), line]
         lines += [Text(f"  {words}", "yellow") for words in origin.warnings]
-    else:
+    elif not as_json:
         from crdnd_tui.write import run_tables, tables
 
-        told = run_tables.state_document(state)
-        told = replace(told, warnings=(f"events.jsonl: {', '.join(state.flaws)}",) if state.flaws else ())
-        lines += tables.document_lines(told, min(output.data().width, WIDEST), spare=run_tables.SPARE)
-    output.show(lines)
+        flaws = (f"events.jsonl: {', '.join(state.flaws)}",) if state.flaws else ()
+        document = replace(run_tables.state_document(state), warnings=flaws)
+        lines += tables.document_lines(document, min(output.data().width, WIDEST), spare=run_tables.SPARE)
+    if as_json:
+        output.show_json(told)
+    else:
+        output.show(lines)
     return OK
 
 

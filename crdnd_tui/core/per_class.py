@@ -130,7 +130,7 @@ def names(state: RunState, many: int) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class History:
+class ClassHistory:
     """One accuracy of each class over the epochs; `who` is teacher or student."""
 
     who: str
@@ -141,14 +141,14 @@ class History:
     rows: tuple[Values, ...]  # class by class
 
 
-def history(state: RunState, images: Images) -> History | None:
+def class_history(state: RunState, images: Images) -> ClassHistory | None:
     """The teacher's accuracies; the student's own where the method asks no teacher."""
     wanted, other = FIELDS[images], FIELDS["adversarial" if images == "clean" else "clean"]
     for field in (wanted[0], other[0], wanted[1], other[1]):
         known = [e for e in state.epochs if getattr(e, field)]
         if known:
             many = max(len(getattr(e, field)) for e in known)
-            return History(
+            return ClassHistory(
                 who=field.split("_")[0],
                 images="clean" if field.endswith("clean") else "adversarial",
                 epochs=tuple(e.epoch for e in known),
@@ -169,7 +169,7 @@ class AcmMatrix:
     rows: tuple[tuple[float, ...], ...]
 
 
-def matrix(state: RunState, images: Images) -> AcmMatrix | None:
+def acm_matrix(state: RunState, images: Images) -> AcmMatrix | None:
     """M1 on clean images, M2 on adversarial ones; None for methods that have none."""
     field = "acm_clean" if images == "clean" else "acm_robust"
     for epoch in reversed(state.epochs[-50:]):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from crdnd_tui.core import per_class
 from crdnd_tui.core.attack_names import CLEAN, WORST, attack_title, is_within
 from crdnd_tui.core.confusion import CheckpointRecords
-from crdnd_tui.core.per_class import History
+from crdnd_tui.core.per_class import ClassHistory
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import one_line
 from crdnd_tui.write.document import Bar, Figure, Series, mark_fields
@@ -26,7 +26,7 @@ def run_figures(state: RunState, chosen: str, records: CheckpointRecords) -> lis
     """Those that have something to show, with the sentences of their letters."""
     notes = RunFootnotes(state)
     strongest = next((attack for attack in _STRONGEST if attack in records.outcomes), "")
-    clean, adversarial = per_class.history(state, "clean"), per_class.history(state, "adversarial")
+    clean, adversarial = per_class.class_history(state, "clean"), per_class.class_history(state, "adversarial")
     found = [
         _loss(state), _validation(state, notes), _history(clean),
         _history(adversarial) if adversarial != clean else None, _class_bars(state, chosen, records, notes),
@@ -82,7 +82,7 @@ def _validation(state: RunState, notes: RunFootnotes) -> Figure | None:
     )  # fmt: skip
 
 
-def _history(history: History | None) -> Figure | None:
+def _history(history: ClassHistory | None) -> Figure | None:
     """Class by class over the epochs, of the classes that fare worst at the end."""
     if history is None or len(history.epochs) < 2:
         return None
@@ -155,7 +155,7 @@ def _confusion(state: RunState, record: Outcome | None, notes: RunFootnotes) -> 
 
 def _compensation(state: RunState, name: str, images: per_class.Images) -> Figure | None:
     """A matrix of the adaptive compensation module, M1 or M2."""
-    found = per_class.matrix(state, images)
+    found = per_class.acm_matrix(state, images)
     if found is None:
         return None
     return Figure(

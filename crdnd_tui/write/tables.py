@@ -15,7 +15,6 @@ from rich.cells import cell_len
 from rich.table import Table as Grid
 from rich.text import Text
 
-from crdnd_tui.chart.plot import NamedPoint, scatter
 from crdnd_tui.core.format import MISSING, finite
 from crdnd_tui.core.text import grid_lines, rendered, wrapped
 from crdnd_tui.write import numbers
@@ -105,6 +104,8 @@ def scatter_lines(
     style: TableStyle = _PLAIN,
 ) -> tuple[list[Text], list[Text]]:  # fmt: skip
     """A scatter plot with a letter and an error bar for each row; and the letters with the rows' names and marks."""
+    from crdnd_tui.chart.plot import NamedPoint, scatter  # noqa: PLC0415  `crdnd show` does without
+
     series = [one for one in figure.series if one.x and one.y]
     points, names, inks = [], list[Text](), dict[str, str]()
     for place, (letter, one) in enumerate(zip(cycle(ascii_letters), series, strict=False)):

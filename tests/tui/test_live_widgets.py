@@ -6,7 +6,7 @@ import pytest
 from textual.app import App
 
 from crdnd_tui.core import per_class
-from crdnd_tui.core.per_class import AcmMatrix, ClassAccuracies, History, PerClass
+from crdnd_tui.core.per_class import AcmMatrix, ClassAccuracies, ClassHistory, PerClass
 from crdnd_tui.core.state import RunState, fold
 from crdnd_tui.tui.monitor.log_lines import LogLine
 from crdnd_tui.tui.themes import themes
@@ -126,7 +126,7 @@ def test_validations_tell_of_classes_where_epochs_do_not():
     assert per_class.latest(RunState()) is None
 
 
-HISTORY = History(
+HISTORY = ClassHistory(
     who="teacher", images="clean", epochs=(1, 2), total=4, names=("cat", "dog"), rows=((0.5, 1.0), (0.75, None))
 )
 
@@ -147,7 +147,7 @@ def test_a_heat_map_is_as_long_as_the_run_and_says_the_value_under_its_cursor():
 
 def test_more_classes_than_rows_share_cells():
     rows = tuple((k / 10, 1 - k / 10) for k in range(10))
-    known = History(who="student", images="clean", epochs=(1, 2), total=2, names=tuple("abcdefghij"), rows=rows)
+    known = ClassHistory(who="student", images="clean", epochs=(1, 2), total=2, names=tuple("abcdefghij"), rows=rows)
     lines, _, _ = drawn(HeatMap(id="map"), 30, 6, lambda w: w.show(known, "clean"))
     assert sum("\u2580" in line for line in lines) == 5 and [line[0] for line in lines[:5]] == list(
         "acegj"
@@ -175,7 +175,9 @@ def test_no_size_is_too_small(size):
     drawn(
         MatrixMap(id="m"), *size, lambda w: w.show(AcmMatrix(images="clean", epoch=1, names=names, rows=many), "clean")
     )
-    known = History(who="teacher", images="clean", epochs=(1,), total=1, names=names, rows=tuple((0.5,) for _ in names))
+    known = ClassHistory(
+        who="teacher", images="clean", epochs=(1,), total=1, names=names, rows=tuple((0.5,) for _ in names)
+    )
     drawn(HeatMap(id="h"), *size, lambda w: w.show(known, "clean"))
     drawn(ClassBars(id="b"), *size, lambda w: w.show(TWO, "clean"))
     drawn(Robustness(id="r"), *size, lambda w: w.show(Judged(state=judged())))
@@ -256,7 +258,7 @@ def test_words_of_a_file_are_shown_and_not_obeyed():
         epoch=1, names=("[b]evil", "dog"), clean=ClassAccuracies(teacher=(0.5, 0.6)), adversarial=ClassAccuracies()
     )
     assert drawn(ClassBars(id="b"), 50, 3, lambda w: w.show(known, "clean"))[0][0].startswith("[b]evil")
-    known = History(who="teacher", images="clean", epochs=(1,), total=1, names=("[b]evil",), rows=((0.5,),))
+    known = ClassHistory(who="teacher", images="clean", epochs=(1,), total=1, names=("[b]evil",), rows=((0.5,),))
     assert "[b]evil" in drawn(HeatMap(id="h"), 60, 3, lambda w: w.show(known, "clean"))[2].replace("\\", "")
 
 

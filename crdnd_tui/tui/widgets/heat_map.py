@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 
 from crdnd_tui.core.format import percent
 from crdnd_tui.core.palette import sequence
-from crdnd_tui.core.per_class import History, Images, at
+from crdnd_tui.core.per_class import ClassHistory, Images, at
 from crdnd_tui.core.text import one_line, pad
 from crdnd_tui.tui.widgets.cells import Cells, Part, Row
 
@@ -26,12 +26,12 @@ class HeatMap(Cells):
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, title="Accuracy per class, by epoch")
-        self._known: History | None = None
+        self._known: ClassHistory | None = None
         self._wanted: Images = "adversarial"
         self._class = -1  # under the cursor; -1: the worst at the last epoch
         self._column = -1  # place among the known epochs; -1: the last
 
-    def show(self, known: History | None, images: Images) -> None:
+    def show(self, known: ClassHistory | None, images: Images) -> None:
         """The history of one kind of images."""
         if known != self._known or images != self._wanted:
             self._known, self._wanted = known, images
@@ -133,7 +133,7 @@ class HeatMap(Cells):
                 made.append((words, look))
         return made
 
-    def _axis(self, known: History, columns: Sequence[int], column: int, label: int, cells: int) -> Row:
+    def _axis(self, known: ClassHistory, columns: Sequence[int], column: int, label: int, cells: int) -> Row:
         """First and last epoch, and where the cursor stands."""
         palette = self.palette
         places = [place for place, c in enumerate(columns) if c == column]
@@ -167,7 +167,7 @@ def _range(rows: Sequence[Sequence[float | None]]) -> tuple[float, float]:
     return low, max(low + 0.05, min(1.0, high))
 
 
-def _columns(known: History, cells: int) -> list[int]:
+def _columns(known: ClassHistory, cells: int) -> list[int]:
     """For each cell the place of its epoch, -1 where the run has not come to; the last epoch of those in a cell."""
     epochs = sorted((epoch, place) for place, epoch in enumerate(known.epochs))
     total = max(1, known.total)

@@ -219,12 +219,12 @@ class Panels(Vertical):
             case "bars":
                 self.query_one(ClassBars).show(per_class.latest(state), self.images, who)
             case "map":
-                known = per_class.history(state, self.images)
+                known = per_class.class_history(state, self.images)
                 self.query_one(HeatMap).show(
                     replace(known, who=who) if known and who == "teacher" else known, self.images
                 )
             case "matrix":
-                self.query_one(MatrixMap).show(per_class.matrix(state, self.images), self.images)
+                self.query_one(MatrixMap).show(per_class.acm_matrix(state, self.images), self.images)
 
     # --- what keys change
 
