@@ -1,7 +1,7 @@
 """Intervals and tests of accuracies: shares of images, means over seeds, several comparisons at once.
 
 Differences are first minus second; p values are two-sided, intervals 95 %. The interval of one share is `wilson` of
-engine.spec.outcomes, the test of paired images its `mcnemar_p`. SciPy is imported where it is needed: it takes 0.7 s.
+engine.spec.statistics, the test of paired images its `mcnemar_p`. SciPy is imported where it is needed: it takes 0.7 s.
 """
 
 import math

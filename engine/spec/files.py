@@ -183,23 +183,17 @@ def ends(path: Path | str, head: int, end: int) -> list[bytes]:
 
 def is_file(path: Path | str) -> bool:
     """Return whether a file lies there; False in an unreadable folder, and for names that no file can have."""
-    try:
-        return os.path.isfile(path)  # noqa: PTH113  Path raises in such a folder on Python 3.11
-    except ValueError:
-        return False
+    return os.path.isfile(path)  # noqa: PTH113  Path raises in such a folder on Python 3.11
 
 
 def is_regular(path: Path | str) -> bool:
     """Return whether a file that is no link lies there."""
-    return is_file(path) and not os.path.islink(path)  # noqa: PTH114
+    return os.path.isfile(path) and not os.path.islink(path)  # noqa: PTH113, PTH114
 
 
 def is_folder(path: Path | str) -> bool:
     """Return whether a folder that is no link lies there."""
-    try:
-        return os.path.isdir(path) and not os.path.islink(path)  # noqa: PTH112, PTH114
-    except ValueError:
-        return False
+    return os.path.isdir(path) and not os.path.islink(path)  # noqa: PTH112, PTH114
 
 
 def open_log(path: Path, *, anew: bool = False, read: bool = False) -> int:

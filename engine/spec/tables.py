@@ -155,6 +155,7 @@ def inspect(path: Path) -> ListedTable:
                 filled = sum(map(bool, array("I", file.read(4 * meta.key.chunks)))) / meta.key.chunks
     except (OSError, files.MalformedError) as error:
         trouble = f"its header cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+        trouble += ", which another version of crdnd made" * path.is_dir()
     if not trouble and "." in path.name:
         trouble = "an engine computed other logits than it holds, and set it aside"
     return ListedTable(
