@@ -175,30 +175,31 @@ def test_a_fill_that_was_killed_goes_on_behind_a_chunk_without_its_checksum(
     assert_equal(state_of(newest(run)), state_of(newest(unbroken["complete"])))
 
 
-def test_a_cut_off_table_is_set_aside_and_a_new_one_begun(fork_server: ForkServer, own: Path, tmp_path):
-    first = worked(fork_server, tmp_path / "first", own, table="complete")
-    (name,) = tables_of(own)
-    table = tables_folder(own) / name
-    table.write_bytes(table.read_bytes()[:-4])
-    second = worked(fork_server, tmp_path / "second", own, table="complete")
-    assert [warned["code"] for warned in warnings(second)] == ["table_damaged"]
-    assert tables_of(own) == [name, f"{name}.damaged"]
-    assert told(second) == told(first)
+def damaged(data: Path, unbroken: dict[str, RunDir], damage: str) -> str:
+    """Put the table of the unbroken run into this data folder, cut off or full of other logits; its name."""
+    (whole,) = tables.listed(tables_folder(unbroken["complete"].path.parents[2] / "data"))
+    folder = tables_folder(data)
+    if damage == "cut off":
+        folder.mkdir(parents=True)
+        (folder / whole.id).write_bytes(whole.path.read_bytes()[:-4])
+    else:
+        assert whole.meta is not None
+        scribbled(open_table(folder, whole.meta.key, 1 << 30)[0]).close()
+    return whole.id
 
 
-def test_a_table_that_holds_other_logits_is_set_aside_and_a_new_one_begun(fork_server: ForkServer, own: Path, tmp_path):
-    first = worked(fork_server, tmp_path / "first", own, table="complete")
-    (name,) = tables_of(own)
-    folder = tables_folder(own)
-    meta = tables.inspect(folder / name).meta
-    assert meta is not None
-    tables.remove(folder, name)
-    scribbled(open_table(folder, meta.key, 1 << 30)[0]).close()
-    second = worked(fork_server, tmp_path / "second", own, table="complete")
-    (warned,) = warnings(second)
-    assert warned["code"] == "table_damaged" and "from what the teacher answers" in warned["message"]
+@pytest.mark.parametrize(
+    ("damage", "words"), [("cut off", "bytes instead of"), ("other logits", "from what the teacher answers")]
+)
+def test_a_table_that_is_cut_off_or_holds_other_logits_is_set_aside_and_a_new_one_begun(
+    fork_server: ForkServer, own: Path, tmp_path, unbroken: dict[str, RunDir], damage: str, words: str
+):
+    name = damaged(own, unbroken, damage)
+    run = worked(fork_server, tmp_path, own, table="complete")
+    (warned,) = warnings(run)
+    assert warned["code"] == "table_damaged" and words in warned["message"]
     assert tables_of(own) == [name, f"{name}.damaged"]
-    assert told(second) == told(first)
+    assert told(run) == told(unbroken["complete"])
 
 
 def test_a_run_that_filled_its_table_as_it_went_does_not_have_to_fill_all_of_it(
@@ -214,14 +215,8 @@ def test_a_run_that_filled_its_table_as_it_went_does_not_have_to_fill_all_of_it(
 def test_a_run_does_without_a_table_that_lies_and_cannot_be_set_aside(
     fork_server: ForkServer, own: Path, tmp_path: Path, wanted: str, unbroken: dict[str, RunDir]
 ) -> None:
-    worked(fork_server, tmp_path / "first", own, table="complete")
-    (name,) = tables_of(own)
-    folder = tables_folder(own)
-    meta = tables.inspect(folder / name).meta
-    assert meta is not None
-    tables.remove(folder, name)
-    scribbled(open_table(folder, meta.key, 1 << 30)[0]).close()
-    run = worked(fork_server, tmp_path / "run", own, {"at": "aside", "k": 1, "do": "full"}, table=wanted)
+    name = damaged(own, unbroken, "other logits")
+    run = worked(fork_server, tmp_path, own, {"at": "aside", "k": 1, "do": "full"}, table=wanted)
     assert tabled(run) == ["off"] and told(run) == told(unbroken["off"]) and tables_of(own) == [name]
     first = warnings(run)[0]
     assert first["code"] == "table_damaged" and "from what the teacher answers" in first["message"]
