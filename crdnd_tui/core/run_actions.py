@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,25 +59,19 @@ def clone(path: Path) -> str:
 
     Flags may have overridden it, and it may lean on other files. CrdndError when there is nothing to clone.
     """
-    run = RunDir(path)
-    table = files.decoded(run.preset, files.toml_table)
-    if table is None:
-        return _written_out(run)
-    written = decode_utf8(files.read(run.preset) or b"")
-    teacher = table.get("teacher")
-    alone = table and "extends" not in table and not (isinstance(teacher, dict) and "preset" in teacher)
-    return written if alone and _says_all(written, run) else _written_out(run)
-
-
-def _says_all(written: str, run: RunDir) -> bool:
     from engine.spec import toml  # noqa: PLC0415  pydantic, which the first paint does not wait for
     from engine.spec.config import RunConfig  # noqa: PLC0415
 
-    try:
-        resolved = toml.read(run.config)
-    except ConfigError:
-        return False
-    return isinstance(resolved, RunConfig) and toml.config_of(written, run.preset) == resolved
+    run = RunDir(path)
+    table = files.decoded(run.preset, files.toml_table) or {}
+    teacher = table.get("teacher")
+    if table and "extends" not in table and not (isinstance(teacher, dict) and "preset" in teacher):
+        written = decode_utf8(files.read(run.preset) or b"")
+        with suppress(ConfigError):
+            resolved = toml.read(run.config)
+            if isinstance(resolved, RunConfig) and toml.config_of(written, run.preset) == resolved:
+                return written
+    return _written_out(run)
 
 
 def _written_out(run: RunDir) -> str:

@@ -31,7 +31,6 @@ class ListedRun:
 
     @property
     def id(self) -> str:
-        """Of the run."""
         return self.summary.id
 
 

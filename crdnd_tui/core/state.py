@@ -57,7 +57,6 @@ class Gap(NamedTuple):
 
     @property
     def text(self) -> str:
-        """For a reader."""
         if self.missing <= 0:
             return f"the numbering goes back from {count(self.after)} to {count(self.before)}"
         return f"{count(self.missing)} event{' is' if self.missing == 1 else 's are'} missing after {self.after}"

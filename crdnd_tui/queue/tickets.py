@@ -75,7 +75,6 @@ class Queue:
         return [*atwork, *(structs.replace(t, place=k) for k, t in enumerate(queued, 1)), *ended]
 
     def ticket(self, run: str) -> Ticket | None:
-        """Of this run."""
         return next((ticket for ticket in self.tickets() if ticket.run == run), None)
 
     @property
