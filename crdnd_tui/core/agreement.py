@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from crdnd_tui.core.format import count
-from crdnd_tui.core.result_files import Images, Place, Record
+from crdnd_tui.core.result_files import Images, Place, ResultRecord
 from engine.spec.events import Evaluated
 from engine.spec.outcomes import is_count, near, same
 from engine.spec.statistics import wilson
@@ -22,14 +22,16 @@ _SHARES = ("found", "largest_change")  # details that are fractions, beside `aft
 _COMPARED = ("accuracy", "n", "of", "low", "high", "per_class", "details", "spec", "split", "seconds")
 
 
-class Settled(NamedTuple):
+class CheckedFigures(NamedTuple):
     """The figures that may be shown, and of which places something does not agree, in words."""
 
     table: dict[str, dict[str, Evaluated]]
     disputed: dict[Place, str]
 
 
-def settle(told: Mapping[str, Mapping[str, Evaluated]], records: Mapping[Place, Record], classes: int = 0) -> Settled:
+def check_figures(
+    told: Mapping[str, Mapping[str, Evaluated]], records: Mapping[Place, ResultRecord], classes: int = 0
+) -> CheckedFigures:
     """Hold what the log tells against the records beside it; the record beats the log.
 
     A figure without a record has only itself: its count, its interval, its classes (`classes` of them, 0 where that is
@@ -62,10 +64,10 @@ def settle(told: Mapping[str, Mapping[str, Evaluated]], records: Mapping[Place, 
             disputed.setdefault((name, attack), why)
             if (name, attack) not in records:
                 del row[attack]
-    return Settled({name: row for name, row in table.items() if row}, disputed)
+    return CheckedFigures({name: row for name, row in table.items() if row}, disputed)
 
 
-def _owners(records: Mapping[Place, Record]) -> dict[str, tuple[str, ...] | None]:
+def _owners(records: Mapping[Place, ResultRecord]) -> dict[str, tuple[str, ...] | None]:
     """Of each checkpoint, the images and weights that most of its records are of; None where no most are."""
     found: dict[str, Counter[tuple[str, ...]]] = {}
     for (name, _), record in records.items():
@@ -75,7 +77,7 @@ def _owners(records: Mapping[Place, Record]) -> dict[str, tuple[str, ...] | None
     return {name: first[0] if not rest or rest[0][1] < first[1] else None for name, (first, *rest) in most.items()}
 
 
-def _owner(record: Record) -> tuple[str, ...]:
+def _owner(record: ResultRecord) -> tuple[str, ...]:
     """Hashes of the images, the data and the weights that it is of."""
     of = record.images or Images(n=0)
     return of.indices, of.data, of.weights

@@ -34,7 +34,7 @@ _noted: WeakSet[subprocess.Popen[bytes]] = WeakSet()  # processes whose end was 
 _noting = threading.Lock()
 
 
-class Holder(NamedTuple):
+class ProcessIdentity(NamedTuple):
     """A process, told from a later one with its number."""
 
     pid: int
@@ -61,7 +61,7 @@ def is_here(run: RunDir) -> bool:
     return not isinstance(host, str) or host in ("", platform.node())
 
 
-def holder(run: RunDir) -> Holder | None:
+def holder(run: RunDir) -> ProcessIdentity | None:
     """The living process that holds the lock; None when there is none here, or another process now has its number."""
     if not alive(run) or not is_here(run):
         return None
@@ -74,7 +74,7 @@ def holder(run: RunDir) -> Holder | None:
         mine = process.uids().real == os.getuid() and started <= run.lock.stat().st_mtime + 2.0
     except (psutil.Error, OSError):
         return None
-    return Holder(pid, started) if mine else None
+    return ProcessIdentity(pid, started) if mine else None
 
 
 def began(pid: int) -> float:
@@ -85,7 +85,7 @@ def began(pid: int) -> float:
         return time.time()
 
 
-def engines(run: RunDir, pid: int) -> list[Holder]:
+def engines(run: RunDir, pid: int) -> list[ProcessIdentity]:
     """All processes that work on a run: this one, torchrun's agent and the other ranks, the outermost first."""
     try:
         process = psutil.Process(pid)
@@ -95,11 +95,11 @@ def engines(run: RunDir, pid: int) -> list[Holder]:
         below = process.children(recursive=True)
     except GONE:
         return []
-    found: list[Holder] = []
+    found: list[ProcessIdentity] = []
     for each in (process, *below):
         with suppress(psutil.Error):  # it left in between
             if each.pid == pid or _works_on(each, run):
-                found.append(Holder(each.pid, each.create_time()))
+                found.append(ProcessIdentity(each.pid, each.create_time()))
     return found
 
 
@@ -208,7 +208,7 @@ def kill_teacher(run: RunDir, state: RunState) -> None:
         kill(RunDir(run.path.parent / state.teacher_run), patience=0.0)
 
 
-def _signal(process: Holder, number: signal.Signals) -> None:
+def _signal(process: ProcessIdentity, number: signal.Signals) -> None:
     """To the engine's group when it leads one, as ours do; to it alone otherwise. Never to another process."""
     with suppress(ProcessLookupError):
         if process.lives:
@@ -216,7 +216,7 @@ def _signal(process: Holder, number: signal.Signals) -> None:
             (os.killpg if leads else os.kill)(process.pid, number)
 
 
-def _wait_gone(process: Holder, seconds: float) -> bool:
+def _wait_gone(process: ProcessIdentity, seconds: float) -> bool:
     """Whether the process left within so many seconds."""
     end = time.monotonic() + seconds
     while process.lives and time.monotonic() <= end:

@@ -74,7 +74,7 @@ def images(outcome: Outcome) -> Images:
     )  # fmt: skip
 
 
-class Record(NamedTuple):
+class ResultRecord(NamedTuple):
     """What the file of a figure says of it."""
 
     cell: Evaluated | None = None  # None where the file is damaged
@@ -113,17 +113,17 @@ def read(run: RunDir, place: Place, decode: Callable[[bytes], T]) -> T | str | N
     return record if (record.checkpoint, record.attack) == place else "its record is of another attack or checkpoint"
 
 
-def record(run: RunDir, place: Place) -> Record | None:
+def record(run: RunDir, place: Place) -> ResultRecord | None:
     """All that the file of a figure says; None where there is none."""
     told = read(run, place, outcomes.decode)
     if told is None or isinstance(told, str):
-        return Record(trouble=told) if told else None
+        return ResultRecord(trouble=told) if told else None
     cell = Evaluated(
         checkpoint=display(told.checkpoint), attack=display(told.attack), accuracy=told.accuracy, n=told.n, of=told.of,
         low=told.low, high=told.high, seconds=told.seconds, per_class=told.per_class,
         details={display(key): value for key, value in told.details.items()}, spec=safe(told.spec), time=0.0,
     )  # fmt: skip
-    return Record(cell, images(told), tuple(told.marks))
+    return ResultRecord(cell, images(told), tuple(told.marks))
 
 
 def stamp(run: RunDir, place: Place) -> Stamp | None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from msgspec import structs
 
 from crdnd_tui.core import agreement, result_files
-from crdnd_tui.core.result_files import BOTH, Images, Place, Record, Stamp
+from crdnd_tui.core.result_files import BOTH, Images, Place, ResultRecord, Stamp
 from crdnd_tui.core.state import RunState, fold
 from crdnd_tui.core.text import display, safe_json
 from engine.spec import files
@@ -26,7 +26,7 @@ CHUNK = 8 << 20  # bytes of one read, so that a huge log cannot fill the memory 
 _ANCHOR = 96  # bytes before our place that must not change
 
 
-class Batch(NamedTuple):
+class LogBatch(NamedTuple):
     """What one read found."""
 
     events: list[Event]
@@ -49,11 +49,11 @@ class LogReader:
         self._anchor = b""
         self._skipping = False  # inside a line that is too long to be an event
 
-    def read(self) -> Batch:
+    def read(self) -> LogBatch:
         """Events since the last read. Nothing in the file can raise; strings in the events are safe to show."""
         descriptor = files.open_regular(self._path)
         if descriptor is None:
-            return Batch([])
+            return LogBatch([])
         try:
             reset = self._was_cut(descriptor)
             if reset:
@@ -61,7 +61,7 @@ class LogReader:
             self._inode = os.fstat(descriptor).st_ino
             chunk = os.pread(descriptor, CHUNK, self._offset)
         except OSError:
-            return Batch([])
+            return LogBatch([])
         finally:
             os.close(descriptor)
         complete, newline, rest = chunk.rpartition(b"\n")  # the rest stays in the file for the next read
@@ -74,7 +74,7 @@ class LogReader:
         self._anchor = (self._anchor + taken)[-_ANCHOR:]
         found = decode(map(_shown, lines))
         damaged = found.damaged + (too_long and not inside)
-        return Batch(found.events, reset, found.unknown, damaged, more=len(chunk) == CHUNK)
+        return LogBatch(found.events, reset, found.unknown, damaged, more=len(chunk) == CHUNK)
 
     def _was_cut(self, descriptor: int) -> bool:
         if not self._offset:
@@ -100,8 +100,8 @@ class RunReader:
         self.state = RunState()
         self._log = LogReader(run.events)
         self._told = RunState()  # as the log tells it
-        self._held: Mapping[Place, Record] = {}  # records of the figures that it tells of
-        self._files: dict[Place, tuple[Stamp | None, Record | None]] = {}  # all that were read
+        self._held: Mapping[Place, ResultRecord] = {}  # records of the figures that it tells of
+        self._files: dict[Place, tuple[Stamp | None, ResultRecord | None]] = {}  # all that were read
         self._teacher: RunReader | None = None
         self._final: tuple[RunState, Mapping[Place, Stamp | None], RunState] | None = None
 
@@ -116,7 +116,7 @@ class RunReader:
             news = _since_resume(batch.events) if batch.reset else news + batch.events
         held = self._records(_places(told))
         if told is not self._told or held != self._held:  # a record may be damaged or mended long after its event
-            self._told, self._held, self.state = told, held, _settled(told, held)
+            self._told, self._held, self.state = told, held, _with_checked_figures(told, held)
         return news
 
     def final(self) -> RunState:
@@ -134,7 +134,7 @@ class RunReader:
         if self._final is None or self._final[0] is not self.state or self._final[1] != stamps:
             suite = {*KINDS, "clean", "worst", *(told.evaluation.attacks if told.evaluation else ())}
             found = {at: record for at, record in self._records(untold).items() if record.cell or at[1] in suite}
-            whole = _settled(told, {**self._held, **found}) if found else self.state
+            whole = _with_checked_figures(told, {**self._held, **found}) if found else self.state
             self._final = self.state, stamps, _with_checks(self.run, whole)
         return self._final[2]
 
@@ -152,7 +152,7 @@ class RunReader:
         known = {at: record for at, (_, record) in self._files.items() if record is not None}
         return {at: found for at in _places(state) if at in known and (found := known[at].images) is not None}
 
-    def _records(self, places: Iterable[Place]) -> dict[Place, Record]:
+    def _records(self, places: Iterable[Place]) -> dict[Place, ResultRecord]:
         """Of the result files of these figures; one is read again only when it has changed."""
         found = {}
         for place in places:
@@ -218,11 +218,11 @@ def _asks_for_no_checks(run: RunDir) -> bool:
     return isinstance(evaluation, dict) and evaluation.get("suspect") is False
 
 
-def _settled(told: RunState, records: Mapping[Place, Record]) -> RunState:
+def _with_checked_figures(told: RunState, records: Mapping[Place, ResultRecord]) -> RunState:
     """The state without the figures that something contradicts, and a mark for each of those; and what records mark."""
     if not told.table and not records:
         return told
-    found = agreement.settle(told.table, records, len(told.training.classes) if told.training else 0)
+    found = agreement.check_figures(told.table, records, len(told.training.classes) if told.training else 0)
     kept = [w for w in told.warnings if w.code != agreement.CODE]
     known = {(w.code, checkpoint, w.attack) for w in kept for checkpoint in ([w.checkpoint] if w.checkpoint else BOTH)}
     marks = [

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from crdnd_tui.core.engine_process import Holder
+from crdnd_tui.core.engine_process import ProcessIdentity
 from crdnd_tui.core.text import display
 from engine.spec import files, locks
 from engine.spec.errors import RunFolderError
@@ -51,7 +51,7 @@ class Ticket(Struct, frozen=True, kw_only=True):
     @property
     def engine_lives(self) -> bool:
         """Whether the process that was started for it is still there."""
-        return bool(self.pid) and Holder(self.pid, self.born).lives
+        return bool(self.pid) and ProcessIdentity(self.pid, self.born).lives
 
 
 _decoder = msgspec.json.Decoder(Ticket)
