@@ -30,7 +30,7 @@ def test_a_checkpoint_that_says_something_strange_is_told(copied: tuple[RunDir, 
     told |= {"best": told["best"] | {"epoch": value}} if key == "best" else {key: value}
     new = checkpoint.save(folder.checkpoints, told)
     rewrite(folder.events, lambda text: text.replace(old.name, new.name))
-    found = {f.what for f in verified(folder, data, "--quick") if f.verdict == FAILS}
+    found = {f.what for f in verified(folder, data, "--attack", "clean") if f.verdict == FAILS}
     assert f"checkpoint {new.name[:6]}" in found
 
 
@@ -77,7 +77,7 @@ def test_a_gallery_of_an_impossible_shape_is_damaged(copied: tuple[RunDir, Path]
     index = json.loads(folder.gallery("best").read_bytes())
     index["shape"] = [sign * side for sign, side in zip(signs, index["shape"], strict=True)]
     folder.gallery("best").write_text(json.dumps(index))
-    assert "gallery best" in {f.what for f in verified(folder, data, "--attack", "fgsm") if f.verdict == FAILS}
+    assert "gallery best" in {f.what for f in verified(folder, data, "--attack", "clean") if f.verdict == FAILS}
 
 
 @pytest.mark.parametrize("newer", [False, True], ids=["own", "newer"])
@@ -88,6 +88,6 @@ def test_a_run_whose_end_its_log_does_not_tell_is_not_done(copied: tuple[RunDir,
     assert '"event":"run_finished"' in last
     more = [last.replace("run_finished", "run_completed")] if newer else []
     folder.events.write_text("".join(lines + more))
-    found = [f for f in verified(folder, data, "--quick") if f.verdict == FAILS]
+    found = [f for f in verified(folder, data, "--attack", "clean") if f.verdict == FAILS]
     words = "status.json says that the run is done, and the log does not"
     assert found == ([] if newer else [CheckResult("run_finished", FAILS, words)])

@@ -138,7 +138,7 @@ TAMPERED: dict[str, tuple[Callable[[RunDir, Path], object], set[str]]] = {
 def test_what_was_tampered_with_is_found(copied, what):
     change, found = TAMPERED[what]
     change(*copied)
-    seen = failed(*copied, "--quick")
+    seen = failed(*copied, "--attack", "clean")
     assert found <= seen if what.startswith("no ") else found == seen
 
 

@@ -70,8 +70,8 @@ def changed(table: Any, path: tuple[Any, ...]) -> Any:
 
 
 def found(run: RunDir, data: Path) -> bool:
-    """Whether a verification says FAILS, a quick one or else a whole one; it is left as soon as it does."""
-    for words in (["--quick"], []):
+    """Whether a verification says FAILS, one without attacks or else a whole one; it is left as soon as it does."""
+    for words in (["--attack", "clean"], []):
         if any(result.verdict == FAILS for result in main.verify(parsed(run, data, *words), Interrupt(main.NEVER))):
             return True
     return False
