@@ -54,19 +54,11 @@ def cell_text(cell: Cell, unit: Unit, *, counted: bool = False) -> CellText:
 
 
 def _speaker(unit: Unit, n: int) -> Callable[[float], str]:
-    match unit:
-        case "percent":
-            return lambda value: percentage(value, n)
-        case "points":
-            return lambda value: points(value, n)
-        case "p":
-            return p_value
-        case "count":
-            return count
-        case "seconds":
-            return duration
-        case "words":
-            return lambda value: f"{value:.4g}".replace("-", MINUS)
+    speakers: dict[Unit, Callable[[float], str]] = {
+        "percent": lambda value: percentage(value, n), "points": lambda value: points(value, n), "p": p_value,
+        "count": count, "seconds": duration, "words": lambda value: f"{value:.4g}".replace("-", MINUS),
+    }  # fmt: skip
+    return speakers[unit]
 
 
 def _counts(cell: Cell, unit: Unit) -> bool:
@@ -153,12 +145,12 @@ def refusal_notes(table: Table) -> list[str]:
     """Why cells are not comparable, one sentence for each row and reason."""
     said: list[str] = []
     for row in table.rows:
-        whys = dict.fromkeys(cell.text for cell in row.cells if cell.barred)
-        for why in whys:
-            where = [
-                c.title for c, cell in zip(table.columns, row.cells, strict=True) if cell.barred and cell.text == why
-            ]
-            columns = "" if len(where) == len(table.columns) else f", {', '.join(where)}"
+        where: dict[str, list[str]] = {}  # reason -> titles of columns
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            if cell.barred:
+                where.setdefault(cell.text, []).append(column.title)
+        for why, titles in where.items():
+            columns = "" if len(titles) == len(table.columns) else f", {', '.join(titles)}"
             said.append(f"{row.label}{columns}: {BARRED}{': ' + why if why else ''}")
     return said
 

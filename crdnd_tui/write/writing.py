@@ -5,7 +5,7 @@ stand in their names: `table.csv` becomes `table-results.csv` and `table-differe
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,9 @@ from engine.spec.errors import ConfigError, CrdndError
 from engine.spec.files import write_atomically
 
 _BESIDE: Mapping[str, Literal["svg", "pdf"]] = {"markdown": "svg", "latex": "pdf"}  # figures that lie beside a text
+_TEXTS: Mapping[str, Callable[..., str]] = {
+    "markdown": render.markdown, "latex": render.latex, "json": data.json_text, "html": render.html,
+}  # fmt: skip
 _FOREIGN = re.compile(r"[^\w.-]+")
 
 
@@ -51,32 +54,28 @@ def _illustrated(document: Document, path: Path, form: ExportFormat, kind: Liter
     shown = [one for one in document.figures if not one.is_empty]
     beside = {one.key: named(path.with_name(f"{stem}.{kind}"), one.key) for one in shown}
     drawn = {beside[one.key]: figures.render(one, kind, origins=document.origins, bare=kind == "pdf") for one in shown}
-    text = render.markdown if form.name == "markdown" else render.latex
-    return {path: text(document, figures={key: one.name for key, one in beside.items()}).encode(), **drawn}
+    text: str = _TEXTS[form.name](document, figures={key: one.name for key, one in beside.items()})
+    return {path: text.encode(), **drawn}
 
 
 def rendered(document: Document, form: ExportFormat) -> dict[str, bytes]:
     """Content by the key of its table or figure; one piece has the key ""."""
     match form.name:
-        case "markdown":
-            return {"": render.markdown(document).encode()}
-        case "latex":
-            return {"": render.latex(document).encode()}
-        case "json":
-            return {"": data.json_text(document).encode()}
-        case "html":
-            return {"": render.html(document).encode()}
+        case "markdown" | "latex" | "json" | "html" as name:
+            return {"": _TEXTS[name](document).encode()}
         case "csv":
             sheets = {one.key: data.csv_table(one, document).encode() for one in document.tables}
-            curves = {"curves": data.csv_figures(document).encode()} if document.figures else {}
-            return _some(sheets | curves, "table", form)
+            sheets |= {"curves": data.csv_figures(document).encode()} if document.figures else {}
         case "svg" | "png" | "pdf" as kind:
             from crdnd_tui.write import figures  # noqa: PLC0415  matplotlib, which only figures need
 
-            drawn = {one.key: figures.render(one, kind, origins=document.origins) for one in document.figures}
-            return _some(drawn, "figure", form)
+            sheets = {one.key: figures.render(one, kind, origins=document.origins) for one in document.figures}
         case _:
             raise CrdndError(f"a document cannot be written as {form.name}")
+    if not sheets:
+        what = "table" if form.kind == "text" else "figure"
+        raise CrdndError(f"there is no {what} to write as {form.name}", hint="Was the run trained and judged?")
+    return sheets
 
 
 def text(document: Document, form: ExportFormat) -> str:
@@ -128,12 +127,6 @@ def check(targets: Iterable[Path], *, force: bool) -> None:
 def _lies_there(target: Path, content: bytes) -> bool:
     """Whether the file has this very content already, so that nothing is lost."""
     return target.is_file() and target.stat().st_size == len(content) and target.read_bytes() == content
-
-
-def _some(pieces: Mapping[str, bytes], what: str, form: ExportFormat) -> dict[str, bytes]:
-    if not pieces:
-        raise CrdndError(f"there is no {what} to write as {form.name}", hint="Was the run trained and judged?")
-    return dict(pieces)
 
 
 def _known(wanted: Collection[str], there: Sequence[str], option: str, what: str) -> None:
