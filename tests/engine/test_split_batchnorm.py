@@ -117,22 +117,6 @@ def test_a_net_on_one_batch_is_the_net_on_two(spec):
         assert torch.allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
-def test_under_autocast_statistics_and_gradients_of_weights_are_float32():
-    torch.manual_seed(0)
-    plain, ours = norms(torch.float32)
-    x = batch(8, torch.bfloat16, torch.channels_last)
-    upstream = torch.randn_like(x)
-    with torch.autocast("cpu", torch.bfloat16), split_batches(ours, 2):
-        out = ours(x)
-    wanted = torch.cat([plain(half) for half in x.split(4)])
-    assert out.dtype == torch.bfloat16
-    assert torch.equal(out, wanted)
-    found = gradients(out, x, ours, upstream)
-    assert [gradient.dtype for gradient in found] == [torch.bfloat16, torch.float32, torch.float32]
-    assert torch.equal(found[0], gradients(wanted, x, plain, upstream)[0])
-    assert_same_buffers(ours, plain)
-
-
 def test_the_context_gives_back_what_it_found():
     ours = nn.Sequential(nn.BatchNorm2d(3))
     use_split_batchnorm(ours)

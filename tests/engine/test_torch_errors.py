@@ -154,28 +154,20 @@ def test_a_run_that_fails_of_it_says_so_and_never_calls_it_a_defect_of_ours(erro
 def endings(*errors: Exception, deaths: tuple[int, ...] = ()) -> RankExit:
     """What is told of ranks that raised these, and of those that died."""
     said = []
-    for rank, error in enumerate(errors):
-        cause = torch_errors.cause_of(error)
-        lost = cause.kind == "Lost"
-        said.append(
-            RankExit(
-                rank=rank, code=1, kind="" if lost else cause.kind, message=cause.message, hint=cause.hint, lost=lost
-            )
-        )
+    for rank, (kind, message, hint) in enumerate(map(torch_errors.cause_of, errors)):
+        lost = kind == "Lost"
+        said.append(RankExit(rank=rank, code=1, kind="" if lost else kind, message=message, hint=hint, lost=lost))
     left = [RankExit(rank=rank, code=1) for rank in range(len(errors))]
     return launch.first_cause(said, [*left, *(RankExit(rank=9, code=code) for code in deaths)], 1, ranks=4)
 
 
 def test_ranks_that_all_fail_in_the_beginning_keep_their_cause():
     duplicate = APART[0][0]
-    assert (
-        endings(duplicate, duplicate).message
-        == "NCCL: Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 1000"
-    )
-    assert endings(GONE[0], duplicate, GONE[1]).hint == torch_errors.cause_of(duplicate).hint
-    assert (
-        endings(duplicate, GONE[0], deaths=(-6,)).hint == torch_errors.cause_of(duplicate).hint
-    )  # its watchdog aborts another
+    cause = torch_errors.cause_of(duplicate)
+    assert cause.message == "NCCL: Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 1000"
+    assert endings(duplicate, duplicate).message == cause.message
+    assert endings(GONE[0], duplicate, GONE[1]).hint == cause.hint
+    assert endings(duplicate, GONE[0], deaths=(-6,)).hint == cause.hint  # its watchdog aborts another
 
 
 def test_an_error_that_nobody_knows_gives_way_to_a_known_one_and_to_a_death():
