@@ -144,6 +144,19 @@ def test_a_finished_teacher_whose_weights_were_removed_is_trained_anew(fork_serv
 
 def as_left(run: RunDir, phase: str, reason: str = "") -> None:
     run.status.write_bytes(status_file.encode(Status(run=run.id, phase=phase, reason=reason)))
+    if phase == "done":
+        run.weights.mkdir()
+        for name in ("best", "last"):
+            run.weights_of(name).touch()
+
+
+def test_a_teacher_that_another_students_engine_has_finished_meanwhile_is_not_trained_again(tmp_path, monkeypatch):
+    lab = Lab(tmp_path)
+    run = create(lab.teacher, toml.dump(lab.teacher), lab.machine)
+    as_left(run, "done")
+    monkeypatch.setattr(teacher_run.torchrun, "start", lambda *_: subprocess.Popen(["true"]))
+    assert teacher_run._begin(lab.teacher, lab.machine)[0].id == run.id
+    assert [found.id for found in lab.teachers()] == [run.id]
 
 
 def played(monkeypatch, lab: Lab, *plays):
@@ -154,10 +167,6 @@ def played(monkeypatch, lab: Lab, *plays):
     def begin(*_):
         phase, code = left.pop(0)
         as_left(run, phase, "stop file" if phase == "stopped" else "")
-        if phase == "done":
-            run.weights.mkdir()
-            for name in ("best", "last"):
-                run.weights_of(name).touch()
         if code is None:
             return run, None
         dies = f"import os, sys; os.kill(os.getpid(), {-code}) if {code} < 0 else sys.exit({code})"
