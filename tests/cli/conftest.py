@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.program import Program
+
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
+ROOT = HERE.parents[1]
 PRESET = """
 [data]
 name = "digits"
@@ -31,8 +33,8 @@ main()
 class Crdnd:
     """Runs commands in a process of their own, as a user does; `start` in a fresh interpreter, too."""
 
-    def __init__(self, home: Path, zygote: "subprocess.Popen[str]") -> None:
-        self.home, self.runs, self._zygote = home, home / "runs", zygote
+    def __init__(self, home: Path, program: Program) -> None:
+        self.home, self.runs, self._program = home, home / "runs", program
         self.preset = home / "tiny.toml"
         self.preset.write_text(PRESET)
 
@@ -42,17 +44,7 @@ class Crdnd:
         return kept | fixed | more
 
     def __call__(self, *args: str, plan: dict | None = None, **more: str) -> subprocess.CompletedProcess[str]:
-        out, err = self.home / "stdout.txt", self.home / "stderr.txt"
-        for path in (out, err):
-            path.unlink(missing_ok=True)
-        request = {"args": args, "cwd": str(self.home), "env": self.environment(plan, **more)}
-        stdin, stdout = self._zygote.stdin, self._zygote.stdout
-        assert stdin is not None and stdout is not None
-        stdin.write(json.dumps(request | {"out": str(out), "err": str(err)}) + "\n")
-        stdin.flush()
-        code = int(stdout.readline())
-        said = [path.read_bytes().decode("utf-8", "replace") for path in (out, err)]
-        return subprocess.CompletedProcess(args, code, *said)
+        return self._program(*args, cwd=self.home, env=self.environment(plan, **more))
 
     def start(self, *args: str, plan: dict | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen([sys.executable, "-c", DRIVER, *args], cwd=self.home, env=self.environment(plan),
@@ -60,15 +52,12 @@ class Crdnd:
 
 
 @pytest.fixture(scope="session")
-def zygote() -> Iterator["subprocess.Popen[str]"]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, str(HERE / "zygote.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          text=True, env=environment) as process:  # fmt: skip
-        yield process
-        assert process.stdin is not None
-        process.stdin.close()
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    started = Program(tmp_path_factory.mktemp("program"), HERE / "fake_engine.py")
+    yield started
+    started.close()
 
 
 @pytest.fixture
-def crdnd(tmp_path: Path, zygote: "subprocess.Popen[str]") -> Crdnd:
-    return Crdnd(tmp_path, zygote)
+def crdnd(tmp_path: Path, program: Program) -> Crdnd:
+    return Crdnd(tmp_path, program)

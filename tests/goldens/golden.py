@@ -1,5 +1,6 @@
 """The program as a user calls it, and what it said before: data/NAME.json; CRDND_GOLDENS=new writes them instead."""
 
+import atexit
 import difflib
 import gzip
 import json
@@ -8,11 +9,14 @@ import os
 import re
 import shutil
 import subprocess
-import sys
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from tests.program import Program
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]  # the tree that is called
@@ -32,12 +36,14 @@ def crdnd(home: Path, *words: str | Path) -> Done:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CRDND", "XDG", "NO_COLOR"))}
     fixed = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "COLUMNS": "120", "TZ": "UTC", "HOME": str(home),
              "OMP_NUM_THREADS": "1", "CRDND_RUNS": "runs", "CRDND_DATA": "data"}  # fmt: skip
-    return called("crdnd_tui", *map(str, words), home=home, env=kept | fixed)
+    return program()(*map(str, words), cwd=home, env=kept | fixed)
 
 
-def called(module: str, *words: str, home: Path, env: dict[str, str]) -> Done:
-    return subprocess.run([sys.executable, "-m", module, *words], cwd=home, env=env, stdin=subprocess.DEVNULL,
-                          capture_output=True, encoding="utf-8", timeout=300, check=False)  # fmt: skip
+@cache
+def program() -> Program:
+    started = Program(Path(tempfile.mkdtemp()))
+    atexit.register(started.close)
+    return started
 
 
 def recorded(home: Path) -> Path:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.goldens.golden import ROOT, called, crdnd, kept, recorded, run_of
+from tests.goldens.golden import ROOT, crdnd, kept, recorded, run_of
 from tests.goldens.test_outputs import CRDND, FAILED, KILLED, NATURAL, RSLAD, STOPPED, TEACHER
 
 DAMAGED = "20260101-000000-natural-small_cnn-s0-0001"
@@ -107,5 +109,6 @@ def test_a_run_that_fails(home: Path) -> None:
 
 @pytest.mark.parametrize("words", [[], ["nothing"], ["runs/nothing"]])
 def test_an_engine_without_a_run(home: Path, words: list[str]) -> None:
-    done = called("engine", *words, home=home, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    done = subprocess.run([sys.executable, "-P", "-m", "engine", *words], cwd=home, text=True, capture_output=True,
+                          check=False, env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
     assert done.returncode == 2 and "Traceback" not in done.stderr

@@ -11,6 +11,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import textual.app
+import textual.pilot
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
 from textual.pilot import Pilot
 
 from crdnd_tui.core import gpu
@@ -22,6 +26,7 @@ RECORDED = HERE / "recorded"  # folders of real runs, without weights
 PICTURES = HERE / "pictures"
 NOW = 1_795_400_000.0  # the stopped clock, unix seconds; later than all recorded runs
 PATIENCE, STILL = 10.0, 0.3  # seconds
+SOON = 0.02  # seconds: timers of frames and of new sizes are waited for
 SIZES = {"80x24": (80, 24), "120x36": (120, 36), "180x50": (180, 50)}
 
 Story = Callable[[LabApp, "Pilot[None]"], Awaitable[Any]]
@@ -60,6 +65,58 @@ def drive(
             return await story(app, pilot)
 
     return asyncio.run(go())
+
+
+async def idle(_min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
+    """Until what is left to do waits for a clock, and all is drawn; at most `max_sleep` seconds for threads.
+
+    Textual's own function waits for 20 ms in which the process computes nothing: slow, and a guess on a busy machine.
+    """
+    loop: Any = asyncio.get_running_loop()
+    end = time.monotonic() + max_sleep
+    drawn = False
+    while not drawn and time.monotonic() < end:
+        await asyncio.sleep(0)
+        soon = [
+            timer.when() for timer in loop._scheduled if not timer.cancelled() and timer.when() < loop.time() + SOON
+        ]
+        if loop._ready:
+            continue
+        if threads := {future for future in _threads(loop) if not future.done()}:
+            await asyncio.wait(threads, timeout=end - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
+        elif soon:
+            await asyncio.sleep(max(soon) - loop.time())
+        else:
+            drawn = True
+
+
+def _threads(loop: asyncio.AbstractEventLoop) -> set["asyncio.Future[Any]"]:
+    """Work that this loop gave to threads; counted from the first call on."""
+    if not hasattr(loop, "threads"):
+        run, threads = loop.run_in_executor, set()
+
+        def counted(*words: Any) -> "asyncio.Future[Any]":
+            threads.add(future := run(*words))
+            future.add_done_callback(threads.discard)
+            return future
+
+        loop.threads, loop.run_in_executor = threads, counted  # type: ignore[attr-defined, method-assign]
+    return loop.threads  # type: ignore[attr-defined]
+
+
+_parse_rules, _parsed = Stylesheet._parse_rules, dict[Any, list[RuleSet]]()
+
+
+def _parse_once(sheet: Stylesheet, *words: Any, **named: Any) -> list[RuleSet]:
+    """Style sheets are parsed once in a process, not for every app; variables are the theme."""
+    key = (tuple(sorted(sheet._variables.items())), words, tuple(sorted(named.items())))
+    if key not in _parsed:
+        _parsed[key] = _parse_rules(sheet, *words, **named)
+    return _parsed[key]
+
+
+Stylesheet._parse_rules = _parse_once  # type: ignore[method-assign]
+textual.app.wait_for_idle = textual.pilot.wait_for_idle = idle
 
 
 async def settle(pilot: "Pilot[None]") -> None:
