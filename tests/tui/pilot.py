@@ -25,9 +25,9 @@ HERE = Path(__file__).parent
 RECORDED = HERE / "recorded"  # folders of real runs, without weights
 PICTURES = HERE / "pictures"
 NOW = 1_795_400_000.0  # the stopped clock, unix seconds; later than all recorded runs
-PATIENCE, STILL = 10.0, 0.3  # seconds
+PATIENCE = 10.0  # seconds
 SOON = 0.02  # seconds: timers of frames and of new sizes are waited for
-SIZES = {"80x24": (80, 24), "120x36": (120, 36), "180x50": (180, 50)}
+SIZES = {"80x24": (80, 24), "120x36": (120, 36)}
 
 Story = Callable[[LabApp, "Pilot[None]"], Awaitable[Any]]
 
@@ -121,15 +121,8 @@ textual.app.wait_for_idle = textual.pilot.wait_for_idle = idle
 
 async def settle(pilot: "Pilot[None]") -> None:
     """Until the workers that read have read, and what they said is drawn."""
-    for _ in range(3):
-        await pilot.pause()
-        busy = [
-            w for w in pilot.app.workers if not w.is_finished and w.group != "machine" and not w.name.startswith("_")
-        ]
-        if not busy:
-            break
-        await pilot.pause(0.05)
     await pilot.pause()
+    await idle(max_sleep=PATIENCE)
 
 
 async def same_picture(app: LabApp, name: str) -> None:
@@ -139,7 +132,7 @@ async def same_picture(app: LabApp, name: str) -> None:
     """
     path = PICTURES / f"{name}.svg"
     if os.environ.get("CRDND_PICTURES") == "new":
-        path.write_text(await _still(app), encoding="utf-8")
+        path.write_text(_drawn(app), encoding="utf-8")
         return
     assert path.is_file(), f"no picture {path.name}: CRDND_PICTURES=new pytest ... writes it; look at it"
     wanted, end = path.read_text(encoding="utf-8"), time.monotonic() + PATIENCE
@@ -157,14 +150,3 @@ async def same_picture(app: LabApp, name: str) -> None:
 def _drawn(app: LabApp) -> str:
     """The screen as SVG, without the number that Rich makes of segments and their hidden places."""
     return re.sub(r"terminal-\d+", "terminal", app.export_screenshot(title="crdnd"))
-
-
-async def _still(app: LabApp) -> str:
-    """The screen when it has not changed for a moment, or after `PATIENCE`."""
-    drawn, since, end = _drawn(app), time.monotonic(), time.monotonic() + PATIENCE
-    while time.monotonic() < min(end, since + STILL):
-        await asyncio.sleep(0.05)
-        now = _drawn(app)
-        if now != drawn:
-            drawn, since = now, time.monotonic()
-    return drawn

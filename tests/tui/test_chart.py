@@ -8,8 +8,7 @@ from crdnd_tui.chart.series import PointSeries
 from crdnd_tui.core.palette import named
 from crdnd_tui.tui.widgets.chart import SMOOTHINGS, Chart
 from crdnd_tui.tui.widgets.chart_sheet import Line
-from tests.tui.pilot import same_picture
-from tests.tui.small_charts import drive, text_of, three, wave
+from tests.tui.small_charts import drive, text_of, three
 
 
 def test_it_waits_with_axes_and_words():
@@ -228,38 +227,3 @@ def test_a_change_of_theme_changes_the_ground():
 
 def test_every_key_says_what_it_does():
     assert all(binding.description and binding.tooltip and not binding.show for binding in Chart.BINDINGS)
-
-
-def full(app):
-    """The four states of a chart, for a picture."""
-    palette = named(app.theme)
-    loss, accuracy, broken, _ = app.query(Chart)
-    loss.show(three(palette))
-    accuracy.show(
-        [
-            Line(name="clean", colour=palette.series[0], series=wave(39, -0.7, 0.8, 0, 0.05)),
-            Line(name="PGD-20", colour=palette.series[1], series=wave(39, -0.4, 0.5, 1, 0.05)),
-        ]
-    )
-    points = [(k, 2 * math.exp(-k / 200)) for k in range(1, 700)] + [(700, None)]
-    broken.show([Line(name="total", colour=palette.series[0], series=PointSeries(points), smooth=True, band=True)])
-
-
-@pytest.mark.parametrize(
-    ("name", "size", "theme"),
-    [("chart-80x24", (80, 24), "crdnd-dark"), ("chart-120x36-light", (120, 36), "crdnd-light")],
-)
-def test_it_looks_as_it_did(name, size, theme):
-    async def story(app, pilot, chart):
-        full(app)
-        chart.set_cursor(1_200.0)
-        await pilot.pause()
-        await same_picture(app, name)
-
-    charts = [
-        Chart("Loss"),
-        Chart("Accuracy", percent=True, x_label="epoch"),
-        Chart("Loss, diverging", log_y=True),
-        Chart("Learning rate", empty="waiting for the first epoch"),
-    ]
-    drive(story, *charts, size=size, theme=theme)

@@ -123,7 +123,6 @@ async def _curves(app, pilot):
 
 def test_seeds_are_one_row_until_g_and_tab_goes_round_panels_and_pages(original):
     async def story(app, pilot):
-        await same_picture(app, "compare-seeds-120x36")
         assert labels(app) == ["crdnd (2)", "rslad (3)"]
         assert "\u00b11.3" in text(app, "results") and "0, 1, 2" in text(app, "config", 112)
         assert curves(app) == [["crdnd (2)", "rslad (3)"]]
@@ -156,7 +155,7 @@ def test_runs_are_chosen_with_space_and_enter_and_removed_with_r(original):
         chooser = app.screen.query_one(Chooser)
         assert chooser.has_focus
         await press(pilot, "end", "space", "up", "up", "space")
-        await same_picture(app, "compare-choosing-80x24")
+        assert chooser.display and len(chooser._taken) == 2
         await press(pilot, "space")  # the cursor went on: left again
         await press(pilot, "k", "space", "pagedown", "pageup", "down", "up", "j", "home")
         chooser.take(())
@@ -232,7 +231,6 @@ def test_runs_that_live_are_gone_or_damaged_are_rows_that_say_so(runs):
 
 def test_every_key_works_when_only_reading_is_allowed_and_no_size_breaks_it(original):
     async def story(app, pilot):
-        await same_picture(app, "compare-many-180x50")
         before = sorted((p, p.stat().st_mtime_ns) for p in original.rglob("*"))
         await press(pilot, "m", "M", "u", "b", "g", "d", "f", "w", "a", "o", "space", "up", "down", "tab", "R", "n")
         await press(pilot, "escape")

@@ -27,7 +27,7 @@ from tests.tui.live_runs import (
     words_of,
     write_events,
 )
-from tests.tui.pilot import drive, settle
+from tests.tui.pilot import SIZES, drive, same_picture, settle
 
 
 @pytest.fixture
@@ -257,3 +257,8 @@ def test_an_evaluation_under_way(tmp_path):
 
     with held(run):
         look(run, story)
+
+
+@pytest.mark.parametrize("size", ["80x24", "120x36"])
+def test_picture(training, size):
+    look(training, lambda app, _: same_picture(app, f"live-training-{size}"), size=SIZES[size])

@@ -13,7 +13,7 @@ from crdnd_tui.tui.help import HelpScreen
 from crdnd_tui.tui.widgets.text_sheet import TextSheet
 from engine.spec.rundir import RunDir
 from tests.tui.lab_runs import CRDND, RSLAD, ready
-from tests.tui.pilot import drive, recorded, same_picture, settle
+from tests.tui.pilot import drive, recorded, settle
 
 
 @pytest.fixture
@@ -49,14 +49,6 @@ async def opened(app, pilot, key: str = CRDND) -> ProvenanceDialog:
     assert isinstance(dialog, ProvenanceDialog)
     await until(pilot, lambda: dialog._line)
     return dialog
-
-
-def test_picture(runs: Path) -> None:
-    async def story(app, pilot):
-        await opened(app, pilot)
-        await same_picture(app, "provenance_120x36")
-
-    drive(story, runs)
 
 
 def test_it_says_what_the_command_prints_and_copies_the_line(runs: Path) -> None:

@@ -10,8 +10,8 @@ from crdnd_tui.core.notes import RunNotes
 from crdnd_tui.core.palette import PALETTES
 from crdnd_tui.queue.tickets import Queue
 from engine.spec.rundir import RunDir
-from tests.tui.lab_runs import CRDND, RSLAD, living, play, ready, text
-from tests.tui.pilot import NOW, SIZES, drive, recorded, same_picture, settle
+from tests.tui.lab_runs import RSLAD, living, play, ready, text
+from tests.tui.pilot import NOW, drive, recorded, same_picture, settle
 
 
 @pytest.fixture
@@ -109,47 +109,14 @@ def test_hostile_words_are_shown_and_not_obeyed(runs: Path) -> None:
     assert "[red]" in said and "\x1b" not in said and "\u202e" not in said
 
 
-def picture(runs: Path, name: str, *keys: str, key: str = "", **flags) -> None:
+def test_picture(runs: Path) -> None:
+    notes.write(runs / RSLAD, RunNotes(tags=("paper", "baseline"), note="baseline of table 2", pinned=True))
+
     async def story(app, pilot):
         for field in app.screen.query(Input):
             field.cursor_blink = False
-        await ready(app, pilot, key)
-        for press in keys:
-            await pilot.press(press)
-            await settle(pilot)
-        if "slash" not in keys:
-            await ready(app, pilot)
-        await same_picture(app, name)
+        await ready(app, pilot, RSLAD)
+        await same_picture(app, "runs-120x36")
 
-    drive(story, runs, **flags)
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_pictures(runs: Path, size: str) -> None:
-    notes.write(runs / RSLAD, RunNotes(tags=("paper", "baseline"), note="baseline of table 2", pinned=True))
     with living(runs):
-        picture(runs, f"runs-{size}", key=RSLAD, size=SIZES[size])
-
-
-def test_picture_in_light(runs: Path) -> None:
-    with living(runs):
-        picture(runs, "runs-light-120x36", "g", key=CRDND, theme="crdnd-light")
-
-
-def test_picture_of_a_filter_with_a_mistake(runs: Path) -> None:
-    picture(runs, "runs-mistake-80x24", "slash", *"method:rslad stat:done", size=(80, 24))
-
-
-def test_picture_of_a_failed_run(runs: Path) -> None:
-    picture(runs, "runs-failed-120x36")
-
-
-def test_picture_without_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    async def story(app, pilot):
-        await settle(pilot)
-        await pilot.pause(0.1)
-        await same_picture(app, "runs-empty-80x24")
-
-    drive(story, tmp_path / "runs", size=(80, 24))
+        drive(story, runs)
