@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 import time
+from asyncio.base_events import BaseEventLoop
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ async def idle(_min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
         ]
         if loop._ready:
             continue
-        if threads := {future for future in _threads(loop) if not future.done()}:
+        if threads := {future for future in _threads if future.get_loop() is loop and not future.done()}:
             await asyncio.wait(threads, timeout=end - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
         elif soon:
             await asyncio.sleep(max(soon) - loop.time())
@@ -90,18 +91,16 @@ async def idle(_min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
             drawn = True
 
 
-def _threads(loop: asyncio.AbstractEventLoop) -> set["asyncio.Future[Any]"]:
-    """Work that this loop gave to threads; counted from the first call on."""
-    if not hasattr(loop, "threads"):
-        run, threads = loop.run_in_executor, set()
+_run_in_executor, _threads = BaseEventLoop.run_in_executor, set["asyncio.Future[Any]"]()
 
-        def counted(*words: Any) -> "asyncio.Future[Any]":
-            threads.add(future := run(*words))
-            future.add_done_callback(threads.discard)
-            return future
 
-        loop.threads, loop.run_in_executor = threads, counted  # type: ignore[attr-defined, method-assign]
-    return loop.threads  # type: ignore[attr-defined]
+def _run_counted(loop: BaseEventLoop, *words: Any) -> "asyncio.Future[Any]":
+    """Work that was given to threads is known until it is done."""
+    future = _run_in_executor(loop, *words)
+    if "_follow" not in repr(words):  # lasts as long as the Live screen is in front
+        _threads.add(future)
+        future.add_done_callback(_threads.discard)
+    return future
 
 
 _parse_rules, _parsed = Stylesheet._parse_rules, dict[Any, list[RuleSet]]()
@@ -115,6 +114,7 @@ def _parse_once(sheet: Stylesheet, *words: Any, **named: Any) -> list[RuleSet]:
     return _parsed[key]
 
 
+BaseEventLoop.run_in_executor = _run_counted  # type: ignore[method-assign, assignment]
 Stylesheet._parse_rules = _parse_once  # type: ignore[method-assign]
 textual.app.wait_for_idle = textual.pilot.wait_for_idle = idle
 
@@ -122,7 +122,7 @@ textual.app.wait_for_idle = textual.pilot.wait_for_idle = idle
 async def settle(pilot: "Pilot[None]") -> None:
     """Until the workers that read have read, and what they said is drawn."""
     await pilot.pause()
-    await idle(max_sleep=PATIENCE)
+    await idle(max_sleep=5.0)
 
 
 async def same_picture(app: LabApp, name: str) -> None:

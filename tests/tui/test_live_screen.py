@@ -6,7 +6,7 @@ from crdnd_tui.core import engine_process
 from crdnd_tui.tui.dialogs.question import Question
 from crdnd_tui.tui.widgets.chart import Chart
 from crdnd_tui.tui.widgets.status_line import Notice
-from tests.tui.live_runs import cut, events, held, legend, look, one, places, said, standing, step, write_events
+from tests.tui.live_runs import cut, events, held, legend, look, one, places, said, standing, step, until, write_events
 from tests.tui.pilot import settle
 
 
@@ -30,18 +30,12 @@ def test_what_is_written_appears(training):
         later = told[-1] | {"seq": told[-1]["seq"] + 1, "step": 401, "loss": 7.25}
         write_events(training, [*told, later])
         app.screen.look_again()
-        for _ in range(100):
-            await pilot.pause(0.05)
-            if app.screen.look.state.step == 401:
-                break
+        await until(pilot, lambda: app.screen.look.state.step == 401)
         await pilot.pause()
         assert app.screen._curves.loss.last == (401.0, 7.25)
         write_events(training, told[:40])
         app.screen.look_again()
-        for _ in range(100):
-            await pilot.pause(0.05)
-            if len(app.screen._curves.loss) < 100:
-                break
+        await until(pilot, lambda: len(app.screen._curves.loss) < 100)
         assert len(app.screen._curves.loss) == sum(event["event"] == "step_done" for event in told[:40])
 
     look(training, story, frames=50.0)
@@ -57,16 +51,16 @@ def test_nothing_is_read_behind_another_screen(training):
         await pilot.pause(0.2)
         assert live.look.state.step == 400 and not live._front.is_set()
         await pilot.press("3")
-        for _ in range(100):
-            await pilot.pause(0.05)
-            if live.look.state.step == 401:
-                break
-        assert live.look.state.step == 401
+        await until(pilot, lambda: live.look.state.step == 401)
 
     look(training, story, frames=50.0)
 
 
-def test_maximising_and_back(training):
+def border(app, panel):
+    return str(app.screen.query_one(f"#{panel}").border_title)
+
+
+def test_keys_of_panels_and_curves(training):
     async def story(app, pilot):
         await pilot.press("z")
         assert places(app) == {"loss"}
@@ -76,65 +70,45 @@ def test_maximising_and_back(training):
         assert places(app) == {"accuracy"}
         await pilot.press("escape", "l")
         assert places(app) == {"log"}
-        await pilot.press("l", "escape", "escape")
+        await pilot.press("l")
+        assert "adversarial" in border(app, "bars")
+        await pilot.press("a")
+        assert "clean" in border(app, "bars")
+        await pilot.press("M")
+        assert "matrix" in places(app) and "M1" in border(app, "matrix")
+        await pilot.press("M", "u")
+        assert "map" in places(app) and "learning rate" in legend(app, "pace")
+        await pilot.press("u")
+        assert "images/s" in legend(app, "pace")
+        await _curves(app, pilot)
+        await pilot.press("p")
+        assert "VIEW PAUSED" in standing(app)
+        await pilot.press("p")
+        assert "VIEW PAUSED" not in standing(app)
+        await pilot.press("escape", "escape")
         assert app.screen.NAME == "Runs"
 
     look(training, story)
 
 
-def test_classes_on_other_images_and_the_matrix(training):
-    async def story(app, pilot):
-        assert "adversarial" in str(app.screen.query_one("#bars").border_title)
-        await pilot.press("a")
-        await pilot.pause()
-        assert "clean" in str(app.screen.query_one("#bars").border_title)
-        await pilot.press("M")
-        await pilot.pause()
-        assert "matrix" in places(app) and "M1" in str(app.screen.query_one("#matrix").border_title)
-        await pilot.press("M")
-        assert "map" in places(app)
-
-    look(training, story)
-
-
-def test_the_only_place_of_the_classes_turns_through_all_three(finished):
-    async def story(app, pilot):
-        for name in ("map", "matrix", "bars"):
-            await pilot.press("M")
-            assert name in places(app)
-
-    look(finished, story)
+async def _curves(app, pilot):
+    """They reach the loss while it is not in focus, and otherwise the chart that is."""
+    loss = app.screen.query_one("#loss", Chart)
+    before = loss.smoothing
+    app.screen.query_one("#log").focus()
+    await pilot.press("y", "x", "s")
+    assert loss.log_y and loss.log_x and loss.smoothing != before
+    await pilot.press("x", "plus", "comma")
+    assert loss.cursor is not None
+    await pilot.press("0")
+    assert loss.cursor is None
+    await pilot.press("minus", "equals_sign", "left_square_bracket", "right_square_bracket", "full_stop")
+    app.screen.query_one("#accuracy").focus()
+    await pilot.press("y")
+    assert app.screen.query_one("#accuracy", Chart).log_y and loss.log_y
 
 
-def test_keys_of_the_curves_reach_the_loss_while_it_is_not_in_focus(training):
-    async def story(app, pilot):
-        loss = app.screen.query_one("#loss", Chart)
-        before = loss.smoothing
-        await pilot.press("y", "x", "s")
-        assert loss.log_y and loss.log_x and loss.smoothing != before
-        await pilot.press("x", "plus", "comma")
-        assert loss.cursor is not None
-        await pilot.press("0")
-        assert loss.cursor is None
-        await pilot.press("minus", "equals_sign", "left_square_bracket", "right_square_bracket", "full_stop")
-        app.screen.query_one("#accuracy").focus()
-        await pilot.press("y")
-        assert app.screen.query_one("#accuracy", Chart).log_y and loss.log_y
-
-    look(training, story)
-
-
-def test_the_small_chart_turns(training):
-    async def story(app, pilot):
-        await pilot.press("u")
-        assert "learning rate" in legend(app, "pace")
-        await pilot.press("u")
-        assert "images/s" in legend(app, "pace")
-
-    look(training, story)
-
-
-def test_pages_of_a_narrow_terminal(training):
+def test_a_narrow_terminal_has_pages_and_a_flat_one_a_page_for_each_panel(training):
     async def story(app, pilot):
         assert places(app) == {"loss", "accuracy", "pace"}
         for expected in ({"bars", "map"}, {"table"}, {"log"}, {"loss", "accuracy", "pace"}):
@@ -142,34 +116,29 @@ def test_pages_of_a_narrow_terminal(training):
             assert places(app) == expected
         await pilot.press("W")
         assert places(app) == {"log"}
+        await pilot.resize_terminal(40, 10)
+        seen = []
+        for _ in range(8):
+            await pilot.press("w")
+            seen += places(app)
+        assert seen == ["loss", "accuracy", "pace", "bars", "map", "matrix", "table", "log"]
+        await pilot.resize_terminal(180, 50)
+        assert {"matrix", "log"} <= places(app)
+        await pilot.resize_terminal(20, 6)
 
     look(training, story, size=(80, 24))
 
 
-def test_each_panel_is_a_page_of_a_flat_terminal(training):
+def test_a_run_that_ended_is_neither_stopped_nor_killed_and_turns_its_classes_in_one_place(finished):
     async def story(app, pilot):
-        seen = []
-        for _ in range(8):
-            seen += places(app)
-            await pilot.press("w")
-        assert seen == ["loss", "accuracy", "pace", "bars", "map", "matrix", "table", "log"]
-        await pilot.resize_terminal(180, 50)
-        await pilot.pause()
-        assert "matrix" in places(app) and "log" in places(app)
-        await pilot.resize_terminal(20, 6)
-        await pilot.pause()
+        for name in ("map", "matrix", "bars"):
+            await pilot.press("M")
+            assert name in places(app)
+        await pilot.press("ctrl+s", "ctrl+k", "r")
+        await settle(pilot)
+        assert not (finished / "stop").exists() and "it is done already" in said(app)
 
-    look(training, story, size=(40, 10))
-
-
-def test_a_paused_view_stands_still(training):
-    async def story(app, pilot):
-        await pilot.press("p")
-        assert "VIEW PAUSED" in standing(app)
-        await pilot.press("p")
-        assert "VIEW PAUSED" not in standing(app)
-
-    look(training, story)
+    look(finished, story)
 
 
 def test_stopping_asks_and_a_second_time_kills(training, monkeypatch):
@@ -183,30 +152,17 @@ def test_stopping_asks_and_a_second_time_kills(training, monkeypatch):
         await pilot.press("escape")
         assert not (training / "stop").exists()
         await pilot.press("ctrl+s", "s")
-        for _ in range(100):
-            await pilot.pause(0.05)
-            if "stopping" in standing(app):
-                break
+        await until(pilot, lambda: "stopping" in standing(app))
         assert (training / "stop").exists() and "asked to stop" in app.screen.query_one(Notice).render().plain
         await pilot.press("ctrl+s")
         assert "Kill" in str(app.screen.query(".dialog").first().border_title)
         await pilot.press("k")
-        await settle(pilot)
-        await pilot.pause(0.2)
+        await until(pilot, lambda: killed)
         assert killed == [training.name]
         await pilot.press("X", "escape", "ctrl+k", "escape")
         assert killed == [training.name]
 
     look(training, story, frames=50.0)
-
-
-def test_a_run_that_ended_is_neither_stopped_nor_killed(finished):
-    async def story(app, pilot):
-        await pilot.press("ctrl+s", "ctrl+k", "r")
-        await settle(pilot)
-        assert not (finished / "stop").exists() and "it is done already" in said(app)
-
-    look(finished, story)
 
 
 def test_clone_examples_and_detach(training):
