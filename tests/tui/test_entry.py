@@ -107,19 +107,20 @@ import asyncio, sys
 from pathlib import Path
 from crdnd_tui.tui.app import SCREENS, LabApp
 from crdnd_tui.core.session import Session
+from tests.tui.pilot import settle
 HEAVY = {"torch", "torchvision", "numpy", "scipy", "matplotlib", "sklearn", "jaxtyping"}
 runs = Path(sys.argv[1])
 async def look():
     app = LabApp(Session(runs=runs, data=runs.parent / "data"))
     async with app.run_test(size=(120, 36)) as pilot:
-        await pilot.pause(0.5)
+        await settle(pilot)
         print("painted", *sorted(HEAVY & set(sys.modules)), sep=",")
         for screen in SCREENS:
             app.current, app.compared = sys.argv[2], tuple(sys.argv[2:4])
             app.show(screen)
-            await pilot.pause(0.5)
+            await settle(pilot)
         app.action_help()
-        await pilot.pause(0.2)
+        await settle(pilot)
     print("visited", *sorted(HEAVY & set(sys.modules)), sep=",")
 asyncio.run(look())
 """

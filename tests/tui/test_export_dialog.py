@@ -7,7 +7,6 @@ import pytest
 from textual.widgets import Input, OptionList, Static
 
 from crdnd_tui.tui.dialogs.export import Export
-from crdnd_tui.tui.help import HelpScreen
 from crdnd_tui.write.formats import NAMES
 from tests.tui.lab_runs import CRDND, RSLAD, ready
 from tests.tui.pilot import drive, recorded, settle
@@ -193,27 +192,3 @@ def test_rows_of_a_comparison_are_exported_as_they_are_seen(runs: Path) -> None:
             await pilot.press("escape")
 
     drive(story, runs)
-
-
-@pytest.mark.parametrize("screen", ["runs", "live", "compare"])
-def test_the_footer_and_the_help_name_the_key(runs: Path, screen: str) -> None:
-    async def story(app, pilot):
-        await ready(app, pilot)
-        if screen == "live":
-            app.open_run(CRDND)
-        if screen == "compare":
-            app.compare_runs([RSLAD, CRDND])
-        for _ in range(100):
-            await pilot.pause(0.05)
-            footer = app.screen.query_one("Foot").render().plain
-            if "e Export" in footer:
-                break
-        assert "e Export" in footer and len(footer.rstrip()) <= 80
-        assert footer.rstrip().endswith("q Quit")
-        await pilot.press("question_mark")
-        await settle(pilot)
-        assert isinstance(app.screen, HelpScreen)
-        groups = dict(app.screen.groups())
-        assert any(row.keys == "e" and row.words.startswith("Export: ") for row in groups["On this screen"])
-
-    drive(story, runs, size=(80, 24))

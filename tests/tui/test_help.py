@@ -88,38 +88,24 @@ def test_all_that_a_screen_and_its_panels_bind_is_said(full, tmp_path):
     drive(story, tmp_path, size=(110, 120))
 
 
-@pytest.mark.parametrize("key", ["escape", "question_mark", "q"])
-def test_it_is_left_as_it_came(full, tmp_path, key):
+def test_it_is_left_as_it_came_and_scrolls_where_it_does_not_fit(full, tmp_path):
     async def story(app, pilot):
         before = app.screen
-        await helped(app, pilot)
-        await pilot.press(key)
-        assert app.screen is before
-
-    drive(story, tmp_path)
-
-
-def test_it_scrolls_where_it_does_not_fit(full, tmp_path):
-    async def story(app, pilot):
+        for key in ("escape", "question_mark", "q"):
+            await helped(app, pilot)
+            await pilot.press(key)
+            assert app.screen is before
         await helped(app, pilot)
         box = app.screen.query_one("VerticalScroll")
+        assert box.max_scroll_y == 0  # all is seen at once
+        await pilot.resize_terminal(80, 24)
         assert box.max_scroll_y > 0
         await pilot.press("down", "j", "j", "k")
         assert box.scroll_y == 2
         await pilot.press("end")
         assert box.scroll_y == box.max_scroll_y
-
-    drive(story, tmp_path, size=(80, 24))
-
-
-def test_in_a_wide_terminal_all_is_seen_at_once(full, tmp_path):
-    async def story(app, pilot):
-        await helped(app, pilot)
-        assert app.screen.query_one("VerticalScroll").max_scroll_y == 0
         await pilot.resize_terminal(60, 15)
-        await settle(pilot)
-        assert app.screen.query_one("VerticalScroll").max_scroll_y > 10
-        assert app.screen.query_one(".dialog").region.right <= 60
+        assert box.max_scroll_y > 10 and app.screen.query_one(".dialog").region.right <= 60
 
     drive(story, tmp_path, size=(120, 36))
 
@@ -188,20 +174,21 @@ def test_every_key_says_what_it_does_and_few_are_in_the_footer():
             assert len(shown) <= 8, f"{kind.__name__}: {shown}"  # what fits into 120 columns, with Help and Quit
 
 
-@pytest.mark.parametrize("name", SCREENS)
-def test_help_and_palette_of_each_screen_are_whole(tmp_path, name):
+def test_help_and_palette_of_each_screen_are_whole(tmp_path):
     async def story(app, pilot):
-        app.show(name)
-        await settle(pilot)
-        screen = app.screen
-        own = bindings(type(screen))
-        palette = {command.title for command in app.get_system_commands(screen)}
-        words = " ".join((await helped(app, pilot)).split())
-        ours = [node for node in screen.query("*") if type(node).__module__.startswith("crdnd_tui.")]
-        for binding in [*own, *(one for node in ours for one in bindings(type(node)))]:
-            assert " ".join(binding.description.split()) in words, f"{name}: {binding.key} {binding.description}"
-        named = [one for one in own if one.key != "escape"]  # Esc belongs to what has the focus
-        possible = {one.description for one in named if screen.check_action(one.action.partition("(")[0], ())}
-        assert possible <= palette, f"{name}: not in the palette: {possible - palette}"
+        for name in SCREENS:
+            app.show(name)
+            await settle(pilot)
+            screen = app.screen
+            own = bindings(type(screen))
+            palette = {command.title for command in app.get_system_commands(screen)}
+            words = " ".join((await helped(app, pilot)).split())
+            ours = [node for node in screen.query("*") if type(node).__module__.startswith("crdnd_tui.")]
+            for binding in [*own, *(one for node in ours for one in bindings(type(node)))]:
+                assert " ".join(binding.description.split()) in words, f"{name}: {binding.key} {binding.description}"
+            named = [one for one in own if one.key != "escape"]  # Esc belongs to what has the focus
+            possible = {one.description for one in named if screen.check_action(one.action.partition("(")[0], ())}
+            assert possible <= palette, f"{name}: not in the palette: {possible - palette}"
+            await pilot.press("escape")
 
-    drive(story, recorded(tmp_path / "runs"), size=(110, 200), run=RUN if name in ("live", "examples") else "")
+    drive(story, recorded(tmp_path / "runs", "rslad-small_cnn-s0", RUN), size=(110, 200), run=RUN)

@@ -22,12 +22,16 @@ from tests.tui.live_runs import (
 from tests.tui.pilot import settle
 
 
-def lines(run, *, size=(120, 36), **flags):
-    """The lines above the panels, and how many rows they have."""
+def lines(run, size=(120, 36), *more, **flags):
+    """The lines above the panels, and how many rows they have; at several sizes, several of them."""
 
     async def story(app, pilot):
-        await settle(pilot)
-        return standing(app).splitlines(), app.screen.query_one(StatusLine).size.height
+        found = []
+        for each in (size, *more):
+            await pilot.resize_terminal(*each)
+            await settle(pilot)
+            found.append((standing(app).splitlines(), app.screen.query_one(StatusLine).size.height))
+        return found if more else found[0]
 
     return look(run, story, size=size, **flags)
 
@@ -39,14 +43,12 @@ def run(tmp_path):
 
 def test_a_run_at_work_has_a_line_for_its_time(run):
     with held(run):
-        told, rows = lines(run)
+        (told, rows), (wide, _), (narrow, low) = lines(run, (120, 36), (180, 50), (80, 24))
         assert rows == len(told) == 3
         assert "teacher 27 %  inner 54 %  outer 19 %  data <1 %" in told[2] and "images/s" in told[1]
         assert told[2].endswith("teacher, inner bf16 · table lazy · folded · paired")
-        wide, _ = lines(run, size=(180, 50))
         assert "inner maximisation 54 %  outer step 19 %" in wide[2] and "teacher, inner bfloat16" in wide[2]
-        narrow, rows = lines(run, size=(80, 24))
-        assert "teacher 27 inner 54 outer 19 data <1 %" in narrow[2] and rows == 3 and max(map(len, narrow)) <= 78
+        assert "teacher 27 inner 54 outer 19 data <1 %" in narrow[2] and low == 3 and max(map(len, narrow)) <= 78
 
 
 def test_a_flat_terminal_keeps_its_rows_for_the_panels(run):
