@@ -69,43 +69,71 @@ def test_what_is_known_of_the_run_under_the_cursor(busy: Path) -> None:
     assert "AutoAttack" in seen[4]
 
 
+def pressed(pilot):
+    """Press keys one by one, and see what each did."""
+
+    async def press(*keys: str) -> None:
+        for key in keys:
+            await pilot.press(key)
+            await arrived(pilot)
+
+    return press
+
+
 def test_s_asks_and_queues_what_is_missing(runs: Path, still: None) -> None:
-    asked = drive(keys("s", then=text), runs)
-    for said in ("Start 9 runs of small?", "7 not run yet", "2 interrupted", "6 done already", "at once 1"):
-        assert said in asked
-    assert drive(keys("s", "escape", then=lambda app: len(Queue(runs).tickets())), runs) == 0
-    signs = drive(keys("s", "y", then=matrix), runs)
-    assert signs == "✓◌◌ ◌◌◌ ◌◌◌ ✓✓✓ ✓✓◌"
-    assert {ticket.study for ticket in Queue(runs).tickets()} == {"small"}
-    assert "at work or waits already" in drive(keys("s", then=told), runs)
+    async def story(app, pilot):
+        press = pressed(pilot)
+        await press("s")
+        for said in ("Start 9 runs of small?", "7 not run yet", "2 interrupted", "6 done already", "at once 1"):
+            assert said in text(app)
+        await press("escape")
+        assert Queue(runs).tickets() == []
+        await press("s", "y")
+        assert matrix(app) == "✓◌◌ ◌◌◌ ◌◌◌ ✓✓✓ ✓✓◌"
+        assert {ticket.study for ticket in Queue(runs).tickets()} == {"small"}
+        await press("s")
+        assert "at work or waits already" in told(app)
+
+    drive(story, runs)
 
 
 def test_f_starts_and_stops_at_the_first_failure_until_it_is_taken_back(runs: Path, still: None) -> None:
     def stops() -> set[bool]:
         return {ticket.stop_on_failure for ticket in Queue(runs).tickets()}
 
-    part = [ticket.run for ticket in Queue(runs).tickets()]
-    asked = drive(keys("s", then=text), runs)
-    assert not part and "the rest goes on; f changes that" in asked and "f stop at the first failure" in asked
-    drive(keys("s", "f"), runs)
-    assert stops() == {True}
-    one = Queue(runs).tickets()[0].run
-    Queue(runs).change(one, ("waiting",), lambda t: replace(t, state="stopped"))
-    assert "the rest is held; f changes that" in drive(keys("s", then=text), runs)
-    drive(keys("s", "y"), runs)  # says nothing of it
-    assert stops() == {True}
-    Queue(runs).change(one, ("waiting",), lambda t: replace(t, state="stopped"))
-    drive(keys("s", "f"), runs)
-    assert stops() == {False}
+    async def story(app, pilot):
+        press = pressed(pilot)
+
+        async def stopped():
+            one = Queue(runs).tickets()[0].run
+            Queue(runs).change(one, ("waiting",), lambda t: replace(t, state="stopped"))
+            app.screen.look()
+            await arrived(pilot)
+
+        await press("s")
+        assert "the rest goes on; f changes that" in text(app) and "f stop at the first failure" in text(app)
+        await press("f")
+        assert stops() == {True}
+        await stopped()
+        await press("s")
+        assert "the rest is held; f changes that" in text(app)
+        await press("y")  # says nothing of it
+        assert stops() == {True}
+        await stopped()
+        await press("s", "f")
+        assert stops() == {False}
+
+    drive(story, runs)
 
 
 def test_space_holds_and_releases_and_x_asks_and_cancels(runs: Path, still: None) -> None:
     names = [make(runs, "natural", 1), make(runs, "natural", 2)]
     seen = []
-    drive(keys("space", "space", "x", "escape", "x", "y", each=lambda app: seen.append(states(runs))), runs)
-    assert seen == [["held", "held"], *[["waiting", "waiting"]] * 4, []]
+    pressed = ("space", "space", "x", "escape", "x", "y", "space", "x")
+    said = drive(keys(*pressed, each=lambda app: seen.append(states(runs)), then=told), runs)
+    assert seen == [["held", "held"], *[["waiting", "waiting"]] * 4, [], [], []]
     assert all((runs / ".trash" / name).is_dir() for name in names)
-    assert drive(keys("space", "x", then=told), runs).count("No run of this study waits.") == 2
+    assert said.count("No run of this study waits.") == 2
 
 
 def states(runs: Path) -> list[str]:
@@ -119,10 +147,14 @@ def test_r_retries_what_failed_and_nothing_else(busy: Path, still: None) -> None
     assert "No run of this study has failed." in drive(keys("R", then=told), busy)
 
 
-def test_plus_and_minus_set_how_many_run_at_once(runs: Path) -> None:
+def test_plus_and_minus_set_how_many_run_at_once_and_w_shows_the_other_checkpoint(runs: Path) -> None:
     seen = []
-    drive(keys("plus", "plus", "minus", each=lambda app: seen.append(Queue(runs).at_once)), runs)
-    assert seen == [2, 3, 2]
+
+    def look(app):
+        seen.append((Queue(runs).at_once, str(app.screen.query_one("#report").border_subtitle).split()[0]))
+
+    drive(keys("plus", "plus", "minus", "w", "w", each=look), runs)
+    assert seen == [(2, "best"), (3, "best"), (2, "best"), (2, "last"), (2, "best")]
 
 
 def test_c_compares_the_judged_runs_the_baseline_first(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,13 +165,15 @@ def test_c_compares_the_judged_runs_the_baseline_first(runs: Path, monkeypatch: 
 
 
 def test_e_exports_the_study_by_its_file(runs: Path) -> None:
-    def look(app):
-        return isinstance(app.screen, Export), app.screen.order().line
+    seen = []
 
-    is_export, line = drive(keys("e", then=look), runs)
-    assert is_export
-    assert line == f"crdnd export {runs.parent}/studies/small.toml --to markdown -o exports/small.md"
-    assert drive(keys("w", "e", then=look), runs)[1] == f"{line} --checkpoint last"
+    def look(app):
+        if isinstance(app.screen, Export):
+            seen.append(app.screen.order().line)
+
+    drive(keys("e", "escape", "w", "e", each=look), runs)
+    line = f"crdnd export {runs.parent}/studies/small.toml --to markdown -o exports/small.md"
+    assert seen == [line, f"{line} --checkpoint last"]
 
 
 @pytest.mark.parametrize(("key", "dialog"), [("i", ProvenanceDialog), ("V", VerifyDialog)])
@@ -155,7 +189,6 @@ def test_i_and_v_ask_of_the_run_under_the_cursor(busy: Path, key: str, dialog: t
 def test_d_lists_all_runs_and_the_estimate(busy: Path) -> None:
     is_sheet, said = drive(keys("d", then=lambda app: (isinstance(app.screen, Sheet), text(app))), busy)
     assert is_sheet and "left    9 runs" in said and "past runs on this machine" in said
-    drive(keys("d", "escape", then=lambda app: app.screen.NAME), busy)
 
 
 def test_o_opens_a_study_that_lies_elsewhere(runs: Path, tmp_path: Path) -> None:
@@ -177,12 +210,6 @@ def test_o_opens_a_study_that_lies_elsewhere(runs: Path, tmp_path: Path) -> None
 
     listed, front = drive(story, runs)
     assert (len(listed), front) == (2, "other")
-
-
-def test_w_shows_the_other_checkpoint(runs: Path) -> None:
-    seen = []
-    drive(keys("w", "w", each=lambda app: seen.append(str(app.screen.query_one("#report").border_subtitle))), runs)
-    assert [one.split()[0] for one in seen] == ["last", "best"]
 
 
 def test_tab_goes_from_panel_to_panel_and_escape_back(runs: Path) -> None:
@@ -217,17 +244,7 @@ def test_only_reading_changes_nothing(busy: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_every_key_is_in_the_help(runs: Path) -> None:
     said = drive(keys("question_mark", then=text), runs, size=(150, 70))
-    for name in (
-        "Start",
-        "Hold",
-        "Cancel",
-        "Retry",
-        "Dry run",
-        "Open a file",
-        "Checkpoint",
-        "Maximise",
-        "Column after",
-    ):
+    for name in ("Start", "Hold", "Cancel", "Retry", "Dry run", "Open a file", "Checkpoint", "Column after"):
         assert name in said
 
 
