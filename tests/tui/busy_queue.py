@@ -91,28 +91,18 @@ def put(queue: Queue, run: str, **changes) -> None:
     queue.change(run, ("waiting", "held", "running"), lambda t: msgspec.structs.replace(t, **changes))
 
 
-async def rest(pilot) -> None:
-    """Until all that a key set going is done, however busy the machine is."""
-    end = time.monotonic() + 20
-    await settle(pilot)
-    while any(not w.is_finished and w.group in ("look", "default") for w in pilot.app.workers):
-        assert time.monotonic() < end, "it never came to rest"
-        await pilot.pause(0.02)
-    await pilot.pause()
-
-
 def keys(*pressed: str, on: str = "", each=None, then=None):
     """A story: the Queue screen, the cursor on a run, these keys; `each` looks after each key, `then` at the end."""
 
     async def story(app, pilot):
         await pilot.press("6")
-        await rest(pilot)
+        await settle(pilot)
         if on:
             app.screen._go_to(on)
             await pilot.pause()
         for key in pressed:
             await pilot.press(key)
-            await rest(pilot)
+            await settle(pilot)
             if each:
                 each(app)
         said = then(app) if then else None

@@ -16,17 +16,10 @@ def ids(runs, *names):
     return [path.name for name in names for path in sorted(runs.iterdir()) if name in path.name]
 
 
-async def arrived(pilot):
-    """Until what was read is drawn."""
-    await settle(pilot)
-    await pilot.pause(0.1)
-    await settle(pilot)
-
-
 async def read_again(pilot):
     """What the clock would do each second."""
     pilot.app.screen._tick()
-    await arrived(pilot)
+    await settle(pilot)
 
 
 async def compare(app, pilot, names):
@@ -34,12 +27,12 @@ async def compare(app, pilot, names):
     await pilot.pause()
     if app.screen.NAME == "Compare":
         app.screen._tick()
-    await arrived(pilot)
+    await settle(pilot)
 
 
 async def press(pilot, *keys):
     await pilot.press(*keys)
-    await arrived(pilot)
+    await settle(pilot)
 
 
 def text(app, sheet, width=0):

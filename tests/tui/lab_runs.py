@@ -51,11 +51,11 @@ async def ready(app, pilot, key: str = "") -> None:
     if key:
         screen.table.go(key)
     for _ in range(100):
-        await pilot.pause(0.03)
+        await settle(pilot)
         seen = screen._glance
         if seen is not None and seen.whole and screen._previewed is not None and seen.run.id == screen._previewed.id:
-            break
-    await settle(pilot)
+            return
+        await pilot.pause(0.03)
 
 
 def play(runs: Path, *keys: str, then=lambda app: None, **flags):

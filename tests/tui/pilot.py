@@ -97,7 +97,8 @@ _run_in_executor, _threads = BaseEventLoop.run_in_executor, set["asyncio.Future[
 def _run_counted(loop: BaseEventLoop, *words: Any) -> "asyncio.Future[Any]":
     """Work that was given to threads is known until it is done."""
     future = _run_in_executor(loop, *words)
-    if "_follow" not in repr(words):  # lasts as long as the Live screen is in front
+    work = getattr(words[-1], "func", words[-1])
+    if getattr(work, "__name__", "") != "_follow":  # lasts as long as the Live screen is in front
         _threads.add(future)
         future.add_done_callback(_threads.discard)
     return future

@@ -128,25 +128,14 @@ def busy_study(runs: Path):
     os.close(lock)
 
 
-async def arrived(pilot) -> None:
-    """Until what a key does is done, and what was read is drawn."""
-    await settle(pilot)
-    for _ in range(100):
-        at_work = any(not one.is_finished and one.group in ("deed", "look") for one in pilot.app.workers)
-        if not at_work and not getattr(pilot.app.screen_stack[0], "_reading", False):
-            break
-        await pilot.pause(0.02)
-    await settle(pilot)
-
-
 def keys(*pressed: str, each=None, then=None):
     """A story on the Studies screen: these keys; `each` looks after each key, `then` at the end."""
 
     async def story(app, pilot):
-        await arrived(pilot)
+        await settle(pilot)
         for key in pressed:
             await pilot.press(key)
-            await arrived(pilot)
+            await settle(pilot)
             if each:
                 each(app)
         said = then(app) if then else None

@@ -16,7 +16,6 @@ from tests.tui.compare import (
     RSLAD,
     SEEDS,
     alive,
-    arrived,
     ids,
     labels,
     press,
@@ -26,7 +25,7 @@ from tests.tui.compare import (
     title,
     told,
 )
-from tests.tui.pilot import recorded
+from tests.tui.pilot import recorded, settle
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +56,7 @@ def test_every_page_has_a_key_and_v_goes_round(original):
             await press(pilot, "v")
             assert shown(app) == [page]
         await pilot.click(PageBar, offset=(2, 0))
-        await arrived(pilot)
+        await settle(pilot)
         assert app.screen._look.page == "curves"
         await pilot.resize_terminal(180, 50)
         await press(pilot, "G")

@@ -15,7 +15,6 @@ from tests.tui.compare import (
     RSLAD,
     SEEDS,
     alive,
-    arrived,
     compare,
     curves,
     ids,
@@ -27,7 +26,7 @@ from tests.tui.compare import (
     title,
     told,
 )
-from tests.tui.pilot import drive, recorded, same_picture
+from tests.tui.pilot import drive, recorded, same_picture, settle
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +131,7 @@ def test_seeds_are_one_row_until_g_and_tab_goes_round_panels_and_pages(original)
         assert labels(app) == ["crdnd (2)", "rslad (3)"]
         await _round(app, pilot)
         await pilot.resize_terminal(80, 24)
-        await arrived(pilot)
+        await settle(pilot)
         await _round(app, pilot)
         await press(pilot, "shift+tab")
         assert app.screen._look.page == "curves"

@@ -12,7 +12,6 @@ from crdnd_tui.tui.widgets.text_sheet import RowSheet
 from tests.tui.compare import (
     CRDND,
     RSLAD,
-    arrived,
     curves,
     ids,
     labels,
@@ -25,7 +24,7 @@ from tests.tui.compare import (
     told,
     unlike,
 )
-from tests.tui.pilot import recorded
+from tests.tui.pilot import recorded, settle
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def test_a_lead_that_autoattack_takes_away_hits_the_eye_at_any_size(runs):
         assert words in " ".join(text(app, "results").split())
         for size in ((120, 36), (60, 20), (40, 10)):
             await pilot.resize_terminal(*size)
-            await arrived(pilot)
+            await settle(pilot)
             assert app.screen.query_one("#results", RowSheet).scroll_offset.y == 0
             assert " ".join(text(app, "results").split()).startswith(words)
         await press(pilot, "k", "j")  # the row under the cursor comes into sight

@@ -32,7 +32,6 @@ def test_tags_and_notes(runs: Path) -> None:
         await settle(pilot)
         await pilot.press(*"for [b]table", "enter")
         await settle(pilot)
-        await pilot.pause(0.3)
         await ready(app, pilot)
         assert notes.read(runs / RSLAD) == RunNotes(tags=("paper", "x"), note="for [b]table")
         facts = str(app.screen.query_one("#facts", Static).content)
@@ -58,11 +57,10 @@ def test_stop_and_kill_ask_first(runs: Path, monkeypatch: pytest.MonkeyPatch) ->
             await pilot.press("x", "x")
             await settle(pilot)
             assert run.stop.exists()
-            await pilot.pause(0.2)
+            await settle(pilot)
             assert "stopping" in text(app)
             await pilot.press("X", "X")
             await settle(pilot)
-            await pilot.pause(0.2)
             assert killed == [run.id]
 
         drive(story, runs)
@@ -96,7 +94,6 @@ def test_resume(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert started == [failed] and app.screen.NAME == "Runs"
         await pilot.press("r")
         await settle(pilot)
-        await pilot.pause(0.1)
         assert isinstance(app.screen, Question)
         words = str(app.screen.query("Static").first(Static).content)
         assert "code 2" in words and f"crdnd resume {failed}" in words
@@ -110,7 +107,6 @@ def test_clone_stands_alone(runs: Path, tmp_path: Path) -> None:
         await ready(app, pilot, CRDND)
         await pilot.press("C")
         await settle(pilot)
-        await pilot.pause(0.1)
         return app.draft, app.current_mode
 
     (written, path), mode = drive(story, runs)
@@ -127,11 +123,9 @@ def test_trash_and_back(runs: Path) -> None:
         assert isinstance(app.screen, Question)
         await pilot.press("d")
         await settle(pilot)
-        await pilot.pause(0.2)
         assert (runs / ".trash" / RSLAD).is_dir() and RSLAD not in shown(app)
         await pilot.press("u")
         await settle(pilot)
-        await pilot.pause(0.2)
         assert (runs / RSLAD).is_dir() and RSLAD in shown(app)
         await pilot.press("u")
 

@@ -56,7 +56,6 @@ def test_what_is_typed_at_once_goes_into_the_filter(runs: Path) -> None:
             character = {"slash": "/"}.get(key, key)
             app.post_message(events.Key("colon" if key == ":" else key, character))
         await settle(pilot)
-        await pilot.pause(0.05)
         assert (app.screen.field.value, len(app.screen_stack), len(shown(app))) == ("method:crdnd", 1, 2)
         await pilot.press("slash")  # now a letter
         assert app.screen.field.value == "method:crdnd/"
@@ -100,7 +99,6 @@ def test_words_are_not_cut(runs: Path) -> None:
 def test_nothing_is_offered_that_needs_a_run(tmp_path: Path) -> None:
     async def story(app, pilot):
         await settle(pilot)
-        await pilot.pause(0.1)
         shown = [binding.binding.description for binding in app.screen.active_bindings.values()]
         assert "Filter" not in shown and "Stop" not in shown and "New" in shown
 

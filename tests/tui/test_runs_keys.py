@@ -42,7 +42,6 @@ def test_the_cursor_stays_on_its_run(runs: Path) -> None:
         with living(runs):
             app.screen.rescan()
             await settle(pilot)
-            await pilot.pause(0.1)
             assert len(shown(app)) == 11
             assert app.screen.table.key == RSLAD
         await pilot.press("s", "s", "s")
@@ -141,7 +140,6 @@ def test_selecting_and_comparing(runs: Path) -> None:
         app.screen.table.go(CRDND)
         await pilot.press("p")
         await settle(pilot)
-        await pilot.pause(0.2)
         assert notes.read(runs / CRDND).pinned
         assert shown(app)[0] == CRDND
         app.screen.table.go(RSLAD)

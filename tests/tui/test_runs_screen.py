@@ -83,7 +83,6 @@ def test_no_runs_and_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     async def story(app, pilot):
         await settle(pilot)
-        await pilot.pause(0.1)
         words = card(app)
         for key in ("x", "X", "p", "d", "r", "C", "space", "c", "g", "s", "S", "enter", "E", "j"):
             await pilot.press(key)

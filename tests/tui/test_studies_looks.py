@@ -19,7 +19,6 @@ from crdnd_tui.write.tables import table_lines
 from tests.tui.busy_queue import past, text
 from tests.tui.pilot import NOW, drive, same_picture, settle
 from tests.tui.study_runs import (  # noqa: F401  three are fixtures
-    arrived,
     busy_study,
     keys,
     make,
@@ -57,17 +56,17 @@ def test_a_broken_file_is_a_row_that_says_what_and_where_until_it_is_mended(runs
     path.write_text(BROKEN)
 
     async def story(app, pilot):
-        await arrived(pilot)
+        await settle(pilot)
         await pilot.press("home")
-        await arrived(pilot)
+        await settle(pilot)
         row = app.screen.query_one(StudyList)._lines[0][1].plain
         said, shown = words(app, "report"), app.screen.query_one("#plan").display
         await pilot.press("s", "c", "d", "e", "w", "R", "x", "space", "tab")
-        await arrived(pilot)
+        await settle(pilot)
         focus = app.focused.id
         path.write_text(BROKEN.replace("rsald", "rslad").replace('"training.epoks"', '"training.epochs"'))
         app.screen.look()
-        await arrived(pilot)
+        await settle(pilot)
         return row, said, shown, focus, len(app.screen._front.progress.statuses), app.screen.query_one("#plan").display
 
     row, said, shown, focus, many, mended = drive(story, runs)
@@ -85,11 +84,11 @@ def test_hostile_files_are_shown_not_obeyed(runs: Path) -> None:
     (folder / "f\n[bold].toml").write_text("x" * 3000)
 
     async def story(app, pilot):
-        await arrived(pilot)
+        await settle(pilot)
         seen = []
         for key in ("home", *["down"] * 5):
             await pilot.press(key)
-            await arrived(pilot)
+            await settle(pilot)
             seen.append(text(app))
         return seen
 
@@ -143,10 +142,10 @@ def test_only_what_changed_is_drawn(busy: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(StudyMatrix, "draw", lambda of, w, h: drawn.append(1) or shown(of, w, h))
 
     async def story(app, pilot):
-        await arrived(pilot)
+        await settle(pilot)
         before = len(drawn)
         app.screen.look()
-        await arrived(pilot)
+        await settle(pilot)
         return len(drawn) - before
 
     assert drive(story, busy) == 0

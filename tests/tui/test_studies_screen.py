@@ -18,7 +18,6 @@ from crdnd_tui.tui.widgets.study_list import StudyList
 from tests.tui.busy_queue import past, text, told
 from tests.tui.pilot import drive, settle
 from tests.tui.study_runs import (  # noqa: F401  three are fixtures
-    arrived,
     busy_study,
     keys,
     make,
@@ -75,7 +74,7 @@ def pressed(pilot):
     async def press(*keys: str) -> None:
         for key in keys:
             await pilot.press(key)
-            await arrived(pilot)
+            await settle(pilot)
 
     return press
 
@@ -108,7 +107,7 @@ def test_f_starts_and_stops_at_the_first_failure_until_it_is_taken_back(runs: Pa
             one = Queue(runs).tickets()[0].run
             Queue(runs).change(one, ("waiting",), lambda t: replace(t, state="stopped"))
             app.screen.look()
-            await arrived(pilot)
+            await settle(pilot)
 
         await press("s")
         assert "the rest goes on; f changes that" in text(app) and "f stop at the first failure" in text(app)
@@ -197,15 +196,15 @@ def test_o_opens_a_study_that_lies_elsewhere(runs: Path, tmp_path: Path) -> None
     other.write_text(body.replace('"small"', '"other"').replace("../presets", "presets"))
 
     async def story(app, pilot):
-        await arrived(pilot)
+        await settle(pilot)
         await pilot.press("o")
         await settle(pilot)
         assert isinstance(app.screen, Ask)
         await pilot.press(*"digts", "enter")
-        await arrived(pilot)
+        await settle(pilot)
         assert "no study `digts`" in told(app)
         await pilot.press("o", *str(other), "enter")
-        await arrived(pilot)
+        await settle(pilot)
         return app.screen.query_one(StudyList).keys, app.screen._front.progress.study.name
 
     listed, front = drive(story, runs)
@@ -250,11 +249,11 @@ def test_every_key_is_in_the_help(runs: Path) -> None:
 
 def test_a_click_puts_the_cursor(runs: Path) -> None:
     async def story(app, pilot):
-        await arrived(pilot)
+        await settle(pilot)
         matrix_ = app.screen.query_one("#plan")
         start = matrix_._columns[2][1]
         await pilot.click("#plan", offset=(matrix_.gutter.left + start + 1, matrix_.gutter.top + 4))
-        await arrived(pilot)
+        await settle(pilot)
         return tuple(under(app).values())
 
     assert drive(story, runs) == ("rslad", "2")
@@ -262,17 +261,17 @@ def test_a_click_puts_the_cursor(runs: Path) -> None:
 
 def test_a_run_that_ends_is_seen_without_a_key(busy: Path) -> None:
     async def story(app, pilot):
-        await arrived(pilot)
+        await settle(pilot)
         before, document = matrix(app), app.screen._document
         app.screen.look()
-        await arrived(pilot)
+        await settle(pilot)
         assert app.screen._document is document  # nothing changed, nothing is made again
         queue = Queue(busy)
         run = next(t.run for t in queue.tickets() if t.state == "waiting")
         queue.hold(run)
         shutil.rmtree(past(busy, "rslad-small_cnn-s1").path)
         app.screen.look()
-        await arrived(pilot)
+        await settle(pilot)
         return before, matrix(app)
 
     before, after = drive(story, busy)
