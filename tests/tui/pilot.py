@@ -68,8 +68,8 @@ def drive(
     return asyncio.run(go())
 
 
-async def idle(_min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
-    """Until what is left to do waits for a clock, and all is drawn; at most `max_sleep` seconds for threads.
+async def idle(_min_sleep: float = 0.0, max_sleep: float = PATIENCE) -> None:
+    """Until what is left to do waits for a clock, and all is drawn; at most `max_sleep` seconds.
 
     Textual's own function waits for 20 ms in which the process computes nothing: slow, and a guess on a busy machine.
     """
@@ -123,7 +123,7 @@ textual.app.wait_for_idle = textual.pilot.wait_for_idle = idle
 async def settle(pilot: "Pilot[None]") -> None:
     """Until the workers that read have read, and what they said is drawn."""
     await pilot.pause()
-    await idle(max_sleep=5.0)
+    await idle()
 
 
 async def same_picture(app: LabApp, name: str) -> None:
