@@ -11,6 +11,7 @@ from crdnd_tui.tui.dialogs.question import Ask, Question
 from engine.spec import toml
 from engine.spec.rundir import RunDir
 from tests.tui.lab_runs import CRDND, RSLAD, living, play, ready, shown, text
+from tests.tui.live_runs import until
 from tests.tui.pilot import drive, recorded, settle
 
 
@@ -34,8 +35,8 @@ def test_tags_and_notes(runs: Path) -> None:
         await settle(pilot)
         await ready(app, pilot)
         assert notes.read(runs / RSLAD) == RunNotes(tags=("paper", "x"), note="for [b]table")
-        facts = str(app.screen.query_one("#facts", Static).content)
-        assert "#paper #x" in facts and "for [b]table" in facts
+        await until(pilot, lambda: "for [b]table" in str(app.screen.query_one("#facts", Static).content))
+        assert "#paper #x" in str(app.screen.query_one("#facts", Static).content)
         await pilot.press("slash", *"tag:paper")
         await settle(pilot)
         assert shown(app) == [RSLAD]
