@@ -106,25 +106,25 @@ def _examples(folder: Path, records: CheckpointRecords, most: int) -> tuple[list
     if most < 1 or not (folder / "gallery.json").exists():
         return [], ""
     try:
-        hall = gallery.load(folder)
-        attack = next((a for a in (*PREFERRED, *hall.sets) if a in hall.sets), "")
+        index = gallery.load(folder)
+        attack = next((a for a in (*PREFERRED, *index.sets) if a in index.sets), "")
         if not attack:
             return [], ""
-        pixels = gallery.pixels(hall, attack)
+        pixels = gallery.pixels(index, attack)
     except GalleryError as error:
         return [], f"Adversarial examples: {error}."
     seen: dict[int, int] = {}
     ranked = []
-    for example in sorted(hall.examples(attack), key=lambda e: (_VERDICTS.index(gallery.verdict(e)), e.index)):
+    for example in sorted(index.examples(attack), key=lambda e: (_VERDICTS.index(gallery.verdict(e)), e.index)):
         turn = seen[example.label] = seen.get(example.label, 0) + 1
         ranked.append((_VERDICTS.index(gallery.verdict(example)), turn, example.label, example.index, example))
     chosen = [row[-1] for row in sorted(ranked, key=lambda row: row[:-1])[:most]]
     bounds = confusion.bounds(records, attack)
-    return [_picture(hall, attack, example, pixels.pair(example), bounds) for example in chosen], ""
+    return [_picture(index, attack, example, pixels.pair(example), bounds) for example in chosen], ""
 
 
 def _picture(
-    hall: gallery.Examples,
+    index: gallery.Examples,
     attack: str,
     example: Example,
     pair: tuple[gallery.Image, gallery.Image],
@@ -132,8 +132,8 @@ def _picture(
 ) -> Picture:
     clean, adversarial = pair
     linf = gallery.linf(clean, adversarial)
-    k, title, label = gallery.fitting(linf), attack_title(attack), hall.name(example.label)
-    before, after = hall.name(example.predicted_clean), hall.name(example.predicted_adversarial)
+    k, title, label = gallery.fitting(linf), attack_title(attack), index.name(example.label)
+    before, after = index.name(example.predicted_clean), index.name(example.predicted_adversarial)
     verdict = {
         "fooled": f"{label}, read as {after} under {title}",
         "stands": f"{label}, still read so under {title}",
@@ -143,6 +143,6 @@ def _picture(
     images = (gallery.raster(clean), gallery.amplified(clean, adversarial, k), gallery.raster(adversarial))
     first, amplified, second = (bytes(part for row in rows for pixel in row for part in pixel) for rows in images)
     return Picture(
-        height=hall.shape[1], width=hall.shape[2], clean=first, perturbation=amplified, adversarial=second,
+        height=index.shape[1], width=index.shape[2], clean=first, perturbation=amplified, adversarial=second,
         caption=f"{verdict}; L-inf {255 * linf:.1f}/255{share}; perturbation times {k}",
     )  # fmt: skip

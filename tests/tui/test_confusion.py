@@ -77,16 +77,7 @@ def test_the_worst_mistakes_come_first():
 
 @pytest.mark.parametrize(
     ("written", "value"),
-    [
-        ("8/255", 8 / 255),
-        (0.5, 0.5),
-        ("0.25", 0.25),
-        ("x", None),
-        ("1/0", None),
-        (7, None),
-        ("9" * 4000, None),
-        (True, None),
-    ],
+    [("8/255", 8 / 255), (0.5, 0.5), ("0.25", 0.25), *((no, None) for no in ("x", "1/0", 7, "9" * 4000, True))],
 )
 def test_epsilon_is_a_fraction_or_nothing(folder, written, value):
     judge(folder, "fgsm", LABELS, LABELS, 3, epsilon=written)

@@ -106,30 +106,33 @@ def test_an_offset_outside_the_file_becomes_words(tmp_path, offset):
         gallery.pixels(_changed(tmp_path, adversarial_offset=offset), "fgsm")
 
 
-def test_pixels_with_another_checksum_become_words(tmp_path):
+def other_bytes(path):
+    path.write_bytes(array("f", [0.0] * 8).tobytes())
+
+
+def gone(path):
+    path.rename(path.with_name("away"))
+
+
+def linked(path):
+    gone(path)
+    path.symlink_to(path.with_name("away"))
+
+
+def too_large(path):
+    path.write_bytes(b"\0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [(other_bytes, "not those that the engine wrote"), *((f, "no regular file") for f in (gone, linked, too_large))],
+)
+def test_pixels_that_are_not_what_they_should_be_become_words(tmp_path, monkeypatch, spoil, words):
     hang(tmp_path, {"fgsm": [example(7, 0, 1)]})
     hall = gallery.load(tmp_path)
-    (tmp_path / "fgsm.f32").write_bytes(array("f", [0.0] * 8).tobytes())
-    with pytest.raises(GalleryError, match="not those that the engine wrote"):
-        gallery.pixels(hall, "fgsm")
-
-
-def test_pixels_that_are_gone_or_linked_become_words(tmp_path):
-    hang(tmp_path, {"fgsm": [example(7, 0, 1)]})
-    hall = gallery.load(tmp_path)
-    (tmp_path / "fgsm.f32").rename(tmp_path / "away")
-    with pytest.raises(GalleryError, match="no regular file"):
-        gallery.pixels(hall, "fgsm")
-    (tmp_path / "fgsm.f32").symlink_to(tmp_path / "away")
-    with pytest.raises(GalleryError, match="no regular file"):
-        gallery.pixels(hall, "fgsm")
-
-
-def test_pixel_files_above_the_cap_are_not_read(tmp_path, monkeypatch):
-    hang(tmp_path, {"fgsm": [example(7, 0, 1)]})
-    hall = gallery.load(tmp_path)
-    monkeypatch.setattr(gallery, "PIXEL_CAP", 31)
-    with pytest.raises(GalleryError, match="no regular file"):
+    monkeypatch.setattr(gallery, "PIXEL_CAP", 63)
+    spoil(tmp_path / "fgsm.f32")
+    with pytest.raises(GalleryError, match=words):
         gallery.pixels(hall, "fgsm")
 
 

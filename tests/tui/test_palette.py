@@ -46,9 +46,7 @@ def test_curves_and_differences_stand_out_from_the_ground(palette):
 
 
 def test_a_colour_between_two():
-    assert mix("#000000", "#ffffff", 0) == "#000000"
-    assert mix("#000000", "#ffffff", 1) == "#ffffff"
-    assert mix("#000000", "#10ff20", 0.5) == "#088010"
+    assert [mix("#000000", "#10ff20", share) for share in (0, 0.5, 1)] == ["#000000", "#088010", "#10ff20"]
 
 
 def test_a_sequence_goes_from_end_to_end_and_takes_what_lies_outside():
