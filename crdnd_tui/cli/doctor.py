@@ -3,7 +3,6 @@
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,12 +12,7 @@ from rich.text import Text
 
 from crdnd_tui.cli import output
 from crdnd_tui.cli.options import Data, Json, Runs
-from crdnd_tui.core import gpu
-from crdnd_tui.core.format import size
 from crdnd_tui.core.text import encodes_unicode, one_line
-from engine.spec import locks
-from engine.spec.files import free_bytes
-from engine.spec.locks import NO_LOCKS
 from engine.spec.process import usable_cpus
 
 Level = Literal["ok", "note", "bad"]
@@ -68,6 +62,9 @@ def _version(package: str) -> str:
 
 def _device() -> Iterator[Finding]:
     """GPUs as the driver sees them, and the CPU."""
+    from crdnd_tui.core import gpu
+    from crdnd_tui.core.format import size
+
     yield Finding("cpu", "ok", f"{usable_cpus()} cores for us")
     for card in (found := gpu.cards()):
         free = f"{size(card.total - card.used)} of {size(card.total)} free"
@@ -78,6 +75,12 @@ def _device() -> Iterator[Finding]:
 
 def _disk(runs: Path) -> Iterator[Finding]:
     """Room, and locks that work: two descriptors of one file must not both get it."""
+    import tempfile
+
+    from crdnd_tui.core.format import size
+    from engine.spec import locks
+    from engine.spec.files import free_bytes
+
     folder = runs
     while not folder.exists():
         folder = folder.parent
@@ -89,7 +92,7 @@ def _disk(runs: Path) -> Iterator[Finding]:
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as first, Path(first.name).open("rb") as second:
             if locks.try_lock(first.fileno()) is None:
-                yield Finding("locks", "note", NO_LOCKS)
+                yield Finding("locks", "note", locks.NO_LOCKS)
             elif locks.try_lock(second.fileno()):
                 yield Finding("locks", "bad", "flock does not exclude here: two engines could work on one run")
             else:
