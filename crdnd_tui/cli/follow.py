@@ -259,7 +259,7 @@ def watch(folder: RunDir, *, as_json: bool) -> int:
 
 def go(folder: RunDir, *, detach: bool, as_json: bool, again: bool = False) -> int:
     """Start the engine of a run folder and follow it, or leave it alone once it has spoken. Returns the exit code."""
-    before = _stamp(folder)
+    before = engine_process.log_stamp(folder)
     process = engine_process.start(folder)
     if not detach:
         view = _view(folder, as_json, "Ctrl-C: stop after this step and save; twice: kill")
@@ -267,24 +267,16 @@ def go(folder: RunDir, *, detach: bool, as_json: bool, again: bool = False) -> i
         if again:
             follower.reader.read()  # history is no news
         outcome = follower.follow()
-        return _finish(folder, outcome, as_json, spoke=_stamp(folder) != before)
+        return _finish(folder, outcome, as_json, spoke=engine_process.log_stamp(folder) != before)
     code = engine_process.wait_started(folder, process)
     if code is not None:
         engine_process.ended(folder, process)
     if not code:
         output.show_paths([folder.id])
         return OK
-    output.say_all(_trouble(folder, RunExit(run_reader.load(folder), code, code < 0), spoke=_stamp(folder) != before))
+    spoke = engine_process.log_stamp(folder) != before
+    output.say_all(_trouble(folder, RunExit(run_reader.load(folder), code, code < 0), spoke=spoke))
     return code if code in (FAILED, USAGE, STOPPED) else FAILED
-
-
-def _stamp(folder: RunDir) -> tuple[int, int]:
-    """Changes when an engine says something; the last words of an earlier engine are not this one's."""
-    try:
-        found = folder.events.stat(follow_symlinks=False)
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
 
 
 def _view(folder: RunDir, as_json: bool, keys: str) -> PlainView:

@@ -157,17 +157,19 @@ def detached(command: Sequence[str], log: Path, *, anew: bool = False) -> subpro
 
 def wait_started(run: RunDir, process: subprocess.Popen[bytes]) -> int | None:
     """Until the engine has spoken; its exit code when it died first, None while it lives."""
-    end, before = time.monotonic() + STARTING_SECONDS, _size(run)
-    while time.monotonic() < end and process.poll() is None and _size(run) == before:
+    end, before = time.monotonic() + STARTING_SECONDS, log_stamp(run)
+    while time.monotonic() < end and process.poll() is None and log_stamp(run) == before:
         time.sleep(_POLL)
     return process.poll()
 
 
-def _size(run: RunDir) -> int:
+def log_stamp(run: RunDir) -> tuple[int, int]:
+    """Changes when an engine says something; the last words of an earlier engine are not this one's."""
     try:
-        return run.events.stat().st_size
+        found = run.events.stat(follow_symlinks=False)
     except OSError:
-        return 0
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def ended(run: RunDir, engine: subprocess.Popen[bytes]) -> int:
