@@ -308,8 +308,11 @@ class _Numbers:
         return made
 
     def _marks(self, cell: Cell, said: CellText) -> str:
-        signs = (BEST if cell.best else "") + (DAGGER if cell.significant else "") if said.is_number else ""
-        return clean(signs + numbers.marks(cell))
+        """Signs stand at the number; letters of notes stand apart from it."""
+        letters = clean(numbers.marks(cell))
+        if not said.is_number:
+            return letters
+        return clean(BEST * cell.best + DAGGER * cell.significant) + (letters and f" {letters}")
 
 
 def _spread(said: CellText) -> str:

@@ -17,14 +17,14 @@ from tests.documents.small import COLUMNS, DOCUMENT, TABLE, nasty, tabled
 
 ROOMY = """\
   Results
-  method                AutoAttack         difference        p  note
-  ───────────────────────────────────────────────────────────────────────────
+  method                 AutoAttack         difference        p  note
+  ────────────────────────────────────────────────────────────────────────────
   CIFAR-10
-  RSLAD (baseline)  51.2  ± 0.3        –                     –  best of [a|b]
-  CRDND_1           51.9  ± 0.2*†a  −0.7 [−1.5, +0.2]  < 0.001  =1+1
-    paper           49.88              –                     –  –
-  ───────────────────────────────────────────────────────────────────────────
-  ARD                   ≠              –                 0.250  50 %
+  RSLAD (baseline)  51.2  ± 0.3         –                     –  best of [a|b]
+  CRDND_1           51.9  ± 0.2*† a  −0.7 [−1.5, +0.2]  < 0.001  =1+1
+    paper           49.88               –                     –  –
+  ────────────────────────────────────────────────────────────────────────────
+  ARD                   ≠               –                 0.250  50 %
 
   n = 1,000, L-inf
   ≠ ARD, AutoAttack: not comparable: epsilon 0.031 & 8/255
@@ -35,13 +35,13 @@ NARROW = """\
   method        AutoAttack    difference
   ──────────────────────────────────────
   CIFAR-10
-  RSLAD           51.2                 –
-  (baseline)      ± 0.3
-  CRDND_1         51.9 *†a          −0.7
-                  ± 0.2     [−1.5, +0.2]
-    paper         49.88                –
+  RSLAD          51.2                  –
+  (baseline)     ± 0.3
+  CRDND_1        51.9 *† a          −0.7
+                 ± 0.2      [−1.5, +0.2]
+    paper        49.88                 –
   ──────────────────────────────────────
-  ARD                 ≠                –
+  ARD                ≠                 –
 
   method                p  note
 """  # noqa: RUF001  a true minus
@@ -107,7 +107,7 @@ def test_the_best_is_bold_and_starred_spreads_are_quiet_and_marks_stand_out() ->
         if "CRDND_1" in line.plain
     )
     styles = {line.plain[span.start : span.end]: str(span.style) for span in line.spans}
-    assert styles["51.9"] == "bold" and styles[" \u00b1 0.2"] == "italic" and styles["*\u2020a"] == "yellow"
+    assert styles["51.9"] == "bold" and styles[" \u00b1 0.2"] == "italic" and styles["*\u2020 a"] == "yellow"
     assert styles[" [\u22121.5, +0.2]"] == "italic"
 
 
@@ -149,11 +149,11 @@ def test_an_id_is_never_broken_so_that_it_can_be_copied(width: int, left: str) -
     assert ("efefefef" in lines[2]) == (width == 100) and max(map(cell_len, lines)) <= width
 
 
-def test_letters_behind_words_stand_apart_and_behind_numbers_do_not() -> None:
+def test_letters_stand_apart_from_words_and_numbers() -> None:
     row = Row(label="ARD", cells=(Cell(text="0 of 3", marks="a"), Cell(value=51.0, marks="b")))
     columns = (Column(key="runs", title="runs", unit="words"), Column(key="c", title="clean"))
     said = shown(tables.table_lines(Table(key="t", title="", head="method", columns=columns, rows=(row,)), 60))
-    assert "0 of 3 a" in said and "51.0b" in said
+    assert "0 of 3 a" in said and "51.0 b" in said
 
 
 @settings(max_examples=60, deadline=None)
