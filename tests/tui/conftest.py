@@ -1,8 +1,17 @@
 """Shared by the tests of the terminal half."""
 
+from pathlib import Path
+
 import pytest
 
 from crdnd_tui.queue import worker
+from tests.tui.pilot import recorded
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recorded runs; a test that changes them takes a copy."""
+    return recorded(tmp_path_factory.mktemp("original") / "runs")
 
 
 @pytest.fixture(autouse=True)

@@ -1,28 +1,15 @@
 """Ways around the New screen, for its tests."""
 
-import asyncio
 from unittest import mock
 
 from textual.widgets import Static, Tabs
 
 from crdnd_tui.core import presets
-from crdnd_tui.tui.dialogs.question import Question
 from crdnd_tui.tui.form import form
 from crdnd_tui.tui.screens import new
-from tests.tui.pilot import drive
+from tests.tui.pilot import drive, settle
 
 QUICK = presets.shipped()["quickstart"]
-
-
-async def rest(pilot):
-    """Until nothing is being read, asked or drawn."""
-    await pilot.pause()
-    for _ in range(400):
-        await asyncio.sleep(0.01)
-        groups = {"resume", "look", "launch"} - ({"launch"} if isinstance(pilot.app.screen, Question) else set())
-        if not [w for w in list(pilot.app.workers) if not w.is_finished and w.group in groups]:
-            break
-    await pilot.pause()
 
 
 def story(runs, steps, **flags):
@@ -30,7 +17,7 @@ def story(runs, steps, **flags):
 
     async def go(app, pilot):
         await pilot.press("2")
-        await rest(pilot)
+        await settle(pilot)
         return await steps(app.screen, pilot)
 
     with mock.patch.object(new, "PATIENCE", 0.01):
@@ -40,7 +27,7 @@ def story(runs, steps, **flags):
 async def to(screen, pilot, dotted):
     """The cursor is on the row of this key, and the fields have the focus."""
     screen.query_one(Tabs).active = form.tab_of(dotted).lower()
-    await rest(pilot)
+    await settle(pilot)
     screen.form.focus_fields()
     row(screen, dotted)
     screen.form.fields.reach(next(e.key for e in screen.form.fields.entries if e.dotted == dotted))

@@ -26,12 +26,7 @@ from tests.tui.compare import (
     title,
     told,
 )
-from tests.tui.pilot import drive, recorded, same_picture, settle
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    return recorded(tmp_path_factory.mktemp("compare") / "runs")
+from tests.tui.pilot import drive, same_picture, settle
 
 
 @pytest.fixture

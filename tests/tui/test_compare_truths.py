@@ -24,12 +24,7 @@ from tests.tui.compare import (
     told,
     unlike,
 )
-from tests.tui.pilot import recorded, settle
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    return recorded(tmp_path_factory.mktemp("compare") / "runs")
+from tests.tui.pilot import settle
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from engine.spec import toml
 from engine.spec.errors import ConfigError
 from engine.spec.rundir import RunDir
 from tests.tui.live_runs import until
-from tests.tui.new_form import QUICK, rest, story, to, words
-from tests.tui.pilot import HERE
+from tests.tui.new_form import QUICK, story, to, words
+from tests.tui.pilot import HERE, settle
 
 FAKE = HERE.parent / "cli" / "fake_engine.py"
 
@@ -51,7 +51,7 @@ async def launched(pilot):
     await pilot.press("ctrl+s")
     await asked(pilot)
     await pilot.press("y")
-    await rest(pilot)
+    await settle(pilot)
 
 
 def test_a_draft_is_taken_with_its_comments(runs, tmp_path):
@@ -60,27 +60,27 @@ def test_a_draft_is_taken_with_its_comments(runs, tmp_path):
     async def steps(screen, pilot):
         await pilot.press("1")
         pilot.app.edit_preset(text, tmp_path / "mine.toml")
-        await rest(pilot)
+        await settle(pilot)
         assert screen.editing.draft.text == text
         await to(screen, pilot, "data.validation")
         await pilot.press("enter", "9", "9")
-        await rest(pilot)
+        await settle(pilot)
         assert screen.editing.draft.text == text.replace("# small\n", "# small\nvalidation = 99\n")
         await pilot.press("enter", "1", "2")
-        await rest(pilot)
+        await settle(pilot)
         assert "validation = 99" in screen.editing.draft.text  # the same draft is not taken twice
         await pilot.press("1")
         pilot.app.edit_preset("[broken", None)
-        await rest(pilot)
+        await settle(pilot)
         assert isinstance(pilot.app.screen, Question)  # what was changed is written nowhere
         await pilot.press("escape")
-        await rest(pilot)
+        await settle(pilot)
         assert "validation = 99" in screen.editing.draft.text
         await pilot.press("1")
         pilot.app.edit_preset("[broken", None)
-        await rest(pilot)
+        await settle(pilot)
         await pilot.press("d")
-        await rest(pilot)
+        await settle(pilot)
         assert "not valid TOML" in words(screen, "#homeless")
         assert screen.form.fields.entries
 
@@ -90,26 +90,26 @@ def test_a_draft_is_taken_with_its_comments(runs, tmp_path):
 def test_another_preset_is_opened_and_changes_are_not_lost_unasked(runs):
     async def steps(screen, pilot):
         await pilot.press("o", *"rslad 10_re", "enter")
-        await rest(pilot)
+        await settle(pilot)
         assert screen.editing.config.method.name == "rslad"
         await pilot.press("ctrl+o")
-        await rest(pilot)
+        await settle(pilot)
         assert isinstance(pilot.app.screen, Pick)
         await pilot.press(*"t_nat", "enter")
-        await rest(pilot)
+        await settle(pilot)
         assert screen.editing.config.method.name == "natural"
         await to(screen, pilot, "seed")
         await pilot.press("enter", "3", "enter", "ctrl+o", *"nowh", "enter")
-        await rest(pilot)
+        await settle(pilot)
         assert isinstance(pilot.app.screen, Question)
         await pilot.press("escape")
-        await rest(pilot)
+        await settle(pilot)
         assert screen.editing.config.seed == 3
         await pilot.press("ctrl+o", *"nowh", "enter", "d")
-        await rest(pilot)
+        await settle(pilot)
         assert screen.editing.config.seed == 3  # there is no such preset
         await pilot.press("ctrl+o", *"quickstart", "enter", "d")
-        await rest(pilot)
+        await settle(pilot)
         assert screen.editing.draft.text == QUICK.read_text()
 
     story(runs, steps)
@@ -123,21 +123,21 @@ def test_a_preset_is_written_and_replaced_only_when_that_is_wanted(runs, tmp_pat
         assert isinstance(pilot.app.screen, Ask)
         assert pilot.app.screen.query_one(Input).value == "presets/quickstart.toml"
         await pilot.press("enter")
-        await rest(pilot)
+        await settle(pilot)
         path = tmp_path / "presets" / "quickstart.toml"
         assert toml.load(path) == screen.editing.config
         assert not screen.editing.draft.changed
         await pilot.press("end", "6", "f2", "enter")
         await asked(pilot, "presets/quickstart.toml")
         await pilot.press("escape", "f2", "enter", "r")
-        await rest(pilot)
+        await settle(pilot)
         assert toml.load(path).seed == 56
         installed = tmp_path / "site-packages" / "a.toml"
         await pilot.press("f2")
         await pilot.pause()
         pilot.app.screen.query_one(Input).value = str(installed)
         await pilot.press("enter")
-        await rest(pilot)
+        await settle(pilot)
         assert not installed.exists()
         await pilot.press("f2", "escape")
 
@@ -153,11 +153,11 @@ def test_the_text_goes_through_an_editor(runs, tmp_path, monkeypatch):
 
     async def steps(screen, pilot):
         await pilot.press("ctrl+e")  # a headless app cannot be suspended, and says so
-        await rest(pilot)
+        await settle(pilot)
         assert screen.editing.draft.text == QUICK.read_text()
         monkeypatch.setattr(type(pilot.app), "suspend", lambda app: nullcontext())
         await pilot.press("ctrl+e")
-        await rest(pilot)
+        await settle(pilot)
         assert screen.editing.draft.text.startswith("# edited\n")
         assert screen.editing.config.seed == 9
         monkeypatch.setenv("EDITOR", "false")
@@ -195,7 +195,7 @@ def test_a_launch_makes_one_run_and_goes_to_it(runs, fake_engine):
         await pilot.press("ctrl+s", "ctrl+s", "ctrl+s")
         await asked(pilot, "No past run tells how long it will take.", "Its teacher is trained first.")
         await pilot.press("y")
-        await rest(pilot)
+        await settle(pilot)
         if isinstance(pilot.app.screen, Question):  # one that came late asks on Live whether to stop
             await pilot.press("escape")
         (run,) = [path for path in runs.iterdir() if not path.name.startswith(".")]
@@ -205,13 +205,13 @@ def test_a_launch_makes_one_run_and_goes_to_it(runs, fake_engine):
         machine = json.loads((run / "machine.json").read_text())
         assert (machine["device"], machine["runs"]) == ("cpu", str(runs))
         await pilot.press("2")
-        await rest(pilot)
+        await settle(pilot)
         assert f"equal run  {run.name}" in words(screen, "#estimate")
         for key in ("ctrl+s", "f6"):  # it is there already: no second one unasked
             await pilot.press(key)
             await asked(pilot, f"An equal run is there: {run.name}, ")
             await pilot.press("escape")
-        await rest(pilot)
+        await settle(pilot)
         assert len([path for path in runs.iterdir() if not path.name.startswith(".")]) == 1
         engine_process.kill(RunDir(run), patience=0.0)
 
@@ -268,7 +268,7 @@ def test_a_run_is_queued_without_being_started(runs, monkeypatch):
             await pilot.press("a", "f6")  # a letter queues nothing
             await asked(pilot, what)
             await pilot.press("y")
-            await rest(pilot)
+            await settle(pilot)
         assert [(run.config.is_file(), run.events.exists()) for run in queued] == [(True, False)] * 2
         assert pilot.app.screen is screen
 
@@ -279,7 +279,7 @@ def test_reading_only_changes_nothing(runs, tmp_path):
     async def steps(screen, pilot):
         await to(screen, pilot, "seed")
         await pilot.press("enter", "5", "ctrl+s", "f6", "f2", "ctrl+e", "enter")
-        await rest(pilot)
+        await settle(pilot)
         assert pilot.app.screen is screen
         assert screen.editing.config.seed == 5
         assert list(tmp_path.iterdir()) == []
@@ -297,7 +297,7 @@ def test_places_where_no_preset_can_be_written_are_told(runs):
         for name in ("/", ".", "~nosuch/x", "a" * 300, "x\0y", "/lib/site-packages/x"):
             pilot.app.clear_notifications()
             await pilot.press("f2")
-            await rest(pilot)
+            await settle(pilot)
             pilot.app.screen.query_one(Input).value = name
             await pilot.press("enter")
             await until(pilot, lambda: "Not written" in [note.title for note in pilot.app._notifications])

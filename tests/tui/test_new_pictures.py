@@ -5,8 +5,8 @@ import json
 import pytest
 
 from crdnd_tui.core import runtime_estimate
-from tests.tui.new_form import rest, row, story, to
-from tests.tui.pilot import recorded, same_picture
+from tests.tui.new_form import row, story, to
+from tests.tui.pilot import recorded, same_picture, settle
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_any_size_will_do(runs):
         for size in [(80, 24), (240, 60), (44, 12), (120, 40)]:
             await pilot.press("[", "f3", "f5", "escape", "f3")
             await pilot.resize_terminal(*size)
-            await rest(pilot)
+            await settle(pilot)
         assert screen.query_one("#toml").display
 
     story(runs, steps, size=(40, 10))
@@ -33,7 +33,7 @@ def test_f3_turns_the_page(runs):
     async def steps(screen, pilot):
         for size in [(80, 24), (120, 36), (180, 50)]:
             await pilot.resize_terminal(*size)
-            await rest(pilot)
+            await settle(pilot)
             narrow = size[0] == 80
             assert screen.query_one("#toml").display != narrow
             await pilot.press("f3")

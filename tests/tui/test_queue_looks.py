@@ -3,22 +3,7 @@
 from pathlib import Path
 
 from crdnd_tui.tui.widgets.queue_list import QueueList
-from tests.tui.busy_queue import (  # noqa: F401  two are fixtures
-    ATWORK,
-    FIRST,
-    SECOND,
-    THIRD,
-    busy_queue,
-    cursor,
-    keys,
-    order,
-    past,
-    put,
-    state,
-    still_machine,
-    text,
-    told,
-)
+from tests.tui.busy_queue import busy_queue, keys, still_machine, text, told  # noqa: F401  two are fixtures
 from tests.tui.pilot import drive, same_picture, settle
 
 

@@ -18,14 +18,7 @@ from crdnd_tui.write import study_document
 from crdnd_tui.write.tables import table_lines
 from tests.tui.busy_queue import past, text
 from tests.tui.pilot import NOW, drive, same_picture, settle
-from tests.tui.study_runs import (  # noqa: F401  three are fixtures
-    busy_study,
-    keys,
-    make,
-    quiet_machine,
-    studied,
-    words,
-)
+from tests.tui.study_runs import busy_study, keys, quiet_machine, studied, words  # noqa: F401  three are fixtures
 
 BROKEN = """
 name = "broken"
