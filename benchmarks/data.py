@@ -26,7 +26,7 @@ from benchmarks.interleave import clock_of, interleave, machine_facts, save
 from engine.data.augment import Draws, Feed
 from engine.fast.teacher_logits import TeacherLogits, open_table
 from engine.spec.data import CIFAR10
-from engine.spec.tables import TableKey
+from engine.spec.teacher_logits import TableKey
 from engine.types import Images, Logits, Split
 
 CPU = torch.device("cpu")

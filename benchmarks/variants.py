@@ -26,7 +26,7 @@ from engine.spec.data import CIFAR10
 from engine.spec.machine import Machine
 from engine.spec.methods import RSLAD
 from engine.spec.models import Layout, ModelSpec
-from engine.spec.tables import TableKey
+from engine.spec.teacher_logits import TableKey
 from engine.spec.training import Inner, Training
 from engine.train import optim
 from engine.train.metrics import EpochMetrics

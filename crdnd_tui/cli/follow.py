@@ -27,7 +27,7 @@ from crdnd_tui.core.run_reader import RunReader, believed_events
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.write import run_tables, tables
-from engine.spec.deaths import Death
+from engine.spec.crashes import Death
 from engine.spec.events import AttackProgressed, Event
 from engine.spec.rundir import RunDir
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from crdnd_tui.core.format import count, duration, percent, size
 from crdnd_tui.core.text import grid_lines, one_line
 from engine.spec import files
-from engine.spec.tables import ListedTable, TableMeta
+from engine.spec.teacher_logits import ListedTable, TableMeta
 
 WIDEST = 30  # cells of a teacher's name
 

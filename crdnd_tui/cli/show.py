@@ -122,17 +122,17 @@ def list_tables(
 ) -> int:
     """List the tables of teachers' logits in the data folder, which runs share, or remove one."""
     from crdnd_tui.cli import logit_tables
-    from engine.spec import tables
+    from engine.spec import teacher_logits
 
-    where = tables.tables_folder(data)
+    where = teacher_logits.tables_folder(data)
     if remove:
-        removed, freed = tables.remove(where, remove)
+        removed, freed = teacher_logits.remove(where, remove)
         if as_json:
             output.show_json({"removed": removed, "freed": freed})
         else:
             output.say(f"{removed} is removed; {size(freed)} are free again.")
         return OK
-    found = tables.listed(where)
+    found = teacher_logits.listed(where)
     if as_json:
         output.show_json([logit_tables.to_json(table) for table in found])
     elif not found:

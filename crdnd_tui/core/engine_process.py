@@ -21,7 +21,7 @@ import psutil
 
 from crdnd_tui.core import advice
 from crdnd_tui.core.state import RunState
-from engine.spec import deaths, files, locks, rundir
+from engine.spec import crashes, files, locks, rundir
 from engine.spec.errors import RunFolderError
 from engine.spec.process import signals_blocked
 from engine.spec.rundir import RUN_ID, RunDir
@@ -178,7 +178,7 @@ def ended(run: RunDir, engine: subprocess.Popen[bytes]) -> int:
     with _noting:
         if engine not in _noted:
             _noted.add(engine)
-            deaths.log_death(run, engine.pid, code)
+            crashes.log_death(run, engine.pid, code)
     return code
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from crdnd_tui.core import agreement, result_files
+from crdnd_tui.core import consistency, result_files
 from crdnd_tui.core.result_files import BOTH, Images, Place, ResultRecord, Stamp
 from crdnd_tui.core.state import RunState, fold
 from crdnd_tui.core.text import display, safe_json
@@ -222,8 +222,8 @@ def _with_checked_figures(told: RunState, records: Mapping[Place, ResultRecord])
     """The state without the figures that something contradicts, and a mark for each of those; and what records mark."""
     if not told.table and not records:
         return told
-    found = agreement.check_figures(told.table, records, len(told.training.classes) if told.training else 0)
-    kept = [w for w in told.warnings if w.code != agreement.CODE]
+    found = consistency.check_figures(told.table, records, len(told.training.classes) if told.training else 0)
+    kept = [w for w in told.warnings if w.code != consistency.CODE]
     known = {(w.code, checkpoint, w.attack) for w in kept for checkpoint in ([w.checkpoint] if w.checkpoint else BOTH)}
     marks = [
         _mark(code, *place)
@@ -232,7 +232,7 @@ def _with_checked_figures(told: RunState, records: Mapping[Place, ResultRecord])
         if not known & {(code, *place), (code, place[0], "")}
     ]
     counts = {place[0]: r.images.counts for place, r in records.items() if r.images}
-    disputes = [_mark(agreement.CODE, *place, why) for place, why in found.disputed.items()]
+    disputes = [_mark(consistency.CODE, *place, why) for place, why in found.disputed.items()]
     return replace(
         told, table=found.table, disputed=found.disputed, counts={**told.counts, **counts},
         warnings=(*kept, *marks, *disputes),
@@ -247,9 +247,9 @@ def believed_events(events: Iterable[Event], state: RunState) -> list[Event]:
             shown.append(event)
             continue
         place = event.checkpoint, event.attack
-        why = state.disputed.get(place) or agreement.contradiction(event)
+        why = state.disputed.get(place) or consistency.contradiction(event)
         cell = state.table.get(event.checkpoint, {}).get(event.attack) if why else event
-        mark = _mark(agreement.CODE, *place, why) if why else None
+        mark = _mark(consistency.CODE, *place, why) if why else None
         shown += [structs.replace(one, seq=event.seq, time=event.time) for one in (cell, mark) if one is not None]
     return shown
 

@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 from msgspec import structs
 
-from crdnd_tui.core import advice, agreement, engine_process, marks, result_files
+from crdnd_tui.core import advice, consistency, engine_process, marks, result_files
 from crdnd_tui.core.format import duration
 from crdnd_tui.core.result_files import ListRecord, Place
 from crdnd_tui.core.text import MAX_TEXT, display, safe_json
-from engine.spec import deaths, files, outcomes
+from engine.spec import crashes, files, outcomes
 from engine.spec import status as spec_status
-from engine.spec.deaths import Death
+from engine.spec.crashes import Death
 from engine.spec.events import RunFailed, RunFinished, RunStopped, Warned, decode
 from engine.spec.marks import MARKS, Severity, severity
 from engine.spec.outcomes import Outcome, near
@@ -223,7 +223,7 @@ def summary(run: RunDir, *, now: float | None = None) -> Summary | None:
         row(*_state(run, status, now)), status=status, age=max(0.0, now - status.heartbeat),
         marks=known or _marks_of_log(run, untold, end),
     )  # fmt: skip
-    return found.without(agreement.of_status(status))
+    return found.without(consistency.of_status(status))
 
 
 def _marks_of_log(run: RunDir, many: int, end: bytes) -> tuple[tuple[str, str, str], ...]:
@@ -284,7 +284,7 @@ def _without_status(run: RunDir, now: float) -> tuple[State, str]:
 
 def death_of(run: RunDir) -> Death:
     """How the engine of a run died, of which it is known that it did."""
-    return deaths.last_death(files.tail(run.log, LOG_CAP)) or Death("")
+    return crashes.last_death(files.tail(run.log, LOG_CAP)) or Death("")
 
 
 def todo(run: RunDir, death: Death) -> str:
@@ -296,7 +296,7 @@ def log_tail(run: RunDir, lines: int = 8) -> list[str]:
     """What the engine's log says after the last event in it, safe to show; events are told elsewhere."""
     said = files.tail(run.log, LOG_CAP).decode("utf-8", "replace").splitlines()
     after = next((place for place in range(len(said), 0, -1) if _EVENT.search(said[place - 1])), 0)
-    return [display(line, 400) for line in deaths.readable(said[after:])][-lines:]
+    return [display(line, 400) for line in crashes.readable(said[after:])][-lines:]
 
 
 def _told(run: RunDir, when: str = "") -> str:

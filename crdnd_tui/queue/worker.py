@@ -20,7 +20,7 @@ from crdnd_tui.core.text import display, one_line
 from crdnd_tui.queue import devices
 from crdnd_tui.queue.devices import EngineJob
 from crdnd_tui.queue.tickets import OPEN, Queue, Ticket, TicketState
-from engine.spec import deaths, files, locks
+from engine.spec import crashes, files, locks
 from engine.spec.errors import CrdndError, RunFolderError
 from engine.spec.process import replace_closed_streams
 from engine.spec.rundir import RunDir
@@ -215,7 +215,7 @@ def outcome(run: RunDir, ticket: Ticket) -> tuple[TicketState, str]:
     silent = row.status is not None and row.status.heartbeat < ticket.started and row.state != "done"
     if silent or row.state in ("queued", "killed", *run_status.LIVING):
         lines = run_status.log_tail(run) if _modified(run.log) > ticket.started - TICK else []
-        if lines and not deaths.end_in_death(lines):
+        if lines and not crashes.end_in_death(lines):
             return "failed", one_line(lines[-1], 300)
         death = run_status.death_of(run)
         return "failed", one_line(f"{death.text}; {run_status.todo(run, death)}", 300)

@@ -4,7 +4,7 @@ A view is (image, crop, flip): 162 of each image for a padding of 4 with flips, 
 CIFAR-100, shared by all runs with the same teacher, data and padding. Views are numbered image by image; `key.rows`
 consecutive ones are a chunk: computed as one batch on one thread (or by kernels that no timing has chosen), present or
 absent as a whole, with one checksum that covers its place. So its bits depend neither on who computes it nor on what
-else is there, and what a killed engine left half written is absent. `engine/spec/tables.py` draws the file.
+else is there, and what a killed engine left half written is absent. `engine/spec/teacher_logits.py` draws the file.
 
 Bytes are written with pwrite: a write through the map would kill the process where the disk is full.
 """
@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engine.data.augment import Draws, crop, pad, to_pixels
-from engine.spec import locks, tables
+from engine.spec import locks, teacher_logits
 from engine.spec.errors import bytes_text
 from engine.spec.files import free_bytes, set_aside, sweep, tolerate_unsupported, write_atomically
-from engine.spec.tables import FORMAT, HEADER, TableError, TableKey, TableMeta
+from engine.spec.teacher_logits import FORMAT, HEADER, TableError, TableKey, TableMeta
 from engine.types import Images, Logits
 
 ROWS = {"cpu": 32, "cuda": 512}  # views of a chunk
@@ -92,7 +92,7 @@ class TeacherLogits(AbstractContextManager["TeacherLogits"]):
         if logits.shape != wanted:
             raise ValueError(f"logits of shape {tuple(logits.shape)} for a chunk of shape {wanted}")
         content = logits.detach().to(device="cpu", dtype=torch.float32).contiguous().numpy().tobytes()
-        with tables.folder_lock(self.path.parent):
+        with teacher_logits.folder_lock(self.path.parent):
             if not self.is_present(chunk):
                 self._put(content, HEADER + chunk * self.key.chunk_bytes)
                 self._put(self._checksum(content, chunk).to_bytes(4, "little"), self.key.sums_at + 4 * chunk)
@@ -143,7 +143,7 @@ class TeacherLogits(AbstractContextManager["TeacherLogits"]):
 
     def set_aside(self) -> None:
         """Rename the table to `NAME.damaged`, unless another engine did so; open tables stay usable."""
-        with tables.folder_lock(self.path.parent), suppress(FileNotFoundError):
+        with teacher_logits.folder_lock(self.path.parent), suppress(FileNotFoundError):
             if os.path.samestat(self.path.stat(follow_symlinks=False), os.fstat(self._file)):
                 set_aside(self.path)
 
@@ -174,11 +174,11 @@ def open_table(
     exceed the limit or the disk, when a link is in the way, or when nothing can be written here.
     """
     path, trouble = folder / key.id, ""
-    with tables.folder_lock(folder):
+    with teacher_logits.folder_lock(folder):
         sweep(folder)
         if path.is_symlink():
             raise TableError("a link stands where the teacher's table belongs", where=str(path))
-        if os.path.lexists(path) and (trouble := tables.inspect(path).trouble):
+        if os.path.lexists(path) and (trouble := teacher_logits.inspect(path).trouble):
             trouble = f"{trouble} (now {set_aside(path).name})"
         if not os.path.lexists(path):
             _check_space(folder, key.table_bytes, limit_bytes)
@@ -187,7 +187,7 @@ def open_table(
             write_atomically(path, header, key.table_bytes)
         file = locks.open_lock(path)
         try:
-            if not locks.acquire(file, shared=True, patience=tables.PATIENCE):
+            if not locks.acquire(file, shared=True, patience=teacher_logits.PATIENCE):
                 raise TableError("another process keeps this locked", where=str(path))
             with tolerate_unsupported():
                 os.utime(file)
@@ -199,7 +199,7 @@ def open_table(
 
 def _check_space(folder: Path, need: int, limit_bytes: int) -> None:
     """Raise TableError where another table of `need` bytes exceeds the limit of all tables, or the disk."""
-    taken, free = sum(table.bytes for table in tables.listed(folder)), free_bytes(folder)
+    taken, free = sum(table.bytes for table in teacher_logits.listed(folder)), free_bytes(folder)
     what, hint = "", "`crdnd tables` lists all tables, and removes one; --machine table_gib=... allows more."
     if taken + need > limit_bytes:
         what = f", and other tables {bytes_text(taken)}; {bytes_text(limit_bytes)} are allowed"

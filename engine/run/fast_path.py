@@ -21,7 +21,7 @@ from engine.spec.errors import bytes_text
 from engine.spec.events import StageStarted, TableFilled, Warned
 from engine.spec.files import read_table
 from engine.spec.models import ModelSpec
-from engine.spec.tables import TableError, TableKey, tables_folder
+from engine.spec.teacher_logits import TableError, TableKey, tables_folder
 from engine.teachers.load import TeacherSource
 from engine.types import Dataset, Nets
 

@@ -18,7 +18,7 @@ from engine.runtime import torch_errors, torchrun
 from engine.runtime.interrupt import Interrupt, die_with_parent
 from engine.runtime.torchrun import RankExit
 from engine.spec import files, locks, toml
-from engine.spec.deaths import Death, signal_name
+from engine.spec.crashes import Death, signal_name
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.folders import is_done, machine_of, status_of
 from engine.spec.machine import Machine

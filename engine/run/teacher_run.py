@@ -8,7 +8,7 @@ import time
 
 from engine.runtime import torchrun
 from engine.runtime.interrupt import Interrupt, Stopped
-from engine.spec import deaths, files, locks, rundir, toml
+from engine.spec import crashes, files, locks, rundir, toml
 from engine.spec.config import JudgeConfig, PresetTeacher, RunConfig
 from engine.spec.errors import RunFolderError, TeacherError
 from engine.spec.events import StageStarted, TeacherRunStarted, Warned
@@ -45,7 +45,7 @@ def ensure_teacher(config: RunConfig | JudgeConfig, machine: Machine, reporter: 
         _wait(run, child, reporter, interrupt)
         attempts += child is not None
         if child is not None and child.returncode < 0 and finished_run(runs, wanted) is not None:
-            what = f"the teacher's engine died of {deaths.cause_of(child.returncode)} when all was done"
+            what = f"the teacher's engine died of {crashes.cause_of(child.returncode)} when all was done"
             message = f"{what}: its numbers, and this student's, are suspect"
             reporter.say(Warned(code="teacher_crashed", message=message))
         _check(run, child, attempts)
@@ -90,7 +90,7 @@ def _wait(run: RunDir, child: Engine | None, reporter: Reporter, interrupt: Inte
             files.touch(run.stop)
         time.sleep(POLL_SECONDS)
     if child is not None:
-        deaths.log_death(run, child.pid, child.returncode)
+        crashes.log_death(run, child.pid, child.returncode)
     if asked:
         raise Stopped(asked)
 
@@ -108,10 +108,10 @@ def _check(run: RunDir, child: Engine | None, attempts: int) -> None:
     elif code < 0 and attempts < ATTEMPTS:
         return
     else:
-        how = f"died of {deaths.cause_of(code)}" if code < 0 else f"died with exit code {code}"
+        how = f"died of {crashes.cause_of(code)}" if code < 0 else f"died with exit code {code}"
     again, death = "Resuming this run tries again.", None
     if code < 0:
-        death = deaths.last_death(files.tail(run.log, LOG_BYTES))
+        death = crashes.last_death(files.tail(run.log, LOG_BYTES))
     if death is not None and death.native and death.repeated:
         again = f"{death.advice(run.id, files.read(run.machine))} Then resume this run."
     hint = f"`crdnd show {run.id}` tells more; its log is {run.log}. {again}"

@@ -13,7 +13,7 @@ from crdnd_tui.queue import worker
 from crdnd_tui.queue.tickets import Queue
 from crdnd_tui.tui import settings
 from crdnd_tui.tui.form import prospect
-from engine.spec import rundir, tables
+from engine.spec import rundir, teacher_logits
 from tests import hostile
 
 PARTS = (
@@ -63,7 +63,7 @@ def test_hostile_parts_of_runs_stop_no_command(tmp_path: Path, content: str, cal
     names, whole = neighbours(runs, content), hostile.run(runs, "20261122-230000-rslad-small_cnn-s0-0001").id
     for part in ("tickets/x.json", f"tickets/{whole}.json", "settings.toml", "studies/x.json", "worker.lock"):
         hostile.plant(runs / ".queue" / part, content)
-    hostile.plant(tables.tables_folder(tmp_path / "data") / ("0" * 16), content)
+    hostile.plant(teacher_logits.tables_folder(tmp_path / "data") / ("0" * 16), content)
     code, said = call("runs", "--json")
     assert code == 0
     assert whole in [row["id"] for row in json.loads(said)]

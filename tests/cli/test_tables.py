@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.spec import tables
-from engine.spec.tables import FORMAT, HEADER, TableKey, TableMeta
+from engine.spec import teacher_logits
+from engine.spec.teacher_logits import FORMAT, HEADER, TableKey, TableMeta
 
 KEY = TableKey(
     teacher_sha256="a" * 64, model='{"name":"wide_resnet","depth":34}', data_sha256="b" * 64, images=100, classes=10,
@@ -26,7 +26,7 @@ def header(key: TableKey, **labels: str) -> bytes:
 
 def made(home: Path, key: TableKey = KEY, chunks: int = 0, **labels: str) -> Path:
     """A table with so many written chunks, as an engine leaves it."""
-    path = tables.tables_folder(home / "data") / key.id
+    path = teacher_logits.tables_folder(home / "data") / key.id
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         file.write(header(key, **labels))
@@ -42,7 +42,7 @@ def made(home: Path, key: TableKey = KEY, chunks: int = 0, **labels: str) -> Pat
 
 def former(home: Path, number: int = 2) -> Path:
     """A table of format 1 or 2: a folder, with its lock in a file of its own."""
-    path = tables.tables_folder(home / "data") / ("0" * 16)
+    path = teacher_logits.tables_folder(home / "data") / ("0" * 16)
     path.mkdir(parents=True)
     (path / "meta.json").write_text(f'{{"format":{number}}}')
     (path / "lock").write_bytes(b"")
@@ -121,7 +121,7 @@ def test_removing_says_what_is_free_again_and_takes_the_beginning_of_a_name(crdn
     used = path.stat().st_blocks * 512
     done = crdnd("tables", "--remove", path.name[:6], "--json")
     assert json.loads(done.stdout) == {"removed": path.name, "freed": used}
-    assert tables.names(path.parent) == [kept.name]
+    assert teacher_logits.names(path.parent) == [kept.name]
     assert f"{kept.name} is removed" in crdnd("tables", "--remove", kept.name).stderr
 
 

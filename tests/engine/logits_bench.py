@@ -10,7 +10,7 @@ import torch
 
 from engine.data.augment import Draws
 from engine.fast.teacher_logits import TeacherLogits, open_table
-from engine.spec.tables import TableKey
+from engine.spec.teacher_logits import TableKey
 
 ROOT = Path(__file__).parent.parent.parent
 ROOMY = 1 << 30

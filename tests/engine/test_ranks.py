@@ -17,7 +17,7 @@ from engine.run import launch
 from engine.runtime import device as runtime
 from engine.runtime import torchrun
 from engine.runtime.torchrun import RankExit
-from engine.spec import locks, tables
+from engine.spec import locks, teacher_logits
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.machine import Machine
@@ -146,8 +146,8 @@ def test_ranks_fill_the_table_together_that_one_process_fills_to_the_bit(fork_se
         run = on(make(tmp_path / f"run{devices}", data, short()), exact=False, table="complete", devices=devices)
         assert (start(run).wait(300) if devices > 1 else fork_server.work(run)) == FINISHED, run.log.read_text()
         assert [began["switches"]["table"] for began in said(run, "training_started")] == ["complete"]
-        (name,) = tables.names(tables.tables_folder(data))
-        kept.append((tables.tables_folder(data) / name).read_bytes()[tables.HEADER :])
+        (name,) = teacher_logits.names(teacher_logits.tables_folder(data))
+        kept.append((teacher_logits.tables_folder(data) / name).read_bytes()[teacher_logits.HEADER :])
     assert kept[0] == kept[1] and any(kept[0])
 
 

@@ -14,8 +14,9 @@ import torch
 from engine.data.augment import Draws
 from engine.fast import teacher_logits
 from engine.fast.teacher_logits import chunks_of, open_table
-from engine.spec import files, tables
-from engine.spec.tables import HEADER, TableError
+from engine.spec import files
+from engine.spec import teacher_logits as tables
+from engine.spec.teacher_logits import HEADER, TableError
 from tests.engine.logits_bench import KEY, ROOMY, all_of, every, key, missing, opened, process, random_logits, scribbled
 
 SUMS = HEADER + KEY.chunks * KEY.chunk_bytes

@@ -10,10 +10,10 @@ import torch
 
 from engine.fast.teacher_logits import open_table
 from engine.run.fast_path import TeacherLogitsOpener
-from engine.spec import tables
+from engine.spec import teacher_logits
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
-from engine.spec.tables import tables_folder
+from engine.spec.teacher_logits import tables_folder
 from tests.engine.broken_runs import (
     FINISHED,
     STOPPED,
@@ -59,7 +59,7 @@ def told(run: RunDir) -> list[float]:
 
 
 def tables_of(data: Path) -> list[str]:
-    return tables.names(tables_folder(data))
+    return teacher_logits.names(tables_folder(data))
 
 
 def tabled(run: RunDir) -> list[str]:
@@ -112,7 +112,7 @@ def test_a_run_resumed_where_its_table_is_gone_makes_it_again_and_ends_as_the_un
     fork_server: ForkServer, own: Path, tmp_path, unbroken: dict[str, RunDir]
 ):
     run = cut(fork_server, tmp_path, own, table_epochs=1000)
-    tables.remove(tables_folder(own), tables_of(own)[0])
+    teacher_logits.remove(tables_folder(own), tables_of(own)[0])
     rewrite(run.machine, lambda text: text.replace('"table_epochs":1000', '"table_epochs":0'))
     assert fork_server.work(run) == FINISHED
     assert told(run) == told(unbroken["complete"]) and tabled(run) == ["complete"] * 2
@@ -135,7 +135,7 @@ def test_a_run_whose_table_cannot_be_had_any_more_goes_on_and_says_how_equal_it_
     fork_server: ForkServer, own: Path, tmp_path, unbroken: dict[str, RunDir]
 ):
     run = cut(fork_server, tmp_path, own, table_epochs=1000)
-    tables.remove(tables_folder(own), tables_of(own)[0])
+    teacher_logits.remove(tables_folder(own), tables_of(own)[0])
     machine = Machine.model_validate_json(run.machine.read_bytes())
     run.machine.write_text(machine.model_copy(update={"table_gib": 1e-9}).model_dump_json())
     assert fork_server.work(run) == FINISHED
@@ -168,7 +168,7 @@ def test_a_fill_that_was_killed_goes_on_behind_a_chunk_without_its_checksum(
     fork_server: ForkServer, own: Path, tmp_path, unbroken: dict[str, RunDir]
 ):
     run = worked(fork_server, tmp_path, own, {"at": "table", "k": 6, "do": "die"}, table="complete")
-    (found,) = tables.listed(tables_folder(own))
+    (found,) = teacher_logits.listed(tables_folder(own))
     assert found.filled is not None and 0 < found.filled < 1 and not found.in_use
     assert fork_server.work(run) == FINISHED
     assert told(run) == told(unbroken["complete"])
@@ -177,7 +177,7 @@ def test_a_fill_that_was_killed_goes_on_behind_a_chunk_without_its_checksum(
 
 def damaged(data: Path, unbroken: dict[str, RunDir], damage: str) -> str:
     """Put the table of the unbroken run into this data folder, cut off or full of other logits; its name."""
-    (whole,) = tables.listed(tables_folder(unbroken["complete"].path.parents[2] / "data"))
+    (whole,) = teacher_logits.listed(tables_folder(unbroken["complete"].path.parents[2] / "data"))
     folder = tables_folder(data)
     if damage == "cut off":
         folder.mkdir(parents=True)

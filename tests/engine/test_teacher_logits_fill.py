@@ -16,7 +16,7 @@ from engine.models import resnet, small_cnn
 from engine.spec.data import CIFAR10
 from engine.spec.methods import ARD, CRDND, IAD, RSLAD
 from engine.spec.models import SmallCNN, SmallResNet
-from engine.spec.tables import HEADER, names
+from engine.spec.teacher_logits import HEADER, names
 from engine.teachers.load import FrozenTeacher
 from engine.train.loop import Trainer
 from engine.types import Split

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.spec import files, gallery, outcomes, status, tables
+from engine.spec import files, gallery, outcomes, status, teacher_logits
 from engine.spec.machine import Machine
 from engine.spec.marks import decode_checks
 from tests import hostile
@@ -142,10 +142,10 @@ def test_a_table_of_numbers_beyond_any_is_damaged(tmp_path: Path) -> None:
         "flip": True, "image": [3, 32, 32], "precision": "float32", "folded": True, "layout": "contiguous",
         "device": "cpu", "torch": "2", "rows": 8,
     }  # fmt: skip
-    text = str({"format": tables.FORMAT, "key": key, "created": 1.0}).replace("'", '"').replace("True", "true")
+    text = str({"format": teacher_logits.FORMAT, "key": key, "created": 1.0}).replace("'", '"').replace("True", "true")
     for content in (text.encode(), b"[" * 10**5, b"{}"):
         table.write_bytes(content)
-        (found,) = tables.listed(tmp_path)
+        (found,) = teacher_logits.listed(tmp_path)
         assert "header cannot be read" in found.trouble
 
 

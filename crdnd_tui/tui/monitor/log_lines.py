@@ -10,7 +10,7 @@ from crdnd_tui.core.narrate import Narrator
 from crdnd_tui.core.run_reader import believed_events
 from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import display
-from engine.spec.deaths import MODULES
+from engine.spec.crashes import MODULES
 from engine.spec.events import Event, Warned, decode
 
 Weight = Literal["event", "plain", "warning", "error"]

@@ -20,7 +20,7 @@ from crdnd_tui.core.run_status import LIVING, SIGNS, Summary
 from crdnd_tui.core.scan import ListedRun
 from crdnd_tui.core.text import DISPUTED, bar, display, one_line
 from crdnd_tui.tui.runs.run_rows import ROLES, label, near, pair, why
-from engine.spec import deaths, files
+from engine.spec import crashes, files
 from engine.spec.events import DeviceSampled, StepDone, decode
 from engine.spec.rundir import RunDir
 
@@ -118,7 +118,7 @@ def _pieces(path: Path) -> Iterator[list[bytes]]:
 def _last_words(path: Path) -> tuple[str, ...]:
     """The end of an engine's log without its events, which are shown elsewhere."""
     lines = files.tail(path, 1 << 16).decode("utf-8", "replace").splitlines()
-    said = [display(line, 400).expandtabs(4).rstrip() for line in deaths.readable(lines)]
+    said = [display(line, 400).expandtabs(4).rstrip() for line in crashes.readable(lines)]
     return tuple(_STAMP.sub("", line) for line in said[-WORDS:])
 
 

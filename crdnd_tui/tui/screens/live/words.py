@@ -11,7 +11,7 @@ from crdnd_tui.tui.monitor.run_curves import eta
 from crdnd_tui.tui.monitor.tracking import Look
 from crdnd_tui.tui.widgets.fate import Reason
 from crdnd_tui.tui.widgets.status_line import Standing
-from engine.spec.deaths import AGAIN
+from engine.spec.crashes import AGAIN
 
 _GO_ON = frozenset({"stopped", "preempted", "failed", "killed"})
 TROUBLE = frozenset({"failed", "killed", "lost", "damaged"})

@@ -11,7 +11,7 @@ import pytest
 from crdnd_tui.cli import export, show
 from crdnd_tui.cli.follow import JsonView, PlainView
 from crdnd_tui.compare.runs import read_runs
-from crdnd_tui.core import agreement, confusion, gallery, result_files, run_reader, run_status
+from crdnd_tui.core import confusion, consistency, gallery, result_files, run_reader, run_status
 from crdnd_tui.core.gallery import GalleryError
 from crdnd_tui.core.scan import Scanner
 from crdnd_tui.tui.monitor.tracking import Tracker
@@ -348,7 +348,7 @@ def test_only_who_shows_every_figure_holds_each_record_against_its_bits(run):
 
 
 def test_the_attacks_that_bound_the_worst_case_are_those_of_the_registry_which_the_first_paint_does_not_wait_for():
-    assert tuple(name for name, kind in KINDS.items() if kind.bounded) == agreement.BOUNDED
+    assert tuple(name for name, kind in KINDS.items() if kind.bounded) == consistency.BOUNDED
 
 
 @pytest.mark.parametrize("off", [0.0, 3e-7, 8e-7, 1e-5])
@@ -356,4 +356,4 @@ def test_what_is_no_share_in_the_log_is_none_in_a_status(original, off):
     cell = run_reader.load(RunDir(original / CRDND)).table["best"]["clean"]
     cell = msgspec.structs.replace(cell, accuracy=(580 + off) / 597)
     told = Status(run=CRDND, phase="done", results={"best": {"clean": cell.accuracy}}, results_n=cell.n)
-    assert bool(agreement.of_status(told)) == ("no share" in agreement.contradiction(cell)) == (off > 5e-7)
+    assert bool(consistency.of_status(told)) == ("no share" in consistency.contradiction(cell)) == (off > 5e-7)

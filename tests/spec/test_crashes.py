@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from crdnd_tui.core import engine_process, run_status
-from engine.spec import deaths, status
-from engine.spec.deaths import Death
+from engine.spec import crashes, status
+from engine.spec.crashes import Death
 from engine.spec.rundir import RunDir
 from engine.spec.status import Status
 
@@ -57,7 +57,7 @@ LOGS = {
 @pytest.mark.parametrize("name", LOGS)
 def test_a_death_is_read_from_the_log(name: str) -> None:
     log, alive, expected = LOGS[name]
-    assert deaths.last_death(log.encode(), alive=alive) == expected
+    assert crashes.last_death(log.encode(), alive=alive) == expected
 
 
 def test_the_advice_never_leads_back() -> None:
@@ -81,7 +81,7 @@ def test_faulthandler_names_every_crash(tmp_path: Path, name: str) -> None:
         f"import faulthandler, os, signal; faulthandler.enable(all_threads=False); os.kill(os.getpid(), signal.{name})"
     )
     done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, check=False)
-    found = deaths.last_death(START.encode() + done.stderr)
+    found = crashes.last_death(START.encode() + done.stderr)
     assert found == Death(name)
     assert found.text.startswith(f"the engine died of {name} (")
 
@@ -129,14 +129,14 @@ def test_whoever_started_an_engine_writes_down_what_killed_it_once(tmp_path: Pat
     assert engine_process.ended(run, process) == engine_process.ended(run, process) == -9
     assert run.log.read_text().count(f"engine {process.pid} died of SIGKILL") == 1
     assert run_status.death_of(run) == Death("SIGKILL")
-    deaths.log_death(run, 1, 3)  # an exit code of its own
+    crashes.log_death(run, 1, 3)  # an exit code of its own
     assert run.log.read_text().count("died of") == 1
 
 
 def test_a_signal_without_a_name_is_told_by_its_number(tmp_path: Path) -> None:
     run = run_that(tmp_path, START)
-    deaths.log_death(run, 7, -35)
-    assert deaths.signal_name(-35) == "signal 35"
+    crashes.log_death(run, 7, -35)
+    assert crashes.signal_name(-35) == "signal 35"
     assert run_status.death_of(run) == Death("signal 35")
 
 
