@@ -14,6 +14,7 @@ from typing import Any
 
 import textual.app
 import textual.pilot
+from textual._context import active_app
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
 from textual.pilot import Pilot
@@ -75,7 +76,7 @@ async def idle(_min_sleep: float = 0.0, max_sleep: float = PATIENCE) -> None:
     """
     loop: Any = asyncio.get_running_loop()
     end = time.monotonic() + max_sleep
-    drawn = False
+    drawn, frames = False, 50
     while not drawn and time.monotonic() < end:
         await asyncio.sleep(0)
         soon = [
@@ -87,8 +88,18 @@ async def idle(_min_sleep: float = 0.0, max_sleep: float = PATIENCE) -> None:
             await asyncio.wait(threads, timeout=end - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
         elif soon:
             await asyncio.sleep(max(soon) - loop.time())
+        elif frames and _is_undrawn():
+            frames -= 1
+            await asyncio.sleep(SOON)
         else:
             drawn = True
+
+
+def _is_undrawn() -> bool:
+    """Whether the screen in front will be laid out or painted with its next frame."""
+    app = active_app.get(None)
+    screen: Any = app.screen if app is not None and app.screen_stack else None
+    return screen is not None and (screen._layout_required or screen._repaint_required or bool(screen._dirty_widgets))
 
 
 _run_in_executor, _threads = BaseEventLoop.run_in_executor, set["asyncio.Future[Any]"]()

@@ -50,7 +50,7 @@ class PresetForm(Vertical):
     def compose(self) -> ComposeResult:
         self.border_title = "New run"
         yield Static(id="preset", markup=False)
-        yield Tabs(*(Tab(name, id=name.lower()) for name in form.TABS), id="tabs")
+        yield Tabs(*(Tab(Content(name), id=name.lower()) for name in form.TABS), id="tabs")
         with Horizontal(id="fields"):
             yield FieldList("here")
             yield FieldList("beside")
@@ -117,7 +117,7 @@ class PresetForm(Vertical):
         with self.app.batch_update():
             for place, tab in (("#here", self.tab), ("#beside", beside)):
                 fields = self.query_one(place, FieldList)
-                fields.border_title = tab
+                fields.border_title = Content(tab)
                 if fields.display:
                     entries = editing.tab(tab)
                     fields.show(entries, editing.told(entries), editing.opened)
