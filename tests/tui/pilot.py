@@ -76,7 +76,7 @@ async def idle(_min_sleep: float = 0.0, max_sleep: float = PATIENCE) -> None:
     """
     loop: Any = asyncio.get_running_loop()
     end = time.monotonic() + max_sleep
-    drawn, frames = False, 50
+    drawn, frames = False, 5
     while not drawn and time.monotonic() < end:
         await asyncio.sleep(0)
         soon = [

@@ -35,8 +35,8 @@ def test_what_is_written_appears(training):
         assert app.screen._curves.loss.last == (401.0, 7.25)
         write_events(training, told[:40])
         app.screen.look_again()
-        await until(pilot, lambda: len(app.screen._curves.loss) < 100)
-        assert len(app.screen._curves.loss) == sum(event["event"] == "step_done" for event in told[:40])
+        left = sum(event["event"] == "step_done" for event in told[:40])
+        await until(pilot, lambda: len(app.screen._curves.loss) == left)
 
     look(training, story, frames=50.0)
 
