@@ -288,7 +288,7 @@ def _view(folder: RunDir, as_json: bool, keys: str) -> PlainView:
 
 def results(folder: RunDir) -> list[Text]:
     """What a run's numbers say and its robustness table, as wide as stdout; nothing before there is one."""
-    told = run_tables.state_document(run_reader.load(folder), title=read_facts(folder).title)
+    told = run_tables.shell_document(run_reader.load(folder), title=read_facts(folder).title)
     if not told.tables:
         return []
     return tables.document_lines(told, min(output.data().width, TABLE_WIDTH), spare=run_tables.SPARE)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from crdnd_tui.core.run_status import Summary
     from crdnd_tui.core.state import RunState
 
-WIDEST = 100  # cells; a wider table is harder to read
-
 
 def list_runs(
     state: Annotated[
@@ -82,8 +80,8 @@ def show(
         from crdnd_tui.write import run_tables, tables
 
         flaws = (f"events.jsonl: {', '.join(state.flaws)}",) if state.flaws else ()
-        document = replace(run_tables.state_document(state), warnings=flaws)
-        lines += tables.document_lines(document, min(output.data().width, WIDEST), spare=run_tables.SPARE)
+        document = run_tables.shell_document(state, flaws=flaws)
+        lines += tables.document_lines(document, output.data().width, spare=run_tables.SPARE)
     if as_json:
         output.show_json(told)
     else:

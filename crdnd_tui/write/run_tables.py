@@ -4,6 +4,7 @@ A number that cannot be believed bears a letter, and each letter has its sentenc
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from crdnd_tui.core import per_class
@@ -18,6 +19,7 @@ from engine.spec.events import Evaluated
 SPARE = ("settings", "seconds", "worst-class-name", "worst-class")
 """Columns of the results that a narrow terminal does without, the first one first."""
 _ELSEWHERE = frozenset({"name", "norm", "epsilon", "seed", "batch_size", "label", "attacks"})  # keys of a spec
+_SCALE_BLIND = ("cw_inf", "pgd_rescaled", "autoattack")  # attacks that do not see the scale of the logits
 _GLUE = "\N{NO-BREAK SPACE}"
 
 
@@ -47,6 +49,35 @@ def chosen_checkpoint(state: RunState) -> str:
     return "best" if "best" in state.table else next(iter(state.table), "best")
 
 
+def shell_document(state: RunState, title: str = "", flaws: Sequence[str] = ()) -> Document:
+    """As a shell tells it: with what is still to be run, what each checkpoint rests on, and each warning apart."""
+    chosen, notes = chosen_checkpoint(state), RunFootnotes(state)
+    loose = [said for letter, said in notes.sentences if not letter]
+    results = results_table(state, chosen, planned=True)
+    is_due = state.table.get(chosen) or state.evaluation is not None  # else its first sentence tells the obvious
+    lead = [*_lead(state, chosen)][not is_due :]
+    for other in (name for name, row in state.table.items() if row and name != chosen):
+        signs = {attack: notes.of(other, attack).signs for attack in state.table[other]}
+        lead += [f"{said} ({one_line(other, 20)})." for said in [_gaps(state.table[other], signs)] if said]
+    if results is None:
+        return Document(title=title, lead=tuple(lead), warnings=(*loose, *flaws))
+    told = [note for note in results.notes if note[0] or note[1] not in loose]
+    told += [
+        ("", f"{words.replace(': ', f' ({one_line(other, 20)}): ', 1)}.")
+        for other, row in state.table.items() if other != chosen for words in map(_detail, row.values()) if words
+    ]  # fmt: skip
+    told += [("", f"{TITLES[WORST]}: worst case per image.")] * any(WORST in row for row in state.table.values())
+    places = [
+        k for k, column in enumerate(results.columns)
+        if column.key != "settings" and any(row.cells[k] != Cell() for row in results.rows)
+    ]  # fmt: skip
+    results = replace(
+        results, notes=tuple(told), columns=tuple(results.columns[k] for k in places),
+        rows=tuple(replace(row, cells=tuple(row.cells[k] for k in places)) for row in results.rows),
+    )  # fmt: skip
+    return Document(title=title, lead=tuple(lead), tables=(results,), warnings=(*loose, *flaws))
+
+
 def state_document(state: RunState, checkpoint: str = "", title: str = "") -> Document:
     """What the numbers say and the table of results, as far as the run is; an empty checkpoint: the best."""
     chosen = checkpoint or chosen_checkpoint(state)
@@ -60,7 +91,8 @@ def _lead(state: RunState, chosen: str) -> Iterator[str]:
     if said := _accuracies(state, chosen, signs):
         yield said
     if said := _gaps(row, signs):
-        yield f"{said}: how far the cross-entropy attack reads too high."
+        reads_high = any(row["pgd_sat"].accuracy > row[other].accuracy for other in _SCALE_BLIND if other in row)
+        yield f"{said}{': how far the cross-entropy attack reads too high' if reads_high else ''}."
     if (teacher := state.teacher) is not None:
         robust = f"{percent(teacher.clean)}{_GLUE}% clean, {percent(teacher.robust)}{_GLUE}%"
         yield f"Its teacher {teacher.model} reaches {robust} under PGD-10 on {count(teacher.n)} images."
@@ -100,7 +132,7 @@ def _gaps(row: Mapping[str, Evaluated], signs: Mapping[str, str] = MappingProxyT
     found = [
         f"{TITLES[other]} {signed(100 * (row['pgd_sat'].accuracy - row[other].accuracy))}"
         f"{_in_brackets(signs.get(other, ''))}"
-        for other in ("cw_inf", "pgd_rescaled", "autoattack")
+        for other in _SCALE_BLIND
         if other in row
     ]
     own = f"{TITLES['pgd_sat']}{_in_brackets(signs.get('pgd_sat', ''))}"

@@ -16,6 +16,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from crdnd_tui.core.format import MISSING, finite
+from crdnd_tui.core.marks import STRUCK
 from crdnd_tui.core.text import grid_lines, rendered, wrapped
 from crdnd_tui.write import numbers
 from crdnd_tui.write.document import Cell, Column, Document, Figure, Origin, Row, Series, Table
@@ -24,6 +25,7 @@ from crdnd_tui.write.numbers import DAGGER, PLUS_MINUS, CellText
 
 BEST, UNLIKE = "*", "\u2260"  # signs behind the best, and in place of what cannot be compared
 INDENT = 2
+PROSE = 100  # cells of the longest line of a sentence
 _NARROW = 100  # cells below which attacks become rows
 _LABELS, _WORDS = (30, 12), 16  # cells that labels and a column of words have at least, if they need them
 _GAP = 2
@@ -59,7 +61,7 @@ def document_lines(doc: Document, width: int, style: TableStyle = _PLAIN, spare:
 def prose(said: str, width: int, style: str = "", mark: tuple[int, str] = (0, "")) -> list[Text]:
     """A sentence in lines; its first characters, so many, in the mark's style, later lines indented below them."""
     signs, look = mark
-    made = wrapped(clean(said), width, style, " " * INDENT, " " * (INDENT + 2 * bool(signs)))
+    made = wrapped(clean(said), min(width, PROSE), style, " " * INDENT, " " * (INDENT + 2 * bool(signs)))
     made[0].stylize(look, INDENT, INDENT + signs)
     return made
 
@@ -140,7 +142,7 @@ def _below(table: Table, width: int, style: TableStyle, of: str, left: Sequence[
         made += prose(f"{letter} {sentence}".strip(), width, style.muted, mark=(len(letter), style.mark))
     signs = " ".join(numbers.legend(table, best=f"Bold and {BEST}")).replace("of its column", f"of its {of}")
     made += prose(signs, width, style.muted) if signs else []
-    return made + (prose(f"No room here for: {', '.join(left)}.", width, style.muted) if left else [])
+    return made + (prose(f"No room here for: {'; '.join(left)}.", width, style.muted) if left else [])
 
 
 def _laid_out(table: Table, room: int, style: TableStyle, spare: Sequence[str]) -> tuple[Table, list[Grid]]:
@@ -148,7 +150,7 @@ def _laid_out(table: Table, room: int, style: TableStyle, spare: Sequence[str]) 
     for many in range(len(spare)):
         block = _Block(_without(table, spare[:many]), None, 0, style)
         if block.least(_LABELS[0], folded=False) <= room:
-            return block.table, [block.grid()]
+            return block.table, [block.grid(_LABELS[0])]
     table = _without(table, spare)
     turned = [_transposed(table)] if room + INDENT < _NARROW and _can_be_transposed(table) else []
     for blocks, label, level in product(range(1, len(table.columns) + 1), _LABELS, range(3)):
@@ -157,9 +159,9 @@ def _laid_out(table: Table, room: int, style: TableStyle, spare: Sequence[str]) 
             starts = range(0, len(shown.columns), size)
             made = [_Block(shown, range(at, min(at + size, len(shown.columns))), level, style) for at in starts]
             if all(one.least(label) <= room for one in made):
-                return shown, [one.grid() for one in made]
+                return shown, [one.grid(label) for one in made]
     parts = [[place] for place in range(len(table.columns))] or [[]]
-    return table, [_Block(table, part, 2, style).grid() for part in parts]
+    return table, [_Block(table, part, 2, style).grid(_LABELS[-1]) for part in parts]
 
 
 def _without(table: Table, keys: Sequence[str]) -> Table:
@@ -198,48 +200,60 @@ class _Block:
     def __init__(self, table: Table, places: Sequence[int] | None, level: int, style: TableStyle) -> None:
         self.table, self._style = table, style
         places = range(len(table.columns)) if places is None else places
-        self._columns = [_Numbers(table, place, level, style) for place in places]
+        self._columns = {place: _Numbers(table, place, level, style) for place in places}
         self._instead = [_instead(row, table) for row in table.rows]
         labels = zip(table.rows, self._instead, strict=True)
         self._labels = [": ".join(filter(None, (clean(numbers.row_label(row, table)), said))) for row, said in labels]
 
     def least(self, label: int, *, folded: bool = True) -> int:
         """Cells that it needs when labels longer than `label` are broken, and words are `folded`."""
-        longest = max(map(cell_len, (clean(self.table.head), *self._labels)))
-        return min(longest, label) + sum(_GAP + (column.least if folded else column.widest) for column in self._columns)
+        columns = self._columns.values()
+        return self._label_width(label) + sum(_GAP + (one.least if folded else one.widest) for one in columns)
 
-    def grid(self) -> Grid:
-        style = self._style
+    def _label_width(self, label: int) -> int:
+        words = (self.table.head, *(row.group for row in self.table.rows))
+        return min(label, max(map(cell_len, (*map(clean, words), *self._labels))))
+
+    def grid(self, label: int) -> Grid:
+        """Its lines; labels longer than `label` go on below themselves."""
+        style, width = self._style, self._label_width(label)
         grid = Grid(
             box=_BOX, show_edge=False, pad_edge=False, padding=(0, 0, 0, _GAP - 1), border_style=style.muted,
             header_style=style.muted,
         )  # fmt: skip
-        grid.add_column(Text(clean(self.table.head)), overflow="fold")
-        for column in self._columns:
+        grid.add_column(Text(clean(self.table.head)), overflow="fold", min_width=width, max_width=width)
+        for column in self._columns.values():
             column.add_to(grid)
-        for index, (row, label) in enumerate(zip(self.table.rows, self._labels, strict=True)):
+        for index, (row, words) in enumerate(zip(self.table.rows, self._labels, strict=True)):
             if index and row.rule and not row.group:
                 grid.add_section()
             if row.group:
                 grid.add_row(Text(clean(row.group), style.strong))
             shown = style.muted if row.quiet else style.text
-            told = Text(" " * _GAP * row.quiet + label, shown)
-            cells = [] if self._instead[index] else [column.cell(index, shown) for column in self._columns]
+            told = Text(" " * _GAP * row.quiet + words, shown)
+            said = self._instead[index]
+            cells = [Text() if said and not _stays(place, row) else column.cell(index, shown)
+                     for place, column in self._columns.items()]  # fmt: skip
             grid.add_row(told, *cells)
         return grid
 
 
+def _stays(place: int, row: Row) -> bool:
+    """Whether a cell is shown beside the words in place of its row's numbers: the first one, as in `0 of 3`."""
+    return place == 0 and row.cells[0].text != row.cells[-1].text
+
+
 def _instead(row: Row, table: Table) -> str:
-    """Words that stand in place of all numbers of a row, as in `0 of 3 a: not run`; empty where there are numbers."""
+    """Words that stand behind the label in place of all numbers of a row, as in `ARD: not run`; empty with numbers."""
     if len(row.cells) < 2 or any(finite(cell.value) is not None or cell.barred for cell in row.cells):
         return ""
     first, *rest = row.cells
     said, is_words = {cell.text for cell in rest}, any(column.unit == "words" for column in table.columns[1:])
     if len(said) > 1 or not rest[0].text or any(cell.marks for cell in rest):
         return ""
-    if first.text == rest[0].text and not first.marks:
-        return clean(first.text)
-    return "" if is_words else clean(": ".join(filter(None, (f"{first.text} {first.marks}".strip(), rest[0].text))))
+    if first.text == rest[0].text:
+        return "" if first.marks else clean(first.text)
+    return "" if is_words else clean(rest[0].text)
 
 
 class _Numbers:
@@ -258,7 +272,9 @@ class _Numbers:
         self._spread = max((1 + len(said) for said in spreads if said), default=0) if level < 2 else 0
         self._interval = max((1 + len(said) for said in intervals if said), default=0) if level < 1 else 0
         self._signs = max((len(self._marks(*one)) for one in self._cells), default=0)
-        own = [self._raw(k, "").plain for k, row in enumerate(table.rows) if not _instead(row, table)]
+        own = [
+            self._raw(k, "").plain for k, row in enumerate(table.rows) if not _instead(row, table) or _stays(place, row)
+        ]
         widest = max((cell_len(line) for said in own for line in said.split("\n")), default=0)
 
         parts = self._title.split(" ")
@@ -284,13 +300,13 @@ class _Numbers:
             return self._number(cell, said, style)
         quiet = cell.barred or said.number == MISSING
         words, marks = UNLIKE if cell.barred else clean(said.number), self._marks(cell, said)
-        if self._words:
-            marks = marks and f" {marks}"
-        elif cell_len(words) > _WORDS:
+        marks = marks and f" {marks}"
+        if not self._words and cell_len(words) > _WORDS:
             words = "\n".join(textwrap.wrap(words, _WORDS))
-        else:
+        elif not self._words:
             marks += " " * (self._signs + self._spread + self._interval - len(marks))
-        return Text(words, self._style.muted if quiet else style).append(marks, self._style.mark)
+        look = self._style.bad if cell.struck else self._style.mark
+        return Text(words, self._style.muted if quiet else style).append(marks, look)
 
     def _number(self, cell: Cell, said: CellText, style: str) -> Text:
         colours = self._style
@@ -309,10 +325,14 @@ class _Numbers:
 
     def _marks(self, cell: Cell, said: CellText) -> str:
         """Signs stand at the number; letters of notes stand apart from it."""
-        letters = clean(numbers.marks(cell))
         if not said.is_number:
-            return letters
-        return clean(BEST * cell.best + DAGGER * cell.significant) + (letters and f" {letters}")
+            return clean(numbers.marks(cell))
+        return (
+            STRUCK * cell.struck
+            + BEST * cell.best
+            + DAGGER * cell.significant
+            + (cell.marks and f" {clean(cell.marks)}")
+        )
 
 
 def _spread(said: CellText) -> str:

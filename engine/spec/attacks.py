@@ -104,7 +104,7 @@ class PGDTRADES(Restarted):
 class CWInf(Restarted):
     """PGD on the margin, which the field calls CW_inf; blind to the scale of the logits."""
 
-    module: ClassVar[str] = "cw_inf"
+    module: ClassVar[str] = "margin"
     title: ClassVar[str] = "CW-inf"
     name: Literal["cw_inf"] = "cw_inf"
     steps: Steps = 30

@@ -134,9 +134,9 @@ class Estimate:
     """Of one run, without that of its teacher's training. Of a data set that is not in `FACTS` only `passes`."""
 
     passes: Passes  # of one step; IAD's first epochs take fewer
-    needs_teacher: bool
     student: ModelCost | None = None
     teacher: ModelCost | None = None  # None, too, for a saved run, whose model the config does not tell
+    needs_teacher: bool
     images: int | None = None  # seen per epoch
     steps: int | None = None  # of the whole run
     flops_per_image: int | None = None  # of one training step; None, as the next, without the teacher's cost

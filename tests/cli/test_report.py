@@ -13,7 +13,7 @@ from crdnd_tui.core.narrate import Narrator
 from crdnd_tui.core.state import RunState, fold
 from crdnd_tui.core.text import open_streams
 from crdnd_tui.write import tables
-from crdnd_tui.write.run_tables import SPARE, results_table, state_document
+from crdnd_tui.write.run_tables import SPARE, results_table, shell_document, state_document
 from engine.spec.events import (
     AttackProgressed,
     EpochDone,
@@ -76,7 +76,7 @@ GOLDEN = """\
   The disk is slow.
   Checks for figures that mislead: not known.
   In brackets: 95 % interval.
-  No room here for: which, time, settings."""  # noqa: RUF001  dashes stand where no number is yet
+  No room here for: which; time; settings."""  # noqa: RUF001  dashes stand where no number is yet
 
 ALONE: list[Event] = [
     EvaluationStarted(checkpoints=["best"], attacks=["pgd_sat", "pgd_trades", "cw_2", "autoattack"], n=500, of=500),
@@ -104,6 +104,21 @@ def text(events: list[Event], width: int = 80) -> str:
 
 def test_the_table_to_the_letter() -> None:
     assert text(JUDGED) == GOLDEN
+
+
+def test_a_shell_tells_what_is_missing_what_each_checkpoint_rests_on_and_warnings_apart() -> None:
+    started = EvaluationStarted(checkpoints=["best"], attacks=["pgd_sat", "cw_2", "autoattack"], n=500, of=500)
+    cw_2 = Evaluated(checkpoint="last", attack="cw_2", accuracy=0.3, n=500, of=500, low=0.2, high=0.4, seconds=1.0,
+                     spec={"name": "cw_2", "radius": 0.5}, details={"median_l2": 0.7, "found": 1.0})  # fmt: skip
+    told = shell_document(fold([*JUDGED, cw_2]), flaws=["one line is damaged"])
+    said = "\n".join(line.plain for line in tables.document_lines(told, 160, spare=SPARE))
+    assert "  ! The disk is slow." in said and "  ! one line is damaged" in said
+    assert "CW-2, L2 0.5 (last): median L2 distance 0.7" in said
+    assert "worst of L-inf: worst case per image." in said and "settings" not in said
+    unfinished = shell_document(fold([TRAINING, started, cell("best", "pgd_sat", 0.51)]))
+    rows = {row.label: row.cells[0] for row in unfinished.tables[0].rows}
+    assert (rows["AutoAttack"].value, rows["PGD-SAT"].value) == (None, pytest.approx(51))
+    assert shell_document(fold([TRAINING])).lead == ()  # nothing was to be judged yet
 
 
 def test_a_mark_of_a_newer_engine_is_told_in_its_own_words() -> None:
@@ -134,7 +149,7 @@ def test_a_low_terminal_keeps_the_latest_numbers() -> None:
 def test_a_narrow_terminal_loses_other_columns_before_numbers() -> None:
     shown = text(JUDGED, 50)
     assert "46.55" in shown and "[45.55, 47.55]" in shown and max(map(len, shown.splitlines())) <= 50
-    assert "No room here for: worst class, %, which, time," in shown
+    assert "No room here for: worst class, %; which; time;" in shown
 
 
 def test_a_subset_says_so() -> None:

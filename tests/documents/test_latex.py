@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pylatexenc.latex2text import LatexNodes2Text, MacroTextSpec, get_default_latex_context_db
 from pylatexenc.latexwalker import LatexEnvironmentNode, LatexNode, LatexWalker
 
-from crdnd_tui.write import render
+from crdnd_tui.write import escape, render
 from crdnd_tui.write.document import Cell, Column, Document, Row, Table
 from crdnd_tui.write.escape import clean
 from crdnd_tui.write.escape import latex as escaped
@@ -48,7 +48,7 @@ _CONTEXT.add_context_category("more", macros=[MacroTextSpec(name, said) for name
 READER = LatexNodes2Text(math_mode="text", strict_latex_spaces=True, latex_context=_CONTEXT)
 _SAME = {'"': "\u201d", "\ufffd": "?", "\u2010": "-", "\u2011": "-", "\u2212": "-", "\u00b5": "\u03bc", "\u00b2": "^2",
          "\u00b3": "^3", "\u00b9": "^1", "\u00b0": "^\u2218", "\u2032": "'", "\u00a0": " ", "\u2009": " ",
-         "\u202f": " ", "\u03bf": "o"}  # fmt: skip
+         "\u202f": " ", "\u03bf": "o", **dict(zip(escape._LIKE_LATIN, "ABEZHIKMNOPTYX", strict=True))}  # fmt: skip
 
 
 def one(table: Table) -> str:

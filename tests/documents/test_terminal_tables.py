@@ -43,7 +43,7 @@ NARROW = """\
   ──────────────────────────────────────
   ARD                ≠                 –
 
-  method                p  note
+  method              p  note
 """  # noqa: RUF001  a true minus
 
 
@@ -65,6 +65,19 @@ def test_no_number_is_lost_and_no_line_too_long_at_any_width(width: int) -> None
         for words in line:
             for part in (words.number, words.std, words.interval) if words.is_number else ():
                 assert part.replace(" ", "") in found
+
+
+@pytest.mark.parametrize("width", range(60, 100))
+def test_a_long_name_of_a_group_takes_no_room_from_numbers(width: int) -> None:
+    number = Cell(value=-5.7, low=-8.2, high=-3.1, n=1000, marks="ab", significant=True)
+    cells = (number, Cell(text="McNemar, 58 : 11"), Cell(value=0.0001, marks="ab"), Cell(value=0.0002, marks="ab"))
+    columns = (
+        Column(key="d", title="difference", unit="points"), Column(key="t", title="test", unit="words"),
+        Column(key="p", title="p", unit="p"), Column(key="h", title="p (Holm)", unit="p"),
+    )  # fmt: skip
+    rows_of_it = (Row(label="rslad s0", group="worst of L-inf", cells=cells), Row(label="crdnd s0", cells=cells))
+    said = shown(tables.table_lines(replace(TABLE, columns=columns, rows=rows_of_it, notes=(), caption=""), width))
+    assert said.count("< 0.001 ab") == 4 and "(Holm)" in said and said.count("McNemar") == 2
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

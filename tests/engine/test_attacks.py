@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.ascent import TOLERANCE, assert_inside
-from engine.attacks import cw2, cw_inf, fgsm, pgd, rescaled
+from engine.attacks import cw2, fgsm, margin, pgd, rescaled
 from engine.evaluate.attack_run import clean_predictions
 from engine.evaluate.context import EvaluationContext
 from engine.losses import cross_entropy
@@ -118,7 +118,7 @@ def test_the_margin_attack_does_not_see_the_scale_of_the_logits_and_the_others_d
     def left(victim: nn.Module, x_adv: Tensor) -> int:
         return int((victim(x_adv).argmax(1) == y).sum())
 
-    assert left(loud, cw_inf.attack(loud, x, y, near, spec)) == left(net, cw_inf.attack(net, x, y, near, spec)) == 0
+    assert left(loud, margin.attack(loud, x, y, near, spec)) == left(net, margin.attack(net, x, y, near, spec)) == 0
     assert left(loud, pgd.attack(loud, x, y, near, climb)) > 50
     many = PGDRescaled(start="clean", scales=(1.0, 0.001))
     assert left(loud, rescaled.attack(loud, x, y, near, many)) <= left(net, pgd.attack(net, x, y, near, climb)) < 20

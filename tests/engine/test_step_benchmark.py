@@ -113,11 +113,9 @@ def test_kernels_come_longest_first_and_their_shares_are_of_the_whole():
     assert sum(k["share"] for k in found) == pytest.approx(1.0, abs=1e-3)
 
 
-def test_what_a_table_costs_and_gains_is_counted_in_forwards_of_the_net():
-    assert table.share(1.5, epochs=50, runs=1) == 1.5 * 162 / 50
-    assert table.share(1.0, epochs=162, runs=2) == 0.5
-    found = table.measured(TEACHER, rounds=1, images=1)
-    assert set(found) == {"in chunks, filling a table", "by 16, as it was needed"}
+def test_what_a_view_in_a_table_costs_is_counted_in_forwards_of_the_net():
+    costs = table.measured(TEACHER, rounds=2, images=1)
+    assert len(costs) == 2 and min(costs) > 0
 
 
 @pytest.mark.parametrize("classes", [10, 1000])
