@@ -16,7 +16,7 @@ from engine.spec import locks, toml
 from engine.spec import status as status_file
 from engine.spec.config import RunConfig
 from engine.spec.errors import TeacherError
-from engine.spec.events import RunFailed, RunResumed, StageStarted, TeacherRunStarted, Warned, decode
+from engine.spec.events import EpochDone, RunFailed, RunResumed, StageStarted, TeacherRunStarted, Warned, decode
 from engine.spec.folders import create, equal_runs, status_of
 from engine.spec.machine import Machine
 from engine.spec.rundir import RunDir
@@ -112,10 +112,10 @@ def test_a_teacher_that_fails_is_one_sentence_with_its_run(fork_server, tmp_path
 
 
 def test_stopping_a_student_stops_its_teacher_and_resuming_it_goes_on_with_the_same_one(fork_server, tmp_path):
-    lab = Lab(tmp_path, epochs=120)
+    lab = Lab(tmp_path, epochs=400)
     student = lab.student(0)
     engine = fork_server.start(student)
-    wait_until(lambda: any((status := status_of(run)) and status.step > 0 for run in lab.teachers()))
+    wait_until(lambda: any(run.events.exists() and events(run, EpochDone) for run in lab.teachers()))
     os.kill(engine, signal.SIGTERM)
     assert fork_server.wait(engine) == STOPPED
     (teacher,) = lab.teachers()
