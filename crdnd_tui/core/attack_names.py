@@ -7,6 +7,7 @@ from engine.spec import attacks
 from engine.spec.events import Evaluated
 
 CLEAN, WORST = "clean", "worst"
+SCALE_BLIND = ("cw_inf", "pgd_rescaled", "autoattack")  # attacks that do not see the scale of the logits
 TITLES: Mapping[str, str] = {
     CLEAN: "clean",
     WORST: "worst of L-inf",

@@ -33,6 +33,7 @@ State = Literal[
 ]  # fmt: skip
 STATES: tuple[State, ...] = State.__args__  # type: ignore[attr-defined]
 LIVING: frozenset[State] = frozenset({"starting", "running", "stopping", "stalled"})
+ENDED_BADLY: frozenset[State] = frozenset({"failed", "killed", "lost", "damaged"})
 SIGNS: Mapping[str, tuple[str, str]] = {
     "queued": ("\u25cc", "dim"), "starting": ("\u25d0", "cyan"), "running": ("\u25cf", "green"),
     "stopping": ("\u25d0", "yellow"), "done": ("\u2713", "green"), "stopped": ("\u25cb", "yellow"),

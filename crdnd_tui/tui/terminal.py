@@ -49,9 +49,7 @@ def run(  # noqa: PLR0913  options of a command line
     readonly: Annotated[
         bool, typer.Option("--readonly", help="Look only: nothing is started, stopped or written.")
     ] = False,
-    theme: Annotated[
-        str, typer.Option(envvar="CRDND_THEME", help="dark, light, contrast or ansi; else as t left it.")
-    ] = "",
+    theme: Annotated[str, typer.Option(envvar="CRDND_THEME", help="dark or light; else as t left it.")] = "",
     ascii_only: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII only.")] = False,
     frames: Annotated[float, typer.Option("--fps", min=0.2, max=20, help="Pictures per second, at most.")] = 4.0,
     device: Annotated[

@@ -29,9 +29,7 @@ def theme(palette: Palette) -> Theme:
         variables={
             "line": palette.border,
             "muted": palette.muted,
-            "faint": palette.faint,
             "selection": palette.selection,
-            "on-accent": palette.accent_text,
             "footer-background": palette.panel,
             "footer-key-foreground": palette.accent,
             "footer-description-foreground": palette.muted,

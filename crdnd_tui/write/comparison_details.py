@@ -6,24 +6,22 @@ from statistics import fmean, stdev
 
 from crdnd_tui.compare import stats
 from crdnd_tui.compare.comparison import Comparison
-from crdnd_tui.compare.order import CE, SUITE
+from crdnd_tui.compare.order import CE
 from crdnd_tui.compare.rows import ComparisonRow, WorstClass, class_differences
 from crdnd_tui.compare.runs import ComparedRun, by_draw
 from crdnd_tui.compare.significance import Contrast, attack_gap, overfitting_gap
 from crdnd_tui.core import marks
-from crdnd_tui.core.attack_names import CLEAN, attack_title
+from crdnd_tui.core.attack_names import CLEAN, SCALE_BLIND, attack_title
 from crdnd_tui.core.format import number
 from crdnd_tui.core.marks import Marked
 from crdnd_tui.write.comparison_tables import count_cell, fraction_cell, noted_table, table_row
 from crdnd_tui.write.document import Cell, Column, Row, Table, mark_fields
 from engine.spec.events import Validated
 
-_SCALE_BLIND = ("cw_inf", "pgd_rescaled", SUITE)  # attacks that do not see the scale of the logits
-
 
 def masking_table(comparison: Comparison) -> Table | None:
     """PGD on the cross-entropy minus attacks that are blind to the logits' scale, in each run; None without them."""
-    blind = [attack for attack in _SCALE_BLIND if attack in comparison.attacks]
+    blind = [attack for attack in SCALE_BLIND if attack in comparison.attacks]
     if CE not in comparison.attacks or not blind:
         return None
     lines: list[tuple[ComparisonRow, list[Cell]]] = []

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from crdnd_tui.core import per_class
-from crdnd_tui.core.attack_names import CLEAN, PARTS, TITLES, WORST, attack_title, is_within
+from crdnd_tui.core.attack_names import CLEAN, PARTS, SCALE_BLIND, TITLES, WORST, attack_title, is_within
 from crdnd_tui.core.format import count, number, percent, signed
 from crdnd_tui.core.marks import Footnotes, Marked
 from crdnd_tui.core.state import RunState
@@ -19,7 +19,6 @@ from engine.spec.events import Evaluated
 SPARE = ("settings", "seconds", "worst-class-name", "worst-class")
 """Columns of the results that a narrow terminal does without, the first one first."""
 _ELSEWHERE = frozenset({"name", "norm", "epsilon", "seed", "batch_size", "label", "attacks"})  # keys of a spec
-_SCALE_BLIND = ("cw_inf", "pgd_rescaled", "autoattack")  # attacks that do not see the scale of the logits
 _GLUE = "\N{NO-BREAK SPACE}"
 
 
@@ -91,7 +90,7 @@ def _lead(state: RunState, chosen: str) -> Iterator[str]:
     if said := _accuracies(state, chosen, signs):
         yield said
     if said := _gaps(row, signs):
-        reads_high = any(row["pgd_sat"].accuracy > row[other].accuracy for other in _SCALE_BLIND if other in row)
+        reads_high = any(row["pgd_sat"].accuracy > row[other].accuracy for other in SCALE_BLIND if other in row)
         yield f"{said}{': how far the cross-entropy attack reads too high' if reads_high else ''}."
     if (teacher := state.teacher) is not None:
         robust = f"{percent(teacher.clean)}{_GLUE}% clean, {percent(teacher.robust)}{_GLUE}%"
@@ -132,7 +131,7 @@ def _gaps(row: Mapping[str, Evaluated], signs: Mapping[str, str] = MappingProxyT
     found = [
         f"{TITLES[other]} {signed(100 * (row['pgd_sat'].accuracy - row[other].accuracy))}"
         f"{_in_brackets(signs.get(other, ''))}"
-        for other in _SCALE_BLIND
+        for other in SCALE_BLIND
         if other in row
     ]
     own = f"{TITLES['pgd_sat']}{_in_brackets(signs.get('pgd_sat', ''))}"

@@ -72,7 +72,7 @@ def test_the_legend_has_last_values_and_those_under_the_crosshair():
 def test_a_cursor_that_is_set_from_outside_says_nothing():
     async def story(app, pilot, chart):
         chart.show(three())
-        chart.set_cursor(500.0)
+        chart.cursor = 500.0
         await pilot.pause()
         assert "step 500" in chart.border_subtitle and app.moves == []
 
@@ -103,7 +103,7 @@ def test_zoom_and_pan_stay_where_they_were_while_data_grow():
 def test_zoom_keeps_the_crosshair_in_its_place():
     async def story(app, pilot, chart):
         chart.show([Line(name="a", colour="#ffffff", series=PointSeries((k, float(k)) for k in range(101)))])
-        chart.set_cursor(20.0)
+        chart.cursor = 20.0
         await pilot.press("plus")
         assert chart._sheet.window.chosen == pytest.approx((10.0, 60.0))
 

@@ -127,7 +127,7 @@ def test_a_preset_is_written_and_replaced_only_when_that_is_wanted(runs, tmp_pat
         path = tmp_path / "presets" / "quickstart.toml"
         assert toml.load(path) == screen.editing.config
         assert not screen.editing.draft.changed
-        await pilot.press("end", "6", "f2", "enter")
+        await pilot.press("enter", "end", "6", "f2", "enter")
         await asked(pilot, "presets/quickstart.toml")
         await pilot.press("escape", "f2", "enter", "r")
         await settle(pilot)
@@ -156,7 +156,9 @@ def test_the_text_goes_through_an_editor(runs, tmp_path, monkeypatch):
         await settle(pilot)
         assert screen.editing.draft.text == QUICK.read_text()
         monkeypatch.setattr(type(pilot.app), "suspend", lambda app: nullcontext())
-        await pilot.press("ctrl+e")
+        await to(screen, pilot, "training.epochs")
+        await pilot.press("enter", "9", "ctrl+e", "escape", "2")  # what was being typed is taken first
+        assert screen.editing.config.training.epochs == 9
         await settle(pilot)
         assert screen.editing.draft.text.startswith("# edited\n")
         assert screen.editing.config.seed == 9
@@ -245,6 +247,43 @@ def test_several_nodes_must_meet_and_what_to_type_on_the_others_is_told(runs, fa
         said = [notification.message for notification in pilot.app._notifications]
         assert f"On each of the other 2 nodes: crdnd join {run.name} --runs {runs}" in said
         engine_process.kill(RunDir(run), patience=0.0)
+
+    story(runs, steps)
+
+
+def test_a_run_is_made_of_what_was_launched_whatever_is_edited_meanwhile(runs, fake_engine, monkeypatch):
+    async def steps(screen, pilot):
+        editing, look = screen.editing, new.prospect.look
+        entry = next(entry for entry in editing.tab("Training") if entry.dotted == "training.epochs")
+
+        def edited_meanwhile(*arguments):
+            found = look(*arguments)
+            pilot.app.call_from_thread(screen.form.change, editing.enter, entry, "77")
+            return found
+
+        monkeypatch.setattr(new.prospect, "look", edited_meanwhile)
+        await launched(pilot)
+        (run,) = [path for path in runs.iterdir() if not path.name.startswith(".")]
+        assert toml.read(run / "config.toml").training.epochs == 40
+        assert (run / "preset.toml").read_text() == QUICK.read_text()
+        assert editing.draft.changed and screen._launched != editing.draft.text
+        engine_process.kill(RunDir(run), patience=0.0)
+
+    story(runs, steps)
+
+
+def test_undo_after_writing_elsewhere_keeps_the_paths_of_that_folder(runs, tmp_path):
+    async def steps(screen, pilot):
+        await to(screen, pilot, "seed")
+        await pilot.press("enter", "5", "enter", "f2")
+        await pilot.pause()
+        pilot.app.screen.query_one(Input).value = str(tmp_path / "deep" / "er" / "mine.toml")
+        await pilot.press("enter")
+        await settle(pilot)
+        assert screen.editing.config.seed == 5
+        await pilot.press("enter", "escape", "u")
+        await settle(pilot)
+        assert screen.editing.problems == () and screen.editing.config.seed == 5
 
     story(runs, steps)
 

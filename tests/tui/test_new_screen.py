@@ -158,6 +158,27 @@ def test_edits_are_undone_and_made_again(runs):
     story(runs, steps)
 
 
+def test_a_value_that_is_being_typed_is_taken_when_something_else_is_done(runs):
+    async def steps(screen, pilot):
+        await to(screen, pilot, "training.epochs")
+        await pilot.press("enter", "9")
+        screen.form.focus_fields()  # as a click would
+        await to(screen, pilot, "training.batch_size")
+        await pilot.press("enter", "3", "enter", "escape")
+        await settle(pilot)
+        training = screen.editing.config.training
+        assert (training.epochs, training.batch_size) == (9, 3)
+        await pilot.press("2")
+        await to(screen, pilot, "training.epochs")
+        await pilot.press("enter", "8")
+        screen.form.focus_fields()
+        await pilot.press("u")
+        await settle(pilot)
+        assert screen.editing.config.training.epochs == 9
+
+    story(runs, steps)
+
+
 def test_choices_step_list_and_narrow(runs):
     async def steps(screen, pilot):
         await to(screen, pilot, "method")

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from crdnd_tui.core.text import display
 from crdnd_tui.tui.form import form, kinds
-from crdnd_tui.tui.form.draft import Draft
-from crdnd_tui.tui.form.form import MACHINE, NONE, Entry, Form, Key, Sources
+from crdnd_tui.tui.form.draft import Draft, Key
+from crdnd_tui.tui.form.form import MACHINE, NONE, Entry, Form, Sources
 from crdnd_tui.tui.form.preset_text import Problem, Understanding, understand
 from engine.spec import explain
 from engine.spec.config import RunConfig
@@ -59,6 +59,14 @@ class Editing:
         self.machine = dict(machine)
         self.replace(text)
         return True
+
+    def save(self, path: Path) -> None:
+        """Write the preset; undo goes back no further than a text that another folder needed. OSError, DraftError."""
+        before = self.draft.text
+        self.draft.save(path)
+        if self.draft.text != before:
+            self._states, self._at = [(self.draft.text, dict(self.machine))], 0
+        self.read()
 
     def replace(self, text: str) -> None:
         """The same preset with another text: it came back from an editor."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic.fields import FieldInfo
 
 from crdnd_tui.tui.form import kinds
+from crdnd_tui.tui.form.draft import Key
 from crdnd_tui.tui.form.kinds import Option, Shape
 from engine.spec.base import Spec
 from engine.spec.config import SOURCES, RunConfig
@@ -28,7 +29,6 @@ NONE = ""  # the value of "no teacher"
 MACHINE = "(machine)"  # the first part of keys that no preset has
 ELSEWHERE = frozenset({"data", "runs"})  # folders are flags of the program
 
-Key = tuple[str | int, ...]
 Kind = Literal["heading", "text", "number", "radius", "list", "switch", "choice", "kind", "source", "attack"]
 
 
@@ -54,11 +54,6 @@ class Entry:
     def dotted(self) -> str:
         """The key as messages write it."""
         return ".".join(str(part) for part in self.key)
-
-    @property
-    def shape(self) -> tuple[Any, ...]:
-        """Rows of equal shapes can stand for each other without being built anew."""
-        return (self.kind, self.label, self.depth, self.value if self.kind == "attack" else None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from crdnd_tui.core import marks, run_status
 from crdnd_tui.core.format import duration, percent
 from crdnd_tui.core.notes import RunNotes
 from crdnd_tui.core.palette import Palette
-from crdnd_tui.core.run_status import LIVING, SIGNS, Summary
+from crdnd_tui.core.run_status import ENDED_BADLY, LIVING, SIGNS, Summary
 from crdnd_tui.core.scan import ListedRun
 from crdnd_tui.core.text import DISPUTED, bar, display, one_line
 from crdnd_tui.tui.runs.run_rows import ROLES, label, near, pair, why
@@ -29,7 +29,6 @@ PIECES, PIECE = 48, 1 << 13  # of a longer one
 LAST = 1 << 17
 WORDS = 30  # lines of an engine's log
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d+)? ")
-ENDED_BADLY = frozenset({"failed", "killed", "lost", "damaged"})
 _titles: dict[str, str] = {}  # what attacks are called, as far as runs were looked at
 _FIRST = {"worst": 0, "clean": 1, "autoattack": 2}  # what stays in sight in a low panel
 _SAYS = {"done": "", "queued": "waiting for its turn", "starting": "the engine is starting"}

@@ -216,7 +216,7 @@ class NewScreen(LabScreen):
         if editing is None or self._is_busy:
             return
         self.form.stop_typing()
-        config = editing.config
+        config, text, machine = editing.config, editing.draft.text, dict(editing.machine)  # edits go on meanwhile
         if config is None:
             self.notify(editing.short(editing.problems[0]), title=f"{what}: not yet", severity="error", markup=False)
             return
@@ -228,10 +228,10 @@ class NewScreen(LabScreen):
             if doubts and await self.app.push_screen_wait(Question(what, doubts, [("y", "yes")])) != "yes":
                 return
             self._say_busy("starting\u2026" if start else "queueing\u2026")
-            where = launch.machine(self.session.machine_with(editing.machine))
+            where = launch.machine(self.session.machine_with(machine))
             if not start:
                 await asyncio.to_thread(Queue(where.runs_folder).check)
-            run = await asyncio.to_thread(folders.create, config, editing.draft.text, where)
+            run = await asyncio.to_thread(folders.create, config, text, where)
             await asyncio.to_thread(run_actions.start if start else actions.enqueue, run)
         except (CrdndError, OSError) as error:
             self._complain("It did not start" if start else "Not queued", error, run)
@@ -239,7 +239,7 @@ class NewScreen(LabScreen):
         finally:
             self._is_busy = False
             self._say_busy("")
-        self._launched = editing.draft.text
+        self._launched = text
         if not start:
             self.notify(f"{run.id} waits in the queue; 6 shows it", title="Queued", markup=False)
             self._looked_at = None
@@ -282,6 +282,7 @@ class NewScreen(LabScreen):
         editing = self.editing
         if editing is None:
             return
+        self.form.stop_typing()
         name = await self.app.push_screen_wait(Ask("Write preset", str(_place(editing)), "path of the file"))
         if not name or not name.strip():
             return
@@ -295,12 +296,11 @@ class NewScreen(LabScreen):
             if answer != "replace":
                 return
         try:
-            await asyncio.to_thread(editing.draft.save, path)
+            await asyncio.to_thread(editing.save, path)
         except (OSError, DraftError, ValueError) as error:
             self.notify(display(str(error)), title="Not written", severity="error", markup=False)
             return
         self.notify(str(path), title="Written", markup=False)
-        editing.read()
         self.form.refresh_form()
 
     async def action_editor(self) -> None:
@@ -308,6 +308,7 @@ class NewScreen(LabScreen):
         editing, command = self.editing, _editor()
         if editing is None:
             return
+        self.form.stop_typing()
         if not command:
             self.notify("$EDITOR is not set, and neither vi nor nano is here.", severity="error", markup=False)
             return

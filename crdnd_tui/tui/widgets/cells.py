@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.strip import Strip
 
-from crdnd_tui.core.palette import Palette, mix, named
+from crdnd_tui.core.palette import Palette, named
 from crdnd_tui.core.text import display
 from crdnd_tui.tui.widgets.selectable import SelectableLines
 
@@ -157,11 +157,6 @@ def parts(line: Text, palette: Palette, start: int = 0) -> list[Part]:
         words = " ".join(getattr(palette, _COLOURS[word]) if word in _COLOURS else word for word in look.split())
         made.append((line.plain[max(low, start) : high], words if look != "bold" else f"bold {palette.text}"))
     return [(words, look or palette.text) for words, look in made if words]
-
-
-def blend(palette: Palette, first: str, second: str, share: float) -> str:
-    """Between two colours; the nearer one where the terminal has only its own."""
-    return mix(first, second, share)
 
 
 def fit(row: Sequence[Part], width: int) -> bool:

@@ -99,10 +99,6 @@ class Chart(Widget, can_focus=True):
             self._sheet.take(lines)
             self._changed()
 
-    def set_cursor(self, x: float | None) -> None:
-        """The crosshair of another chart moved; nothing is posted."""
-        self.cursor = x
-
     # what is shown
 
     @property

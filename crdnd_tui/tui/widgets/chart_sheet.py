@@ -79,7 +79,7 @@ class Sheet:
                     series=self.drawn(line, how),
                     key=f"line{place}",
                     kind="ends" if smoothed else "line",
-                    dash=place if how.no_colour else 0,
+                    dash=place if how.no_colour or how.ascii_only else 0,
                 )
             )
         return bands + lines
@@ -139,7 +139,7 @@ class Sheet:
                 value = line.value
             else:
                 value = spoken(point[1], percent=self.percent)
-            mark = mark_of(place, dashes=how.no_colour, ascii_only=how.ascii_only)
+            mark = mark_of(place, dashes=how.no_colour or how.ascii_only, ascii_only=how.ascii_only)
             entries.append(Entry(name=line.name, colour=line.colour, value=value, mark=mark))
         return entries
 

@@ -8,11 +8,11 @@ from crdnd_tui.core.palette import Palette
 from crdnd_tui.core.per_class import ClassAccuracies, Images, PerClass, at
 from crdnd_tui.core.text import one_line, pad
 from crdnd_tui.tui.widgets.cells import Cells, Part, Row
+from crdnd_tui.tui.widgets.heat_map import WORDS
 
 _BOTH = 84  # cells from which clean and adversarial stand side by side
 _SHORTEST = 6  # cells of a bar that is worth drawing
 _ASCII = "#=-."  # both, the teacher alone, the student alone, neither
-_WORDS = {"clean": "clean x", "adversarial": "adversarial x'"}
 
 
 class ClassBars(Cells):
@@ -60,7 +60,7 @@ class ClassBars(Cells):
         side = known.side(self._images)
         whose = "Accuracy" if side.teacher and side.student else "Teacher" if side.teacher else self._who.title()
         shown = "clean" if side is known.clean else "adversarial"
-        images = "clean x | adversarial x'" if both else _WORDS[shown]
+        images = "clean x | adversarial x'" if both else WORDS[shown]
         images += f", {known.by}" if known.by and (both or shown == "adversarial") else ""
         images += f" {SIGNS[side.severity]}".rstrip()
         fits = many <= height

@@ -75,9 +75,9 @@ class Confusion(Easel):
         """Whether the overview is what is shown."""
         if self.matrix is None:
             return False
-        return self._large(*self.size, self.matrix) if self.overview is None else self.overview
+        return self._is_large(self.size.width, self.matrix) if self.overview is None else self.overview
 
-    def _large(self, width: int, height: int, matrix: ConfusionMatrix) -> bool:
+    def _is_large(self, width: int, matrix: ConfusionMatrix) -> bool:
         label = max(len(self.called(k)) for k in range(min(matrix.classes, 1000)))
         return matrix.classes * _LEAST > width - min(_NAME, label) - 1 and matrix.classes > 20
 

@@ -13,7 +13,8 @@ from textual.widgets.option_list import Option
 from crdnd_tui.core.palette import Palette, named
 from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.form import kinds
-from crdnd_tui.tui.form.form import NONE, Entry, Key
+from crdnd_tui.tui.form.draft import Key
+from crdnd_tui.tui.form.form import NONE, Entry
 
 LABEL, VALUE = 30, 24  # cells; half of a narrow row is its label
 Wish = Literal["edit", "toggle", "previous", "next", "copy", "drop"]

@@ -12,7 +12,7 @@ from crdnd_tui.core.per_class import ClassHistory, Images, at
 from crdnd_tui.core.text import one_line, pad
 from crdnd_tui.tui.widgets.cells import Cells, Part, Row
 
-_WORDS = {"clean": "clean x", "adversarial": "adversarial x'"}
+WORDS = {"clean": "clean x", "adversarial": "adversarial x'"}
 _RAMP = ".:-=+*#%@"  # low to high
 
 
@@ -91,7 +91,7 @@ class HeatMap(Cells):
         who = known.who.title()
         value = percent(at(known.rows[chosen], column))
         where = f"{_called(known.names[chosen])}, epoch {known.epochs[column]}: {value}"
-        self.name_it(f"{who} on {_WORDS[known.images]}, by epoch", f"{where}   {100 * low:.0f} to {100 * high:.0f} %")
+        self.name_it(f"{who} on {WORDS[known.images]}, by epoch", f"{where}   {100 * low:.0f} to {100 * high:.0f} %")
 
     def _whole(self, k: int, colours: Sequence[Sequence[str]], label: int, chosen: int, tall: int) -> list[Row]:
         known = self._known

@@ -88,12 +88,10 @@ class Styles:
             MUTED: self._style(palette.muted),
             CROSS: self._style(palette.muted),
             BAD: self._style(palette.bad),
-            "mark": self._style(palette.faint),
         }
         for place, colour in enumerate(colours):
             self._known[f"line{place}"] = self._style(colour)
-            mixed = colour.startswith("#") and self._ground.startswith("#")
-            self._known[f"band{place}"] = self._style(mix(self._ground, colour, 0.34) if mixed else palette.faint)
+            self._known[f"band{place}"] = self._style(mix(self._ground, colour, 0.34))
 
     def _style(self, colour: str) -> Style:
         return Style(color=colour, bgcolor=self._ground)

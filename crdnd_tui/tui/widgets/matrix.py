@@ -5,10 +5,10 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from crdnd_tui.core.palette import readable_on, sequence
+from crdnd_tui.core.palette import mix, readable_on, sequence
 from crdnd_tui.core.per_class import AcmMatrix, Images
 from crdnd_tui.core.text import pad
-from crdnd_tui.tui.widgets.cells import Cells, Part, Row, blend
+from crdnd_tui.tui.widgets.cells import Cells, Part, Row
 
 _WORDS = {"clean": "M1 on x (clean)", "adversarial": "M2 on x' (adversarial)"}
 
@@ -94,8 +94,8 @@ class MatrixMap(Cells):
         if chosen:
             return words, f"bold {palette.accent} underline"
         if words.strip():
-            return words, blend(palette, palette.faint, palette.text, 0.25 + 0.6 * share)
-        return "\u2588" * cell, blend(palette, palette.background, palette.muted, 0.6 * share)
+            return words, mix(palette.faint, palette.text, 0.25 + 0.6 * share)
+        return "\u2588" * cell, mix(palette.background, palette.muted, 0.6 * share)
 
 
 def _scales(known: AcmMatrix) -> tuple[list[float], float]:

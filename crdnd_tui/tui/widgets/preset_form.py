@@ -17,9 +17,9 @@ from crdnd_tui.core import presets
 from crdnd_tui.core.palette import named
 from crdnd_tui.core.text import display, one_line
 from crdnd_tui.tui.form import form, kinds
-from crdnd_tui.tui.form.draft import DraftError
+from crdnd_tui.tui.form.draft import DraftError, Key
 from crdnd_tui.tui.form.editing import Editing
-from crdnd_tui.tui.form.form import MACHINE, Entry, Key
+from crdnd_tui.tui.form.form import MACHINE, Entry
 from crdnd_tui.tui.widgets.field_list import FieldList, Wish, chosen_value
 from crdnd_tui.tui.widgets.sheets import Pick
 
@@ -168,6 +168,7 @@ class PresetForm(Vertical):
     @on(FieldList.Asked)
     def _asked(self, event: FieldList.Asked) -> None:
         event.stop()
+        self.stop_typing()
         if self.editing is None:
             return
         if event.entry.kind == "attack":
@@ -276,6 +277,7 @@ class PresetForm(Vertical):
 
     def action_undo(self, by: int) -> None:
         """One edit back, or forth again."""
+        self.stop_typing()
         if self.editing is not None and not self.editing.restore(by):
             self.notify("nothing to undo" if by < 0 else "nothing to redo", timeout=2)
         self.refresh_form()

@@ -3,7 +3,7 @@
 from crdnd_tui.core import fast_path
 from crdnd_tui.core.fast_path import TrainingProfile
 from crdnd_tui.core.format import count, duration, number, size
-from crdnd_tui.core.run_status import SIGNS
+from crdnd_tui.core.run_status import ENDED_BADLY, SIGNS
 from crdnd_tui.core.state import ENDED, RunState
 from crdnd_tui.core.text import one_line
 from crdnd_tui.tui.monitor.live_plan import Kind
@@ -14,7 +14,6 @@ from crdnd_tui.tui.widgets.status_line import Standing
 from engine.spec.crashes import AGAIN
 
 _GO_ON = frozenset({"stopped", "preempted", "failed", "killed"})
-TROUBLE = frozenset({"failed", "killed", "lost", "damaged"})
 _ROLES = {"green": "good", "cyan": "accent", "yellow": "warn", "red": "bad"}
 ON_REQUEST = "stop file"  # the engine's word for it
 LATE = 30.0  # seconds without an event after which its age is a worry
@@ -31,7 +30,7 @@ _HIDE = frozenset({"suite_below_pgd", "subset", "few_images"})  # said below the
 
 def kind(look: Look) -> Kind:
     """Which panels tell most."""
-    if state_of(look) in TROUBLE:
+    if state_of(look) in ENDED_BADLY:
         return "trouble"
     judged = look.state.evaluation is not None or look.state.table or look.facts.is_evaluation
     return "judging" if judged else "training"
@@ -176,7 +175,7 @@ def _notice(look: Look, now: float, fate_shown: bool) -> tuple[str, str]:
     """In words, and the state in whose colour they are said."""
     state, how = look.state, state_of(look)
     why = look.summary.why if look.summary else ""
-    if how in TROUBLE:
+    if how in ENDED_BADLY:
         return ("" if fate_shown else f"{how}: {one_line(_why(look), 400)}"), how
     if how == "stalled":
         silent = duration(
