@@ -58,7 +58,12 @@ class FoldedNet(nn.Module):
     ) -> None:
         """FoldingError when the forward of the net depends on values or sizes, and so cannot be traced."""
         super().__init__()
-        hooks = [id(found) for m in net.modules() for name, found in vars(m).items() if name.endswith(HOOKS)]
+        hooks = [
+            id(found)
+            for m in net.modules()
+            for name, found in vars(m).items()
+            if name.endswith(HOOKS) and isinstance(found, OrderedDict)
+        ]
         copy = deepcopy(net, {place: OrderedDict[int, Any]() for place in hooks}).eval()
         sources = dict(zip(copy.modules(), net.modules(), strict=True))
         self.net, pairs, norms = _traced(copy, dtype, memory_format)

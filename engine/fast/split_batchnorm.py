@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from engine.spec.errors import CrdndError
 
 SUMS_ONLY = [False, True, True]  # of the gradients of input, weight and bias
+ALL = [True, True, True]
 Context: TypeAlias = Any  # what autograd hands from forward to backward
 Parts: TypeAlias = tuple[Tensor, ...]
 
@@ -51,12 +52,11 @@ class SplitBatchNorm(nn.BatchNorm2d):
         values = (self.images or len(input) // self.parts) * input.shape[2] * input.shape[3]
         if values < 2:
             raise ValueError("batch statistics need more than one value per channel in each part")
-        if self.ranks is None:
-            return torch.cat([super(SplitBatchNorm, self).forward(part) for part in input.chunk(self.parts)])
         assert self.num_batches_tracked is not None and self.momentum is not None
         self.num_batches_tracked.add_(self.parts)
         how = _Args(self.parts, values, self.momentum, self.eps, self.ranks)
-        out: Tensor = _SyncedSplitNorm.apply(input, self.weight, self.bias, self.running_mean, self.running_var, how)
+        function = _SplitNorm if self.ranks is None else _SyncedSplitNorm
+        out: Tensor = function.apply(input, self.weight, self.bias, self.running_mean, self.running_var, how)
         return out
 
 
@@ -104,12 +104,52 @@ class _Args(NamedTuple):
     values: int  # per channel in each part, over all ranks
     momentum: float
     eps: float
-    ranks: Reducer
+    ranks: Reducer | None
 
     def split(self, *tensors: Tensor) -> list[Parts]:
         """The parts of each tensor, in order; no parts on a rank without rows."""
         rows = len(tensors[0]) // self.parts
         return [tensor.split(rows) if rows else () for tensor in tensors]
+
+
+class _SplitNorm(torch.autograd.Function):
+    """Batch norm of each part into one output: the cat of separate outputs without its copy."""
+
+    @staticmethod
+    def forward(ctx: Context, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, how: _Args) -> Tensor:
+        out = torch.empty_like(x)
+        saved = weight.new_empty(2, how.parts, len(weight))  # mean and 1 / deviation of each part
+        for xs, outs, means, inverses in zip(*how.split(x, out), *saved, strict=True):
+            torch.ops.aten.native_batch_norm.out(
+                xs,
+                weight,
+                bias,
+                mean,
+                var,
+                True,
+                how.momentum,
+                how.eps,
+                out=outs,
+                save_mean=means,
+                save_invstd=inverses,
+            )
+        ctx.save_for_backward(x, weight, saved)
+        ctx.how = how
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, saved = ctx.saved_tensors
+        how: _Args = ctx.how
+        of_parts = [
+            torch.ops.aten.native_batch_norm_backward(
+                gradients, xs, weight, None, None, means, inverses, True, how.eps, ALL
+            )
+            for gradients, xs, means, inverses in zip(*how.split(gradient, x), *saved, strict=True)
+        ]
+        inputs, weights, biases = zip(*of_parts, strict=True)
+        return torch.cat(inputs), torch.stack(weights).sum(0), torch.stack(biases).sum(0), None, None, None
 
 
 class _SyncedSplitNorm(torch.autograd.Function):
@@ -128,6 +168,7 @@ class _SyncedSplitNorm(torch.autograd.Function):
             v, m = torch.var_mean(xs.to(mean.dtype), dim=(0, 2, 3), correction=0)
             own, off = xs.numel() // len(mean), m - mean
             two[0], two[1] = own * off, own * (v + off * off)
+        assert how.ranks is not None
         off, square = (how.ranks.all_reduce(sums) / n).unbind(1)
         means, variances = mean + off, square - off * off
         for m, v in zip(means, variances, strict=True):
@@ -155,6 +196,7 @@ class _SyncedSplitNorm(torch.autograd.Function):
                 ys, xs, weight, m, v, m, inverse, False, how.eps, SUMS_ONLY
             )
         bias_gradient, weight_gradient = sums.sum(0)  # of these rows alone: ranks add theirs up
+        assert how.ranks is not None
         of_dy, of_normalised = how.ranks.all_reduce(sums).unbind(1)
         of_y = weight * inverses
         of_x = -of_y * inverses * of_normalised / how.values

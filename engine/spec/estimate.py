@@ -222,8 +222,9 @@ def _teacher_model(config: RunConfig) -> ModelSpec | None:
 def _epoch(config: RunConfig, train_images: int) -> tuple[int, int]:
     """Images and steps of one epoch; `train_images` still holds the validation images."""
     rest = max(train_images - config.data.validation, 0)
-    images, batch = min(config.data.train_images or rest, rest), config.training.batch_size
-    return (images // batch * batch, images // batch) if config.training.drop_last else (images, ceil(images / batch))
+    images = min(config.data.train_images or rest, rest)
+    steps = config.training.steps_per_epoch(images)
+    return min(images, steps * config.training.batch_size), steps
 
 
 def _validations(config: RunConfig) -> int:

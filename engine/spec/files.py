@@ -77,8 +77,10 @@ def _is_sparse(descriptor: int) -> bool:
     while size >= _DENSE and end < size and data * _SPARSE < size:
         try:
             start = os.lseek(descriptor, end, os.SEEK_DATA)
-        except OSError:  # no data behind this place
-            break
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # this file system cannot say
+                return False
+            break  # no data behind this place
         end = os.lseek(descriptor, start, os.SEEK_HOLE)
         data += end - start
     os.lseek(descriptor, 0, os.SEEK_SET)

@@ -25,7 +25,7 @@ from engine.spec.explain import explain, in_file_order
 
 MAX_BYTES = 64 * 1024
 TOO_LARGE = f"larger than {MAX_BYTES >> 10} KiB"
-MAX_DEPTH = 8  # parts of the key of an override
+MAX_KEY_PARTS = 8  # of an override
 MAX_CHAIN = 16  # presets that lie over each other, or are the teachers of each other
 SHOWN = 200  # characters of a value in a message
 _INDEX = re.compile("[0-9]{1,4}")
@@ -179,7 +179,7 @@ def _override(draft: MergedPreset, text: str) -> None:
     """Lay `key.path=value` over the preset; the value is TOML, or else a string."""
     name, equals, value = text.partition("=")
     path = tuple(int(part) if _INDEX.fullmatch(part) else part for part in name.strip().split("."))
-    if not equals or "" in path or len(path) > MAX_DEPTH:
+    if not equals or "" in path or len(path) > MAX_KEY_PARTS:
         draft.problems.append(f"--set: {text[:SHOWN]!r} should read key.path=value")
         return
     node: Any = draft.table

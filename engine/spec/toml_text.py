@@ -28,7 +28,8 @@ def decode_utf8(content: bytes) -> str:
     other = json.detect_encoding(content).replace("-le", "LE").replace("-be", "BE").upper()
     letters = content[:_LOOK].decode(other, "replace")
     plain = sum(letter.isascii() and (letter.isprintable() or letter.isspace()) for letter in letters)
-    if not other.startswith("UTF-8") and 2 * plain > len(letters):
+    is_marked = other in ("UTF-16", "UTF-32")  # by its byte-order mark; others are guessed from zero bytes
+    if is_marked or (not other.startswith("UTF-8") and 2 * plain > len(letters)):
         raise ValueError(f"it is {other}, as Windows tools write it; save it as UTF-8 (iconv -f {other} -t UTF-8)")
     try:
         return content.decode("utf-8").removeprefix(MARK)

@@ -68,6 +68,11 @@ class Training(Spec):
     """Epochs over which the rate rises linearly from a tenth."""
     schedule: ScheduleSpec = MultiStep()
 
+    def steps_per_epoch(self, images: int) -> int:
+        """Batches of an epoch; a last batch of one image is left out, for it has no batch statistics."""
+        whole, rest = divmod(images, self.batch_size)
+        return whole + (not self.drop_last and rest > 1)
+
 
 Protocol = Literal["last_iterate", "worst"]
 """By which image an attack that climbs is judged: the one where it ends, or the first on its way that fools.

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from engine.spec import files
 from engine.spec.errors import CheckpointError, TeacherError
 from engine.teachers import unpickle, weights
 from engine.teachers.weights import is_constant, shown
@@ -24,6 +25,7 @@ USUAL = frozenset({"state_dict", "net", "model", "model_state_dict", "params", "
 BESIDE = frozenset({"n_averaged"})  # what torch's AveragedModel counts
 CONSTANTS = 16  # most numbers of a normalization's constant
 PATIENCE, PACE = 120, 2 << 20  # seconds for a pickle, and bytes of it that are read in one more
+REPORT_CAP = 1 << 20  # bytes of what the reading process says of a file
 RENAME = f"Where you trust its author, this writes its tensors as safetensors, to be looked at: {unpickle.COMMAND}"
 HEAD = 512  # bytes that `seems` wants to see
 PAGES = frozenset({"an HTML page", "an XML text", "a JSON text", "a Git LFS pointer", "a plain text"})
@@ -116,25 +118,30 @@ def read(path: Path) -> CheckpointContent:
 def _unpickled(path: Path) -> CheckpointContent:
     """The tensors of a pickle, read by a process of its own with limits of memory and time."""
     with tempfile.TemporaryDirectory(prefix="crdnd-weights-") as folder:
-        tensors = Path(folder) / "tensors"
+        tensors, said, errors = (Path(folder) / name for name in ("tensors", "said", "errors"))
         try:
-            done = subprocess.run(
-                [sys.executable, "-P", unpickle.__file__, str(path.resolve()), str(tensors)],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                start_new_session=True,  # a Ctrl-C is for the engine
-                timeout=PATIENCE + path.stat().st_size / PACE,
-                check=False,
-            )
+            with said.open("wb") as out, errors.open("wb") as err:  # files, whose size its limits hold
+                done = subprocess.run(
+                    [sys.executable, "-P", unpickle.__file__, str(path.resolve()), str(tensors)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    start_new_session=True,  # a Ctrl-C is for the engine
+                    timeout=PATIENCE + path.stat().st_size / PACE,
+                    check=False,
+                )
         except subprocess.TimeoutExpired:
             raise TeacherError("reading this file does not end", where=str(path)) from None
         if done.returncode < 0:
             what = "reading this file took more memory or time than a checkpoint of its size does, and was ended"
             raise TeacherError(f"{what} (signal {-done.returncode})", where=str(path))
         if done.returncode > 0:
-            words = done.stderr.decode(errors="replace").strip().splitlines() or [""]
+            words = files.tail(errors).decode(errors="replace").strip().splitlines() or [""]
             raise TeacherError(f"this file could not be read: {shown(words[-1])}", where=str(path))
-        report = json.loads(done.stdout.splitlines()[-1])
+        try:
+            report = json.loads(files.tail(said, REPORT_CAP).splitlines()[-1])
+        except (ValueError, IndexError):
+            raise TeacherError("reading this file gave no report", where=str(path)) from None
         if "refused" in report:
             raise TeacherError(shown(report["refused"]), where=str(path), hint=report["hint"])
         try:

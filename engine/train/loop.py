@@ -25,7 +25,6 @@ from engine.spec.errors import DivergedError
 from engine.spec.estimate import REPORTS_PER_EPOCH, passes_per_step
 from engine.spec.events import DeviceSampled, EpochDone, Event, StepDone, Validated
 from engine.spec.methods import IAD
-from engine.spec.training import Training
 from engine.train import optim
 from engine.train.metrics import EpochMetrics
 from engine.train.step import maximiser, train_step
@@ -45,12 +44,6 @@ class Hooks:
     beat: Callable[[], None] = lambda: None  # says that the engine lives
     save_every: float = 600.0  # seconds, within an epoch
     clock: Callable[[], float] = time.monotonic
-
-
-def steps_per_epoch(images: int, training: Training) -> int:
-    """Batches of an epoch; a last batch of one image is left out, for it has no batch statistics."""
-    whole, rest = divmod(images, training.batch_size)
-    return whole + (not training.drop_last and rest > 1)
 
 
 class Trainer:
@@ -74,7 +67,7 @@ class Trainer:
         self.maximise = self.fast.maximiser(climb, config.inner.student_mode)
         self.step_once = partial(train_step, method, self.maximise, self.optimizers)
         self.fast.record(self.step_once, self._moving, self.optimizers)
-        self.steps_per_epoch = steps_per_epoch(len(feed), config.training)
+        self.steps_per_epoch = config.training.steps_per_epoch(len(feed))
         self.report_every = max(1, self.steps_per_epoch // REPORTS_PER_EPOCH)
         self.epoch, self.batch = 1, 0  # the epoch under way, and how many of its batches are done
         self.metrics = EpochMetrics(nets.classes, nets.device)

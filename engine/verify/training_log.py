@@ -21,7 +21,6 @@ from engine.spec.status import Status
 from engine.spec.toml_text import decode_utf8
 from engine.teachers import saved_run, weights
 from engine.train import checkpoint
-from engine.train.loop import steps_per_epoch
 from engine.train.reporter import first_status, status_after
 from engine.train.selection import due_epochs
 from engine.types import Dataset
@@ -109,7 +108,7 @@ def _announced(stored: StoredRun) -> Pairs:
             for record in row.values():
                 said += fields("evaluation_started:", begun, record, ("n", "of"))
     if training is not None and isinstance(config, RunConfig):
-        steps = steps_per_epoch(training.images, config.training)
+        steps = config.training.steps_per_epoch(training.images)
         own = {"epochs": config.training.epochs, "steps_per_epoch": steps}
         said += fields("training_started:", training, own)
         done = stored.all(events.StepDone)

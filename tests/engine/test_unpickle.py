@@ -68,3 +68,13 @@ def test_a_name_that_no_safetensors_file_can_hold_is_told_of_the_file_that_has_i
     with pytest.raises(TeacherError) as refused:
         foreign.read(tmp_path / "w.pt")
     assert refused.value.where == str(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("says", ["", "print('{' * 9)"])
+def test_a_reading_process_that_gives_no_report_is_one_sentence(tmp_path: Path, monkeypatch, says: str) -> None:
+    torch.save({"w": torch.zeros(2)}, tmp_path / "w.pt")
+    program = tmp_path / "program.py"
+    program.write_text(says)
+    monkeypatch.setattr(unpickle, "__file__", str(program))
+    with pytest.raises(TeacherError, match="gave no report"):
+        foreign.read(tmp_path / "w.pt")

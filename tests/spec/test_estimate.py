@@ -14,6 +14,7 @@ from engine.spec.errors import bytes_text
 from engine.spec.estimate import Estimate, Passes, attack_forwards, estimate, passes_per_step
 from engine.spec.methods import ARD, CRDND, IAD, PGDAT, RSLAD, TRADES, Natural
 from engine.spec.models import ResNet18, WideResNet
+from engine.spec.training import Training
 
 RN18, WRN = (model_cost(spec, 10, (3, 32, 32)) for spec in (ResNet18(), WideResNet()))
 TEACHER = {"checkpoint": "model_cifar_wrn.pt", "model": {"name": "wide_resnet"}}
@@ -209,3 +210,9 @@ def test_the_text_is_aligned_and_names_every_part() -> None:
     assert all(line[column - 2 : column] == "  " and line[column] != " " for line in rows)
     assert "  student forward         12 passes" in text
     assert any(line.startswith("  autoattack") and "20,000 images x 4,861 forwards" in line for line in text)
+
+
+def test_a_last_batch_of_one_image_is_no_step() -> None:
+    training = Training(batch_size=64)
+    assert [training.steps_per_epoch(images) for images in (128, 129, 130)] == [2, 2, 3]
+    assert Training(batch_size=64, drop_last=True).steps_per_epoch(191) == 2

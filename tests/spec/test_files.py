@@ -54,6 +54,19 @@ def test_a_file_with_a_hole_that_is_mostly_written_is_read(tmp_path: Path) -> No
     assert len(content) == (1 << 22) + 3
 
 
+def test_a_file_system_that_cannot_tell_of_holes_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, seek = tmp_path / "file", os.lseek
+    path.write_bytes(b"x" * (1 << 21))
+
+    def cannot(descriptor: int, place: int, how: int) -> int:
+        if how in (os.SEEK_DATA, os.SEEK_HOLE):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return seek(descriptor, place, how)
+
+    monkeypatch.setattr(os, "lseek", cannot)
+    assert len(files.read(path, 1 << 22) or b"") == 1 << 21
+
+
 @pytest.mark.parametrize("content", [name for name in hostile.CONTENTS if name not in KINDS])
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_whatever_a_parser_raises_is_one_kind_of_error(tmp_path: Path, decoder: str, content: str) -> None:

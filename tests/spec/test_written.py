@@ -74,6 +74,11 @@ def test_another_encoding_is_called_by_its_name(tmp_path: Path, encoding: str, c
     assert toml.load(path).data.name == "digits"
 
 
+def test_a_byte_order_mark_names_the_encoding_of_any_letters() -> None:
+    with pytest.raises(ValueError, match="it is UTF-16, "):
+        decode_utf8(("\u8001\u5e08" * 40).encode("utf-16"))
+
+
 def test_a_letter_of_latin_1_is_told_with_its_line() -> None:
     with pytest.raises(ValueError, match=r"byte 0xe9 of line 2 is not UTF-8; .* Windows-1252 or Latin-1"):
         decode_utf8("a = 1\n# r\u00e9seau\n".encode("latin-1"))
