@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from crdnd_tui.core import fast_path, marks
+from crdnd_tui.core import marks
 from crdnd_tui.core.format import count, duration, number, percent
 from crdnd_tui.core.run_status import SIGNS, Summary
-from crdnd_tui.core.state import RunState
 from crdnd_tui.core.text import DISPUTED, labelled_lines, one_line, pad
+
+if TYPE_CHECKING:
+    from crdnd_tui.core.state import RunState
 
 CLEAN = "clean"
 _STRONGEST = ("worst", "autoattack")
@@ -87,7 +89,7 @@ def _strongest(row: Summary) -> str:
     return next((attack for attack in _STRONGEST if attack in row.accuracies or row.disputes(attack)), "")
 
 
-def head_lines(row: Summary, state: RunState) -> list[Text]:
+def head_lines(row: Summary, state: "RunState") -> list[Text]:
     """Of a run's page: what it is, how it is, where its time goes, and where it lies."""
     sign, style = SIGNS[row.state]
     why = [Text(f"  {one_line(row.why, 300)}", style)] if row.why else []
@@ -95,7 +97,7 @@ def head_lines(row: Summary, state: RunState) -> list[Text]:
             *labelled_lines(_facts(row, state))]  # fmt: skip
 
 
-def _facts(row: Summary, state: RunState) -> Iterator[tuple[str, str]]:
+def _facts(row: Summary, state: "RunState") -> Iterator[tuple[str, str]]:
     from crdnd_tui.core.attack_names import attack_title  # pydantic, which a list of runs does not wait for
 
     status = row.status
@@ -117,12 +119,15 @@ def _facts(row: Summary, state: RunState) -> Iterator[tuple[str, str]]:
             )
         if row.state == "stalled":
             yield "stalled", f"last sign of life {duration(time.time() - status.heartbeat)} ago"
+    from crdnd_tui.core import fast_path  # as above
+
     yield from fast_path.facts(state.training, state.steps)
     yield "folder", one_line(str(row.path), 300)
 
 
-def details(state: RunState) -> dict[str, Any]:
+def details(state: "RunState") -> dict[str, Any]:
     """What only the log knows, for scripts."""
+    from crdnd_tui.core import fast_path
     from crdnd_tui.core.run_reader import result_rows  # as above
 
     return {

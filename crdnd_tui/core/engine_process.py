@@ -14,17 +14,19 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
 
 import psutil
 
 from crdnd_tui.core import advice
-from crdnd_tui.core.state import RunState
 from engine.spec import crashes, files, locks, rundir
 from engine.spec.errors import RunFolderError
 from engine.spec.process import signals_blocked
 from engine.spec.rundir import RUN_ID, RunDir
+
+if TYPE_CHECKING:
+    from crdnd_tui.core.state import RunState
 
 ROOT = Path(rundir.__file__).resolve().parents[2]  # where the package `engine` lies
 STARTING_SECONDS = 60.0  # within which an engine speaks
@@ -204,7 +206,7 @@ def kill(run: RunDir, *, patience: float = 10.0) -> bool:
     return all(_wait_gone(each, max(0.0, end - time.monotonic())) for each in everyone)
 
 
-def kill_teacher(run: RunDir, state: RunState) -> None:
+def kill_teacher(run: RunDir, state: "RunState") -> None:
     """The engine that works on this run's teacher, unless it is another student's, too."""
     if RUN_ID.fullmatch(state.teacher_run) and not state.teacher_waiting:
         kill(RunDir(run.path.parent / state.teacher_run), patience=0.0)

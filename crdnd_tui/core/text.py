@@ -6,12 +6,14 @@ import io
 import re
 import unicodedata
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 MARK = "\ufffd"  # stands for a character that could steer a terminal or hide in a line
 MAX_TEXT = 4096  # characters of any one string that a file may show
@@ -106,7 +108,7 @@ def pad(text: str, width: int) -> str:
     return set_cell_size(text, width)
 
 
-def rendered(table: Table, width: int = _ENDLESS) -> list[Text]:
+def rendered(table: "Table", width: int = _ENDLESS) -> list[Text]:
     """Lines of a table of Rich, of at most `width` cells."""
     console = Console(file=io.StringIO(), width=width, legacy_windows=False)
     lines = [Text.assemble(*((part.text, part.style or "") for part in line))
@@ -116,9 +118,15 @@ def rendered(table: Table, width: int = _ENDLESS) -> list[Text]:
     return lines
 
 
+def _grid() -> "Table":
+    from rich.table import Table  # noqa: PLC0415  3 ms that lists of runs do without
+
+    return Table.grid(padding=(0, 2, 0, 0))
+
+
 def grid_lines(rows: Sequence[Sequence[str | Text]], right: Container[int] = ()) -> list[Text]:
     """Rows in columns as wide as they need, those in `right` flush right; no line is cut or broken."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid = _grid()
     for place in range(max(map(len, rows), default=0)):
         grid.add_column(justify="right" if place in right else "left", no_wrap=True, overflow="ignore")
     for row in rows:
@@ -150,7 +158,7 @@ def word(table: Mapping[str, Any], *path: str) -> str:
 
 def labelled_lines(rows: Iterable[tuple[str, str]], width: int = 0) -> list[Text]:
     """Words beside their labels, below themselves where they are longer than `width` cells; 0: as long as they are."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid = _grid()
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(no_wrap=not width, overflow="fold" if width else "ignore")
     for label, words in rows:

@@ -6,7 +6,6 @@ content is one kind of error. Written: beside the target, synced, then renamed o
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -15,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from engine.spec import toml_text
 from engine.spec.errors import ConfigError, brief
 
 CONFIG_CAP = 1 << 20  # bytes of a config, status or machine file
@@ -144,6 +142,8 @@ def json_table(content: bytes) -> dict[str, Any]:
 
 def toml_table(content: bytes) -> dict[str, Any]:
     """Parse TOML; MalformedError when it is none."""
+    from engine.spec import toml_text  # noqa: PLC0415  2 ms that shell completion does without
+
     return parsed(content, lambda text: toml_text.parse(toml_text.decode_utf8(text)))
 
 
@@ -162,6 +162,8 @@ def absolute(said: Path | str) -> Path:
 
 def sha256(path: Path) -> str:
     """Hash a file of any size, following links; OSError when it cannot be read."""
+    import hashlib  # noqa: PLC0415  2 ms that lists of runs do without
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
